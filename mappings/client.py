@@ -1,0 +1,62 @@
+"""Connecting to OpenSearch, and the index template that Attune writes with."""
+
+import json
+from importlib import resources
+
+from opensearchpy import OpenSearch
+from opensearchpy.exceptions import ConnectionError as NoConnection
+from opensearchpy.exceptions import TransportError
+
+from mappings.errors import ClusterDown
+from mappings.settings import IndexSettings, OpenSearchSettings
+from mappings.types import JsonObject
+
+
+def connect(settings: OpenSearchSettings, pool: int = 16) -> OpenSearch:
+    """Return a client for the configured cluster; nothing is sent yet. `pool` is connections kept open."""
+    return OpenSearch(
+        settings.url,
+        http_auth=(settings.user, settings.password) if settings.user else None,
+        verify_certs=settings.verify_certificates,
+        ssl_show_warn=False,
+        ca_certs=settings.ca_file or None,
+        timeout=settings.timeout_seconds,
+        pool_maxsize=pool,
+        max_retries=0,
+        http_compress=False,
+    )
+
+
+def check_cluster(client: OpenSearch, settings: OpenSearchSettings) -> str:
+    """Return the cluster's version number. Raises ClusterDown when it does not answer."""
+    try:
+        return str(client.info()["version"]["number"])
+    except NoConnection as error:
+        raise ClusterDown(
+            f"OpenSearch does not answer at {settings.url}: start one with `attune up`, "
+            "or set opensearch.url (ATTUNE_OPENSEARCH_URL)"
+        ) from error
+    except TransportError as error:
+        raise ClusterDown(
+            f"OpenSearch at {settings.url} refused the request: {error.status_code} {error.error}"
+        ) from error
+
+
+def index_body(dimension: int, settings: IndexSettings) -> JsonObject:
+    """Settings and mappings of a new index whose product vectors have `dimension` components.
+
+    Text is analysed so that "phones" finds "phone", and model numbers and measures are found however they are
+    spaced: "TN2110", "tn 2110" and "TN-2110", or "3.5mm" and "3.5 mm", find each other. Han and kana
+    are indexed as pairs of characters.
+    """
+    text = resources.files("mappings").joinpath("templates/products.json").read_text(encoding="utf-8")
+    body: JsonObject = json.loads(text)
+    body["settings"]["index"]["number_of_shards"] = settings.shards
+    body["settings"]["index"]["number_of_replicas"] = settings.replicas
+    # A source without its vectors is smaller by a third, but on 3.x every search that returns it can fail for
+    # good after a reindex, a scroll or a merge (opensearch-project/OpenSearch#20622).
+    body["settings"]["index"]["knn.derived_source.enabled"] = False
+    vector = body["mappings"]["properties"]["attune"]["properties"]["vector"]
+    vector["dimension"] = dimension
+    vector["method"]["engine"] = settings.engine
+    return body

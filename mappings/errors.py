@@ -1,0 +1,61 @@
+"""Every error that Attune raises on purpose.
+
+AttuneError
+├── SettingsError        a setting is unknown, missing or of the wrong type
+├── CatalogueError       a catalogue file can't be used as it is
+├── ModelError           a model folder can't be used
+│   └── ModelMismatch    an index was made with another model version
+├── NodeError            the embedded OpenSearch node can't be had or started
+├── ClusterDown          OpenSearch does not answer
+├── IndexingError        an index can't be written
+└── BadRequest           a caller's search request is malformed
+
+The command line prints an AttuneError as one line and exits with its `exit_code`; the sidecar turns
+it into OpenSearch's error shape.
+"""
+
+
+class AttuneError(Exception):
+    """Base of the tree. The message says what is wrong, where, and what to do about it."""
+
+    exit_code = 1
+
+
+class SettingsError(AttuneError):
+    """A setting, option or configuration file is unknown, missing or of the wrong type."""
+
+    exit_code = 2
+
+
+class CatalogueError(AttuneError):
+    """A catalogue file is missing, of no known format, or holds no usable record."""
+
+
+class ModelError(AttuneError):
+    """A model folder lacks a file, or a file in it can't be read."""
+
+
+class ModelMismatch(ModelError):
+    """An index holds vectors of another model version than the one in hand."""
+
+
+class NodeError(AttuneError):
+    """The embedded OpenSearch node can't be downloaded, started or stopped."""
+
+
+class ClusterDown(AttuneError):
+    """OpenSearch does not answer at the configured address."""
+
+
+class IndexingError(AttuneError):
+    """OpenSearch refused the index or its documents."""
+
+
+class BadRequest(AttuneError):
+    """A search request is malformed; rendered as HTTP 400 in OpenSearch's error shape."""
+
+    exit_code = 2
+
+    def __init__(self, reason: str, kind: str = "illegal_argument_exception") -> None:
+        super().__init__(reason)
+        self.kind = kind

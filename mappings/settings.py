@@ -1,0 +1,240 @@
+"""Every setting, its default, and where its value came from: defaults < TOML file < environment.
+
+A setting `key` in section `[section]` is overridden by the variable `ATTUNE_SECTION_KEY`
+(`ATTUNE_SEARCH_WINDOW=50`). Unknown sections, keys and variables are refused by name, all at once.
+"""
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from mappings.errors import SettingsError
+
+ENV_PREFIX = "ATTUNE_"
+ENV_CONFIG = "ATTUNE_CONFIG"
+ENV_HOME = "ATTUNE_HOME"
+
+
+@dataclass(frozen=True)
+class OpenSearchSettings:
+    """Where the cluster is and who Attune's own commands are there."""
+
+    url: str = "http://localhost:9200"
+    user: str = ""
+    password: str = ""
+    ca_file: str = ""
+    verify_certificates: bool = True
+    timeout_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class SidecarSettings:
+    """The HTTP sidecar."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    threads: int = 8
+    deadline_ms: int = 500
+    max_body_bytes: int = 10_000_000
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How candidates are gathered, fused and reranked."""
+
+    alias: str = "products"
+    window: int = 100
+    fusion: str = "minmax"
+    vector_weight: float = 0.7
+    rrf_k: int = 60
+    keyword_weight: float = 1.2
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """How the indexer writes."""
+
+    engine: str = "lucene"
+    shards: int = 1
+    replicas: int = 0
+    batch: int = 256
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The model folder; empty means the one shipped with Attune."""
+
+    folder: str = ""
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """The embedded OpenSearch node (`attune up`)."""
+
+    home: str = ""
+    heap: str = "1g"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings. `origins` maps `section.key` to where its value came from."""
+
+    opensearch: OpenSearchSettings = field(default_factory=OpenSearchSettings)
+    sidecar: SidecarSettings = field(default_factory=SidecarSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+    index: IndexSettings = field(default_factory=IndexSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    node: NodeSettings = field(default_factory=NodeSettings)
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def rows(self) -> Iterator[tuple[str, object, str]]:
+        """Yield (`section.key`, value, origin) for every setting, passwords masked."""
+        for section in _sections():
+            for key in fields(getattr(self, section)):
+                name = f"{section}.{key.name}"
+                value = getattr(getattr(self, section), key.name)
+                shown = "***" if key.name == "password" and value else value
+                yield name, shown, self.origins.get(name, "default")
+
+    def as_environment(self) -> dict[str, str]:
+        """Return the variables that give another process these settings, passwords included."""
+        return {
+            f"{ENV_PREFIX}{section}_{key.name}".upper(): str(getattr(getattr(self, section), key.name))
+            for section in _sections()
+            for key in fields(getattr(self, section))
+        }
+
+
+def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings:
+    """Settings from defaults, then the TOML file, then the environment.
+
+    `path` is the `--config` option; without it `ATTUNE_CONFIG` names the file, if any.
+    Raises SettingsError naming every unknown or ill-typed setting at once.
+    """
+    if path is None and environment.get(ENV_CONFIG):
+        path = Path(environment[ENV_CONFIG])
+    values: dict[str, tuple[object, str]] = {}
+    errors: list[str] = []
+    known = {
+        f"{section}.{key.name}": type(key.default)
+        for section, kind in _sections().items()
+        for key in fields(kind)
+    }
+    for name, value in _from_file(path):
+        _take(name, value, str(path), known, values, errors)
+    by_variable = {ENV_PREFIX + name.replace(".", "_").upper(): name for name in known}
+    for variable, text in environment.items():
+        if not variable.startswith(ENV_PREFIX) or variable in (ENV_CONFIG, ENV_HOME):
+            continue
+        name = by_variable.get(variable, "")
+        if not name:
+            errors.append(f"environment variable {variable} is no setting of Attune")
+            continue
+        _take(name, _parsed(text, known[name]), f"environment {variable}", known, values, errors)
+    if errors:
+        raise SettingsError("; ".join(errors) + ". `attune config` lists every setting.")
+    sections = {
+        section: kind(
+            **{
+                key.name: values[f"{section}.{key.name}"][0]
+                for key in fields(kind)
+                if f"{section}.{key.name}" in values
+            }
+        )
+        for section, kind in _sections().items()
+    }
+    settings = Settings(**sections, origins={name: origin for name, (_, origin) in values.items()})
+    _check_ranges(settings)
+    return settings
+
+
+def attune_home(environment: Mapping[str, str]) -> Path:
+    """Folder of downloads and node data: `ATTUNE_HOME`, else `~/.attune`, for root `/var/lib/attune`.
+
+    Root's own folder is closed to the unprivileged user that the node runs as.
+    """
+    if environment.get(ENV_HOME):
+        return Path(environment[ENV_HOME])
+    return Path.home() / ".attune" if os.geteuid() else Path("/var/lib/attune")
+
+
+def _sections() -> dict[str, Any]:
+    return {
+        f.name: f.default_factory
+        for f in fields(Settings)
+        if f.default_factory not in (dataclasses.MISSING, dict)
+    }
+
+
+def _from_file(path: Path | None) -> Iterator[tuple[str, object]]:
+    if path is None:
+        return
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"configuration file {path} does not exist") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"configuration file {path} can't be read: {error}") from error
+    for section, table in document.items():
+        if isinstance(table, dict):
+            for key, value in table.items():
+                yield f"{section}.{key}", value
+        else:
+            yield section, table
+
+
+def _take(
+    name: str,
+    value: object,
+    origin: str,
+    known: Mapping[str, type],
+    values: dict[str, tuple[object, str]],
+    errors: list[str],
+) -> None:
+    wanted = known.get(name)
+    if wanted is None:
+        errors.append(f"{origin}: unknown setting {name}")
+        return
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if type(value) is not wanted:
+        errors.append(f"{origin}: {name} must be {wanted.__name__}, not {value!r}")
+        return
+    values[name] = (value, origin)
+
+
+def _parsed(text: str, wanted: type) -> object:
+    if wanted is bool:
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+    try:
+        return wanted(text)
+    except ValueError:
+        return text
+
+
+def _check_ranges(settings: Settings) -> None:
+    wrong: list[str] = []
+    if not 1 <= settings.search.window <= 1000:
+        wrong.append("search.window must be between 1 and 1000")
+    if settings.search.fusion not in ("minmax", "rrf"):
+        wrong.append('search.fusion must be "minmax" or "rrf"')
+    if not 0.0 <= settings.search.vector_weight <= 1.0:
+        wrong.append("search.vector_weight must be between 0 and 1")
+    if settings.search.keyword_weight < 0:
+        wrong.append("search.keyword_weight must not be negative")
+    if settings.index.engine not in ("lucene", "faiss"):
+        wrong.append('index.engine must be "lucene" or "faiss"')
+    if settings.sidecar.deadline_ms < 1:
+        wrong.append("sidecar.deadline_ms must be at least 1")
+    for name in ("sidecar.workers", "sidecar.threads", "index.shards", "index.batch"):
+        section, key = name.split(".")
+        if getattr(getattr(settings, section), key) < 1:
+            wrong.append(f"{name} must be at least 1")
+    if wrong:
+        raise SettingsError("; ".join(wrong))
