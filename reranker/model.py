@@ -1,0 +1,188 @@
+"""A model folder: two ONNX towers, a tokenizer, the scorer's parameters, and the config they were made with.
+
+    config.json      ModelConfig and the figures the model reached
+    query.onnx       BERT query encoder
+    product.onnx     GPT-2 product encoder
+    tokenizer.json   the WordPiece tokenizer of both
+    scorer.npz       projection of the token vectors, fusion and MLP
+
+A model's version is a hash of all five; it is stamped on every index and compared on every search.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from mappings.errors import ModelError
+from mappings.types import Product
+from reranker.fusion import Scorer, score
+from reranker.onnx import Tower
+from reranker.product_encoder import encode_products
+from reranker.query_encoder import encode_query
+from reranker.stored import pack
+from reranker.types import Candidate, EncodedProduct, EncodedQuery, Floats
+from reranker.words import hashed
+
+CONFIG, QUERY, PRODUCT, TOKENIZER, SCORER = FILES = (
+    "config.json",
+    "query.onnx",
+    "product.onnx",
+    "tokenizer.json",
+    "scorer.npz",
+)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What a loader must know of a model folder; `origin` and `figures` are for people."""
+
+    dimension: int
+    token_width: int
+    query_tokens: int = 32
+    product_tokens: int = 96
+    stored_tokens: int = 32
+    origin: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+class Model:
+    """The towers and the scorer of one model folder, loaded at first use."""
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        missing = [name for name in FILES if not (folder / name).is_file()]
+        if missing:
+            raise ModelError(
+                f"model folder {folder} lacks {', '.join(missing)}: "
+                "name a folder made by Attune's training, or leave model.folder empty for the shipped one"
+            )
+        self.folder = folder
+        self.config = read_config(folder / CONFIG)
+        self.version = folder_version(folder)
+        self._threads = threads
+
+    @property
+    def dimension(self) -> int:
+        """Components d of the k-NN vector."""
+        return self.config.dimension
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of both towers."""
+        try:
+            tokenizer = Tokenizer.from_file(str(self.folder / TOKENIZER))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise ModelError(f"{self.folder / TOKENIZER} is no tokenizer: {error}") from error
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return tokenizer
+
+    @cached_property
+    def query_tower(self) -> Tower:
+        """The BERT query encoder."""
+        return Tower(self.folder / QUERY, self._threads)
+
+    @cached_property
+    def product_tower(self) -> Tower:
+        """The GPT-2 product encoder."""
+        return Tower(self.folder / PRODUCT, self._threads)
+
+    @cached_property
+    def _scorer(self) -> tuple[Scorer, Floats]:
+        return read_scorer(self.folder / SCORER)
+
+    @property
+    def scorer(self) -> Scorer:
+        """Fusion and MLP."""
+        return self._scorer[0]
+
+    @property
+    def projection(self) -> Floats:
+        """Projection (d, t) of token states to token vectors."""
+        return self._scorer[1]
+
+    def load(self) -> "Model":
+        """Load and run all that a search needs now, so that the first one doesn't wait. Raises ModelError."""
+        query = self.encode_query("warm up")
+        itself = pack(query.vector, query.tokens, [hashed(query.words), *3 * [hashed(())]])
+        self.score(query, [Candidate(itself, 1.0)])
+        return self
+
+    def encode_query(self, text: str) -> EncodedQuery:
+        """Encode one query. Milliseconds, on the calling thread and the tower's."""
+        return encode_query(text, self.tokenizer, self.query_tower, self.projection, self.config.query_tokens)
+
+    def encode_products(self, products: Sequence[Product]) -> list[EncodedProduct]:
+        """Encode products, in the order given. A few hundred at a time lets similar lengths share a batch."""
+        return encode_products(
+            products,
+            self.tokenizer,
+            self.product_tower,
+            self.projection,
+            self.config.product_tokens,
+            self.config.stored_tokens,
+        )
+
+    def score(self, query: EncodedQuery, candidates: Sequence[Candidate]) -> Floats:
+        """Return each candidate's probability of relevance (n,). Raises ModelError for malformed stored
+        bytes.
+        """
+        return score(self.scorer, query, candidates)
+
+
+def load_model(folder: Path | None, threads: int = 0) -> Model:
+    """Return the model in `folder`, or the shipped one for None. Raises ModelError.
+
+    `threads` is ONNX Runtime's per tower; 0 takes all cores.
+    """
+    return Model(folder if folder is not None else shipped_folder(), threads)
+
+
+def shipped_folder() -> Path:
+    """Folder of the weights that come with Attune."""
+    return Path(str(resources.files("reranker").joinpath("weights")))
+
+
+def folder_version(folder: Path) -> str:
+    """Return the version of a model folder: 12 hex digits of a hash over its files."""
+    whole = hashlib.sha256()
+    for name in FILES:
+        whole.update(hashlib.sha256((folder / name).read_bytes()).digest())
+    return whole.hexdigest()[:12]
+
+
+def read_config(path: Path) -> ModelConfig:
+    """Read a config. Raises ModelError where it is no JSON, or a key is missing or unknown."""
+    try:
+        return ModelConfig(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{path} is no model config: {error}") from error
+
+
+def write_config(path: Path, config: ModelConfig) -> None:
+    """Write a config as readable JSON."""
+    path.write_text(json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_scorer(path: Path) -> tuple[Scorer, Floats]:
+    """Read the scorer and the token projection (d, t). Raises ModelError where an array is missing."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {f.name: arrays[f.name] for f in fields(Scorer)}
+            # Scalars were saved as arrays of no dimension.
+            scorer = Scorer(**{name: array if array.ndim else array.item() for name, array in found.items()})
+            return scorer, arrays["projection"]
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise ModelError(f"{path} holds no scorer: {error}") from error
+
+
+def write_scorer(path: Path, scorer: Scorer, projection: Floats) -> None:
+    """Write the scorer and the token projection (d, t)."""
+    np.savez(path, projection=projection, **{f.name: getattr(scorer, f.name) for f in fields(Scorer)})

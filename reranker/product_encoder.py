@@ -1,0 +1,116 @@
+"""The product side: text → GPT-2 token states → one k-NN vector and a few projected token vectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Encoding, Tokenizer
+
+from mappings.types import Product
+from reranker.onnx import Tower
+from reranker.product_text import ProductText, product_text
+from reranker.stored import pack, unit
+from reranker.types import EncodedProduct, Floats
+from reranker.words import WordHashes, hashed, words
+
+_TOKENS_PER_BATCH = 2048
+
+
+def encode_products(
+    products: Sequence[Product],
+    tokenizer: Tokenizer,
+    tower: Tower,
+    projection: Floats,
+    most: int,
+    stored: int,
+) -> list[EncodedProduct]:
+    """Encode products, in the order given, of at most `most` tokens each; keep at most `stored` token
+    vectors.
+
+    Products of similar length share a batch, so little is spent on padding.
+    """
+    rows = token_rows(tokenizer, [product_text(p) for p in products], most)
+    result: list[EncodedProduct | None] = [None] * len(rows)
+    for batch in length_batches([len(r.ids) for r in rows], _TOKENS_PER_BATCH):
+        lengths = np.array([len(rows[i].ids) for i in batch])
+        ids = np.zeros((len(batch), lengths.max()), dtype=np.int64)
+        for at, i in enumerate(batch):
+            ids[at, : lengths[at]] = rows[i].ids
+        states = tower.states(ids, lengths)  # (B, T, d)
+        for at, i in enumerate(batch):
+            result[i] = _encoded(states[at, : lengths[at]], rows[i], products[i], projection, stored)
+    return [r for r in result if r is not None]
+
+
+def length_batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Group row numbers by length so that no batch, padded, exceeds `tokens` (but for one long row)."""
+    batches: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
+        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= tokens:
+            batches[-1].append(i)
+        else:
+            batches.append([i])
+    return batches
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """What the tower reads of one product: `[CLS] pooled text [SEP] attended text`.
+
+    The first `pooled` of `ids` are averaged into the vector; `words` numbers the word of each token, -1
+    where it has none.
+    """
+
+    ids: list[int]
+    pooled: int
+    words: list[int]
+
+
+def token_rows(tokenizer: Tokenizer, texts: Sequence[ProductText], most: int) -> list[TokenRow]:
+    """Tokenise product texts to at most `most` tokens each, the pooled text's first."""
+    heads = tokenizer.encode_batch([t.pooled for t in texts])
+    tails = tokenizer.encode_batch([t.attended for t in texts], add_special_tokens=False)
+    return [_row(head, tail, most) for head, tail in zip(heads, tails, strict=True)]
+
+
+def _row(head: Encoding, tail: Encoding, most: int) -> TokenRow:
+    ids, groups = head.ids, _word_groups(head, 0)
+    if len(ids) > most:
+        ids, groups = [*ids[: most - 1], ids[-1]], [*groups[: most - 1], -1]
+    room = most - len(ids)
+    return TokenRow(ids + tail.ids[:room], len(ids), groups + _word_groups(tail, max(groups) + 1)[:room])
+
+
+def _word_groups(encoding: Encoding, first: int) -> list[int]:
+    """Number the word of each token from `first`; -1 for markers and punctuation, which match nothing of
+    use.
+    """
+    return [
+        -1 if word is None or not any(map(str.isalnum, token)) else first + word
+        for word, token in zip(encoding.word_ids, encoding.tokens, strict=True)
+    ]
+
+
+def _encoded(
+    states: Floats, row: TokenRow, product: Product, projection: Floats, stored: int
+) -> EncodedProduct:
+    vector = unit(states[: row.pooled].mean(0))
+    tokens = word_vectors(states, row.words, stored) @ projection
+    return EncodedProduct(vector, pack(vector, unit(tokens), product_words(product)))
+
+
+def word_vectors(states: Floats, groups: Sequence[int], most: int) -> Floats:
+    """Mean state of each word (n, d), in order, at most `most` words; tokens of group -1 are left out."""
+    member = np.array(groups)
+    found = np.unique(member[member >= 0])[:most]
+    if not len(found):
+        return states[:1]
+    weights = (member[None, :] == found[:, None]).astype(np.float32)  # (n, T)
+    result: Floats = (weights / weights.sum(1, keepdims=True)) @ states
+    return result
+
+
+def product_words(product: Product) -> list[WordHashes]:
+    """Return the word hashes of title, brand, category and everything else."""
+    other = " ".join([product.description, *(v for v in product.attributes.values() if isinstance(v, str))])
+    return [hashed(words(text)) for text in (product.title, product.brand, product.category, other)]

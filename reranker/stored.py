@@ -1,0 +1,100 @@
+"""The bytes of the field `attune.tokens`: all that the scorer needs to know of a product.
+
+Little-endian, in this order: a header of eight uint16 (format, d, t, number of token vectors, and the
+numbers of title, brand, category and other words), the pooled vector as int8 (d,), the token vectors
+as int8 (n, t), the words as uint32 hashes. Vectors are unit vectors scaled to use int8's whole range; their
+scale is not kept, since a unit vector's can be had back from itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mappings.errors import ModelError
+from reranker.types import Floats
+from reranker.words import WordHashes
+
+FORMAT = 1
+FIELDS = ("title", "brand", "category", "other")
+_HEADER = 4 + len(FIELDS)
+
+Int8s = NDArray[np.int8]
+
+
+def pack(vector: Floats, tokens: Floats, words: Sequence[WordHashes]) -> bytes:
+    """Return the stored form of one product.
+
+    vector: (d,), tokens: (n, t), rows of any length; words: the word hashes of each of FIELDS.
+    """
+    header = np.array(
+        [FORMAT, len(vector), tokens.shape[1], len(tokens), *(min(len(w), 65535) for w in words)], dtype="<u2"
+    )
+    body = [_quantised(vector[None, :]).tobytes(), _quantised(tokens).tobytes()]
+    return b"".join([header.tobytes(), *body, *(w[:65535].astype("<u4").tobytes() for w in words)])
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """The stored forms of n candidates, unpacked side by side."""
+
+    vectors: Floats  # (n, d) unit rows
+    tokens: Floats  # (n, K, t) unit rows, zero where a product has fewer than K
+    mask: NDArray[np.bool_]  # (n, K) True where there is a token
+    words: WordHashes  # (W,) all candidates' words, one after another, field by field
+    ends: NDArray[np.int64]  # (n, 4) where each candidate's field ends in `words`
+
+
+def unpack(stored: Sequence[bytes], dimension: int, width: int) -> StoredBatch:
+    """Unpack n stored products with d = `dimension` and t = `width`. Raises ModelError where one is
+    malformed.
+    """
+    n = len(stored)
+    try:
+        heads = np.frombuffer(b"".join([s[: 2 * _HEADER] for s in stored]), dtype="<u2").reshape(n, _HEADER)
+    except ValueError as error:
+        raise ModelError("stored product vectors are cut short: index the catalogue again") from error
+    heads = heads.astype(np.int64)
+    counts = heads[:, 3]
+    vectors_at = 2 * _HEADER
+    tokens_at = vectors_at + dimension
+    words_at = tokens_at + counts * width
+    sizes = words_at + 4 * heads[:, 4:].sum(1)
+    if n and not (
+        (heads[:, 0] == FORMAT).all()
+        and (heads[:, 1] == dimension).all()
+        and (heads[:, 2] == width).all()
+        and all(map(int.__eq__, map(len, stored), sizes.tolist()))
+    ):
+        raise ModelError("stored product vectors have another format: index the catalogue again")
+    most = int(counts.max(initial=1))
+    vectors = np.empty((n, dimension), dtype=np.int8)
+    tokens = np.zeros((n, most, width), dtype=np.int8)
+    for i, (data, count) in enumerate(zip(stored, counts.tolist(), strict=True)):
+        vectors[i] = np.frombuffer(data, np.int8, dimension, vectors_at)
+        tokens[i, :count] = np.frombuffer(data, np.int8, count * width, tokens_at).reshape(count, width)
+    words = np.frombuffer(
+        b"".join([s[a:] for s, a in zip(stored, words_at.tolist(), strict=True)]), dtype="<u4"
+    )
+    return StoredBatch(
+        vectors=unit(vectors.astype(np.float32)),
+        tokens=unit(tokens.astype(np.float32)),
+        mask=np.arange(most) < counts[:, None],
+        words=words,
+        ends=heads[:, 4:].ravel().cumsum().reshape(n, len(FIELDS)),
+    )
+
+
+def unit(x: Floats) -> Floats:
+    """Return x with its last axis scaled to length 1; zero rows stay zero."""
+    norm = np.sqrt(np.einsum("...i,...i->...", x, x))[..., None]
+    result: Floats = x / np.maximum(norm, np.float32(1e-9))
+    return result
+
+
+def _quantised(rows: Floats) -> Int8s:
+    """Scale each row of (n, t) so that its largest component is 127, and round."""
+    top = np.abs(rows).max(axis=1, keepdims=True, initial=0.0)
+    result: Int8s = np.rint(rows * (127.0 / np.maximum(top, 1e-9))).astype(np.int8)
+    return result

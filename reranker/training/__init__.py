@@ -1,0 +1,1 @@
+"""Training of the models: everything here needs the extra `train` (torch, transformers)."""

@@ -1,0 +1,184 @@
+"""Training of the fusion's MLP on fixed towers.
+
+Three kinds of examples, alone or together, each a list of candidates for one query:
+
+soft     made from a bare catalogue: a distribution over the candidates, from the BERT teacher's judgement of
+         query and product texts and from which product the query was made of. Loss: cross-entropy of the
+         list.
+graded   people's judgements. Loss: ListNet's top-one cross-entropy (Cao et al. 2007) over gains, and binary
+         cross-entropy on relevance, which is what makes the output a probability.
+pairs    judged pairs, one candidate a query: binary cross-entropy alone.
+
+Few labels mislead: a ranker trained on the electronics judgements alone falls below untrained vectors. So
+the MLP starts as the prior `cosine + 0.25 token_match` (judged-pool nDCG@10 of 0.945 with the BERT teacher
+on both sides, untrained), and is held near it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reranker.fusion import FEATURES, HIDDEN, Scorer
+from reranker.types import Floats
+
+PRIOR = {"cosine": 1.0, "token_match": 0.25}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One query's candidates: fused inputs (n, F + t), and what they should score.
+
+    `gains` is a distribution's unnormalised weight (n,), None where the list says nothing of order;
+    `relevant` is the probability that each is relevant (n,), None where nobody judged.
+    """
+
+    inputs: Floats
+    gains: Floats | None
+    relevant: Floats | None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class ScorerConfig:
+    """What scorer training does."""
+
+    epochs: int = 12
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    interaction_scale: float = 0.3
+    prior_weight: float = 5.0
+    pair_weight: float = 0.5
+    list_batch: int = 32
+    seed: int = 7
+
+
+class FusionMLP(nn.Module):
+    """Dense 128, ReLU → Dense 1 over standardised inputs, started at the prior."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Floats, scale: Floats) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.from_numpy(mean))
+        self.register_buffer("scale", torch.from_numpy(scale))
+        self.hidden = nn.Linear(len(mean), HIDDEN)
+        self.output = nn.Linear(HIDDEN, 1)
+        with torch.no_grad():
+            self.hidden.weight.mul_(0.3)
+            self.output.weight.zero_()
+            self.output.bias.zero_()
+            # Two units carry the prior: relu(z) - relu(-z) = z.
+            for unit, sign in ((0, 1.0), (1, -1.0)):
+                self.hidden.weight[unit].zero_()
+                self.hidden.bias[unit] = 0.0
+                for name, weight in PRIOR.items():
+                    at = FEATURES.index(name)
+                    self.hidden.weight[unit, at] = sign * weight / float(scale[at]) * PRIOR_SLOPE
+                self.output.weight[0, unit] = sign
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map fused inputs (..., F + t) to logits (...)."""
+        h = F.relu(self.hidden((inputs - self.mean) * self.scale))
+        out: Tensor = self.output(h).squeeze(-1)
+        return out
+
+
+PRIOR_SLOPE = 12.0
+"""Logits per unit of the prior: about how fast relevance falls with cosine in the judgements."""
+
+
+def prior_logits(inputs: Tensor) -> Tensor:
+    """Return the prior's logit of each input (...), up to a constant."""
+    total = sum(inputs[..., FEATURES.index(name)] * weight for name, weight in PRIOR.items())
+    assert isinstance(total, Tensor)
+    return total * PRIOR_SLOPE
+
+
+def train_scorer(examples: Sequence[Example], temperature: float, config: ScorerConfig) -> Scorer:
+    """Train the MLP on `examples`; return it with the standardisation of its inputs. Seeded."""
+    torch.manual_seed(config.seed)
+    every = np.concatenate([e.inputs for e in examples])
+    mean = every.mean(0).astype(np.float32)
+    scale = (1 / np.maximum(every.std(0), 1e-3)).astype(np.float32)
+    scale[len(FEATURES) :] *= config.interaction_scale
+    network = FusionMLP(mean, scale)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    batches = _batched(examples, config)
+    steps = config.epochs * len(batches)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.02, 1 - step / steps))
+    order = np.random.default_rng(config.seed)
+    network.train()
+    for _ in range(config.epochs):
+        for at in order.permutation(len(batches)):
+            optimizer.zero_grad(set_to_none=True)
+            _loss(network, batches[at], config).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+    return exported(network.eval(), temperature)
+
+
+def exported(network: FusionMLP, temperature: float) -> Scorer:
+    """Return the network's parameters as the serving scorer."""
+    with torch.no_grad():
+        return Scorer(
+            temperature=temperature,
+            mean=network.mean.numpy().copy(),
+            scale=network.scale.numpy().copy(),
+            hidden=network.hidden.weight.numpy().T.copy(),
+            hidden_bias=network.hidden.bias.numpy().copy(),
+            output=network.output.weight.numpy()[0].copy(),
+            output_bias=float(network.output.bias),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    inputs: Tensor  # (B, n, F + t)
+    present: Tensor  # (B, n)
+    gains: Tensor  # (B, n), rows sum to 1, or 0 where the list has no order
+    relevant: Tensor  # (B, n), NaN where nobody judged
+    weight: Tensor  # (B,)
+
+
+def _batched(examples: Sequence[Example], config: ScorerConfig) -> list[_Batch]:
+    rows = sorted(range(len(examples)), key=lambda i: len(examples[i].inputs))
+    batches = []
+    for start in range(0, len(rows), config.list_batch):
+        part = [examples[i] for i in rows[start : start + config.list_batch]]
+        n = max(len(e.inputs) for e in part)
+        inputs = torch.zeros(len(part), n, part[0].inputs.shape[1])
+        present = torch.zeros(len(part), n, dtype=torch.bool)
+        gains = torch.zeros(len(part), n)
+        relevant = torch.full((len(part), n), float("nan"))
+        for row, e in enumerate(part):
+            size = len(e.inputs)
+            inputs[row, :size] = torch.from_numpy(e.inputs)
+            present[row, :size] = True
+            if e.gains is not None and e.gains.sum() > 0:
+                gains[row, :size] = torch.from_numpy(e.gains / e.gains.sum())
+            if e.relevant is not None:
+                relevant[row, :size] = torch.from_numpy(e.relevant)
+        batches.append(_Batch(inputs, present, gains, relevant, torch.tensor([e.weight for e in part])))
+    return batches
+
+
+def _loss(network: FusionMLP, batch: _Batch, config: ScorerConfig) -> Tensor:
+    logits = network(batch.inputs)  # (B, n)
+    listed = F.log_softmax(logits.masked_fill(~batch.present, -1e4), -1)
+    order = -(batch.gains * listed).sum(-1)  # (B,)
+    judged = ~torch.isnan(batch.relevant)
+    pointwise = (
+        F.binary_cross_entropy_with_logits(logits, batch.relevant.nan_to_num(), reduction="none") * judged
+    )
+    pairs = pointwise.sum(-1) / judged.sum(-1).clamp_min(1)  # (B,)
+    prior = F.log_softmax(prior_logits(batch.inputs).masked_fill(~batch.present, -1e4), -1)
+    held = (prior.exp() * (prior - listed)).masked_fill(~batch.present, 0.0).sum(-1)  # (B,)
+    per_query = order + config.pair_weight * pairs + config.prior_weight * held
+    return (per_query * batch.weight).sum() / batch.weight.sum()

@@ -1,0 +1,38 @@
+"""What the encoders hand out and the scorer takes in."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedProduct:
+    """One product as it is stored: its k-NN vector and the bytes of the field `attune.tokens`."""
+
+    vector: Floats  # (d,) unit length
+    stored: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedQuery:
+    """One query: its k-NN vector, its projected token vectors and its normalised words."""
+
+    text: str
+    vector: Floats  # (d,) unit length
+    tokens: Floats  # (Lq, t) unit rows
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One first-stage hit as the scorer sees it.
+
+    `stored` is the product's `attune.tokens`; `bm25` is its raw keyword score, 0 where the keyword
+    search did not return it.
+    """
+
+    stored: bytes
+    bm25: float
