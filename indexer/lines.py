@@ -1,0 +1,59 @@
+"""Lines of a plain or gzipped file, in constant memory, with their numbers."""
+
+import codecs
+import gzip
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mappings.errors import CatalogueError
+
+MAX_LINE_BYTES = 1_000_000
+"""A product record longer than this is a mistake; its line is rejected instead of filling the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line with its end; `data` is cut when `too_long`. `share` is how much of the file is read, 0..1."""
+
+    number: int
+    data: bytes
+    too_long: bool
+    share: float
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Yield the lines of `path`, unzipped when its name ends in .gz, without a UTF-8 byte order mark.
+
+    Raises CatalogueError when the file can't be read, its gzip stream is damaged, or it is UTF-16.
+    """
+    number = 0
+    try:
+        size = max(1, path.stat().st_size)
+        with path.open("rb") as file:
+            # GzipFile and BufferedReader share readline(limit); gzip.open would hide the position in `file`.
+            stream = gzip.GzipFile(fileobj=file) if path.suffix.lower() == ".gz" else file
+            while data := stream.readline(MAX_LINE_BYTES):
+                number += 1
+                too_long = len(data) == MAX_LINE_BYTES and not data.endswith(b"\n")
+                if too_long:
+                    while (rest := stream.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+                        pass
+                if number == 1:
+                    data = _without_mark(data, path)
+                yield Line(number, data, too_long, min(1.0, file.tell() / size))
+    except FileNotFoundError as error:
+        raise CatalogueError(f"catalogue file {path} does not exist") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise CatalogueError(
+            f"{path} is damaged after line {number} ({error}): copy it again, or unpack it and index the rest"
+        ) from error
+    except OSError as error:
+        raise CatalogueError(f"{path} can't be read: {error.strerror or error}") from error
+
+
+def _without_mark(data: bytes, path: Path) -> bytes:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise CatalogueError(f"{path} is UTF-16: save it as UTF-8 (in a spreadsheet: “CSV UTF-8”)")
+    return data.removeprefix(codecs.BOM_UTF8)
