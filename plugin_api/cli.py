@@ -1,0 +1,85 @@
+"""The `attune` command: parses, calls the library, prints. Each command lives in `plugin_api/commands`.
+
+Exit codes: 0 done, 1 failed, 2 wrong use. Errors are one line on standard error.
+"""
+
+import importlib
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import click
+
+from mappings.errors import AttuneError
+from mappings.settings import Settings, load_settings
+
+COMMANDS = {
+    "up": "plugin_api.commands.node",
+    "down": "plugin_api.commands.node",
+    "index": "plugin_api.commands.index",
+    "search": "plugin_api.commands.search",
+    "serve": "plugin_api.commands.serve",
+    "demo": "plugin_api.commands.demo",
+    "config": "plugin_api.commands.config",
+}
+"""Command → module that defines it as a click command of the same name; imported when needed."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when it is called or listed, so one command never loads the others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click passes it
+        """Return the commands in the order a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return the named command, or None where there is none."""
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = getattr(importlib.import_module(module), cmd_name)
+        return command
+
+
+class Wiring:
+    """What the command line hands each command: settings, read once from file and environment."""
+
+    def __init__(self, config: Path | None) -> None:
+        self._config = config
+        self._settings: Settings | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """Settings in force. Raises SettingsError for a bad file or variable."""
+        if self._settings is None:
+            self._settings = load_settings(self._config, os.environ)
+        return self._settings
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option("--config", type=click.Path(path_type=Path), help="TOML settings file (or ATTUNE_CONFIG).")
+@click.version_option(metadata.version("attune"), prog_name="attune")
+@click.pass_context
+def attune(ctx: click.Context, config: Path | None) -> None:
+    """Neural relevance behind the search box you already have.
+
+    \b
+    First steps:
+      attune up                               start a local OpenSearch
+      attune index products.csv --alias shop  clean, encode and index a catalogue
+      attune search "wireless mouse" --alias shop
+      attune serve                            the sidecar: point your search box at it
+    """
+    ctx.obj = Wiring(config)
+
+
+def main() -> None:
+    """Run the command line; an AttuneError becomes one line and its exit code."""
+    try:
+        attune(prog_name="attune")
+    except AttuneError as error:
+        click.echo(f"attune: {error}", err=True)
+        sys.exit(error.exit_code)

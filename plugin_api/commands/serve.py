@@ -1,0 +1,60 @@
+"""`attune serve`: the sidecar."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from flask import Flask
+
+from mappings.client import connect
+from plugin_api.app import create_app
+from plugin_api.cli import Wiring
+from plugin_api.server import listen
+from plugin_api.server import serve as run_server
+
+
+@click.command()
+@click.option("--host", help="Address to listen at (sidecar.host).")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen at; 0 takes a free one (sidecar.port)."
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), help="Processes, each with its own model (sidecar.workers)."
+)
+@click.pass_obj
+def serve(wiring: Wiring, host: str | None, port: int | None, workers: int | None) -> None:
+    """Serve reranked searches over HTTP: point your search box here instead of at OpenSearch.
+
+    \b
+      attune serve
+      curl 'localhost:8080/products/_search?pretty' -H 'Content-Type: application/json' \\
+        -d '{"query": {"match": {"title": "wireless mouse"}}}'
+    """
+    settings = wiring.settings
+    sidecar = replace(
+        settings.sidecar,
+        host=host or settings.sidecar.host,
+        port=settings.sidecar.port if port is None else port,
+        workers=workers or settings.sidecar.workers,
+    )
+    settings = replace(settings, sidecar=sidecar)
+    listener = listen(sidecar)
+    named = f"[{sidecar.host}]" if ":" in sidecar.host else sidecar.host
+    address = f"http://{named}:{listener.getsockname()[1]}"
+
+    def build() -> Flask:
+        # Imported in the worker: ONNX Runtime starts threads when imported, and a fork would lose them.
+        from reranker.model import load_model
+
+        folder = Path(settings.model.folder) if settings.model.folder else None
+        model = load_model(folder, settings.model.threads).load()
+        return create_app(settings, connect(settings.opensearch, pool=2 * sidecar.threads), model)
+
+    def ready() -> None:
+        click.echo(f"Attune reranks the searches of {settings.opensearch.url} at {address}. Try:")
+        click.echo(
+            f"  curl '{address}/{settings.search.alias}/_search?pretty' -H 'Content-Type: application/json' "
+            """-d '{"query": {"match": {"title": "wireless mouse"}}}'"""
+        )
+
+    run_server(listener, sidecar, build, ready)

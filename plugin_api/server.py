@@ -1,0 +1,107 @@
+"""Serving the sidecar with gunicorn: threads in a few worker processes, each with its own model."""
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import AppImportError, HaltServer
+
+from mappings.errors import AttuneError
+from mappings.settings import SidecarSettings
+
+MEMORY = Path("/dev/shm")
+KEEP_ALIVE_SECONDS = 75
+"""Longer than load balancers keep idle connections (60 s), so that they, not the sidecar, close them."""
+
+
+def listen(settings: SidecarSettings) -> socket.socket:
+    """Bind the sidecar's address. Raises AttuneError when it is taken or can't be had."""
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+    except OSError as error:
+        why = (error.strerror or str(error)).partition(" (")[0]
+        raise AttuneError(
+            f"can't listen at {settings.host}:{settings.port}: {why}; "
+            "choose another with --port or sidecar.port"
+        ) from error
+
+
+def serve(
+    listener: socket.socket, settings: SidecarSettings, build: Callable[[], Flask], ready: Callable[[], None]
+) -> None:
+    """Serve until a signal ends it; exit with 1 when `build` raises an AttuneError.
+
+    `build` runs in each worker after the fork, because ONNX Runtime's threads don't survive one; `ready` once
+    the first takes requests.
+    """
+    _Server(listener, settings, build, ready).run()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
+    def __init__(
+        self,
+        listener: socket.socket,
+        settings: SidecarSettings,
+        build: Callable[[], Flask],
+        ready: Callable[[], None],
+    ) -> None:
+        # gunicorn makes the socket its own and closes this number, which must not be closed a second time.
+        self._address = f"fd://{listener.detach()}"
+        self._sidecar, self._build, self._ready = settings, build, ready
+        super().__init__()
+
+    def run(self) -> None:
+        master = os.getpid()
+        try:
+            super().run()
+        except SystemExit as stop:
+            # Workers leave through here as well, and gunicorn goes by their own codes: never touch those.
+            if os.getpid() != master or not stop.code:
+                raise
+            raise SystemExit(1) from stop
+        except HaltServer as halt:
+            # A second worker failed to start while gunicorn was stopping for the first; it has said why as
+            # well.
+            raise SystemExit(1) from halt
+
+    def load_config(self) -> None:
+        options: dict[str, object] = {
+            "bind": self._address,
+            "worker_class": "gthread",
+            "workers": self._sidecar.workers,
+            "threads": self._sidecar.threads,
+            "keepalive": KEEP_ALIVE_SECONDS,
+            "loglevel": "warning",
+            "proc_name": "attune",
+            "on_starting": lambda arbiter: arbiter.log.error_log.addFilter(_is_news),
+            "post_worker_init": lambda worker: self._ready() if worker.age == 1 else None,
+            "control_socket_disable": True,
+            # Heartbeats are files; on a disk they can stall, and a read-only container has no other place.
+            "worker_tmp_dir": str(MEMORY) if os.access(MEMORY, os.W_OK) else None,
+        }
+        for name, value in options.items():
+            if name in self.cfg.settings:  # the control socket is new in gunicorn 25
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        try:
+            return self._build()
+        except AttuneError as error:
+            # Told apart by gunicorn from a crash: it prints the line and stops instead of trying again.
+            raise AppImportError(f"attune: {error}") from error
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for what gunicorn adds when a worker has already said in one line why it can't start."""
+    added = (
+        f"exited with code {Arbiter.APP_LOAD_ERROR}.",
+        "Shutting down: Master",
+        "Reason: App failed to load.",
+    )
+    return not record.getMessage().endswith(added)
