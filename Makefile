@@ -1,0 +1,61 @@
+# `make help` lists what there is. Everything lives in .venv; a second run reuses it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint weights bench wheel lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/ready-core ## what serving, indexing and the demo need, into .venv
+	@echo "Installed. Try: $(BIN)/attune --help"
+
+demo: $(VENV)/ready-core ## OpenSearch, the sample catalogue and the sidecar, with rankings side by side
+	@$(BIN)/attune demo
+
+test: lint ## lint, then every test (ARGS="-k name" for some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/ready-test ## ruff, mypy and the packages' layering
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+weights: $(VENV)/ready-test ## train the shipped weights again (an hour on 2 cores)
+	@$(BIN)/python -m plugin_api.weights
+
+bench: $(VENV)/ready-test ## measurements, written to bench-results/
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+wheel: $(VENV)/ready-core ## dist/attune-*.whl
+	@rm -rf build dist
+	@$(PIP) wheel --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+lock: ## requirements/*.txt from pyproject.toml (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
+	@requirements/compile
+
+clean: ## remove .venv and what was built
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# A stamp is newer than what it was made from, so an unchanged project installs nothing.
+$(VENV)/ready-core: requirements/demo.txt pyproject.toml | $(BIN)/python
+	@echo "Installing Attune into $(VENV) …"
+	@$(PIP) install --require-hashes -r requirements/demo.txt
+	@$(PIP) install --no-deps -e .
+	@touch $@
+
+$(VENV)/ready-test: requirements/test.txt $(VENV)/ready-core
+	@echo "Installing what training and the tests need into $(VENV) (torch: several GB) …"
+	@$(PIP) install --require-hashes -r requirements/test.txt
+	@touch $@
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not there; Attune needs Python 3.11 or newer: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $$($(PYTHON) --version) is too old; Attune needs 3.11 or newer: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

@@ -1,0 +1,167 @@
+"""Relevance on the electronics catalogue: the judged pool, and the whole catalogue through real OpenSearch.
+
+Every judged query is ranked by a scorer that learnt from the other queries' judgements only (5 folds);
+the towers never see a judgement. All rankings come from one run over one index. Prints JSON.
+
+    python -m tests.bench.relevance --url http://localhost:9200 --index products
+
+The index must be the bundled catalogue, made with the model measured (`attune demo`, or `attune index`).
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+from opensearchpy import OpenSearch
+
+from mappings.client import check_cluster, connect
+from mappings.settings import OpenSearchSettings, Settings, SidecarSettings
+from mappings.types import JsonObject
+from plugin_api.request import SearchCall, keyword_query
+from plugin_api.search import Search
+from plugin_api.weights import StageLines, training_data
+from reranker.evaluation import countable, measured
+from reranker.fusion import Scorer, score
+from reranker.model import Model, load_model
+from reranker.product_encoder import token_rows
+from reranker.product_text import product_text
+from reranker.stored import unit
+from reranker.training.bert import Bert, default_bert_folder
+from reranker.training.distil import teacher_states
+from reranker.training.recipe import Recipe, cross_validated, held_out_scorers, make_examples
+from reranker.training.threads import use_all_cores
+from reranker.types import Candidate, EncodedQuery, Floats
+
+DEPTH = 100
+Ranking = Sequence[str]
+
+
+class HeldOut:
+    """The model, but for the scorer: each judged query's own, which never saw that query."""
+
+    def __init__(self, model: Model, scorers: Mapping[str, Scorer]) -> None:
+        self.version = model.version
+        self.encode_query = model.encode_query
+        self._scorers = scorers
+
+    def score(self, query: EncodedQuery, candidates: Sequence[Candidate]) -> Floats:
+        return score(self._scorers[query.text], query, candidates)
+
+
+def two_field_query(text: str) -> JsonObject:
+    """BM25 on title and description: the plain baseline."""
+    return {"multi_match": {"query": text, "fields": ["title", "description"]}}
+
+
+def searched(client: OpenSearch, index: str, query: JsonObject) -> dict[str, float]:
+    """Id → score of the best DEPTH hits, best first."""
+    found = client.search(index=index, body={"query": query, "size": DEPTH, "_source": False})
+    return {hit["_id"]: hit["_score"] for hit in found["hits"]["hits"]}
+
+
+def minmax(first: Mapping[str, float], second: Mapping[str, float], weight: float) -> Ranking:
+    """Both lists scaled to 0..1 and added, `weight` to the second."""
+    total: dict[str, float] = {}
+    for part, share in ((first, 1 - weight), (second, weight)):
+        low, high = min(part.values(), default=0.0), max(part.values(), default=0.0)
+        for i, value in part.items():
+            total[i] = total.get(i, 0.0) + share * (value - low) / max(high - low, 1e-9)
+    return sorted(total, key=total.__getitem__, reverse=True)[:DEPTH]
+
+
+def reciprocal(first: Ranking, second: Ranking, k: int = 60) -> Ranking:
+    """Reciprocal rank fusion."""
+    total: dict[str, float] = {}
+    for part in (first, second):
+        for rank, i in enumerate(part, start=1):
+            total[i] = total.get(i, 0.0) + 1 / (k + rank)
+    return sorted(total, key=total.__getitem__, reverse=True)[:DEPTH]
+
+
+def attune_ranking(searching: Search, index: str, query: JsonObject) -> Ranking:
+    """Ids of Attune's best DEPTH hits. Raises ValueError where a search was not reranked."""
+    body = json.dumps({"query": query, "size": DEPTH, "_source": False}).encode()
+    answer = searching.answer(SearchCall(index, body, {}, {}))
+    report = answer.body["ext"]["attune"]
+    if report["rerank_status"] != "reranked":
+        raise ValueError(f"not reranked: {report}")
+    return [hit["_id"] for hit in answer.body["hits"]["hits"]]
+
+
+@click.command(help=__doc__)
+@click.option("--url", default=OpenSearchSettings().url, show_default=True, help="OpenSearch.")
+@click.option("--index", default="products", show_default=True, help="Index or alias of the catalogue.")
+@click.option(
+    "--model", "folder", type=click.Path(path_type=Path), help="Model folder; the shipped one if not given."
+)
+def main(url: str, index: str, folder: Path | None) -> None:
+    """Measure and print."""
+    use_all_cores()
+    settings = Settings(opensearch=OpenSearchSettings(url=url), sidecar=SidecarSettings(deadline_ms=60_000))
+    client = connect(settings.opensearch)
+    check_cluster(client, settings.opensearch)
+    model = load_model(folder).load()
+    data, recipe = training_data(), Recipe()
+    bert = Bert(default_bert_folder())
+    stages = StageLines(time.monotonic(), err=True)
+    rows = token_rows(bert.tokenizer, [product_text(p) for p in data.main], recipe.product_tokens)
+    teacher = teacher_states(
+        bert, [row.ids[: row.pooled] for row in rows], stages("BERT reads the catalogue")
+    )
+    examples = make_examples(data, bert, teacher, model, recipe, stages)
+    scorers = held_out_scorers(examples, recipe.scorer)
+    counts = countable(data.judgements)
+
+    ids = [p.id for p in data.main]
+    minilm = np.stack([unit(states.astype(np.float32).mean(0)) for states in teacher.states])  # (N, d)
+    runs: dict[str, dict[str, Ranking]] = {}
+    pooled: dict[str, Ranking] = {}  # MiniLM vectors over each query's judged products
+
+    def note(name: str, query: str, ranking: Ranking) -> None:
+        runs.setdefault(name, {})[query] = ranking
+
+    searching = Search(client, HeldOut(model, scorers), settings)
+    for query in counts:
+        bm25 = searched(client, index, two_field_query(query))
+        note("BM25, title + description", query, list(bm25))
+        fielded = searched(client, index, keyword_query(query))
+        note("BM25, all text fields (Attune's own keyword query)", query, list(fielded))
+        cosines = minilm @ model.encode_query(query).vector
+        best = np.argsort(-cosines, kind="stable")[:DEPTH]
+        judged = [i for i in range(len(ids)) if ids[i] in counts[query]]
+        pooled[query] = [ids[i] for i in np.array(judged)[np.argsort(-cosines[judged], kind="stable")]]
+        near = {ids[i]: float(cosines[i]) for i in best}
+        note("MiniLM vectors, untrained", query, list(near))
+        note("BM25 + MiniLM, min-max 0.3 : 0.7", query, minmax(bm25, near, 0.7))
+        note("BM25 + MiniLM, RRF", query, reciprocal(list(bm25), list(near)))
+        for name, body in (
+            ("BM25 on title + description", two_field_query(query)),
+            ("its own", keyword_query(query)),
+        ):
+            note(f"Attune over {name}", query, attune_ranking(searching, index, body))
+    rounded = {
+        name: {measure: round(value, 4) for measure, value in measured(run, counts).items()}
+        for name, run in runs.items()
+    }
+    print(
+        json.dumps(
+            {
+                "model": model.version,
+                "queries": len(counts),
+                "product_tower_cosine": examples.tower_cosine,
+                "judged_pool": {
+                    **cross_validated(model, data, examples, recipe),
+                    "judged_pool_ndcg@10_minilm": round(measured(pooled, counts)["ndcg@10"], 4),
+                },
+                "whole_catalogue": rounded,
+            },
+            indent=2,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

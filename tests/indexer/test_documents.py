@@ -1,0 +1,67 @@
+import base64
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from indexer.documents import content_hash, document
+from mappings.types import Product
+from tests.indexer.stand_in import encoded
+
+PRODUCT = Product(
+    id="1",
+    title="Mug",
+    brand="ACME",
+    category="Kitchen",
+    description="Holds much",
+    attributes={"colour": "Blue", "height": 9.0, "lid": False, "dishwasher safe": True},
+    price=12.5,
+    available=False,
+    image="http://a/1.jpg",
+    url="http://a/1",
+)
+
+
+def test_the_whole_document() -> None:
+    vectors = encoded("Mug")
+    body = document(PRODUCT, vectors, "0123456789ab", 1700000000000)
+    own = body.pop("attune")
+    assert body == {
+        "title": "Mug",
+        "brand": "ACME",
+        "category": "Kitchen",
+        "description": "Holds much",
+        "attributes": {"colour": "Blue", "height": "9", "lid": "false", "dishwasher safe": "true"},
+        "facets": ["colour=Blue", "height=9", "dishwasher safe=true"],
+        "price": 12.5,
+        "available": False,
+        "image": "http://a/1.jpg",
+        "url": "http://a/1",
+    }
+    assert own.keys() == {"vector", "tokens", "model", "hash", "version"}
+    assert (own["model"], own["version"]) == ("0123456789ab", 1700000000000)
+    assert base64.b64decode(own["tokens"]) == vectors.stored
+    np.testing.assert_allclose(own["vector"], vectors.vector, atol=1e-6)
+    assert len(json.dumps(own["vector"])) <= 10 * len(own["vector"]) + 2
+
+
+def test_empty_fields_are_left_out() -> None:
+    body = document(Product(id="1", title="Mug", price=0.0), encoded("Mug"), "m", 1)
+    assert body.keys() == {"title", "price", "attune"}
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"id": "2", "price": 1.0, "available": True, "image": "", "url": ""}, True),
+        ({"title": "Cup"}, False),
+        ({"brand": "B"}, False),
+        ({"description": "Holds little"}, False),
+        ({"attributes": {"colour": "Red"}}, False),
+    ],
+)
+def test_the_hash_follows_what_the_encoder_reads(change: dict[str, object], same: bool) -> None:
+    changed = dataclasses.replace(PRODUCT, **change)  # type: ignore[arg-type]
+    assert (content_hash(changed) == content_hash(PRODUCT)) is same
+    assert len(content_hash(PRODUCT)) == 32

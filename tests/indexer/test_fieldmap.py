@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pytest
+
+from indexer.fieldmap import AttributeNames, FieldMap, load_field_map
+from indexer.reading import Catalogue, open_catalogue
+from mappings.errors import SettingsError
+
+DEMO = Path(__file__).parents[2] / "plugin_api/demo"
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    (tmp_path / "a.csv").write_text("sku,name,variant,cents,colour,attr_size\n")
+    return open_catalogue(tmp_path / "a.csv")
+
+
+def load(text: str, tmp_path: Path, catalogue: Catalogue) -> FieldMap:
+    (tmp_path / "map.toml").write_text(text)
+    return load_field_map(tmp_path / "map.toml", catalogue)
+
+
+def test_a_map_is_read_and_printed_as_it_would_be_written(tmp_path: Path, catalogue: Catalogue) -> None:
+    text = """id = "sku"
+title = ["name", "variant"]
+price = "cents"
+price_scale = 0.01
+attributes = ["colour", "attr_*"]"""
+    field_map = load(text, tmp_path, catalogue)
+    assert field_map == FieldMap(
+        id="sku",
+        title=("name", "variant"),
+        price="cents",
+        price_scale=0.01,
+        attributes=("colour", "attr_*"),
+    )
+    assert field_map.as_toml() == text
+
+
+def test_every_problem_is_named_at_once(tmp_path: Path, catalogue: Catalogue) -> None:
+    with pytest.raises(SettingsError) as error:
+        load('titel = "name"\nprice = ["cents"]\nprice_scale = true\nbrand = 3', tmp_path, catalogue)
+    for part in (
+        "'titel'",
+        "price = ",
+        "price_scale = True",
+        "brand = 3",
+        "no id",
+        "no title",
+        "known: id, title",
+    ):
+        assert part in str(error.value)
+
+
+def test_missing_columns_are_named_with_those_there_are(tmp_path: Path, catalogue: Catalogue) -> None:
+    with pytest.raises(SettingsError, match=r"no column brand, titel; it has sku, name, variant"):
+        load('id = "sku"\ntitle = "titel"\nbrand = "brand"\nattributes = "no_*"', tmp_path, catalogue)
+
+
+@pytest.mark.parametrize("text", ["id = ", "id = 'sku'\nid = 'sku'"])
+def test_a_file_that_is_no_toml(tmp_path: Path, catalogue: Catalogue, text: str) -> None:
+    with pytest.raises(SettingsError, match="can't be read"):
+        load(text, tmp_path, catalogue)
+
+
+def test_a_missing_file(tmp_path: Path, catalogue: Catalogue) -> None:
+    with pytest.raises(SettingsError, match="does not exist"):
+        load_field_map(tmp_path / "none.toml", catalogue)
+
+
+def test_the_demo_map_fits_the_demo_catalogue() -> None:
+    field_map = load_field_map(DEMO / "electronics.toml", open_catalogue(DEMO / "electronics.jsonl.gz"))
+    assert field_map.brand == ("supplier",)
+    assert field_map.price_scale == 0.01
+
+
+def test_attribute_names_are_tidy() -> None:
+    names = AttributeNames(("colour", "attr_t_*", "attr_*", "*_spec"))
+    assert names.of("attr_t_product_colour") == "product colour"
+    assert names.of("attr_t_intel__vt_x_") == "intel vt x"
+    assert names.of("attr_weight.net=g") == "weight net g"
+    assert names.of("colour") == "colour"
+    assert names.of("size_spec") == "size spec"
+    assert names.of("title") is None
+    assert names.of("attr_t_") == "attr t"
+
+
+def test_brackets_in_column_names_are_no_pattern() -> None:
+    assert AttributeNames(("size[*",)).of("size[cm]") == "cm]"
+    assert AttributeNames(("size[cm]",)).of("size[cm]") == "size[cm]"

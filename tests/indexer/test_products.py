@@ -1,0 +1,119 @@
+from typing import Any
+
+import pytest
+
+from indexer.fieldmap import FieldMap
+from indexer.products import read_products
+from indexer.records import Item, Record, Reject
+from mappings.types import Product
+
+MAP = FieldMap(
+    id="id",
+    title=("name", "variant"),
+    description=("text",),
+    brand=("maker",),
+    category=("area", "aisle"),
+    price="cents",
+    price_scale=0.01,
+    available="stock",
+    image="photos",
+    url="link",
+    attributes=("specs", "attr_b_*", "attr_n_*"),
+)
+
+
+def read(*rows: dict[str, Any], simplified: bool = False) -> list[Item | Reject]:
+    records = [Record(line, row, f"raw {line}", line / len(rows)) for line, row in enumerate(rows, start=1)]
+    return list(read_products(records, MAP, simplified))
+
+
+def test_every_field_is_taken_and_cleaned() -> None:
+    row = {
+        "id": 17,
+        "name": "Mug&nbsp;™",
+        "variant": "blue",
+        "text": "<p>Holds ½ l</p>",
+        "maker": "ＡＣＭＥ",
+        "area": "Kitchen",
+        "aisle": ["Cups", "Mugs"],
+        "cents": 1250,
+        "stock": "in stock",
+        "photos": ["http://a/1.jpg", "http://a/2.jpg"],
+        "link": "http://a/p?x=1",
+        "attr_b_dishwasher_safe": True,
+        "attr_n_height": 9.5,
+        "specs": {"glaze_colour": "Blue", "lid": None},
+        "ignored": "yes",
+    }
+    (item,) = read(row)
+    assert item == Item(
+        Product(
+            id="17",
+            title="Mug blue",
+            brand="ACME",
+            category="Kitchen > Cups > Mugs",
+            description="Holds 1/2 l",
+            attributes={"dishwasher safe": True, "height": 9.5, "glaze colour": "Blue"},
+            price=12.5,
+            available=True,
+            image="http://a/1.jpg",
+            url="http://a/p?x=1",
+        ),
+        1,
+        "raw 1",
+        1.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"name": "a"}, "no id"),
+        ({"id": "1", "maker": "ACME", "name": " <br> "}, "no text"),
+        ({"id": "1", "name": {"en": "a"}}, "name: wrong type"),
+        ({"id": "1", "name": "a", "cents": "call us"}, "wrong type: price 'call us' is no number"),
+        ({"id": "1", "name": "a", "attr_n_size": b"x"}, "attr_n_size: wrong type"),
+    ],
+)
+def test_a_bad_record_becomes_a_reject_and_reading_goes_on(row: dict[str, Any], reason: str) -> None:
+    bad, good = read(row, {"id": "2", "name": "b"})
+    assert isinstance(bad, Reject)
+    assert reason in bad.reason
+    assert (bad.line, bad.raw, bad.kind) == (1, "raw 1", "record")
+    assert isinstance(good, Item)
+
+
+def test_the_first_of_an_id_is_kept() -> None:
+    found = read({"id": "1", "name": "a"}, {"id": " 1 ", "name": ""}, {"id": 1, "name": "c"})
+    assert isinstance(found[0], Item)
+    assert [reject.kind for reject in found[1:] if isinstance(reject, Reject)] == ["duplicate", "duplicate"]
+    assert isinstance(found[2], Reject)
+    assert found[2].reason == "duplicate of id '1' on line 1, which is kept"
+
+
+def test_a_bad_record_does_not_hold_its_id() -> None:
+    assert [type(found) for found in read({"id": "1"}, {"id": "1", "name": "a"})] == [Reject, Item]
+
+
+def test_yes_or_no_gives_way_to_a_value_of_the_same_name() -> None:
+    for row in (
+        {"attr_b_height": True, "attr_n_height": 110.0},
+        {"attr_n_height": 110.0, "attr_b_height": True},
+    ):
+        (item,) = read({"id": "1", "name": "a", **row})
+        assert isinstance(item, Item)
+        assert item.product.attributes == {"height": 110.0}
+
+
+def test_a_repeated_part_is_joined_once() -> None:
+    (item,) = read({"id": "1", "name": "Mug", "variant": "Mug"})
+    assert isinstance(item, Item)
+    assert item.product.title == "Mug"
+
+
+def test_simplified_reaches_every_text() -> None:
+    pytest.importorskip("opencc")
+    (item,) = read({"id": "1", "name": "耳機", "specs": {"顏色": "藍"}}, simplified=True)
+    assert isinstance(item, Item)
+    assert item.product.title == "耳机"
+    assert item.product.attributes == {"颜色": "蓝"}

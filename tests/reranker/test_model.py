@@ -1,0 +1,105 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mappings.errors import ModelError
+from mappings.types import Product
+from reranker.model import FILES, Model, folder_version, load_model
+from reranker.product_encoder import length_batches, word_vectors
+from reranker.types import Candidate
+
+MOUSE = Product(
+    "1", "Logitech M185 wireless mouse", "Logitech", "Mice", "A small mouse for laptops", {"colour": "Grey"}
+)
+TONER = Product("2", "Brother TN-2110 toner cartridge, black", "Brother", "Toner")
+CABLE = Product("3", "USB cable")
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model(None)
+
+
+def test_the_shipped_model_ranks_the_product_that_is_asked_for_first(model: Model) -> None:
+    encoded = model.encode_products([TONER, CABLE, MOUSE])
+    candidates = [Candidate(e.stored, 1.0) for e in encoded]
+    for text, best in (("wireless mouse", 2), ("toner for brother printer", 0), ("usb cable", 1)):
+        scores = model.score(model.encode_query(text), candidates)
+        assert scores.argmax() == best
+        assert ((scores > 0) & (scores < 1)).all()
+
+
+def test_shapes_are_as_the_config_says(model: Model) -> None:
+    query = model.encode_query("wireless mouse")
+    assert query.vector.shape == (model.dimension,)
+    assert query.tokens.shape == (2, model.config.token_width)
+    assert np.linalg.norm(query.vector) == pytest.approx(1, abs=1e-5)
+    [product] = model.encode_products([MOUSE])
+    assert product.vector.shape == (model.dimension,)
+    assert np.linalg.norm(product.vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_batch_gives_what_each_product_gives_alone(model: Model) -> None:
+    products = [MOUSE, Product("9", "x " * 300), CABLE, TONER, Product("8", "-")]
+    for product, together in zip(products, model.encode_products(products), strict=True):
+        [alone] = model.encode_products([product])
+        # Dynamic quantisation sets its scale by the batch, so equal but for that.
+        assert alone.vector @ together.vector > 0.98
+
+
+def test_attributes_do_not_move_the_vector(model: Model) -> None:
+    bare = Product(MOUSE.id, MOUSE.title, MOUSE.brand, MOUSE.category, MOUSE.description)
+    [with_attributes], [without] = model.encode_products([MOUSE]), model.encode_products([bare])
+    assert with_attributes.vector @ without.vector > 0.995
+    assert len(with_attributes.stored) > len(without.stored)
+
+
+@pytest.mark.parametrize("text", ["", " ", "🎧", "word " * 500, "苹果手机"])
+def test_any_query_is_encoded_and_scored(model: Model, text: str) -> None:
+    [product] = model.encode_products([CABLE])
+    [score] = model.score(model.encode_query(text), [Candidate(product.stored, 0.0)])
+    assert 0 <= score <= 1
+
+
+def test_a_folder_that_lacks_files_names_them(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"lacks query\.onnx, product\.onnx, tokenizer\.json, scorer\.npz"):
+        load_model(tmp_path)
+
+
+@pytest.fixture
+def copied(model: Model, tmp_path: Path) -> Path:
+    for name in FILES:
+        shutil.copyfile(model.folder / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_spoilt_file_is_named(copied: Path, name: str) -> None:
+    (copied / name).write_bytes(b"spoilt")
+    with pytest.raises(ModelError, match=name.replace(".", r"\.")):
+        load_model(copied).load().encode_products([CABLE])
+
+
+def test_the_version_follows_weights_and_config(model: Model, copied: Path) -> None:
+    assert folder_version(copied) == model.version
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps({**config, "stored_tokens": 3}))
+    assert folder_version(copied) != model.version
+
+
+def test_length_batches_waste_little_and_lose_nothing() -> None:
+    lengths = [5, 40, 5, 41, 100, 6, 300]
+    batches = length_batches(lengths, 128)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    assert all(len(b) * max(lengths[i] for i in b) <= 128 or len(b) == 1 for b in batches)
+
+
+def test_word_vectors_are_means_of_their_tokens() -> None:
+    states = np.arange(12, dtype=np.float32).reshape(6, 2)
+    found = word_vectors(states, [-1, 0, 0, 1, 2, -1], most=2)
+    assert found.tolist() == [[3, 4], [6, 7]]
+    assert word_vectors(states, [-1] * 6, most=2).tolist() == [[0, 1]]

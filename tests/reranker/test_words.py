@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from reranker.words import hashed, words
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Wireless Mice", ("wireless", "mice")),
+        ("phones PHONE phone's", ("phone", "s")),
+        ("TN-2110", ("tn", "2110")),
+        ("128GB", ("128gb", "128", "gb")),
+        ("3.5 mm", ("3.5", "mm")),
+        ("ＤＥＬＬ", ("dell",)),
+        ("苹果手机 case", ("苹果", "果手", "手机", "case")),
+        ("", ()),
+        ("!?", ()),
+    ],
+)
+def test_words_are_folded_stemmed_and_split(text: str, expected: tuple[str, ...]) -> None:
+    assert words(text) == expected
+
+
+def test_plural_and_singular_are_one_word() -> None:
+    assert words("headphones batteries") == words("headphone battery")
+
+
+def test_hashes_are_crc32() -> None:
+    assert hashed(["hello"]).tolist() == [0x3610A686]
+    assert hashed([]).dtype == np.uint32

@@ -1,0 +1,80 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mappings.types import Product
+from reranker.fusion import FEATURES
+from reranker.model import load_model
+from reranker.training.distil import DistilConfig
+from reranker.training.examples import Progress, SoftConfig
+from reranker.training.recipe import Examples, Recipe, TrainingData, held_out_scorers, make_weights
+from reranker.training.scorer import Example, ScorerConfig
+from reranker.types import Candidate
+
+
+def quiet(done: int, total: int) -> None:
+    assert 0 < done <= total
+
+
+def quiet_stages(stage: str) -> Progress:
+    assert stage
+    return quiet
+
+
+RECIPE = Recipe(
+    distil=DistilConfig(steps=20, batch=8, warmup=2),
+    soft=SoftConfig(queries=20),
+    scorer=ScorerConfig(epochs=2),
+    layers=(0, 1),
+    token_width=16,
+    product_tokens=32,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_bert: Path, products: list[Product], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    judgements = {
+        noun: {p.id: 3 if p.category == noun else 0 for p in products[::5]}
+        for noun in ("mouse", "toner", "laptop")
+    }
+    pairs = [("red mouse", products[0], 1.0), ("toner", products[1], 0.0)]
+    data = TrainingData(products, products[:5], pairs, judgements)
+    folder = tmp_path_factory.mktemp("model")
+    config = make_weights(data, tiny_bert, folder, RECIPE, quiet_stages)
+    assert set(config.figures) == {
+        "product_tower_cosine",
+        *(f"judged_pool_ndcg@10_{name}" for name in ("attune", "article", "cosine", "bm25")),
+    }
+    assert all(0 <= figure <= 1 for figure in config.figures.values())
+    return folder
+
+
+def test_the_weights_made_are_a_model(folder: Path, products: list[Product]) -> None:
+    model = load_model(folder)
+    encoded = model.encode_products(products)
+    query = model.encode_query("red mouse")
+    scores = model.score(query, [Candidate(e.stored, 1.0) for e in encoded])
+    assert scores.shape == (len(products),)
+    assert np.isfinite(scores).all()
+    assert model.config.origin["recipe"]["layers"] == [0, 1]
+
+
+def test_no_query_is_scored_by_a_scorer_that_saw_it() -> None:
+    random = np.random.default_rng(1)
+
+    def example(gains: list[float]) -> Example:
+        inputs = random.random((3, len(FEATURES) + 4)).astype(np.float32)
+        return Example(inputs, np.array(gains, np.float32), None)
+
+    unjudged = [example([1, 1, 0])]
+    graded = {str(i): example([1, 0, 0]) for i in range(10)}
+    config = ScorerConfig(epochs=2)
+    before = held_out_scorers(Examples(unjudged, graded, 1.0), config)
+    assert before.keys() == graded.keys()
+    graded["3"] = replace(graded["3"], gains=np.array([0, 0, 1], np.float32))
+    after = held_out_scorers(Examples(unjudged, graded, 1.0), config)
+    unchanged = {q for q in graded if np.array_equal(before[q].hidden, after[q].hidden)}
+    assert "3" in unchanged
+    assert len(unchanged) == 2  # its own fold: the other scorers all learnt from it
