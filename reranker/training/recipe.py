@@ -29,7 +29,7 @@ from reranker.product_text import product_text
 from reranker.stored import unit
 from reranker.training.article import ArticlePair, article_scores
 from reranker.training.bert import Bert
-from reranker.training.distil import DistilConfig, TeacherStates, distil, new_tower, teacher_states
+from reranker.training.distil import DistilConfig, distil
 from reranker.training.examples import (
     Catalogue,
     Progress,
@@ -41,6 +41,8 @@ from reranker.training.examples import (
 from reranker.training.export import export_product_tower, export_query_tower
 from reranker.training.keyword import KeywordIndex
 from reranker.training.scorer import Example, ScorerConfig, train_scorer
+from reranker.training.start import new_tower
+from reranker.training.teacher import TeacherStates, teacher_states
 from reranker.types import EncodedProduct, Floats
 
 TEMPERATURE = 0.05

@@ -30,8 +30,8 @@ from reranker.product_encoder import token_rows
 from reranker.product_text import product_text
 from reranker.stored import unit
 from reranker.training.bert import Bert, default_bert_folder
-from reranker.training.distil import teacher_states
 from reranker.training.recipe import Recipe, cross_validated, held_out_scorers, make_examples
+from reranker.training.teacher import teacher_states
 from reranker.training.threads import use_all_cores
 from reranker.types import Candidate, EncodedQuery, Floats
 

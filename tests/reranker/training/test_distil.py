@@ -10,9 +10,11 @@ from reranker.onnx import Tower
 from reranker.product_encoder import token_rows
 from reranker.product_text import product_text
 from reranker.training.bert import Bert
-from reranker.training.distil import DistilConfig, TeacherStates, distil, new_tower, teacher_states
+from reranker.training.distil import DistilConfig, distil
 from reranker.training.export import export_product_tower, export_query_tower
 from reranker.training.gpt2 import ProductTower, pool
+from reranker.training.start import new_tower
+from reranker.training.teacher import TeacherStates, teacher_states
 
 
 def quiet(done: int, total: int) -> None:
