@@ -3,6 +3,7 @@
 AttuneError
 ├── SettingsError        a setting is unknown, missing or of the wrong type
 ├── CatalogueError       a catalogue file can't be used as it is
+├── LabelsError          a judgements file or click log can't be used as it is
 ├── ModelError           a model folder can't be used
 │   └── ModelMismatch    an index was made with another model version
 ├── NodeError            the embedded OpenSearch node can't be had or started
@@ -29,6 +30,10 @@ class SettingsError(AttuneError):
 
 class CatalogueError(AttuneError):
     """A catalogue file is missing, of no known format, or holds no usable record."""
+
+
+class LabelsError(AttuneError):
+    """A judgements file or a click log is missing, unreadable, or holds nothing to learn from."""
 
 
 class ModelError(AttuneError):
