@@ -39,7 +39,7 @@ def query_key(text: str) -> str:
 
 
 def trained_on(origin: Mapping[str, object], queries: Iterable[str]) -> list[str]:
-    """Return those of `queries` that a model with this `ModelConfig.origin` was trained on, in their order."""
+    """Return those of `queries`, in their order, that a model of this `ModelConfig.origin` was trained on."""
     noted = origin.get("trained_queries", ())
     keys = set(noted) if isinstance(noted, Iterable) else set()
     return [query for query in queries if query_key(query) in keys]

@@ -17,7 +17,7 @@ EXTRAS_OF_LOCK = {
     "serve": (),
     "demo": ("node",),
     "index": ("parquet", "chinese"),
-    "test": ("node", "parquet", "chinese", "train", "test"),
+    "test": ("node", "parquet", "chinese", "evaluate", "train", "test"),
 }
 
 
