@@ -74,6 +74,24 @@ class ModelSettings:
 
 
 @dataclass(frozen=True)
+class ClickSettings:
+    """How a click log becomes training data: whose searches count, and how much evidence it takes."""
+
+    actions: str = ""
+    cart_counts: bool = True
+    session_minutes: float = 30.0
+    robot_searches_per_minute: int = 30
+    robot_searches_per_day: int = 500
+    burst_clicks: int = 5
+    burst_seconds: float = 5.0
+    min_searches: int = 10
+    min_clients: int = 3
+    min_clicks: int = 3
+    min_examined: float = 5.0
+    prior_strength: float = 5.0
+
+
+@dataclass(frozen=True)
 class NodeSettings:
     """The embedded OpenSearch node (`attune up`)."""
 
@@ -90,6 +108,7 @@ class Settings:
     search: SearchSettings = field(default_factory=SearchSettings)
     index: IndexSettings = field(default_factory=IndexSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
+    clicks: ClickSettings = field(default_factory=ClickSettings)
     node: NodeSettings = field(default_factory=NodeSettings)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -232,6 +251,8 @@ def _check_ranges(settings: Settings) -> None:
         wrong.append('index.engine must be "lucene" or "faiss"')
     if settings.sidecar.deadline_ms < 1:
         wrong.append("sidecar.deadline_ms must be at least 1")
+    if settings.clicks.prior_strength <= 0:
+        wrong.append("clicks.prior_strength must be above 0")
     for name in ("sidecar.workers", "sidecar.threads", "index.shards", "index.batch"):
         section, key = name.split(".")
         if getattr(getattr(settings, section), key) < 1:
