@@ -1,7 +1,7 @@
 """UBI logs from the cluster: the indexes `ubi_queries` and `ubi_events` of OpenSearch's UBI plugin."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from opensearchpy import OpenSearch
@@ -35,6 +35,7 @@ EVENT_FIELDS = (
     "event_attributes.position.ordinal",
 )
 BATCH = 1000
+TIME = "strict_date_time"
 
 T = TypeVar("T")
 
@@ -46,7 +47,9 @@ def read_ubi_cluster(
     queries: str = QUERIES,
     events: str = EVENTS,
 ) -> ClickLog:
-    """Open the log that the cluster has, from `since` on and before `until`; each with its time zone.
+    """Open the log that the cluster has, from `since` on and before `until`.
+
+    A time without a zone is local.
 
     Both indexes are scrolled as the log's iterators are read. That raises LabelsError where an index is
     missing, closed to this user or can't be read whole, ClusterDown where OpenSearch does not answer.
@@ -59,9 +62,11 @@ def read_ubi_cluster(
 
 def _body(fields: Sequence[str], since: datetime | None, until: datetime | None) -> JsonObject:
     bounds = {
-        key: time.isoformat(timespec="milliseconds") for key, time in (("gte", since), ("lt", until)) if time
+        key: time.astimezone(UTC).isoformat(timespec="milliseconds")
+        for key, time in (("gte", since), ("lt", until))
+        if time
     }
-    query: JsonObject = {"range": {"timestamp": bounds}} if bounds else {"match_all": {}}
+    query: JsonObject = {"range": {"timestamp": {**bounds, "format": TIME}}} if bounds else {"match_all": {}}
     return {"query": query, "_source": list(fields)}
 
 

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, Protocol, TypeVar
 
 from mappings.errors import LabelsError
 from mappings.types import Judgement
@@ -29,13 +29,24 @@ MAX_SHOWN = 5
 Side = Literal["train", "dev", "test"]
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Judgements by side. No query, nor another spelling of it, is on two sides."""
+class HasQuery(Protocol):
+    """Whatever speaks of one query: a Judgement, the ClickEvidence of a log."""
 
-    train: list[Judgement]
-    dev: list[Judgement]
-    test: list[Judgement]
+    @property
+    def query(self) -> str:
+        """The query's text."""
+
+
+T = TypeVar("T", bound=HasQuery)
+
+
+@dataclass(frozen=True, slots=True)
+class Split(Generic[T]):
+    """Labels by side. No query, nor another spelling of it, is on two sides."""
+
+    train: list[T]
+    dev: list[T]
+    test: list[T]
 
 
 def read_judgements(path: Path, note: Callable[[str], None] = lambda _: None) -> list[Judgement]:
@@ -82,15 +93,15 @@ def read_judgements(path: Path, note: Callable[[str], None] = lambda _: None) ->
     ]
 
 
-def split_by_query(judgements: Iterable[Judgement], dev: float = 0.15, test: float = 0.2) -> Split:
-    """Split judgements so that a query is always on the same side, in whatever file or order it comes.
+def split_by_query(labels: Iterable[T], dev: float = 0.15, test: float = 0.2) -> Split[T]:
+    """Split labels so that a query is always on the same side, in whatever file, log or order it comes.
 
     `dev` and `test` are the expected shares of queries; the side is drawn by a hash of the query (`side_of`).
     """
-    sides: dict[Side, list[Judgement]] = {"train": [], "dev": [], "test": []}
-    for judgement in judgements:
-        sides[side_of(judgement.query, dev, test)].append(judgement)
-    return Split(**sides)
+    sides: dict[Side, list[T]] = {"train": [], "dev": [], "test": []}
+    for label in labels:
+        sides[side_of(label.query, dev, test)].append(label)
+    return Split(sides["train"], sides["dev"], sides["test"])
 
 
 def side_of(query: str, dev: float = 0.15, test: float = 0.2) -> Side:

@@ -1,6 +1,6 @@
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -98,11 +98,16 @@ def test_reads_both_indexes_to_their_end(client: OpenSearch, log: Log) -> None:
 
 def test_reads_a_span_of_time_from_indexes_of_other_names(client: OpenSearch, log: Log) -> None:
     log.indexes = {"shop_queries": QUERIES, "shop_events": EVENTS}
-    since, until = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 2, 1, 12, tzinfo=UTC)
+    since, until = (
+        datetime(2026, 1, 2, tzinfo=UTC),
+        datetime(2026, 2, 1, 12, tzinfo=timezone(timedelta(hours=2))),
+    )
     found = read_ubi_cluster(client, since, until, "shop_queries", "shop_events")
     assert (len(list(found.searches)), len(list(found.actions))) == (3, 2)
-    bounds = {"gte": "2026-01-02T00:00:00.000+00:00", "lt": "2026-02-01T12:00:00.000+00:00"}
-    assert [body["query"] for body in log.bodies] == 2 * [{"range": {"timestamp": bounds}}]
+    bounds = {"gte": "2026-01-02T00:00:00.000+00:00", "lt": "2026-02-01T10:00:00.000+00:00"}
+    assert [body["query"] for body in log.bodies] == 2 * [
+        {"range": {"timestamp": {**bounds, "format": "strict_date_time"}}}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from mappings.errors import LabelsError
 from mappings.types import Judgement
 from reranker.judgements import read_judgements, side_of, split_by_query
+from reranker.training.clicks import ClickEvidence
 
 
 def written(folder: Path, text: str, name: str = "judgements.csv") -> Path:
@@ -88,6 +89,14 @@ def test_a_query_is_on_one_side_whatever_the_file(tmp_path: Path) -> None:
     again = split_by_query(reversed(judgements[100:300]))
     assert {j.query for j in again.test} <= sides[2]
     assert len(split.train) + len(split.dev) + len(split.test) == len(judgements)
+
+
+def test_clicks_split_as_judgements_do() -> None:
+    evidence = [ClickEvidence(f"query {i}", "1", 0.5, 0.1, 9.0) for i in range(50)]
+    judged = split_by_query(Judgement(f"Query  {i}", "2", 3) for i in range(50))
+    clicked = split_by_query(evidence)
+    assert {f"Query  {e.query[6:]}" for e in clicked.test} == {j.query for j in judged.test}
+    assert len(clicked.train + clicked.dev + clicked.test) == 50
 
 
 def test_spellings_of_a_query_are_on_one_side() -> None:
