@@ -4,6 +4,7 @@ AttuneError
 ├── SettingsError        a setting is unknown, missing or of the wrong type
 ├── CatalogueError       a catalogue file can't be used as it is
 ├── LabelsError          a judgements file or click log can't be used as it is
+├── EvaluationError      rankings can't be measured: a run file is broken, nothing to measure
 ├── ModelError           a model folder can't be used
 │   └── ModelMismatch    an index was made with another model version
 ├── NodeError            the embedded OpenSearch node can't be had or started
@@ -34,6 +35,10 @@ class CatalogueError(AttuneError):
 
 class LabelsError(AttuneError):
     """A judgements file or a click log is missing, unreadable, or holds nothing to learn from."""
+
+
+class EvaluationError(AttuneError):
+    """Rankings can't be measured: a run file is broken, or no judged query is left to measure them by."""
 
 
 class ModelError(AttuneError):

@@ -19,7 +19,9 @@ COMMANDS = {
     "down": "plugin_api.commands.node",
     "index": "plugin_api.commands.index",
     "search": "plugin_api.commands.search",
+    "evaluate": "plugin_api.commands.evaluate",
     "serve": "plugin_api.commands.serve",
+    "train": "plugin_api.commands.train",
     "demo": "plugin_api.commands.demo",
     "config": "plugin_api.commands.config",
 }
