@@ -3,10 +3,11 @@
     config.json      ModelConfig and the figures the model reached
     query.onnx       BERT query encoder
     product.onnx     GPT-2 product encoder
-    tokenizer.json   the WordPiece tokenizer of both
+    tokenizer.json   the tokenizer of both
     scorer.npz       projection of the token vectors, fusion and MLP
+    product_tokenizer.json   the product encoder's own, only where it has another
 
-A model's version is a hash of all five; it is stamped on every index and compared on every search.
+A model's version is a hash of them all; it is stamped on every index and compared on every search.
 """
 
 import hashlib
@@ -38,6 +39,7 @@ CONFIG, QUERY, PRODUCT, TOKENIZER, SCORER = FILES = (
     "tokenizer.json",
     "scorer.npz",
 )
+PRODUCT_TOKENIZER = "product_tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,14 @@ class Model:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer of both towers."""
-        try:
-            tokenizer = Tokenizer.from_file(str(self.folder / TOKENIZER))
-        except Exception as error:  # tokenizers raises bare Exception
-            raise ModelError(f"{self.folder / TOKENIZER} is no tokenizer: {error}") from error
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        return tokenizer
+        """The query encoder's tokenizer."""
+        return read_tokenizer(self.folder / TOKENIZER)
+
+    @cached_property
+    def product_tokenizer(self) -> Tokenizer:
+        """The product encoder's tokenizer: the query encoder's, where the folder has no other."""
+        own = self.folder / PRODUCT_TOKENIZER
+        return read_tokenizer(own) if own.is_file() else self.tokenizer
 
     @cached_property
     def query_tower(self) -> Tower:
@@ -123,7 +125,7 @@ class Model:
         """Encode products, in the order given. A few hundred at a time lets similar lengths share a batch."""
         return encode_products(
             products,
-            self.tokenizer,
+            self.product_tokenizer,
             self.product_tower,
             self.projection,
             self.config.product_tokens,
@@ -153,9 +155,21 @@ def shipped_folder() -> Path:
 def folder_version(folder: Path) -> str:
     """Return the version of a model folder: 12 hex digits of a hash over its files."""
     whole = hashlib.sha256()
-    for name in FILES:
+    own = (PRODUCT_TOKENIZER,) if (folder / PRODUCT_TOKENIZER).is_file() else ()
+    for name in (*FILES, *own):
         whole.update(hashlib.sha256((folder / name).read_bytes()).digest())
     return whole.hexdigest()[:12]
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer.json, without padding and truncation. Raises ModelError."""
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ModelError(f"{path} is no tokenizer: {error}") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 def read_config(path: Path) -> ModelConfig:

@@ -10,6 +10,7 @@ from mappings.types import Product
 from reranker.onnx import Tower
 from reranker.product_text import ProductText, product_text
 from reranker.stored import pack, unit
+from reranker.tokens import Span, kept, spans, word_groups
 from reranker.types import EncodedProduct, Floats
 from reranker.words import WordHashes, hashed, words
 
@@ -55,40 +56,42 @@ def length_batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """What the tower reads of one product: `[CLS] pooled text [SEP] attended text`.
+    """What a tower reads of one product: `[CLS] pooled text [SEP] attended text`, markers where it has them.
 
     The first `pooled` of `ids` are averaged into the vector; `words` numbers the word of each token, -1
-    where it has none.
+    where it has none; `spans` says where each stands in pooled text + 1 character + attended text.
     """
 
     ids: list[int]
     pooled: int
     words: list[int]
+    spans: list[Span]
+
+    def head(self) -> "TokenRow":
+        """Return the row without the attended text."""
+        n = self.pooled
+        return TokenRow(self.ids[:n], n, self.words[:n], self.spans[:n])
 
 
 def token_rows(tokenizer: Tokenizer, texts: Sequence[ProductText], most: int) -> list[TokenRow]:
     """Tokenise product texts to at most `most` tokens each, the pooled text's first."""
     heads = tokenizer.encode_batch([t.pooled for t in texts])
     tails = tokenizer.encode_batch([t.attended for t in texts], add_special_tokens=False)
-    return [_row(head, tail, most) for head, tail in zip(heads, tails, strict=True)]
+    return [_row(head, tail, text, most) for head, tail, text in zip(heads, tails, texts, strict=True)]
 
 
-def _row(head: Encoding, tail: Encoding, most: int) -> TokenRow:
-    ids, groups = head.ids, _word_groups(head, 0)
-    if len(ids) > most:
-        ids, groups = [*ids[: most - 1], ids[-1]], [*groups[: most - 1], -1]
+def _row(head: Encoding, tail: Encoding, text: ProductText, most: int) -> TokenRow:
+    ids, groups, where = head.ids, word_groups(head, text.pooled), spans(head, len(text.pooled), 0)
+    stay = kept(head, most)
+    if len(stay) < len(ids):
+        ids, groups, where = [ids[i] for i in stay], [groups[i] for i in stay], [where[i] for i in stay]
+    if not ids:
+        ids, groups, where = [0], [-1], [(0, 0)]  # a text without one token still needs a vector
     room = most - len(ids)
-    return TokenRow(ids + tail.ids[:room], len(ids), groups + _word_groups(tail, max(groups) + 1)[:room])
-
-
-def _word_groups(encoding: Encoding, first: int) -> list[int]:
-    """Number the word of each token from `first`; -1 for markers and punctuation, which match nothing of
-    use.
-    """
-    return [
-        -1 if word is None or not any(map(str.isalnum, token)) else first + word
-        for word, token in zip(encoding.word_ids, encoding.tokens, strict=True)
-    ]
+    after = max(groups) + 1
+    tail_groups = [group if group < 0 else after + group for group in word_groups(tail, text.attended)]
+    tail_spans = spans(tail, len(text.attended), len(text.pooled) + 1)
+    return TokenRow(ids + tail.ids[:room], len(ids), groups + tail_groups[:room], where + tail_spans[:room])
 
 
 def _encoded(

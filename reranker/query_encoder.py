@@ -3,8 +3,10 @@
 import numpy as np
 from tokenizers import Tokenizer
 
+from reranker.intent import without_intent
 from reranker.onnx import Tower
 from reranker.stored import unit
+from reranker.tokens import kept, unknown_share
 from reranker.types import EncodedQuery, Floats
 from reranker.words import words
 
@@ -14,12 +16,16 @@ def encode_query(
 ) -> EncodedQuery:
     """Encode one query of at most `most` tokens, the two markers included; the rest is not read.
 
-    The vector is the mean of all token states, as all-MiniLM-L6-v2 was trained; the markers [CLS] and [SEP]
-    have no token vector, since they match anything.
+    Intent words ("buy", 购买) are left out first. The vector is the mean of all token states, as
+    all-MiniLM-L6-v2 was trained; markers such as [CLS] and [SEP] have no token vector, since they match
+    anything.
     """
-    ids = tokenizer.encode(text).ids
-    if len(ids) > most:
-        ids = [*ids[: most - 1], ids[-1]]
+    asked = without_intent(text)
+    encoding = tokenizer.encode(asked)
+    stay = kept(encoding, most) or [0]
+    ids = [encoding.ids[i] for i in stay] if encoding.ids else [0]  # no tokens, no markers: still a vector
+    marks = [encoding.special_tokens_mask[i] for i in stay] if encoding.ids else [0]
     states = tower.states(np.array([ids], dtype=np.int64), np.array([len(ids)]))[0]  # (Lq, d)
-    inner = states[1:-1] if len(states) > 2 else states
-    return EncodedQuery(text, unit(states.mean(0)), unit(inner @ projection), words(text))
+    inner = states if all(marks) else states[np.array(marks) == 0]
+    unknown = unknown_share(tokenizer, ids, marks)
+    return EncodedQuery(text, unit(states.mean(0)), unit(inner @ projection), words(asked), unknown)

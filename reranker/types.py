@@ -18,12 +18,16 @@ class EncodedProduct:
 
 @dataclass(frozen=True, slots=True)
 class EncodedQuery:
-    """One query: its k-NN vector, its projected token vectors and its normalised words."""
+    """One query: its k-NN vector, its projected token vectors and its normalised words.
+
+    `unknown` is the share of its tokens that the encoder's tokenizer doesn't know.
+    """
 
     text: str
     vector: Floats  # (d,) unit length
     tokens: Floats  # (Lq, t) unit rows
     words: tuple[str, ...]
+    unknown: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

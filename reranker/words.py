@@ -39,6 +39,11 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def is_cjk(character: str) -> bool:
+    """Whether a character is a Han character, kana or hangul: of text that is written without spaces."""
+    return bool(_IS_CJK.match(character))
+
+
 def hashed(found: Iterable[str]) -> WordHashes:
     """Return the CRC-32 of each word: 4 bytes each, one clash in millions of comparisons."""
     return np.array([zlib.crc32(word.encode()) for word in found], dtype=np.uint32)

@@ -66,7 +66,7 @@ class _FirstTokens:
         if query not in self._queries:
             ids = np.array([self._model.tokenizer.encode(query).ids[:32]])
             self._queries[query] = self._model.query_tower.states(ids, np.array([ids.shape[1]]))[0, 0]
-        first = next(iter(self._model.tokenizer.encode(product, add_special_tokens=False).ids), 0)
+        first = next(iter(self._model.product_tokenizer.encode(product, add_special_tokens=False).ids), 0)
         if first not in self._products:
             # Causal attention: the first token's state depends on that token alone.
             self._products[first] = self._model.product_tower.states(np.array([[first]]), np.array([1]))[0, 0]

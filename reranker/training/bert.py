@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoModel
 
 from mappings.errors import ModelError
+from reranker.training.hub import load_config, load_network, load_tokenizer
 
 DEFAULT = "all-MiniLM-L6-v2"
+
+ENCODERS = "the query tower needs a BERT-like encoder, such as bert-base-chinese"
 
 
 def default_bert_folder() -> Path:
@@ -27,23 +29,38 @@ def default_bert_folder() -> Path:
 class Bert:
     """A BERT-like encoder and its tokenizer, frozen.
 
-    `source` is a folder in Hugging Face's format, or a hub name where the network allows.
+    `source` is a folder in Hugging Face's format, or a hub name where the network allows: any encoder that
+    AutoModel loads and that reads to both sides (BERT, RoBERTa, ELECTRA, DistilBERT, ERNIE ...). Raises
+    ModelError.
     """
 
     def __init__(self, source: str | Path) -> None:
-        self.network = AutoModel.from_pretrained(str(source), attn_implementation="sdpa").eval()
+        config = load_config(source)
+        if config.is_encoder_decoder or not hasattr(config, "hidden_size"):
+            raise ModelError(f"{source} is a {config.model_type}, no encoder: {ENCODERS}")
+        self.network = load_network(AutoModel, source)
         self.network.requires_grad_(False)
-        self.tokenizer_file = Path(source) / "tokenizer.json"
-        if not self.tokenizer_file.is_file():
-            raise ModelError(f"{source} has no tokenizer.json: a fast tokenizer is needed")
-        self.tokenizer = Tokenizer.from_file(str(self.tokenizer_file))
-        self.tokenizer.no_padding()
-        self.tokenizer.no_truncation()
+        self.tokenizer = load_tokenizer(source)
+        known, numbered = len(self.word_embeddings), self.tokenizer.get_vocab_size()
+        if numbered > known:
+            raise ModelError(
+                f"the tokenizer of {source} has {numbered} tokens, its network {known}: not a pair"
+            )
+        if not self._reads_both_sides():
+            raise ModelError(f"{source} is a {config.model_type} that reads to the left only: {ENCODERS}")
 
     @property
     def dimension(self) -> int:
         """Width d of the states."""
         return int(self.network.config.hidden_size)
+
+    @property
+    def most_tokens(self) -> int:
+        """How many tokens, markers included, the network has positions for; RoBERTa's begin at 2."""
+        limit = int(getattr(self.network.config, "max_position_embeddings", 512))
+        positions = getattr(getattr(self.network, "embeddings", None), "position_embeddings", None)
+        unused = getattr(positions, "padding_idx", None)
+        return limit if unused is None else limit - unused - 1
 
     @property
     def word_embeddings(self) -> Tensor:
@@ -53,7 +70,7 @@ class Bert:
 
     def token_ids(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
         """Token ids of each text, [CLS] and [SEP] included, at most `max_tokens` each."""
-        self.tokenizer.enable_truncation(max_tokens)
+        self.tokenizer.enable_truncation(min(max_tokens, self.most_tokens))
         try:
             return [e.ids for e in self.tokenizer.encode_batch(list(texts))]
         finally:
@@ -70,3 +87,8 @@ class Bert:
         with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
             found = self.network(input_ids=padded, attention_mask=mask).last_hidden_state
         return found.float(), lengths
+
+    def _reads_both_sides(self) -> bool:
+        """Whether what comes last changes the first token's state: not so in GPT-2 and other decoders."""
+        first, second = (self.states([[1, 2, 3, last]])[0][0, 0] for last in (1, 2))
+        return not torch.equal(first, second)

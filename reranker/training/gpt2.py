@@ -124,6 +124,11 @@ class ProductTower(nn.Module):
         self.transformer = GPT2(config)
         self.head = nn.Linear(config.n_embd, dimension)
 
+    @property
+    def positions(self) -> int:
+        """How many tokens the tower can read."""
+        return self.transformer.config.n_positions
+
     def forward(self, ids: Tensor) -> Tensor:
         """Map ids (B, T) to states aligned with the teacher's (B, T, d)."""
         out: Tensor = self.head(self.transformer(ids))

@@ -1,12 +1,20 @@
-"""What the product tower learns from: the BERT teacher's token states of every product text."""
+"""What the product tower learns from: the BERT teacher's token states of every product text.
+
+Where the product tower has a tokenizer of its own, the teacher's states are carried over to its tokens by
+where both stand in the text.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
+from reranker.product_encoder import TokenRow, token_rows
+from reranker.product_text import ProductText
 from reranker.training.bert import Bert
+from reranker.types import Floats
 
 
 @dataclass(frozen=True)
@@ -30,3 +38,57 @@ def teacher_states(
             states[i] = half[row, : len(ids[i])].copy()
         progress(min(start + 128, len(order)), len(order))
     return TeacherStates([np.array(i, dtype=np.int64) for i in ids], states)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One text as the teacher reads it and as the product tower does: the same row where they read alike."""
+
+    teacher: TokenRow
+    product: TokenRow
+
+    def head(self) -> "Reading":
+        """Return the reading without the attended text."""
+        head = self.product.head()
+        return Reading(head if self.teacher is self.product else self.teacher.head(), head)
+
+
+def readings(bert: Bert, tokenizer: Tokenizer, texts: Sequence[ProductText], most: int) -> list[Reading]:
+    """Tokenise texts for the teacher and, by `tokenizer`, for the product tower: at most `most` tokens each.
+
+    A teacher with another tokenizer may take twice as many tokens for the same text.
+    """
+    rows = token_rows(tokenizer, texts, most)
+    if tokenizer.to_str() == bert.tokenizer.to_str():
+        return [Reading(row, row) for row in rows]
+    own = token_rows(bert.tokenizer, texts, min(2 * most, bert.most_tokens))
+    return [Reading(*both) for both in zip(own, rows, strict=True)]
+
+
+def product_states(
+    bert: Bert, texts: Sequence[Reading], progress: Callable[[int, int], None]
+) -> TeacherStates:
+    """Run the teacher over texts; return its states token by token of the product tower's."""
+    found = teacher_states(bert, [text.teacher.ids for text in texts], progress)
+    states = [
+        own if text.teacher is text.product else aligned(own, text.teacher, text.product)
+        for own, text in zip(found.states, texts, strict=True)
+    ]
+    return TeacherStates([np.array(text.product.ids, dtype=np.int64) for text in texts], states)
+
+
+def aligned(states: NDArray[np.float16], own: TokenRow, other: TokenRow) -> NDArray[np.float16]:
+    """Carry a tower's token states (T, d) over to another tokenizer's tokens of the same text (U, d).
+
+    Each token gets the mean of the states that overlap it; markers and what nothing overlaps, such as a
+    white space of its own, get the nearest one that begins no later.
+    """
+    here, there = np.array(own.spans), np.array(other.spans)  # (T, 2), (U, 2)
+    begin = np.maximum(there[:, None, 0], here[None, :, 0])
+    end = np.minimum(there[:, None, 1], here[None, :, 1])
+    weights = (end > begin).astype(np.float32)  # (U, T)
+    alone = np.flatnonzero(weights.sum(1) == 0)
+    behind = there[alone, None, 0] - here[None, :, 0]
+    weights[alone, np.where(behind < 0, np.iinfo(np.int64).max, behind).argmin(1)] = 1.0
+    result: Floats = weights / weights.sum(1, keepdims=True) @ states.astype(np.float32)
+    return result.astype(np.float16)

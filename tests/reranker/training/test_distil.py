@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from mappings.errors import ModelError
 from mappings.types import Product
 from reranker.onnx import Tower
 from reranker.product_encoder import token_rows
@@ -82,10 +81,3 @@ def test_exported_towers_say_what_torch_says(bert: Bert, teacher: TeacherStates,
         for row, length in enumerate(lengths):
             a, b = found[row, :length].ravel(), wanted[row, :length].ravel()
             assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) > 0.98
-
-
-def test_a_folder_without_a_fast_tokenizer_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
-    for name in ("config.json", "model.safetensors"):
-        (tmp_path / name).write_bytes((tiny_bert / name).read_bytes())
-    with pytest.raises(ModelError, match=r"no tokenizer\.json"):
-        Bert(tmp_path)

@@ -1,0 +1,51 @@
+"""Intent words: what a shopper says of buying and not of the product, such as "buy" and 购买.
+
+They are left out of a query before it is encoded, compared word by word, and searched by keyword. Only at its
+two ends: inside, or before what makes another word of them, they belong to a name (Best Buy, 买手店).
+"""
+
+import re
+
+BEFORE = {
+    "english": "i want to|i would like to|i'd like to|i need to|i want|i need|i'm looking for|looking for"
+    "|searching for|search for|shopping for|shop for|where can i|where to|buy|purchase|show me|find me",
+    "german": "ich möchte|ich suche|ich brauche|ich will|suche|kaufen",
+    "french": "je cherche|je veux|je voudrais|acheter",
+    "spanish": "quiero|necesito|busco|comprar",
+    "chinese": "请问|我想要|我想买|我想|我要买|我要|我们要|想要|想买|要买|哪里有卖|哪里可以|哪里能|哪里|在哪"
+    "|怎么|如何|帮我找|帮我|给我|购买|选购|求购|网购|代购|求推荐|推荐|搜索|查找|寻找|买(?!手|家|单|断)",
+}
+AFTER = {
+    "english": "to buy|for sale|buy online|buy",
+    "german": "online kaufen|kaufen",
+    "french": "à acheter|acheter",
+    "spanish": "para comprar|comprar",
+    "chinese": "哪里有卖|哪里可以买|哪里能买|哪里买|在哪里买|在哪买|怎么买"
+    "|如何购买|怎么购买|求推荐|推荐|购买|选购|多少钱",
+    "japanese": "を買いたい|を買う|を購入|が欲しい|購入|通販",
+    "korean": "구매하기|구매|구입|추천",
+}
+"""By language: what may stand before the product, and after it."""
+
+_UNSPACED = frozenset({"chinese", "japanese", "korean"})
+_ARTICLE = r"(?:(?:an?|some|eine?n?|une?|des|una?|unos|unas)\s+)?"
+_COUNTED = "(?:一[台部个件款双条套张把只]|[几一]款|一些|一下)?"
+
+
+def _either(phrases: dict[str, str], spaced: bool) -> str:
+    return "|".join(of for language, of in phrases.items() if (language not in _UNSPACED) == spaced)
+
+
+_LEADING = re.compile(
+    rf"^\s*(?:(?:{_either(BEFORE, True)})\s+{_ARTICLE}|(?:{_either(BEFORE, False)})\s*{_COUNTED})+",
+    re.IGNORECASE,
+)
+_TRAILING = re.compile(
+    rf"(?:\s+(?:{_either(AFTER, True)})|\s*(?:{_either(AFTER, False)}))*[\s?？!！。]*$", re.IGNORECASE
+)
+
+
+def without_intent(text: str) -> str:
+    """Return `text` without intent words at its ends; as it is where nothing else is left."""
+    left = _TRAILING.sub("", _LEADING.sub("", text)).strip()
+    return left if any(map(str.isalnum, left)) else text
