@@ -51,7 +51,11 @@ class SearchSettings:
     window: int = 100
     fusion: str = "minmax"
     vector_weight: float = 0.7
+    vector_weight_head: float = 0.7
+    vector_weight_model: float = 0.7
+    vector_weight_sentence: float = 0.7
     rrf_k: int = 60
+    hybrid: str = "auto"
     keyword_weight: float = 1.2
 
 
@@ -78,6 +82,7 @@ class ClickSettings:
     """How a click log becomes training data: whose searches count, and how much evidence it takes."""
 
     actions: str = ""
+    id_attribute: str = ""
     cart_counts: bool = True
     session_minutes: float = 30.0
     robot_searches_per_minute: int = 30
@@ -243,8 +248,13 @@ def _check_ranges(settings: Settings) -> None:
         wrong.append("search.window must be between 1 and 1000")
     if settings.search.fusion not in ("minmax", "rrf"):
         wrong.append('search.fusion must be "minmax" or "rrf"')
-    if not 0.0 <= settings.search.vector_weight <= 1.0:
-        wrong.append("search.vector_weight must be between 0 and 1")
+    for key in ("vector_weight", "vector_weight_head", "vector_weight_model", "vector_weight_sentence"):
+        if not 0.0 <= getattr(settings.search, key) <= 1.0:
+            wrong.append(f"search.{key} must be between 0 and 1")
+    if not 1 <= settings.search.rrf_k <= 10_000:
+        wrong.append("search.rrf_k must be between 1 and 10000")
+    if settings.search.hybrid not in ("auto", "never"):
+        wrong.append('search.hybrid must be "auto" or "never"')
     if settings.search.keyword_weight < 0:
         wrong.append("search.keyword_weight must not be negative")
     if settings.index.engine not in ("lucene", "faiss"):

@@ -20,7 +20,8 @@ from mappings.errors import BadRequest, ClusterDown, ModelError, ModelMismatch
 from mappings.settings import Settings
 from mappings.types import Hit
 from plugin_api import response
-from plugin_api.candidates import FirstStage, Fused, fuse, gather
+from plugin_api.candidates import FirstStage, Fused, fuse
+from plugin_api.hybrid import Gathering
 from plugin_api.request import PlainRequest, RerankRequest, SearchCall, parse_call
 from plugin_api.response import Answer, Report, Scored, Took
 from reranker.types import Candidate, EncodedQuery, Floats
@@ -51,6 +52,7 @@ class Search:
         self._client = client
         self._reranker = reranker
         self._settings = settings
+        self._gathering = Gathering(client, settings.search)
         # The model runs here so that a request can stop waiting for it; more threads than cores would only
         # make all of them late together.
         cores = min(settings.sidecar.threads, os.cpu_count() or 1)
@@ -76,12 +78,11 @@ class Search:
     def _rerank(self, call: SearchCall, request: RerankRequest, deadline: float) -> Answer:
         began = time.perf_counter()
         took = Took()
-        window = self._settings.search.window
         try:
             query = self._within(deadline, self._reranker.encode_query, request.text)
             took = replace(took, encode=_ms(began))
             began = time.perf_counter()
-            first = gather(self._client, request, query.vector, window, call.headers, _left(deadline))
+            first = self._gathering.gather(request, query.vector, call.headers, _left(deadline))
             took = replace(took, search=_ms(began))
         except (TimeoutError, ConnectionTimeout):
             report = self._report(response.TIMEOUT, self._late("gathering candidates"), took)
@@ -116,7 +117,7 @@ class Search:
                 )
         if first.neighbours_error:
             raise ModelError(f"the k-NN search failed: {first.neighbours_error}")
-        window = fuse(first.keyword, first.neighbours, self._settings.search)
+        window = fuse(first, self._settings.search, query.text)
         if not window:
             return []
         candidates = [Candidate(_stored(fused), fused.bm25) for fused in window]

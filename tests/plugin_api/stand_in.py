@@ -11,6 +11,7 @@ from opensearchpy import Connection, OpenSearch
 from opensearchpy.exceptions import ConnectionTimeout
 
 from mappings.errors import ModelError
+from plugin_api.candidates import FOUND
 from reranker.types import Candidate, EncodedQuery, Floats
 
 VERSION = "0123456789ab"
@@ -47,7 +48,8 @@ class Shop(Connection):
     """OpenSearch as far as the tests need it: `products` by keyword rank, `near` by vector rank.
 
     Each is a mapping of id to the byte that StandInModel scores by. `refuse` has error replies
-    for "products", "near" or the whole "msearch". Every answer takes `slow_seconds`. `requests` records
+    for "products", "near", "hybrid" or the whole "msearch"; it knows no hybrid query unless `has_hybrid`, and
+    fuses by putting what is in both lists first. Every answer takes `slow_seconds`. `requests` records
     what came: URL, parameters, body lines, headers.
     """
 
@@ -58,6 +60,7 @@ class Shop(Connection):
         self.models: dict[str, str] = {}
         self.without_tokens: set[str] = set()
         self.refuse: dict[str, Reply] = {}
+        self.has_hybrid = False
         self.slow_seconds = 0.0
         self.requests: list[tuple[str, Mapping[str, Any], list[dict[str, Any]], Mapping[str, str]]] = []
 
@@ -81,6 +84,9 @@ class Shop(Connection):
             if "msearch" in self.refuse:
                 status, reply = self.refuse["msearch"]
                 self._raise_error(status, json.dumps(reply), "application/json")
+            if not self.has_hybrid and any("hybrid" in search["query"] for search in lines[1::2]):
+                reply = {"error": {"type": "parsing_exception", "reason": "unknown query [hybrid]"}}
+                self._raise_error(400, json.dumps(reply), "application/json")
             responses = []
             for search in lines[1::2]:
                 status, reply = self._reply(search)
@@ -94,19 +100,24 @@ class Shop(Connection):
         return status, {"content-type": "application/json"}, text
 
     def _reply(self, search: dict[str, Any]) -> Reply:
-        kind = "near" if _nearest(search) else "products"
-        return self.refuse.get(kind) or (200, self._search(search))
+        return self.refuse.get(_kind(search)) or (200, self._search(search))
 
     def _search(self, search: dict[str, Any]) -> dict[str, Any]:
-        ranked = self.near if _nearest(search) else self.products
+        kind = _kind(search)
+        both = {key: byte for key, byte in self.near.items() if key in self.products}
+        ranked = {
+            "products": self.products,
+            "near": self.near,
+            "hybrid": both | self.near | self.products,
+        }[kind]
         start = search.get("from", 0)
         hits = []
         for rank, (key, byte) in enumerate(ranked.items()):
             hit: dict[str, Any] = {"_index": "shop-1", "_id": key, "_score": 1.0 / (1 + rank)}
             if search.get("_source") is not False:
                 hit["_source"] = {"title": f"product {key}"}
-            if _nearest(search) and key in self.products:
-                hit["matched_queries"] = [search["query"]["bool"]["should"][0]["bool"]["_name"]]
+            if kind != "products" and key in self.products:
+                hit["matched_queries"] = [FOUND]
             asked = search.get("docvalue_fields", [])
             shown = {
                 "attune.tokens": []
@@ -138,9 +149,12 @@ class Shop(Connection):
         """Nothing is open."""
 
 
-def _nearest(search: dict[str, Any]) -> bool:
-    must = search.get("query", {}).get("bool", {}).get("must", [])
-    return isinstance(must, list) and any("knn" in clause for clause in must)
+def _kind(search: dict[str, Any]) -> str:
+    query = search.get("query", {})
+    if "hybrid" in query:
+        return "hybrid"
+    must = query.get("bool", {}).get("must", [])
+    return "near" if isinstance(must, list) and any("knn" in clause for clause in must) else "products"
 
 
 def shop_client() -> tuple[OpenSearch, Shop]:

@@ -55,7 +55,7 @@ def test_callers_credentials_go_on(web: FlaskClient, shop: Shop) -> None:
         "/shop/_search", json=MOUSE, headers={"Authorization": "Basic abc", "X-Opaque-Id": "7", "Cookie": "x"}
     )
     web.post("/shop/_search", json={}, headers={"Authorization": "Basic abc"})
-    reranked, plain = (headers for *_, headers in shop.requests)
+    *_, reranked, plain = (headers for *_, headers in shop.requests)
     assert (reranked["authorization"], reranked["x-opaque-id"]) == ("Basic abc", "7")
     assert plain == {"authorization": "Basic abc"}
     assert "cookie" not in reranked

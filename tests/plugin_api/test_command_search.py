@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from click.testing import CliRunner
+from opensearchpy.exceptions import RequestError
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
@@ -28,7 +29,10 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
             return json_response({"shop-1": {"aliases": {"shop": {}}}, "toys-1": {"aliases": {"toys": {}}}})
         if request.path.startswith("/nowhere/"):
             return json_response({"error": {"type": "index_not_found_exception"}, "status": 404}, 404)
-        _, _, text = shop.perform_request(request.method, request.path, body=request.get_data())
+        try:
+            _, _, text = shop.perform_request(request.method, request.path, body=request.get_data())
+        except RequestError as error:
+            return json_response(error.info, int(error.status_code))
         return Response(text, content_type="application/json")
 
     server = make_server("127.0.0.1", 0, answer)
