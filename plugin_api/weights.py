@@ -20,11 +20,11 @@ from indexer.products import read_products
 from indexer.reading import open_catalogue
 from indexer.records import Item
 from mappings.types import Judgement, Product
+from plugin_api.train_progress import StageLines
 from reranker.evaluation import by_query
 from reranker.model import shipped_folder
 from reranker.training import threads
 from reranker.training.bert import default_bert_folder
-from reranker.training.examples import Progress
 from reranker.training.recipe import Recipe, TrainingData, make_weights
 
 DEMO = Path(__file__).parent / "demo"
@@ -91,30 +91,6 @@ def judgements() -> Iterator[Judgement]:
     with (DATA / "electronics" / "judgements.csv").open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
             yield Judgement(row["query"], row["product_id"], int(row["grade"]))
-
-
-class StageLines:
-    """Prints the progress of each stage, a line at every tenth, with the time since the start.
-
-    They go to standard output, or with `err` to standard error.
-    """
-
-    def __init__(self, started: float, err: bool = False) -> None:
-        self._started = started
-        self._err = err
-
-    def __call__(self, stage: str) -> Progress:
-        """Return the reporter of one stage."""
-        tenth = -1
-
-        def report(done: int, total: int) -> None:
-            nonlocal tenth
-            if done * 10 // total != tenth:
-                tenth = done * 10 // total
-                minutes = (time.monotonic() - self._started) / 60
-                click.echo(f"{minutes:5.1f} min  {stage}: {done:,} of {total:,}", err=self._err)
-
-        return report
 
 
 def main() -> None:

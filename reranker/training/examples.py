@@ -12,6 +12,7 @@ from reranker.fusion import fused
 from reranker.model import Model
 from reranker.stored import unit, unpack
 from reranker.training.bert import Bert
+from reranker.training.clicks import ClickEvidence
 from reranker.training.keyword import KeywordIndex
 from reranker.training.queries import catalogue_queries
 from reranker.training.scorer import PRIOR, PRIOR_SLOPE, Example
@@ -21,6 +22,9 @@ Progress = Callable[[int, int], None]
 
 NEIGHBOURS = 50
 """How many of the nearest products, by BM25 and by vector, hard negatives are drawn from."""
+
+MUCH_SHOWN = 100.0
+"""Shows of a query's products that were looked at with which its clicks count half."""
 
 
 @dataclass(frozen=True)
@@ -148,3 +152,31 @@ def pair_examples(
         )
         for text, product, relevant in pairs
     ]
+
+
+def click_examples(
+    model: Model, catalogue: Catalogue, evidence: Sequence[ClickEvidence], temperature: float, weight: float
+) -> list[Example]:
+    """Return one example a clicked query, over its products that the catalogue has.
+
+    Their order is that of `click`, free of position; a list counts by how much of it was looked at.
+    """
+    row_of = {p.id: row for row, p in enumerate(catalogue.products)}
+    grouped: dict[str, list[ClickEvidence]] = {}
+    for found in evidence:
+        if found.product_id in row_of:
+            grouped.setdefault(found.query, []).append(found)
+    examples = []
+    for text, seen in grouped.items():
+        rows = [row_of[found.product_id] for found in seen]
+        inputs = fused_inputs(
+            model,
+            model.encode_query(text),
+            [catalogue.encoded[i].stored for i in rows],
+            catalogue.keywords.scores(text)[rows],
+            temperature,
+        )
+        clicks = np.array([found.click for found in seen], dtype=np.float32)
+        shown = sum(found.shown for found in seen)
+        examples.append(Example(inputs, clicks, None, weight * shown / (shown + MUCH_SHOWN)))
+    return examples

@@ -3,7 +3,7 @@
 Everything is seeded. On 2 idle cores this takes well under an hour; the distillation is most of it.
 """
 
-import shutil
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,25 +11,21 @@ from pathlib import Path
 import numpy as np
 
 from mappings.types import Product
-from reranker.evaluation import GOOD, Grades, countable, measured
+from reranker.evaluation import GOOD, Grades, countable, measured, query_key
 from reranker.fusion import FEATURES, Scorer
 from reranker.model import (
     CONFIG,
-    PRODUCT,
-    QUERY,
     SCORER,
-    TOKENIZER,
     Model,
     ModelConfig,
     write_config,
     write_scorer,
 )
-from reranker.product_encoder import token_rows
 from reranker.product_text import product_text
 from reranker.stored import unit
 from reranker.training.article import ArticlePair, article_scores
 from reranker.training.bert import Bert
-from reranker.training.distil import DistilConfig, distil
+from reranker.training.distil import DistilConfig
 from reranker.training.examples import (
     Catalogue,
     Progress,
@@ -38,19 +34,28 @@ from reranker.training.examples import (
     pair_examples,
     soft_examples,
 )
-from reranker.training.export import export_product_tower, export_query_tower
+from reranker.training.files import complete_or_absent
+from reranker.training.kept import kept_encodings
 from reranker.training.keyword import KeywordIndex
+from reranker.training.notice import ALL_MINILM
+from reranker.training.run import Run, open_run
 from reranker.training.scorer import Example, ScorerConfig, train_scorer
-from reranker.training.start import new_tower
-from reranker.training.teacher import TeacherStates, teacher_states
+from reranker.training.teacher import TeacherStates
+from reranker.training.towers import (
+    Stages,
+    Start,
+    Texts,
+    Towers,
+    make_towers,
+    start_from_encoder,
+    tower_texts,
+)
 from reranker.types import EncodedProduct, Floats
 
 TEMPERATURE = 0.05
 FOLDS = 5
 
 Say = Callable[[str], None]
-Stages = Callable[[str], Progress]
-"""Name of a stage → where its progress (done, of) is reported."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,12 @@ class Recipe:
     distil: DistilConfig = field(default_factory=DistilConfig)
     soft: SoftConfig = field(default_factory=SoftConfig)
     scorer: ScorerConfig = field(default_factory=ScorerConfig)
-    layers: tuple[int, ...] = (0, 2, 4, 5)
+    product_source: str | None = None
     token_width: int = 64
     product_tokens: int = 96
     stored_tokens: int = 32
     graded_weight: float = 4.0
+    click_weight: float = 2.0
     pair_weight: float = 0.5
     others_share: float = 0.3
     pairs_share: float = 0.2
@@ -88,66 +94,80 @@ class Recipe:
 def make_weights(
     data: TrainingData, bert_source: Path, folder: Path, recipe: Recipe, stages: Stages
 ) -> ModelConfig:
-    """Train and write a whole model folder; return its config with the figures it reached."""
-    folder.mkdir(parents=True, exist_ok=True)
-    bert = Bert(bert_source)
-    teacher = make_towers(data, bert, folder, recipe, stages)
-    return make_scorer(data, bert, teacher, folder, recipe, stages)
+    """Train and write a whole model folder; return its config with the figures it reached.
 
-
-def make_towers(
-    data: TrainingData, bert: Bert, folder: Path, recipe: Recipe, stages: Stages
-) -> TeacherStates:
-    """Distil and export both towers into `folder`; return the teacher's states of `data.main`'s pooled texts.
-
-    Texts are drawn so that `others` and `pairs` have their shares, whatever their numbers. Products with
-    attributes come twice, without them and with, since the tower reads both.
+    A run that was stopped goes on where it was.
     """
-    groups = [list(data.main), list(data.others), [product for _, product, _ in data.pairs]]
-    shares = [1 - recipe.others_share - recipe.pairs_share, recipe.others_share, recipe.pairs_share]
-    ids: list[list[int]] = []
-    weights: list[float] = []
-    for group, share in zip(groups, shares, strict=True):
-        rows = token_rows(bert.tokenizer, [product_text(p) for p in group], recipe.product_tokens)
-        whole = [row.ids for row in rows if len(row.ids) > row.pooled]
-        ids += [row.ids[: row.pooled] for row in rows] + whole[:: recipe.with_attributes_every]
-        weights += [share / len(group)] * (len(ids) - len(weights))
-    teacher = teacher_states(bert, ids, stages("teacher reads the texts"))
-    tower = new_tower(bert, recipe.layers, recipe.product_tokens)
-    distil(tower, teacher, np.array(weights), recipe.distil, stages("product tower learns from BERT"))
-    export_query_tower(bert, folder / QUERY)
-    export_product_tower(tower, folder / PRODUCT)
-    shutil.copyfile(bert.tokenizer_file, folder / TOKENIZER)
-    return TeacherStates(teacher.ids[: len(data.main)], teacher.states[: len(data.main)])
+    identity = {"weights": asdict(recipe), "products": len(data.main)}
+    with open_run(folder, json.loads(json.dumps(identity)), fresh=False, replace=True) as run:
+        bert = Bert(bert_source)
+        start = start_from_encoder(bert, recipe.product_source, recipe.product_tokens)
+        texts = texts_of(data, bert, start, recipe)
+        made = make_towers(run, bert, start, texts, recipe.distil, None, stages)
+        prepared = prepare_scorer(run, data, bert, made, recipe, stages)
+        figures = cross_validated(prepared.model, data, prepared.examples, recipe)
+        examples = [*prepared.examples.unjudged, *prepared.examples.graded.values()]
+        scorer = train_scorer(examples, TEMPERATURE, recipe.scorer)
+        write_scorer(made.folder / SCORER, scorer, prepared.model.projection)
+        config = replace(
+            prepared.model.config,
+            origin={
+                "query_tower": ALL_MINILM,
+                "recipe": asdict(recipe),
+                "trained_queries": sorted({query_key(query) for query in data.judgements}),
+            },
+            figures={"product_tower_cosine": prepared.examples.tower_cosine, **figures},
+        )
+        write_config(made.folder / CONFIG, config)
+        run.finish(made.folder)
+    return config
 
 
-def make_scorer(
-    data: TrainingData, bert: Bert, teacher: TeacherStates, folder: Path, recipe: Recipe, stages: Stages
-) -> ModelConfig:
-    """Train projection, fusion and MLP for the towers in `folder`; write scorer and config with figures."""
-    projection = token_projection(teacher, recipe.token_width, recipe.distil.seed)
-    none = np.zeros(1, np.float32)
-    blank = Scorer(TEMPERATURE, none, none, none, none, none, 0.0)
+def texts_of(data: TrainingData, bert: Bert, start: Start, recipe: Recipe) -> Texts:
+    """Return what the product tower reads: `others` and `pairs` have their shares, whatever their numbers."""
+    others, paired = recipe.others_share, recipe.pairs_share
+    shares = [1.0, others if data.others else 0.0, paired if data.pairs else 0.0]
+    shares[0] -= shares[1] + shares[2]
+    groups = [data.main, data.others, [product for _, product, _ in data.pairs]]
+    return tower_texts(
+        bert,
+        start.tokenizer,
+        list(zip(groups, shares, strict=True)),
+        start.tower.positions,
+        recipe.with_attributes_every,
+    )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that the scorer is trained with; `model` has its towers and projection, and a blank scorer."""
+
+    model: Model
+    catalogue: Catalogue
+    examples: "Examples"
+
+
+def prepare_scorer(
+    run: Run, data: TrainingData, bert: Bert, towers: Towers, recipe: Recipe, stages: Stages
+) -> Prepared:
+    """Write projection and config beside the towers, encode the catalogue, and make the examples."""
+    folder = towers.folder
+    if not (folder / SCORER).is_file():
+        projection = token_projection(towers.states, recipe.token_width, recipe.distil.seed)
+        none = np.zeros(1, np.float32)
+        with complete_or_absent(folder / SCORER) as unfinished:
+            write_scorer(unfinished, Scorer(TEMPERATURE, none, none, none, none, none, 0.0), projection)
     config = ModelConfig(
         dimension=bert.dimension,
         token_width=recipe.token_width,
-        product_tokens=recipe.product_tokens,
+        product_tokens=towers.positions,
         stored_tokens=recipe.stored_tokens,
-        origin={
-            "query_tower": "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)",
-            "recipe": asdict(recipe),
-        },
     )
-    write_scorer(folder / SCORER, blank, projection)
     write_config(folder / CONFIG, config)
     model = Model(folder)
-    examples = make_examples(data, bert, teacher, model, recipe, stages)
-    figures = cross_validated(model, data, examples, recipe)
-    scorer = train_scorer([*examples.unjudged, *examples.graded.values()], TEMPERATURE, recipe.scorer)
-    write_scorer(folder / SCORER, scorer, projection)
-    config = replace(config, figures={"product_tower_cosine": examples.tower_cosine, **figures})
-    write_config(folder / CONFIG, config)
-    return config
+    encoded = kept_encodings(model, data.main, run.work / "encoded", stages("catalogue is encoded"))
+    catalogue = Catalogue(data.main, encoded, towers.states.states, KeywordIndex(data.main))
+    return Prepared(model, catalogue, make_examples(data, bert, catalogue, model, recipe, stages))
 
 
 @dataclass(frozen=True)
@@ -160,11 +180,9 @@ class Examples:
 
 
 def make_examples(
-    data: TrainingData, bert: Bert, teacher: TeacherStates, model: Model, recipe: Recipe, stages: Stages
+    data: TrainingData, bert: Bert, catalogue: Catalogue, model: Model, recipe: Recipe, stages: Stages
 ) -> Examples:
-    """Encode the catalogue with `model`'s towers and make every example that the scorer learns from."""
-    encoded = encode_all(model, data.main, stages("catalogue is encoded"))
-    catalogue = Catalogue(data.main, encoded, teacher.states, KeywordIndex(data.main))
+    """Make every example that the scorer learns from."""
     soft = soft_examples(
         model, bert, catalogue, TEMPERATURE, recipe.soft, stages("queries are made and judged")
     )
@@ -178,7 +196,7 @@ def make_examples(
     graded = graded_examples(model, catalogue, data.judgements, TEMPERATURE, recipe.graded_weight)
     cosines = [
         e.vector @ unit(states.astype(np.float32).mean(0))
-        for e, states in zip(encoded, teacher.states, strict=True)
+        for e, states in zip(catalogue.encoded, catalogue.teacher, strict=True)
     ]
     return Examples([*soft, *pairs], graded, round(float(np.mean(cosines)), 4))
 

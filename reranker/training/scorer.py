@@ -14,7 +14,7 @@ the MLP starts as the prior `cosine + 0.25 token_match` (judged-pool nDCG@10 of 
 on both sides, untrained), and is held near it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +53,7 @@ class ScorerConfig:
     prior_weight: float = 5.0
     pair_weight: float = 0.5
     list_batch: int = 32
+    patience: int = 4
     seed: int = 7
 
 
@@ -99,8 +100,17 @@ def prior_logits(inputs: Tensor) -> Tensor:
     return total * PRIOR_SLOPE
 
 
-def train_scorer(examples: Sequence[Example], temperature: float, config: ScorerConfig) -> Scorer:
-    """Train the MLP on `examples`; return it with the standardisation of its inputs. Seeded."""
+def train_scorer(
+    examples: Sequence[Example],
+    temperature: float,
+    config: ScorerConfig,
+    watch: Callable[[Scorer], float] | None = None,
+) -> Scorer:
+    """Train the MLP on `examples`; return it with the standardisation of its inputs. Seeded.
+
+    `watch` measures a scorer on queries that are held back: where it is given, it is asked after every epoch,
+    the best scorer is returned, and training ends when `patience` epochs brought none better.
+    """
     torch.manual_seed(config.seed)
     every = np.concatenate([e.inputs for e in examples])
     mean = every.mean(0).astype(np.float32)
@@ -115,13 +125,22 @@ def train_scorer(examples: Sequence[Example], temperature: float, config: Scorer
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.02, 1 - step / steps))
     order = np.random.default_rng(config.seed)
     network.train()
+    best, best_value, since = exported(network, temperature), -1.0, 0
     for _ in range(config.epochs):
         for at in order.permutation(len(batches)):
             optimizer.zero_grad(set_to_none=True)
             _loss(network, batches[at], config).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-    return exported(network.eval(), temperature)
+        if watch:
+            found = exported(network, temperature)
+            value = watch(found)
+            best, best_value, since = (
+                (found, value, 0) if value > best_value else (best, best_value, since + 1)
+            )
+            if since == config.patience:
+                break
+    return best if watch else exported(network.eval(), temperature)
 
 
 def exported(network: FusionMLP, temperature: float) -> Scorer:

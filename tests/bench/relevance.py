@@ -30,7 +30,15 @@ from reranker.product_encoder import token_rows
 from reranker.product_text import product_text
 from reranker.stored import unit
 from reranker.training.bert import Bert, default_bert_folder
-from reranker.training.recipe import Recipe, cross_validated, held_out_scorers, make_examples
+from reranker.training.examples import Catalogue
+from reranker.training.keyword import KeywordIndex
+from reranker.training.recipe import (
+    Recipe,
+    cross_validated,
+    encode_all,
+    held_out_scorers,
+    make_examples,
+)
 from reranker.training.teacher import teacher_states
 from reranker.training.threads import use_all_cores
 from reranker.types import Candidate, EncodedQuery, Floats
@@ -111,7 +119,9 @@ def main(url: str, index: str, folder: Path | None) -> None:
     teacher = teacher_states(
         bert, [row.ids[: row.pooled] for row in rows], stages("BERT reads the catalogue")
     )
-    examples = make_examples(data, bert, teacher, model, recipe, stages)
+    encoded = encode_all(model, data.main, stages("catalogue is encoded"))
+    catalogue = Catalogue(data.main, encoded, teacher.states, KeywordIndex(data.main))
+    examples = make_examples(data, bert, catalogue, model, recipe, stages)
     scorers = held_out_scorers(examples, recipe.scorer)
     counts = countable(data.judgements)
 

@@ -27,7 +27,6 @@ RECIPE = Recipe(
     distil=DistilConfig(steps=20, batch=8, warmup=2),
     soft=SoftConfig(queries=20),
     scorer=ScorerConfig(epochs=2),
-    layers=(0, 1),
     token_width=16,
     product_tokens=32,
 )
@@ -58,7 +57,7 @@ def test_the_weights_made_are_a_model(folder: Path, products: list[Product]) -> 
     scores = model.score(query, [Candidate(e.stored, 1.0) for e in encoded])
     assert scores.shape == (len(products),)
     assert np.isfinite(scores).all()
-    assert model.config.origin["recipe"]["layers"] == [0, 1]
+    assert model.config.origin["recipe"]["product_tokens"] == 32
 
 
 def test_no_query_is_scored_by_a_scorer_that_saw_it() -> None:

@@ -1,0 +1,63 @@
+"""How a run's time is spent: how many products are learnt from, and how long distillation may take.
+
+Both follow from how fast the teacher reads and the base model encodes and searches, measured at the start.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mappings.types import Product
+
+SAMPLE = 2000
+"""Products among which made queries are to find theirs, before and after training."""
+
+CATALOGUE_SHARE = 0.5
+"""Share of the time that reading and encoding the catalogue may take: of a larger one a sample is learnt."""
+
+TEXTS_PER_PRODUCT = 1.35
+"""Products with attributes are read twice now and then."""
+
+EXAMPLE = 3.0
+"""Time of making one of the scorer's examples, in searches."""
+
+REST_SECONDS = 25.0
+"""Exporting, training the scorer, measuring and writing."""
+
+READ_TIMES = 24
+"""How often distillation reads each text, where there is time."""
+
+FEWEST_STEPS = 100
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What this machine does in a second: texts read by the teacher, products encoded, searches."""
+
+    teacher: float
+    encoder: float
+    searches: float
+
+
+def drawn(products: Sequence[Product], first: Sequence[str], seed: int) -> list[int]:
+    """Return every row in the order in which products are drawn: the ids `first`, then at random."""
+    order = np.random.default_rng(seed).permutation(len(products)).tolist()
+    wanted = set(first)
+    return sorted(order, key=lambda row: products[row].id not in wanted)
+
+
+def learnt(rows: Sequence[int], pace: Pace, seconds: float) -> list[int]:
+    """Return, of rows as they are `drawn`, those that there is time for, in the catalogue's order."""
+    each = TEXTS_PER_PRODUCT / pace.teacher + 1 / pace.encoder
+    return sorted(rows[: max(SAMPLE, int(CATALOGUE_SHARE * seconds / each))])
+
+
+def seconds_after(pace: Pace, products: int, queries: int) -> float:
+    """Return how long the stages after distillation take, for so many products and made queries."""
+    return products / pace.encoder + EXAMPLE * queries / pace.searches + REST_SECONDS
+
+
+def most_steps(texts: int, batch: int) -> int:
+    """Return how many steps of distillation are worth their time for so many texts."""
+    return max(FEWEST_STEPS, READ_TIMES * texts // batch)
