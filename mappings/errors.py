@@ -6,7 +6,8 @@ AttuneError
 ├── LabelsError          a judgements file or click log can't be used as it is
 ├── EvaluationError      rankings can't be measured: a run file is broken, nothing to measure
 ├── ModelError           a model folder can't be used
-│   └── ModelMismatch    an index was made with another model version
+│   ├── ModelMismatch    an index was made with another model version
+│   └── UnreadableQuery  a query is in a script that the model doesn't know
 ├── NodeError            the embedded OpenSearch node can't be had or started
 ├── ClusterDown          OpenSearch does not answer
 ├── IndexingError        an index can't be written
@@ -47,6 +48,10 @@ class ModelError(AttuneError):
 
 class ModelMismatch(ModelError):
     """An index holds vectors of another model version than the one in hand."""
+
+
+class UnreadableQuery(ModelError):
+    """Most of a query is unknown to the model's tokenizer: its vector would say nothing."""
 
 
 class NodeError(AttuneError):

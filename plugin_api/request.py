@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from mappings import fields
 from mappings.types import JsonObject
 from plugin_api.query_text import Unranked, read_query
+from reranker.intent import without_intent
+from reranker.words import is_cjk
 
 HIDDEN = (fields.ATTUNE, f"{fields.ATTUNE}.*")
 """Kept out of every `_source`. The pattern spares OpenSearch rebuilding the vectors: half the time."""
@@ -89,11 +91,18 @@ On the electronics judgements, whole catalogue, nDCG@10 is 0.78 (0.75 with any o
 """
 
 
+UNSPACED_OPTIONS: JsonObject = {"minimum_should_match": "2<50%"}
+"""Of Chinese and Japanese half is enough: every second pair of characters spans two words."""
+
+
 def keyword_query(text: str, filters: tuple[JsonObject, ...] = ()) -> JsonObject:
-    """Build the keyword query over an Attune index that `attune search`, demo and benches ask."""
-    words: JsonObject = {
-        "multi_match": {"query": text, "fields": list(fields.TEXT_FIELDS), **KEYWORD_OPTIONS}
-    }
+    """Build the keyword query over an Attune index that `attune search`, demo and benches ask.
+
+    Intent words ("buy", 购买) are left out.
+    """
+    asked = without_intent(text)
+    options = KEYWORD_OPTIONS | (UNSPACED_OPTIONS if any(map(is_cjk, asked)) else {})
+    words: JsonObject = {"multi_match": {"query": asked, "fields": list(fields.TEXT_FIELDS), **options}}
     return {"bool": {"must": [words], "filter": list(filters)}} if filters else words
 
 

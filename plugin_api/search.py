@@ -16,7 +16,7 @@ from opensearchpy.exceptions import ConnectionError as NoConnection
 from opensearchpy.exceptions import ConnectionTimeout, RequestError, SerializationError, TransportError
 
 from mappings import fields
-from mappings.errors import BadRequest, ClusterDown, ModelError, ModelMismatch
+from mappings.errors import BadRequest, ClusterDown, ModelError, ModelMismatch, UnreadableQuery
 from mappings.settings import Settings
 from mappings.types import Hit
 from plugin_api import response
@@ -24,11 +24,15 @@ from plugin_api.candidates import FirstStage, Fused, fuse
 from plugin_api.hybrid import Gathering
 from plugin_api.request import PlainRequest, RerankRequest, SearchCall, parse_call
 from plugin_api.response import Answer, Report, Scored, Took
+from reranker.intent import without_intent
 from reranker.types import Candidate, EncodedQuery, Floats
 
 P = ParamSpec("P")
 R = TypeVar("R")
 log = logging.getLogger("attune")
+
+MOST_UNKNOWN = 0.5
+"""Share of a query's tokens that the model may not know; of the rest nothing could be told."""
 
 
 class Reranker(Protocol):
@@ -81,12 +85,19 @@ class Search:
         try:
             query = self._within(deadline, self._reranker.encode_query, request.text)
             took = replace(took, encode=_ms(began))
+            if query.unknown > MOST_UNKNOWN:
+                raise UnreadableQuery(
+                    f"model {self._reranker.version} doesn't know {query.unknown:.0%} of the query: "
+                    "a model for its language is made by `attune train --query-encoder`"
+                )
             began = time.perf_counter()
             first = self._gathering.gather(request, query.vector, call.headers, _left(deadline))
             took = replace(took, search=_ms(began))
         except (TimeoutError, ConnectionTimeout):
             report = self._report(response.TIMEOUT, self._late("gathering candidates"), took)
             return self._pass(call, request.plain, report)
+        except UnreadableQuery as error:
+            return self._pass(call, request.plain, self._report(response.SKIPPED, str(error), took))
         except NoConnection as error:
             raise self._down(error) from error
         except Exception as error:  # noqa: BLE001  whatever fails here, the shopper still gets hits
@@ -117,7 +128,7 @@ class Search:
                 )
         if first.neighbours_error:
             raise ModelError(f"the k-NN search failed: {first.neighbours_error}")
-        window = fuse(first, self._settings.search, query.text)
+        window = fuse(first, self._settings.search, without_intent(query.text))
         if not window:
             return []
         candidates = [Candidate(_stored(fused), fused.bm25) for fused in window]

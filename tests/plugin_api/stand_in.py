@@ -35,7 +35,8 @@ class StandInModel:
         if text == "unreadable":
             raise ModelError("the query can't be encoded")
         vector: Floats = np.full(DIMENSION, 0.5, dtype=np.float32)
-        return EncodedQuery(text, vector, vector[None, :], tuple(text.split()))
+        unknown = 1.0 if text == "苹果手机" else 0.0
+        return EncodedQuery(text, vector, vector[None, :], tuple(text.split()), unknown)
 
     def score(self, query: EncodedQuery, candidates: Sequence[Candidate]) -> Floats:
         time.sleep(self.score_seconds)

@@ -155,6 +155,12 @@ def test_a_query_that_cannot_be_encoded(stocked: Shop, client: OpenSearch) -> No
     assert [url for url, *_ in stocked.requests] == ["/shop/_search"]
 
 
+def test_a_query_that_the_model_cannot_read(stocked: Shop, client: OpenSearch) -> None:
+    body = ask(search(client), 1, 2, query={"match": {"title": "苹果手机"}})
+    first_stage(body, "skipped", "doesn't know 100% of the query: a model for its language is made by")
+    assert [url for url, *_ in stocked.requests] == ["/shop/_search"]
+
+
 def test_slow_scoring_passes_the_deadline(stocked: Shop, client: OpenSearch) -> None:
     began = time.perf_counter()
     slow = StandInModel(score_seconds=1.5)
