@@ -82,7 +82,7 @@ class ClickSettings:
     """How a click log becomes training data: whose searches count, and how much evidence it takes."""
 
     actions: str = ""
-    id_attribute: str = ""
+    id_column: str = ""
     cart_counts: bool = True
     session_minutes: float = 30.0
     robot_searches_per_minute: int = 30

@@ -2,14 +2,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mappings.errors import LabelsError
 from mappings.settings import ClickSettings
-from mappings.types import Product
 from reranker.training.click_log import ClickLog
 from reranker.training.position_bias import BANDS, Doubles, PositionModel, Shows, bands, fit, sums
 from reranker.training.traffic import shoppers
@@ -109,10 +108,11 @@ def click_evidence(
 ) -> tuple[list[ClickEvidence], ClickSummary]:
     """Return the evidence on every pair that has enough, by query and best first, and what became of the log.
 
-    `ids` maps the log's product ids to the catalogue's, where they differ. The examination of positions is
-    learnt from all visits of shoppers (`traffic.shoppers`); then queries with fewer than `min_searches`
-    searches, `min_clients` clients or `min_clicks` clicks are dropped, and pairs looked at less than
-    `min_examined` times. Clicks and purchases are drawn to their mean by `prior_strength`.
+    `ids` has every name that the log may call a product of the catalogue → its id; pairs of other products
+    are dropped. Without it the log's ids are taken as they are. The examination of positions is learnt from all
+    visits of shoppers (`traffic.shoppers`); then queries with fewer than `min_searches` searches,
+    `min_clients` clients or `min_clicks` clicks are dropped, and pairs looked at less than `min_examined`
+    times. Clicks and purchases are drawn to their mean by `prior_strength`.
 
     Raises LabelsError when nothing is left, saying what was dropped.
     """
@@ -130,6 +130,8 @@ def click_evidence(
         rows = [row for row, (key, _) in enumerate(counts.pairs) if key in enough]
         kept = [row for row in rows if model.examined[row] >= settings.min_examined]
         dropped["pairs that were looked at too seldom"] += len(rows) - len(kept)
+        if ids is not None:
+            kept = _known(counts, kept, ids, dropped)
         evidence = _evidence(counts, model, kept, enough, settings.prior_strength)
     summary = ClickSummary(
         searches=joined.searches,
@@ -147,23 +149,6 @@ def click_evidence(
     if not evidence:
         raise LabelsError(_nothing(summary))
     return evidence, summary
-
-
-def ids_by_attribute(products: Iterable[Product], attribute: str) -> dict[str, str]:
-    """Return what a log that names products by `attribute` calls them → their ids, for `click_evidence`.
-
-    Of several values in one attribute, joined by `, ` as the indexer does, each is a name. A name that two
-    products bear is neither's.
-    """
-    found: dict[str, str] = {}
-    shared: set[str] = set()
-    for product in products:
-        value = product.attributes.get(attribute, "")
-        text = f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
-        for name in filter(None, (part.strip() for part in text.split(", "))):
-            if found.setdefault(name, product.id) != product.id:
-                shared.add(name)
-    return {name: product_id for name, product_id in found.items() if name not in shared}
 
 
 def _count(visits: Iterable[Visit]) -> _Counts:
@@ -242,6 +227,21 @@ def _curve(shows: Shows, model: PositionModel) -> Iterator[Examination]:
         if shown[band]:
             last = BANDS[band + 1] - 1 if band + 1 < len(BANDS) else 0
             yield Examination(first, last, float(model.examination[band]), int(shown[band]))
+
+
+def _known(counts: _Counts, rows: Sequence[int], ids: Mapping[str, str], dropped: Counter[str]) -> list[int]:
+    """Return the rows whose products the catalogue has. Raises LabelsError where that is none of many."""
+    catalogue = set(ids.values())
+    known = [row for row in rows if counts.pairs[row][1] in catalogue]
+    dropped["pairs of products that the catalogue lacks"] += len(rows) - len(known)
+    if rows and not known:
+        names = {counts.pairs[row][1] for row in rows}
+        raise LabelsError(
+            f"none of the {len(names)} products that the click log names, such as {min(names)}, is in the "
+            "catalogue: give the catalogue that the log is of, or name the column with such ids in "
+            "clicks.id_column"
+        )
+    return known
 
 
 def _nothing(summary: ClickSummary) -> str:

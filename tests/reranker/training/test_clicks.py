@@ -7,9 +7,8 @@ import pytest
 
 from mappings.errors import LabelsError
 from mappings.settings import ClickSettings
-from mappings.types import Product
 from reranker.training.click_log import Action, ClickLog, Search, Unusable
-from reranker.training.clicks import ClickEvidence, ClickSummary, click_evidence, ids_by_attribute
+from reranker.training.clicks import ClickEvidence, ClickSummary, click_evidence
 
 DAY = 86_400.0
 EXAMINATION = np.array([1.0, 0.6, 0.4, 0.3, 0.2, 0.15])
@@ -186,11 +185,10 @@ def test_a_curve_that_is_assumed_is_called_so() -> None:
     assert "only 0 clicks are on products that stood at several positions" in "\n".join(summary.lines())
 
 
-def test_ids_of_the_log_are_found_by_an_attribute() -> None:
-    products = [
-        Product("1", attributes={"ean": "0409, 0410"}),
-        Product("2", attributes={"ean": 8710103291398.0}),
-        Product("3", attributes={"ean": "0410"}),
-        Product("4"),
-    ]
-    assert ids_by_attribute(products, "ean") == {"0409": "1", "8710103291398": "2"}
+def test_the_logs_products_become_the_catalogues(simulated: Simulated) -> None:
+    ids = {name: f"id-{name}" for name in "abcde"}
+    evidence, summary = click_evidence(simulated.log(), ClickSettings(), ids)
+    assert {e.product_id for e in evidence} == set(ids.values())
+    assert summary.dropped["pairs of products that the catalogue lacks"] == 2
+    with pytest.raises(LabelsError, match=r"none of the 6 products .* such as a, .* clicks\.id_column"):
+        click_evidence(simulated.log(), ClickSettings(), {"1": "1"})
