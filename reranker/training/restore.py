@@ -70,23 +70,40 @@ def _agreement(tower: ProductTower, ids: NDArray[np.int64], expected: Floats) ->
 def _weights(path: Path) -> dict[str, Floats]:
     """Return the tower's parameters by name, int8 ones multiplied out."""
     try:
-        found = {i.name: numpy_helper.to_array(i) for i in onnx.load(str(path)).graph.initializer}
+        graph = onnx.load(str(path)).graph
+        found = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     except Exception as error:  # protobuf's and onnx's own, by many names
         raise ModelError(f"{path} is no ONNX model: {error}") from error
+    for node in graph.node:
+        if node.op_type == "MatMulNBits":
+            rows = next(attribute.i for attribute in node.attribute if attribute.name == "K")
+            found[node.input[1]] = _from_blocks(found[node.input[1]], found[node.input[2]], rows)
     weights: dict[str, Floats] = {}
     for name, array in found.items():
-        base = name.removesuffix("_quantized")
+        base = name.removesuffix("_quantized").removesuffix("_Q8")
         if name.endswith("wte.table"):
             scale = found[name.removesuffix("table") + "scale"]
             weights["transformer.wte.weight"] = array.astype(np.float32) * scale
         elif base != name:
-            scale, zero = found[f"{base}_scale"], found[f"{base}_zero_point"]
-            whole = (
-                array.astype(np.float32) - zero.astype(np.float32)
-            ) * scale  # (in, out), a scale a column
+            whole = array
+            if name.endswith("_quantized"):
+                scale, zero = found[f"{base}_scale"], found[f"{base}_zero_point"]
+                whole = (
+                    array.astype(np.float32) - zero.astype(np.float32)
+                ) * scale  # (in, out), a scale a column
             # torch's exporter transposes the head, the one nn.Linear, and gives it a number for a name.
             named = base.startswith("transformer.")
             weights[base if named else "head.weight"] = whole if named else whole.T
         elif name.startswith(("transformer.", "head.")) and name.endswith((".weight", ".bias")):
             weights[name] = array
     return weights
+
+
+def _from_blocks(blocks: NDArray[np.uint8], scales: Floats, rows: int) -> Floats:
+    """Return the matrix (in, out) of a MatMulNBits: blocks (out, n, size) around 128, a scale each.
+
+    `rows` is how many of the n x size components are no padding.
+    """
+    whole = (blocks.astype(np.float32) - 128) * scales.reshape(blocks.shape[0], -1, 1)
+    result: Floats = whole.reshape(len(blocks), -1)[:, :rows].T
+    return result

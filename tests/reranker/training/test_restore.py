@@ -7,20 +7,21 @@ import torch
 from mappings.errors import ModelError
 from reranker.model import PRODUCT, QUERY, shipped_folder
 from reranker.onnx import Tower
-from reranker.training.export import export_product_tower
+from reranker.training.export import Quantisation, export_product_tower
 from reranker.training.gpt2 import GPT2Config, ProductTower
 from reranker.training.restore import restored_tower
 
 IDS = np.array([[1, 5, 9, 3, 7]])
 
 
-def test_a_tower_comes_back_from_its_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("quantisation", ["int8-blocks", "int8"])
+def test_a_tower_comes_back_from_its_file(tmp_path: Path, quantisation: Quantisation) -> None:
     torch.manual_seed(3)
     tower = ProductTower(GPT2Config(40, n_positions=16, n_embd=24, n_layer=2, n_head=3), dimension=20).eval()
     with torch.no_grad():
         for p in tower.parameters():
             p.add_(torch.randn_like(p) * 0.1)  # biases and norms too
-    export_product_tower(tower, tmp_path / "product.onnx")
+    export_product_tower(tower, tmp_path / "product.onnx", quantisation)
     found = restored_tower(tmp_path / "product.onnx")
     assert found.transformer.config == tower.transformer.config
     with torch.inference_mode():
