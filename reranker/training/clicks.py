@@ -109,8 +109,8 @@ def click_evidence(
     """Return the evidence on every pair that has enough, by query and best first, and what became of the log.
 
     `ids` has every name that the log may call a product of the catalogue → its id; pairs of other products
-    are dropped. Without it the log's ids are taken as they are. The examination of positions is learnt from all
-    visits of shoppers (`traffic.shoppers`); then queries with fewer than `min_searches` searches,
+    are dropped. Without it the log's ids are taken as they are. The examination of positions is learnt from
+    all visits of shoppers (`traffic.shoppers`); then queries with fewer than `min_searches` searches,
     `min_clients` clients or `min_clicks` clicks are dropped, and pairs looked at less than `min_examined`
     times. Clicks and purchases are drawn to their mean by `prior_strength`.
 

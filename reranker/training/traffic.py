@@ -90,7 +90,7 @@ def _bursting(visits: Sequence[Visit], settings: ClickSettings) -> set[int]:
 def _merged(visits: Iterable[Visit], within: float) -> list[Visit]:
     merged: list[Visit] = []
     latest: dict[tuple[str, tuple[tuple[str, int], ...]], tuple[int, float]] = {}
-    for visit in sorted(visits, key=lambda visit: visit.at):
+    for visit in sorted(visits, key=lambda visit: (math.isnan(visit.at), visit.at)):
         same = (visit.key, tuple(visit.places.items()))
         row, at = latest.get(same, (-1, math.nan))
         if visit.at - at <= within:  # false where a time is unknown

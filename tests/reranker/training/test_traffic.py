@@ -59,13 +59,14 @@ def test_the_same_search_again_is_one_visit_with_all_its_clicks() -> None:
     bought = replace(visit(at=3400), bought=frozenset("b"), clicked=frozenset("b"))
     tomorrow = visit(at=90_000)
     other_results = replace(visit(at=10), places={"b": 1})
-    found = shoppers([tomorrow, bought, reload, first, other_results, visit("bob", 5)], SETTINGS)
+    timeless = replace(visit(at=math.nan), places={"c": 1})
+    found = shoppers([tomorrow, bought, timeless, reload, first, other_results, visit("bob", 5)], SETTINGS)
     mine = [v for v in found.visits if v.client == "ann" and "a" in v.places]
     assert [(v.at, set(v.clicked), set(v.bought)) for v in mine] == [
         (0, {"a", "b"}, {"b"}),
         (90_000, set(), set()),
     ]
-    assert len(found.visits) == 4
+    assert len(found.visits) == 5
     assert found.dropped == {"searches repeated by the same client": 2}
 
 
