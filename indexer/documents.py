@@ -9,17 +9,21 @@ from indexer.values import number_text
 from mappings import fields
 from mappings.types import AttributeValue, JsonObject, Product
 from reranker.product_text import product_text
+from reranker.stored import whole_numbers
 from reranker.types import EncodedProduct
 
 
-def document(product: Product, encoded: EncodedProduct, model: str, moment_ms: int) -> JsonObject:
+def document(
+    product: Product, encoded: EncodedProduct, model: str, moment_ms: int, vectors: str
+) -> JsonObject:
     """Return the document of one product; fields that the catalogue left empty are left out.
 
     `model` is the encoder's version, `moment_ms` the run's start in milliseconds since 1970: documents
-    of one run share it. `facets` repeats the attributes as `name=value`, because OpenSearch can't
-    aggregate inside a flat_object (checked on 3.5.0: the buckets stay empty). A false attribute is no
-    facet: a keyword search for "touchscreen" must not find what has none; the filter
-    `attributes.touchscreen: false` still does.
+    of one run share it. `vectors` is the setting `index.vectors`.
+
+    `facets` repeats the attributes as `name=value`, because OpenSearch can't aggregate inside a flat_object
+    (checked on 3.5.0: the buckets stay empty). A false attribute is no facet: a keyword search for
+    "touchscreen" must not find what has none; the filter `attributes.touchscreen: false` still does.
     """
     attributes = {name: _text(value) for name, value in product.attributes.items()}
     given: JsonObject = {
@@ -37,7 +41,7 @@ def document(product: Product, encoded: EncodedProduct, model: str, moment_ms: i
         fields.URL: product.url,
     }
     own = {
-        fields.VECTOR: vector_json(encoded),
+        fields.VECTOR: vector_json(encoded, vectors),
         fields.TOKENS: base64.b64encode(encoded.stored).decode("ascii"),
         fields.MODEL: model,
         fields.HASH: content_hash(product),
@@ -54,8 +58,10 @@ def content_hash(product: Product) -> str:
     return hashlib.blake2b(str(product_text(product)).encode(), digest_size=16).hexdigest()
 
 
-def vector_json(encoded: EncodedProduct) -> list[float]:
-    """Return the vector (d,) for JSON: six decimals, half the bytes of a float's full print."""
+def vector_json(encoded: EncodedProduct, vectors: str) -> list[int] | list[float]:
+    """Return the vector (d,) for JSON, of bytes or floats: six decimals, half the bytes of a full print."""
+    if vectors == "byte":
+        return whole_numbers(encoded.vector)
     rounded: list[float] = np.round(encoded.vector.astype(np.float64), 6).tolist()
     return rounded
 

@@ -134,7 +134,7 @@ def _fill(
     indexed = 0
     with (
         Ahead(_batches(products, job.settings.batch, job.limit), AHEAD) as read,
-        Ahead(_encoded(read, encoder, moment_ms), AHEAD) as encoded,
+        Ahead(_encoded(read, encoder, moment_ms, job.settings.vectors), AHEAD) as encoded,
     ):
         waiting: dict[str, Item] = {}
         for written in write_documents(client, index, _pairs(encoded, waiting, rejects)):
@@ -170,12 +170,14 @@ def _batches(products: Iterator[Item | Reject], size: int, limit: int | None) ->
         yield _Batch(tuple(items), tuple(rejects))
 
 
-def _encoded(batches: Iterable[_Batch], encoder: ProductEncoder, moment_ms: int) -> Iterator[_Batch]:
+def _encoded(
+    batches: Iterable[_Batch], encoder: ProductEncoder, moment_ms: int, kind: str
+) -> Iterator[_Batch]:
     for batch in batches:
         products = [item.product for item in batch.items]
         vectors = encoder.encode_products(products) if products else []
         documents = tuple(
-            document(product, encoded, encoder.version, moment_ms)
+            document(product, encoded, encoder.version, moment_ms, kind)
             for product, encoded in zip(products, vectors, strict=True)
         )
         yield _Batch(batch.items, batch.rejects, documents)

@@ -58,5 +58,6 @@ def index_body(dimension: int, settings: IndexSettings) -> JsonObject:
     body["settings"]["index"]["knn.derived_source.enabled"] = False
     vector = body["mappings"]["properties"]["attune"]["properties"]["vector"]
     vector["dimension"] = dimension
+    vector["data_type"] = settings.vectors
     vector["method"]["engine"] = settings.engine
     return body

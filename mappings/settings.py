@@ -64,6 +64,7 @@ class IndexSettings:
     """How the indexer writes."""
 
     engine: str = "lucene"
+    vectors: str = "byte"
     shards: int = 1
     replicas: int = 0
     batch: int = 256
@@ -259,6 +260,10 @@ def _check_ranges(settings: Settings) -> None:
         wrong.append("search.keyword_weight must not be negative")
     if settings.index.engine not in ("lucene", "faiss"):
         wrong.append('index.engine must be "lucene" or "faiss"')
+    if settings.index.vectors not in ("byte", "float"):
+        wrong.append('index.vectors must be "byte" or "float"')
+    elif settings.index.vectors == "byte" and settings.index.engine == "faiss":
+        wrong.append('index.vectors = "byte" needs index.engine = "lucene"; for faiss set it to "float"')
     if settings.sidecar.deadline_ms < 1:
         wrong.append("sidecar.deadline_ms must be at least 1")
     if settings.clicks.prior_strength <= 0:

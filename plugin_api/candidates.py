@@ -16,6 +16,7 @@ from mappings.settings import SearchSettings
 from mappings.types import Hit, JsonObject
 from plugin_api.query_type import QueryType, query_type
 from plugin_api.request import RerankRequest
+from reranker.stored import whole_numbers
 from reranker.types import Floats
 
 STORED = (fields.TOKENS, fields.MODEL)
@@ -179,7 +180,7 @@ def _hybrid_body(request: RerankRequest, vector: Floats, window: int, docvalues:
 
 
 def _near(request: RerankRequest, vector: Floats, window: int) -> JsonObject:
-    near: JsonObject = {"vector": vector.tolist(), "k": window}
+    near: JsonObject = {"vector": whole_numbers(vector), "k": window}
     if request.conditions:
         near["filter"] = {"bool": {"filter": list(request.conditions)}}
     return {"knn": {fields.VECTOR: near}}

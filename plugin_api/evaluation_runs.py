@@ -24,6 +24,7 @@ from plugin_api.evaluation import Ranking, Run, System
 from plugin_api.request import RerankRequest, SearchCall, keyword_query, parse_call
 from plugin_api.search import Reranker, Search
 from reranker.evaluation import Grades
+from reranker.stored import whole_numbers
 
 MAX_WINDOW = 1000
 """The widest window that the setting search.window takes."""
@@ -141,7 +142,7 @@ class Searching:
 
     def vectors(self, text: str, filters: Terms, size: int) -> Ranking:
         """Rank by k-NN alone."""
-        near: JsonObject = {"vector": self._model.encode_query(text).vector.tolist(), "k": size}
+        near: JsonObject = {"vector": whole_numbers(self._model.encode_query(text).vector), "k": size}
         if filters:
             near["filter"] = {"bool": {"filter": list(filters)}}
         return self._hits({"knn": {fields.VECTOR: near}}, size)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from indexer.documents import content_hash, document
+from indexer.documents import content_hash, document, vector_json
 from mappings.types import Product
 from tests.indexer.stand_in import encoded
 
@@ -25,7 +25,7 @@ PRODUCT = Product(
 
 def test_the_whole_document() -> None:
     vectors = encoded("Mug")
-    body = document(PRODUCT, vectors, "0123456789ab", 1700000000000)
+    body = document(PRODUCT, vectors, "0123456789ab", 1700000000000, "float")
     own = body.pop("attune")
     assert body == {
         "title": "Mug",
@@ -46,8 +46,16 @@ def test_the_whole_document() -> None:
     assert len(json.dumps(own["vector"])) <= 10 * len(own["vector"]) + 2
 
 
+def test_a_vector_of_bytes_points_where_the_floats_do() -> None:
+    vectors = encoded("Mug")
+    of_bytes = vector_json(vectors, "byte")
+    assert all(type(component) is int for component in of_bytes)
+    assert max(map(abs, of_bytes)) == 127
+    assert np.dot(of_bytes, vectors.vector) / np.linalg.norm(of_bytes) > 0.9999
+
+
 def test_empty_fields_are_left_out() -> None:
-    body = document(Product(id="1", title="Mug", price=0.0), encoded("Mug"), "m", 1)
+    body = document(Product(id="1", title="Mug", price=0.0), encoded("Mug"), "m", 1, "byte")
     assert body.keys() == {"title", "price", "attune"}
 
 

@@ -66,6 +66,7 @@ def test_the_index_says_what_made_it(tmp_path: Path, cluster: tuple[OpenSearch, 
     assert body["mappings"]["properties"]["attune"]["properties"]["vector"]["dimension"] == 4
     document = connection.indexes[report.index]["documents"]["0"]["attune"]
     assert (document["version"], document["model"]) == (noted["version"], noted["model"])
+    assert max(document["vector"]) == 127  # bytes, as the field's data_type says
 
 
 def test_bad_records_duplicates_and_refused_documents_go_to_the_reject_file(

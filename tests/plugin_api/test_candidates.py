@@ -90,6 +90,7 @@ def test_one_request_asks_both_with_the_same_conditions(shop: Shop, client: Open
     header, keyword, _, near = lines
     assert header == {"index": "shop", "preference": "me"}
     knn = near["query"]["bool"]["must"][0]["knn"]["attune.vector"]
+    assert knn["vector"] == [127, 127, 127, 127]  # a field of bytes takes whole numbers only
     assert keyword["size"] == near["size"] == knn["k"] == 5
     assert knn["filter"] == {"bool": {"filter": [{"term": {"brand": "HP"}}]}}
     assert keyword["docvalue_fields"] == near["docvalue_fields"] == ["attune.tokens", "attune.model"]
