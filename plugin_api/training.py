@@ -9,11 +9,11 @@ from pathlib import Path
 
 from opensearchpy import OpenSearch
 
-from indexer.fieldmap import load_field_map
+from indexer.fieldmap import FieldMap, load_field_map
 from indexer.guessing import guess_field_map
 from indexer.product_names import product_names
 from indexer.products import read_products
-from indexer.reading import open_catalogue
+from indexer.reading import Catalogue, open_catalogue
 from indexer.records import Item
 from indexer.ubi_files import read_ubi_files
 from mappings.errors import CatalogueError
@@ -82,15 +82,13 @@ def read_sources(sources: Sources, settings: ClickSettings, note: Note) -> Read:
 
 def _other_names(sources: Sources, column: str) -> dict[str, str]:
     catalogue = open_catalogue(sources.catalogue)
-    field_map = load_field_map(sources.fields, catalogue) if sources.fields else guess_field_map(catalogue)
-    return product_names(catalogue.records(), field_map.id, column)
+    return product_names(catalogue.records(), _field_map(catalogue, sources.fields).id, column)
 
 
 def read_catalogue(path: Path, fields: Path | None, simplified: bool = False) -> list[Product]:
     """Read a whole catalogue, cleaned as for indexing. Raises CatalogueError where nothing can be used."""
     catalogue = open_catalogue(path)
-    field_map = load_field_map(fields, catalogue) if fields else guess_field_map(catalogue)
-    found = read_products(catalogue.records(), field_map, simplified)
+    found = read_products(catalogue.records(), _field_map(catalogue, fields), simplified)
     products = [item.product for item in found if isinstance(item, Item)]
     if not products:
         raise CatalogueError(f"{path} holds no usable product: `attune index` says why, record by record")
@@ -131,6 +129,10 @@ def summary(report: TrainReport) -> Iterator[str]:
     elif judged:
         yield "Too few judged queries to hold some back: no figure on them is reported."
     yield f"Next: attune index FILE --model {report.folder} --alias NAME"
+
+
+def _field_map(catalogue: Catalogue, fields: Path | None) -> FieldMap:
+    return load_field_map(fields, catalogue) if fields else guess_field_map(catalogue)
 
 
 def _click_log(sources: Sources) -> ClickLog | None:

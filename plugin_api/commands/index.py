@@ -91,6 +91,8 @@ def index(
         click.echo(json.dumps(asdict(report), ensure_ascii=False))
     else:
         click.echo(summary(report, rejects))
+        if model:
+            click.echo(f"Searches need the same model: attune serve --model {model}")
 
 
 def summary(report: IndexReport, rejects: Path) -> str:

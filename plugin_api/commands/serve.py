@@ -9,6 +9,7 @@ from flask import Flask
 from mappings.client import connect
 from plugin_api.app import create_app
 from plugin_api.cli import Wiring
+from plugin_api.index_models import other_models
 from plugin_api.server import listen
 from plugin_api.server import serve as run_server
 
@@ -21,8 +22,11 @@ from plugin_api.server import serve as run_server
 @click.option(
     "--workers", type=click.IntRange(1, 64), help="Processes, each with its own model (sidecar.workers)."
 )
+@click.option("--model", type=click.Path(path_type=Path), help="Model folder (model.folder).")
 @click.pass_obj
-def serve(wiring: Wiring, host: str | None, port: int | None, workers: int | None) -> None:
+def serve(
+    wiring: Wiring, host: str | None, port: int | None, workers: int | None, model: Path | None
+) -> None:
     """Serve reranked searches over HTTP: point your search box here instead of at OpenSearch.
 
     \b
@@ -37,20 +41,27 @@ def serve(wiring: Wiring, host: str | None, port: int | None, workers: int | Non
         port=settings.sidecar.port if port is None else port,
         workers=workers or settings.sidecar.workers,
     )
+    folder = model or (Path(settings.model.folder) if settings.model.folder else None)
     settings = replace(settings, sidecar=sidecar)
     listener = listen(sidecar)
     named = f"[{sidecar.host}]" if ":" in sidecar.host else sidecar.host
     address = f"http://{named}:{listener.getsockname()[1]}"
 
+    versions: list[str] = []
+
     def build() -> Flask:
         # Imported in the worker: ONNX Runtime starts threads when imported, and a fork would lose them.
         from reranker.model import load_model
 
-        folder = Path(settings.model.folder) if settings.model.folder else None
-        model = load_model(folder, settings.model.threads).load()
-        return create_app(settings, connect(settings.opensearch, pool=2 * sidecar.threads), model)
+        loaded = load_model(folder, settings.model.threads).load()
+        versions.append(loaded.version)
+        return create_app(settings, connect(settings.opensearch, pool=2 * sidecar.threads), loaded)
 
     def ready() -> None:
+        client = connect(settings.opensearch)
+        for line in other_models(client, settings.search.alias, versions[0]):
+            click.echo(f"attune: {line}", err=True)
+        client.close()
         click.echo(f"Attune reranks the searches of {settings.opensearch.url} at {address}. Try:")
         click.echo(
             f"  curl '{address}/{settings.search.alias}/_search?pretty' -H 'Content-Type: application/json' "

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import AutoModel
 
 from mappings.errors import ModelError
+from reranker.training.device import half_precision
 from reranker.training.hub import load_config, load_network, load_tokenizer
 
 DEFAULT = "all-MiniLM-L6-v2"
@@ -84,9 +85,12 @@ class Bert:
         for row, i in enumerate(ids):
             padded[row, : len(i)] = torch.as_tensor(np.asarray(i))
         mask = (torch.arange(width) < lengths[:, None]).long()
-        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-            found = self.network(input_ids=padded, attention_mask=mask).last_hidden_state
-        return found.float(), lengths
+        device = self.network.device
+        with torch.inference_mode(), half_precision(device):
+            found = self.network(
+                input_ids=padded.to(device), attention_mask=mask.to(device)
+            ).last_hidden_state
+        return found.float().cpu(), lengths
 
     def _reads_both_sides(self) -> bool:
         """Whether what comes last changes the first token's state: not so in GPT-2 and other decoders."""

@@ -21,6 +21,7 @@ from reranker.model import CONFIG, SCORER, Model, write_config, write_scorer
 from reranker.product_text import product_text
 from reranker.training.bert import Bert, default_bert_folder
 from reranker.training.clicks import ClickEvidence
+from reranker.training.device import best_device
 from reranker.training.examples import click_examples, graded_examples
 from reranker.training.figures import (
     held_queries,
@@ -45,7 +46,7 @@ from reranker.training.recipe import (
 )
 from reranker.training.run import Run, open_run
 from reranker.training.scorer import train_scorer
-from reranker.training.scratch import NEW, ScratchConfig, small_bert
+from reranker.training.scratch import NEW, small_bert
 from reranker.training.teacher import product_states, readings
 from reranker.training.towers import Stages, Towers, make_towers, start_from_base, start_from_encoder
 
@@ -151,6 +152,7 @@ class _Training:
                 "name --query-encoder new again, or another --base"
             )
         self._bert = Bert(self._own_encoder() if job.query_encoder == NEW else self._named_encoder(kept))
+        self._bert.network.to(best_device())
         split = split_by_query(job.judgements)
         self._graded, self._dev, self._test = map(by_query, (split.train, split.dev, split.test))
         self._clicks = [found for found in job.clicks if side_of(found.query) == "train"]
@@ -168,7 +170,7 @@ class _Training:
         """Make a query encoder of the catalogue itself, once a run."""
         folder = self._run.work / "query_encoder"
         if not (folder / "tokenizer.json").is_file():  # it is written last
-            config = ScratchConfig(seed=self._job.seed)
+            config = replace(self._job.recipe.scratch, seed=self._job.seed)
             small_bert(self._job.products, folder, config, self._stages("query encoder learns the catalogue"))
         return folder
 

@@ -74,10 +74,13 @@ class Pace:
         now = time.monotonic()
         if step == self._first + 1:
             self._began = now  # the first one is slower: memory is being had
-        done = step - self._first - 1
-        if self._until is None or done < TRIAL_STEPS:
+        if self._until is None:
             return steps
-        each = (now - self._began) / done
-        fit = max(step, step + int((self._until - now) / each))
+        if now >= self._until:
+            return step
+        done = step - self._first - 1
+        if done < TRIAL_STEPS:
+            return steps
+        fit = step + int((self._until - now) * done / (now - self._began))
         decided = self._first > 0 or done > TRIAL_STEPS
         return fit if steps > step + (fit - step) * (LATE if decided else 1.0) else steps

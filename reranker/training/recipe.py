@@ -40,6 +40,7 @@ from reranker.training.keyword import KeywordIndex
 from reranker.training.notice import ALL_MINILM
 from reranker.training.run import Run, open_run
 from reranker.training.scorer import Example, ScorerConfig, train_scorer
+from reranker.training.scratch import ScratchConfig
 from reranker.training.teacher import TeacherStates
 from reranker.training.towers import (
     Stages,
@@ -79,6 +80,7 @@ class Recipe:
     distil: DistilConfig = field(default_factory=DistilConfig)
     soft: SoftConfig = field(default_factory=SoftConfig)
     scorer: ScorerConfig = field(default_factory=ScorerConfig)
+    scratch: ScratchConfig = field(default_factory=ScratchConfig)
     product_source: str | None = None
     token_width: int = 64
     product_tokens: int = 96
@@ -159,7 +161,7 @@ def prepare_scorer(
             write_scorer(unfinished, Scorer(TEMPERATURE, none, none, none, none, none, 0.0), projection)
     config = ModelConfig(
         dimension=bert.dimension,
-        token_width=recipe.token_width,
+        token_width=min(recipe.token_width, bert.dimension),
         product_tokens=towers.positions,
         stored_tokens=recipe.stored_tokens,
     )

@@ -152,6 +152,7 @@ def _queries(bert: Bert, start: Start, base: Path | None, folder: Path) -> None:
             if (base / name).is_file():
                 shutil.copyfile(base / name, folder / name)
         return
+    bert.network.cpu()
     export_query_tower(bert, folder / QUERY)
     bert.tokenizer.save(str(folder / TOKENIZER))
     if start.tokenizer.to_str() != bert.tokenizer.to_str():
