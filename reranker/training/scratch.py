@@ -8,6 +8,7 @@ in titles of dresses. Seconds to minutes on a CPU; a pretrained encoder knows fa
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,6 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
-from tokenizers.trainers import WordPieceTrainer
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
@@ -95,14 +95,25 @@ def small_bert(
 
 
 def _tokenizer(texts: Sequence[str], config: ScratchConfig) -> Tokenizer:
-    """Return a WordPiece in which each Han character is a token."""
-    tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = BertNormalizer(lowercase=True, handle_chinese_chars=True)
-    tokenizer.pre_tokenizer = BertPreTokenizer()
-    trainer = WordPieceTrainer(
-        vocab_size=config.vocabulary, special_tokens=list(SPECIAL), show_progress=False, min_frequency=2
+    """Return a WordPiece of the catalogue's characters and frequent words; each Han character is a token.
+
+    The vocabulary is counted here: the library's trainer breaks ties another way each time.
+    """
+    normalizer, cutter = BertNormalizer(lowercase=True, handle_chinese_chars=True), BertPreTokenizer()
+    counts = Counter(
+        word for text in texts for word, _ in cutter.pre_tokenize_str(normalizer.normalize_str(text))
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    letters = sorted({letter for word in counts for letter in word})
+    inside = sorted({f"##{letter}" for word in counts for letter in word[1:]})
+    often = sorted(
+        (word for word in counts if len(word) > 1 and counts[word] > 1), key=lambda w: (-counts[w], w)
+    )
+    vocabulary = list(dict.fromkeys([*SPECIAL, *letters, *inside, *often]))
+    most = max(config.vocabulary, len(SPECIAL) + len(letters) + len(inside))
+    tokenizer = Tokenizer(
+        WordPiece({token: i for i, token in enumerate(vocabulary[:most])}, unk_token="[UNK]")
+    )
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, cutter
     marks = [(mark, tokenizer.token_to_id(mark)) for mark in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=marks)
     tokenizer.enable_truncation(config.tokens)
