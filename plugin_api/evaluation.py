@@ -27,6 +27,9 @@ from reranker.significance import Interval, Paired, compared, interval
 HEADLINE = "ndcg@10"
 """The measure that systems are compared by."""
 
+WHOLE_CATALOGUE, JUDGED_PRODUCTS = "whole_catalogue", "judged_products"
+"""Names of the protocols."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
@@ -167,8 +170,8 @@ def evaluate(runs: Sequence[Run], judged: Judged, threshold: float) -> tuple[Pro
     whole = [figures(run.system, run.catalogue, judged, threshold) for run in runs]
     pool = [figures(run.system, _all_judged(run.pool, judged), judged, threshold, pool=True) for run in runs]
     return (
-        Protocol("whole_catalogue", "Whole catalogue", tuple(whole), _compared(whole)),
-        Protocol("judged_products", "Judged products only", tuple(pool), _compared(pool)),
+        Protocol(WHOLE_CATALOGUE, "Whole catalogue", tuple(whole), _compared(whole)),
+        Protocol(JUDGED_PRODUCTS, "Judged products only", tuple(pool), _compared(pool)),
     )
 
 

@@ -145,7 +145,7 @@ def latency_plot(figures: Sequence[Figures]) -> LatencyPlot | None:
     intervals = [found.values[HEADLINE] for found, _ in timed]
     bounds = [_finite(bound, i.mean) for i in intervals for bound in (i.low, i.high)]
     low, high = math.floor(min(bounds) * 10) / 10, math.ceil(max(bounds) * 10) / 10
-    high = max(high, low + 0.1)
+    low = min(low, high - 0.1)
 
     def across(ms: float) -> float:
         return _scaled(math.log10(ms), least, most, LEFT, RIGHT)
@@ -236,24 +236,23 @@ def spans(compared: Mapping[str, Paired]) -> dict[str, Span]:
 def _apart(labels: Sequence[str], places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Where each label's text begins (left end of its base line), clear of dots and of other labels."""
     dots = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
-    taken: list[tuple[float, float, float, float]] = []
-    found = []
-    for label, (x, y) in zip(labels, places, strict=True):
-        width = CHARACTER * len(label)
-        sides = [(x + 9, y + 4), (x - 9 - width, y + 4), (x - width / 2, y - 10), (x - width / 2, y + 19)]
+    taken = list(dots)
+    found = [(0.0, 0.0)] * len(places)
+    # From the top down, each label to its dot's side or below the ones before: none seems to be another's.
+    for number in sorted(range(len(places)), key=lambda number: places[number][1]):
+        (x, y), width = places[number], CHARACTER * len(labels[number])
+        sides = [(x + 9, y + 4), (x - 9 - width, y + 4)]
         spots = [
-            (left, base + shift) for shift in (0, -LINE, LINE, -2 * LINE, 2 * LINE) for left, base in sides
+            (left, base + shift) for shift in (0, LINE, -LINE, 2 * LINE, -2 * LINE) for left, base in sides
         ]
         inside = [
             spot
             for spot in spots
-            if spot[0] >= LEFT and spot[0] + width <= WIDTH and TOP + LINE / 2 <= spot[1] <= BOTTOM - 2
+            if LEFT <= spot[0] <= WIDTH - width and TOP + LINE / 2 <= spot[1] <= BOTTOM - 2
         ]
-        boxes = [*taken, *dots]
-        free = [spot for spot in inside if not any(_overlap(_box(spot, width), box) for box in boxes)]
-        chosen = (free or inside or spots)[0]
-        taken.append(_box(chosen, width))
-        found.append(chosen)
+        free = [spot for spot in inside if not any(_overlap(_box(spot, width), box) for box in taken)]
+        found[number] = (free or inside or spots)[0]
+        taken.append(_box(found[number], width))
     return found
 
 

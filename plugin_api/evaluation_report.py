@@ -10,7 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mappings.errors import EvaluationError
 from plugin_api import evaluation_plots as plots
 from plugin_api.evaluation import HEADLINE, Evaluation, Figures, Protocol
-from plugin_api.evaluation_table import COLUMNS, SIGNIFICANT, bounds, reading, share
+from plugin_api.evaluation_table import COLUMNS, SIGNIFICANT, bounds, columns, reading, share
+from reranker.evaluation import GOOD
 from reranker.significance import Paired
 
 ENDS = 5
@@ -69,6 +70,7 @@ def report(evaluation: Evaluation) -> str:
         name=Path(evaluation.judgements).name,
         sections=sections,
         headline=HEADLINE,
+        good=GOOD,
         columns=COLUMNS,
         significant=SIGNIFICANT,
         reading=reading(evaluation),
@@ -85,7 +87,7 @@ def report(evaluation: Evaluation) -> str:
 
 
 def _section(protocol: Protocol) -> Section:
-    names = {name: text for name, text in COLUMNS.items() if any(name in f.values for f in protocol.figures)}
+    names = columns(protocol)
     best = {
         name: max(round(found.values[name].mean, 3) for found in protocol.figures if name in found.values)
         for name in names

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mappings.types import JsonObject
-from plugin_api.evaluation import HEADLINE, Evaluation, Figures, Protocol
+from plugin_api.evaluation import HEADLINE, JUDGED_PRODUCTS, Evaluation, Figures, Protocol
 from reranker.significance import Interval, Paired
 
 COLUMNS = {
@@ -118,12 +118,23 @@ def reading(evaluation: Evaluation) -> list[str]:
     return found
 
 
+def columns(protocol: Protocol) -> dict[str, str]:
+    """Return measure → heading of the measures to show: those that some system has, and that can differ."""
+    all_judged = protocol.name == JUDGED_PRODUCTS
+    return {
+        name: heading
+        for name, heading in COLUMNS.items()
+        if any(name in found.values for found in protocol.figures)
+        and not (all_judged and name == "judged@10")
+    }
+
+
 def _figures_table(protocol: Protocol) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("")
-    names = [name for name in COLUMNS if any(name in found.values for found in protocol.figures)]
-    for name in names:
-        table.add_column(COLUMNS[name], justify="right", no_wrap=True)
+    names = columns(protocol)
+    for heading in names.values():
+        table.add_column(heading, justify="right", no_wrap=True)
     latency = any(found.latency for found in protocol.figures)
     coverage = any(found.coverage is not None for found in protocol.figures)
     calibrated = any(found.calibration for found in protocol.figures)

@@ -95,7 +95,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 def _sign_flips(changes: Sequence[float]) -> float:
     """Two-sided p of a mean this far from 0 if each change's sign were a coin's."""
-    if max(map(abs, changes), default=0.0) <= TIE:
+    if len(changes) < 2 or max(map(abs, changes)) <= TIE:
         return 1.0
     found = stats.permutation_test(
         (np.asarray(changes),),

@@ -21,6 +21,10 @@ def test_interval_of_one_query_says_nothing() -> None:
     assert (interval([0.7]).low, interval([0.7]).high) == (-math.inf, math.inf)
 
 
+def test_one_query_proves_nothing() -> None:
+    assert compared({"a": 0.9}, {"x": {"a": 0.1}})["x"].p == 1.0
+
+
 def test_equal_values_have_no_spread() -> None:
     assert interval([0.5, 0.5, 0.5]).low == interval([0.5, 0.5, 0.5]).high == 0.5
 
