@@ -50,10 +50,10 @@ class SearchSettings:
     alias: str = "products"
     window: int = 100
     fusion: str = "minmax"
-    vector_weight: float = 0.7
-    vector_weight_head: float = 0.7
-    vector_weight_model: float = 0.7
-    vector_weight_sentence: float = 0.7
+    vector_weight: float = 0.4
+    vector_weight_head: float = 0.4
+    vector_weight_model: float = 0.3
+    vector_weight_sentence: float = 0.5
     rrf_k: int = 60
     hybrid: str = "auto"
     keyword_weight: float = 1.2

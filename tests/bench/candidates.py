@@ -1,9 +1,10 @@
-"""The candidate stage on the electronics catalogue: what the window holds, by query type, fusion and weight.
+"""The candidate stage: what the window holds, by query type, fusion and weight of the vector's part.
 
-Two kinds of queries: those that people judged, and known items: words, brands and model numbers of a
-product picked at random, which is to be found again. The first are few, and their judgements come from a
-keyword engine; the second are many, but use the product's own words. Neither alone should choose a weight.
-Prints JSON.
+Three kinds of queries, none of which should choose a weight alone. `judged`: the electronics queries that
+people judged; few, nearly all of one or two words, judged on what a keyword engine found. `known_items`: made
+from products of the same catalogue, each to be found again; many, but in the product's own words. `shoppers`:
+what people asked another shop (ESCI, English), the products labelled exact among all 1,359 there, in memory,
+without OpenSearch; recall at 20, since 100 of so few find nearly all. Prints JSON.
 
     python -m tests.bench.candidates --url http://localhost:9200 --index products
 
@@ -14,26 +15,31 @@ its windows and their time are measured beside Attune's own fusion.
 import json
 import random
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
+from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 from opensearchpy import OpenSearch
 
 from mappings.client import check_cluster, connect
 from mappings.settings import OpenSearchSettings, SearchSettings
-from mappings.types import JsonObject, Product
+from mappings.types import Hit, JsonObject, Product
 from plugin_api.candidates import FirstStage, fuse, gather
 from plugin_api.demo_catalogue import PRODUCTS
 from plugin_api.hybrid import Gathering
 from plugin_api.query_type import QueryType, query_type
 from plugin_api.request import RerankRequest, SearchCall, keyword_query, parse_call
+from plugin_api.weights import esci_pairs
 from reranker.evaluation import by_query, countable, means, measured_by_query
 from reranker.judgements import read_judgements
-from reranker.model import load_model
+from reranker.model import Model, load_model
+from reranker.training.keyword import KeywordIndex
 from reranker.training.queries import catalogue_queries
 from reranker.types import Floats
 from tests.bench.inputs import JUDGEMENTS, machine, products
@@ -43,15 +49,12 @@ WEIGHTS = tuple(round(step / 10, 1) for step in range(11))
 FUSIONS = ("minmax", "rrf")
 A_TYPE = 150
 """Known items asked of each type."""
-HALVES = 200
-SEED = 7
+SHOPPERS_CUT = 20
+HALVES, SEED, ROUNDS = 200, 7, 4
 PATIENCE_SECONDS = 60.0
-SETTING = {
-    QueryType.HEAD: "vector_weight_head",
-    QueryType.MODEL: "vector_weight_model",
-    QueryType.SENTENCE: "vector_weight_sentence",
-    QueryType.PHRASE: "vector_weight",
-}
+WEIGHT_SETTINGS = ("vector_weight", "vector_weight_head", "vector_weight_model", "vector_weight_sentence")
+
+PARTS = ("judged", "known_items", "shoppers", "native")
 
 Grades = Mapping[str, int]
 
@@ -61,20 +64,20 @@ class Asked:
     """One query, what answers it, and both lists."""
 
     text: str
-    kind: QueryType
     grades: Grades
-    request: RerankRequest
-    vector: Floats
     first: FirstStage
 
+    @property
+    def kind(self) -> QueryType:
+        """The query's type."""
+        return query_type(self.text)
 
-def spoken_queries(catalogue: Sequence[Product], count: int, seed: int) -> list[tuple[str, int]]:
-    """Return `count` sentences with the row of the product each was made from: no shopper's, but as long."""
-    chooser = random.Random(seed)
+
+def spoken_queries(catalogue: Sequence[Product], count: int) -> list[tuple[str, int]]:
+    """Return `count` sentences with the row of the product each was made from: as long as a shopper's."""
+    chooser = random.Random(SEED)
     found: list[tuple[str, int]] = []
-    rows = list(range(len(catalogue)))
-    chooser.shuffle(rows)
-    for row in rows:
+    for row in chooser.sample(range(len(catalogue)), len(catalogue)):
         product, said = catalogue[row], catalogue[row].description.split()
         title = [word for word in product.title.split() if word.isalpha() and word != product.brand]
         if len(found) == count:
@@ -82,9 +85,9 @@ def spoken_queries(catalogue: Sequence[Product], count: int, seed: int) -> list[
         if len(title) < 2 or len(said) < 8:
             continue
         start = chooser.randrange(len(said) - 4)
-        detail, kind = " ".join(said[start : start + 4]), " ".join(title[-2:])
+        detail, thing = " ".join(said[start : start + 4]), " ".join(title[-2:])
         text = chooser.choice(
-            (f"i need a {kind} with {detail}", f"which {product.brand} {kind} has {detail}")
+            (f"i need a {thing} with {detail}", f"which {product.brand} {thing} has {detail}")
         )
         if query_type(text) == QueryType.SENTENCE:
             found.append((text, row))
@@ -95,8 +98,7 @@ def known_items(catalogue: Sequence[Product]) -> dict[str, Grades]:
     """Query → the product it was made from: A_TYPE of each type."""
     counts: Counter[QueryType] = Counter()
     found: dict[str, Grades] = {}
-    made = catalogue_queries(catalogue, 30 * A_TYPE, SEED)
-    for text, row in spoken_queries(catalogue, A_TYPE, SEED) + made:
+    for text, row in spoken_queries(catalogue, A_TYPE) + catalogue_queries(catalogue, 30 * A_TYPE, SEED):
         kind = query_type(text)
         if counts[kind] < A_TYPE:
             counts[kind] += 1
@@ -104,105 +106,140 @@ def known_items(catalogue: Sequence[Product]) -> dict[str, Grades]:
     return found
 
 
-def weighed(fusion: str, weight: float) -> SearchSettings:
-    """Settings that fuse so, whatever the query's type."""
-    return SearchSettings(fusion=fusion, window=WINDOW, **dict.fromkeys(SETTING.values(), weight))  # type: ignore[arg-type]
+def shoppers(model: Model) -> list[Asked]:
+    """ESCI's queries with both lists over its products, made in memory."""
+    exact: dict[str, dict[str, int]] = defaultdict(dict)
+    shop: dict[str, Product] = {}
+    for text, product, probability in esci_pairs():
+        shop.setdefault(product.id, product)
+        if probability == 1.0:
+            exact[text][product.id] = 3
+    catalogue = list(shop.values())
+    vectors = np.stack([encoded.vector for encoded in model.encode_products(catalogue)])  # (n, d)
+    words = KeywordIndex(catalogue)
+
+    def best(scores: NDArray[np.floating[Any]]) -> tuple[Hit, ...]:
+        order = [int(i) for i in np.argsort(-scores, kind="stable")[:WINDOW] if scores[i] > 0]
+        return tuple(Hit(catalogue[i].id, "esci", float(scores[i]), {}) for i in order)
+
+    return [
+        Asked(
+            text,
+            grades,
+            FirstStage(
+                best(words.scores(text)),
+                (),
+                best((1 + vectors @ model.encode_query(text).vector) / 2),
+                "",
+                {},
+            ),
+        )
+        for text, grades in exact.items()
+    ]
 
 
-def window_ids(asked: Asked, settings: SearchSettings) -> list[str]:
-    """The fused window's ids, best first."""
-    return [fused.hit.id for fused in fuse(asked.first, settings, asked.text)]
+def ids(first: FirstStage, settings: SearchSettings, text: str) -> list[str]:
+    """The window's ids, best first."""
+    return [fused.hit.id for fused in fuse(first, settings, text)]
 
 
-def measures(asked: Sequence[Asked], settings: SearchSettings) -> dict[str, dict[str, float]]:
-    """Query → measure → value of the fused lists."""
-    rankings = {one.text: window_ids(one, settings) for one in asked}
-    return measured_by_query(rankings, {one.text: one.grades for one in asked})
+def measures(asked: Sequence[Asked], cut: int, settings: SearchSettings) -> dict[str, dict[str, float]]:
+    """Query → recall among the best `cut`, and nDCG at 10, of the fused lists."""
+    found = measured_by_query(
+        {one.text: ids(one.first, settings, one.text)[:cut] for one in asked},
+        {one.text: one.grades for one in asked},
+    )
+    return {
+        text: {"recall": values["recall@100"], "ndcg@10": values["ndcg@10"]} for text, values in found.items()
+    }
 
 
-def split_half(values: Mapping[float, Sequence[float]], chooser: random.Random) -> float:
-    """Mean over random halves of what the weight that is best on one half gets on the other."""
-    count = len(next(iter(values.values())))
+def split_half(recalls: Mapping[float, Sequence[float]]) -> float | None:
+    """What the weight that is best on one random half gets on the other: the mean over many halves."""
+    chooser = random.Random(SEED)
+    count = len(recalls[0.0])
+    if count < 10:
+        return None
     got = []
     for _ in range(HALVES):
         order = chooser.sample(range(count), count)
         one, other = order[: count // 2], order[count // 2 :]
-        best = max(values, key=lambda weight: sum(values[weight][i] for i in one))
-        got.append(fmean(values[best][i] for i in other))
-    return fmean(got)
+        best = max(recalls, key=lambda weight: sum(recalls[weight][i] for i in one))
+        got.append(fmean(recalls[best][i] for i in other))
+    return round(fmean(got), 4)
 
 
-def by_type(asked: Sequence[Asked], settings: SearchSettings) -> JsonObject:
-    """For each type of query and fusion: recall and nDCG at each weight, and what choosing one is worth."""
-    shown: JsonObject = {}
-    for kind in QueryType:
-        group = [one for one in asked if one.kind == kind]
-        if not group:
-            continue
-        shown[kind] = {"queries": len(group)}
-        for fusion in FUSIONS:
-            found = {weight: measures(group, weighed(fusion, weight)) for weight in WEIGHTS}
-            recalls = {w: [values["recall@100"] for values in found[w].values()] for w in WEIGHTS}
-            shown[kind][fusion] = {
-                "recall@100": [round(fmean(recalls[w]), 4) for w in WEIGHTS],
-                "ndcg@10": [round(means(found[w])["ndcg@10"], 4) for w in WEIGHTS],
-                "recall@100_split_half": round(split_half(recalls, random.Random(SEED)), 4)
-                if len(group) > 3
-                else None,
-            }
-        in_force = means(measures(group, settings))
-        shown[kind]["in_force"] = {name: round(in_force[name], 4) for name in ("recall@100", "ndcg@10")}
-    in_force = means(measures(asked, settings))
-    shown["all"] = {
-        "queries": len(asked),
+def settings_compared() -> dict[str, SearchSettings]:
+    """The defaults, and each fusion at each weight whatever the query's type."""
+    found = {"defaults": SearchSettings(window=WINDOW)}
+    for fusion in FUSIONS:
+        for weight in WEIGHTS:
+            weights = dict.fromkeys(WEIGHT_SETTINGS, weight)
+            found[f"{fusion} {weight}"] = SearchSettings(fusion=fusion, window=WINDOW, **weights)  # type: ignore[arg-type]
+    return found
+
+
+def shown(values: Mapping[str, Mapping[str, Mapping[str, float]]], texts: Sequence[str]) -> JsonObject:
+    """Mean recall and nDCG of these queries at each weight of each fusion, and of the settings' defaults."""
+
+    def mean(name: str, measure: str) -> float:
+        return round(fmean(values[name][text][measure] for text in texts), 4)
+
+    return {
+        "queries": len(texts),
+        "defaults": {measure: mean("defaults", measure) for measure in ("recall", "ndcg@10")},
         **{
             fusion: {
-                name: [round(means(measures(asked, weighed(fusion, w)))[name], 4) for w in WEIGHTS]
-                for name in ("recall@100", "ndcg@10")
+                **{
+                    measure: [mean(f"{fusion} {weight}", measure) for weight in WEIGHTS]
+                    for measure in ("recall", "ndcg@10")
+                },
+                "recall_split_half": split_half(
+                    {w: [values[f"{fusion} {w}"][text]["recall"] for text in texts] for w in WEIGHTS}
+                ),
             }
             for fusion in FUSIONS
         },
-        "in_force": {name: round(in_force[name], 4) for name in ("recall@100", "ndcg@10")},
     }
-    return shown
 
 
-def timed(ask: Callable[[], FirstStage]) -> tuple[FirstStage, float]:
-    """What was gathered, and the milliseconds it took."""
-    began = time.perf_counter()
-    first = ask()
-    return first, (time.perf_counter() - began) * 1000
+def by_type(asked: Sequence[Asked], cut: int = WINDOW) -> JsonObject:
+    """What each weight is worth to the queries of each type, and to all of them."""
+    values = {name: measures(asked, cut, settings) for name, settings in settings_compared().items()}
+    groups = {kind: [one.text for one in asked if one.kind == kind] for kind in QueryType}
+    return {
+        "recall_at": cut,
+        **{kind: shown(values, group) for kind, group in groups.items() if group},
+        "all": shown(values, [one.text for one in asked]),
+    }
 
 
-def native(client: OpenSearch, asked: Sequence[Asked], settings: SearchSettings) -> JsonObject | None:
+def native(
+    client: OpenSearch, asked: Mapping[str, tuple[RerankRequest, Floats]], grades: Mapping[str, Grades]
+) -> JsonObject | None:
     """The cluster's hybrid windows beside Attune's, taking turns; None where it has none."""
-    ways = {way: Gathering(client, replace(settings, hybrid=way)) for way in ("auto", "never")}
+    settings = {way: SearchSettings(window=WINDOW, hybrid=way) for way in ("auto", "never")}
+    gathering = {way: Gathering(client, chosen) for way, chosen in settings.items()}
     took: dict[str, list[float]] = {"auto": [], "never": []}
-    rankings: dict[str, dict[str, list[str]]] = {"auto": {}, "never": {}}
-    shared: list[float] = []
-    for turn in range(4):
-        for number, one in enumerate(asked):
-            for way in sorted(ways, reverse=bool((turn + number) % 2)):
-                gathering = ways[way]
-                first, ms = timed(
-                    lambda one=one, gathering=gathering: gathering.gather(
-                        one.request, one.vector, {}, PATIENCE_SECONDS
-                    )
-                )
+    windows: dict[str, dict[str, list[str]]] = {"auto": {}, "never": {}}
+    for turn in range(ROUNDS):
+        for number, (text, (request, vector)) in enumerate(asked.items()):
+            for way in ("auto", "never") if (turn + number) % 2 else ("never", "auto"):
+                began = time.perf_counter()
+                first = gathering[way].gather(request, vector, {}, PATIENCE_SECONDS)
+                ms = (time.perf_counter() - began) * 1000
                 if way == "auto" and not first.fused:
                     return None
-                rankings[way][one.text] = [fused.hit.id for fused in fuse(first, settings, one.text)]
-                if turn:
+                windows[way][text] = ids(first, settings[way], text)
+                if turn:  # the first round warms caches
                     took[way].append(ms)
-            ours, theirs = (set(rankings[way][one.text]) for way in ("never", "auto"))
-            shared.append(len(ours & theirs) / max(len(ours | theirs), 1))
-    grades = {one.text: one.grades for one in asked}
+    shared = [len({*windows["auto"][text]} & {*windows["never"][text]}) / WINDOW for text in asked]
     return {
         "windows_shared": round(fmean(shared), 4),
         **{
             name: {
                 "ms_p50": round(median(took[way]), 2),
-                "recall@100": round(means(measured_by_query(rankings[way], grades))["recall@100"], 4),
+                "recall@100": round(means(measured_by_query(windows[way], grades))["recall@100"], 4),
             }
             for name, way in (("hybrid query", "auto"), ("two searches", "never"))
         },
@@ -212,36 +249,43 @@ def native(client: OpenSearch, asked: Sequence[Asked], settings: SearchSettings)
 @click.command(help=__doc__)
 @click.option("--url", default=OpenSearchSettings().url, show_default=True, help="OpenSearch.")
 @click.option("--index", default="products", show_default=True, help="Index or alias of the catalogue.")
-@click.option("--model", type=click.Path(path_type=Path), help="Model folder; the shipped one if not given.")
-def main(url: str, index: str, model: Path | None) -> None:
+@click.option(
+    "--model", "folder", type=click.Path(path_type=Path), help="Model folder; the shipped one if not given."
+)
+@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Only this; repeatable.")
+def main(url: str, index: str, folder: Path | None, parts: tuple[str, ...]) -> None:
     """Measure and print."""
-    client = connect(OpenSearchSettings(url=url, timeout_seconds=PATIENCE_SECONDS))
-    version = check_cluster(client, OpenSearchSettings(url=url))
-    facts = machine("attune")
-    encoder = load_model(model)
-    judged = countable(by_query(read_judgements(JUDGEMENTS)))
-    settings = SearchSettings(window=WINDOW)
+    where = OpenSearchSettings(url=url, timeout_seconds=PATIENCE_SECONDS)
+    client = connect(where)
+    result: JsonObject = machine("attune") | {"opensearch": check_cluster(client, where)}
+    model = load_model(folder)
+    judged: dict[str, Grades] = dict(countable(by_query(read_judgements(JUDGEMENTS))))
+    result |= {"model": model.version, "weights": WEIGHTS}
 
-    def asked(text: str, grades: Grades) -> Asked:
-        body = json.dumps({"query": keyword_query(text), "_source": False}).encode()
-        request = parse_call(SearchCall(index, body))
+    def asked(text: str, **body: object) -> tuple[RerankRequest, Floats]:
+        whole = {"query": keyword_query(text), **body}
+        request = parse_call(SearchCall(index, json.dumps(whole).encode()))
         if not isinstance(request, RerankRequest):
             raise click.ClickException(f"{text!r} can't be reranked: {request.reason}")
-        vector = encoder.encode_query(text).vector
-        first = gather(client, request, vector, WINDOW, {}, PATIENCE_SECONDS)
-        return Asked(text, query_type(text), grades, request, vector, first)
+        return request, model.encode_query(text).vector
 
-    people = [asked(text, grades) for text, grades in judged.items()]
-    items = [asked(text, grades) for text, grades in known_items(products(PRODUCTS)).items()]
-    result = {
-        **facts,
-        "opensearch": version,
-        "model": encoder.version,
-        "weights": WEIGHTS,
-        "judged": by_type(people, settings),
-        "known_items": by_type(items, settings),
-        "native": native(client, people, settings),
+    def gathered(texts: Mapping[str, Grades]) -> list[Asked]:
+        return [
+            Asked(
+                text,
+                grades,
+                gather(client, *asked(text, _source=False), WINDOW, {}, PATIENCE_SECONDS),
+            )
+            for text, grades in texts.items()
+        ]
+
+    measured = {
+        "judged": lambda: by_type(gathered(judged)),
+        "known_items": lambda: by_type(gathered(known_items(products(PRODUCTS)))),
+        "shoppers": lambda: by_type(shoppers(model), SHOPPERS_CUT),
+        "native": lambda: native(client, {text: asked(text) for text in judged}, judged),
     }
+    result |= {part: measured[part]() for part in parts or PARTS}
     print(json.dumps(result, indent=2))
 
 
