@@ -46,6 +46,7 @@ class JudgedShop:
 
     def __init__(self, model: Model) -> None:
         self.version = model.version
+        self.second: JudgedShop | None = None  # the index of that alias
         encoded = model.encode_products(PRODUCTS)
         self._products: Mapping[str, tuple[Product, EncodedProduct]] = {
             product.id: (product, found) for product, found in zip(PRODUCTS, encoded, strict=True)
@@ -73,6 +74,9 @@ class JudgedShop:
             reply["aggregations"] = {"models": {"buckets": buckets}}
         return reply
 
+    def _named(self, index: str) -> "JudgedShop":
+        return self.second if index == "second" and self.second else self
+
     def _hit(
         self, score: float, product: Product, found: bool, body: dict[str, Any], near: bool
     ) -> dict[str, Any]:
@@ -95,10 +99,12 @@ class JudgedShop:
         if request.path.endswith("_alias"):
             return _json({"shop-1": {"aliases": {"shop": {}}}})
         if request.path == "/_msearch":
-            found = [{**self.search(body), "status": 200} for body in lines[1::2]]
+            asked = zip(lines[0::2], lines[1::2], strict=True)
+            found = [{**self._named(header["index"]).search(body), "status": 200} for header, body in asked]
             return _json({"took": 1, "responses": found})
-        if request.path == "/shop/_search":
-            return _json(self.search(lines[0] if lines else {}))
+        name, _, rest = request.path.strip("/").partition("/")
+        if rest == "_search" and name in ("shop", "second"):
+            return _json(self._named(name).search(lines[0] if lines else {}))
         return _json({"error": {"type": "index_not_found_exception"}, "status": 404}, 404)
 
 

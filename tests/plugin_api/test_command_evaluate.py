@@ -159,6 +159,24 @@ def test_an_index_of_another_model_is_refused(shop: JudgedShop, judged: str, tmp
         assert f"index shop was made with {shop.version}" in str(found.exception)
 
 
+def test_a_second_model_is_searched_in_its_own_index(judged: str, tmp_path: Path) -> None:
+    folder = shutil.copytree(shipped_folder(), tmp_path / "newer")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "figures": {}}))
+    shop = JudgedShop(load_model(None, threads=1))
+    shop.second = JudgedShop(load_model(folder, threads=1))
+    with served(shop) as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATTUNE_OPENSEARCH_URL", url)
+        second = ("--second-model", str(folder), "--second-alias", "second")
+        found = figures("--judgements", judged, "--alias", "shop", *systems("attune"), *second)
+    attune, newer = found["judged_products"]["systems"]
+    assert (newer["name"], newer["label"]) == ("second", "Second model (newer)")
+    assert (attune["model"], newer["model"]) == (shop.version, shop.second.version)
+    assert attune["model"] != newer["model"]
+    # The same weights under another version rank the same.
+    assert found["whole_catalogue"]["compared"]["second"]["ties"] == 3
+
+
 def test_run_files_need_no_index(judged: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTUNE_OPENSEARCH_URL", "http://127.0.0.1:9")
     old = written(tmp_path / "old.trec", RUN)
