@@ -31,8 +31,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 log = logging.getLogger("attune")
 
-MOST_UNKNOWN = 0.5
-"""Share of a query's tokens that the model may not know; of the rest nothing could be told."""
+UNREADABLE = 0.5
+"""Share of a query's tokens unknown to the model from which on its vector says too little."""
 
 
 class Reranker(Protocol):
@@ -85,7 +85,7 @@ class Search:
         try:
             query = self._within(deadline, self._reranker.encode_query, request.text)
             took = replace(took, encode=_ms(began))
-            if query.unknown > MOST_UNKNOWN:
+            if query.unknown >= UNREADABLE:
                 raise UnreadableQuery(
                     f"model {self._reranker.version} doesn't know {query.unknown:.0%} of the query: "
                     "a model for its language is made by `attune train --query-encoder`"
