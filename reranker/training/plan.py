@@ -22,6 +22,12 @@ TEXTS_PER_PRODUCT = 1.35
 EXAMPLE = 3.0
 """Time of making one of the scorer's examples, in searches."""
 
+QUERY_SHARE = 0.25
+"""Share of the time that making the scorer's examples may take."""
+
+QUERIES_PER_PRODUCT = 4
+FEWEST_QUERIES = 50
+
 REST_SECONDS = 25.0
 """Exporting, training the scorer, measuring and writing."""
 
@@ -56,6 +62,12 @@ def learnt(rows: Sequence[int], pace: Pace, seconds: float) -> list[int]:
 def seconds_after(pace: Pace, products: int, queries: int) -> float:
     """Return how long the stages after distillation take, for so many products and made queries."""
     return products / pace.encoder + EXAMPLE * queries / pace.searches + REST_SECONDS
+
+
+def most_queries(pace: Pace, products: int, seconds: float) -> int:
+    """Return how many made queries are worth their time for so many products."""
+    timely = int(QUERY_SHARE * seconds * pace.searches / EXAMPLE)
+    return max(FEWEST_QUERIES, min(QUERIES_PER_PRODUCT * products, timely))
 
 
 def most_steps(texts: int, batch: int) -> int:

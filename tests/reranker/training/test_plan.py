@@ -4,7 +4,7 @@ import pytest
 
 from mappings.types import Product
 from reranker.training import paced
-from reranker.training.plan import SAMPLE, Pace, drawn, learnt, most_steps, seconds_after
+from reranker.training.plan import SAMPLE, Pace, drawn, learnt, most_queries, most_steps, seconds_after
 
 
 def catalogue(count: int) -> list[Product]:
@@ -36,6 +36,13 @@ def test_twenty_thousand_products_leave_most_of_twenty_minutes_to_distillation()
 def test_small_catalogues_take_fewer_steps() -> None:
     assert most_steps(500, 48) < most_steps(20_000, 48)
     assert most_steps(10, 48) == 100
+
+
+def test_made_queries_are_bounded_by_products_and_by_time() -> None:
+    pace = Pace(teacher=100.0, encoder=200.0, searches=60.0)
+    assert most_queries(pace, 300, 1200) == 1200
+    assert most_queries(pace, 20_000, 1200) == 6000
+    assert most_queries(pace, 20_000, 1) == 50
 
 
 class Clock:
