@@ -15,7 +15,7 @@ from opensearchpy.exceptions import NotFoundError
 
 from indexer.writer import opensearch_errors
 from mappings import fields
-from mappings.errors import AttuneError, EvaluationError, ModelMismatch
+from mappings.errors import EvaluationError, ModelMismatch
 from mappings.settings import SearchSettings, Settings
 from mappings.types import JsonObject, Product
 from plugin_api import response
@@ -48,20 +48,16 @@ def index_facts(client: OpenSearch, index: str) -> IndexFacts:
     """Look an index up. Raises EvaluationError where there is none, naming those that there are."""
     models = {"models": {"terms": {"field": fields.MODEL, "size": 10}}}
     body = {"size": 0, "track_total_hits": True, "aggs": models}
-    try:
-        with opensearch_errors(f"looking up {index}"):
-            try:
-                found = client.search(index=index, body=body)
-            except NotFoundError as error:
-                there = ", ".join(
-                    sorted({a for i in client.indices.get_alias().values() for a in i["aliases"]})
-                )
-                raise EvaluationError(
-                    f"no alias or index {index}; there {f'are: {there}' if there else 'is none yet'}. "
-                    f"Make it with `attune index FILE --alias {index}`"
-                ) from error
-    except AttuneError as error:
-        raise EvaluationError(str(error)) from error
+    with opensearch_errors(f"looking up {index}"):
+        try:
+            found = client.search(index=index, body=body)
+        except NotFoundError as error:
+            held = client.indices.get_alias().values()
+            there = ", ".join(sorted({alias for one in held for alias in one["aliases"]}))
+            raise EvaluationError(
+                f"no alias or index {index}; there {f'are: {there}' if there else 'is none yet'}. "
+                f"Make it with `attune index FILE --alias {index}`"
+            ) from error
     buckets = found.get("aggregations", {}).get("models", {}).get("buckets", [])
     return IndexFacts(found["hits"]["total"]["value"], tuple(bucket["key"] for bucket in buckets))
 
