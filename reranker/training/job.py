@@ -33,7 +33,15 @@ from reranker.training.figures import (
 from reranker.training.files import complete_or_absent
 from reranker.training.kept import unseen
 from reranker.training.notice import NOTICE, notice
-from reranker.training.plan import SAMPLE, Pace, drawn, learnt, most_steps, seconds_after
+from reranker.training.plan import (
+    SAMPLE,
+    Pace,
+    drawn,
+    learnt,
+    most_queries,
+    most_steps,
+    seconds_after,
+)
 from reranker.training.queries import catalogue_queries
 from reranker.training.recipe import (
     TEMPERATURE,
@@ -182,6 +190,10 @@ class _Training:
         pace = Pace(**(run.decided.get("pace") or run.decide("pace", asdict(self._pace(sample)))))
         timely = learnt(rows, pace, 60 * job.budget_minutes) if job.steps is None else sorted(rows)
         main = [job.products[row] for row in timely]
+        if job.steps is None:
+            most = most_queries(pace, len(main), 60 * job.budget_minutes)
+            soft = replace(self._recipe.soft, queries=min(self._recipe.soft.queries, most))
+            self._recipe = replace(self._recipe, soft=soft)
         queries = self._held_queries(main, sample)
         before = run.decided.get("before") or run.decide("before", self._before(sample, queries))
         data = TrainingData(main, (), job.pairs, self._graded)
