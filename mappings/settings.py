@@ -56,7 +56,10 @@ class SearchSettings:
     vector_weight_sentence: float = 0.5
     rrf_k: int = 60
     hybrid: str = "auto"
-    keyword_weight: float = 1.2
+    keyword_weight: float = 1.5
+    relevance_weight: float = 1.0
+    click_weight: float = 0.0
+    purchase_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -256,8 +259,11 @@ def _check_ranges(settings: Settings) -> None:
         wrong.append("search.rrf_k must be between 1 and 10000")
     if settings.search.hybrid not in ("auto", "never"):
         wrong.append('search.hybrid must be "auto" or "never"')
-    if settings.search.keyword_weight < 0:
-        wrong.append("search.keyword_weight must not be negative")
+    for key in ("keyword_weight", "relevance_weight", "click_weight", "purchase_weight"):
+        if getattr(settings.search, key) < 0:
+            wrong.append(f"search.{key} must not be negative")
+    if not settings.search.relevance_weight + settings.search.click_weight + settings.search.purchase_weight:
+        wrong.append("one of search.relevance_weight, click_weight and purchase_weight must be above 0")
     if settings.index.engine not in ("lucene", "faiss"):
         wrong.append('index.engine must be "lucene" or "faiss"')
     if settings.index.vectors not in ("byte", "float"):

@@ -25,6 +25,7 @@ from reranker.evaluation import by_query
 from reranker.model import shipped_folder
 from reranker.training import threads
 from reranker.training.bert import default_bert_folder
+from reranker.training.mpnet import mpnet_folder
 from reranker.training.recipe import Recipe, TrainingData, make_weights
 
 DEMO = Path(__file__).parent / "demo"
@@ -98,7 +99,7 @@ def main() -> None:
     threads.use_all_cores()
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else shipped_folder()
     config = make_weights(
-        training_data(), default_bert_folder(), folder, Recipe(), StageLines(time.monotonic())
+        training_data(), default_bert_folder(), folder, Recipe(), StageLines(time.monotonic()), mpnet_folder
     )
     size = sum(file.stat().st_size for file in folder.iterdir())
     click.echo(json.dumps({"folder": os.fspath(folder), "bytes": size, **config.figures}, indent=2))

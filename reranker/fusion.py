@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.stored import FIELDS, StoredBatch, unpack
-from reranker.types import Candidate, EncodedQuery, Floats
-from reranker.words import WordHashes, hashed
+from reranker.types import EncodedQuery, Floats
+from reranker.words import WordHashes, hashed, number_kind
 
 HIDDEN = 128
 """Width of the MLP's hidden layer."""
@@ -25,12 +25,14 @@ FEATURES = (
     "token_match",
     "token_attended",
     "token_worst",
-    "bm25",
-    "title_words",
-    "brand_words",
-    "category_words",
+    "title",
+    "brand",
+    "category",
+    "other",
     "all_words",
-    "numbers",
+    "model_exact",
+    "model_partial",
+    "units",
     "brand_is_query",
     "title_focus",
 )
@@ -40,46 +42,84 @@ cosine          pooled query vector · pooled product vector
 token_match     mean over query tokens of their best cosine with a product token
 token_attended  mean cosine of a query token with what it attended to
 token_worst     the worst-matched query token's best cosine
-bm25            first-stage keyword score over the best one among the candidates
-title_words, brand_words, category_words, all_words
-                share of the query's words found in the title, brand, category, anywhere
-numbers         share of the query's words with a digit found anywhere; 1 where it has none
+title, brand, category, other
+                BM25 of the query in that field alone, over the best that any field could have
+all_words       share of the query's words found anywhere
+model_exact     share of the query's model numbers (letters and digits) found whole; 1 where it has none
+model_partial   share of the query's words with a digit found anywhere; 1 where it has none
+units           share of its numbers with units (128gb, 5 mm) found anywhere; 1 where it has none
 brand_is_query  1 where every word of the brand is in the query
 title_focus     share of the title's words that the query names
 """
 
+HEADS = ("relevance", "click", "purchase")
+"""What the MLP's outputs are the probabilities of; all share the hidden layer."""
+
+_K1, _B = 1.2, 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Rarity:
+    """How rare words are in a catalogue, for BM25 over stored words.
+
+    `idf` (65536,) is by the lower 16 bits of a word's hash; `lengths` (4,) are the mean numbers of words of
+    stored.FIELDS.
+    """
+
+    idf: Floats
+    lengths: Floats
+
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """Parameters of the fusion and the MLP. `hidden` is (F + t, 128), `output` (128,)."""
+    """Parameters of the fusion and the MLP; F features, t components a token vector, H = len(HEADS).
+
+    A head that nothing was learnt for equals the first, relevance.
+    """
 
     temperature: float
+    rarity: Rarity
     mean: Floats  # (F + t,)
     scale: Floats  # (F + t,)
-    hidden: Floats
+    hidden: Floats  # (F + t, 128)
     hidden_bias: Floats  # (128,)
-    output: Floats
-    output_bias: float
+    output: Floats  # (128, H)
+    output_bias: Floats  # (H,)
 
-    def probability(self, inputs: Floats) -> Floats:
-        """Map fused inputs (n, F + t) to probabilities of relevance (n,)."""
+    def logits(self, inputs: Floats) -> Floats:
+        """Map fused inputs (n, F + t) to each head's log-odds (n, H)."""
         x = (inputs - self.mean) * self.scale
         h = np.maximum(x @ self.hidden + self.hidden_bias, 0)  # (n, 128)
-        logit = h @ self.output + self.output_bias  # (n,)
+        result: Floats = h @ self.output + self.output_bias
+        return result
+
+    def probability(self, inputs: Floats, weights: Sequence[float] = (1.0, 0.0, 0.0)) -> Floats:
+        """Map fused inputs (n, F + t) to probabilities (n,): the heads' log-odds, averaged by `weights`."""
+        share = np.asarray(weights, dtype=np.float32)
+        logit = self.logits(inputs) @ (share / share.sum())  # (n,)
         result: Floats = 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
         return result
 
 
-def score(scorer: Scorer, query: EncodedQuery, candidates: Sequence[Candidate]) -> Floats:
-    """Return the probability of relevance (n,) of each candidate. Raises ModelError for malformed bytes."""
-    if not candidates:
+def score(
+    scorer: Scorer,
+    query: EncodedQuery,
+    stored: Sequence[bytes],
+    weights: Sequence[float] = (1.0, 0.0, 0.0),
+) -> Floats:
+    """Return the probability (n,) of each product, the heads weighted by `weights` (H,).
+
+    `stored` is what `attune.tokens` holds of each. The first stage's scores have no part in it: a
+    probability speaks of a query and a product, whatever else was found.
+    Raises ModelError for malformed bytes.
+    """
+    if not stored:
         return np.empty(0, dtype=np.float32)
-    batch = unpack([c.stored for c in candidates], len(query.vector), query.tokens.shape[1])
-    bm25 = np.array([c.bm25 for c in candidates], dtype=np.float32)
-    return scorer.probability(fused(query, batch, bm25, scorer.temperature))
+    batch = unpack(stored, len(query.vector), query.tokens.shape[1])
+    return scorer.probability(fused(query, batch, scorer.temperature, scorer.rarity), weights)
 
 
-def fused(query: EncodedQuery, batch: StoredBatch, bm25: Floats, temperature: float) -> Floats:
+def fused(query: EncodedQuery, batch: StoredBatch, temperature: float, rarity: Rarity) -> Floats:
     """Return the MLP's inputs (n, F + t): scalar features, then the pooled interaction."""
     attended, best = attention(query.tokens, batch, temperature)  # (n, Lq, t), (n, Lq)
     interaction = attended * query.tokens  # (n, Lq, t)
@@ -90,8 +130,7 @@ def fused(query: EncodedQuery, batch: StoredBatch, bm25: Floats, temperature: fl
             best.mean(1),
             closeness.mean(1),
             best.min(1),
-            bm25 / max(float(bm25.max(initial=0.0)), 1e-6),
-            *_word_features(query, batch),
+            *_word_features(query, batch, rarity),
         ],
         axis=1,
     ).astype(np.float32)  # (n, F)
@@ -112,10 +151,10 @@ def attention(x: Floats, batch: StoredBatch, temperature: float) -> tuple[Floats
     return np.matmul(weights, batch.tokens), best
 
 
-def _word_features(query: EncodedQuery, batch: StoredBatch) -> list[Floats]:
+def _word_features(query: EncodedQuery, batch: StoredBatch, rarity: Rarity) -> list[Floats]:
     """Return each word feature of FEATURES (n,), in their order."""
     n = len(batch.ends)
-    asked: WordHashes = hashed(query.words)
+    asked: WordHashes = hashed(query.words)  # (w,)
     flat_ends = batch.ends.ravel()
     counts = np.diff(flat_ends, prepend=0)  # (n * 4,) words in each candidate's field
     owner = np.repeat(np.arange(n * len(FIELDS)), counts)  # (W,)
@@ -125,16 +164,28 @@ def _word_features(query: EncodedQuery, batch: StoredBatch) -> list[Floats]:
     by_field = found.reshape(n, len(FIELDS), len(asked))
     sizes = counts.reshape(n, len(FIELDS))
     named = np.bincount(owner[np.unique(hits)], minlength=n * len(FIELDS)).reshape(n, len(FIELDS))
-    anywhere: NDArray[np.bool_] = np.asarray(by_field.any(1))  # (n, words)
-    digits = np.array([any(c.isdigit() for c in w) for w in query.words], dtype=bool)
+    anywhere: NDArray[np.bool_] = np.asarray(by_field.any(1))  # (n, w)
+
+    idf = rarity.idf[asked & 0xFFFF]  # (w,)
+    long = 1 - _B + _B * sizes / np.maximum(rarity.lengths, 1)  # (n, 4)
+    keyword = by_field @ idf / max(float(idf.sum()), 1e-6)  # (n, 4)
+    bm25 = keyword * (_K1 + 1) / (1 + _K1 * long) / ((_K1 + 1) / (1 + _K1 * (1 - _B)))
+
+    kinds = [number_kind(word) for word in query.words]
     size = max(len(asked), 1)
-    numbers = anywhere[:, digits].mean(1) if digits.any() else np.ones(n)
     return [
-        by_field[:, 0].sum(1) / size,
-        by_field[:, 1].sum(1) / size,
-        by_field[:, 2].sum(1) / size,
+        *bm25.T,
         anywhere.sum(1) / size,
-        numbers,
+        _share(anywhere, [kind == "model" for kind in kinds]),
+        _share(anywhere, [kind != "" for kind in kinds]),
+        _share(anywhere, [kind == "unit" for kind in kinds]),
         (sizes[:, 1] > 0) & (named[:, 1] == sizes[:, 1]),
         named[:, 0] / np.maximum(sizes[:, 0], 1),
     ]
+
+
+def _share(found: NDArray[np.bool_], these: Sequence[bool]) -> Floats:
+    """Share (n,) of `these` words that are found (n, w); 1 where there are none."""
+    chosen = np.array(these, dtype=bool)
+    result: Floats = found[:, chosen].mean(1) if chosen.any() else np.ones(len(found), dtype=np.float32)
+    return result

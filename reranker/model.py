@@ -24,12 +24,12 @@ from tokenizers import Tokenizer
 
 from mappings.errors import ModelError
 from mappings.types import Product
-from reranker.fusion import Scorer, score
+from reranker.fusion import Rarity, Scorer, score
 from reranker.onnx import Tower
 from reranker.product_encoder import encode_products
 from reranker.query_encoder import encode_query
 from reranker.stored import pack
-from reranker.types import Candidate, EncodedProduct, EncodedQuery, Floats
+from reranker.types import EncodedProduct, EncodedQuery, Floats
 from reranker.words import hashed
 
 CONFIG, QUERY, PRODUCT, TOKENIZER, SCORER = FILES = (
@@ -114,7 +114,7 @@ class Model:
         """Load and run all that a search needs now, so that the first one doesn't wait. Raises ModelError."""
         query = self.encode_query("warm up")
         itself = pack(query.vector, query.tokens, [hashed(query.words), *3 * [hashed(())]])
-        self.score(query, [Candidate(itself, 1.0)])
+        self.score(query, [itself])
         return self
 
     def encode_query(self, text: str) -> EncodedQuery:
@@ -132,11 +132,15 @@ class Model:
             self.config.stored_tokens,
         )
 
-    def score(self, query: EncodedQuery, candidates: Sequence[Candidate]) -> Floats:
-        """Return each candidate's probability of relevance (n,). Raises ModelError for malformed stored
-        bytes.
+    def score(
+        self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float] = (1.0, 0.0, 0.0)
+    ) -> Floats:
+        """Return the probability (n,) of each product, given by its `attune.tokens`.
+
+        It comes from the log-odds of the heads (fusion.HEADS), averaged by `weights`. Raises ModelError for
+        malformed bytes.
         """
-        return score(self.scorer, query, candidates)
+        return score(self.scorer, query, stored, weights)
 
 
 def load_model(folder: Path | None, threads: int = 0) -> Model:
@@ -189,14 +193,16 @@ def read_scorer(path: Path) -> tuple[Scorer, Floats]:
     """Read the scorer and the token projection (d, t). Raises ModelError where an array is missing."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            found = {f.name: arrays[f.name] for f in fields(Scorer)}
-            # Scalars were saved as arrays of no dimension.
-            scorer = Scorer(**{name: array if array.ndim else array.item() for name, array in found.items()})
-            return scorer, arrays["projection"]
+            rarity = Rarity(arrays["idf"].astype(np.float32), arrays["lengths"])
+            learnt = {f.name: arrays[f.name] for f in fields(Scorer) if f.name != "rarity"}
+            learnt["temperature"] = learnt["temperature"].item()
+            return Scorer(rarity=rarity, **learnt), arrays["projection"]
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise ModelError(f"{path} holds no scorer: {error}") from error
 
 
 def write_scorer(path: Path, scorer: Scorer, projection: Floats) -> None:
     """Write the scorer and the token projection (d, t)."""
-    np.savez(path, projection=projection, **{f.name: getattr(scorer, f.name) for f in fields(Scorer)})
+    learnt = {f.name: getattr(scorer, f.name) for f in fields(Scorer) if f.name != "rarity"}
+    idf = scorer.rarity.idf.astype(np.float16)
+    np.savez(path, projection=projection, idf=idf, lengths=scorer.rarity.lengths, **learnt)

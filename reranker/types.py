@@ -28,15 +28,3 @@ class EncodedQuery:
     tokens: Floats  # (Lq, t) unit rows
     words: tuple[str, ...]
     unknown: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One first-stage hit as the scorer sees it.
-
-    `stored` is the product's `attune.tokens`; `bm25` is its raw keyword score, 0 where the keyword
-    search did not return it.
-    """
-
-    stored: bytes
-    bm25: float

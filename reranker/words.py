@@ -18,17 +18,26 @@ _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _PIECES = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:[.,][0-9]+)*")
 _IS_CJK = re.compile(rf"[{_CJK}]")
 _LETTERS_OR_DIGITS = re.compile(r"[0-9]+(?:[.,][0-9]+)*|[^\W\d_]+")
+_JOINED = re.compile(r"[^\W_]+(?:[-/.][^\W_]+)+")
+_UNIT = (
+    "mm|cm|dm|m|km|in|inch|ft|yd|mg|g|kg|lb|oz|ml|cl|l|litre|liter|gal|kb|mb|gb|tb|mah|ah|wh|kwh|w|kw|v|mv|a"
+    "|hz|khz|mhz|ghz|mp|px|dpi|ppm|rpm|btu|lm|k|p|fps|bit|gbit|mbit|gbps|mbps|pack|pc|ct"
+)
+_SPACED_UNIT = re.compile(rf"(?<![\w.,])([0-9]+(?:[.,][0-9]+)*)[ -]?({_UNIT})(?:es|s)?(?!\w)")
+_WITH_UNIT = re.compile(rf"[0-9]+(?:[.,][0-9]+)*(?:{_UNIT})")
 _STEMMER = snowballstemmer.stemmer("english")
 
 
 def words(text: str) -> tuple[str, ...]:
     """Return the distinct words of `text` in order: NFKC, case-folded, plurals and endings stemmed.
 
-    A model number stands whole and in its parts (`TN-2110` gives tn, 2110; `128gb` gives 128gb, 128, gb),
-    and Chinese, Japanese and Korean text as pairs of neighbouring characters.
+    A model number stands whole and in its parts (`TN-2110` and `TN2110` both give tn, 2110 and tn2110), so
+    does a number with its unit (`128gb` and `128 GB`: 128, gb, 128gb), and Chinese, Japanese and Korean text
+    as pairs of neighbouring characters.
     """
     found: dict[str, None] = {}
-    for piece in _PIECES.findall(unicodedata.normalize("NFKC", text).casefold()):
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    for piece in _PIECES.findall(folded):
         if _IS_CJK.match(piece):
             found.update(dict.fromkeys(_pairs(piece)))
             continue
@@ -36,7 +45,22 @@ def words(text: str) -> tuple[str, ...]:
         parts = _LETTERS_OR_DIGITS.findall(piece)
         if len(parts) > 1:
             found.update(dict.fromkeys(map(_stem, parts)))
+    if any(map(str.isdigit, folded)):
+        found.update(dict.fromkeys("".join(of) for of in _SPACED_UNIT.findall(folded)))
+        for joined in _JOINED.findall(folded):
+            whole = re.sub(r"[-/.]", "", joined)
+            if not whole.isdigit() and not whole.isalpha() and not _IS_CJK.search(whole):
+                found[whole] = None
     return tuple(found)
+
+
+def number_kind(word: str) -> str:
+    """Tell what a word with a digit is: "unit" (128gb), "model" (tn2110) or "number" (13); else ""."""
+    if not any(map(str.isdigit, word)):
+        return ""
+    if _WITH_UNIT.fullmatch(word):
+        return "unit"
+    return "model" if len(word) > 2 and any(map(str.isalpha, word)) else "number"
 
 
 def is_cjk(character: str) -> bool:

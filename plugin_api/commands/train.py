@@ -41,6 +41,9 @@ INTERRUPTED = 130
 )
 @click.option("--product-encoder", help="GPT-2-like model, hub name or folder, to start from.")
 @click.option(
+    "--query-layers", type=click.IntRange(1), help="Layers of a smaller, faster query tower, such as 2."
+)
+@click.option(
     "--budget", type=click.FloatRange(0, min_open=True), default=20.0, show_default=True, help="Minutes."
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps of distillation, instead of what time allows.")
@@ -60,6 +63,7 @@ def train(
     base: Path | None,
     query_encoder: str | None,
     product_encoder: str | None,
+    query_layers: int | None,
     budget: float,
     steps: int | None,
     seed: int,
@@ -86,6 +90,7 @@ def train(
         from plugin_api import training
         from reranker.training import job as jobs
         from reranker.training.run import partial
+        from reranker.training.small_query import SmallQueryConfig
         from reranker.training.threads import use_all_cores
     except ImportError as error:
         raise AttuneError(f"training needs {error.name}: pip install 'attune[train]'") from error
@@ -105,6 +110,7 @@ def train(
         clicks=read.clicks,
         query_encoder=query_encoder,
         product_encoder=product_encoder,
+        small_query=SmallQueryConfig(query_layers) if query_layers else None,
         budget_minutes=budget,
         steps=steps,
         seed=seed,

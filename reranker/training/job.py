@@ -6,6 +6,7 @@ encode the catalogue; make the scorer's examples; train the scorer; measure; giv
 """
 
 import hashlib
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -17,12 +18,13 @@ from mappings.types import Judgement, Product
 from reranker.evaluation import by_query, countable, query_key, trained_on
 from reranker.fusion import Scorer
 from reranker.judgements import side_of, split_by_query
-from reranker.model import CONFIG, SCORER, Model, write_config, write_scorer
+from reranker.model import CONFIG, QUERY, SCORER, Model, write_config, write_scorer
 from reranker.product_text import product_text
-from reranker.training.bert import Bert, default_bert_folder
+from reranker.training.bert import Bert, Encoder, QueryTower, default_bert_folder
 from reranker.training.clicks import ClickEvidence
 from reranker.training.device import best_device
 from reranker.training.examples import click_examples, graded_examples
+from reranker.training.export import export_query_tower
 from reranker.training.figures import (
     held_queries,
     judged_ndcg,
@@ -44,7 +46,6 @@ from reranker.training.plan import (
 )
 from reranker.training.queries import catalogue_queries
 from reranker.training.recipe import (
-    TEMPERATURE,
     Prepared,
     Recipe,
     TrainingData,
@@ -55,6 +56,7 @@ from reranker.training.recipe import (
 from reranker.training.run import Run, open_run
 from reranker.training.scorer import train_scorer
 from reranker.training.scratch import NEW, small_bert
+from reranker.training.small_query import SmallQueryConfig, small_query_tower
 from reranker.training.teacher import product_states, readings
 from reranker.training.towers import Stages, Towers, make_towers, start_from_base, start_from_encoder
 
@@ -63,6 +65,9 @@ TRIAL_PRODUCTS = 96
 
 TRIAL_QUERIES = 20
 HELD_QUERIES = 200
+
+SMALL_QUERIES = 8000
+"""Made queries that a query tower of fewer layers learns from."""
 
 MORE_RATE, MORE_WARMUP = 3e-4, 20
 """Learning rate and warm-up where the product tower is taken over, so has little to learn."""
@@ -73,10 +78,10 @@ class TrainJob:
     """What to train, from what, and for how long.
 
     `base` is the model folder that training goes on from. `query_encoder` and `product_encoder` are encoders
-    of the hub's format to start from instead. `pairs` are (query, product, probability of relevance) of any
-    shop: they teach the scorer what a probability is. `steps` are distillation's, instead of what
-    `budget_minutes` allow: the same steps and seed make the same model. `sources` names for people what the
-    data came from.
+    of the hub's format to start from instead. `small_query` asks for a query tower of fewer layers. `pairs`
+    are (query, product, probability of relevance) of any shop: they teach the scorer what a probability is.
+    `steps` are distillation's, instead of what `budget_minutes` allow: the same steps and seed make the same
+    model. `sources` names for people what the data came from.
     """
 
     folder: Path
@@ -87,6 +92,7 @@ class TrainJob:
     pairs: Sequence[tuple[str, Product, float]] = ()
     query_encoder: str | None = None
     product_encoder: str | None = None
+    small_query: SmallQueryConfig | None = None
     budget_minutes: float = 20.0
     steps: int | None = None
     seed: int = 7
@@ -131,6 +137,7 @@ def identity(job: TrainJob) -> dict[str, Any]:
         "base": Model(job.base).version,
         "query encoder": job.query_encoder,
         "product encoder": job.product_encoder,
+        "query tower": asdict(job.small_query) if job.small_query else None,
         "budget": job.budget_minutes,
         "number of steps": job.steps,
         "seed": job.seed,
@@ -153,14 +160,7 @@ class _Training:
         self._job, self._run, self._stages = job, run, stages
         self._base = Model(job.base)
         self._takes_over = not (job.query_encoder or job.product_encoder)
-        kept = self._base.config.origin.get("query_encoder") if not job.query_encoder else None
-        if kept == NEW:
-            raise ModelError(
-                f"the query encoder of {job.base} was made from its catalogue and is not kept: "
-                "name --query-encoder new again, or another --base"
-            )
-        self._bert = Bert(self._own_encoder() if job.query_encoder == NEW else self._named_encoder(kept))
-        self._bert.network.to(best_device())
+        self._bert = self._query_encoder()
         split = split_by_query(job.judgements)
         self._graded, self._dev, self._test = map(by_query, (split.train, split.dev, split.test))
         self._clicks = [found for found in job.clicks if side_of(found.query) == "train"]
@@ -171,8 +171,13 @@ class _Training:
             scorer=replace(job.recipe.scorer, seed=job.seed),
         )
 
-    def _named_encoder(self, kept: str | None) -> str | Path:
-        return self._job.query_encoder or kept or default_bert_folder()
+    def _query_encoder(self) -> Encoder:
+        named = self._job.query_encoder
+        if not named:
+            return QueryTower(self._base)
+        bert = Bert(self._own_encoder() if named == NEW else named)
+        bert.network.to(best_device())
+        return bert
 
     def _own_encoder(self) -> Path:
         """Make a query encoder of the catalogue itself, once a run."""
@@ -281,21 +286,40 @@ class _Training:
         config = replace(recipe.distil, steps=steps, seed=job.seed)
         if self._takes_over:
             config = replace(config, learning_rate=MORE_RATE, warmup=MORE_WARMUP)
+        small = self._small_query_tower(data)
         left = None
         if job.steps is None:
             after = seconds_after(pace, len(data.main), recipe.soft.queries)
             left = max(0.0, 60 * job.budget_minutes - self._run.seconds - after)
-        base = job.base if self._takes_over else None
-        return make_towers(self._run, self._bert, start, texts, config, left, self._stages, base)
+        base = None if job.query_encoder else job.base
+        towers = make_towers(self._run, self._bert, start, texts, config, left, self._stages, base)
+        if small:
+            shutil.copyfile(small, towers.folder / QUERY)
+        return towers
+
+    def _small_query_tower(self, data: TrainingData) -> Path | None:
+        """Make a query tower of fewer layers where the job asks for one, once a run."""
+        job, file = self._job, self._run.work / "small_query.onnx"
+        if not job.small_query:
+            return None
+        if not file.is_file():
+            made = [query for query, _ in catalogue_queries(data.main, SMALL_QUERIES, job.seed)]
+            asked = [*made, *(query for query, _, _ in job.pairs), *self._graded]
+            learning = self._stages("small query tower learns")
+            # The base's encoder has no torch weights to begin with; the one that it was tuned from has.
+            start = self._bert if isinstance(self._bert, Bert) else Bert(default_bert_folder())
+            small = small_query_tower(start, asked, job.small_query, learning, self._bert)
+            with complete_or_absent(file) as unfinished:
+                export_query_tower(small, unfinished)
+        return file
 
     def _fit(self, prepared: Prepared, towers: Towers) -> float | None:
         """Train the scorer and write it; return dev nDCG@10, which told when to stop, where there is one."""
         examples = [*prepared.examples.unjudged, *prepared.examples.graded.values()]
         if self._clicks:
-            examples += click_examples(
-                prepared.model, prepared.catalogue, self._clicks, TEMPERATURE, self._recipe.click_weight
-            )
-        dev = graded_examples(prepared.model, prepared.catalogue, self._dev, TEMPERATURE, 1.0)
+            weight = self._recipe.click_weight
+            examples += click_examples(prepared.model, prepared.catalogue, self._clicks, weight)
+        dev = graded_examples(prepared.model, prepared.catalogue, self._dev, 1.0)
         grades = {query: self._dev[query] for query in dev}
         learning = self._stages("scorer learns")
         known = {p.id for p in prepared.catalogue.products}
@@ -308,7 +332,7 @@ class _Training:
             return judged_ndcg(rankings, grades)
 
         watched = watch if countable(grades) else None
-        scorer = train_scorer(examples, TEMPERATURE, self._recipe.scorer, watched)
+        scorer = train_scorer(examples, prepared.model.scorer, self._recipe.scorer, watched)
         with complete_or_absent(towers.folder / SCORER) as unfinished:
             write_scorer(unfinished, scorer, prepared.model.projection)
         learning(1, 1)
@@ -325,6 +349,7 @@ class _Training:
             "query_tower": named,
             **({"query_encoder": kept} if kept else {}),
             **({"product_encoder": job.product_encoder} if job.product_encoder else {}),
+            **({"small_query": asdict(job.small_query)} if job.small_query else {}),
             "base": self._base.version,
             "sources": dict(job.sources),
             "data": {

@@ -1,6 +1,6 @@
-"""BM25 over a catalogue in memory, for hard negatives and for the `bm25` feature in training.
+"""BM25 over a catalogue in memory, for hard negatives and as a baseline.
 
-The ranking is bm25s's; serving takes its scores from OpenSearch. Both see the same words, folded and stemmed.
+The ranking is bm25s's, over the words that the scorer compares, folded and stemmed.
 """
 
 from collections.abc import Sequence

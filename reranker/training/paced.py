@@ -12,7 +12,7 @@ from reranker.training.files import complete_or_absent
 from reranker.training.gpt2 import ProductTower
 from reranker.training.interrupt import interrupt_held_back
 from reranker.training.run import Run
-from reranker.training.teacher import TeacherStates
+from reranker.training.teacher import Asked, TeacherStates
 
 Progress = Callable[[int, int], None]
 
@@ -33,13 +33,14 @@ def distilled(
     config: DistilConfig,
     seconds: float | None,
     progress: Progress,
+    asked: Asked | None = None,
 ) -> tuple[ProductTower, int]:
     """Distil, from `run`'s checkpoint where it has one; return the tower and how many steps it took.
 
     `seconds` is what is left for it: `config.steps` are then the most it takes, and the first ones tell how
     many fit. None takes them all. Ctrl-C ends it between two steps, with a checkpoint.
     """
-    work = Distillation(tower, teacher, weights, config, best_device())
+    work = Distillation(tower, teacher, weights, config, best_device(), asked)
     file = run.work / CHECKPOINT
     if file.is_file():
         work.load(file)

@@ -16,6 +16,7 @@ from reranker.fusion import FEATURES, Scorer
 from reranker.model import (
     CONFIG,
     SCORER,
+    TOKENIZER,
     Model,
     ModelConfig,
     write_config,
@@ -24,7 +25,7 @@ from reranker.model import (
 from reranker.product_text import product_text
 from reranker.stored import unit
 from reranker.training.article import ArticlePair, article_scores
-from reranker.training.bert import Bert
+from reranker.training.bert import Bert, Encoder
 from reranker.training.distil import DistilConfig
 from reranker.training.examples import (
     Catalogue,
@@ -32,12 +33,13 @@ from reranker.training.examples import (
     SoftConfig,
     graded_examples,
     pair_examples,
+    rarity,
     soft_examples,
 )
 from reranker.training.files import complete_or_absent
 from reranker.training.kept import kept_encodings
 from reranker.training.keyword import KeywordIndex
-from reranker.training.notice import ALL_MINILM
+from reranker.training.notice import TUNED_MINILM
 from reranker.training.run import Run, open_run
 from reranker.training.scorer import Example, ScorerConfig, train_scorer
 from reranker.training.scratch import ScratchConfig
@@ -51,6 +53,7 @@ from reranker.training.towers import (
     start_from_encoder,
     tower_texts,
 )
+from reranker.training.tune import TuneConfig, tune_data, tuned
 from reranker.types import EncodedProduct, Floats
 
 TEMPERATURE = 0.05
@@ -75,8 +78,15 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every number of the training; stamped into the model's config."""
+    """Every number of the training; stamped into the model's config.
 
+    `tune_main` and `tune_others` are the products that the query encoder is tuned on, the queries made of
+    them, and their share of the batches.
+    """
+
+    tune: TuneConfig = field(default_factory=TuneConfig)
+    tune_main: tuple[int, int, float] = (8000, 12_000, 0.55)
+    tune_others: tuple[int, int, float] = (3000, 2500, 0.12)
     distil: DistilConfig = field(default_factory=DistilConfig)
     soft: SoftConfig = field(default_factory=SoftConfig)
     scorer: ScorerConfig = field(default_factory=ScorerConfig)
@@ -94,27 +104,33 @@ class Recipe:
 
 
 def make_weights(
-    data: TrainingData, bert_source: Path, folder: Path, recipe: Recipe, stages: Stages
+    data: TrainingData,
+    bert_source: Path,
+    folder: Path,
+    recipe: Recipe,
+    stages: Stages,
+    second: Callable[[Path], Path] | None = None,
 ) -> ModelConfig:
     """Train and write a whole model folder; return its config with the figures it reached.
 
-    A run that was stopped goes on where it was.
+    The query encoder is that of `bert_source`, tuned by itself and by the one that `second` unpacks into a
+    folder, where it is given. A run that was stopped goes on where it was.
     """
     identity = {"weights": asdict(recipe), "products": len(data.main)}
     with open_run(folder, json.loads(json.dumps(identity)), fresh=False, replace=True) as run:
-        bert = Bert(bert_source)
+        bert = Bert(_query_encoder(run, data, bert_source, second, recipe, stages))
         start = start_from_encoder(bert, recipe.product_source, recipe.product_tokens)
         texts = texts_of(data, bert, start, recipe)
         made = make_towers(run, bert, start, texts, recipe.distil, None, stages)
         prepared = prepare_scorer(run, data, bert, made, recipe, stages)
         figures = cross_validated(prepared.model, data, prepared.examples, recipe)
         examples = [*prepared.examples.unjudged, *prepared.examples.graded.values()]
-        scorer = train_scorer(examples, TEMPERATURE, recipe.scorer)
+        scorer = train_scorer(examples, prepared.model.scorer, recipe.scorer)
         write_scorer(made.folder / SCORER, scorer, prepared.model.projection)
         config = replace(
             prepared.model.config,
             origin={
-                "query_tower": ALL_MINILM,
+                "query_tower": TUNED_MINILM,
                 "recipe": asdict(recipe),
                 "trained_queries": sorted({query_key(query) for query in data.judgements}),
             },
@@ -125,7 +141,35 @@ def make_weights(
     return config
 
 
-def texts_of(data: TrainingData, bert: Bert, start: Start, recipe: Recipe) -> Texts:
+def _query_encoder(
+    run: Run,
+    data: TrainingData,
+    source: Path,
+    second: Callable[[Path], Path] | None,
+    recipe: Recipe,
+    stages: Stages,
+) -> Path:
+    """Tune the query encoder, once a run, and return its folder."""
+    if second is None:
+        return source
+    folder = run.work / "query_encoder"
+    if not (folder / TOKENIZER).is_file():  # it is written last
+        products, queries, share = recipe.tune_main
+        others, asked, others_share = recipe.tune_others
+        drawn = tune_data(
+            [(data.main, products, queries, share), (data.others, others, asked, others_share)],
+            [(query, product) for query, product, _ in data.pairs],
+            1 - share - others_share,
+            recipe.tune.seed,
+        )
+        teachers = [Bert(source), Bert(second(run.work))]
+        student = tuned(Bert(source), teachers, drawn, recipe.tune, stages("query encoder learns from two"))
+        student.network.save_pretrained(folder)
+        student.tokenizer.save(str(folder / TOKENIZER))
+    return folder
+
+
+def texts_of(data: TrainingData, bert: Encoder, start: Start, recipe: Recipe) -> Texts:
     """Return what the product tower reads: `others` and `pairs` have their shares, whatever their numbers."""
     others, paired = recipe.others_share, recipe.pairs_share
     shares = [1.0, others if data.others else 0.0, paired if data.pairs else 0.0]
@@ -137,6 +181,7 @@ def texts_of(data: TrainingData, bert: Bert, start: Start, recipe: Recipe) -> Te
         list(zip(groups, shares, strict=True)),
         start.tower.positions,
         recipe.with_attributes_every,
+        recipe.distil.seed,
     )
 
 
@@ -150,15 +195,16 @@ class Prepared:
 
 
 def prepare_scorer(
-    run: Run, data: TrainingData, bert: Bert, towers: Towers, recipe: Recipe, stages: Stages
+    run: Run, data: TrainingData, bert: Encoder, towers: Towers, recipe: Recipe, stages: Stages
 ) -> Prepared:
     """Write projection and config beside the towers, encode the catalogue, and make the examples."""
     folder = towers.folder
     if not (folder / SCORER).is_file():
         projection = token_projection(towers.states, recipe.token_width, recipe.distil.seed)
         none = np.zeros(1, np.float32)
+        blank = Scorer(TEMPERATURE, rarity(data.main), none, none, none, none, none, none)
         with complete_or_absent(folder / SCORER) as unfinished:
-            write_scorer(unfinished, Scorer(TEMPERATURE, none, none, none, none, none, 0.0), projection)
+            write_scorer(unfinished, blank, projection)
     config = ModelConfig(
         dimension=bert.dimension,
         token_width=min(recipe.token_width, bert.dimension),
@@ -182,20 +228,17 @@ class Examples:
 
 
 def make_examples(
-    data: TrainingData, bert: Bert, catalogue: Catalogue, model: Model, recipe: Recipe, stages: Stages
+    data: TrainingData, bert: Encoder, catalogue: Catalogue, model: Model, recipe: Recipe, stages: Stages
 ) -> Examples:
     """Make every example that the scorer learns from."""
-    soft = soft_examples(
-        model, bert, catalogue, TEMPERATURE, recipe.soft, stages("queries are made and judged")
-    )
+    soft = soft_examples(model, bert, catalogue, recipe.soft, stages("queries are made and judged"))
     paired = model.encode_products([product for _, product, _ in data.pairs])
     pairs = pair_examples(
         model,
         [(query, p, relevant) for (query, _, relevant), p in zip(data.pairs, paired, strict=True)],
-        TEMPERATURE,
         recipe.pair_weight,
     )
-    graded = graded_examples(model, catalogue, data.judgements, TEMPERATURE, recipe.graded_weight)
+    graded = graded_examples(model, catalogue, data.judgements, recipe.graded_weight)
     cosines = [
         e.vector @ unit(states.astype(np.float32).mean(0))
         for e, states in zip(catalogue.encoded, catalogue.teacher, strict=True)
@@ -203,7 +246,7 @@ def make_examples(
     return Examples([*soft, *pairs], graded, round(float(np.mean(cosines)), 4))
 
 
-def held_out_scorers(examples: Examples, config: ScorerConfig) -> dict[str, Scorer]:
+def held_out_scorers(blank: Scorer, examples: Examples, config: ScorerConfig) -> dict[str, Scorer]:
     """Return, for each judged query, a scorer that learnt from the others' judgements only (5 folds)."""
     queries = sorted(examples.graded)
     np.random.default_rng(config.seed).shuffle(queries)
@@ -211,7 +254,7 @@ def held_out_scorers(examples: Examples, config: ScorerConfig) -> dict[str, Scor
     for fold in range(FOLDS):
         held = queries[fold::FOLDS]
         kept = [example for query, example in examples.graded.items() if query not in held]
-        scorer = train_scorer([*examples.unjudged, *kept], TEMPERATURE, config)
+        scorer = train_scorer([*examples.unjudged, *kept], blank, config)
         scorers |= dict.fromkeys(held, scorer)
     return scorers
 
@@ -249,8 +292,9 @@ def cross_validated(model: Model, data: TrainingData, examples: Examples, recipe
     """
     text_of = {p.id: product_text(p).pooled for p in data.main}
     pools = {q: [i for i in data.judgements[q] if i in text_of] for q in examples.graded}
-    scorers = held_out_scorers(examples, recipe.scorer)
+    scorers = held_out_scorers(model.scorer, examples, recipe.scorer)
     article = article_cross_validated(model, data, pools, text_of, scorers, recipe.scorer.seed)
+    keywords, row_of = KeywordIndex(data.main), {p.id: row for row, p in enumerate(data.main)}
     rankings: dict[str, dict[str, list[str]]] = {"attune": {}, "article": {}, "cosine": {}, "bm25": {}}
     for q, pool in pools.items():
         inputs = examples.graded[q].inputs
@@ -258,7 +302,7 @@ def cross_validated(model: Model, data: TrainingData, examples: Examples, recipe
             ("attune", scorers[q].probability(inputs)),
             ("article", article[q]),
             ("cosine", inputs[:, FEATURES.index("cosine")]),
-            ("bm25", inputs[:, FEATURES.index("bm25")]),
+            ("bm25", keywords.scores(q)[[row_of[i] for i in pool]]),
         ):
             rankings[name][q] = [pool[i] for i in np.argsort(-scores, kind="stable")]
     counts = countable(data.judgements)

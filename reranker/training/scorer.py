@@ -10,22 +10,26 @@ graded   people's judgements. Loss: ListNet's top-one cross-entropy (Cao et al. 
 pairs    judged pairs, one candidate a query: binary cross-entropy alone.
 
 Few labels mislead: a ranker trained on the electronics judgements alone falls below untrained vectors. So
-the MLP starts as the prior `cosine + 0.25 token_match` (judged-pool nDCG@10 of 0.945 with the BERT teacher
-on both sides, untrained), and is held near it.
+the MLP starts as the prior (PRIOR, a weighted sum of three features) and is held near it.
+
+Every example speaks for one head: people's grades and the teacher for relevance, a click log for click and
+purchase. All heads start at the prior and share the hidden layer.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reranker.fusion import FEATURES, HIDDEN, Scorer
+from reranker.fusion import FEATURES, HEADS, HIDDEN, Scorer
 from reranker.types import Floats
 
-PRIOR = {"cosine": 1.0, "token_match": 0.25}
+PRIOR = {"cosine": 1.0, "token_match": 0.5, "token_worst": 0.1}
+"""What the scorer knows before it has learnt anything: features, weighted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,15 @@ class Example:
     """One query's candidates: fused inputs (n, F + t), and what they should score.
 
     `gains` is a distribution's unnormalised weight (n,), None where the list says nothing of order;
-    `relevant` is the probability that each is relevant (n,), None where nobody judged.
+    `relevant` is the probability that each is relevant (n,), NaN for one that nobody judged, None for none
+    judged. `head` is the place in HEADS of what they speak of: relevance, click or purchase.
     """
 
     inputs: Floats
     gains: Floats | None
     relevant: Floats | None
     weight: float = 1.0
+    head: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class ScorerConfig:
 
 
 class FusionMLP(nn.Module):
-    """Dense 128, ReLU → Dense 1 over standardised inputs, started at the prior."""
+    """Dense 128, ReLU → Dense H over standardised inputs, every head started at the prior."""
 
     mean: Tensor
     scale: Tensor
@@ -68,7 +74,7 @@ class FusionMLP(nn.Module):
         self.register_buffer("mean", torch.from_numpy(mean))
         self.register_buffer("scale", torch.from_numpy(scale))
         self.hidden = nn.Linear(len(mean), HIDDEN)
-        self.output = nn.Linear(HIDDEN, 1)
+        self.output = nn.Linear(HIDDEN, len(HEADS))
         with torch.no_grad():
             self.hidden.weight.mul_(0.3)
             self.output.weight.zero_()
@@ -80,14 +86,17 @@ class FusionMLP(nn.Module):
                 for name, weight in PRIOR.items():
                     at = FEATURES.index(name)
                     self.hidden.weight[unit, at] = sign * weight / float(scale[at]) * PRIOR_SLOPE
-                self.output.weight[0, unit] = sign
+                self.output.weight[:, unit] = sign
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map fused inputs (..., F + t) to logits (...)."""
+        """Map fused inputs (..., F + t) to each head's logits (..., H)."""
         h = F.relu(self.hidden((inputs - self.mean) * self.scale))
-        out: Tensor = self.output(h).squeeze(-1)
+        out: Tensor = self.output(h)
         return out
 
+
+FLATTEST = 0.02
+"""Least slope of the calibration: judgements that contradict the scorer must not turn its order round."""
 
 PRIOR_SLOPE = 12.0
 """Logits per unit of the prior: about how fast relevance falls with cosine in the judgements."""
@@ -102,14 +111,15 @@ def prior_logits(inputs: Tensor) -> Tensor:
 
 def train_scorer(
     examples: Sequence[Example],
-    temperature: float,
+    blank: Scorer,
     config: ScorerConfig,
     watch: Callable[[Scorer], float] | None = None,
 ) -> Scorer:
-    """Train the MLP on `examples`; return it with the standardisation of its inputs. Seeded.
+    """Train the MLP on `examples`; return it, calibrated, with the standardisation of its inputs. Seeded.
 
-    `watch` measures a scorer on queries that are held back: where it is given, it is asked after every epoch,
-    the best scorer is returned, and training ends when `patience` epochs brought none better.
+    Temperature and rarity, which the inputs were made with, are `blank`'s. `watch` measures a scorer on
+    queries that are held back: where it is given, it is asked after every epoch, the best scorer is
+    returned, and training ends when `patience` epochs brought none better.
     """
     torch.manual_seed(config.seed)
     every = np.concatenate([e.inputs for e in examples])
@@ -125,7 +135,8 @@ def train_scorer(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.02, 1 - step / steps))
     order = np.random.default_rng(config.seed)
     network.train()
-    best, best_value, since = exported(network, temperature), -1.0, 0
+    taught = {e.head for e in examples}
+    best, best_value, since = exported(network, blank, taught), -1.0, 0
     for _ in range(config.epochs):
         for at in order.permutation(len(batches)):
             optimizer.zero_grad(set_to_none=True)
@@ -133,28 +144,72 @@ def train_scorer(
             optimizer.step()
             schedule.step()
         if watch:
-            found = exported(network, temperature)
+            found = exported(network, blank, taught)
             value = watch(found)
             best, best_value, since = (
                 (found, value, 0) if value > best_value else (best, best_value, since + 1)
             )
             if since == config.patience:
                 break
-    return best if watch else exported(network.eval(), temperature)
+    return calibrated(best if watch else exported(network.eval(), blank, taught), examples)
 
 
-def exported(network: FusionMLP, temperature: float) -> Scorer:
-    """Return the network's parameters as the serving scorer."""
+def exported(network: FusionMLP, blank: Scorer, taught: Set[int]) -> Scorer:
+    """Return the network's parameters as the serving scorer; heads not `taught` become the first."""
+    rows = [head if head in taught else 0 for head in range(len(HEADS))]
     with torch.no_grad():
         return Scorer(
-            temperature=temperature,
+            temperature=blank.temperature,
+            rarity=blank.rarity,
             mean=network.mean.numpy().copy(),
             scale=network.scale.numpy().copy(),
             hidden=network.hidden.weight.numpy().T.copy(),
             hidden_bias=network.hidden.bias.numpy().copy(),
-            output=network.output.weight.numpy()[0].copy(),
-            output_bias=float(network.output.bias),
+            output=network.output.weight.numpy()[rows].T.copy(),
+            output_bias=network.output.bias.numpy()[rows].copy(),
         )
+
+
+def calibrated(scorer: Scorer, examples: Sequence[Example]) -> Scorer:
+    """Scale and shift each head's log-odds to fit the judged examples (Platt 1999); orders stay as they are.
+
+    By lists, where there are any: they show what a search finds, good and bad, as single pairs don't. A head
+    without judged examples follows the first.
+    """
+    output, bias = scorer.output.copy(), scorer.output_bias.copy()
+    fits: list[tuple[float, float]] = []
+    for head in range(len(HEADS)):
+        judged = [e for e in examples if e.relevant is not None and e.head == head]
+        judged = [e for e in judged if len(e.inputs) > 1] or judged
+        fits.append(_platt(scorer, judged, head) if judged else fits[0] if fits else (1.0, 0.0))
+        slope, shift = fits[head]
+        output[:, head] *= slope
+        bias[head] = bias[head] * slope + shift
+    return replace(scorer, output=output, output_bias=bias)
+
+
+def _platt(scorer: Scorer, judged: Sequence[Example], head: int) -> tuple[float, float]:
+    """Slope and shift of a head's log-odds that make `judged` likeliest; none where all are of one side."""
+    inputs = np.concatenate([e.inputs for e in judged])
+    wanted = np.concatenate([e.relevant for e in judged if e.relevant is not None])
+    known = ~np.isnan(wanted)
+    x, y = scorer.logits(inputs)[known, head].astype(np.float64), wanted[known]
+    if not 0 < y.mean() < 1:
+        return 1.0, 0.0
+    slope, shift = _fitted(np.stack([x, np.ones_like(x)], 1), y, np.zeros_like(x))
+    if slope < FLATTEST:
+        slope, (shift,) = FLATTEST, _fitted(np.ones_like(x)[:, None], y, FLATTEST * x)
+    return float(slope), float(shift)
+
+
+def _fitted(x: NDArray[np.float64], y: Floats, offset: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logistic regression: the weights w with which sigmoid(x·w + offset) makes y likeliest, by Newton."""
+    w = np.zeros(x.shape[1])
+    for _ in range(30):  # the loss is convex
+        p = 1 / (1 + np.exp(-np.clip(x @ w + offset, -30, 30)))
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-6 * np.eye(len(w))
+        w = w - np.linalg.solve(hessian, x.T @ (p - y))
+    return w
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +219,7 @@ class _Batch:
     gains: Tensor  # (B, n), rows sum to 1, or 0 where the list has no order
     relevant: Tensor  # (B, n), NaN where nobody judged
     weight: Tensor  # (B,)
+    head: Tensor  # (B,)
 
 
 def _batched(examples: Sequence[Example], config: ScorerConfig) -> list[_Batch]:
@@ -184,12 +240,14 @@ def _batched(examples: Sequence[Example], config: ScorerConfig) -> list[_Batch]:
                 gains[row, :size] = torch.from_numpy(e.gains / e.gains.sum())
             if e.relevant is not None:
                 relevant[row, :size] = torch.from_numpy(e.relevant)
-        batches.append(_Batch(inputs, present, gains, relevant, torch.tensor([e.weight for e in part])))
+        weight, head = torch.tensor([e.weight for e in part]), torch.tensor([e.head for e in part])
+        batches.append(_Batch(inputs, present, gains, relevant, weight, head))
     return batches
 
 
 def _loss(network: FusionMLP, batch: _Batch, config: ScorerConfig) -> Tensor:
-    logits = network(batch.inputs)  # (B, n)
+    each = network(batch.inputs)  # (B, n, H)
+    logits = each.gather(2, batch.head[:, None, None].expand(-1, each.shape[1], 1)).squeeze(2)  # (B, n)
     listed = F.log_softmax(logits.masked_fill(~batch.present, -1e4), -1)
     order = -(batch.gains * listed).sum(-1)  # (B,)
     judged = ~torch.isnan(batch.relevant)

@@ -13,7 +13,8 @@ from tokenizers import Tokenizer
 
 from reranker.product_encoder import TokenRow, token_rows
 from reranker.product_text import ProductText
-from reranker.training.bert import Bert
+from reranker.stored import unit
+from reranker.training.bert import Encoder
 from reranker.types import Floats
 
 
@@ -26,7 +27,7 @@ class TeacherStates:
 
 
 def teacher_states(
-    bert: Bert, ids: Sequence[Sequence[int]], progress: Callable[[int, int], None]
+    bert: Encoder, ids: Sequence[Sequence[int]], progress: Callable[[int, int], None]
 ) -> TeacherStates:
     """Run the teacher over token ids, like lengths together; results in the order given."""
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
@@ -38,6 +39,26 @@ def teacher_states(
             states[i] = half[row, : len(ids[i])].copy()
         progress(min(start + 128, len(order)), len(order))
     return TeacherStates([np.array(i, dtype=np.int64) for i in ids], states)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Made queries as the teacher reads them; `rows` (Q,) says of which text each was made."""
+
+    pooled: Floats  # (Q, d) unit rows
+    tokens: list[NDArray[np.float16]]  # each (L, d), unit rows, markers left out
+    rows: NDArray[np.int64]
+
+
+def asked_states(bert: Encoder, queries: Sequence[tuple[str, int]], most: int) -> Asked:
+    """Run the teacher over (query, row of its text) pairs, at most `most` tokens each."""
+    read = teacher_states(bert, bert.token_ids([text for text, _ in queries], most), lambda *_: None).states
+    inner = [states[1:-1] if len(states) > 2 else states for states in read]
+    return Asked(
+        unit(np.stack([states.astype(np.float32).mean(0) for states in read])),
+        [unit(states.astype(np.float32)).astype(np.float16) for states in inner],
+        np.array([row for _, row in queries]),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +74,7 @@ class Reading:
         return Reading(head if self.teacher is self.product else self.teacher.head(), head)
 
 
-def readings(bert: Bert, tokenizer: Tokenizer, texts: Sequence[ProductText], most: int) -> list[Reading]:
+def readings(bert: Encoder, tokenizer: Tokenizer, texts: Sequence[ProductText], most: int) -> list[Reading]:
     """Tokenise texts for the teacher and, by `tokenizer`, for the product tower: at most `most` tokens each.
 
     A teacher with another tokenizer may take twice as many tokens for the same text.
@@ -66,7 +87,7 @@ def readings(bert: Bert, tokenizer: Tokenizer, texts: Sequence[ProductText], mos
 
 
 def product_states(
-    bert: Bert, texts: Sequence[Reading], progress: Callable[[int, int], None]
+    bert: Encoder, texts: Sequence[Reading], progress: Callable[[int, int], None]
 ) -> TeacherStates:
     """Run the teacher over texts; return its states token by token of the product tower's."""
     found = teacher_states(bert, [text.teacher.ids for text in texts], progress)

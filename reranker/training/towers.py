@@ -14,7 +14,7 @@ from mappings.errors import ModelError
 from mappings.types import Product
 from reranker.model import PRODUCT, PRODUCT_TOKENIZER, QUERY, TOKENIZER, Model
 from reranker.product_text import product_text
-from reranker.training.bert import Bert
+from reranker.training.bert import Bert, Encoder
 from reranker.training.distil import DistilConfig
 from reranker.training.export import export_product_tower, export_query_tower
 from reranker.training.files import complete_or_absent
@@ -22,10 +22,16 @@ from reranker.training.gpt2 import ProductTower
 from reranker.training.hub import load_tokenizer
 from reranker.training.kept import kept_states, unseen
 from reranker.training.paced import distilled
+from reranker.training.queries import catalogue_queries
 from reranker.training.restore import restored_tower
 from reranker.training.run import Run
 from reranker.training.start import new_tower, spread_layers, tower_from_pretrained
-from reranker.training.teacher import Reading, TeacherStates, product_states, readings
+from reranker.training.teacher import Reading, TeacherStates, asked_states, product_states, readings
+
+QUERY_TOKENS = 24
+QUERIES_EACH = 2
+MOST_QUERIES = 15_000
+"""Queries made of a catalogue for distillation."""
 
 Progress = Callable[[int, int], None]
 Stages = Callable[[str], Progress]
@@ -40,7 +46,7 @@ class Start:
     tokenizer: Tokenizer
 
 
-def start_from_base(base: Model, bert: Bert) -> Start:
+def start_from_base(base: Model, bert: Encoder) -> Start:
     """Go on with the towers of a model folder, whose query encoder is `bert`.
 
     Raises ModelError where it is another.
@@ -53,13 +59,15 @@ def start_from_base(base: Model, bert: Bert) -> Start:
     return Start(restored_tower(base.folder / PRODUCT), base.product_tokenizer)
 
 
-def start_from_encoder(bert: Bert, source: str | None, positions: int) -> Start:
+def start_from_encoder(bert: Encoder, source: str | None, positions: int) -> Start:
     """Start from the GPT-2 named by `source`, or for None from the query encoder's own layers.
 
     Raises ModelError where it can't be had or is no GPT-2.
     """
     if source:
         return Start(tower_from_pretrained(source, bert.dimension, positions), load_tokenizer(source))
+    if not isinstance(bert, Bert):
+        raise ModelError("no GPT-2 to start from: name --product-encoder")
     layers = spread_layers(bert.network.config.num_hidden_layers)
     return Start(new_tower(bert, layers, positions), bert.tokenizer)
 
@@ -67,20 +75,22 @@ def start_from_encoder(bert: Bert, source: str | None, positions: int) -> Start:
 @dataclass(frozen=True)
 class Texts:
     """What the product tower learns from: `chances` (n,) that a text is drawn; the first `main` are the
-    catalogue's.
+    catalogue's. `queries` are made of them: (query, row).
     """
 
     readings: Sequence[Reading]
     chances: NDArray[np.float64]
     main: int
+    queries: Sequence[tuple[str, int]]
 
 
 def tower_texts(
-    bert: Bert,
+    bert: Encoder,
     tokenizer: Tokenizer,
     groups: Sequence[tuple[Sequence[Product], float]],
     most: int,
     with_attributes_every: int,
+    seed: int,
 ) -> Texts:
     """Return the texts of groups of products, each with its share of what is drawn; the catalogue's first.
 
@@ -88,12 +98,16 @@ def tower_texts(
     """
     found: list[Reading] = []
     chances: list[float] = []
+    queries: list[tuple[str, int]] = []
     for products, share in groups:
+        first = len(found)
+        made = catalogue_queries(products, min(QUERIES_EACH * len(products), MOST_QUERIES), seed)
+        queries += [(text, first + row) for text, row in made]
         rows = readings(bert, tokenizer, [product_text(p) for p in products], most)
         whole = [row for row in rows if len(row.product.ids) > row.product.pooled]
         found += [row.head() for row in rows] + whole[::with_attributes_every]
         chances += [share / max(1, len(products))] * (len(found) - len(chances))
-    return Texts(found, np.array(chances) / sum(chances), len(groups[0][0]))
+    return Texts(found, np.array(chances) / sum(chances), len(groups[0][0]), queries)
 
 
 @dataclass(frozen=True)
@@ -112,7 +126,7 @@ class Towers:
 
 def make_towers(
     run: Run,
-    bert: Bert,
+    bert: Encoder,
     start: Start,
     texts: Texts,
     config: DistilConfig,
@@ -137,7 +151,8 @@ def make_towers(
     if not (folder / PRODUCT).is_file():
         learning = stages("product tower learns")
         left = None if until is None else until - time.monotonic()
-        tower, steps = distilled(run, start.tower, teacher, texts.chances, config, left, learning)
+        asked = asked_states(bert, texts.queries, QUERY_TOKENS) if texts.queries else None
+        tower, steps = distilled(run, start.tower, teacher, texts.chances, config, left, learning, asked)
         run.decide("steps", steps)
         _queries(bert, start, base, folder)
         with complete_or_absent(folder / PRODUCT) as unfinished:
@@ -146,14 +161,13 @@ def make_towers(
     return Towers(folder, main, start.tower.positions, run.decided["steps"])
 
 
-def _queries(bert: Bert, start: Start, base: Path | None, folder: Path) -> None:
-    if base:
-        for name in (QUERY, TOKENIZER, PRODUCT_TOKENIZER):
-            if (base / name).is_file():
-                shutil.copyfile(base / name, folder / name)
-        return
-    bert.network.cpu()
-    export_query_tower(bert, folder / QUERY)
-    bert.tokenizer.save(str(folder / TOKENIZER))
+def _queries(bert: Encoder, start: Start, base: Path | None, folder: Path) -> None:
+    if isinstance(bert, Bert):
+        bert.network.cpu()
+        export_query_tower(bert, folder / QUERY)
+        bert.tokenizer.save(str(folder / TOKENIZER))
+    elif base:
+        for name in (QUERY, TOKENIZER):
+            shutil.copyfile(base / name, folder / name)
     if start.tokenizer.to_str() != bert.tokenizer.to_str():
         start.tokenizer.save(str(folder / PRODUCT_TOKENIZER))

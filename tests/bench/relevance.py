@@ -41,7 +41,7 @@ from reranker.training.recipe import (
 )
 from reranker.training.teacher import teacher_states
 from reranker.training.threads import use_all_cores
-from reranker.types import Candidate, EncodedQuery, Floats
+from reranker.types import EncodedQuery, Floats
 
 DEPTH = 100
 Ranking = Sequence[str]
@@ -55,8 +55,8 @@ class HeldOut:
         self.encode_query = model.encode_query
         self._scorers = scorers
 
-    def score(self, query: EncodedQuery, candidates: Sequence[Candidate]) -> Floats:
-        return score(self._scorers[query.text], query, candidates)
+    def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
+        return score(self._scorers[query.text], query, stored, weights)
 
 
 def two_field_query(text: str) -> JsonObject:
@@ -122,7 +122,7 @@ def main(url: str, index: str, folder: Path | None) -> None:
     encoded = encode_all(model, data.main, stages("catalogue is encoded"))
     catalogue = Catalogue(data.main, encoded, teacher.states, KeywordIndex(data.main))
     examples = make_examples(data, bert, catalogue, model, recipe, stages)
-    scorers = held_out_scorers(examples, recipe.scorer)
+    scorers = held_out_scorers(model.scorer, examples, recipe.scorer)
     counts = countable(data.judgements)
 
     ids = [p.id for p in data.main]

@@ -15,7 +15,6 @@ from mappings.types import JsonObject
 from reranker.model import load_model
 from reranker.product_text import product_text
 from reranker.training import threads
-from reranker.types import Candidate
 from tests.bench.cross_encoder import Runner, batches, encoded_pairs, runners, sizes_to_try
 from tests.bench.inputs import machine, middle, products, queries
 
@@ -38,7 +37,7 @@ def measure(candidates: int, asked: int, folder: Path | None) -> JsonObject:
     threads.use_all_cores()
     model = load_model(folder).load()
     found = products(candidates)
-    stored = [Candidate(product.stored, 1.0) for product in model.encode_products(found)]
+    stored = [product.stored for product in model.encode_products(found)]
     texts = [f"{text.pooled} {text.attended}" for text in map(product_text, found)]
     some = queries()[:asked]
     encode: list[float] = []

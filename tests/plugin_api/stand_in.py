@@ -12,7 +12,7 @@ from opensearchpy.exceptions import ConnectionTimeout
 
 from mappings.errors import ModelError
 from plugin_api.candidates import FOUND
-from reranker.types import Candidate, EncodedQuery, Floats
+from reranker.types import EncodedQuery, Floats
 
 VERSION = "0123456789ab"
 DIMENSION = 4
@@ -38,11 +38,11 @@ class StandInModel:
         unknown = 1.0 if text == "苹果手机" else 0.0
         return EncodedQuery(text, vector, vector[None, :], tuple(text.split()), unknown)
 
-    def score(self, query: EncodedQuery, candidates: Sequence[Candidate]) -> Floats:
+    def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
         time.sleep(self.score_seconds)
-        if any(not candidate.stored for candidate in candidates):
+        if not all(stored):
             raise ModelError("stored product vectors are cut short")
-        return np.array([candidate.stored[0] / 255 for candidate in candidates], dtype=np.float32)
+        return np.array([data[0] / 255 for data in stored], dtype=np.float32)
 
 
 class Shop(Connection):

@@ -143,8 +143,8 @@ def test_mismatch_is_told_even_where_its_vectors_break_the_search(stocked: Shop,
 
 def test_scores_that_are_no_numbers(stocked: Shop, client: OpenSearch) -> None:
     class Broken(StandInModel):
-        def score(self, query: Any, candidates: Any) -> Any:
-            return super().score(query, candidates) * float("nan")
+        def score(self, query: Any, stored: Any, weights: Any) -> Any:
+            return super().score(query, stored, weights) * float("nan")
 
     first_stage(ask(search(client, Broken()), 1, 2), "failed", "no probabilities")
 
@@ -225,7 +225,7 @@ def test_a_hit_that_keywords_find_as_well_needs_less_of_the_model() -> None:
     best, worse, unfound = with_keywords(scores, bm25, 1.0)
     assert best == pytest.approx(0.6)
     assert worse == pytest.approx(1 / (1 + math.exp(-(math.log(0.6 / 0.4) - 0.5))))
-    assert unfound == pytest.approx(1 / (1 + math.exp(-(math.log(0.6 / 0.4) - 2))))
+    assert unfound == pytest.approx(1 / (1 + math.exp(-(math.log(0.6 / 0.4) - 1))))
     assert with_keywords(scores, bm25, 0.0) == pytest.approx(scores)
     assert with_keywords(scores, [0.0, 0.0, 0.0], 1.0) == scores
     assert all(0 <= score <= 1 for score in with_keywords([0.0, 1.0], [1.0, 0.0], 50.0))

@@ -1,13 +1,14 @@
 import numpy as np
 import torch
 
-from reranker.fusion import FEATURES, HIDDEN, Scorer, attention, fused, score
+from reranker.fusion import FEATURES, HEADS, HIDDEN, Rarity, Scorer, attention, fused, score
 from reranker.stored import pack, unit, unpack
-from reranker.types import Candidate, EncodedQuery
+from reranker.types import EncodedQuery
 from reranker.words import hashed, words
 
 RANDOM = np.random.default_rng(2)
 D, T = 16, 8
+RARITY = Rarity(np.ones(1 << 16, np.float32), np.array([4, 1, 2, 10], np.float32))
 
 
 def stored(title: str, brand: str = "", category: str = "", other: str = "", tokens: int = 3) -> bytes:
@@ -25,10 +26,8 @@ def query(text: str) -> EncodedQuery:
     )
 
 
-def features(text: str, *products: bytes, bm25: list[float] | None = None) -> dict[str, list[float]]:
-    asked = query(text)
-    scores = np.array(bm25 or [0.0] * len(products), dtype=np.float32)
-    found = fused(asked, unpack(products, D, T), scores, 0.05)
+def features(text: str, *products: bytes, rarity: Rarity = RARITY) -> dict[str, list[float]]:
+    found = fused(query(text), unpack(products, D, T), 0.05, rarity)
     return {name: [round(float(x), 4) for x in found[:, i]] for i, name in enumerate(FEATURES)}
 
 
@@ -51,23 +50,41 @@ def test_word_features_say_where_the_words_are() -> None:
         stored("HP ink", brand="HP", other="blue"),
         stored(""),
     )
-    assert found["title_words"] == [0.6667, 0, 0]
-    assert found["brand_words"] == [0.3333, 0, 0]
-    assert found["category_words"] == [0.3333, 0, 0]
+    for field in ("title", "brand", "category", "other"):
+        assert found[field][0] > 0
+        assert found[field][1:] == [0, 0]
+    assert found["title"][0] > found["brand"][0]  # two words of three, and one
     assert found["all_words"] == [1, 0, 0]
     assert found["brand_is_query"] == [1, 0, 0]
     assert found["title_focus"] == [0.6667, 0, 0]
-    assert found["numbers"] == [1, 1, 1]
+    assert found["model_exact"] == found["model_partial"] == found["units"] == [1, 1, 1]
 
 
 def test_numbers_must_be_the_same() -> None:
     found = features("usb stick 128gb", stored("USB stick 128GB"), stored("USB stick 64GB"))
-    assert found["numbers"] == [1, 0]
+    assert found["units"] == [1, 0]
 
 
-def test_bm25_is_a_share_of_the_best() -> None:
-    assert features("x", stored("a"), stored("b"), stored("c"), bm25=[6.0, 3.0, 0.0])["bm25"] == [1, 0.5, 0]
-    assert features("x", stored("a"), bm25=[0.0])["bm25"] == [0]
+def test_a_number_and_its_unit_are_found_however_they_are_written() -> None:
+    found = features("cable 5mm", stored("Cable 5 mm"), stored("Cable 5 m"), stored("Cable", other="5-mm"))
+    assert found["units"] == [1, 0, 1]
+
+
+def test_model_numbers_match_whole_or_in_part() -> None:
+    found = features("brother TN2110", stored("Toner TN-2110"), stored("Toner 2110"), stored("Toner HL-3040"))
+    assert found["model_exact"] == [1, 0, 0]
+    assert found["model_partial"] == [1, 0.5, 0]
+
+
+def test_a_rare_word_weighs_more_in_a_field_and_a_long_field_less() -> None:
+    idf = np.ones(1 << 16, np.float32)
+    idf[hashed(["stand"]) & 0xFFFF] = 5.0
+    rarity = Rarity(idf, RARITY.lengths)
+    found = features(
+        "phone stand", stored("phone"), stored("stand"), stored("stand a b c d e"), rarity=rarity
+    )
+    phone, stand, lost = found["title"]
+    assert stand > lost > phone
 
 
 def test_a_query_without_words_scores_without_error() -> None:
@@ -78,23 +95,25 @@ def test_score_matches_the_mlp_in_torch() -> None:
     width = len(FEATURES) + T
     scorer = Scorer(
         0.05,
+        RARITY,
         RANDOM.normal(size=width).astype(np.float32),
         RANDOM.random(width).astype(np.float32),
         RANDOM.normal(size=(width, HIDDEN)).astype(np.float32),
         RANDOM.normal(size=HIDDEN).astype(np.float32),
-        RANDOM.normal(size=HIDDEN).astype(np.float32) * 0.1,
-        0.25,
+        RANDOM.normal(size=(HIDDEN, len(HEADS))).astype(np.float32) * 0.1,
+        np.array([0.25, 0, -0.5], np.float32),
     )
     asked = query("red shoe")
     products = [stored("red shoe"), stored("blue hat")]
-    inputs = torch.from_numpy(fused(asked, unpack(products, D, T), np.array([2, 1], np.float32), 0.05))
+    inputs = torch.from_numpy(fused(asked, unpack(products, D, T), 0.05, RARITY))
     x = (inputs - torch.from_numpy(scorer.mean)) * torch.from_numpy(scorer.scale)
     hidden = torch.relu(x @ torch.from_numpy(scorer.hidden) + torch.from_numpy(scorer.hidden_bias))
-    expected = torch.sigmoid(hidden @ torch.from_numpy(scorer.output) + scorer.output_bias)
-    found = score(scorer, asked, [Candidate(products[0], 2.0), Candidate(products[1], 1.0)])
-    assert np.allclose(found, expected.numpy(), atol=1e-5)
+    logits = hidden @ torch.from_numpy(scorer.output) + torch.from_numpy(scorer.output_bias)  # (2, H)
+    assert np.allclose(score(scorer, asked, products), logits[:, 0].sigmoid().numpy(), atol=1e-5)
+    mixed = (logits @ torch.tensor([0.5, 0.25, 0.25])).sigmoid().numpy()
+    assert np.allclose(score(scorer, asked, products, (2.0, 1.0, 1.0)), mixed, atol=1e-5)
 
 
 def test_no_candidates_no_scores() -> None:
     empty = np.zeros(1, np.float32)
-    assert score(Scorer(0.05, empty, empty, empty, empty, empty, 0.0), query("x"), []).shape == (0,)
+    assert score(Scorer(0.05, RARITY, empty, empty, empty, empty, empty, empty), query("x"), []).shape == (0,)

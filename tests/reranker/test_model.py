@@ -9,7 +9,6 @@ from mappings.errors import ModelError
 from mappings.types import Product
 from reranker.model import FILES, Model, folder_version, load_model
 from reranker.product_encoder import length_batches, word_vectors
-from reranker.types import Candidate
 
 MOUSE = Product(
     "1", "Logitech M185 wireless mouse", "Logitech", "Mice", "A small mouse for laptops", {"colour": "Grey"}
@@ -25,7 +24,7 @@ def model() -> Model:
 
 def test_the_shipped_model_ranks_the_product_that_is_asked_for_first(model: Model) -> None:
     encoded = model.encode_products([TONER, CABLE, MOUSE])
-    candidates = [Candidate(e.stored, 1.0) for e in encoded]
+    candidates = [e.stored for e in encoded]
     for text, best in (("wireless mouse", 2), ("toner for brother printer", 0), ("usb cable", 1)):
         scores = model.score(model.encode_query(text), candidates)
         assert scores.argmax() == best
@@ -60,7 +59,7 @@ def test_attributes_do_not_move_the_vector(model: Model) -> None:
 @pytest.mark.parametrize("text", ["", " ", "🎧", "word " * 500, "苹果手机"])
 def test_any_query_is_encoded_and_scored(model: Model, text: str) -> None:
     [product] = model.encode_products([CABLE])
-    [score] = model.score(model.encode_query(text), [Candidate(product.stored, 0.0)])
+    [score] = model.score(model.encode_query(text), [product.stored])
     assert 0 <= score <= 1
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reranker.words import hashed, words
+from reranker.words import hashed, number_kind, words
 
 
 @pytest.mark.parametrize(
@@ -9,9 +9,12 @@ from reranker.words import hashed, words
     [
         ("Wireless Mice", ("wireless", "mice")),
         ("phones PHONE phone's", ("phone", "s")),
-        ("TN-2110", ("tn", "2110")),
+        ("TN-2110", ("tn", "2110", "tn2110")),
+        ("WD40", ("wd40", "wd", "40")),
         ("128GB", ("128gb", "128", "gb")),
-        ("3.5 mm", ("3.5", "mm")),
+        ("3.5 mm", ("3.5", "mm", "3.5mm")),
+        ("24 inches", ("24", "inch", "24inch")),
+        ("wi-fi 5-6", ("wi", "fi", "5", "6")),
         ("ＤＥＬＬ", ("dell",)),
         ("苹果手机 case", ("苹果", "果手", "手机", "case")),
         ("", ()),
@@ -29,3 +32,11 @@ def test_plural_and_singular_are_one_word() -> None:
 def test_hashes_are_crc32() -> None:
     assert hashed(["hello"]).tolist() == [0x3610A686]
     assert hashed([]).dtype == np.uint32
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [("tn2110", "model"), ("128gb", "unit"), ("3.5mm", "unit"), ("13", "number"), ("mouse", "")],
+)
+def test_words_with_digits_are_told_apart(word: str, kind: str) -> None:
+    assert number_kind(word) == kind

@@ -46,7 +46,6 @@ from reranker.training.scorer import ScorerConfig
 from reranker.training.start import new_tower, spread_layers, tower_from_pretrained
 from reranker.training.teacher import TeacherStates, aligned, product_states, readings, teacher_states
 from reranker.training.towers import start_from_encoder
-from reranker.types import Candidate
 
 CHINESE = ["购买新款手机", "苹果 iPhone 13 手机壳", "连衣裙 夏季 新款", "a red mouse", "华为手机 256GB"]
 
@@ -173,7 +172,7 @@ def test_towers_of_two_tokenizers_and_widths_become_one_model(
     query = model.encode_query("red mouse")
     assert query.tokens.shape == (2, 16)
     encoded = model.encode_products([*products[:9], Product("long", "mouse " * 200)])
-    scores = model.score(query, [Candidate(e.stored, 1.0) for e in encoded])
+    scores = model.score(query, [e.stored for e in encoded])
     assert np.isfinite(scores).all()
     (folder / PRODUCT_TOKENIZER).write_text(load_tokenizer(tiny_bert).to_str())
     assert Model(folder).version != model.version

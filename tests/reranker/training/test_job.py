@@ -10,7 +10,7 @@ from mappings.errors import ModelError
 from mappings.types import Judgement, Product
 from reranker.evaluation import query_key
 from reranker.judgements import side_of
-from reranker.model import load_model, read_config, shipped_folder
+from reranker.model import QUERY, load_model, read_config, shipped_folder
 from reranker.training import run as runs
 from reranker.training.clicks import ClickEvidence
 from reranker.training.distil import DistilConfig
@@ -19,8 +19,8 @@ from reranker.training.job import TrainJob, run_train_job
 from reranker.training.recipe import Recipe
 from reranker.training.run import partial
 from reranker.training.scorer import ScorerConfig
+from reranker.training.small_query import SmallQueryConfig
 from reranker.training.towers import Progress
-from reranker.types import Candidate
 
 RECIPE = Recipe(
     distil=DistilConfig(batch=8, warmup=2, learning_rate=2e-3),
@@ -114,7 +114,7 @@ def test_the_folder_is_a_model_with_its_origin_and_figures(
     model = load_model(job.folder)
     assert model.version == made
     query = model.encode_query("red mouse")
-    scores = model.score(query, [Candidate(e.stored, 1.0) for e in model.encode_products(products)])
+    scores = model.score(query, [e.stored for e in model.encode_products(products)])
     assert np.isfinite(scores).all()
     origin, figures = model.config.origin, model.config.figures
     assert (origin["steps"], origin["seed"], origin["sources"]) == (12, 7, {"catalogue": "shop.csv"})
@@ -187,3 +187,16 @@ def test_the_budget_is_kept(job: TrainJob, tmp_path: Path) -> None:
     short = replace(job, folder=tmp_path / "model", steps=None, budget_minutes=1e-6)
     report = run_train_job(short, Stages())
     assert 0 < report.steps < 30
+
+
+def test_a_smaller_query_tower_is_made_where_asked_for(job: TrainJob, made: str, tmp_path: Path) -> None:
+    one = SmallQueryConfig(1, distil=DistilConfig(steps=20, batch=8, warmup=2, learning_rate=2e-3))
+    stages = Stages()
+    smaller = replace(job, folder=tmp_path / "small", small_query=one)
+    assert run_train_job(smaller, stages).model != made
+    assert stages.seen["small query tower learns"] == 20
+    sizes = [(folder / QUERY).stat().st_size for folder in (smaller.folder, job.folder)]
+    assert sizes[0] < sizes[1]
+    model, whole = load_model(smaller.folder), load_model(job.folder)
+    assert model.config.origin["small_query"]["layers"] == 1
+    assert model.encode_query("red mouse").vector @ whole.encode_query("red mouse").vector > 0.5

@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 
 from mappings.types import Product
-from reranker.fusion import FEATURES
+from reranker.fusion import FEATURES, Rarity, Scorer
 from reranker.model import load_model
 from reranker.training.distil import DistilConfig
 from reranker.training.examples import Progress, SoftConfig
 from reranker.training.recipe import Examples, Recipe, TrainingData, held_out_scorers, make_weights
 from reranker.training.scorer import Example, ScorerConfig
-from reranker.types import Candidate
 
 
 def quiet(done: int, total: int) -> None:
@@ -54,10 +53,14 @@ def test_the_weights_made_are_a_model(folder: Path, products: list[Product]) -> 
     model = load_model(folder)
     encoded = model.encode_products(products)
     query = model.encode_query("red mouse")
-    scores = model.score(query, [Candidate(e.stored, 1.0) for e in encoded])
+    scores = model.score(query, [e.stored for e in encoded])
     assert scores.shape == (len(products),)
     assert np.isfinite(scores).all()
     assert model.config.origin["recipe"]["product_tokens"] == 32
+
+
+NONE = np.zeros(1, np.float32)
+BLANK = Scorer(0.05, Rarity(NONE, NONE), NONE, NONE, NONE, NONE, NONE, NONE)
 
 
 def test_no_query_is_scored_by_a_scorer_that_saw_it() -> None:
@@ -70,10 +73,10 @@ def test_no_query_is_scored_by_a_scorer_that_saw_it() -> None:
     unjudged = [example([1, 1, 0])]
     graded = {str(i): example([1, 0, 0]) for i in range(10)}
     config = ScorerConfig(epochs=2)
-    before = held_out_scorers(Examples(unjudged, graded, 1.0), config)
+    before = held_out_scorers(BLANK, Examples(unjudged, graded, 1.0), config)
     assert before.keys() == graded.keys()
     graded["3"] = replace(graded["3"], gains=np.array([0, 0, 1], np.float32))
-    after = held_out_scorers(Examples(unjudged, graded, 1.0), config)
+    after = held_out_scorers(BLANK, Examples(unjudged, graded, 1.0), config)
     unchanged = {q for q in graded if np.array_equal(before[q].hidden, after[q].hidden)}
     assert "3" in unchanged
     assert len(unchanged) == 2  # its own fold: the other scorers all learnt from it
