@@ -1,5 +1,7 @@
 """Intent words: what a shopper says of buying and not of the product, such as "buy" and 购买.
 
+新款 (the latest) is one as well: which product is new no title tells, and it advertises clothes above all.
+
 They are left out of a query before it is encoded, compared word by word, and searched by keyword. Only at its
 two ends: inside, or before what makes another word of them, they belong to a name (Best Buy, 买手店).
 """
@@ -13,7 +15,8 @@ BEFORE = {
     "french": "je cherche|je veux|je voudrais|acheter",
     "spanish": "quiero|necesito|busco|comprar",
     "chinese": "请问|我想要|我想买|我想|我要买|我要|我们要|想要|想买|要买|哪里有卖|哪里可以|哪里能|哪里|在哪"
-    "|怎么|如何|帮我找|帮我|给我|购买|选购|求购|网购|代购|求推荐|推荐|搜索|查找|寻找|买(?!手|家|单|断)",
+    "|怎么|如何|帮我找|帮我|给我|购买|选购|求购|网购|代购|求推荐|推荐|搜索|查找|寻找|买(?!手|家|单|断)"
+    "|最新款的?|最新的?|新款的?",
 }
 AFTER = {
     "english": "to buy|for sale|buy online|buy",

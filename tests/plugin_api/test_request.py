@@ -122,12 +122,12 @@ def test_keyword_query_is_one_that_gets_reranked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("buy laptop", "laptop"), ("购买新款手机", "新款手机"), ("buy", "buy")]
+    ("text", "words"), [("buy laptop", "laptop"), ("购买新款手机", "手机"), ("buy", "buy")]
 )
 def test_keyword_query_leaves_intent_words_out(text: str, words: str) -> None:
     assert keyword_query(text)["multi_match"]["query"] == words
 
 
 def test_half_of_the_pairs_of_chinese_characters_are_enough() -> None:
-    assert keyword_query("新款手机")["multi_match"]["minimum_should_match"] == "2<50%"
+    assert keyword_query("降噪耳机")["multi_match"]["minimum_should_match"] == "2<50%"
     assert keyword_query("new phone")["multi_match"]["minimum_should_match"] == "2<75%"
