@@ -19,7 +19,7 @@ def search(
     client: OpenSearch, model: StandInModel | None = None, window: int = 10, deadline_ms: int = 2000
 ) -> Search:
     settings = Settings(
-        search=SearchSettings(window=window, keyword_weight=0.0),
+        search=SearchSettings(window=window, keyword_weight=0.0, vector_weight_head=0.7),
         sidecar=SidecarSettings(deadline_ms=deadline_ms),
     )
     return Search(client, model or StandInModel(), settings)
