@@ -56,7 +56,7 @@ class SearchSettings:
     vector_weight_sentence: float = 0.5
     rrf_k: int = 60
     hybrid: str = "auto"
-    keyword_weight: float = 1.5
+    keyword_weight: float = 1.8
     relevance_weight: float = 1.0
     click_weight: float = 0.0
     purchase_weight: float = 0.0
