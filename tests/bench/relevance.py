@@ -29,7 +29,7 @@ from reranker.model import Model, load_model
 from reranker.product_encoder import token_rows
 from reranker.product_text import product_text
 from reranker.stored import unit
-from reranker.training.bert import Bert, default_bert_folder
+from reranker.training.bert import Bert, QueryTower, default_bert_folder
 from reranker.training.examples import Catalogue
 from reranker.training.keyword import KeywordIndex
 from reranker.training.recipe import (
@@ -113,20 +113,21 @@ def main(url: str, index: str, folder: Path | None) -> None:
     check_cluster(client, settings.opensearch)
     model = load_model(folder).load()
     data, recipe = training_data(), Recipe()
-    bert = Bert(default_bert_folder())
+    untrained, own = Bert(default_bert_folder()), QueryTower(model)
     stages = StageLines(time.monotonic(), err=True)
-    rows = token_rows(bert.tokenizer, [product_text(p) for p in data.main], recipe.product_tokens)
-    teacher = teacher_states(
-        bert, [row.ids[: row.pooled] for row in rows], stages("BERT reads the catalogue")
-    )
+    rows = token_rows(model.product_tokenizer, [product_text(p) for p in data.main], recipe.product_tokens)
+    texts = [row.ids[: row.pooled] for row in rows]
+    plain = teacher_states(untrained, texts, stages("MiniLM reads the catalogue"))
+    minilm = np.stack([unit(states.astype(np.float32).mean(0)) for states in plain.states])  # (N, d)
+    del plain
+    teacher = teacher_states(own, texts, stages("the query encoder reads the catalogue"))
     encoded = encode_all(model, data.main, stages("catalogue is encoded"))
     catalogue = Catalogue(data.main, encoded, teacher.states, KeywordIndex(data.main))
-    examples = make_examples(data, bert, catalogue, model, recipe, stages)
+    examples = make_examples(data, own, catalogue, model, recipe, stages)
     scorers = held_out_scorers(model.scorer, examples, recipe.scorer)
     counts = countable(data.judgements)
 
     ids = [p.id for p in data.main]
-    minilm = np.stack([unit(states.astype(np.float32).mean(0)) for states in teacher.states])  # (N, d)
     runs: dict[str, dict[str, Ranking]] = {}
     pooled: dict[str, Ranking] = {}  # MiniLM vectors over each query's judged products
 
@@ -139,7 +140,8 @@ def main(url: str, index: str, folder: Path | None) -> None:
         note("BM25, title + description", query, list(bm25))
         fielded = searched(client, index, keyword_query(query))
         note("BM25, all text fields (Attune's own keyword query)", query, list(fielded))
-        cosines = minilm @ model.encode_query(query).vector
+        states = untrained.states(untrained.token_ids([query], 32))[0][0].numpy()  # (T, d)
+        cosines = minilm @ unit(states.mean(0))
         best = np.argsort(-cosines, kind="stable")[:DEPTH]
         judged = [i for i in range(len(ids)) if ids[i] in counts[query]]
         pooled[query] = [ids[i] for i in np.array(judged)[np.argsort(-cosines[judged], kind="stable")]]

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,13 @@ from mappings.types import Product
 from reranker.onnx import Tower
 from reranker.product_encoder import token_rows
 from reranker.product_text import product_text
+from reranker.stored import unit
 from reranker.training.bert import Bert
-from reranker.training.distil import DistilConfig, distil
+from reranker.training.distil import DistilConfig, Distillation, distil
 from reranker.training.export import export_product_tower, export_query_tower
 from reranker.training.gpt2 import ProductTower, pool
 from reranker.training.start import new_tower
-from reranker.training.teacher import TeacherStates, teacher_states
+from reranker.training.teacher import Asked, TeacherStates, asked_states, teacher_states
 
 
 def quiet(done: int, total: int) -> None:
@@ -64,6 +66,35 @@ def test_distillation_is_seeded(bert: Bert, teacher: TeacherStates) -> None:
         distil(new_tower(bert, (1,), 32), teacher, np.ones(len(teacher.ids)), config, quiet) for _ in range(2)
     )
     assert torch.equal(first.head.weight, second.head.weight)
+
+
+def test_queries_draw_neighbourhoods_and_teach_how_they_rank(
+    bert: Bert, teacher: TeacherStates, products: list[Product]
+) -> None:
+    queries = [(f"{p.brand} {p.category}", row) for row, p in enumerate(products)]
+    asked = asked_states(bert, queries, 16)
+
+    def rank_error(tower: ProductTower) -> float:
+        theirs = np.stack([s.astype(np.float32).mean(0) for s in teacher.states])
+        with torch.inference_mode():
+            ours = np.stack([tower(torch.from_numpy(ids)[None])[0].mean(0).numpy() for ids in teacher.ids])
+        off = asked.pooled @ (unit(ours) - unit(theirs)).T
+        return float((off - off.mean(1, keepdims=True)).std())
+
+    def run(config: DistilConfig, of: Asked | None) -> ProductTower:
+        work = Distillation(
+            new_tower(bert, (0, 1), 32), teacher, np.ones(len(teacher.ids)), config, torch.device("cpu"), of
+        )
+        while work.step < work.steps:
+            work.advance()
+        return work.finished()
+
+    config = DistilConfig(
+        steps=50, batch=16, warmup=5, learning_rate=2e-3, pond=40, rank_weight=1.0, token_rank_weight=0.5
+    )
+    taught, unasked = run(config, asked), run(replace(config, rank_weight=0.0, token_rank_weight=0.0), asked)
+    assert rank_error(taught) < rank_error(unasked) < rank_error(new_tower(bert, (0, 1), 32).eval())
+    assert torch.equal(taught.head.weight, run(config, asked).head.weight)
 
 
 def test_exported_towers_say_what_torch_says(bert: Bert, teacher: TeacherStates, tmp_path: Path) -> None:
