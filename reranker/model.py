@@ -51,6 +51,7 @@ class ModelConfig:
     query_tokens: int = 32
     product_tokens: int = 96
     stored_tokens: int = 32
+    token_bits: int = 8
     origin: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
 
@@ -113,7 +114,12 @@ class Model:
     def load(self) -> "Model":
         """Load and run all that a search needs now, so that the first one doesn't wait. Raises ModelError."""
         query = self.encode_query("warm up")
-        itself = pack(query.vector, query.tokens, [hashed(query.words), *3 * [hashed(())]])
+        itself = pack(
+            query.vector,
+            query.tokens,
+            [hashed(query.words), *3 * [hashed(())]],
+            self.config.token_bits,
+        )
         self.score(query, [itself])
         return self
 
@@ -130,6 +136,7 @@ class Model:
             self.projection,
             self.config.product_tokens,
             self.config.stored_tokens,
+            self.config.token_bits,
         )
 
     def score(

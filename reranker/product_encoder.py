@@ -24,9 +24,10 @@ def encode_products(
     projection: Floats,
     most: int,
     stored: int,
+    bits: int = 8,
 ) -> list[EncodedProduct]:
     """Encode products, in the order given, of at most `most` tokens each; keep at most `stored` token
-    vectors.
+    vectors, of `bits` a component.
 
     Products of similar length share a batch, so little is spent on padding.
     """
@@ -39,7 +40,7 @@ def encode_products(
             ids[at, : lengths[at]] = rows[i].ids
         states = tower.states(ids, lengths)  # (B, T, d)
         for at, i in enumerate(batch):
-            result[i] = _encoded(states[at, : lengths[at]], rows[i], products[i], projection, stored)
+            result[i] = _encoded(states[at, : lengths[at]], rows[i], products[i], projection, stored, bits)
     return [r for r in result if r is not None]
 
 
@@ -95,11 +96,11 @@ def _row(head: Encoding, tail: Encoding, text: ProductText, most: int) -> TokenR
 
 
 def _encoded(
-    states: Floats, row: TokenRow, product: Product, projection: Floats, stored: int
+    states: Floats, row: TokenRow, product: Product, projection: Floats, stored: int, bits: int
 ) -> EncodedProduct:
     vector = unit(states[: row.pooled].mean(0))
     tokens = word_vectors(states, row.words, stored) @ projection
-    return EncodedProduct(vector, pack(vector, unit(tokens), product_words(product)))
+    return EncodedProduct(vector, pack(vector, unit(tokens), product_words(product), bits))
 
 
 def word_vectors(states: Floats, groups: Sequence[int], most: int) -> Floats:

@@ -95,6 +95,7 @@ class Recipe:
     token_width: int = 64
     product_tokens: int = 96
     stored_tokens: int = 32
+    token_bits: int = 8
     graded_weight: float = 4.0
     click_weight: float = 2.0
     pair_weight: float = 0.5
@@ -200,7 +201,9 @@ def prepare_scorer(
     """Write projection and config beside the towers, encode the catalogue, and make the examples."""
     folder = towers.folder
     if not (folder / SCORER).is_file():
-        projection = token_projection(towers.states, recipe.token_width, recipe.distil.seed)
+        projection = token_projection(
+            towers.states, recipe.token_width, recipe.distil.seed, recipe.token_bits
+        )
         none = np.zeros(1, np.float32)
         blank = Scorer(TEMPERATURE, rarity(data.main), none, none, none, none, none, none)
         with complete_or_absent(folder / SCORER) as unfinished:
@@ -210,6 +213,7 @@ def prepare_scorer(
         token_width=min(recipe.token_width, bert.dimension),
         product_tokens=towers.positions,
         stored_tokens=recipe.stored_tokens,
+        token_bits=recipe.token_bits,
     )
     write_config(folder / CONFIG, config)
     model = Model(folder)
@@ -259,10 +263,11 @@ def held_out_scorers(blank: Scorer, examples: Examples, config: ScorerConfig) ->
     return scorers
 
 
-def token_projection(teacher: TeacherStates, width: int, seed: int) -> Floats:
+def token_projection(teacher: TeacherStates, width: int, seed: int, bits: int = 8) -> Floats:
     """Return the projection (d, t) that keeps most of the dot products between unit token states.
 
-    The leading right singular vectors of a sample of the teacher's states, uncentred.
+    The leading right singular vectors of a sample of the teacher's states, uncentred; where one bit of each
+    component is to be stored, turned at random, so that each bit tells as much.
     """
     random = np.random.default_rng(seed)
     sample = np.concatenate(
@@ -272,7 +277,10 @@ def token_projection(teacher: TeacherStates, width: int, seed: int) -> Floats:
         ]
     ).astype(np.float32)
     _, vectors = np.linalg.eigh(unit(sample).T @ unit(sample))  # ascending
-    projection: Floats = np.ascontiguousarray(vectors[:, ::-1][:, :width]).astype(np.float32)
+    leading = vectors[:, ::-1][:, :width]
+    if bits == 1:
+        leading = leading @ np.linalg.qr(random.normal(size=(leading.shape[1], leading.shape[1])))[0]
+    projection: Floats = np.ascontiguousarray(leading).astype(np.float32)
     return projection
 
 

@@ -54,3 +54,34 @@ def test_malformed_bytes_are_refused(spoil) -> None:  # type: ignore[no-untyped-
 def test_another_models_width_is_refused() -> None:
     with pytest.raises(ModelError):
         unpack([product(2)[2]], 16, 4)
+
+
+def test_bits_keep_dot_products_on_average() -> None:
+    rows = unit(RANDOM.normal(size=(200, 128)).astype(np.float32))
+    query = unit(RANDOM.normal(size=128).astype(np.float32))
+    near = unit(rows + query)
+    stored = pack(query, near, [hashed([])] * 4, bits=1)
+    assert len(stored) == len(pack(query, near, [hashed([])] * 4)) - 200 * (128 - 16)
+    batch = unpack([stored], 128, 128)
+    assert batch.tokens.shape == (1, 200, 128)
+    assert (batch.tokens[0] @ query).mean() == pytest.approx((near @ query).mean(), abs=0.02)
+    np.testing.assert_array_equal(batch.tokens[0] > 0, near > 0)
+
+
+def test_bits_leave_room_for_shorter_products() -> None:
+    rows = unit(RANDOM.normal(size=(5, 16)).astype(np.float32))
+    words = [hashed(["red"]), *[hashed([])] * 3]
+    batch = unpack([pack(rows[0], rows[:n], words, bits=1) for n in (2, 0, 5)], 16, 16)
+    assert batch.mask.sum(1).tolist() == [2, 0, 5]
+    assert not batch.tokens[0, 2:].any()
+    assert not batch.tokens[1].any()
+    assert batch.ends[:, 3].tolist() == [1, 2, 3]
+
+
+def test_two_formats_at_once_are_refused() -> None:
+    rows = unit(RANDOM.normal(size=(3, 16)).astype(np.float32))
+    both = [pack(rows[0], rows, [hashed([])] * 4, bits) for bits in (8, 1)]
+    with pytest.raises(ModelError, match="another format"):
+        unpack(both, 16, 16)
+    with pytest.raises(ModelError, match="another format"):
+        unpack(both[::-1], 16, 16)

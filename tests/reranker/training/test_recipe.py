@@ -9,8 +9,16 @@ from reranker.fusion import FEATURES, Rarity, Scorer
 from reranker.model import load_model
 from reranker.training.distil import DistilConfig
 from reranker.training.examples import Progress, SoftConfig
-from reranker.training.recipe import Examples, Recipe, TrainingData, held_out_scorers, make_weights
+from reranker.training.recipe import (
+    Examples,
+    Recipe,
+    TrainingData,
+    held_out_scorers,
+    make_weights,
+    token_projection,
+)
 from reranker.training.scorer import Example, ScorerConfig
+from reranker.training.teacher import TeacherStates
 
 
 def quiet(done: int, total: int) -> None:
@@ -80,3 +88,13 @@ def test_no_query_is_scored_by_a_scorer_that_saw_it() -> None:
     unchanged = {q for q in graded if np.array_equal(before[q].hidden, after[q].hidden)}
     assert "3" in unchanged
     assert len(unchanged) == 2  # its own fold: the other scorers all learnt from it
+
+
+def test_a_projection_for_bits_keeps_the_same_and_turns_it() -> None:
+    states = np.random.default_rng(1).normal(size=(300, 24)) * np.linspace(3, 0.1, 24)
+    teacher = TeacherStates([], [states[:200].astype(np.float16), states[200:].astype(np.float16)])
+    plain, turned = (token_projection(teacher, 8, 7, bits) for bits in (8, 1))
+    x = states.astype(np.float32)
+    np.testing.assert_allclose((x @ plain) @ (x @ plain).T, (x @ turned) @ (x @ turned).T, atol=1e-3)
+    spread = [np.ptp((x @ projection).std(0)) for projection in (plain, turned)]
+    assert spread[1] < spread[0] / 1.5  # no component tells much more than another
