@@ -82,19 +82,17 @@ def unpack(stored: Sequence[bytes], dimension: int, width: int) -> StoredBatch:
         raise ModelError("stored product vectors have another format: index the catalogue again")
     most = int(counts.max(initial=1))
     vectors = np.empty((n, dimension), dtype=np.int8)
-    tokens = np.zeros((n, most, row_bytes), dtype=np.uint8 if one_bit else np.int8)
+    tokens = np.zeros((n, most, row_bytes), dtype=np.uint8)
     for i, (data, count) in enumerate(zip(stored, counts.tolist(), strict=True)):
         vectors[i] = np.frombuffer(data, np.int8, dimension, vectors_at)
-        tokens[i, :count] = np.frombuffer(data, tokens.dtype, count * row_bytes, tokens_at).reshape(
-            -1, row_bytes
-        )
+        tokens[i, :count] = np.frombuffer(data, np.uint8, count * row_bytes, tokens_at).reshape(-1, row_bytes)
     words = np.frombuffer(
         b"".join([s[a:] for s, a in zip(stored, words_at.tolist(), strict=True)]), dtype="<u4"
     )
     mask = np.arange(most) < counts[:, None]
     return StoredBatch(
         vectors=unit(vectors.astype(np.float32)),
-        tokens=_signs(tokens, mask) if one_bit else unit(tokens.astype(np.float32)),
+        tokens=_signs(tokens, mask) if one_bit else unit(tokens.view(np.int8).astype(np.float32)),
         mask=mask,
         words=words,
         ends=heads[:, 4:].ravel().cumsum().reshape(n, len(FIELDS)),
@@ -122,7 +120,7 @@ def _signs(packed: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Floats:
     """Return the rows (n, K, t) of packed bits (n, K, t / 8)."""
     signs = np.unpackbits(packed, axis=2).astype(np.float32) * 2 - 1
     length = np.float32(1 / (SIGNS_COSINE * math.sqrt(signs.shape[2])))
-    rows: Floats = signs * (mask[:, :, None] * length)
+    rows: Floats = signs * mask[:, :, None].astype(np.float32) * length
     return rows
 
 
