@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from mappings.errors import ModelError
 from reranker.stored import unit
+from reranker.training.agreement import divergence, token_match
 from reranker.training.device import half_precision
 from reranker.training.gpt2 import pool
 from reranker.training.teacher import Asked, TeacherStates
@@ -202,7 +203,7 @@ def distil_loss(states: Tensor, target: Tensor, lengths: Tensor, config: DistilC
     eye = torch.eye(len(states), dtype=torch.bool, device=states.device)
     student_sim = (student @ student.T).masked_fill(eye, -1e3)  # (B, B)
     teacher_sim = (teacher @ teacher.T).masked_fill(eye, -1e3)  # (B, B)
-    relation = _divergence(student_sim, teacher_sim, config)
+    relation = divergence(student_sim, teacher_sim, 1 / config.temperature)
     return pooled + config.token_weight * tokens + config.relation_weight * relation
 
 
@@ -218,23 +219,12 @@ def rank_loss(
     present[:, 0] = False  # [CLS] matches anything
 
     def matches(of: Tensor) -> Tensor:
-        cosines = torch.einsum("qld,btd->qlbt", tokens, F.normalize(of, dim=-1))
-        best = cosines.masked_fill(~present, -1).amax(-1)  # (Q, L, B)
-        return (best * told[:, :, None]).sum(1) / told.sum(1, keepdim=True).clamp_min(1)
+        return token_match(tokens, told, F.normalize(of, dim=-1), present)
 
-    cosines = _divergence(vectors @ pool(states, lengths).T, vectors @ pool(target, lengths).T, config)
-    ranks = _divergence(matches(states), matches(target), config)
+    slope = 1 / config.temperature
+    cosines = divergence(vectors @ pool(states, lengths).T, vectors @ pool(target, lengths).T, slope)
+    ranks = divergence(matches(states), matches(target), slope)
     return config.rank_weight * cosines + config.token_rank_weight * ranks
-
-
-def _divergence(student: Tensor, teacher: Tensor, config: DistilConfig) -> Tensor:
-    """KL between the distributions over the last axis of two tensors of similarities."""
-    return F.kl_div(
-        F.log_softmax(student / config.temperature, -1),
-        F.log_softmax(teacher / config.temperature, -1),
-        log_target=True,
-        reduction="batchmean",
-    )
 
 
 def _padded_queries(asked: Asked, queries: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:

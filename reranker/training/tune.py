@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from mappings.types import Product
 from reranker.product_text import product_text
 from reranker.stored import unit
+from reranker.training.agreement import divergence, token_match
 from reranker.training.bert import Bert
 from reranker.training.device import best_device, half_precision
 from reranker.training.queries import catalogue_queries
@@ -150,21 +151,16 @@ def _loss(found: Sequence[Tensor], wanted: Sequence[Tensor], config: TuneConfig)
     """Loss of what was found against what the ensemble wants: each as `_compared` returns it."""
     (cosine, match, among), (cosine_w, match_w, among_w) = found, wanted
     both, both_w = cosine + config.token_share * match, cosine_w + config.token_share * match_w
-    parts = _kl(cosine, cosine_w, config.part_slope) + _kl(match, match_w, config.part_slope)
+    parts = divergence(cosine, cosine_w, config.part_slope) + divergence(match, match_w, config.part_slope)
     itself = torch.eye(len(among), dtype=torch.bool, device=among.device)
-    relation = _kl(among.masked_fill(itself, -9), among_w.masked_fill(itself, -9), config.part_slope)
+    relation = divergence(among.masked_fill(itself, -9), among_w.masked_fill(itself, -9), config.part_slope)
     margins = _margin(cosine, cosine_w) + _margin(match, match_w)
     return (
-        _kl(both, both_w, config.slope)
+        divergence(both, both_w, config.slope)
         + config.part_weight * parts
         + config.relation_weight * relation
         + config.margin_weight * margins
     )
-
-
-def _kl(found: Tensor, wanted: Tensor, slope: float) -> Tensor:
-    said, taught = F.log_softmax(found * slope, -1), F.log_softmax(wanted * slope, -1)
-    return F.kl_div(said, taught, log_target=True, reduction="batchmean")
 
 
 def _margin(found: Tensor, wanted: Tensor) -> Tensor:
@@ -181,14 +177,8 @@ def _compared(
     """
     q = F.normalize((queries * (asked > 0)[:, :, None]).sum(1), dim=-1)
     p = F.normalize((products * (told > 0)[:, :, None]).sum(1), dim=-1)
-    match = _token_match(F.normalize(queries, dim=-1), asked == 2, F.normalize(products, dim=-1), told == 2)
+    match = token_match(F.normalize(queries, dim=-1), asked == 2, F.normalize(products, dim=-1), told == 2)
     return q @ p.T, match, p @ p.T
-
-
-def _token_match(x: Tensor, asked: Tensor, y: Tensor, told: Tensor) -> Tensor:
-    """Mean over query tokens of their best cosine with a product token (Q, P)."""
-    cosines = torch.einsum("qad,pbd->qapb", x, y).masked_fill(~told[None, None], -1).amax(-1)  # (Q, a, P)
-    return (cosines * asked[:, :, None]).sum(1) / asked.sum(1).clamp_min(1)[:, None]
 
 
 def _states(bert: Bert, ids: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -209,7 +199,7 @@ def _judged(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What one teacher says of queries q and products p: as `_compared`."""
     y, x = torch.from_numpy(products.pooled[p]), torch.from_numpy(queries.pooled[q])
-    match = _token_match(*_padded([queries.tokens[k] for k in q]), *_padded([products.tokens[i] for i in p]))
+    match = token_match(*_padded([queries.tokens[k] for k in q]), *_padded([products.tokens[i] for i in p]))
     return x @ y.T, match, y @ y.T
 
 
