@@ -58,8 +58,8 @@ class SearchSettings:
     hybrid: str = "auto"
     keyword_weight: float = 1.8
     relevance_weight: float = 1.0
-    click_weight: float = 0.0
-    purchase_weight: float = 0.0
+    click_weight: float = 0.5
+    purchase_weight: float = 0.5
 
 
 @dataclass(frozen=True)
