@@ -92,10 +92,10 @@ class Recipe:
     scorer: ScorerConfig = field(default_factory=ScorerConfig)
     scratch: ScratchConfig = field(default_factory=ScratchConfig)
     product_source: str | None = None
-    token_width: int = 64
+    token_width: int = 128
     product_tokens: int = 96
-    stored_tokens: int = 32
-    token_bits: int = 8
+    stored_tokens: int = 24
+    token_bits: int = 1
     graded_weight: float = 4.0
     click_weight: float = 2.0
     pair_weight: float = 0.5
