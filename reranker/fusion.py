@@ -8,7 +8,7 @@ Dense 1, sigmoid) over that and the named scalar features. Training (reranker.tr
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,8 @@ class Rarity:
 class Scorer:
     """Parameters of the fusion and the MLP; F features, t components a token vector, H = len(HEADS).
 
-    A head that nothing was learnt for equals the first, relevance.
+    A head that nothing was learnt for equals the first, relevance. `anchor` are slope and shift of the
+    log-odds of relevance over training's prior, as judged lists had them; NaN where none were.
     """
 
     temperature: float
@@ -85,6 +86,7 @@ class Scorer:
     hidden_bias: Floats  # (128,)
     output: Floats  # (128, H)
     output_bias: Floats  # (H,)
+    anchor: Floats = field(default_factory=lambda: np.full(2, np.nan, dtype=np.float32))
 
     def logits(self, inputs: Floats) -> Floats:
         """Map fused inputs (n, F + t) to each head's log-odds (n, H)."""

@@ -332,7 +332,10 @@ class _Training:
             return judged_ndcg(rankings, grades)
 
         watched = watch if countable(grades) else None
-        scorer = train_scorer(examples, prepared.model.scorer, self._recipe.scorer, watched)
+        blank = prepared.model.scorer
+        if isinstance(self._bert, QueryTower):  # the base's query encoder: cosines mean what they meant there
+            blank = replace(blank, anchor=self._base.scorer.anchor)
+        scorer = train_scorer(examples, blank, self._recipe.scorer, watched)
         with complete_or_absent(towers.folder / SCORER) as unfinished:
             write_scorer(unfinished, scorer, prepared.model.projection)
         learning(1, 1)

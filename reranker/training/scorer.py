@@ -95,6 +95,7 @@ class FusionMLP(nn.Module):
         return out
 
 
+RIDGE = 1e-3
 FLATTEST = 0.02
 """Least slope of the calibration: judgements that contradict the scorer must not turn its order round."""
 
@@ -117,9 +118,9 @@ def train_scorer(
 ) -> Scorer:
     """Train the MLP on `examples`; return it, calibrated, with the standardisation of its inputs. Seeded.
 
-    Temperature and rarity, which the inputs were made with, are `blank`'s. `watch` measures a scorer on
-    queries that are held back: where it is given, it is asked after every epoch, the best scorer is
-    returned, and training ends when `patience` epochs brought none better.
+    Temperature and rarity, which the inputs were made with, are `blank`'s, and so is the anchor where no list
+    is judged. `watch` measures a scorer on queries that are held back: where it is given, it is asked after
+    every epoch, the best scorer is returned, and training ends when `patience` epochs brought none better.
     """
     torch.manual_seed(config.seed)
     every = np.concatenate([e.inputs for e in examples])
@@ -151,7 +152,8 @@ def train_scorer(
             )
             if since == config.patience:
                 break
-    return calibrated(best if watch else exported(network.eval(), blank, taught), examples)
+    made = best if watch else exported(network.eval(), blank, taught)
+    return calibrated(replace(made, anchor=anchor(examples, blank)), examples)
 
 
 def exported(network: FusionMLP, blank: Scorer, taught: Set[int]) -> Scorer:
@@ -173,19 +175,52 @@ def exported(network: FusionMLP, blank: Scorer, taught: Set[int]) -> Scorer:
 def calibrated(scorer: Scorer, examples: Sequence[Example]) -> Scorer:
     """Scale and shift each head's log-odds to fit the judged examples (Platt 1999); orders stay as they are.
 
-    By lists, where there are any: they show what a search finds, good and bad, as single pairs don't. A head
+    By lists, where there are any: they show what a search finds, good and bad, as single pairs don't. Where
+    none is judged, relevance is fitted to what the scorer's anchor says of the lists that were made. A head
     without judged examples follows the first.
     """
     output, bias = scorer.output.copy(), scorer.output_bias.copy()
     fits: list[tuple[float, float]] = []
     for head in range(len(HEADS)):
         judged = [e for e in examples if e.relevant is not None and e.head == head]
-        judged = [e for e in judged if len(e.inputs) > 1] or judged
+        judged = _lists(judged) or (_anchored(scorer.anchor, examples) if head == 0 else []) or judged
         fits.append(_platt(scorer, judged, head) if judged else fits[0] if fits else (1.0, 0.0))
         slope, shift = fits[head]
         output[:, head] *= slope
         bias[head] = bias[head] * slope + shift
     return replace(scorer, output=output, output_bias=bias)
+
+
+def anchor(examples: Sequence[Example], blank: Scorer) -> Floats:
+    """Return slope and shift of relevance's log-odds over the prior in judged lists, or else `blank`'s."""
+    judged = _lists([e for e in examples if e.relevant is not None and e.head == 0])
+    if not judged:
+        return blank.anchor
+    inputs = np.concatenate([e.inputs for e in judged])
+    wanted = np.concatenate([e.relevant for e in judged if e.relevant is not None])
+    x = np.stack([_prior(inputs), np.ones(len(inputs))], 1)
+    return _fitted(x, wanted, np.zeros(len(x))).astype(np.float32)
+
+
+def _anchored(anchor: Floats, examples: Sequence[Example]) -> list[Example]:
+    """The lists of `examples` that nobody judged, with the anchor's probabilities; none without an anchor."""
+    if np.isnan(anchor).any():
+        return []
+    unjudged = _lists([e for e in examples if e.relevant is None and e.head == 0])
+    slope, shift = anchor.tolist()
+    chances = [1 / (1 + np.exp(-(slope * _prior(e.inputs) + shift))) for e in unjudged]
+    return [
+        replace(e, relevant=chance.astype(np.float32)) for e, chance in zip(unjudged, chances, strict=True)
+    ]
+
+
+def _lists(examples: Sequence[Example]) -> list[Example]:
+    return [e for e in examples if len(e.inputs) > 1]
+
+
+def _prior(inputs: Floats) -> NDArray[np.float64]:
+    total = sum(inputs[:, FEATURES.index(name)].astype(np.float64) * weight for name, weight in PRIOR.items())
+    return np.asarray(total)
 
 
 def _platt(scorer: Scorer, judged: Sequence[Example], head: int) -> tuple[float, float]:
@@ -194,6 +229,8 @@ def _platt(scorer: Scorer, judged: Sequence[Example], head: int) -> tuple[float,
     wanted = np.concatenate([e.relevant for e in judged if e.relevant is not None])
     known = ~np.isnan(wanted)
     x, y = scorer.logits(inputs)[known, head].astype(np.float64), wanted[known]
+    if not 0 < y.mean() < 1:
+        return 1.0, 0.0
     if not 0 < y.mean() < 1:
         return 1.0, 0.0
     slope, shift = _fitted(np.stack([x, np.ones_like(x)], 1), y, np.zeros_like(x))
@@ -207,8 +244,8 @@ def _fitted(x: NDArray[np.float64], y: Floats, offset: NDArray[np.float64]) -> N
     w = np.zeros(x.shape[1])
     for _ in range(30):  # the loss is convex
         p = 1 / (1 + np.exp(-np.clip(x @ w + offset, -30, 30)))
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-6 * np.eye(len(w))
-        w = w - np.linalg.solve(hessian, x.T @ (p - y))
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + RIDGE * np.eye(len(w))
+        w = w - np.linalg.solve(hessian, x.T @ (p - y) + RIDGE * w)
     return w
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -97,3 +99,23 @@ def test_probabilities_are_calibrated_on_judged_lists_and_orders_stay() -> None:
     found = scorer.probability(x)
     assert abs(found.mean() - 0.15) < 0.03
     assert np.corrcoef(found, x[:, at])[0, 1] > 0.5
+
+
+def test_without_judged_lists_the_anchor_of_the_base_calibrates() -> None:
+    at = FEATURES.index("cosine")
+
+    def judged(n: int) -> Example:
+        x = inputs(n)
+        return Example(x, None, (RANDOM.random(n) < 0.3 * x[:, at]).astype(np.float32))
+
+    base = train_scorer([judged(25) for _ in range(80)], BLANK, ScorerConfig(epochs=1))
+    assert np.isnan(BLANK.anchor).all()
+    assert np.isfinite(base.anchor).all()
+    made = [Example(inputs(25), RANDOM.random(25).astype(np.float32), None) for _ in range(40)]
+    pairs = [Example(inputs(1), None, np.array([i % 10 > 0], np.float32)) for i in range(200)]
+    x = inputs(4000)
+    config = ScorerConfig(epochs=1)
+    anchored = train_scorer([*made, *pairs], replace(BLANK, anchor=base.anchor), config)
+    assert abs(anchored.probability(x).mean() - 0.15) < 0.04
+    assert np.array_equal(anchored.anchor, base.anchor)
+    assert train_scorer([*made, *pairs], BLANK, config).probability(x).mean() > 0.7
