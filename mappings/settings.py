@@ -56,7 +56,7 @@ class SearchSettings:
     vector_weight_sentence: float = 0.5
     rrf_k: int = 60
     hybrid: str = "auto"
-    keyword_weight: float = 1.8
+    keyword_weight: float = 3.0
     relevance_weight: float = 1.0
     click_weight: float = 0.5
     purchase_weight: float = 0.5
