@@ -19,6 +19,7 @@ from reranker.training.recipe import (
 )
 from reranker.training.scorer import Example, ScorerConfig
 from reranker.training.teacher import TeacherStates
+from reranker.training.tune import TuneConfig
 
 
 def quiet(done: int, total: int) -> None:
@@ -39,14 +40,17 @@ RECIPE = Recipe(
 )
 
 
-@pytest.fixture(scope="module")
-def folder(tiny_bert: Path, products: list[Product], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    judgements = {
+def judged(products: list[Product]) -> dict[str, dict[str, int]]:
+    return {
         noun: {p.id: 3 if p.category == noun else 0 for p in products[::5]}
         for noun in ("mouse", "toner", "laptop")
     }
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_bert: Path, products: list[Product], tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = [("red mouse", products[0], 1.0), ("toner", products[1], 0.0)]
-    data = TrainingData(products, products[:5], pairs, judgements)
+    data = TrainingData(products, products[:5], pairs, judged(products))
     folder = tmp_path_factory.mktemp("model")
     config = make_weights(data, tiny_bert, folder, RECIPE, quiet_stages)
     assert set(config.figures) == {
@@ -69,6 +73,27 @@ def test_the_weights_made_are_a_model(folder: Path, products: list[Product]) -> 
 
 NONE = np.zeros(1, np.float32)
 BLANK = Scorer(0.05, Rarity(NONE, NONE), NONE, NONE, NONE, NONE, NONE, NONE)
+
+
+def test_a_second_teacher_tunes_the_query_encoder(
+    folder: Path, tiny_bert: Path, products: list[Product], tmp_path: Path
+) -> None:
+    tune = TuneConfig(
+        steps=2, clusters=2, neighbours=2, strays=1, queries=6, nearest=5, product_tokens=32, token_width=8
+    )
+    recipe = replace(RECIPE, tune=tune, tune_main=(30, 40, 0.5), tune_others=(5, 5, 0.2))
+    data = TrainingData(products, products[:5], [("red mouse", products[0], 1.0)] * 8, judged(products))
+    asked: list[Path] = []
+
+    def second(work: Path) -> Path:
+        asked.append(work)
+        return tiny_bert
+
+    made = tmp_path / "model"
+    make_weights(data, tiny_bert, made, recipe, quiet_stages, second)
+    assert [work.name for work in asked] == ["model.partial"]
+    assert (made / "query.onnx").read_bytes() != (folder / "query.onnx").read_bytes()
+    assert load_model(made).encode_query("red mouse").vector.shape == (32,)
 
 
 def test_no_query_is_scored_by_a_scorer_that_saw_it() -> None:
