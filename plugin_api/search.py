@@ -31,6 +31,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 log = logging.getLogger("attune")
 
+TYPICAL_SHARE = 0.7
+"""Share of the best BM25 score that says nothing for or against: so probabilities stay calibrated as a whole.
+
+Measured on the electronics judgements, scorers held out: expected calibration error 0.055; 0.086 for 1.
+"""
+
 UNREADABLE = 0.5
 """Share of a query's tokens unknown to the model from which on its vector says too little."""
 
@@ -190,18 +196,18 @@ class Search:
 
 
 def with_keywords(scores: Sequence[float], bm25: Sequence[float], weight: float) -> list[float]:
-    """Lower each probability's log-odds by how far its hit is behind the best keyword hit.
+    """Move each probability's log-odds by how near its hit comes to the best keyword hit.
 
-    By `weight` x (1 - its share of the best BM25 score), which is 0 for what the keyword search did not
-    return: two engines that agree are better evidence than one. Measured on the electronics judgements,
+    By `weight` x (its share of the best BM25 score - TYPICAL_SHARE); the share is 0 for what the keyword search
+    did not return: two engines that agree are better evidence than one. Measured on the electronics judgements,
     scorers held out: whole-catalogue nDCG@10 is 0.720 at weight 0, 0.771 at 1.2, 0.785 at 1.8, 0.801 at 3,
     0.804 at 4; over judged products alone 0.939, 0.928, 0.924, 0.923, 0.915.
     """
     best = max(bm25, default=0.0)
     if not best or not weight:
         return list(scores)
-    behind = [weight * (1 - score / best) for score in bm25]
-    return [_sigmoid(_logit(score) - less) for score, less in zip(scores, behind, strict=True)]
+    nearer = [weight * (score / best - TYPICAL_SHARE) for score in bm25]
+    return [_sigmoid(_logit(score) + more) for score, more in zip(scores, nearer, strict=True)]
 
 
 def _logit(probability: float) -> float:

@@ -7,11 +7,14 @@ from flask.testing import FlaskClient
 from opensearchpy import OpenSearch
 from werkzeug.test import TestResponse
 
-from mappings.settings import OpenSearchSettings, Settings, SidecarSettings
+from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from plugin_api.app import create_app
 from tests.plugin_api.stand_in import VERSION, Shop, StandInModel
 
-SETTINGS = Settings(sidecar=SidecarSettings(deadline_ms=5000, max_body_bytes=1000))
+SETTINGS = Settings(
+    search=SearchSettings(keyword_weight=1.0),
+    sidecar=SidecarSettings(deadline_ms=5000, max_body_bytes=1000),
+)
 MOUSE = {"query": {"match": {"title": "mouse"}}}
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from indexer.fieldmap import load_field_map
 from indexer.reading import open_catalogue
 from mappings.errors import AttuneError, ClusterDown
-from mappings.settings import Settings, SidecarSettings
+from mappings.settings import SearchSettings, Settings, SidecarSettings
 from plugin_api.app import create_app
 from plugin_api.cli import attune
 from plugin_api.demo_catalogue import CATALOGUE, FIELD_MAP, PRODUCTS
@@ -54,7 +54,7 @@ class Wsgi(Connection):
 
 @pytest.fixture
 def sidecar(shop: Shop, client: OpenSearch) -> Iterator[OpenSearch]:
-    settings = Settings(sidecar=SidecarSettings(deadline_ms=5000))
+    settings = Settings(search=SearchSettings(keyword_weight=1.0), sidecar=SidecarSettings(deadline_ms=5000))
     through = OpenSearch("http://sidecar:8080", connection_class=Wsgi, max_retries=0)
     connection = through.transport.get_connection()
     assert isinstance(connection, Wsgi)
