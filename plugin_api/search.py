@@ -198,10 +198,10 @@ class Search:
 def with_keywords(scores: Sequence[float], bm25: Sequence[float], weight: float) -> list[float]:
     """Move each probability's log-odds by how near its hit comes to the best keyword hit.
 
-    By `weight` x (its share of the best BM25 score - TYPICAL_SHARE); the share is 0 for what the keyword search
-    did not return: two engines that agree are better evidence than one. Measured on the electronics judgements,
-    scorers held out: whole-catalogue nDCG@10 is 0.720 at weight 0, 0.771 at 1.2, 0.785 at 1.8, 0.801 at 3,
-    0.804 at 4; over judged products alone 0.939, 0.928, 0.924, 0.923, 0.915.
+    By `weight` x (its share of the best BM25 score - TYPICAL_SHARE); what the keyword search did not return
+    has none of it: two engines that agree are better evidence than one. Measured on the electronics
+    judgements, scorers held out: whole-catalogue nDCG@10 is 0.720 at weight 0, 0.771 at 1.2, 0.785 at 1.8,
+    0.801 at 3, 0.804 at 4; over judged products alone 0.939, 0.928, 0.924, 0.923, 0.915.
     """
     best = max(bm25, default=0.0)
     if not best or not weight:
