@@ -41,6 +41,7 @@ class SidecarSettings:
     threads: int = 8
     deadline_ms: int = 500
     max_body_bytes: int = 10_000_000
+    max_documents: int = 1000
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,13 @@ def _check_ranges(settings: Settings) -> None:
         wrong.append("sidecar.deadline_ms must be at least 1")
     if settings.clicks.prior_strength <= 0:
         wrong.append("clicks.prior_strength must be above 0")
-    for name in ("sidecar.workers", "sidecar.threads", "index.shards", "index.batch"):
+    for name in (
+        "sidecar.workers",
+        "sidecar.threads",
+        "sidecar.max_documents",
+        "index.shards",
+        "index.batch",
+    ):
         section, key = name.split(".")
         if getattr(getattr(settings, section), key) < 1:
             wrong.append(f"{name} must be at least 1")
