@@ -144,13 +144,21 @@ def attention(x: Floats, batch: StoredBatch, temperature: float) -> tuple[Floats
 
     Returns what each token attended to (n, Lq, t), as unit rows, and its best cosine (n, Lq).
     """
-    cosines = np.einsum("nkt,qt->nqk", batch.tokens, x, optimize=True)  # (n, Lq, K)
+    weights, cosines = attention_weights(x, batch, temperature)  # (n, Lq, K), (n, Lq, K)
+    return np.matmul(weights, batch.tokens), cosines.max(2)
+
+
+def attention_weights(x: Floats, batch: StoredBatch, temperature: float) -> tuple[Floats, Floats]:
+    """Return how much each query token of x (Lq, t) attends to each product token, and their cosines.
+
+    Both are (n, Lq, K); weights sum to 1 over K. Where a product has no token the weight is 0, the cosine -1.
+    """
+    cosines = np.einsum("nkt,qt->nqk", batch.tokens, x, optimize=True)
     cosines = np.where(batch.mask[:, None, :], cosines, np.float32(-1.0))
-    best = cosines.max(2)  # (n, Lq)
-    weights = np.exp((cosines - best[:, :, None]) / np.float32(temperature))  # (n, Lq, K)
+    weights = np.exp((cosines - cosines.max(2, keepdims=True)) / np.float32(temperature))
     weights *= batch.mask[:, None, :]
     weights /= np.maximum(weights.sum(2, keepdims=True), np.float32(1e-9))
-    return np.matmul(weights, batch.tokens), best
+    return weights, cosines
 
 
 def _word_features(query: EncodedQuery, batch: StoredBatch, rarity: Rarity) -> list[Floats]:
