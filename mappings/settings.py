@@ -14,6 +14,9 @@ from typing import Any
 
 from mappings.errors import SettingsError
 
+SECRETS = ("password", "api_keys")
+"""Settings that are never shown."""
+
 ENV_PREFIX = "ATTUNE_"
 ENV_CONFIG = "ATTUNE_CONFIG"
 ENV_HOME = "ATTUNE_HOME"
@@ -28,6 +31,8 @@ class OpenSearchSettings:
     password: str = ""
     ca_file: str = ""
     verify_certificates: bool = True
+    client_certificate: str = ""
+    client_key: str = ""
     timeout_seconds: float = 30.0
 
 
@@ -38,10 +43,17 @@ class SidecarSettings:
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
-    threads: int = 8
+    threads: int = 32
     deadline_ms: int = 500
+    max_reranks: int = 16
     max_body_bytes: int = 10_000_000
     max_documents: int = 1000
+    tls_certificate: str = ""
+    tls_key: str = ""
+    client_ca: str = ""
+    api_keys: str = ""
+    log_format: str = "text"
+    tracing_endpoint: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,12 +135,12 @@ class Settings:
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def rows(self) -> Iterator[tuple[str, object, str]]:
-        """Yield (`section.key`, value, origin) for every setting, passwords masked."""
+        """Yield (`section.key`, value, origin) for every setting, passwords and keys masked."""
         for section in _sections():
             for key in fields(getattr(self, section)):
                 name = f"{section}.{key.name}"
                 value = getattr(getattr(self, section), key.name)
-                shown = "***" if key.name == "password" and value else value
+                shown = "***" if key.name in SECRETS and value else value
                 yield name, shown, self.origins.get(name, "default")
 
     def as_environment(self) -> dict[str, str]:
@@ -273,6 +285,13 @@ def _check_ranges(settings: Settings) -> None:
         wrong.append('index.vectors = "byte" needs index.engine = "lucene"; for faiss set it to "float"')
     if settings.sidecar.deadline_ms < 1:
         wrong.append("sidecar.deadline_ms must be at least 1")
+    if settings.sidecar.log_format not in ("text", "json"):
+        wrong.append('sidecar.log_format must be "text" or "json"')
+    for key in ("tls_key", "client_ca"):
+        if getattr(settings.sidecar, key) and not settings.sidecar.tls_certificate:
+            wrong.append(f"sidecar.{key} needs sidecar.tls_certificate")
+    if settings.opensearch.client_key and not settings.opensearch.client_certificate:
+        wrong.append("opensearch.client_key needs opensearch.client_certificate")
     if settings.clicks.prior_strength <= 0:
         wrong.append("clicks.prior_strength must be above 0")
     for name in (
