@@ -6,6 +6,7 @@ A setting `key` in section `[section]` is overridden by the variable `ATTUNE_SEC
 
 import dataclasses
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -20,6 +21,9 @@ SECRETS = ("password", "api_keys")
 ENV_PREFIX = "ATTUNE_"
 ENV_CONFIG = "ATTUNE_CONFIG"
 ENV_HOME = "ATTUNE_HOME"
+
+_HOST = re.compile(r"(?:https?://)?(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]{1,5})?", re.IGNORECASE)
+"""A source that a Content-Security-Policy takes: no spaces, semicolons or paths."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,6 @@ class SearchSettings:
     vector_weight_model: float = 0.3
     vector_weight_sentence: float = 0.5
     rrf_k: int = 60
-    hybrid: str = "auto"
     keyword_weight: float = 3.0
     relevance_weight: float = 1.0
     click_weight: float = 0.5
@@ -114,6 +117,19 @@ class ClickSettings:
 
 
 @dataclass(frozen=True)
+class PreviewSettings:
+    """The search preview page at `/_attune/`; empty judgements are kept in the browser."""
+
+    judgements: str = ""
+    image_hosts: str = ""
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The hosts that the page may load product images from."""
+        return tuple(host.strip() for host in self.image_hosts.split(",") if host.strip())
+
+
+@dataclass(frozen=True)
 class NodeSettings:
     """The embedded OpenSearch node (`attune up`)."""
 
@@ -131,6 +147,7 @@ class Settings:
     index: IndexSettings = field(default_factory=IndexSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     clicks: ClickSettings = field(default_factory=ClickSettings)
+    preview: PreviewSettings = field(default_factory=PreviewSettings)
     node: NodeSettings = field(default_factory=NodeSettings)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -270,8 +287,6 @@ def _check_ranges(settings: Settings) -> None:
             wrong.append(f"search.{key} must be between 0 and 1")
     if not 1 <= settings.search.rrf_k <= 10_000:
         wrong.append("search.rrf_k must be between 1 and 10000")
-    if settings.search.hybrid not in ("auto", "never"):
-        wrong.append('search.hybrid must be "auto" or "never"')
     for key in ("keyword_weight", "relevance_weight", "click_weight", "purchase_weight"):
         if getattr(settings.search, key) < 0:
             wrong.append(f"search.{key} must not be negative")
@@ -292,6 +307,12 @@ def _check_ranges(settings: Settings) -> None:
             wrong.append(f"sidecar.{key} needs sidecar.tls_certificate")
     if settings.opensearch.client_key and not settings.opensearch.client_certificate:
         wrong.append("opensearch.client_key needs opensearch.client_certificate")
+    if not all(map(_HOST.fullmatch, settings.preview.images)):
+        wrong.append(
+            "preview.image_hosts must be hosts such as cdn.example.com, *.example.com or https://img.example.com"
+        )
+    if settings.preview.judgements.endswith(".gz"):
+        wrong.append("preview.judgements is written to, so it must not be compressed (.gz)")
     if settings.clicks.prior_strength <= 0:
         wrong.append("clicks.prior_strength must be above 0")
     for name in (
