@@ -1,4 +1,4 @@
-"""Serving the sidecar with gunicorn: threads in a few worker processes, each with its own model."""
+"""Serving the sidecar with gunicorn: worker processes, each with threads and a model of its own."""
 
 import logging
 import os
@@ -13,10 +13,19 @@ from gunicorn.errors import AppImportError, HaltServer
 
 from mappings.errors import AttuneError
 from mappings.settings import SidecarSettings
+from plugin_api.tls import server_context
+from plugin_api.worker import PatientWorker
 
 MEMORY = Path("/dev/shm")
 KEEP_ALIVE_SECONDS = 75
 """Longer than load balancers keep idle connections (60 s), so that they, not the sidecar, close them."""
+
+REQUEST_LINE_BYTES = 8190
+"""The most that gunicorn takes, and twice what OpenSearch takes unless configured: scroll ids are long."""
+
+HEADERS = 100
+HEADER_BYTES = 16_384
+"""Of one header: tokens and Kerberos tickets are long; OpenSearch takes as much of all together."""
 
 
 def listen(settings: SidecarSettings) -> socket.socket:
@@ -37,9 +46,13 @@ def serve(
 ) -> None:
     """Serve until a signal ends it; exit with 1 when `build` raises an AttuneError.
 
+    Raises SettingsError, before anything is served, for a certificate that can't be used.
+
     `build` runs in each worker after the fork, because ONNX Runtime's threads don't survive one; `ready` once
     the first takes requests.
     """
+    if settings.tls_certificate:
+        server_context(settings)
     _Server(listener, settings, build, ready).run()
 
 
@@ -73,18 +86,33 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
     def load_config(self) -> None:
         options: dict[str, object] = {
             "bind": self._address,
-            "worker_class": "gthread",
+            "worker_class": PatientWorker,
             "workers": self._sidecar.workers,
             "threads": self._sidecar.threads,
             "keepalive": KEEP_ALIVE_SECONDS,
             "loglevel": "warning",
             "proc_name": "attune",
+            "limit_request_line": REQUEST_LINE_BYTES,
+            "limit_request_fields": HEADERS,
+            "limit_request_field_size": HEADER_BYTES,
+            # WSGI can't tell X_Y from X-Y: what a proxy in front sets as one, callers could say as the other.
+            "header_map": "refuse",
+            "forwarder_headers": "",
+            "secure_scheme_headers": {},
             "on_starting": lambda arbiter: arbiter.log.error_log.addFilter(_is_news),
             "post_worker_init": lambda worker: self._ready() if worker.age == 1 else None,
             "control_socket_disable": True,
             # Heartbeats are files; on a disk they can stall, and a read-only container has no other place.
             "worker_tmp_dir": str(MEMORY) if os.access(MEMORY, os.W_OK) else None,
         }
+        if self._sidecar.tls_certificate:
+            options |= {
+                "certfile": self._sidecar.tls_certificate,
+                "keyfile": self._sidecar.tls_key or None,
+                "ca_certs": self._sidecar.client_ca or None,
+                # Made in each worker: SIGHUP, which replaces them, takes up a renewed certificate.
+                "ssl_context": lambda _config, _default: server_context(self._sidecar),
+            }
         for name, value in options.items():
             if name in self.cfg.settings:  # the control socket is new in gunicorn 25
                 self.cfg.set(name, value)
