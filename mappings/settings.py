@@ -300,6 +300,9 @@ def _check_ranges(settings: Settings) -> None:
         wrong.append('index.vectors = "byte" needs index.engine = "lucene"; for faiss set it to "float"')
     if settings.sidecar.deadline_ms < 1:
         wrong.append("sidecar.deadline_ms must be at least 1")
+    if "@" in settings.opensearch.url.split("://")[-1].partition("/")[0]:
+        # It would be shown wherever the cluster's address is.
+        wrong.append("opensearch.url must hold no name or password: set opensearch.user and .password")
     if settings.sidecar.log_format not in ("text", "json"):
         wrong.append('sidecar.log_format must be "text" or "json"')
     for key in ("tls_key", "client_ca"):

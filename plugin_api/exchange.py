@@ -47,6 +47,14 @@ class Outcome(Enum):
     SLOW = "the client reads slowly: `finish` sends the rest, in a thread that can wait"
 
 
+class Response(wsgi.Response):  # type: ignore[misc]  # gunicorn is untyped
+    """gunicorn's response without its name in it, as OpenSearch's has none."""
+
+    def default_headers(self) -> list[str]:
+        """Return the headers that every response has."""
+        return [line for line in super().default_headers() if not line.startswith("Server:")]
+
+
 class Exchange:
     """One request: parsed, handed to the application, answered."""
 
@@ -59,7 +67,7 @@ class Exchange:
         self._parser = RequestParser(cfg, self._stream, client)
         self._parser.unreader.unread(received)
         self._answer: Iterable[bytes] = ()
-        self._response: wsgi.Response | None = None
+        self._response: Response | None = None
 
     def begin(self, application: Application, keep_alive: bool) -> Outcome:
         """Parse and answer the request, or refuse it. Nothing is raised."""
@@ -83,7 +91,9 @@ class Exchange:
             self._refuse(401, "a client certificate is needed (sidecar.client_ca)")
             return Outcome.CLOSE
         expected, request._expected_100_continue = request._expected_100_continue, False
-        response, environ = wsgi.create(request, self._stream, self._client, self._server, self._cfg)
+        response, environ = wsgi.create(
+            request, self._stream, self._client, self._server, self._cfg, response_class=Response
+        )
         self._response = response
         environ["wsgi.multithread"] = True
         environ["wsgi.input"] = ClientBody(request, self._stream, expected, response.force_close)
@@ -109,7 +119,7 @@ class Exchange:
         self._stream.flush()
         return self._send()
 
-    def _after(self, response: wsgi.Response) -> Outcome:
+    def _after(self, response: Response) -> Outcome:
         self._stream.may_read = False  # what the application did not read of the body is not waited for
         if response.should_close() or not self._parser.finish_body():
             return Outcome.CLOSE

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +15,14 @@ from gunicorn.errors import AppImportError, HaltServer
 
 from mappings.errors import AttuneError
 from mappings.settings import SidecarSettings
+from plugin_api.request_log import configure
 from plugin_api.tls import server_context
 from plugin_api.worker import PatientWorker
 
 MEMORY = Path("/dev/shm")
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable by which prometheus-client, imported later, learns where workers share their numbers."""
+
 KEEP_ALIVE_SECONDS = 75
 """Longer than load balancers keep idle connections (60 s), so that they, not the sidecar, close them."""
 
@@ -53,7 +59,15 @@ def serve(
     """
     if settings.tls_certificate:
         server_context(settings)
-    _Server(listener, settings, build, ready).run()
+    # Files that change with every request; a read-only container has no other place either.
+    folder = tempfile.mkdtemp(prefix="attune-metrics-", dir=_memory())
+    os.environ[METRICS_FOLDER] = folder
+    master = os.getpid()
+    try:
+        _Server(listener, settings, build, ready).run()
+    finally:
+        if os.getpid() == master:  # workers leave through here as well
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
@@ -99,11 +113,12 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
             "header_map": "refuse",
             "forwarder_headers": "",
             "secure_scheme_headers": {},
-            "on_starting": lambda arbiter: arbiter.log.error_log.addFilter(_is_news),
+            "on_starting": lambda arbiter: self._log(arbiter.log.error_log),
+            "child_exit": lambda _arbiter, worker: _forget(worker.pid),
             "post_worker_init": lambda worker: self._ready() if worker.age == 1 else None,
             "control_socket_disable": True,
             # Heartbeats are files; on a disk they can stall, and a read-only container has no other place.
-            "worker_tmp_dir": str(MEMORY) if os.access(MEMORY, os.W_OK) else None,
+            "worker_tmp_dir": _memory(),
         }
         if self._sidecar.tls_certificate:
             options |= {
@@ -117,12 +132,26 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
             if name in self.cfg.settings:  # the control socket is new in gunicorn 25
                 self.cfg.set(name, value)
 
+    def _log(self, errors: logging.Logger) -> None:
+        errors.addFilter(_is_news)
+        configure(self._sidecar.log_format)
+
     def load(self) -> Flask:
         try:
             return self._build()
         except AttuneError as error:
             # Told apart by gunicorn from a crash: it prints the line and stops instead of trying again.
             raise AppImportError(f"attune: {error}") from error
+
+
+def _memory() -> str | None:
+    return str(MEMORY) if os.access(MEMORY, os.W_OK) else None
+
+
+def _forget(pid: int) -> None:
+    """Take a dead worker's part out of what counts the present, such as requests under way."""
+    for path in Path(os.environ[METRICS_FOLDER]).glob(f"gauge_live*_{pid}.db"):
+        path.unlink(missing_ok=True)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

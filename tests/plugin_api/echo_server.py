@@ -19,7 +19,9 @@ PROGRAM = """
 import os, time
 from flask import Flask, Response, jsonify, request
 from mappings.settings import load_settings
+from plugin_api.access import require_key
 from plugin_api.server import listen, serve
+from plugin_api.tracing import Tracing
 from werkzeug.exceptions import HTTPException
 
 sidecar = load_settings(None, os.environ).sidecar
@@ -27,7 +29,14 @@ listener = listen(sidecar)
 port = listener.getsockname()[1]
 
 def build():
+    from plugin_api.metrics import Metrics
+    from plugin_api.observing import Observer
+    from plugin_api.response import Report, Took
+
     app = Flask("echo")
+    tracing = Tracing(sidecar.tracing_endpoint) if sidecar.tracing_endpoint else None
+    observer = Observer(Metrics(["v1"]), tracing)
+    require_key(app, sidecar.api_keys, "echo")
 
     @app.route("/<path:path>", methods=["GET", "POST", "PUT", "HEAD", "OPTIONS", "DELETE"])
     def echo(path):
@@ -35,6 +44,8 @@ def build():
             return Response((b"x" * 65536 for _ in range(int(request.args["blocks"]))))
         if path == "whole":
             return b"y" * int(request.args["size"])
+        if path == "searched":
+            observer.searched(Report("reranked", "v1", "", 100, Took(1.0, 5.0, 2.0, 3.0)), 0.012)
         if path == "unread":
             return "not read"
         if path == "count":
@@ -55,6 +66,7 @@ def build():
         cause = {"type": "status_exception", "reason": error.description}
         return {"error": {"root_cause": [cause], **cause}, "status": error.code}, error.code
 
+    observer.watch(app, "echo", int)
     return app
 
 serve(listener, sidecar, build, lambda: print(port, flush=True))
