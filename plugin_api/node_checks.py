@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -89,12 +90,23 @@ def available_memory(cgroup: Path = CGROUP) -> int:
     return min(machine, int(limit) - used + (int(cached[1]) if cached else 0))
 
 
-def answer(port: int, path: str, seconds: float, host: str = "localhost") -> JsonObject:
+def answer(
+    port: int,
+    path: str,
+    seconds: float,
+    host: str = "localhost",
+    context: ssl.SSLContext | None = None,
+) -> JsonObject:
     """The JSON object that the port answers a GET with; empty when it does not within `seconds`.
 
+    It is asked through TLS where a `context` is given.
     Not through opensearch-py, which logs every refused connection, and never through a proxy.
     """
-    connection = http.client.HTTPConnection(host, port, timeout=seconds)
+    connection = (
+        http.client.HTTPConnection(host, port, timeout=seconds)
+        if context is None
+        else http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
+    )
     try:
         connection.request("GET", path)
         response = connection.getresponse()

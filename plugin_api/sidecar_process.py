@@ -13,7 +13,7 @@ from typing import IO
 
 from mappings.errors import AttuneError
 from mappings.settings import ENV_CONFIG, Settings, SidecarSettings
-from plugin_api.node_checks import answer
+from plugin_api.health import health, local_host
 from plugin_api.server import listen
 
 START_SECONDS = 180.0
@@ -22,7 +22,7 @@ START_SECONDS = 180.0
 STOP_SECONDS = 35.0
 """Longer than gunicorn gives its workers to end what they are at (30 s)."""
 
-EVERYWHERE = ("0.0.0.0", "::")
+HEALTH_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,9 @@ def with_free_port(settings: Settings) -> Settings:
 
 def sidecar_url(settings: SidecarSettings) -> str:
     """Where programs on this machine find the sidecar."""
-    host = _host(settings)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    host = local_host(settings)
+    scheme = "https" if settings.tls_certificate else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def served_model(settings: SidecarSettings) -> str:
@@ -53,7 +54,7 @@ def served_model(settings: SidecarSettings) -> str:
 
     Raises AttuneError where something else listens there.
     """
-    model = str(_health(settings).get("model", ""))
+    model = str(health(settings, HEALTH_SECONDS).get("model", ""))
     if not model:
         listen(settings).close()
     return model
@@ -86,7 +87,7 @@ def serving(settings: Settings, environment: Mapping[str, str]) -> Iterator[Side
 
 def _wait(process: subprocess.Popen[bytes], settings: SidecarSettings, log: IO[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not _health(settings):
+    while not health(settings, HEALTH_SECONDS):
         if process.poll() is not None:
             log.seek(0)
             said = log.read().decode(errors="replace").strip().splitlines()
@@ -105,11 +106,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # its workers too: it leads a session of its own
         process.wait()
-
-
-def _health(settings: SidecarSettings) -> dict[str, object]:
-    return answer(settings.port, "/_attune/health", seconds=2, host=_host(settings))
-
-
-def _host(settings: SidecarSettings) -> str:
-    return "localhost" if settings.host in EVERYWHERE else settings.host

@@ -5,6 +5,8 @@ import shutil
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -16,9 +18,19 @@ from cryptography.hazmat.primitives import serialization
 
 from mappings.errors import SettingsError
 from mappings.settings import Settings, SidecarSettings
+from plugin_api.sidecar_process import sidecar_url
 from plugin_api.tls import server_context
 from tests.plugin_api.certificates import Authority, Signed
-from tests.plugin_api.echo_server import Server, connected, echo_server, error_of, rest_of, status_of, talk
+from tests.plugin_api.echo_server import (
+    ROOT,
+    Server,
+    connected,
+    echo_server,
+    error_of,
+    rest_of,
+    status_of,
+    talk,
+)
 
 REQUEST = b"GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -151,7 +163,7 @@ def _name(port: int, context: ssl.SSLContext) -> str:
         assert isinstance(sock, ssl.SSLSocket)
         shown = sock.getpeercert()
         assert shown
-        return str(dict(pair[0] for pair in shown["subject"])["commonName"])  # type: ignore[arg-type]
+        return str(dict(pair[0] for pair in shown["subject"])["commonName"])  # type: ignore[misc]
 
 
 def test_what_is_wrong_with_a_certificate_is_said(certificate: Signed, tmp_path: Path) -> None:
@@ -177,6 +189,22 @@ def test_what_is_wrong_with_a_certificate_is_said(certificate: Signed, tmp_path:
         )
     )
     assert "is encrypted" in complaint(tls_certificate=mine, tls_key=str(locked))
+
+
+def test_the_containers_health_check_asks_through_tls(
+    server: Server, certificate: Signed, authority: Authority
+) -> None:
+    def exit_code(port: int, settings: Settings) -> int:
+        variables = replace(settings, sidecar=replace(settings.sidecar, port=port)).as_environment()
+        command = [sys.executable, "-m", "plugin_api.health"]
+        return subprocess.run(command, env={**variables, "PYTHONPATH": str(ROOT)}, check=False).returncode
+
+    assert exit_code(server.port, with_tls(certificate)) == 0
+    assert exit_code(server.port, Settings()) == 1
+    with echo_server(with_tls(certificate, authority.certificate)) as strict:
+        assert exit_code(strict.port, with_tls(certificate, authority.certificate)) == 0
+    assert exit_code(strict.port, with_tls(certificate)) == 1
+    assert sidecar_url(with_tls(certificate).sidecar).startswith("https://127.0.0.1:")
 
 
 def test_the_socket_is_left_alone_by_a_client_that_only_looks(server: Server) -> None:
