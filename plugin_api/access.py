@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from flask import Flask, request
+from flask import Flask, Response, after_this_request, request
 from werkzeug.exceptions import Unauthorized
 
 KEY_HEADER = "X-Api-Key"
@@ -34,11 +34,17 @@ def require_key(app: Flask, keys: str, passed: str, public: Sequence[str] = ()) 
             # Not OpenSearch's credentials: a route that asks OpenSearch must not pass them on.
             request.environ.pop("HTTP_AUTHORIZATION")
         elif not _known(request.headers.get(KEY_HEADER, ""), digests):
+            after_this_request(_with_challenge)
             raise Unauthorized(
                 f"{request.path} needs an API key (sidecar.api_keys): "
                 f"send Authorization: Bearer KEY, or {KEY_HEADER}: KEY"
             )
         request.environ.pop("HTTP_X_API_KEY", None)
+
+
+def _with_challenge(response: Response) -> Response:
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
 
 
 def _known(key: str, digests: Sequence[bytes]) -> bool:

@@ -34,7 +34,8 @@ def client() -> FlaskClient:
     ["/_attune/metrics", "/_attune/anything", "/v1/rerank", "/%5Fattune/metrics", "/_attune/%6Detrics"],
 )
 def test_own_routes_ask_for_a_key(client: FlaskClient, path: str) -> None:
-    assert client.get(path).status_code == 401
+    refused = client.get(path)
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert client.get(path, headers={"X-Api-Key": "third-key"}).status_code == 401
     assert client.get(path, headers={"X-Api-Key": "first-key, second-key"}).status_code == 401
     assert client.get(path, headers={"Authorization": "Bearer first-key2"}).status_code == 401

@@ -1,0 +1,31 @@
+"""How deep the JSON of a search may be nested.
+
+OpenSearch 3.5.0 reads a query by recursion: about a thousand levels, a few KB, end the whole node with a
+StackOverflowError. A search that Attune reads is refused long before.
+"""
+
+import re
+
+from mappings.errors import BadRequest
+
+MAX_DEPTH = 200
+"""Levels of objects and lists. Sixty bool queries, each within the last, make about as many."""
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+
+def check_depth(text: bytes, lines: bool = False) -> None:
+    """Raise BadRequest where JSON is nested deeper than MAX_DEPTH; `lines` has one document a line.
+
+    Text that is no JSON may pass: whoever parses it refuses it.
+    """
+    if text.count(b"{") + text.count(b"[") <= MAX_DEPTH:
+        return
+    for document in text.split(b"\n") if lines else (text,):
+        depth = 0
+        for bracket in _BRACKETS.findall(_STRINGS.sub(b"", document)):
+            depth += 1 if bracket in b"{[" else -1
+            if depth > MAX_DEPTH:
+                reason = f"the search is nested deeper than {MAX_DEPTH} levels"
+                raise BadRequest(reason, "x_content_parse_exception")
