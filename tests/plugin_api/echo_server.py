@@ -82,10 +82,10 @@ class Server:
 
 
 @contextmanager
-def echo_server(settings: Settings) -> Iterator[Server]:
-    """Serve the echo application with the settings' sidecar section while the block runs."""
+def echo_server(settings: Settings, program: str = PROGRAM) -> Iterator[Server]:
+    """Serve the echo application, or another program's, with the settings while the block runs."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
