@@ -48,11 +48,13 @@ class Outcome(Enum):
 
 
 class Response(wsgi.Response):  # type: ignore[misc]  # gunicorn is untyped
-    """gunicorn's response without its name in it, as OpenSearch's has none."""
+    """gunicorn's response, without headers that would not be there, or would be twice, without Attune."""
 
     def default_headers(self) -> list[str]:
         """Return the headers that every response has."""
-        return [line for line in super().default_headers() if not line.startswith("Server:")]
+        dated = any(name.lower() == "date" for name, _ in self.headers)
+        unwanted = ("Server:", "Date:") if dated else ("Server:",)
+        return [line for line in super().default_headers() if not line.startswith(unwanted)]
 
 
 class Exchange:

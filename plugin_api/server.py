@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import shutil
 import socket
 import tempfile
@@ -29,6 +30,7 @@ KEEP_ALIVE_SECONDS = 75
 REQUEST_LINE_BYTES = 8190
 """The most that gunicorn takes, and twice what OpenSearch takes unless configured: scroll ids are long."""
 
+OPEN_FILES = 4096
 HEADERS = 100
 HEADER_BYTES = 16_384
 """Of one header: tokens and Kerberos tickets are long; OpenSearch takes as much of all together."""
@@ -59,6 +61,7 @@ def serve(
     """
     if settings.tls_certificate:
         server_context(settings)
+    _allow_open_files()
     # Files that change with every request; a read-only container has no other place either.
     folder = tempfile.mkdtemp(prefix="attune-metrics-", dir=_memory())
     os.environ[METRICS_FOLDER] = folder
@@ -142,6 +145,14 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         except AttuneError as error:
             # Told apart by gunicorn from a crash: it prints the line and stops instead of trying again.
             raise AppImportError(f"attune: {error}") from error
+
+
+def _allow_open_files() -> None:
+    """Raise the limit on open files as far as may be: connections of clients alone can be 1,000 a process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _memory() -> str | None:

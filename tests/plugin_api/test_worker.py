@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 import signal
 import socket
 import time
@@ -251,6 +252,8 @@ def test_long_uploads_and_downloads_arrive_whole(server: Server) -> None:
 
 
 def test_idle_connections_give_way_to_new_ones() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(2048, hard)), hard))
     with echo_server(TWO_THREADS) as server, ExitStack() as stack:
         for _ in range(1010):
             stack.enter_context(connected(server.port))
