@@ -11,8 +11,9 @@ from mappings.errors import BadRequest
 MAX_DEPTH = 200
 """Levels of objects and lists. Sixty bool queries, each within the last, make about as many."""
 
+OPENING = frozenset(b"{[")
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-_BRACKETS = re.compile(rb"[\[\]{}]")
+_OTHERS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def check_depth(text: bytes, lines: bool = False) -> None:
@@ -24,8 +25,8 @@ def check_depth(text: bytes, lines: bool = False) -> None:
         return
     for document in text.split(b"\n") if lines else (text,):
         depth = 0
-        for bracket in _BRACKETS.findall(_STRINGS.sub(b"", document)):
-            depth += 1 if bracket in b"{[" else -1
+        for bracket in _STRINGS.sub(b"", document).translate(None, _OTHERS):
+            depth += 1 if bracket in OPENING else -1
             if depth > MAX_DEPTH:
                 reason = f"the search is nested deeper than {MAX_DEPTH} levels"
                 raise BadRequest(reason, "x_content_parse_exception")
