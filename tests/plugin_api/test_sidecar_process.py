@@ -11,6 +11,7 @@ from mappings.errors import AttuneError
 from mappings.settings import ModelSettings, OpenSearchSettings, Settings, SidecarSettings, load_settings
 from plugin_api.sidecar_process import Sidecar, served_model, serving, sidecar_url, with_free_port
 from reranker.model import load_model
+from tests.plugin_api.certificates import Authority
 
 ANY_PORT = replace(Settings(), sidecar=SidecarSettings(port=0))
 
@@ -78,3 +79,12 @@ def test_a_port_that_something_else_has_is_refused() -> None:
 )
 def test_the_address_is_one_that_can_be_connected_to(host: str, url: str) -> None:
     assert sidecar_url(SidecarSettings(host=host, port=81)) == url
+
+
+def test_a_sidecar_that_speaks_https_is_found(tmp_path: Path) -> None:
+    signed = Authority(tmp_path, "shop").sign("sidecar")
+    port = with_free_port(ANY_PORT).sidecar.port
+    tls = SidecarSettings(port=port, tls_certificate=str(signed.certificate), tls_key=str(signed.key))
+    with serving(replace(Settings(), sidecar=tls), os.environ) as sidecar:
+        assert sidecar.url == f"https://127.0.0.1:{port}"
+        assert served_model(tls) == load_model(None).version
