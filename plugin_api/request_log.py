@@ -73,6 +73,8 @@ def configure(log_format: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     LOGGER.setLevel(logging.INFO)
+    # Its warnings quote addresses whole, and what they tell of is raised as well.
+    logging.getLogger("opensearch").setLevel(logging.CRITICAL)
     gunicorn = logging.getLogger("gunicorn.error")
     gunicorn.handlers.clear()
     gunicorn.propagate = True

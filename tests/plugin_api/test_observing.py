@@ -2,8 +2,11 @@
 
 import gzip
 import json
+import os
 import re
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from prometheus_client.parser import text_string_to_metric_families
 
 from mappings.settings import Settings, SidecarSettings
-from tests.plugin_api.echo_server import Server, echo_server, error_of, status_of, talk
+from tests.plugin_api.echo_server import Server, connected, echo_server, error_of, rest_of, status_of, talk
 
 SETTINGS = SidecarSettings(port=0, workers=2, threads=2)
 SECRETS = ("Z2VoZWlt", "cookiesecret", "querysecret", "bodysecret", "keysecret", "urlsecret")
@@ -52,14 +55,7 @@ def test_metrics_are_those_of_all_workers_and_their_folder_goes() -> None:
                 assert asked < 5000
                 pids |= {json.loads(response.partition(b"\r\n\r\n")[2])["pid"] for response in responses}
         for _ in range(5):
-            shown = ask(server, "/_attune/metrics")
-            assert b"text/plain" in shown
-            text = shown.partition(b"\r\n\r\n")[2].decode()
-            values = {
-                (sample.name, *sample.labels.values()): sample.value
-                for family in text_string_to_metric_families(text)
-                for sample in family.samples
-            }
+            values = shown_metrics(server)
             assert values["attune_search_seconds_count", "reranked"] == asked
             assert values["attune_passed_seconds_count", "GET", "2xx"] == asked
             assert values["attune_in_flight",] == 1
@@ -70,6 +66,30 @@ def test_metrics_are_those_of_all_workers_and_their_folder_goes() -> None:
         assert len(folders) == 1
         stopped(server)
         assert not folders[0].exists()
+
+
+def shown_metrics(server: Server) -> dict[tuple[str, ...], float]:
+    text = ask(server, "/_attune/metrics").partition(b"\r\n\r\n")[2].decode()
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_a_killed_worker_is_replaced_and_what_it_counted_stays() -> None:
+    with echo_server(replace(Settings(), sidecar=replace(SETTINGS, workers=1))) as server:
+        pid = json.loads(ask(server, "/searched").partition(b"\r\n\r\n")[2])["pid"]
+        with connected(server.port) as half_way:
+            half_way.sendall(b"POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\nabc")
+            time.sleep(0.2)
+            assert shown_metrics(server)["attune_in_flight",] == 2
+            os.kill(pid, signal.SIGKILL)
+            assert rest_of(half_way) == b""
+        assert json.loads(ask(server, "/searched").partition(b"\r\n\r\n")[2])["pid"] != pid
+        shown = shown_metrics(server)
+        assert shown["attune_search_seconds_count", "reranked"] == 2
+        assert shown["attune_in_flight",] == 1
 
 
 def test_each_request_is_one_line_of_json() -> None:
