@@ -5,10 +5,12 @@ import logging
 import os
 import resource
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from flask import Flask
@@ -20,7 +22,7 @@ from mappings.errors import AttuneError
 from mappings.settings import SidecarSettings
 from plugin_api.request_log import configure
 from plugin_api.tls import server_context
-from plugin_api.worker import PatientWorker
+from plugin_api.worker import STOPPING, PatientWorker
 
 MEMORY = Path("/dev/shm")
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -68,6 +70,7 @@ def serve(
         server_context(settings)
     _allow_open_files()
     _hold_little_memory()
+    _hold_signals_while_forking()
     # Files that change with every request; a read-only container has no other place either.
     folder = tempfile.mkdtemp(prefix="attune-metrics-", dir=_memory())
     os.environ[METRICS_FOLDER] = folder
@@ -168,6 +171,18 @@ def _hold_little_memory() -> None:
     """
     with suppress(AttributeError, OSError):  # another C library
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+
+
+def _hold_signals_while_forking() -> None:
+    """Have signals to stop wait until a new worker can take them.
+
+    They would go to the handlers that it has from its parent and be lost: a stop while a worker starts then
+    takes the whole of gunicorn's graceful_timeout.
+    """
+    os.register_at_fork(
+        before=partial(signal.pthread_sigmask, signal.SIG_BLOCK, STOPPING),
+        after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, STOPPING),
+    )
 
 
 def _memory() -> str | None:

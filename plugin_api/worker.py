@@ -12,6 +12,7 @@ no limit on the time, and closes connections in the thread that accepts them.
 import os
 import queue
 import selectors
+import signal
 import socket
 import ssl
 import time
@@ -36,6 +37,7 @@ LINGER_SECONDS = 2.0
 """For a client to take the end of an answer and close, and for idle connections when a worker stops."""
 
 SLOW_THREADS = 64
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 RECEIVE_BYTES = 65536
 
 
@@ -75,6 +77,11 @@ class PatientWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
         self._tls = ssl_context(self.cfg) if self.cfg.is_ssl else None
         self._next_sweep = 0.0
         super().init_process()
+
+    def init_signals(self) -> None:
+        """Take signals from here on, those too that were held since before the fork (`server.serve`)."""
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
     def run(self) -> None:
         """Serve until a signal or the end of the parent, then let requests in hand end."""
@@ -227,10 +234,13 @@ class PatientWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
         pool.submit(self._in_thread, connection, exchange, False)
 
     def _in_thread(self, connection: Connection, exchange: Exchange, rest: bool) -> None:
-        outcome = exchange.finish() if rest else exchange.begin(self.wsgi, self.alive)
-        self._done.put((connection, exchange, outcome))
-        with suppress(BlockingIOError):  # a full pipe wakes the loop as well
-            os.write(self.PIPE[1], b".")
+        outcome = Outcome.CLOSE
+        try:
+            outcome = exchange.finish() if rest else exchange.begin(self.wsgi, self.alive)
+        finally:
+            self._done.put((connection, exchange, outcome))
+            with suppress(BlockingIOError):  # a full pipe wakes the loop as well
+                os.write(self.PIPE[1], b".")
 
     def _answered(self, connection: Connection, exchange: Exchange, outcome: Outcome) -> None:
         if outcome is Outcome.SLOW:

@@ -13,7 +13,16 @@ from dataclasses import replace
 import pytest
 
 from mappings.settings import Settings, SidecarSettings
-from tests.plugin_api.echo_server import Server, connected, echo_server, error_of, rest_of, status_of, talk
+from tests.plugin_api.echo_server import (
+    PROGRAM,
+    Server,
+    connected,
+    echo_server,
+    error_of,
+    rest_of,
+    status_of,
+    talk,
+)
 
 TWO_THREADS = replace(Settings(), sidecar=SidecarSettings(port=0, threads=2))
 HOST = b"Host: shop\r\n"
@@ -272,3 +281,25 @@ def test_requests_in_hand_end_when_the_server_is_told_to_stop() -> None:
         assert len(rest_of(sock).partition(b"\r\n\r\n")[2]) == 65_536_000
         out, err = server.process.communicate(timeout=60)
         assert (server.process.returncode, out, len(err.splitlines())) == (0, "", 1)
+
+
+def test_a_stop_while_a_worker_starts_is_not_lost() -> None:
+    slow_start = """
+import time
+from plugin_api.worker import PatientWorker
+start = PatientWorker.init_process
+
+def late(self):
+    time.sleep(1.5 if self.age == 2 else 0)  # it has no handlers of its own yet
+    start(self)
+
+PatientWorker.init_process = late
+"""
+    two = replace(Settings(), sidecar=SidecarSettings(port=0, workers=2))
+    with echo_server(two, slow_start + PROGRAM) as server:
+        time.sleep(0.3)
+        began = time.monotonic()
+        server.process.terminate()
+        server.process.communicate(timeout=60)
+        assert time.monotonic() - began < 10
+        assert server.process.returncode == 0
