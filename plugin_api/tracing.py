@@ -71,7 +71,7 @@ class Tracing:
 
         ended = time.time_ns()
         began = ended - int(seconds * 1e9)
-        span = self._tracer.start_span("search", start_time=began)
+        span = self._tracer.start_span("attune.search", start_time=began)
         span.set_attribute("attune.rerank_status", report.rerank_status)
         span.set_attribute("attune.window", report.window)
         within = set_span_in_context(span)
