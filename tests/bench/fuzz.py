@@ -77,12 +77,12 @@ def measure(url: str, alias: str, number: int, seed: int) -> JsonObject:
     memory: list[float] = []
     slowest = 0.0
     with tempfile.TemporaryFile() as log:
-        process = _started(settings, log.fileno())
+        process = started(settings, log.fileno())
         try:
             at = _Address("localhost", settings.sidecar.port)
             for count, case in enumerate(itertools.islice(cases(seed, alias), number)):
                 if count % 500 == 0 and count >= min(WARM_UP, number // 2):
-                    memory.append(_memory(process.pid))
+                    memory.append(memory_mb(process.pid))
                 began = time.perf_counter()
                 status, headers, body = at.ask(case)
                 slowest = max(slowest, time.perf_counter() - began)
@@ -94,7 +94,7 @@ def measure(url: str, alias: str, number: int, seed: int) -> JsonObject:
                 if any(word in body or word in str(headers).encode() for word in INSIDE):
                     inside.append(_shown(case, status, body))
             alive = bool(health(settings.sidecar, 5.0))
-            memory.append(_memory(process.pid))
+            memory.append(memory_mb(process.pid))
         finally:
             process.terminate()
             process.wait(60)
@@ -149,7 +149,8 @@ def _of_urls(url: str) -> _Address:
     return _Address(parts.hostname or "localhost", parts.port or 80)
 
 
-def _started(settings: Settings, log: int) -> subprocess.Popen[bytes]:
+def started(settings: Settings, log: int) -> subprocess.Popen[bytes]:
+    """Start a sidecar that logs to the file descriptor `log`, and wait until it answers."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "plugin_api", "serve"],
         env={**os.environ, **settings.as_environment(), "PYTHONPATH": str(Path(__file__).parents[2])},
@@ -163,7 +164,7 @@ def _started(settings: Settings, log: int) -> subprocess.Popen[bytes]:
     return process
 
 
-def _memory(pid: int) -> float:
+def memory_mb(pid: int) -> float:
     """Megabytes of the sidecar's processes together."""
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     return round(sum(member.memory_info().rss for member in family) / 1e6, 1)
