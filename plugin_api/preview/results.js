@@ -1,0 +1,185 @@
+// The two rankings side by side, and what became of each hit.
+
+import { byId, element, fill, marked } from "./elements.js";
+import { currentLanguage, decimal, number, percent, t } from "./strings.js";
+
+export const BY_KEYWORD = "attune.keyword"; // name of the keyword query, to tell what it finds itself
+const GRADES = [0, 1, 2, 3];
+const STAGES = ["encode", "search", "score", "fetch"];
+
+/** What tells a hit from all others. */
+export const keyOf = (hit) => `${hit._index}/${hit._id}`;
+
+/** Draws both columns. `actions` has explain(hit), judge(hit, grade) and grade(hit). */
+export function drawResults({ keyword, attune, size, window: candidates, actions }) {
+  const reranked = attune.ext?.attune?.rerank_status === "reranked"; // else a score is OpenSearch's, no probability
+  const ranks = new Map(keyword.hits.hits.map((hit, i) => [keyOf(hit), i + 1]));
+  const better = new Map(attune.hits.hits.map((hit, i) => [keyOf(hit), i + 1]));
+  column("keyword", "keyword_column", keyword.hits, keyword.hits.hits.slice(0, size), (hit, rank) => toBadge(rank, better.get(keyOf(hit)), size), actions);
+  column("attune", "attune_column", attune.hits, attune.hits.hits, (hit, rank) => fromBadge(hit, rank, ranks.get(keyOf(hit)), candidates), actions, reranked);
+}
+
+/** How a hit came to its rank: {kind, from, by}. */
+export function movement(hit, rank, before) {
+  if (before === undefined) return { kind: (hit.matched_queries ?? []).includes(BY_KEYWORD) ? "below" : "vectors" };
+  return { kind: before === rank ? "same" : before > rank ? "up" : "down", from: before, by: Math.abs(before - rank) };
+}
+
+function fromBadge(hit, rank, before, candidates) {
+  const { kind, from, by } = movement(hit, rank, before);
+  if (kind === "vectors") return badge("vectors", t("by_vectors"), t("by_vectors_long"));
+  if (kind === "below") return badge("up", `↑ ${t("from_below", { n: candidates })}`, t("from_below_long", { n: candidates }));
+  if (kind === "same") return badge("same", "=", t("stays"));
+  return badge(kind, `${kind === "up" ? "↑" : "↓"} ${number(by)}`, t(kind, { n: by, from }));
+}
+
+function toBadge(rank, after, size) {
+  if (after === undefined) return badge("down", t("to_below", { n: size }), t("to_below_long", { n: size }));
+  return badge(after === rank ? "same" : after < rank ? "up" : "down", t("to_rank", { n: after }), t("to_rank_long", { n: after }));
+}
+
+const badge = (kind, text, long) => element("span", { className: `badge ${kind}`, title: long },
+  element("span", { "aria-hidden": "true" }, text), element("span", { className: "unseen" }, long));
+
+function column(id, title, { total }, hits, badgeOf, actions, scored = false) {
+  const place = byId(id);
+  place.hidden = false;
+  const count = total === undefined ? "" : t(total.relation === "gte" ? "hits_more" : "hits", { n: total.value });
+  fill(byId(`${id}-title`), t(title), " ", element("small", {}, count));
+  fill(place.querySelector("ol"), hits.map((hit, i) => card(hit, i + 1, badgeOf(hit, i + 1), actions, scored)));
+  const first = place.querySelector(".hit");
+  if (first) first.tabIndex = 0;
+}
+
+function card(hit, rank, moved, actions, scored) {
+  const source = hit._source ?? {};
+  const title = text(source.title ?? source.name ?? source.product_name) || hit._id;
+  const lit = hit.highlight?.title?.[0];
+  const about = [text(source.brand), text(source.category)].filter(Boolean).join(" · ");
+  const key = keyOf(hit);
+  return element("li", { className: "hit", tabIndex: -1, "data-key": key, "data-id": hit._id, "aria-label": `${rank}. ${title}`,
+    onmouseenter: () => pairUp(key), onmouseleave: () => pairUp(""), onfocusin: () => pairUp(key), onfocusout: () => pairUp("") },
+    element("span", { className: "rank", "aria-hidden": "true" }, number(rank)),
+    picture(source.image, title),
+    element("div", { className: "what" },
+      element("h3", {}, link(source.url, lit ? marked(lit) : title)),
+      element("p", { className: "soft" }, about, about && price(source.price) ? " · " : "", price(source.price) && element("b", {}, price(source.price)),
+        source.available === false && element("span", { className: "out" }, ` ${t("unavailable")}`)),
+      element("div", { className: "row" }, moved, scored && probability(hit._score),
+        element("button", { type: "button", className: "link", "aria-label": t("why_long", { title }), "aria-haspopup": "dialog",
+          onclick: () => actions.explain(hit) }, t("why")),
+        grades(hit, actions))));
+}
+
+/** Shows where a product is in both columns. */
+function pairUp(key) {
+  for (const hit of document.querySelectorAll(".hit")) hit.classList.toggle("same-product", hit.dataset.key === key);
+}
+
+/** Buttons for the four grades, the given one pressed. */
+function grades(hit, actions) {
+  const group = element("span", { className: "grades", role: "group", "aria-label": t("grade_of") });
+  const given = actions.grade(hit);
+  fill(group, GRADES.map((grade) => element("button", { type: "button", "data-grade": grade, "aria-pressed": String(grade === given),
+    title: t(`grade_${grade}`), "aria-label": `${grade}, ${t(`grade_${grade}`)}`, onclick: () => actions.judge(hit, grade) }, String(grade))));
+  return group;
+}
+
+/** Shows a product's grade wherever it stands. */
+export function showGrade(id, grade) {
+  for (const shown of document.querySelectorAll(".hit")) {
+    if (shown.dataset.id !== id) continue;
+    for (const button of shown.querySelectorAll("[data-grade]")) button.setAttribute("aria-pressed", String(Number(button.dataset.grade) === grade));
+  }
+}
+
+function probability(score) {
+  if (typeof score !== "number") return null;
+  const said = t("probability", { p: percent(score) });
+  return element("span", { className: "probability", title: said },
+    element("span", { className: "track", "aria-hidden": "true" }, element("span", { style: { width: `${100 * Math.min(score, 1)}%` } })),
+    element("span", { "aria-hidden": "true" }, percent(score)), element("span", { className: "unseen" }, said));
+}
+
+/** A product's picture, or its first letter where there is none, or it may not be loaded. */
+function picture(address, title) {
+  const letter = element("span", { className: "letter" }, [...title.trim()][0]?.toUpperCase() ?? "");
+  const box = element("span", { className: "picture", "aria-hidden": "true" }, letter);
+  const url = safe(address);
+  if (url) {
+    const image = element("img", { alt: "", loading: "lazy", decoding: "async", referrerPolicy: "no-referrer", onload: () => letter.remove(), onerror: () => image.remove() });
+    if (url.origin === location.origin || allowed(url)) {
+      image.src = url.href;
+      box.append(image);
+    }
+  }
+  return box;
+}
+
+/** Whether the page's own policy lets an image be loaded: asking in vain would fill the console. */
+function allowed(url) {
+  return imageHosts.some((host) => {
+    const [, scheme, name] = /^(?:(https?):\/\/)?(.*)$/i.exec(host);
+    const sameName = name.startsWith("*.") ? url.host.endsWith(name.slice(1)) : url.host === name.toLowerCase();
+    return sameName && (!scheme || url.protocol === `${scheme}:` || url.protocol === "https:");
+  });
+}
+
+let imageHosts = [];
+export function allowImages(hosts) {
+  imageHosts = hosts;
+}
+
+function link(address, content) {
+  const url = safe(address);
+  return url ? element("a", { href: url.href, target: "_blank", rel: "noreferrer noopener", tabIndex: -1 }, content) : element("span", {}, content);
+}
+
+/** An address of the catalogue's, if it is one that a browser may follow: no javascript:, no data:. */
+function safe(address) {
+  if (typeof address !== "string" || !address) return null;
+  try {
+    const url = new URL(address, location.href);
+    return url.protocol === "https:" || url.protocol === "http:" ? url : null;
+  } catch {
+    return null;
+  }
+}
+
+const text = (value) => Array.isArray(value) ? value.map(String).join(" ") : value === undefined || value === null ? "" : String(value);
+
+function price(value) {
+  return typeof value === "number" ? new Intl.NumberFormat(currentLanguage(), { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value) : "";
+}
+
+/** What became of reranking, how much moved, and where the time went. */
+export function drawSummary({ keyword, attune, size, rerankMs, keywordMs, window: candidates }) {
+  const report = attune.ext?.attune;
+  const status = report?.rerank_status ?? "none";
+  const hits = attune.hits.hits;
+  const ranks = new Map(keyword.hits.hits.map((hit, i) => [keyOf(hit), i + 1]));
+  const kinds = hits.map((hit, i) => movement(hit, i + 1, ranks.get(keyOf(hit))).kind);
+  const moved = kinds.filter((kind) => kind !== "same").length;
+  const vectors = kinds.filter((kind) => kind === "vectors").length;
+  fill(byId("summary"),
+    element("p", {},
+      element("span", { className: `status ${status}` }, t(`status_${status}`)), " ",
+      status === "reranked" && t("best", { n: report.window || candidates }), status === "reranked" && " · ",
+      hits.length > 0 && (moved ? t("changed", { moved, n: Math.min(size, hits.length), vectors }) : t("same", { n: Math.min(size, hits.length) })),
+      report?.model && element("small", {}, " · ", t("model", { version: report.model }))),
+    report?.reason && element("p", { className: "notice", lang: "en" }, report.reason),
+    timing(report?.took_ms ?? {}, rerankMs, keywordMs));
+}
+
+function timing(took, whole, keywordMs) {
+  const known = STAGES.filter((stage) => took[stage] > 0).map((stage) => [stage, took[stage]]);
+  const rest = whole - known.reduce((sum, [, ms]) => sum + ms, 0);
+  const parts = [...known, ...(rest > 0 ? [["rest", rest]] : [])];
+  const ms = (value) => t("milliseconds", { ms: decimal(value, value < 10 ? 1 : 0) });
+  return element("div", { className: "timing" },
+    element("div", { className: "stages", "aria-hidden": "true" },
+      parts.map(([stage, value]) => element("span", { className: stage, style: { "flex-grow": value }, title: t(`stage_${stage}_long`) }))),
+    element("ul", {},
+      parts.map(([stage, value]) => element("li", { className: stage, title: t(`stage_${stage}_long`) }, t(`stage_${stage}`), " ", element("b", {}, ms(value)))),
+      element("li", { className: "whole" }, t("total_ms", { ms: decimal(whole, 0) }), " · ", t("keyword_ms", { ms: decimal(keywordMs, 0) }))));
+}
