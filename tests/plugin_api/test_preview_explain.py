@@ -97,7 +97,7 @@ def test_taking_a_feature_away_moves_the_score_as_it_says(
         without[0, at] = model.scorer.mean[at]
         moved = whole - float(model.scorer.logits(without)[0] @ WEIGHTS)
         assert feature["log_odds"] == pytest.approx(moved, abs=1e-3), feature["name"]
-    assert max(abs(feature["log_odds"]) for feature in found["features"]) > 0.5
+    assert max(abs(feature["log_odds"]) for feature in found["features"]) > 0.1
 
 
 @pytest.mark.parametrize("product_id", ["mouse-m185", "battery", "mouse-mx"])
