@@ -22,8 +22,11 @@ STAGES = ("encode", "search", "score", "fetch")
 METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH")
 
 REASONS = (
+    ("times in a row", "circuit_open"),  # first: it quotes another
     ("deadline", "deadline"),
-    ("times in a row", "circuit_open"),
+    ("OpenSearch answered", "opensearch_error"),
+    ("broke the connection", "opensearch_error"),
+    ("does not answer at", "opensearch_down"),
     ("sidecar.max_reranks", "busy"),
     ("was made with model", "other_model"),
     ("doesn't know", "unknown_words"),
