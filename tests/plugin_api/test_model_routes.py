@@ -24,6 +24,7 @@ from plugin_api.model_messages import (
 from plugin_api.model_routes import as_product, log_odds, ranked
 from reranker.model import Model, load_model
 from reranker.types import EncodedQuery
+from tests.plugin_api.slow_model import SlowModel, slow_model
 from tests.plugin_api.stand_in import Shop
 
 COHERE = ("/v1/rerank", "/v2/rerank")
@@ -288,22 +289,9 @@ def test_other_methods_are_opensearchs(model: Model, shop: Shop, path: str, meth
     assert [sent[:2] for sent in shop.sent] == [(method, path)]
 
 
-class SlowModel(Model):
-    """The shipped model, which waits for `go` before it encodes a query."""
-
-    go: threading.Event
-    asked: threading.Event
-
-    def encode_query(self, text: str) -> EncodedQuery:
-        self.asked.set()
-        assert self.go.wait(60)
-        return super().encode_query(text)
-
-
 @pytest.fixture
 def slow(model: Model) -> Iterator[SlowModel]:
-    slow = SlowModel(model.folder)
-    slow.go, slow.asked = threading.Event(), threading.Event()
+    slow = slow_model(model)
     yield slow
     slow.go.set()
 
