@@ -62,6 +62,17 @@ class Stack:
         finally:
             network.connect(container, aliases=["opensearch"])
 
+    @contextmanager
+    def without_sidecar(self) -> Iterator[None]:
+        """Kill the sidecar, and start it again afterwards."""
+        container = self.sidecar.get_wrapped_container()
+        container.kill()
+        try:
+            yield
+        finally:
+            container.start()
+            HttpWaitStrategy(8080, "/_attune/health").wait_until_ready(self.sidecar)
+
 
 @contextmanager
 def running_stack(version: str, catalogue: Path) -> Iterator[Stack]:
@@ -75,7 +86,8 @@ def running_stack(version: str, catalogue: Path) -> Iterator[Stack]:
         opensearch.waiting_for(up.with_startup_timeout(SLOW_MACHINE_SECONDS))
         with opensearch:
             index_sample(network, catalogue)
-            with sidecar_container(network) as sidecar:
+            named = sidecar_container(network).with_network_aliases("sidecar")
+            with named.with_bind_ports(8080, free_port()) as sidecar:
                 yield Stack(network, opensearch, sidecar, address(opensearch, 9200), address(sidecar, 8080))
 
 
