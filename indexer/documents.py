@@ -41,6 +41,7 @@ def document(
         fields.URL: product.url,
     }
     own = {
+        fields.ID: product.id,
         fields.VECTOR: vector_json(encoded, vectors),
         fields.TOKENS: base64.b64encode(encoded.stored).decode("ascii"),
         fields.MODEL: model,

@@ -11,6 +11,7 @@ AttuneError
 ├── NodeError            the embedded OpenSearch node can't be had or started
 ├── ClusterDown          OpenSearch does not answer
 ├── IndexingError        an index can't be written
+├── InstallError         Attune can't be put inside a cluster
 └── BadRequest           a caller's search request is malformed
 
 The command line prints an AttuneError as one line and exits with its `exit_code`; the sidecar turns
@@ -64,6 +65,10 @@ class ClusterDown(AttuneError):
 
 class IndexingError(AttuneError):
     """OpenSearch refused the index or its documents."""
+
+
+class InstallError(AttuneError):
+    """A cluster lacks what Attune needs to rerank inside it, or refuses a step of putting it there."""
 
 
 class BadRequest(AttuneError):

@@ -12,6 +12,7 @@ IMAGE = "image"
 URL = "url"
 
 ATTUNE = "attune"
+ID = "attune.id"
 VECTOR = "attune.vector"
 TOKENS = "attune.tokens"
 MODEL = "attune.model"

@@ -26,16 +26,24 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One hit as OpenSearch returned it.
+    """One hit as OpenSearch found it, before it is ranked.
 
-    `raw` is the hit's whole JSON object, passed through untouched when the hit is rendered.
-    `score` is the first stage's `_score` (BM25, or OpenSearch's k-NN score in 0..1).
+    `score` is the first stage's `_score` (BM25, or OpenSearch's k-NN score in 0..1). `stored` is what
+    `attune.tokens` holds and `model` is who encoded it; both are empty where they were not asked for.
+    `found` tells whether the caller's own query finds it.
     """
 
-    id: str
     index: str
+    id: str
     score: float
-    raw: JsonObject
+    stored: bytes = b""
+    model: str = ""
+    found: bool = True
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells the hit from all others, also where an alias spans several indexes: index and id."""
+        return self.index, self.id
 
 
 @dataclass(frozen=True, slots=True)

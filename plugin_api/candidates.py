@@ -1,138 +1,185 @@
-"""The first stage: one `_msearch` asks the caller's own query and k-NN; fusion makes one window of both.
+"""The first stage: which hits are ranked, and what each was found by.
 
-Where the cluster has OpenSearch's own `hybrid` query, it can fuse (`plugin_api.hybrid` decides): then only
-the window's hits travel whole, not both lists.
+Where vectors may add hits, one `_msearch` asks the caller's own query and k-NN for bare hits, token vectors
+and nothing else: leaving `_id` and `_source` on disk makes it three times as fast. The page's hits are
+fetched whole once their order is known. Where they may not, the caller's own search is asked for as many hits
+as the window holds, and each already is whole.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from opensearchpy import OpenSearch
+import msgspec
+from msgspec import Raw, Struct
 
 from mappings import fields
-from mappings.errors import BadRequest
+from mappings.errors import BadRequest, ClusterDown, ModelError
 from mappings.settings import SearchSettings
 from mappings.types import Hit, JsonObject
+from plugin_api.json_bytes import RawObject, dumps, raw_object, raw_objects
 from plugin_api.query_type import QueryType, query_type
-from plugin_api.request import RerankRequest
+from plugin_api.request import HEADER_PARAMETERS, SHARED_PARAMETERS, RerankRequest, as_list, decoded
+from plugin_api.upstream import Headers, Reply, Upstream, with_query
 from reranker.stored import whole_numbers
 from reranker.types import Floats
 
 STORED = (fields.TOKENS, fields.MODEL)
 
 FOUND = "attune.found"
-"""Name in `matched_queries` of those hits that the caller's own query finds."""
+"""Name in `matched_queries` of those neighbours that the caller's own query finds."""
 
-HIT_KEYS = ("_source", "fields", "script_fields", "version", "seq_no_primary_term", "timeout")
-"""Body keys that shape a hit: k-NN hits are asked for with the same, so that they look like the others."""
-
-MATCH_KEYS = ("query", "post_filter", "indices_boost", "timeout")
+MATCH_KEYS = ("query", "post_filter", "timeout")
 """Body keys that decide which hits there are, and in which order."""
+
+HIT_KEYS = (
+    "_source", "fields", "script_fields", "docvalue_fields", "version", "seq_no_primary_term", "highlight",
+    "track_scores",
+)  # fmt: skip
+"""Body keys that shape a hit; the others shape the answer around the hits."""
+
+BARE: JsonObject = {"stored_fields": "_none_", "_source": False}
+
+Key = tuple[str, str]
+"""What tells a hit from all others, also where an alias spans several indexes: index and id."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstStage:
     """What OpenSearch answered.
 
-    `keyword` are the best hits of the caller's own query, `below` those that follow, together down to the
-    end of the window or of the page; those off the page may be bare. `neighbours` are the nearest by vector,
-    or, where the cluster `fused`, the window in its order. `response` is the caller's answer less its hits:
-    total, aggregations.
+    `own` are the hits of the caller's own query down to the end of the window or of the page, `neighbours`
+    the nearest by vector. `shell` is the caller's answer, its `hits` without hits: total, aggregations.
+    `whole` are the own hits as they came, where they were asked for whole.
     """
 
-    keyword: tuple[Hit, ...]
-    below: tuple[Hit, ...]
+    own: tuple[Hit, ...]
     neighbours: tuple[Hit, ...]
     neighbours_error: str
-    response: JsonObject
-    fused: bool = False
+    shell: RawObject
+    headers: Headers
+    whole: Mapping[Key, RawObject] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fused:
     """One hit of the window.
 
-    `bm25` is 0 where it is not among the keyword search's best; `added` is true where the caller's own query
-    does not find it at all.
+    `first_score` is 0 where it is not among the own query's best; `added` is true where the caller's own
+    query does not find it at all.
     """
 
     hit: Hit
-    bm25: float
+    first_score: float
     added: bool
 
 
+class _BareFields(Struct, rename={"id": fields.ID, "tokens": fields.TOKENS, "model": fields.MODEL}):
+    id: list[str] = []
+    tokens: list[str] = []
+    model: list[str] = []
+
+
+class _BareHit(Struct, rename={"index": "_index", "score": "_score"}):
+    index: str
+    score: float | None = None
+    fields: _BareFields | None = None
+    matched_queries: list[str] | dict[str, float] = []
+
+
+class _BareHits(Struct, frozen=True):
+    hits: list[_BareHit] = []
+
+
+class _BareAnswer(Struct, frozen=True):
+    hits: _BareHits = _BareHits()
+    error: Raw = Raw()
+    status: int = 200
+
+
+class _Responses(Struct):
+    responses: list[Raw]
+
+
+_bare = msgspec.json.Decoder(_BareAnswer)
+_responses = msgspec.json.Decoder(_Responses)
+
+
 def gather(
-    client: OpenSearch,
+    upstream: Upstream,
     request: RerankRequest,
     vector: Floats,  # (d,) unit length
     window: int,
-    headers: Mapping[str, str],
     timeout_seconds: float,
-    pipeline: JsonObject | None = None,
 ) -> FirstStage:
-    """Ask for all candidates in one round trip; with a search `pipeline`, the cluster fuses them by it.
+    """Ask for the hits of the caller's own query, and for the nearest by vector where these may join.
 
-    Only the `window` best carry their token vectors. A page that reaches below them needs the keyword hits on
-    the way as well, to know which of them k-NN has lifted into the window. At most `window` hits push others
-    down, so those on the page have keyword ranks from `start - window` on; the ones before come bare.
-    Raises BadRequest when OpenSearch refuses the caller's query, TransportError when the whole request fails.
+    Raises BadRequest when OpenSearch refuses the caller's query, ModelError where the hits are not Attune's,
+    TimeoutError and ClusterDown.
     """
-    docvalues = [*_list(request.body.get("docvalue_fields")), *STORED]
-    if pipeline is None:
-        searches = [
-            {**request.body, "size": window, "docvalue_fields": docvalues},
-            _knn_body(request, vector, window, docvalues),
-            *_below(request, window, window),
-        ]
-    else:
-        whole = min(request.start + request.size, window)
-        searches = [
-            {**request.body, "size": whole},
-            {**_hybrid_body(request, vector, window, docvalues), "search_pipeline": pipeline},
-            *_below(request, window, whole),
-        ]
-    header = json.dumps(request.header)
-    lines = (f"{header}\n{json.dumps(body, separators=(',', ':'))}\n" for body in searches)
-    answer = client.transport.perform_request(
-        "POST",
-        "/_msearch",
-        params=dict(request.params),
-        body="".join(lines),
-        headers={"content-type": "application/x-ndjson", **headers},
-        timeout=timeout_seconds,
-    )
-    keyword, neighbours, *rest = answer["responses"]
-    for response in (keyword, *rest):
-        if "error" in response:
-            raise BadRequest(_reason(response))
-    shell = {key: value for key, value in keyword.items() if key != "status"}
-    shell["hits"] = {key: value for key, value in keyword["hits"].items() if key != "hits"}
+    if not request.widens:
+        return _own_hits(upstream, request, window, timeout_seconds)
+    end = request.start + request.size
+    bare = {key: request.body[key] for key in MATCH_KEYS if key in request.body} | BARE
+    around = {key: value for key, value in request.body.items() if key not in HIT_KEYS}
+    stored = {**BARE, "docvalue_fields": [fields.ID, *STORED]}
+    searches: list[JsonObject] = [
+        {**around, **stored, "size": window},
+        {**_near(request, vector, window), **stored, "size": window, "track_total_hits": False},
+    ]
+    if end > window:
+        below = {"from": window, "size": end - window, "docvalue_fields": [fields.ID]}
+        searches.append({**bare, **below, "track_total_hits": False})
+    headers, answers = _ask_all(upstream, request, searches, timeout_seconds)
+    own, neighbours, *below_window = (_bare.decode(answer) for answer in answers)
+    for answer in (own, *below_window):
+        if answer.error:
+            raise _refused(answer.status, reason(answer.error))
+    shell = raw_object(answers[0])
+    shell["hits"] = Raw(dumps({k: v for k, v in raw_object(shell["hits"]).items() if k != "hits"}))
+    shell.pop("status", None)
+    everything = (*own.hits.hits, *(hit for answer in below_window for hit in answer.hits.hits))
     return FirstStage(
-        keyword=_hits(keyword),
-        below=tuple(hit for response in rest for hit in _hits(response)),
-        neighbours=() if "error" in neighbours else _hits(neighbours),
-        neighbours_error=_reason(neighbours) if "error" in neighbours else "",
-        response=shell,
-        fused=pipeline is not None,
+        own=tuple(_candidate(hit, found=True) for hit in everything),
+        neighbours=tuple(_candidate(hit, FOUND in hit.matched_queries) for hit in neighbours.hits.hits),
+        neighbours_error=reason(neighbours.error) if neighbours.error else "",
+        shell=shell,
+        headers=headers,
     )
+
+
+def fetch(
+    upstream: Upstream, request: RerankRequest, keys: Sequence[Key], timeout_seconds: float
+) -> dict[Key, RawObject]:
+    """Fetch hits whole, as the caller's own search would show them, highlights and all.
+
+    One that OpenSearch no longer has, or does not show this caller, is missing. Raises as `gather` does.
+    """
+    if not keys:
+        return {}
+    query: JsonObject = {"filter": [{"ids": {"values": [id_ for _, id_ in keys]}}]}
+    if "query" in request.body:
+        query["should"] = [request.body["query"]]  # what highlights and named queries go by
+    indexes = len({index for index, _ in keys})  # others may have the same ids
+    shape = {key: request.body[key] for key in (*HIT_KEYS, "timeout") if key in request.body}
+    page = {**shape, "query": {"bool": query}, "size": len(keys) * indexes, "track_total_hits": False}
+    params = {name: value for name, value in request.params.items() if name in HEADER_PARAMETERS}
+    reply = ask_json(upstream, request, request.call.path, params, dumps(page), timeout_seconds)
+    return {key: hit for hit in raw_objects(raw_object(reply["hits"])["hits"]) if (key := _key(hit)) in keys}
 
 
 def fuse(first: FirstStage, settings: SearchSettings, text: str) -> list[Fused]:
-    """Join both lists into one window, best first; where the cluster has, say what each hit is.
+    """Join both lists into one window, best first.
 
     `minmax` adds scores scaled to 0..1 within each list; `rrf` adds the reciprocals of `rrf_k` + rank
-    (Cormack et al. 2009). Both weigh k-NN's part by `vector_weight` of the text and the keywords' by the
-    rest. Who is not in a list gets 0 from it.
+    (Cormack et al. 2009). Both weigh k-NN's part by `vector_weight` of the text and the own query's by the
+    rest. Who is not in a list gets 0 from it. Without neighbours the window is the own query's best.
     """
-    bm25 = {hit_key(hit): hit.score for hit in (*first.keyword, *first.below)[: settings.window]}
-    window = first.neighbours if first.fused else _fused(first, settings, vector_weight(settings, text))
+    own = first.own[: settings.window]
+    scores = {hit.key: hit.score for hit in own}
+    window = _fused(own, first.neighbours, settings, text) if first.neighbours else own
     return [
-        Fused(
-            hit,
-            bm25.get(hit_key(hit), 0.0),
-            hit_key(hit) not in bm25 and FOUND not in hit.raw.get("matched_queries", ()),
-        )
+        Fused(hit, scores.get(hit.key, 0.0), hit.key not in scores and not hit.found)
         for hit in window[: settings.window]
     ]
 
@@ -147,97 +194,173 @@ def vector_weight(settings: SearchSettings, text: str) -> float:
     return weights.get(query_type(text), settings.vector_weight)
 
 
-def hit_key(hit: Hit) -> tuple[str, str]:
-    """What tells a hit from all others, also where an alias spans several indices."""
-    return hit.index, hit.id
+def ask_json(
+    upstream: Upstream,
+    request: RerankRequest,
+    path: str,
+    params: Mapping[str, str],
+    body: bytes,
+    timeout_seconds: float,
+) -> RawObject:
+    """Send a search of Attune's own making as the caller. Raises BadRequest where it is refused."""
+    reply = _post(upstream, request, path, params, body, "application/json", timeout_seconds)
+    if reply.status != 200:
+        raise _refused(reply.status, _refusal(reply))
+    return raw_object(reply.body)
 
 
-def _fused(first: FirstStage, settings: SearchSettings, weight: float) -> Sequence[Hit]:
-    scored = _minmax if settings.fusion == "minmax" else lambda hits: _reciprocal(hits, settings.rrf_k)
-    by_keyword, by_vector = scored(first.keyword), scored(first.neighbours)
-    hits = {hit_key(hit): hit for hit in (*first.neighbours, *first.keyword)}
-    ranked = sorted(
-        hits,
-        key=lambda key: (1 - weight) * by_keyword.get(key, 0.0) + weight * by_vector.get(key, 0.0),
-        reverse=True,
+def reason(error: Raw | bytes) -> str:
+    """The sentence of an OpenSearch error."""
+    found = msgspec.json.decode(error)
+    if not isinstance(found, dict):
+        return str(found)
+    causes = found.get("root_cause") or [found]
+    return f"{causes[0].get('type')}: {causes[0].get('reason')}"
+
+
+def _own_hits(upstream: Upstream, request: RerankRequest, window: int, timeout_seconds: float) -> FirstStage:
+    size = max(window, request.start + request.size)
+    docvalues = [*as_list(decoded(request.body.get("docvalue_fields"))), *STORED]
+    body = dumps({**request.body, "from": 0, "size": size, "docvalue_fields": docvalues})
+    reply = _post(
+        upstream, request, request.call.path, request.params, body, "application/json", timeout_seconds
     )
-    return [hits[key] for key in ranked]
-
-
-def _knn_body(request: RerankRequest, vector: Floats, window: int, docvalues: list[object]) -> JsonObject:
-    # The caller's query, at no weight, only tells which of the neighbours it finds as well.
-    found = {"bool": {"must": [request.body["query"]], "_name": FOUND, "boost": 0}}
-    query = {"bool": {"must": [_near(request, vector, window)], "should": [found]}}
-    return {"query": query, **_shape(request, window, docvalues)}
-
-
-def _hybrid_body(request: RerankRequest, vector: Floats, window: int, docvalues: list[object]) -> JsonObject:
-    # The words' filters are in the query, the post_filter is not: normalised scores must be of what remains.
-    kept = [request.body["post_filter"]] if request.body.get("post_filter") else []
-    found = {"bool": {"must": [request.body["query"]], "filter": kept, "_name": FOUND}}
-    query = {"hybrid": {"queries": [found, _near(request, vector, window)]}}
-    return {"query": query, **_shape(request, window, docvalues)}
+    if reply.status != 200:
+        raise _refused(reply.status, _refusal(reply))
+    shell = raw_object(reply.body)
+    around = raw_object(shell["hits"])
+    hits = raw_objects(around.pop("hits"))
+    shell["hits"] = Raw(dumps(around))
+    whole = {_key(hit): hit for hit in hits}
+    own = tuple(_whole_candidate(key, hit) for key, hit in whole.items())
+    return FirstStage(own, (), "", shell, reply.headers, whole)
 
 
 def _near(request: RerankRequest, vector: Floats, window: int) -> JsonObject:
     near: JsonObject = {"vector": whole_numbers(vector), "k": window}
     if request.conditions:
         near["filter"] = {"bool": {"filter": list(request.conditions)}}
-    return {"knn": {fields.VECTOR: near}}
+    query: JsonObject = {"must": [{"knn": {fields.VECTOR: near}}]}
+    if "query" in request.body:
+        # The caller's query, at no weight, only tells which of the neighbours it finds as well.
+        query["should"] = [{"bool": {"must": [request.body["query"]], "_name": FOUND, "boost": 0}}]
+    return {"query": {"bool": query}}
 
 
-def _shape(request: RerankRequest, window: int, docvalues: list[object]) -> JsonObject:
-    """Body keys that make hits look like those of the caller's own query."""
-    body = {key: request.body[key] for key in HIT_KEYS if key in request.body}
-    highlight = request.body.get("highlight")
-    if isinstance(highlight, dict):
-        # A k-NN query has no words to highlight; the caller's has.
-        body["highlight"] = {"highlight_query": request.body["query"], **highlight}
-    return {**body, "size": window, "docvalue_fields": docvalues, "track_total_hits": False}
+def _ask_all(
+    upstream: Upstream, request: RerankRequest, searches: Sequence[JsonObject], timeout_seconds: float
+) -> tuple[Headers, list[bytes]]:
+    """Send several searches in one round trip; one by one for a caller who may `_search` only."""
+    index = f"/{request.call.index}" if request.call.index else ""
+    header = {name: value for name, value in request.params.items() if name in HEADER_PARAMETERS}
+    shared = {name: value for name, value in request.params.items() if name in SHARED_PARAMETERS}
+    head = dumps(header)
+    lines = b"".join(b"%b\n%b\n" % (head, dumps(search).replace(b"\n", b" ")) for search in searches)
+    ndjson = "application/x-ndjson"
+    reply = _post(upstream, request, f"{index}/_msearch", shared, lines, ndjson, timeout_seconds)
+    if reply.status == 403:
+        replies = [
+            _post(
+                upstream,
+                request,
+                request.call.path,
+                header | shared,
+                dumps(search),
+                "application/json",
+                timeout_seconds,
+            )
+            for search in searches
+        ]
+        if replies[0].status == 403:
+            raise BadRequest(_refusal(replies[0]))
+        return replies[0].headers, [answer.body for answer in replies]
+    if reply.status != 200:
+        raise _refused(reply.status, _refusal(reply))
+    return reply.headers, [bytes(answer) for answer in _responses.decode(reply.body).responses]
 
 
-def _below(request: RerankRequest, window: int, asked: int) -> list[JsonObject]:
-    """Sub-searches for the keyword hits after the `asked` best: bare ones, then whole ones for the page.
-
-    They go down to the end of the window or of the page, whichever is lower.
-    """
-    end = request.start + request.size
-    whole_from = max(window, request.start - window)
-    bare_to = whole_from if end > window else window
-    no_hits = ("aggs", "aggregations", "suggest")
-    whole = {key: value for key, value in request.body.items() if key not in no_hits}
-    bare = {key: request.body[key] for key in MATCH_KEYS if key in request.body} | {"_source": False}
-    return [
-        {**body, "from": first, "size": last - first, "track_total_hits": False}
-        for body, first, last in ((bare, asked, bare_to), (whole, whole_from, end))
-        if last > first
-    ]
+def _post(
+    upstream: Upstream,
+    request: RerankRequest,
+    path: str,
+    params: Mapping[str, str],
+    body: bytes,
+    content_type: str,
+    timeout_seconds: float,
+) -> Reply:
+    headers = {**request.call.headers, "content-type": content_type}
+    return upstream.ask("POST", with_query(path, params), headers, body, timeout_seconds)
 
 
-def _hits(response: JsonObject) -> tuple[Hit, ...]:
-    return tuple(
-        Hit(raw["_id"], raw["_index"], raw["_score"] or 0.0, raw) for raw in response["hits"]["hits"]
+def _refused(status: int, why: str) -> BadRequest | ClusterDown:
+    """The error for a search that OpenSearch refuses: the caller's own, or that of a cluster in trouble."""
+    if status != 429 and status < 500:
+        return BadRequest(why)
+    said = f"OpenSearch answered {status}"
+    return ClusterDown(why if why == said else f"{said}: {why}")
+
+
+def _refusal(reply: Reply) -> str:
+    try:
+        return reason(raw_object(reply.body)["error"])
+    except (ValueError, KeyError):
+        return f"OpenSearch answered {reply.status}"
+
+
+def _candidate(hit: _BareHit, found: bool) -> Hit:
+    values = hit.fields or _BareFields()
+    if not values.id:
+        raise ModelError(
+            f"a hit of {hit.index} has no {fields.ID}: index the catalogue with `attune index` for its "
+            "searches to be reranked"
+        )
+    return _made(hit.index, values.id[0], hit.score, values.tokens, values.model, found)
+
+
+def _whole_candidate(key: Key, hit: RawObject) -> Hit:
+    values = raw_object(hit["fields"]) if "fields" in hit else {}
+    tokens, model = (as_list(decoded(values.get(name))) for name in STORED)
+    score = decoded(hit.get("_score"))
+    return _made(*key, score if isinstance(score, int | float) else None, tokens, model, found=True)
+
+
+def _made(
+    index: str, id_: str, score: float | None, tokens: Sequence[object], model: Sequence[object], found: bool
+) -> Hit:
+    stored = b""
+    if tokens:
+        try:
+            stored = binascii.a2b_base64(f"{tokens[0]}==")  # OpenSearch leaves the padding out
+        except binascii.Error as error:
+            raise ModelError(f"product {id_} in {index}: {fields.TOKENS} is no base64") from error
+    return Hit(index, id_, score or 0.0, stored, str(model[0]) if model else "", found)
+
+
+def _key(hit: RawObject) -> Key:
+    return msgspec.json.decode(hit["_index"], type=str), msgspec.json.decode(hit["_id"], type=str)
+
+
+def _fused(
+    own: Sequence[Hit], neighbours: Sequence[Hit], settings: SearchSettings, text: str
+) -> Sequence[Hit]:
+    weight = vector_weight(settings, text)
+    scored = _minmax if settings.fusion == "minmax" else lambda hits: _reciprocal(hits, settings.rrf_k)
+    by_own, by_vector = scored(own), scored(neighbours)
+    hits = {hit.key: hit for hit in (*neighbours, *own)}
+    ranked = sorted(
+        hits,
+        key=lambda key: (1 - weight) * by_own.get(key, 0.0) + weight * by_vector.get(key, 0.0),
+        reverse=True,
     )
+    return [hits[key] for key in ranked]
 
 
-def _reason(response: JsonObject) -> str:
-    error = response["error"]
-    causes = error.get("root_cause") or [error]
-    return f"{causes[0].get('type')}: {causes[0].get('reason')}"
-
-
-def _minmax(hits: Sequence[Hit]) -> dict[tuple[str, str], float]:
+def _minmax(hits: Sequence[Hit]) -> dict[Key, float]:
     if not hits:
         return {}
     low, high = min(hit.score for hit in hits), max(hit.score for hit in hits)
-    return {hit_key(hit): (hit.score - low) / (high - low) if high > low else 1.0 for hit in hits}
+    return {hit.key: (hit.score - low) / (high - low) if high > low else 1.0 for hit in hits}
 
 
-def _reciprocal(hits: Sequence[Hit], k: int) -> dict[tuple[str, str], float]:
-    return {hit_key(hit): 1.0 / (k + rank) for rank, hit in enumerate(hits, start=1)}
-
-
-def _list(value: object) -> list[object]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
+def _reciprocal(hits: Iterable[Hit], k: int) -> dict[Key, float]:
+    return {hit.key: 1.0 / (k + rank) for rank, hit in enumerate(hits, start=1)}

@@ -9,13 +9,14 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError
 
 from indexer.writer import opensearch_errors
 from mappings import fields
-from mappings.errors import EvaluationError, ModelMismatch
+from mappings.errors import BadRequest, EvaluationError, ModelMismatch
 from mappings.settings import SearchSettings, Settings
 from mappings.types import JsonObject, Product
 from plugin_api import response
@@ -23,6 +24,7 @@ from plugin_api.candidates import fuse, gather
 from plugin_api.evaluation import Ranking, Run, System
 from plugin_api.request import RerankRequest, SearchCall, keyword_query, parse_call
 from plugin_api.search import Reranker, Search
+from plugin_api.upstream import HttpUpstream, identity
 from reranker.evaluation import Grades
 from reranker.stored import whole_numbers
 
@@ -102,7 +104,8 @@ class Searching:
         patient = replace(settings.sidecar, deadline_ms=int(settings.opensearch.timeout_seconds * 1000))
         self._settings = replace(settings, sidecar=patient)
         self._client, self._index, self._model = client, index, model
-        self._search = Search(client, model, self._settings)
+        self._upstream = HttpUpstream(settings.opensearch)
+        self._search = Search(self._upstream, model, self._settings)
 
     def widened(self, window: int) -> "Searching":
         """Return the same over a window that holds as many products at least."""
@@ -123,7 +126,7 @@ class Searching:
 
     def attune(self, text: str, filters: Terms, size: int) -> Ranking:
         """Rank by the sidecar's own code. Raises EvaluationError where a search was not reranked."""
-        answer = self._search.answer(self._call(text, filters, size)).body
+        answer = self._search.answer(self._call(text, filters, size)).json()
         if "error" in answer:
             raise EvaluationError(f"OpenSearch refused the search for {text!r}: {_cause(answer)}")
         report = answer["ext"][fields.ATTUNE]
@@ -164,13 +167,15 @@ class Searching:
             raise EvaluationError(f"the search for {text!r} can't be reranked: {request.reason}")
         vector = self._model.encode_query(request.text).vector
         patience = self._settings.opensearch.timeout_seconds
-        with opensearch_errors(f"searching for {text!r}"):
-            first = gather(self._client, request, vector, settings.window, {}, patience)
+        try:
+            first = gather(self._upstream, request, vector, settings.window, patience)
+        except (BadRequest, TimeoutError) as error:
+            raise EvaluationError(f"searching for {text!r} failed: {error}") from error
         if first.neighbours_error:
             raise EvaluationError(f"the k-NN search for {text!r} failed: {first.neighbours_error}")
         inside = tuple(fused.hit.id for fused in fuse(first, settings, request.text))
         known = set(inside)
-        return inside, tuple(hit.id for hit in (*first.keyword, *first.below) if hit.id not in known)
+        return inside, tuple(hit.id for hit in first.own if hit.id not in known)
 
     def _hits(self, query: JsonObject, size: int) -> Ranking:
         with opensearch_errors(f"searching {self._index}"):
@@ -181,7 +186,8 @@ class Searching:
 
     def _call(self, text: str, filters: Terms, size: int) -> SearchCall:
         body = {"query": keyword_query(text, filters), "size": size, "_source": False}
-        return SearchCall(self._index, json.dumps(body).encode())
+        headers = identity(self._settings.opensearch)
+        return SearchCall(quote(self._index, safe=",*"), json.dumps(body).encode(), headers=headers)
 
 
 def ranked(

@@ -1,42 +1,70 @@
 """Rendering answers in OpenSearch's own shape, with what became of reranking under `ext.attune`."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import msgspec
+from msgspec import Raw
 
 from mappings import fields
-from mappings.types import Hit, JsonObject
-from plugin_api.candidates import FOUND, FirstStage, Fused, hit_key
+from plugin_api.candidates import STORED, FirstStage, Fused, Key
+from plugin_api.json_bytes import RawObject, dumps, raw_object
 from plugin_api.request import RerankRequest
+from plugin_api.upstream import Headers
 
 RERANKED, SKIPPED, FAILED, TIMEOUT, MISMATCH = "reranked", "skipped", "failed", "timeout", "model_mismatch"
+SHED = "shed"
+STATES = (RERANKED, SKIPPED, FAILED, TIMEOUT, MISMATCH, SHED)
+
+STATUS_HEADER, REASON_HEADER = "x-attune-rerank-status", "x-attune-rerank-reason"
+"""Where the report also stands, for answers with no room for it in their body."""
+
+JSON_TYPE = "application/json; charset=UTF-8"
+OF_THE_BODY = frozenset({"content-length", "content-type", "content-encoding"})
+REASON_BYTES = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP status and its JSON body."""
+    """An HTTP answer: its body is whole, or comes in chunks. Names of headers are in lower case."""
 
     status: int
-    body: JsonObject
+    body: bytes | Iterator[bytes]
+    headers: Headers = (("content-type", JSON_TYPE),)
+
+    def json(self) -> Any:
+        """Read the body to its end and parse it."""
+        whole = self.body if isinstance(self.body, bytes) else b"".join(self.body)
+        return msgspec.json.decode(whole)
 
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """Milliseconds spent encoding the query, waiting for candidates and scoring them."""
+    """Milliseconds spent encoding the query, waiting for candidates, scoring them and fetching the page."""
 
     encode: float = 0.0
     search: float = 0.0
     score: float = 0.0
+    fetch: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of reranking: one of the five states, the reason (empty when reranked), and the costs."""
+    """What became of reranking: one of STATES, the reason (empty when reranked), and the costs."""
 
     rerank_status: str
     model: str
     reason: str = ""
     window: int = 0
     took_ms: Took = Took()
+
+    @property
+    def headers(self) -> Headers:
+        """The state and the reason as headers."""
+        shown = self.reason.encode("ascii", "replace").decode()[:REASON_BYTES]
+        printable = "".join(letter if letter.isprintable() else " " for letter in shown)
+        return ((STATUS_HEADER, self.rerank_status), *(((REASON_HEADER, printable),) if printable else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,52 +75,81 @@ class Scored:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The order of everything down to the end of the page, best first, and how many hits vectors added."""
+
+    hits: tuple[tuple[Key, float], ...]
+    added: int
+
+    def page(self, request: RerankRequest) -> tuple[tuple[Key, float], ...]:
+        """The part that was asked for."""
+        return self.hits[request.start : request.start + request.size]
+
+
 def error_answer(status: int, kind: str, reason: str) -> Answer:
     """An error in OpenSearch's shape."""
     cause = {"type": kind, "reason": reason}
-    return Answer(status, {"error": {"root_cause": [cause], **cause}, "status": status})
+    return Answer(status, dumps({"error": {"root_cause": [cause], **cause}, "status": status}))
 
 
-def with_report(body: JsonObject, report: Report) -> JsonObject:
+def with_report(body: RawObject, report: Report) -> RawObject:
     """The body with `ext.attune` added to whatever else is under `ext`."""
     shown = {key: value for key, value in asdict(report).items() if key != "reason" or value}
-    return {**body, "ext": {**body.get("ext", {}), fields.ATTUNE: shown}}
+    ext = raw_object(body["ext"]) if "ext" in body else {}
+    return {**body, "ext": Raw(dumps({**ext, fields.ATTUNE: shown}))}
 
 
-def first_stage_answer(first: FirstStage, request: RerankRequest, report: Report) -> Answer:
-    """The caller's own hits as OpenSearch ordered and scored them."""
-    page = (*first.keyword, *first.below)[request.start : request.start + request.size]
-    hits = [_rendered(hit, hit.score, request) for hit in page]
-    return Answer(
-        200, with_report({**first.response, "hits": {**first.response["hits"], "hits": hits}}, report)
-    )
+def ranking(first: FirstStage, window: Sequence[Scored]) -> Ranking:
+    """The window by probability, then the caller's other hits in their own order.
+
+    Below the window a score is the window's lowest divided by 2, 3, 4 …, so that scores never rise down the
+    list, on any page.
+    """
+    ranked = sorted(window, key=lambda scored: scored.score, reverse=True)
+    inside = {scored.fused.hit.key for scored in ranked}
+    rest = [hit.key for hit in first.own if hit.key not in inside]
+    lowest = ranked[-1].score if ranked else 0.0
+    hits = [(scored.fused.hit.key, scored.score) for scored in ranked]
+    hits += [(key, lowest / divisor) for divisor, key in enumerate(rest, start=2)]
+    return Ranking(tuple(hits), sum(scored.fused.added for scored in ranked))
 
 
 def ranked_answer(
-    first: FirstStage, window: Sequence[Scored], request: RerankRequest, report: Report
+    first: FirstStage,
+    order: Ranking,
+    whole: Mapping[Key, RawObject],
+    request: RerankRequest,
+    report: Report,
+    took_ms: int,
 ) -> Answer:
-    """The window by probability, then the caller's other hits in their own order.
+    """The page, its hits as they came but for `_score`.
 
-    Below the window `_score` is the window's lowest divided by 2, 3, 4 …, so that scores never rise down
-    the list, on any page. An exact total grows by the hits that only k-NN found: they push as many of the
-    caller's down, which a pager that stops at the total would otherwise never reach.
+    An exact total grows by the hits that only k-NN found: they push as many of the caller's down, which a
+    pager that stops at the total would otherwise never reach.
     """
-    ranked = sorted(window, key=lambda scored: scored.score, reverse=True)
-    inside = {hit_key(scored.fused.hit) for scored in ranked}
-    rest = [hit for hit in (*first.keyword, *first.below) if hit_key(hit) not in inside]
-    lowest = ranked[-1].score if ranked else 0.0
-    everything = [(scored.fused.hit, scored.score) for scored in ranked]
-    everything += [(hit, lowest / divisor) for divisor, hit in enumerate(rest, start=2)]
-    page = everything[request.start : request.start + request.size]
-    hits = [_rendered(hit, score, request) for hit, score in page]
-    shell: JsonObject = {
-        **first.response["hits"],
-        "max_score": ranked[0].score if ranked else None,
-        "hits": hits,
-    }
-    if "total" in shell:
-        shell["total"] = _grown(shell["total"], sum(scored.fused.added for scored in ranked))
-    return Answer(200, with_report({**first.response, "hits": shell}, report))
+    hits = [_rendered(whole[key], score, request) for key, score in order.page(request) if key in whole]
+    around: dict[str, Any] = dict(raw_object(first.shell["hits"]))
+    around["max_score"] = order.hits[0][1] if order.hits else None
+    if "total" in around and order.added:
+        around["total"] = _grown(msgspec.json.decode(around["total"]), order.added)
+    shell = {**first.shell, "took": Raw(dumps(took_ms)), "hits": Raw(dumps({**around, "hits": hits}))}
+    return Answer(200, dumps(with_report(shell, report)), json_headers(first.headers, report))
+
+
+def with_status(answer: Answer) -> Answer:
+    """The answer with the `status` that OpenSearch writes into those to templates."""
+    try:
+        body = raw_object(answer.body) if isinstance(answer.body, bytes) else None
+    except ValueError:  # no answer of OpenSearch's
+        body = None
+    return answer if body is None else replace(answer, body=dumps({**body, "status": Raw(b"200")}))
+
+
+def json_headers(headers: Headers, report: Report) -> Headers:
+    """Headers of OpenSearch's answer for a body that is written anew, and the report's."""
+    kept = tuple((name, value) for name, value in headers if name not in OF_THE_BODY)
+    return (("content-type", JSON_TYPE), *kept, *report.headers)
 
 
 def _grown(total: object, added: int) -> object:
@@ -103,16 +160,15 @@ def _grown(total: object, added: int) -> object:
     return total
 
 
-def _rendered(hit: Hit, score: float, request: RerankRequest) -> JsonObject:
+def _rendered(hit: RawObject, score: float, request: RerankRequest) -> dict[str, Any]:
     """The hit as it came, less what was asked for on Attune's own behalf."""
-    raw = {**hit.raw, "_score": score}
-    if "fields" in raw:
+    rendered: dict[str, Any] = {**hit, "_score": score}
+    if "fields" in hit and not request.widens:
         asked = request.asked
-        raw["fields"] = {
-            name: values
-            for name, values in raw["fields"].items()
-            if not name.startswith(f"{fields.ATTUNE}.") or name in asked
-        }
-    if FOUND in raw.get("matched_queries", ()):
-        raw["matched_queries"] = [name for name in raw["matched_queries"] if name != FOUND]
-    return {key: value for key, value in raw.items() if value or key not in ("fields", "matched_queries")}
+        values = raw_object(hit["fields"])
+        shown = {name: value for name, value in values.items() if name not in STORED or name in asked}
+        if shown:
+            rendered["fields"] = shown
+        else:
+            del rendered["fields"]
+    return rendered

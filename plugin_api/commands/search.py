@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 from opensearchpy import OpenSearch
@@ -21,6 +22,7 @@ from plugin_api.cli import Wiring
 from plugin_api.request import SearchCall, keyword_query
 from plugin_api.response import Answer
 from plugin_api.search import Search
+from plugin_api.upstream import HttpUpstream, identity
 from reranker.model import load_model
 
 KEYWORD_DEPTH = 1000
@@ -79,20 +81,27 @@ def search(
     # Someone waiting at a terminal would rather have the reranked hits of a cold cluster than fast ones.
     patient = replace(settings.sidecar, deadline_ms=int(settings.opensearch.timeout_seconds * 1000))
     logging.getLogger("attune").addHandler(logging.NullHandler())  # the last line tells it, once
-    client = connect(settings.opensearch)
+    closing = click.get_current_context().call_on_close
+    client, upstream = connect(settings.opensearch), HttpUpstream(settings.opensearch)
+    closing(client.close)
+    closing(upstream.close)
     check_cluster(client, settings.opensearch)
-    searching = Search(client, load_model(folder, settings.model.threads), replace(settings, sidecar=patient))
-    call = SearchCall(index, json.dumps({"query": query, "size": size}).encode())
-    answer = _checked(searching.first_stage(call) if keyword else searching.answer(call), client, index)
+    model_in_hand = load_model(folder, settings.model.threads)
+    searching = Search(upstream, model_in_hand, replace(settings, sidecar=patient))
+
+    def call(body: JsonObject) -> SearchCall:
+        headers = identity(settings.opensearch)
+        return SearchCall(quote(index, safe=",*"), json.dumps(body).encode(), headers=headers)
+
+    asked = call({"query": query, "size": size})
+    answer = _checked(searching.first_stage(asked) if keyword else searching.answer(asked), client, index)
     report = answer["ext"][fields.ATTUNE]
     if report["rerank_status"] == response.MISMATCH:
         raise ModelMismatch(report["reason"])
     ranks: Mapping[str, int] = {}
     if compare:
         ranked = {"query": query, "size": KEYWORD_DEPTH, "_source": False}
-        by_keyword = _checked(
-            searching.first_stage(SearchCall(index, json.dumps(ranked).encode())), client, index
-        )
+        by_keyword = _checked(searching.first_stage(call(ranked)), client, index)
         ranks = {hit["_id"]: rank for rank, hit in enumerate(by_keyword["hits"]["hits"], start=1)}
     rows = [_row(rank, hit, ranks) for rank, hit in enumerate(answer["hits"]["hits"], start=1)]
     if as_json:
@@ -112,6 +121,7 @@ def _term(pair: str) -> JsonObject:
 
 
 def _checked(answer: Answer, client: OpenSearch, index: str) -> JsonObject:
+    body: JsonObject = answer.json()
     if answer.status == 404:
         aliases = sorted({name for item in client.indices.get_alias().values() for name in item["aliases"]})
         there = f"there are: {', '.join(aliases)}" if aliases else "there is none yet"
@@ -119,9 +129,9 @@ def _checked(answer: Answer, client: OpenSearch, index: str) -> JsonObject:
             f"no alias or index {index}; {there}. Make it with `attune index FILE --alias {index}`"
         )
     if answer.status != 200:
-        cause = answer.body["error"]["root_cause"][0]
+        cause = body["error"]["root_cause"][0]
         raise AttuneError(f"OpenSearch refused the search in {index}: {cause['reason']}")
-    return answer.body
+    return body
 
 
 def _row(rank: int, hit: JsonObject, ranks: Mapping[str, int]) -> Row:

@@ -7,11 +7,13 @@ import click
 from flask import Flask
 
 from mappings.client import connect
-from plugin_api.app import create_app
+from plugin_api.app import PASSED, create_app
 from plugin_api.cli import Wiring
 from plugin_api.index_models import other_models
 from plugin_api.server import listen
 from plugin_api.server import serve as run_server
+from plugin_api.tracing import Tracing
+from plugin_api.upstream import HttpUpstream
 
 
 @click.command()
@@ -45,17 +47,27 @@ def serve(
     settings = replace(settings, sidecar=sidecar)
     listener = listen(sidecar)
     named = f"[{sidecar.host}]" if ":" in sidecar.host else sidecar.host
-    address = f"http://{named}:{listener.getsockname()[1]}"
+    scheme = "https" if sidecar.tls_certificate else "http"
+    address = f"{scheme}://{named}:{listener.getsockname()[1]}"
 
     versions: list[str] = []
 
     def build() -> Flask:
-        # Imported in the worker: ONNX Runtime starts threads when imported, and a fork would lose them.
+        # Imported in the worker: ONNX Runtime starts threads when imported, and a fork would lose them;
+        # prometheus-client looks, when imported, where workers share their numbers.
+        from plugin_api.metrics import Metrics
+        from plugin_api.observing import Observer
         from reranker.model import load_model
 
         loaded = load_model(folder, settings.model.threads).load()
         versions.append(loaded.version)
-        return create_app(settings, connect(settings.opensearch, pool=2 * sidecar.threads), loaded)
+        observer = Observer(
+            Metrics([loaded.version]), Tracing(sidecar.tracing_endpoint) if sidecar.tracing_endpoint else None
+        )
+        upstream = HttpUpstream(settings.opensearch, pool=2 * sidecar.threads)
+        app = create_app(settings, upstream, loaded, observe=observer.searched)
+        observer.watch(app, PASSED, lambda: app.extensions["attune"].breaker.open)
+        return app
 
     def ready() -> None:
         client = connect(settings.opensearch)

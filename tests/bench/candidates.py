@@ -8,35 +8,32 @@ without OpenSearch; recall at 20, since 100 of so few find nearly all. Prints JS
 
     python -m tests.bench.candidates --url http://localhost:9200 --index products
 
-The index must be the bundled catalogue, made with the model measured. Where the cluster has a hybrid query,
-its windows and their time are measured beside Attune's own fusion.
+The index must be the bundled catalogue, made with the model measured.
 """
 
 import json
 import random
-import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
-from opensearchpy import OpenSearch
 
 from mappings.client import check_cluster, connect
 from mappings.settings import OpenSearchSettings, SearchSettings
 from mappings.types import Hit, JsonObject, Product
 from plugin_api.candidates import FirstStage, fuse, gather
 from plugin_api.demo_catalogue import PRODUCTS
-from plugin_api.hybrid import Gathering
 from plugin_api.query_type import QueryType, query_type
 from plugin_api.request import RerankRequest, SearchCall, keyword_query, parse_call
+from plugin_api.upstream import HttpUpstream
 from plugin_api.weights import esci_pairs
-from reranker.evaluation import by_query, countable, means, measured_by_query
+from reranker.evaluation import by_query, countable, measured_by_query
 from reranker.judgements import read_judgements
 from reranker.model import Model, load_model
 from reranker.training.keyword import KeywordIndex
@@ -50,11 +47,11 @@ FUSIONS = ("minmax", "rrf")
 A_TYPE = 150
 """Known items asked of each type."""
 SHOPPERS_CUT = 20
-HALVES, SEED, ROUNDS = 200, 7, 4
+HALVES, SEED = 200, 7
 PATIENCE_SECONDS = 60.0
 WEIGHT_SETTINGS = ("vector_weight", "vector_weight_head", "vector_weight_model", "vector_weight_sentence")
 
-PARTS = ("judged", "known_items", "shoppers", "native")
+PARTS = ("judged", "known_items", "shoppers")
 
 Grades = Mapping[str, int]
 
@@ -120,7 +117,7 @@ def shoppers(model: Model) -> list[Asked]:
 
     def best(scores: NDArray[np.floating[Any]]) -> tuple[Hit, ...]:
         order = [int(i) for i in np.argsort(-scores, kind="stable")[:WINDOW] if scores[i] > 0]
-        return tuple(Hit(catalogue[i].id, "esci", float(scores[i]), {}) for i in order)
+        return tuple(Hit("esci", catalogue[i].id, float(scores[i])) for i in order)
 
     return [
         Asked(
@@ -128,10 +125,10 @@ def shoppers(model: Model) -> list[Asked]:
             grades,
             FirstStage(
                 best(words.scores(text)),
-                (),
                 best((1 + vectors @ model.encode_query(text).vector) / 2),
                 "",
                 {},
+                (),
             ),
         )
         for text, grades in exact.items()
@@ -214,38 +211,6 @@ def by_type(asked: Sequence[Asked], cut: int = WINDOW) -> JsonObject:
     }
 
 
-def native(
-    client: OpenSearch, asked: Mapping[str, tuple[RerankRequest, Floats]], grades: Mapping[str, Grades]
-) -> JsonObject | None:
-    """The cluster's hybrid windows beside Attune's, taking turns; None where it has none."""
-    settings = {way: SearchSettings(window=WINDOW, hybrid=way) for way in ("auto", "never")}
-    gathering = {way: Gathering(client, chosen) for way, chosen in settings.items()}
-    took: dict[str, list[float]] = {"auto": [], "never": []}
-    windows: dict[str, dict[str, list[str]]] = {"auto": {}, "never": {}}
-    for turn in range(ROUNDS):
-        for number, (text, (request, vector)) in enumerate(asked.items()):
-            for way in ("auto", "never") if (turn + number) % 2 else ("never", "auto"):
-                began = time.perf_counter()
-                first = gathering[way].gather(request, vector, {}, PATIENCE_SECONDS)
-                ms = (time.perf_counter() - began) * 1000
-                if way == "auto" and not first.fused:
-                    return None
-                windows[way][text] = ids(first, settings[way], text)
-                if turn:  # the first round warms caches
-                    took[way].append(ms)
-    shared = [len({*windows["auto"][text]} & {*windows["never"][text]}) / WINDOW for text in asked]
-    return {
-        "windows_shared": round(fmean(shared), 4),
-        **{
-            name: {
-                "ms_p50": round(median(took[way]), 2),
-                "recall@100": round(means(measured_by_query(windows[way], grades))["recall@100"], 4),
-            }
-            for name, way in (("hybrid query", "auto"), ("two searches", "never"))
-        },
-    }
-
-
 @click.command(help=__doc__)
 @click.option("--url", default=OpenSearchSettings().url, show_default=True, help="OpenSearch.")
 @click.option("--index", default="products", show_default=True, help="Index or alias of the catalogue.")
@@ -256,7 +221,7 @@ def native(
 def main(url: str, index: str, folder: Path | None, parts: tuple[str, ...]) -> None:
     """Measure and print."""
     where = OpenSearchSettings(url=url, timeout_seconds=PATIENCE_SECONDS)
-    client = connect(where)
+    client, upstream = connect(where), HttpUpstream(where)
     result: JsonObject = machine("attune") | {"opensearch": check_cluster(client, where)}
     model = load_model(folder)
     judged: dict[str, Grades] = dict(countable(by_query(read_judgements(JUDGEMENTS))))
@@ -274,7 +239,7 @@ def main(url: str, index: str, folder: Path | None, parts: tuple[str, ...]) -> N
             Asked(
                 text,
                 grades,
-                gather(client, *asked(text, _source=False), WINDOW, {}, PATIENCE_SECONDS),
+                gather(upstream, *asked(text, _source=False), WINDOW, PATIENCE_SECONDS),
             )
             for text, grades in texts.items()
         ]
@@ -283,7 +248,6 @@ def main(url: str, index: str, folder: Path | None, parts: tuple[str, ...]) -> N
         "judged": lambda: by_type(gathered(judged)),
         "known_items": lambda: by_type(gathered(known_items(products(PRODUCTS)))),
         "shoppers": lambda: by_type(shoppers(model), SHOPPERS_CUT),
-        "native": lambda: native(client, {text: asked(text) for text in judged}, judged),
     }
     result |= {part: measured[part]() for part in parts or PARTS}
     print(json.dumps(result, indent=2))

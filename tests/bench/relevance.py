@@ -22,6 +22,7 @@ from mappings.settings import OpenSearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
 from plugin_api.request import SearchCall, keyword_query
 from plugin_api.search import Search
+from plugin_api.upstream import HttpUpstream
 from plugin_api.weights import StageLines, training_data
 from reranker.evaluation import countable, measured
 from reranker.fusion import Scorer, score
@@ -92,11 +93,11 @@ def reciprocal(first: Ranking, second: Ranking, k: int = 60) -> Ranking:
 def attune_ranking(searching: Search, index: str, query: JsonObject) -> Ranking:
     """Ids of Attune's best DEPTH hits. Raises ValueError where a search was not reranked."""
     body = json.dumps({"query": query, "size": DEPTH, "_source": False}).encode()
-    answer = searching.answer(SearchCall(index, body, {}, {}))
-    report = answer.body["ext"]["attune"]
+    answer = searching.answer(SearchCall(index, body)).json()
+    report = answer["ext"]["attune"]
     if report["rerank_status"] != "reranked":
         raise ValueError(f"not reranked: {report}")
-    return [hit["_id"] for hit in answer.body["hits"]["hits"]]
+    return [hit["_id"] for hit in answer["hits"]["hits"]]
 
 
 @click.command(help=__doc__)
@@ -134,7 +135,7 @@ def main(url: str, index: str, folder: Path | None) -> None:
     def note(name: str, query: str, ranking: Ranking) -> None:
         runs.setdefault(name, {})[query] = ranking
 
-    searching = Search(client, HeldOut(model, scorers), settings)
+    searching = Search(HttpUpstream(settings.opensearch), HeldOut(model, scorers), settings)
     for query in counts:
         bm25 = searched(client, index, two_field_query(query))
         note("BM25, title + description", query, list(bm25))

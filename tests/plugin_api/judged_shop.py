@@ -84,9 +84,12 @@ class JudgedShop:
         if body.get("_source", True) is not False:
             texts = {"title": product.title, "brand": product.brand, "category": product.category}
             hit["_source"] = {**texts, "description": product.description}
-        if "attune.tokens" in body.get("docvalue_fields", ()):
-            stored = base64.b64encode(self._products[product.id][1].stored).decode().rstrip("=")
-            hit["fields"] = {"attune.tokens": [stored], "attune.model": [self.version]}
+        if body.get("stored_fields") == "_none_":
+            del hit["_id"]
+        stored = base64.b64encode(self._products[product.id][1].stored).decode().rstrip("=")
+        shown = {"attune.id": product.id, "attune.tokens": stored, "attune.model": self.version}
+        if asked := body.get("docvalue_fields"):
+            hit["fields"] = {name: [shown[name]] for name in asked}
         if near and found:
             hit["matched_queries"] = ["attune.found"]
         return hit
@@ -98,11 +101,10 @@ class JudgedShop:
             return _json({"version": {"number": "3.5.0"}})
         if request.path.endswith("_alias"):
             return _json({"shop-1": {"aliases": {"shop": {}}}})
-        if request.path == "/_msearch":
-            asked = zip(lines[0::2], lines[1::2], strict=True)
-            found = [{**self._named(header["index"]).search(body), "status": 200} for header, body in asked]
-            return _json({"took": 1, "responses": found})
         name, _, rest = request.path.strip("/").partition("/")
+        if rest == "_msearch":
+            found = [{**self._named(name).search(body), "status": 200} for body in lines[1::2]]
+            return _json({"took": 1, "responses": found})
         if rest == "_search" and name in ("shop", "second"):
             return _json(self._named(name).search(lines[0] if lines else {}))
         return _json({"error": {"type": "index_not_found_exception"}, "status": 404}, 404)

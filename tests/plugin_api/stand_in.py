@@ -1,23 +1,24 @@
-"""A small deterministic model and a connection that answers from memory, for tests of searching."""
+"""A small deterministic model and a cluster that answers from memory, for tests of searching."""
 
 import base64
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 from opensearchpy import Connection, OpenSearch
-from opensearchpy.exceptions import ConnectionTimeout
 
 from mappings.errors import ModelError
 from plugin_api.candidates import FOUND
+from plugin_api.upstream import Reply, Stream
 from reranker.types import EncodedQuery, Floats
 
 VERSION = "0123456789ab"
 DIMENSION = 4
 
-Reply = tuple[int, dict[str, Any]]
+Refusal = tuple[int, dict[str, Any]]
 
 
 class StandInModel:
@@ -45,92 +46,77 @@ class StandInModel:
         return np.array([data[0] / 255 for data in stored], dtype=np.float32)
 
 
-class Shop(Connection):
-    """OpenSearch as far as the tests need it: `products` by keyword rank, `near` by vector rank.
+class Shop:
+    """OpenSearch as far as the tests need it, an Upstream: `products` by keyword rank, `near` by vector rank.
 
-    Each is a mapping of id to the byte that StandInModel scores by. `refuse` has error replies
-    for "products", "near", "hybrid" or the whole "msearch"; it knows no hybrid query unless `has_hybrid`, and
-    fuses by putting what is in both lists first. Every answer takes `slow_seconds`. `requests` records
-    what came: URL, parameters, body lines, headers.
+    Each is a mapping of id to the byte that StandInModel scores by. `refuse` has error replies for
+    "products", "near", "fetch" or the whole "msearch". Every answer takes `slow_seconds`. `requests` records
+    what came: path, parameters, body lines, headers; `sent` the same as bytes. What is no search is
+    answered by `other`.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self) -> None:
         self.products: dict[str, int] = {}
         self.near: dict[str, int] = {}
         self.models: dict[str, str] = {}
         self.without_tokens: set[str] = set()
-        self.refuse: dict[str, Reply] = {}
-        self.has_hybrid = False
+        self.refuse: dict[str, Refusal] = {}
         self.slow_seconds = 0.0
-        self.requests: list[tuple[str, Mapping[str, Any], list[dict[str, Any]], Mapping[str, str]]] = []
+        self.requests: list[tuple[str, Mapping[str, str], list[dict[str, Any]], Mapping[str, str]]] = []
+        self.sent: list[tuple[str, str, bytes]] = []
+        self.other = Reply(200, (("content-type", "application/json"),), b'{"acknowledged":true}')
 
-    def perform_request(
+    def ask(
         self,
         method: str,
-        url: str,
-        params: Mapping[str, Any] | None = None,
-        body: bytes | None = None,
-        timeout: float | None = None,
-        ignore: Any = (),
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, dict[str, str], str]:
-        lines = [json.loads(line) for line in (body or b"").decode().splitlines()]
-        self.requests.append((url, dict(params or {}), lines, dict(headers or {})))
-        if timeout is not None and timeout < self.slow_seconds:
-            time.sleep(timeout)
-            raise ConnectionTimeout("TIMEOUT", "read timed out", TimeoutError())
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        timeout_seconds: float | None = None,
+    ) -> Reply:
+        path, _, query = target.partition("?")
+        try:
+            lines = [json.loads(line) for line in body.splitlines()]
+        except ValueError:
+            lines = []
+        self.sent.append((method, target, body))
+        self.requests.append((path, dict(parse_qsl(query, keep_blank_values=True)), lines, dict(headers)))
+        if timeout_seconds is not None and timeout_seconds < self.slow_seconds:
+            time.sleep(timeout_seconds)
+            raise TimeoutError("OpenSearch did not answer in time")
         time.sleep(self.slow_seconds)
-        if url == "/_msearch":
-            if "msearch" in self.refuse:
-                status, reply = self.refuse["msearch"]
-                self._raise_error(status, json.dumps(reply), "application/json")
-            if not self.has_hybrid and any("hybrid" in search["query"] for search in lines[1::2]):
-                reply = {"error": {"type": "parsing_exception", "reason": "unknown query [hybrid]"}}
-                self._raise_error(400, json.dumps(reply), "application/json")
-            responses = []
-            for search in lines[1::2]:
-                status, reply = self._reply(search)
-                responses.append({**reply, "status": status})
-            status, reply = 200, {"took": 3, "responses": responses}
-        else:
+        if path.endswith("_msearch"):
+            status, reply = self.refuse.get("msearch") or (200, self._searches(lines))
+        elif path.endswith("/_search") and method in ("GET", "POST") and path.count("/") < 3:
             status, reply = self._reply(lines[0] if lines else {})
-        text = json.dumps(reply)
-        if status >= 300:
-            self._raise_error(status, text, "application/json")
-        return status, {"content-type": "application/json"}, text
+        else:
+            return self.other
+        text = json.dumps(reply).encode()
+        kind = "application/json; charset=UTF-8"
+        return Reply(status, (("content-type", kind), ("content-length", str(len(text)))), text)
 
-    def _reply(self, search: dict[str, Any]) -> Reply:
+    def stream(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
+    ) -> Stream:
+        reply = self.ask(method, target, headers, body if isinstance(body, bytes) else b"".join(body))
+        return Stream(reply.status, reply.headers, iter([reply.body]))
+
+    def _searches(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
+        replies = [self._reply(search) for search in lines[1::2]]
+        return {"took": 3, "responses": [{**reply, "status": status} for status, reply in replies]}
+
+    def _reply(self, search: dict[str, Any]) -> Refusal:
         return self.refuse.get(_kind(search)) or (200, self._search(search))
 
     def _search(self, search: dict[str, Any]) -> dict[str, Any]:
         kind = _kind(search)
-        both = {key: byte for key, byte in self.near.items() if key in self.products}
-        ranked = {
-            "products": self.products,
-            "near": self.near,
-            "hybrid": both | self.near | self.products,
-        }[kind]
+        if kind == "fetch":
+            asked = search["query"]["bool"]["filter"][0]["ids"]["values"]
+            ranked = dict.fromkeys(sorted(asked, reverse=True), 0)
+        else:
+            ranked = {"products": self.products, "near": self.near}[kind]
+        hits = [self._hit(rank, key, search, kind) for rank, key in enumerate(ranked)]
         start = search.get("from", 0)
-        hits = []
-        for rank, (key, byte) in enumerate(ranked.items()):
-            hit: dict[str, Any] = {"_index": "shop-1", "_id": key, "_score": 1.0 / (1 + rank)}
-            if search.get("_source") is not False:
-                hit["_source"] = {"title": f"product {key}"}
-            if kind != "products" and key in self.products:
-                hit["matched_queries"] = [FOUND]
-            asked = search.get("docvalue_fields", [])
-            shown = {
-                "attune.tokens": []
-                if key in self.without_tokens
-                else [base64.b64encode(bytes([byte])).decode().rstrip("=")],
-                "attune.model": [self.models.get(key, VERSION)],
-                "price": [9.5],
-            }
-            values = {name: shown[name] for name in asked if shown[name]}
-            if values:
-                hit["fields"] = values
-            hits.append(hit)
         reply: dict[str, Any] = {
             "took": 2,
             "timed_out": False,
@@ -146,21 +132,66 @@ class Shop(Connection):
             reply["aggregations"] = {"brands": {"buckets": []}}
         return reply
 
+    def _hit(self, rank: int, key: str, search: dict[str, Any], kind: str) -> dict[str, Any]:
+        hit: dict[str, Any] = {"_index": "shop-1", "_id": key, "_score": 1.0 / (1 + rank)}
+        if search.get("stored_fields") == "_none_":
+            del hit["_id"]
+        if search.get("_source") is not False:
+            hit["_source"] = {"title": f"product {key}"}
+        if kind == "near" and key in self.products:
+            hit["matched_queries"] = [FOUND]
+        byte = self.near.get(key, self.products.get(key, 0))
+        shown = {
+            "attune.id": [key],
+            "attune.tokens": []
+            if key in self.without_tokens
+            else [base64.b64encode(bytes([byte])).decode().rstrip("=")],
+            "attune.model": [self.models.get(key, VERSION)],
+            "price": [9.5],
+        }
+        values = {name: shown[name] for name in search.get("docvalue_fields", []) if shown.get(name)}
+        return {**hit, "fields": values} if values else hit
+
+
+class ShopConnection(Connection):
+    """opensearch-py's way to a Shop."""
+
+    shop: Shop
+
+    def perform_request(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        timeout: float | None = None,
+        ignore: Any = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, dict[str, str], str]:
+        target = f"{url}?{urlencode(params)}" if params else url
+        reply = self.shop.ask(method, target, headers or {}, body or b"", timeout)
+        if reply.status >= 300:
+            self._raise_error(reply.status, reply.body.decode(), "application/json")
+        return reply.status, dict(reply.headers), reply.body.decode()
+
     def close(self) -> None:
         """Nothing is open."""
 
 
 def _kind(search: dict[str, Any]) -> str:
-    query = search.get("query", {})
-    if "hybrid" in query:
-        return "hybrid"
-    must = query.get("bool", {}).get("must", [])
-    return "near" if isinstance(must, list) and any("knn" in clause for clause in must) else "products"
+    whole = search.get("query", {}).get("bool", {})
+    if not isinstance(whole, dict):
+        return "products"
+    if any("knn" in clause for clause in whole.get("must", []) if isinstance(whole.get("must"), list)):
+        return "near"
+    filters = whole.get("filter", [])
+    return "fetch" if isinstance(filters, list) and filters and "ids" in filters[0] else "products"
 
 
 def shop_client() -> tuple[OpenSearch, Shop]:
-    """A client whose only connection is a Shop, and that Shop."""
-    client = OpenSearch("http://localhost:9200", connection_class=Shop, max_retries=0)
-    shop = client.transport.get_connection()
-    assert isinstance(shop, Shop)
-    return client, shop
+    """A Shop, and an opensearch-py client whose only connection is it."""
+    client = OpenSearch("http://localhost:9200", connection_class=ShopConnection, max_retries=0)
+    connection = client.transport.get_connection()
+    assert isinstance(connection, ShopConnection)
+    connection.shop = Shop()
+    return client, connection.shop

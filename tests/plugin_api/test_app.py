@@ -1,14 +1,15 @@
+import gzip
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from opensearchpy import OpenSearch
 from werkzeug.test import TestResponse
 
 from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
-from plugin_api.app import create_app
+from plugin_api.app import create_app, searched
+from plugin_api.upstream import HttpUpstream, Reply
 from tests.plugin_api.stand_in import VERSION, Shop, StandInModel
 
 SETTINGS = Settings(
@@ -19,15 +20,15 @@ MOUSE = {"query": {"match": {"title": "mouse"}}}
 
 
 @pytest.fixture
-def web(shop: Shop, client: OpenSearch) -> FlaskClient:
+def web(shop: Shop) -> FlaskClient:
     shop.products, shop.near = {"a": 51, "b": 102}, {"c": 255}
-    return create_app(SETTINGS, client, StandInModel()).test_client()
+    return create_app(SETTINGS, shop, StandInModel()).test_client()
 
 
 @pytest.fixture
 def down() -> Iterator[FlaskClient]:
-    nobody = OpenSearch("http://127.0.0.1:9", max_retries=0)
     settings = Settings(opensearch=OpenSearchSettings(url="http://127.0.0.1:9"), sidecar=SETTINGS.sidecar)
+    nobody = HttpUpstream(settings.opensearch)
     yield create_app(settings, nobody, StandInModel()).test_client()
     nobody.close()
 
@@ -54,14 +55,14 @@ def test_pretty_is_for_people(web: FlaskClient) -> None:
 
 
 def test_callers_credentials_go_on(web: FlaskClient, shop: Shop) -> None:
-    web.post(
-        "/shop/_search", json=MOUSE, headers={"Authorization": "Basic abc", "X-Opaque-Id": "7", "Cookie": "x"}
-    )
+    web.set_cookie("session", "x")
+    web.post("/shop/_search", json=MOUSE, headers={"Authorization": "Basic abc", "X-Opaque-Id": "7"})
     web.post("/shop/_search", json={}, headers={"Authorization": "Basic abc"})
     *_, reranked, plain = (headers for *_, headers in shop.requests)
     assert (reranked["authorization"], reranked["x-opaque-id"]) == ("Basic abc", "7")
-    assert plain == {"authorization": "Basic abc"}
-    assert "cookie" not in reranked
+    assert plain["authorization"] == "Basic abc"
+    assert reranked["cookie"] == "session=x"
+    assert not {"host", "content-length", "connection"} & reranked.keys()
 
 
 def test_index_names_reach_opensearch_whole(web: FlaskClient, shop: Shop) -> None:
@@ -75,10 +76,11 @@ def test_opensearchs_errors_come_back_as_they_are(web: FlaskClient, shop: Shop) 
     assert error(web.post("/shop/_search", json=MOUSE))["reason"] == "no such index [shop]"
 
 
-def test_a_body_beyond_the_limit(web: FlaskClient) -> None:
-    response = web.post("/shop/_search", data=b" " * 1001)
-    assert response.status_code == 413
-    assert error(response)
+def test_a_search_beyond_the_limit_goes_on_unread(web: FlaskClient, shop: Shop) -> None:
+    response = web.post("/shop/_search", data=json.dumps(MOUSE) + " " * 1001)
+    assert [hit["_id"] for hit in response.json["hits"]["hits"]] == ["a", "b"]  # type: ignore[index]
+    assert response.headers["x-attune-rerank-status"] == "skipped"
+    assert "too large" in response.headers["x-attune-rerank-reason"]
 
 
 def test_down_is_503_in_opensearchs_shape(down: FlaskClient) -> None:
@@ -88,16 +90,106 @@ def test_down_is_503_in_opensearchs_shape(down: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/_cat/indices"), ("DELETE", "/shop/_search"), ("GET", "/")]
+    ("method", "path"),
+    [
+        ("GET", "/_cat/indices?v"),
+        ("DELETE", "/shop/_search"),
+        ("PUT", "/shop"),
+        ("GET", "/"),
+        ("PATCH", "/_plugins/_security/api/roles"),
+        ("POST", "/_search/scroll"),
+        ("POST", "/a/b/_search"),
+        ("POST", "/shop//caf%c3%A9/%2F?q=%20"),
+        ("PROPFIND", "/shop"),
+    ],
 )
-def test_other_paths_are_not_served_yet(web: FlaskClient, method: str, path: str) -> None:
-    response = web.open(path, method=method)
-    assert response.status_code == 501
-    assert path in error(response)["reason"]
+def test_everything_else_goes_through_byte_for_byte(
+    web: FlaskClient, shop: Shop, method: str, path: str
+) -> None:
+    shop.other = Reply(418, (("content-type", "text/plain"), ("x-a", "1"), ("x-a", "2")), b"\x00\xff")
+    response = web.open(path, method=method, data=b"{not json")
+    assert (response.status_code, response.data) == (418, b"\x00\xff")
+    assert response.headers.getlist("x-a") == ["1", "2"]
+    assert response.content_type == "text/plain"
+    assert shop.sent == [(method, path, b"{not json")]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/_search", ("_search", "")),
+        ("/shop/_search", ("_search", "shop")),
+        ("/_all/_search", ("_search", "_all")),
+        ("/caf%C3%A9,b*/%5fsearch", ("_search", "caf%C3%A9,b*")),
+        ("/a%2Fb/_search", ("_search", "a%2Fb")),
+        ("/shop/_msearch", ("_msearch", "shop")),
+        ("/shop/_search/template", ("_search/template", "shop")),
+        ("/_msearch/template", ("_msearch/template", "")),
+        ("/_search/scroll", ("", "")),
+        ("/shop/_doc/_search", ("", "")),
+        ("/_plugins/_search", ("", "")),
+        ("/", ("", "")),
+    ],
+)
+def test_paths_that_search(path: str, expected: tuple[str, str]) -> None:
+    assert searched(path) == expected
+
+
+def test_a_compressed_search_is_read(web: FlaskClient) -> None:
+    packed = gzip.compress(json.dumps(MOUSE).encode())
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    response = web.post("/shop/_search", data=packed, headers=headers)
+    assert response.json["ext"]["attune"]["rerank_status"] == "reranked"  # type: ignore[index]
+    bomb = gzip.compress(b" " * 100_000)
+    response = web.post("/shop/_search", data=bomb, headers=headers)
+    assert response.headers["x-attune-rerank-status"] == "skipped"
+
+
+def test_a_search_of_a_type_that_opensearch_refuses_is_its_to_refuse(web: FlaskClient, shop: Shop) -> None:
+    for kind in ("application/x-ndjson", "text/json", "text/plain"):
+        web.post("/shop/_search", data=json.dumps(MOUSE), content_type=kind)
+        assert shop.requests[-1][3]["content-type"] == kind
+
+
+def test_a_list_of_searches_keeps_its_order(web: FlaskClient, shop: Shop) -> None:
+    searches = [{}, MOUSE, {"index": "other"}, {"size": 0, "aggs": {"b": {}}}, {"preference": "me"}, MOUSE]
+    lines = "".join(json.dumps(line) + "\n" for line in searches)
+    response = web.post("/shop/_msearch", data=lines, content_type="application/x-ndjson")
+    answers = response.json["responses"]  # type: ignore[index]
+    assert [answer["ext"]["attune"]["rerank_status"] for answer in answers] == [
+        "reranked",
+        "skipped",
+        "reranked",
+    ]
+    assert [hit["_id"] for hit in answers[0]["hits"]["hits"]] == ["c", "b", "a"]
+    assert answers[1]["aggregations"] == {"brands": {"buckets": []}}
+    assert {answer["status"] for answer in answers} == {200}
+
+
+def test_a_list_with_nothing_to_rerank_goes_on_as_it_came(web: FlaskClient, shop: Shop) -> None:
+    lines = b'{}\n{"size": 0}\n'
+    assert web.post("/_msearch", data=lines, content_type="application/x-ndjson").status_code == 200
+    assert shop.sent == [("POST", "/_msearch", lines)]
+
+
+def test_a_template_is_rendered_then_reranked(web: FlaskClient, shop: Shop) -> None:
+    shop.other = Reply(200, (), json.dumps({"template_output": MOUSE}).encode())
+    template = {"id": "by-title", "params": {"text": "mouse"}}
+    response = web.post("/shop/_search/template", json=template)
+    assert response.json["ext"]["attune"]["rerank_status"] == "reranked"  # type: ignore[index]
+    assert shop.sent[0][:2] == ("POST", "/_render/template")
+    assert json.loads(shop.sent[0][2]) == template
+
+
+def test_a_template_that_is_not_rendered_goes_on_as_it_came(web: FlaskClient, shop: Shop) -> None:
+    shop.other = Reply(403, (), b'{"error": {"type": "security_exception"}}')
+    response = web.post("/shop/_search/template", data=b'{"id": "x" }', content_type="application/json")
+    assert (response.status_code, response.headers["x-attune-rerank-status"]) == (403, "skipped")
+    assert shop.sent[-1] == ("POST", "/shop/_search/template", b'{"id": "x" }')
 
 
 def test_alive_and_ready(web: FlaskClient, shop: Shop) -> None:
-    assert web.get("/_attune/health").json == {"status": "alive", "model": VERSION}
+    assert web.get("/_attune/health").json == {"status": "alive", "model": VERSION, "models": [VERSION]}
     assert not shop.requests
     assert web.get("/_attune/ready").json == {"status": "ready", "model": VERSION}
     assert shop.requests
@@ -114,5 +206,5 @@ def test_ready_needs_opensearch_but_alive_does_not(down: FlaskClient) -> None:
 def test_who_refuses_the_sidecars_credentials_is_there(
     web: FlaskClient, shop: Shop, status: int, expected: int
 ) -> None:
-    shop.refuse["products"] = (status, {"error": "Unauthorized"})
+    shop.other = Reply(status, (), b"{}")
     assert web.get("/_attune/ready").status_code == expected

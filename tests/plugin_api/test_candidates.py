@@ -1,30 +1,33 @@
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
 import numpy as np
 import pytest
-from opensearchpy import OpenSearch
 
-from mappings.errors import BadRequest
+from mappings.errors import BadRequest, ModelError
 from mappings.settings import SearchSettings
 from mappings.types import Hit
-from plugin_api.candidates import FirstStage, fuse, gather, vector_weight
+from plugin_api.candidates import FirstStage, fetch, fuse, gather, vector_weight
 from plugin_api.request import RerankRequest, SearchCall, parse_call
-from tests.plugin_api.stand_in import Shop
+from tests.plugin_api.stand_in import VERSION, Shop
 
 VECTOR = np.array([0.5, 0.5, 0.5, 0.5], dtype=np.float32)
 MOUSE = b'{"query": {"bool": {"must": {"match": {"title": "mouse"}}, "filter": {"term": {"brand": "HP"}}}}}'
 
 
-def request_of(body: bytes, **params: str) -> RerankRequest:
-    request = parse_call(SearchCall("shop", body, params))
+def request_of(body: bytes, headers: Mapping[str, str] | None = None, /, **params: str) -> RerankRequest:
+    request = parse_call(SearchCall("shop", body, params, headers or {}))
     assert isinstance(request, RerankRequest)
     return request
 
 
 def hits(**scores: float) -> list[Hit]:
-    return [Hit(key, "shop-1", score, {}) for key, score in scores.items()]
+    return [Hit("shop-1", key, score, found=False) for key, score in scores.items()]
 
 
 def lists(keyword: list[Hit], neighbours: list[Hit]) -> FirstStage:
-    return FirstStage(tuple(keyword), (), tuple(neighbours), "", {})
+    return FirstStage(tuple(keyword), tuple(neighbours), "", {}, ())
 
 
 def order(keyword: list[Hit], neighbours: list[Hit], weight: float, **settings: object) -> list[str]:
@@ -69,93 +72,104 @@ def test_the_querys_type_chooses_the_weight() -> None:
 def test_window_cuts_and_says_where_hits_come_from() -> None:
     first = lists(hits(a=7.0, b=1.0), hits(c=0.9, a=0.8, d=0.1))
     fused = fuse(first, SearchSettings(window=2, vector_weight_head=0.5), "mouse")
-    assert [(f.hit.id, f.bm25, f.added) for f in fused] == [("a", 7.0, False), ("c", 0.0, True)]
+    assert [(f.hit.id, f.first_score, f.added) for f in fused] == [("a", 7.0, False), ("c", 0.0, True)]
 
 
 def test_equal_ids_of_two_indices_are_two_products() -> None:
-    first = lists([Hit("1", "shop-1", 2.0, {})], [Hit("1", "shop-2", 0.9, {})])
+    first = lists([Hit("shop-1", "1", 2.0)], [Hit("shop-2", "1", 0.9)])
     assert len(fuse(first, SearchSettings(), "mouse")) == 2
 
 
-def test_one_request_asks_both_with_the_same_conditions(shop: Shop, client: OpenSearch) -> None:
-    shop.products, shop.near = {"a": 1, "b": 2}, {"c": 3}
-    first = gather(
-        client, request_of(MOUSE, preference="me", size="5"), VECTOR, 5, {"authorization": "Basic x"}, 1.0
-    )
-    assert [hit.id for hit in first.keyword] == ["a", "b"]
-    assert [hit.id for hit in first.neighbours] == ["c"]
-    [(url, _, lines, headers)] = shop.requests
-    assert url == "/_msearch"
+def test_one_request_asks_both_for_bare_hits_under_the_same_conditions(shop: Shop) -> None:
+    shop.products, shop.near = {"a": 1, "b": 2}, {"c": 3, "b": 2}
+    request = request_of(MOUSE, {"authorization": "Basic x"}, preference="me", size="5")
+    first = gather(shop, request, VECTOR, 5, 1.0)
+    assert [(hit.id, hit.stored, hit.model) for hit in first.own] == [
+        ("a", b"\x01", VERSION),
+        ("b", b"\x02", VERSION),
+    ]
+    assert [(hit.id, hit.found) for hit in first.neighbours] == [("c", False), ("b", True)]
+    [(path, _, lines, headers)] = shop.requests
+    assert path == "/shop/_msearch"
     assert headers["authorization"] == "Basic x"
-    header, keyword, _, near = lines
-    assert header == {"index": "shop", "preference": "me"}
+    header, own, _, near = lines
+    assert header == {"preference": "me"}
     knn = near["query"]["bool"]["must"][0]["knn"]["attune.vector"]
     assert knn["vector"] == [127, 127, 127, 127]  # a field of bytes takes whole numbers only
-    assert keyword["size"] == near["size"] == knn["k"] == 5
+    assert own["size"] == near["size"] == knn["k"] == 5
     assert knn["filter"] == {"bool": {"filter": [{"term": {"brand": "HP"}}]}}
-    assert keyword["docvalue_fields"] == near["docvalue_fields"] == ["attune.tokens", "attune.model"]
-    assert keyword["_source"] == near["_source"]
-
-
-def test_neighbours_are_shaped_like_the_others(shop: Shop, client: OpenSearch) -> None:
-    body = (
-        b'{"query": {"match": {"title": "mouse"}}, "highlight": {"fields": {"title": {}}}, '
-        b'"fields": ["price"], "docvalue_fields": ["brand"], "aggs": {"brands": {"terms": {}}}}'
+    assert own["docvalue_fields"] == near["docvalue_fields"] == ["attune.id", "attune.tokens", "attune.model"]
+    assert (
+        (own["_source"], own["stored_fields"])
+        == (near["_source"], near["stored_fields"])
+        == (False, "_none_")
     )
-    gather(client, request_of(body), VECTOR, 5, {}, 1.0)
-    near = shop.requests[0][2][3]
-    assert near["fields"] == ["price"]
-    assert near["docvalue_fields"] == ["brand", "attune.tokens", "attune.model"]
-    assert near["highlight"] == {"highlight_query": {"match": {"title": "mouse"}}, "fields": {"title": {}}}
-    assert "aggs" not in near
 
 
-def test_a_deep_page_asks_for_its_own_stretch_only(shop: Shop, client: OpenSearch) -> None:
-    gather(client, request_of(MOUSE, **{"from": "500", "size": "20"}), VECTOR, 100, {}, 1.0)
-    _, _, _, _, _, bare, _, whole = shop.requests[0][2]
-    assert (bare["from"], bare["size"], bare["_source"]) == (100, 300, False)
-    assert (whole["from"], whole["size"], whole["_source"]) == (
-        400,
-        120,
-        {"excludes": ["attune", "attune.*"]},
-    )
-    assert "docvalue_fields" not in whole
+SHAPED = (
+    b'{"query": {"match": {"title": "mouse"}}, "highlight": {"fields": {"title": {}}}, "_source": ["title"], '
+    b'"fields": ["price"], "docvalue_fields": ["brand"], "aggs": {"brands": {"terms": {}}}}'
+)
 
 
-def test_a_pipeline_lets_the_cluster_fuse(shop: Shop, client: OpenSearch) -> None:
-    shop.has_hybrid = True
-    shop.products, shop.near = {"a": 1, "b": 2, "e": 3}, {"c": 3, "b": 2}
-    request = request_of(MOUSE[:-1] + b', "post_filter": {"term": {"brand": "HP"}}}', size="1")
-    first = gather(client, request, VECTOR, 5, {}, 1.0, {"phase_results_processors": []})
-    _, page, _, hybrid, _, bare = shop.requests[0][2]
-    assert (page["size"], page.get("docvalue_fields")) == (1, None)
-    assert (bare["from"], bare["size"], bare["_source"]) == (1, 4, False)
-    found, near = hybrid["query"]["hybrid"]["queries"]
-    assert found["bool"]["filter"] == [{"term": {"brand": "HP"}}]
-    assert near["knn"]["attune.vector"]["filter"]["bool"]["filter"][-1] == {"term": {"brand": "HP"}}
-    assert hybrid["search_pipeline"] == {"phase_results_processors": []}
-    assert hybrid["docvalue_fields"] == ["attune.tokens", "attune.model"]
-    fused = fuse(first, SearchSettings(window=5), "mouse")
-    assert [(f.hit.id, f.bm25, f.added) for f in fused] == [
-        ("b", 0.5, False),
-        ("c", 0.0, True),
-        ("a", 1.0, False),
-        ("e", pytest.approx(1 / 3), False),
-    ]
+def test_what_shapes_a_hit_waits_for_the_page(shop: Shop) -> None:
+    request = request_of(SHAPED)
+    gather(shop, request, VECTOR, 5, 1.0)
+    own = shop.requests[0][2][1]
+    assert own["aggs"] == {"brands": {"terms": {}}}
+    assert not own.keys() & {"highlight", "fields"}
+    hits = fetch(shop, request, [("shop-1", "b"), ("shop-1", "a")], 1.0)
+    assert list(hits) == [("shop-1", "b"), ("shop-1", "a")]
+    page = shop.requests[1][2][0]
+    assert (page["fields"], page["docvalue_fields"], page["size"]) == (["price"], ["brand"], 2)
+    assert page["highlight"] == {"fields": {"title": {}}}
+    assert page["query"] == {
+        "bool": {"filter": [{"ids": {"values": ["b", "a"]}}], "should": [{"match": {"title": "mouse"}}]}
+    }
+    assert "aggs" not in page
 
 
-def test_failing_neighbours_leave_the_keyword_hits(shop: Shop, client: OpenSearch) -> None:
+def test_a_query_that_must_not_widen_is_asked_once_and_whole(shop: Shop) -> None:
+    shop.products, shop.near = {"a": 1, "b": 2}, {"c": 3}
+    request = request_of(b'{"query": {"match_phrase": {"title": "usb mouse"}}, "docvalue_fields": ["price"]}')
+    first = gather(shop, request, VECTOR, 5, 1.0)
+    assert ([hit.id for hit in first.own], first.neighbours) == (["a", "b"], ())
+    assert first.whole is not None
+    assert msgspec.json.decode(first.whole[("shop-1", "a")]["_source"]) == {"title": "product a"}
+    [(path, _, [search], _)] = shop.requests
+    assert (path, search["from"], search["size"]) == ("/shop/_search", 0, 10)
+    assert search["docvalue_fields"] == ["price", "attune.tokens", "attune.model"]
+
+
+def test_a_deep_page_asks_for_the_way_to_it(shop: Shop) -> None:
+    gather(shop, request_of(MOUSE, **{"from": "500", "size": "20"}), VECTOR, 100, 1.0)
+    *_, below = shop.requests[0][2]
+    assert (below["from"], below["size"], below["docvalue_fields"]) == (100, 420, ["attune.id"])
+
+
+def test_hits_that_are_not_attunes_are_told(shop: Shop) -> None:
+    class Another(Shop):
+        def _hit(self, *arguments: Any) -> dict[str, Any]:
+            return {**super()._hit(*arguments), "fields": {}}
+
+    another = Another()
+    another.products = {"a": 1}
+    with pytest.raises(ModelError, match="a hit of shop-1 has no attune"):
+        gather(another, request_of(MOUSE), VECTOR, 5, 1.0)
+
+
+def test_failing_neighbours_leave_the_keyword_hits(shop: Shop) -> None:
     shop.products = {"a": 1}
     cause = {"type": "query_shard_exception", "reason": "no vectors here"}
     error = {"error": {"root_cause": [cause], **cause}}
     shop.refuse["near"] = (400, error)
-    first = gather(client, request_of(MOUSE), VECTOR, 5, {}, 1.0)
-    assert [hit.id for hit in first.keyword] == ["a"]
+    first = gather(shop, request_of(MOUSE), VECTOR, 5, 1.0)
+    assert [hit.id for hit in first.own] == ["a"]
     assert first.neighbours_error == "query_shard_exception: no vectors here"
 
 
-def test_a_refused_keyword_query_is_a_bad_request(shop: Shop, client: OpenSearch) -> None:
+def test_a_refused_keyword_query_is_a_bad_request(shop: Shop) -> None:
     error = {"error": {"type": "index_not_found_exception", "reason": "no such index"}}
     shop.refuse["products"] = (404, error)
     with pytest.raises(BadRequest, match="no such index"):
-        gather(client, request_of(MOUSE), VECTOR, 5, {}, 1.0)
+        gather(shop, request_of(MOUSE), VECTOR, 5, 1.0)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 from click.testing import CliRunner
-from opensearchpy.exceptions import RequestError
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
@@ -29,13 +28,11 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
             return json_response({"shop-1": {"aliases": {"shop": {}}}, "toys-1": {"aliases": {"toys": {}}}})
         if request.path.startswith("/nowhere/"):
             return json_response({"error": {"type": "index_not_found_exception"}, "status": 404}, 404)
-        try:
-            _, _, text = shop.perform_request(request.method, request.path, body=request.get_data())
-        except RequestError as error:
-            return json_response(error.info, int(error.status_code))
-        return Response(text, content_type="application/json")
+        reply = shop.ask(request.method, request.full_path, {}, request.get_data())
+        return Response(reply.body, reply.status, dict(reply.headers))
 
-    server = make_server("127.0.0.1", 0, answer)
+    server = make_server("127.0.0.1", 0, answer, threaded=True)
+    server.daemon_threads = False  # so that closing the server waits for its connections to end
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     monkeypatch.setenv("ATTUNE_OPENSEARCH_URL", f"http://127.0.0.1:{server.port}")

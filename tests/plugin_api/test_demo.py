@@ -53,12 +53,12 @@ class Wsgi(Connection):
 
 
 @pytest.fixture
-def sidecar(shop: Shop, client: OpenSearch) -> Iterator[OpenSearch]:
+def sidecar(shop: Shop) -> Iterator[OpenSearch]:
     settings = Settings(search=SearchSettings(keyword_weight=1.0), sidecar=SidecarSettings(deadline_ms=5000))
     through = OpenSearch("http://sidecar:8080", connection_class=Wsgi, max_retries=0)
     connection = through.transport.get_connection()
     assert isinstance(connection, Wsgi)
-    connection.web = create_app(settings, client, StandInModel()).test_client()
+    connection.web = create_app(settings, shop, StandInModel()).test_client()
     yield through
     through.close()
 

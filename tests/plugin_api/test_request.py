@@ -2,7 +2,9 @@ import json
 
 import pytest
 
-from plugin_api.request import PlainRequest, RerankRequest, SearchCall, keyword_query, parse_call
+from mappings.errors import BadRequest
+from mappings.settings import SearchSettings
+from plugin_api.request import PlainRequest, RerankRequest, SearchCall, decoded, keyword_query, parse_call
 
 MOUSE = {"match": {"title": "mouse"}}
 HIDDEN = ["attune", "attune.*"]
@@ -22,18 +24,17 @@ def plain(body: object, **params: str) -> PlainRequest:
 
 def test_page_defaults_to_ten_from_the_top() -> None:
     request = reranked({"query": MOUSE})
-    assert (request.text, request.start, request.size, request.header) == ("mouse", 0, 10, {"index": "shop"})
+    assert (request.text, request.start, request.size, request.widens) == ("mouse", 0, 10, True)
 
 
 def test_url_parameters_win_over_the_body() -> None:
     request = reranked({"query": MOUSE, "from": 1, "size": "2"}, **{"from": "30", "track_total_hits": "true"})
-    assert (request.start, request.size, request.body["track_total_hits"]) == (30, 2, True)
+    assert (request.start, request.size, decoded(request.body["track_total_hits"])) == (30, 2, True)
 
 
-def test_each_url_parameter_goes_where_msearch_takes_it() -> None:
-    request = reranked({"query": MOUSE}, preference="me", routing="a", typed_keys="true", pretty="")
-    assert request.header == {"index": "shop", "preference": "me", "routing": "a"}
-    assert request.params == {"typed_keys": "true"}
+def test_parameters_that_msearch_does_not_take_leave_the_callers_own_hits() -> None:
+    assert reranked({"query": MOUSE}, preference="me", routing="a", typed_keys="true", pretty="").widens
+    assert not reranked({"query": MOUSE}, terminate_after="100").widens
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_own_fields_never_come_with_the_source(
 ) -> None:
     body = {"query": MOUSE} if source is None else {"query": MOUSE, "_source": source}
     request = reranked(body, **params)
-    assert request.body["_source"] == expected
+    assert decoded(request.body["_source"]) == expected
     assert json.loads(request.plain.body)["_source"] == expected
     assert not request.plain.params
 
@@ -72,12 +73,10 @@ def test_post_filter_binds_neighbours() -> None:
     [
         ({"query": MOUSE, "sort": ["price"]}, {}, "its own sort"),
         ({"query": MOUSE, "search_after": [1]}, {}, "its own search_after"),
-        ({"query": MOUSE, "collapse": {"field": "brand"}}, {}, "its own collapse"),
         ({"query": MOUSE, "size": 0}, {}, "no hits were asked for"),
         ({"query": MOUSE, "from": -1}, {}, "from or size"),
         ({"query": MOUSE, "size": "ten"}, {}, "from or size"),
         ({"query": MOUSE, "size": True}, {}, "from or size"),
-        ({"query": MOUSE}, {"scroll": "1m"}, "the parameter scroll"),
         ({"query": MOUSE}, {"size": "-5"}, "from or size"),
         ({}, {}, "no text"),
     ],
@@ -101,11 +100,65 @@ def test_unreadable_bodies_go_on_untouched(body: bytes) -> None:
     assert request.reason
 
 
-def test_a_search_in_the_url_alone_keeps_its_empty_body() -> None:
-    request = parse_call(SearchCall("shop", b"", {"q": "mouse", "_source_excludes": "tax"}))
+@pytest.mark.parametrize("name", ["scroll", "filter_path", "format", "source"])
+def test_what_can_not_be_put_together_again_goes_on_byte_for_byte(name: str) -> None:
+    body = b'{"query": {"match": {"title": "mouse"}} }'
+    request = parse_call(SearchCall("shop", body, {name: "x"}))
     assert isinstance(request, PlainRequest)
-    assert request.body == b""
-    assert request.params == {"q": "mouse", "_source_excludes": "tax,attune,attune.*"}
+    assert (request.body, request.params, request.exact) == (body, {name: "x"}, True)
+    assert request.reason
+
+
+def test_a_search_in_the_url_alone_is_reordered() -> None:
+    request = parse_call(SearchCall("shop", b"", {"q": "title:mouse", "_source_excludes": "tax"}))
+    assert isinstance(request, RerankRequest)
+    assert (request.text, request.widens, request.params) == ("mouse", False, {"q": "title:mouse"})
+    assert decoded(request.body["_source"]) == {"excludes": ["tax", *HIDDEN]}
+
+
+@pytest.mark.parametrize("key", ["collapse", "min_score", "rescore", "explain", "profile", "stored_fields"])
+def test_what_vectors_could_break_leaves_the_callers_own_hits(key: str) -> None:
+    assert not reranked({"query": MOUSE, key: 1}).widens
+
+
+@pytest.mark.parametrize("sort", ["_score", ["_score"], {"_score": "desc"}, [{"_score": {"order": "desc"}}]])
+def test_a_sort_by_relevance_is_what_reranking_improves(sort: object) -> None:
+    assert "sort" not in reranked({"query": MOUSE, "sort": sort}).body
+
+
+def test_options_take_the_settings_place() -> None:
+    options = reranked(
+        {"query": MOUSE, "ext": {"attune": {"window": 7, "vector_weight": 1, "click_weight": 0}, "other": {}}}
+    )
+    assert decoded(options.body["ext"]) == {"other": {}}
+    settings = options.options.over(SearchSettings())
+    assert (settings.window, settings.vector_weight_head, settings.click_weight) == (7, 1.0, 0.0)
+    assert settings.keyword_weight == SearchSettings().keyword_weight
+
+
+def test_a_text_given_apart_replaces_the_querys() -> None:
+    only = {"term": {"brand": "HP"}}
+    request = reranked({"query": {"bool": {"filter": only}}, "ext": {"attune": {"query": "quiet mouse"}}})
+    assert request.text == "quiet mouse"
+    assert reranked({"ext": {"attune": {"query": "quiet mouse"}}}).widens
+    assert (
+        plain({"query": MOUSE, "ext": {"attune": {"rerank": False}}}).reason == "reranking was not asked for"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"windw": 5}, "windw"), ({"window": 0}, "window"), ({"window": "5"}, "window"), (7, "object")],
+)
+def test_options_that_are_none_are_refused_by_name(options: object, named: str) -> None:
+    with pytest.raises(BadRequest, match=named):
+        reranked({"query": MOUSE, "ext": {"attune": options}})
+
+
+def test_numbers_keep_their_digits() -> None:
+    body = b'{"query":{"match":{"title":"mouse"}},"min_score":1.00000000000000000001,"sort":["price"]}'
+    request = parse_call(SearchCall("shop", body))
+    assert b"1.00000000000000000001" in (request.body if isinstance(request, PlainRequest) else b"")
 
 
 def test_own_fields_asked_for_by_name_are_known() -> None:

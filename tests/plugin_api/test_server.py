@@ -20,7 +20,7 @@ from mappings.errors import ModelError
 from mappings.settings import Settings, SidecarSettings
 from plugin_api.app import create_app
 from plugin_api.server import listen, serve
-from tests.plugin_api.stand_in import StandInModel, shop_client
+from tests.plugin_api.stand_in import Shop, StandInModel
 
 sidecar = SidecarSettings(port=0, workers=2, threads=2)
 listener = listen(sidecar)
@@ -29,7 +29,7 @@ port = listener.getsockname()[1]
 def build():
     if sys.argv[1:] == ["broken"]:
         raise ModelError("the model lacks a file")
-    return create_app(Settings(), shop_client()[0], StandInModel())
+    return create_app(Settings(), Shop(), StandInModel())
 
 serve(listener, sidecar, build, lambda: print(port, flush=True))
 """
