@@ -34,8 +34,6 @@ from plugin_api.response import STATES
 from tests.plugin_api.preview_shop import ALIAS, shipped_model, stocked_shop
 
 MOUSE = {"query": {"match": {"title": "wireless mouse"}}}
-UNKNOWN = "/_attune/<path:path>"
-"""Answers 404 to all that there is not."""
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +82,7 @@ def test_every_route_is_in_the_document_and_no_other(app: Flask, document: dict[
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
         for method in rule.methods or ()
-        if rule.endpoint != PASSED and rule.rule != UNKNOWN and method not in ("HEAD", "OPTIONS")
+        if rule.endpoint != PASSED and method not in ("HEAD", "OPTIONS")
     }
     described = {
         (path, method)
@@ -172,3 +170,13 @@ def test_searches_answer_as_described(web: FlaskClient) -> None:
 
 def test_metrics_are_of_the_type_described(web: FlaskClient) -> None:
     assert web.get("/_attune/metrics").content_type == CONTENT_TYPE == METRICS_TYPE
+
+
+@pytest.mark.parametrize("path", ["/_attune", "/_attune/", "/_attune/explain", "/_attune/none/at/all"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "QUERY", "PROPFIND"])
+def test_nothing_under_the_sidecars_own_prefix_goes_to_opensearch(
+    web: FlaskClient, path: str, method: str
+) -> None:
+    answer = web.open(path, method=method, headers={"X-Api-Key": "sesame"})
+    assert (answer.status_code, stocked_shop().requests) == (404, [])
+    assert f"no route {method} {path}" in msgspec.json.decode(answer.data, type=Error).error.reason
