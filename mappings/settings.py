@@ -91,10 +91,16 @@ class IndexSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """The model folder; empty means the one shipped with Attune."""
+    """The model folder; empty means the one shipped with Attune. `others` are more, separated by commas."""
 
     folder: str = ""
+    others: str = ""
     threads: int = 0
+
+    @property
+    def other_folders(self) -> tuple[str, ...]:
+        """Folders of the models that serve the indexes they encoded, beside the one of all other indexes."""
+        return tuple(folder.strip() for folder in self.others.split(",") if folder.strip())
 
 
 @dataclass(frozen=True)

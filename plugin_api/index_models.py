@@ -1,6 +1,6 @@
 """Which model an index was made with, asked before the first search brings it to light."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import OpenSearchException
@@ -10,8 +10,8 @@ from indexer.alias import META
 TIMEOUT_SECONDS = 5.0
 
 
-def other_models(client: OpenSearch, alias: str, version: str) -> Iterator[str]:
-    """Yield a sentence for each index behind `alias` that was made with another model than `version`.
+def other_models(client: OpenSearch, alias: str, versions: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence for each index behind `alias` that was made with none of the models `versions`.
 
     Says nothing where the alias is missing, or the cluster does not answer: searches tell of that.
     """
@@ -21,9 +21,9 @@ def other_models(client: OpenSearch, alias: str, version: str) -> Iterator[str]:
         return
     for index, body in sorted(held.items()):
         noted = body.get("mappings", {}).get("_meta", {}).get(META, {})
-        made_with = noted.get("model", version) if isinstance(noted, dict) else version
-        if made_with != version:
+        made_with = noted.get("model") if isinstance(noted, dict) else None
+        if made_with and made_with not in versions:
             yield (
-                f"{index} was made with model {made_with}, this is {version}: its searches get their "
-                "first-stage hits until it is indexed again, or --model names that model"
+                f"{index} was made with model {made_with}, this is {', '.join(versions)}: its searches get "
+                "their first-stage hits until it is indexed again, or --model or model.others names that model"
             )

@@ -60,18 +60,19 @@ def serve(
         from reranker.model import load_model
 
         loaded = load_model(folder, settings.model.threads).load()
-        versions.append(loaded.version)
+        others = [load_model(Path(of), settings.model.threads).load() for of in settings.model.other_folders]
+        versions.extend(dict.fromkeys(each.version for each in (loaded, *others)))
         observer = Observer(
-            Metrics([loaded.version]), Tracing(sidecar.tracing_endpoint) if sidecar.tracing_endpoint else None
+            Metrics(versions), Tracing(sidecar.tracing_endpoint) if sidecar.tracing_endpoint else None
         )
         upstream = HttpUpstream(settings.opensearch, pool=2 * sidecar.threads)
-        app = create_app(settings, upstream, loaded, observe=observer.searched)
+        app = create_app(settings, upstream, loaded, others, observe=observer.searched)
         observer.watch(app, PASSED, lambda: app.extensions["attune"].breaker.open)
         return app
 
     def ready() -> None:
         client = connect(settings.opensearch)
-        for line in other_models(client, settings.search.alias, versions[0]):
+        for line in other_models(client, settings.search.alias, versions):
             click.echo(f"attune: {line}", err=True)
         client.close()
         click.echo(f"Attune reranks the searches of {settings.opensearch.url} at {address}. Try:")

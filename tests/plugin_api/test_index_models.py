@@ -17,11 +17,11 @@ class Transport:
         return self._answer
 
 
-def said(answer: object, version: str = "aaa") -> list[str]:
+def said(answer: object, *versions: str) -> list[str]:
     client = OpenSearch()
     client.close()
     client.transport = Transport(answer)  # type: ignore[assignment]
-    return list(other_models(client, "shop", version))
+    return list(other_models(client, "shop", versions or ("aaa",)))
 
 
 def mapping(model: str) -> dict[str, object]:
@@ -32,6 +32,10 @@ def test_only_indexes_of_another_model_are_named() -> None:
     lines = said({"shop-1": mapping("bbb"), "shop-2": mapping("aaa"), "plain": {"mappings": {}}})
     assert len(lines) == 1
     assert "shop-1 was made with model bbb, this is aaa" in lines[0]
+
+
+def test_each_of_several_models_serves_its_own_indexes() -> None:
+    assert said({"shop-1": mapping("bbb"), "shop-2": mapping("aaa")}, "aaa", "bbb") == []
 
 
 def test_nothing_is_said_where_nothing_can_be_known() -> None:
