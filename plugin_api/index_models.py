@@ -25,5 +25,5 @@ def other_models(client: OpenSearch, alias: str, versions: Sequence[str]) -> Ite
         if made_with and made_with not in versions:
             yield (
                 f"{index} was made with model {made_with}, this is {', '.join(versions)}: its searches get "
-                "their first-stage hits until it is indexed again, or --model or model.others names that model"
+                "their first-stage hits until it is indexed again, or model.others names that model"
             )
