@@ -87,7 +87,7 @@ const STRINGS = {
     keys_title: "Keys", key_slash: "to the search box", key_move: "next, previous hit", key_column: "other column", key_judge: "judge: irrelevant to perfect; again to take it back",
     key_explain: "explain the hit", key_help: "these keys", key_escape: "close, or leave the search box", keys_on: "Single keys work",
     about_title: "What is compared", about: "Left is the query as OpenSearch ranks it, right the same query through Attune, with the filters and options above. Both run with your own rights.",
-    images_off: "Images of other hosts are not loaded. preview.image_hosts names those that may be.",
+    images_off: "Images are loaded only from the hosts that the setting preview.image_hosts names.",
   },
   zh: {
     title: "搜索预览", skip: "跳到结果", query: "搜索", query_placeholder: "搜索商品",
@@ -173,7 +173,7 @@ const STRINGS = {
     keys_title: "按键", key_slash: "到搜索框", key_move: "下一个、上一个商品", key_column: "另一列", key_judge: "评判：无关到完美；再按一次撤回",
     key_explain: "说明此商品", key_help: "这些按键", key_escape: "关闭，或离开搜索框", keys_on: "启用单键操作",
     about_title: "比较的内容", about: "左边是 OpenSearch 对查询的排序，右边是同一查询经过 Attune 的排序，使用上面的筛选和选项。两者都以您自己的权限运行。",
-    images_off: "不加载其他主机的图片。preview.image_hosts 列出可以加载的主机。",
+    images_off: "只从设置 preview.image_hosts 列出的主机加载图片。",
   },
 };
 

@@ -2,7 +2,6 @@
 
 from mappings.types import Product
 
-PICTURE = "/pictures/mouse.svg"
 EDITED = "<img src=x onerror=alert(1)> & \"quoted\" 'title'"
 
 _GREY, _BLACK = {"colour": "Grey"}, {"colour": "Black"}
@@ -16,7 +15,7 @@ PRODUCTS = (
         {**_GREY, "connection": "Wireless", "buttons": 3.0},
         14.99,
         True,
-        PICTURE,
+        "/pictures/m185.svg",
         "https://shop.example/m185",
     ),
     Product(
@@ -39,6 +38,7 @@ PRODUCTS = (
         {**_BLACK, "connection": "USB"},
         9.5,
         True,
+        "https://images.example/hp.jpg",
     ),
     Product(
         "mouse-trackball",

@@ -19,10 +19,10 @@ from mappings.types import JsonObject
 from plugin_api.upstream import Reply, Stream
 from reranker.model import Model, load_model
 from reranker.words import words
-from tests.plugin_api.preview_products import PICTURE, PRODUCTS
+from tests.plugin_api.preview_products import PRODUCTS
 
 ALIAS, INDEX = "products", "products-1"
-SVG = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><circle cx="4.5" cy="4.5" r="3"/></svg>'
+SVG = b'<svg width="9" height="9" xmlns="http://www.w3.org/2000/svg"><circle cx="4.5" cy="4.5" r="3"/></svg>'
 
 
 class PreviewShop:
@@ -83,8 +83,6 @@ class PreviewShop:
         for end, refusal in self.refuse.items():
             if path.endswith(end):
                 return _error(*refusal)
-        if path == PICTURE:
-            return Reply(200, (("content-type", "image/svg+xml"), ("content-length", str(len(SVG)))), SVG)
         name = path.split("/")[1]
         if name not in (ALIAS, INDEX) and not name.startswith("_"):
             return _error(404, "index_not_found_exception", f"no such index [{name}]")
@@ -221,6 +219,14 @@ class PreviewShop:
 def shipped_model() -> Model:
     """The model that comes with Attune, loaded once for all tests."""
     return load_model(None, threads=1).load()
+
+
+@cache
+def other_model() -> Model:
+    """The same under another version, as if trained anew."""
+    model = load_model(None, threads=1)
+    model.version = "0123456789ab"
+    return model.load()
 
 
 @cache
