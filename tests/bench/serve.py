@@ -1,8 +1,12 @@
-"""`_search` through the sidecar beside direct BM25, the sidecar's memory and start-up, the index's size.
+"""`_search` through the sidecar beside BM25 and hybrid straight to OpenSearch; memory, start-up, index size.
 
 Needs a running OpenSearch with the demo's index (`attune demo`).
 
     python -m tests.bench.serve --url http://localhost:9200 --alias products
+
+Direct hybrid is what a node without neural-search can do: BM25 and k-NN of as many neighbours as the window
+has, as two `should` clauses of one search, for the first page. Its query vectors are made before the clock
+starts, and nothing is reranked.
 """
 
 import http.client
@@ -12,27 +16,34 @@ import statistics
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 import psutil
 
 from mappings.client import check_cluster, connect
+from mappings.fields import VECTOR
 from mappings.settings import ModelSettings, OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
 from plugin_api.request import keyword_query
 from plugin_api.sidecar_process import serving, with_free_port
+from reranker.model import load_model
+from reranker.stored import whole_numbers
 from tests.bench.inputs import machine, middle, queries
 
 DEFAULTS = Settings()
+SOURCE = ["title", "brand", "price"]
 
 
 @click.command()
 @click.option("--url", default=DEFAULTS.opensearch.url, show_default=True, help="OpenSearch.")
 @click.option("--alias", default=DEFAULTS.search.alias, show_default=True, help="Alias of the index.")
-@click.option("--requests", default=400, show_default=True, help="Requests of each measurement.")
-@click.option("--rounds", default=3, show_default=True, help="Rounds, each with a new sidecar.")
-@click.option("--clients", multiple=True, type=int, default=(1, 8), show_default=True, help="Repeatable.")
+@click.option("--requests", default=200, show_default=True, help="Requests of each measurement.")
+@click.option("--rounds", default=5, show_default=True, help="Rounds, each with a new sidecar.")
+@click.option("--clients", multiple=True, type=int, default=(1, 16), show_default=True, help="Repeatable.")
 @click.option("--model", default="", help="Model folder. Default: the shipped one.")
 def main(url: str, alias: str, requests: int, rounds: int, clients: tuple[int, ...], model: str) -> None:
     """Time searches through the sidecar and straight to OpenSearch; print one JSON object."""
@@ -42,7 +53,7 @@ def main(url: str, alias: str, requests: int, rounds: int, clients: tuple[int, .
 def measure(
     url: str, alias: str, requests: int, rounds: int, clients: tuple[int, ...], model: str
 ) -> JsonObject:
-    """Every figure is the middle over rounds; within a round both ways take turns."""
+    """Every figure is the middle over rounds; within a round the ways take turns."""
     settings = with_free_port(
         Settings(
             opensearch=OpenSearchSettings(url=url),
@@ -54,20 +65,20 @@ def measure(
     facts = machine("onnxruntime", "opensearch-py", "flask", "gunicorn")
     client = connect(settings.opensearch)
     facts["opensearch"] = check_cluster(client, settings.opensearch)
-    found: dict[str, list[JsonObject]] = {}
+    found: dict[int, dict[str, list[JsonObject]]] = {number: {} for number in clients}
+    ways = _ways(url, settings)
     memory: list[JsonObject] = []
     start_up: list[float] = []
     for _ in range(rounds):
         with serving(settings, os.environ) as sidecar:
             start_up.append(sidecar.seconds)
-            for at in (url, sidecar.url):
-                _load(at, alias, len(queries()), 1)  # warm up
-            for number in clients:
-                for name, at in (("direct BM25", url), ("sidecar", sidecar.url)):
-                    found.setdefault(f"{name}, {number} clients", []).append(
-                        _load(at, alias, requests, number)
-                    )
+            for way in ways:
+                _load(way.url or sidecar.url, alias, way.bodies, len(way.bodies), 1)  # warm up
             assert sidecar.process is not None
+            for number in clients:
+                for way in ways:
+                    run = _load(way.url or sidecar.url, alias, way.bodies, requests, number)
+                    found[number].setdefault(way.name, []).append(run)
             memory.append(_memory(sidecar.process.pid))
     stored = client.indices.stats(index=alias, metric="store")["_all"]["primaries"]["store"]["size_in_bytes"]
     count = client.count(index=alias)["count"]
@@ -76,20 +87,51 @@ def measure(
         "measures": "_search, 10 hits a page, over HTTP",
         "requests": requests,
         "rounds": rounds,
-        "search": {name: _middle_of(runs) for name, runs in found.items()},
+        "search": {
+            f"{name}, {number} clients": _middle_of(runs)
+            for number, by_way in found.items()
+            for name, runs in by_way.items()
+        },
+        "sidecar_beside": {f"{number} clients": _compared(by_way) for number, by_way in found.items()},
         "sidecar_rss_mb": middle([m["rss"] for m in memory], 1),
         "sidecar_pss_mb": middle([m["pss"] for m in memory], 1),
         "sidecar_processes": memory[-1]["processes"],
         "sidecar_start_up_seconds": middle(start_up),
         "index_products": count,
         "index_bytes_a_product": round(stored / count),
+        "load_after": round(os.getloadavg()[0], 2),
         "machine": facts,
     }
 
 
-def _load(url: str, alias: str, requests: int, clients: int) -> JsonObject:
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way to search: the address, empty for the sidecar's, and the bodies of its searches, one a query."""
+
+    name: str
+    url: str
+    bodies: tuple[bytes, ...]
+
+
+def _ways(url: str, settings: Settings) -> list[_Way]:
+    folder = settings.model.folder
+    model = load_model(Path(folder) if folder else None, settings.model.threads)
+    keyword, hybrid = [], []
+    for text in queries():
+        words = keyword_query(text)
+        near = {"vector": whole_numbers(model.encode_query(text).vector), "k": settings.search.window}
+        both = {"bool": {"should": [words, {"knn": {VECTOR: near}}]}}
+        keyword.append(json.dumps({"query": words, "_source": SOURCE}).encode())
+        hybrid.append(json.dumps({"query": both, "_source": SOURCE}).encode())
+    return [
+        _Way("direct BM25", url, tuple(keyword)),
+        _Way("direct hybrid", url, tuple(hybrid)),
+        _Way("sidecar", "", tuple(keyword)),
+    ]
+
+
+def _load(url: str, alias: str, bodies: Sequence[bytes], requests: int, clients: int) -> JsonObject:
     """Send searches from `clients` at once, each over one connection, the next when the last is answered."""
-    texts = queries()
     times: list[float] = []
     answers: list[bytes] = []
     numbers = iter(range(requests))
@@ -102,14 +144,9 @@ def _load(url: str, alias: str, requests: int, clients: int) -> JsonObject:
                 number = next(numbers, None)
             if number is None:
                 break
-            body = {
-                "query": keyword_query(texts[number % len(texts)]),
-                "_source": ["title", "brand", "price"],
-            }
+            body = bodies[number % len(bodies)]
             began = time.perf_counter()
-            connection.request(
-                "POST", f"/{alias}/_search", json.dumps(body), {"Content-Type": "application/json"}
-            )
+            connection.request("POST", f"/{alias}/_search", body, {"Content-Type": "application/json"})
             answer = connection.getresponse().read()
             took = (time.perf_counter() - began) * 1000
             with lock:
@@ -149,6 +186,25 @@ def _middle_of(runs: list[JsonObject]) -> JsonObject:
     for run in runs:
         answers.update(run["answers"])
     return {**{name: middle([run[name] for run in runs], 1) for name in figures}, "answers": dict(answers)}
+
+
+def _compared(by_way: dict[str, list[JsonObject]]) -> JsonObject:
+    """What the sidecar adds to BM25's p50, and its share of each way's throughput: within each round."""
+    mine = by_way["sidecar"]
+    pairs = list(zip(mine, by_way["direct BM25"], strict=True))
+    added = [run["p50_ms"] - other["p50_ms"] for run, other in pairs]
+    shares = {
+        f"share_of_throughput_of_{name.replace(' ', '_')}": [
+            run["requests_per_second"] / other["requests_per_second"]
+            for run, other in zip(mine, by_way[name], strict=True)
+        ]
+        for name in ("direct BM25", "direct hybrid")
+    }
+    return {
+        "added_to_bm25_p50_ms": middle(added, 1),
+        "added_to_bm25_p50_ms_of_rounds": [round(min(added), 1), round(max(added), 1)],
+        **{name: middle(values) for name, values in shares.items()},
+    }
 
 
 def _memory(pid: int) -> JsonObject:
