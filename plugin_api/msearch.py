@@ -17,12 +17,15 @@ from plugin_api.request import HEADER_PARAMETERS, PlainRequest, RerankRequest, S
 from plugin_api.response import Answer, Report, error_answer
 from plugin_api.search import Search
 from plugin_api.templates import render
-from plugin_api.upstream import Upstream, with_query
+from plugin_api.upstream import Headers, Upstream, with_query
 
 SHARED = frozenset({"typed_keys", "rest_total_hits_as_int", "ccs_minimize_roundtrips", "pretty"})
 """URL parameters that hold for each search of the list."""
 
 LIST_ONLY = frozenset({"max_concurrent_searches"})
+
+OF_OPENSEARCH = frozenset({"warning", "x-opaque-id", "x-opensearch-version"})
+"""Headers of the answers to parts of a list that hold for the whole of it."""
 
 UNREADABLE = "OpenSearch, or what stands before it, answered a search with what is no answer to one"
 
@@ -64,12 +67,17 @@ class MultiSearch:
             if not isinstance(item.request, PlainRequest)
         }
         plain = [item for item in items if isinstance(item.request, PlainRequest)]
-        passed = iter(self._passed(call, plain))
-        answers = [
-            reranked[number].result() if number in reranked else next(passed) for number in range(len(items))
-        ]
+        passed, headers = self._passed(call, plain)
+        rest = iter(passed)
+        answers = []
+        for number in range(len(items)):
+            answer, of_one = reranked[number].result() if number in reranked else (next(rest), ())
+            answers.append(answer)
+            headers += of_one
         took = max((int(str(decoded(answer.get("took"), 0))) for answer in answers), default=0)
-        return Answer(200, dumps({"took": took, "responses": answers}))
+        kept = dict.fromkeys(pair for pair in headers if pair[0] in OF_OPENSEARCH)
+        body = dumps({"took": took, "responses": answers})
+        return Answer(200, body, (("content-type", response.JSON_TYPE), *kept))
 
     def answer_templates(self, call: SearchCall, timeout_seconds: float) -> Answer | None:
         """Answer one `_msearch/template`. Raises as `answer` does, and NotRendered."""
@@ -78,7 +86,7 @@ class MultiSearch:
             lines[number] = render(self._upstream, call.headers, lines[number], timeout_seconds)
         return self.answer(replace(call, body=b"\n".join(lines)))
 
-    def _one(self, item: _Item) -> RawObject:
+    def _one(self, item: _Item) -> tuple[RawObject, Headers]:
         assert not isinstance(item.request, PlainRequest)
         try:
             answer = (
@@ -90,14 +98,14 @@ class MultiSearch:
             answer = error_answer(400, error.kind, str(error))
         body = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
         try:
-            return {**raw_object(body), "status": Raw(dumps(answer.status))}
+            return {**raw_object(body), "status": Raw(dumps(answer.status))}, answer.headers
         except ValueError as error:
             raise ClusterDown(UNREADABLE) from error
 
-    def _passed(self, call: SearchCall, items: list[_Item]) -> list[RawObject]:
-        """Answers to the searches that are not reranked, each with the reason."""
+    def _passed(self, call: SearchCall, items: list[_Item]) -> tuple[list[RawObject], Headers]:
+        """Answers to the searches that are not reranked, each with the reason; and their headers."""
         if not items:
-            return []
+            return [], ()
         lines = []
         for item in items:
             assert isinstance(item.request, PlainRequest)
@@ -109,12 +117,12 @@ class MultiSearch:
         try:
             found = raw_object(reply.body)
             if reply.status != 200:
-                return [{**found, "status": Raw(dumps(reply.status))}] * len(items)
+                return [{**found, "status": Raw(dumps(reply.status))}] * len(items), reply.headers
             answers = raw_objects(found["responses"])
             pairs = list(zip(answers, items, strict=True))
         except (ValueError, KeyError) as error:
             raise ClusterDown(UNREADABLE) from error
-        return [_with_reason(answer, item, self._search) for answer, item in pairs]
+        return [_with_reason(answer, item, self._search) for answer, item in pairs], reply.headers
 
 
 def _with_reason(answer: RawObject, item: _Item, search: Search) -> RawObject:
