@@ -63,6 +63,26 @@ def test_own_fields_never_come_with_the_source(
     assert not request.plain.params
 
 
+@pytest.mark.parametrize(
+    ("asked", "params", "source"),
+    [
+        ({"stored_fields": ["title"]}, {}, None),
+        ({"stored_fields": ["_source"]}, {}, {"excludes": HIDDEN}),
+        ({"stored_fields": ["title"], "_source": True}, {}, {"excludes": HIDDEN}),
+        ({"script_fields": {"one": {"script": "1"}}}, {}, None),
+        ({"script_fields": {}}, {}, {"excludes": HIDDEN}),
+        ({}, {"stored_fields": "title"}, None),
+        ({}, {"stored_fields": "title,_source"}, {"excludes": HIDDEN}),
+    ],
+)
+def test_no_source_comes_where_opensearch_would_send_none(
+    asked: dict[str, object], params: dict[str, str], source: object
+) -> None:
+    request = reranked({"query": MOUSE, **asked}, **params)
+    assert decoded(request.body.get("_source")) == source
+    assert json.loads(request.plain.body).get("_source") == source
+
+
 def test_post_filter_binds_neighbours() -> None:
     only = {"term": {"brand": "HP"}}
     assert reranked({"query": MOUSE, "post_filter": only}).conditions == (only,)
@@ -72,6 +92,7 @@ def test_post_filter_binds_neighbours() -> None:
     ("body", "params", "reason"),
     [
         ({"query": MOUSE, "sort": ["price"]}, {}, "its own sort"),
+        ({"query": MOUSE, "sort": ["_score", "_score"]}, {}, "its own sort"),
         ({"query": MOUSE, "search_after": [1]}, {}, "its own search_after"),
         ({"query": MOUSE, "size": 0}, {}, "no hits were asked for"),
         ({"query": MOUSE, "from": -1}, {}, "from or size"),
@@ -159,6 +180,12 @@ def test_numbers_keep_their_digits() -> None:
     body = b'{"query":{"match":{"title":"mouse"}},"min_score":1.00000000000000000001,"sort":["price"]}'
     request = parse_call(SearchCall("shop", body))
     assert b"1.00000000000000000001" in (request.body if isinstance(request, PlainRequest) else b"")
+
+
+def test_hits_without_an_id_keep_their_order() -> None:
+    reason = "hits without an id can't be put in another order"
+    assert plain({"query": MOUSE, "stored_fields": "_none_"}).reason == reason
+    assert plain({"query": MOUSE}, stored_fields="_none_").reason == reason
 
 
 def test_own_fields_asked_for_by_name_are_known() -> None:

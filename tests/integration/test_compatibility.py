@@ -1,0 +1,221 @@
+"""Every row of plugin_api/SEARCH.md, asked of OpenSearch and of the sidecar in front of it."""
+
+import json
+import random
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import requests
+
+from tests.integration.search_cases import CASES
+from tests.integration.search_comparison import Answer, ask, differences, same_order, without_options
+from tests.integration.search_features import CHEAP, LAPTOP, NDJSON, Case, Outcome
+from tests.integration.search_world import build
+from tests.integration.stack import Stack, search
+
+IN_HEADERS = {"routing", "preference", "search_type", "request_cache", "allow_partial_search_results"}
+BODY = {
+    "query": {"multi_match": {"query": "laptop hp usb notebook", "fields": ["title", "description"]}},
+    "_source": False,
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """A stack with all that the cases search in."""
+
+    direct: str
+    reranked: str
+    version: str
+    pit: str
+
+    def both(self, case: Case) -> tuple[Answer, Answer]:
+        """Ask a case of OpenSearch, then of the sidecar."""
+        body = case.body
+        if isinstance(body, dict) and "pit" in body:
+            body = {**body, "pit": {"id": self.pit, "keep_alive": "5m"}}
+        asked = replace(case, body=body)
+        return ask(self.direct, replace(asked, body=without_options(body))), ask(self.reranked, asked)
+
+    def allowed(self, case: Case) -> set[str] | None:
+        """Ids of all that satisfies what a case's hits have to."""
+        if not case.allowed:
+            return None
+        body = {"query": case.allowed, "size": 1000, "_source": False}
+        return set(ids(search(self.direct, body, case.path.split("/")[1])))
+
+
+@pytest.fixture(scope="module")
+def world(stack: Stack) -> World:
+    build(stack.direct)
+    version = requests.get(stack.direct, timeout=120).json()["version"]["number"]
+    opened = f"{stack.direct}/products/_search/point_in_time?keep_alive=10m"
+    pit = requests.post(opened, timeout=120).json()["pit_id"]
+    return World(stack.direct, stack.reranked, version, pit)
+
+
+def ids(response: requests.Response) -> list[str]:
+    assert response.status_code == 200, response.text
+    return [hit["_id"] for hit in response.json()["hits"]["hits"]]
+
+
+def in_list(case: Case) -> bool:
+    """Whether a case can stand in an `_msearch`."""
+    posted = case.method == "POST" and case.path.endswith("/_search") and case.params.keys() <= IN_HEADERS
+    return posted and case.parsed and isinstance(case.body, dict) and "pit" not in case.body
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.feature)
+def test_a_search_keeps_its_meaning(world: World, case: Case) -> None:
+    if world.version not in case.versions:
+        pytest.skip(f"not of OpenSearch {world.version}")
+    direct, reranked = world.both(case)
+    assert list(differences(case, direct, reranked, world.allowed(case))) == []
+    if case.text:
+        assert same_order(case, world.reranked, reranked.body)
+
+
+def test_each_search_of_a_list_keeps_its_meaning(world: World) -> None:
+    cases = [case for case in CASES if in_list(case) and world.version in case.versions]
+    assert len(cases) > 80
+
+    def asked(base: str, own: bool) -> list[Answer]:
+        lines = []
+        for case in cases:
+            index = case.path.removesuffix("/_search").strip("/").replace("%70", "p")
+            body = without_options(case.body) if own else case.body
+            lines += [json.dumps({"index": index, **case.params}), json.dumps(body)]
+        return listed(base, "/_msearch", lines)
+
+    for case, direct, reranked in zip(
+        cases, asked(world.direct, own=True), asked(world.reranked, own=False), strict=True
+    ):
+        assert list(differences(case, direct, reranked, world.allowed(case))) == [], case.feature
+
+
+def listed(base: str, path: str, lines: list[str]) -> list[Answer]:
+    """Answers to the searches of a list."""
+    data = "\n".join([*lines, ""]).encode()
+    reply = requests.post(f"{base}{path}", data=data, headers=NDJSON, timeout=120)
+    assert reply.status_code == 200, reply.text
+    answers = reply.json()["responses"]
+    return [
+        Answer(answer.get("status", 200), {key: answer[key] for key in answer if key != "status"}, {})
+        for answer in answers
+    ]
+
+
+def test_each_template_of_a_list_keeps_its_meaning(world: World) -> None:
+    templates: list[dict[str, Any]] = [
+        {"source": {"query": {"match": {"title": "{{text}}"}}, "size": 200}, "params": {"text": "laptop"}},
+        {"id": "by_text", "params": {"text": "laptop", "brand": "Targus"}},
+        {"source": {"query": {"match_all": {}}, "size": 3}},
+    ]
+    lines = [line for template in templates for line in ("{}", json.dumps(template))]
+    path = "/products/_msearch/template"
+    direct, reranked = listed(world.direct, path, lines), listed(world.reranked, path, lines)
+    no_text = "the query has no text to rerank by, only match_all"
+    outcomes = (Outcome.WIDENED, Outcome.WIDENED, Outcome.PLAIN)
+    for outcome, theirs, ours in zip(outcomes, direct, reranked, strict=True):
+        assert list(differences(Case("", "", outcome, reason=no_text), theirs, ours, None)) == []
+
+
+def test_one_unreadable_search_of_a_list_leaves_the_others_their_answers(world: World) -> None:
+    lines = [json.dumps(line) for body in (BODY, {"query": {"nonsense": {}}}) for line in ({}, body)]
+    good, bad = listed(world.reranked, "/products/_msearch", lines)
+    assert good.body["ext"]["attune"]["rerank_status"] == "reranked"
+    assert (bad.status, bad.body["error"]["type"]) == (400, "parsing_exception")
+
+
+def test_a_list_that_cannot_be_taken_apart_goes_on_as_it_came(world: World) -> None:
+    lines = b'{"index": "products"}\n' + json.dumps({**BODY, "size": 1}).encode() + b"\n"
+    for params, data in (({"filter_path": "responses.hits.total"}, lines), ({}, b"{}\n")):
+        direct, ours = (
+            requests.post(f"{base}/_msearch", data=data, params=params, headers=NDJSON, timeout=120)
+            for base in (world.direct, world.reranked)
+        )
+        assert (direct.status_code, direct.json()) == (ours.status_code, ours.json())
+        assert ours.headers["x-attune-rerank-reason"]
+
+
+def test_a_scroll_reads_every_hit_in_its_own_order(world: World) -> None:
+    def read(base: str) -> list[str]:
+        first = requests.post(
+            f"{base}/products/_search?scroll=1m", json={**BODY, "size": 60}, timeout=120
+        ).json()
+        found = [hit["_id"] for hit in first["hits"]["hits"]]
+        page, body = first["hits"]["hits"], {"scroll": "1m", "scroll_id": first["_scroll_id"]}
+        while page:
+            page = requests.post(f"{base}/_search/scroll", json=body, timeout=120).json()["hits"]["hits"]
+            found += [hit["_id"] for hit in page]
+        closed = requests.delete(f"{base}/_search/scroll", json={"scroll_id": body["scroll_id"]}, timeout=120)
+        assert closed.status_code == 200
+        return found
+
+    found = read(world.reranked)
+    assert len(found) > 60
+    assert found == read(world.direct)
+
+
+def test_pages_after_a_point_in_time_join(world: World) -> None:
+    def read(base: str) -> list[str]:
+        found, after = [], {}
+        while True:
+            pit = {"id": world.pit, "keep_alive": "5m"}
+            body = {**BODY, "size": 60, "pit": pit, "sort": [{"price": "asc"}, {"_doc": "asc"}], **after}
+            page = requests.post(f"{base}/_search", json=body, timeout=120).json()["hits"]["hits"]
+            if not page:
+                return found
+            found += [hit["_id"] for hit in page]
+            after = {"search_after": page[-1]["sort"]}
+
+    found = read(world.reranked)
+    assert len(found) == len(set(found)) > 60
+    assert found == read(world.direct)
+
+
+PAGED = {
+    "vectors add hits": {**BODY, "ext": {"attune": {"window": 20}}},
+    "the window of the settings": BODY,
+    "filtered": {
+        "query": {"bool": {"must": BODY["query"], "filter": CHEAP}},
+        "_source": False,
+        "ext": {"attune": {"window": 20}},
+    },
+    "own hits only": {**BODY, "min_score": 0.1, "ext": {"attune": {"window": 20}}},
+    "the window larger than the hits": {"query": LAPTOP, "min_score": 0.1, "_source": False},
+}
+
+
+@pytest.mark.parametrize("name", PAGED)
+def test_pages_of_any_sizes_join_to_the_whole(world: World, name: str) -> None:
+    """No gap and no hit twice, wherever the pages are cut; below the window in first-stage order."""
+    body = PAGED[name]
+    answer = search(world.reranked, {**body, "size": 300}).json()
+    assert answer["ext"]["attune"]["rerank_status"] == "reranked"
+    whole = [(hit["_id"], hit["_score"]) for hit in answer["hits"]["hits"]]
+    assert len({id_ for id_, _ in whole}) == len(whole) == answer["hits"]["total"]["value"]
+    window = answer["ext"]["attune"]["window"]
+    direct = ids(search(world.direct, {**without_options(body), "size": 300}))  # type: ignore[dict-item]
+    ranked = {id_ for id_, _ in whole[:window]}
+    assert [id_ for id_, _ in whole[window:]] == [id_ for id_ in direct if id_ not in ranked]
+
+    cut = random.Random(name)
+    joined: list[tuple[str, float]] = []
+    while len(joined) < len(whole):
+        size = cut.choice((1, 7, 24, 60))
+        page = search(world.reranked, {**body, "from": len(joined), "size": size}).json()["hits"]
+        assert page["total"] == answer["hits"]["total"]
+        assert page["max_score"] == answer["hits"]["max_score"]
+        assert page["hits"]
+        joined += [(hit["_id"], hit["_score"]) for hit in page["hits"]]
+    assert joined == whole
+    assert ids(search(world.reranked, {**body, "from": len(whole), "size": 5})) == []
+
+
+@pytest.mark.parametrize("options", [{"windw": 5}, {"window": 0}, {"model": "0" * 12}, 7])
+def test_options_that_are_none_are_refused_in_opensearchs_shape(world: World, options: object) -> None:
+    response = search(world.reranked, {"query": LAPTOP, "ext": {"attune": options}})
+    assert response.status_code == response.json()["status"] == 400
+    assert "ext.attune" in response.json()["error"]["reason"]
