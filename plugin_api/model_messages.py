@@ -13,6 +13,12 @@ from msgspec import Meta
 Text = Annotated[str, Meta(min_length=1)]
 Value = str | int | float | bool | None
 
+FieldText = Meta(extra_json_schema={"properties": {
+    name: {"type": ["string", "number", "boolean", "null"]}
+    for name in ("text", "title", "brand", "category", "description")
+}})  # fmt: skip
+"""Tells of the fields that are read, and forbids no others."""
+
 DOCUMENT_TYPES = ("document", "search_document", "passage")
 """What callers name a text that is no query: Voyage, Cohere and NVIDIA."""
 
@@ -22,7 +28,7 @@ class RerankRequest(msgspec.Struct, frozen=True):
 
     query: Text
     documents: Annotated[
-        list[str | dict[str, Value]],
+        list[str | Annotated[dict[str, Value], FieldText]],
         Meta(
             min_length=1,
             description="Texts, or objects with `text` or the product's `title`, `brand`, `category` and "

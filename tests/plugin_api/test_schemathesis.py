@@ -16,10 +16,10 @@ from tests.plugin_api.api_cases import OneHit, fuzz
 
 
 def test_every_operation_answers_as_documented(tmp_path: Path) -> None:
-    asked = list(fuzz(schemathesis.openapi.from_wsgi("/_attune/openapi.json", an_app(tmp_path)), 30, 1))
+    asked = list(fuzz(schemathesis.openapi.from_wsgi("/_attune/openapi.json", an_app(tmp_path)), 20, 1))
     assert {outcome.operation: outcome.failures for outcome in asked if outcome.failures} == {}
     assert len({outcome.operation for outcome in asked}) > 25
-    assert sum(outcome.cases for outcome in asked) > 1000
+    assert sum(outcome.cases for outcome in asked) > 700
     answered = {status for outcome in asked for status in outcome.statuses}
     assert answered >= {200, 400, 404, 422}
 
