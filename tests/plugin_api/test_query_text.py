@@ -3,7 +3,9 @@ import pytest
 from plugin_api.query_text import MAX_TEXT, QueryText, Unranked, read_query
 
 MOUSE = {"match": {"title": "mouse"}}
-HP = {"term": {"brand": "HP"}}
+WIRED = {"match": {"title": "wired"}}
+HP, ACER = {"term": {"brand": "HP"}}, {"term": {"brand": "Acer"}}
+CONSTANT = {"constant_score": {"filter": WIRED}}
 
 
 @pytest.mark.parametrize(
@@ -27,20 +29,50 @@ HP = {"term": {"brand": "HP"}}
             [{"match": {"brand": "hp"}}],
         ),
         ({"bool": {"must": [MOUSE, {"match": {"year": 2024}}]}}, "mouse", [{"match": {"year": 2024}}]),
+        ({"dis_max": {"queries": [MOUSE, {"match": {"brand": "mouse"}}]}}, "mouse", []),
+        # Words in a condition beside those in a match are not what the shopper typed.
+        ({"bool": {"must": [{"constant_score": {"filter": WIRED}}, MOUSE]}}, "mouse", [CONSTANT]),
     ],
 )
 def test_text_and_conditions(query: object, text: str, conditions: list[object]) -> None:
-    assert read_query(query) == QueryText(text, tuple(conditions))  # type: ignore[arg-type]
+    assert read_query(query) == QueryText(text, tuple(conditions), widens=True)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    "body",
-    [{"must": [MOUSE], "should": [HP], "minimum_should_match": 1}, {"should": [MOUSE, HP]}],
+    ("body", "should"),
+    [
+        ({"must": [MOUSE], "should": [HP], "minimum_should_match": 1}, [HP]),
+        ({"should": [{"bool": {"must": [MOUSE], "filter": [HP]}}, ACER]}, [HP, ACER]),
+    ],
 )
-def test_required_should_clauses_bind_neighbours_too(body: dict[str, object]) -> None:
+def test_required_should_clauses_bind_neighbours_too(body: dict[str, object], should: list[object]) -> None:
     reading = read_query({"bool": body})
     assert isinstance(reading, QueryText)
-    assert reading.conditions == ({"bool": {"should": body["should"], "minimum_should_match": 1}},)
+    assert reading.conditions == ({"bool": {"should": should, "minimum_should_match": 1}},)
+
+
+def test_where_words_alone_are_enough_nothing_else_binds_neighbours() -> None:
+    assert read_query({"bool": {"should": [MOUSE, HP]}}) == QueryText("mouse", (), widens=True)
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ({"multi_match": {"query": "usb mouse", "type": "phrase"}}, "usb mouse"),
+        ({"match_phrase": {"title": "usb mouse"}}, "usb mouse"),
+        ({"query_string": {"query": "+usb mouse"}}, "usb mouse"),
+        ({"constant_score": {"filter": MOUSE}}, "mouse"),
+        ({"nested": {"path": "offers", "query": MOUSE}}, "mouse"),
+        ({"hybrid": {"queries": [MOUSE]}}, "mouse"),
+        ({"bool": {"must": [MOUSE, {"neural": {}}]}}, "mouse"),
+        ({"bool": {"must": [MOUSE], "should": [{"knn": {}}]}}, "mouse"),
+        ({"function_score": {"query": MOUSE}}, "mouse"),
+        ({"script_score": {"query": MOUSE}}, "mouse"),
+        ({"boosting": {"positive": MOUSE, "negative": HP}}, "mouse"),
+    ],
+)
+def test_what_vectors_could_break_leaves_the_querys_own_hits(query: object, text: str) -> None:
+    assert read_query(query) == QueryText(text, (), widens=False)
 
 
 @pytest.mark.parametrize(
@@ -49,13 +81,10 @@ def test_required_should_clauses_bind_neighbours_too(body: dict[str, object]) ->
         (None, "no text"),
         ({"match_all": {}}, "no text"),
         ({"match": {"title": "   "}}, "no text"),
-        ({"multi_match": {"query": "usb mouse", "type": "phrase"}}, "no text"),
-        ({"match_phrase": {"title": "usb mouse"}}, "no text"),
         ({"bool": {"filter": [MOUSE]}}, "no text"),
-        ({"hybrid": {"queries": [MOUSE]}}, "hybrid"),
-        ({"bool": {"must": [MOUSE, {"neural": {}}]}}, "neural"),
-        ({"bool": {"must": [MOUSE], "should": [{"knn": {}}]}}, "knn"),
-        ({"function_score": {"query": MOUSE}}, "function_score"),
+        ({"knn": {"vector": {}}}, "only knn"),
+        ({"bool": {"must": [HP, {"range": {"price": {}}}]}}, "only term, range"),
+        ({"bool": {"must": [MOUSE, {"template": {}}]}}, "type template"),
         ({"bool": [MOUSE]}, "malformed"),
         ({"bool": {"must": ["mouse"]}}, "malformed"),
         ([MOUSE], "malformed"),

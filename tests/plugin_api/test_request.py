@@ -188,11 +188,11 @@ def test_hits_without_an_id_keep_their_order() -> None:
     assert plain({"query": MOUSE}, stored_fields="_none_").reason == reason
 
 
-def test_own_fields_asked_for_by_name_are_known() -> None:
+def test_doc_values_asked_for_by_name_are_known() -> None:
     request = reranked(
         {"query": MOUSE, "docvalue_fields": [{"field": "attune.model"}, "price"], "fields": ["*"]}
     )
-    assert request.asked == {"attune.model"}
+    assert request.asked == {"attune.model", "price"}
 
 
 def test_keyword_query_is_one_that_gets_reranked() -> None:
@@ -210,4 +210,4 @@ def test_keyword_query_leaves_intent_words_out(text: str, words: str) -> None:
 
 def test_half_of_the_pairs_of_chinese_characters_are_enough() -> None:
     assert keyword_query("降噪耳机")["multi_match"]["minimum_should_match"] == "2<50%"
-    assert keyword_query("new phone")["multi_match"]["minimum_should_match"] == "2<75%"
+    assert keyword_query("new phone")["multi_match"]["minimum_should_match"] == "2<67%"
