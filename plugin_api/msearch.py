@@ -40,6 +40,14 @@ class _Item:
     request: RerankRequest | PlainRequest | Answer
 
 
+class _Unknown(Exception):
+    """OpenSearch does not know the caller: then its answer to one search is that to the whole list."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
 class MultiSearch:
     """Answers `_msearch`. Thread-safe; share one among all requests of a process."""
 
@@ -61,6 +69,12 @@ class MultiSearch:
             return None
         if all(isinstance(item.request, PlainRequest) for item in items):
             return None
+        try:
+            return self._answered(call, items)
+        except _Unknown as unknown:
+            return unknown.answer
+
+    def _answered(self, call: SearchCall, items: list[_Item]) -> Answer:
         reranked = {
             number: self._executor.submit(copy_context().run, self._one, item)
             for number, item in enumerate(items)
@@ -97,6 +111,8 @@ class MultiSearch:
         except BadRequest as error:
             answer = error_answer(400, error.kind, str(error))
         body = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
+        if answer.status == 401:
+            raise _Unknown(replace(answer, body=body))
         try:
             return {**raw_object(body), "status": Raw(dumps(answer.status))}, answer.headers
         except ValueError as error:
@@ -114,6 +130,8 @@ class MultiSearch:
         path = f"/{call.index}/_msearch" if call.index else "/_msearch"
         body = b"\n".join(lines) + b"\n"
         reply = self._upstream.ask("POST", with_query(path, call.params), headers, body)
+        if reply.status == 401:
+            raise _Unknown(Answer(reply.status, reply.body, reply.headers))
         try:
             found = raw_object(reply.body)
             if reply.status != 200:
