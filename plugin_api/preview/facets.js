@@ -73,7 +73,7 @@ export class Facets {
     const focused = place.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
     const wide = window.matchMedia("(min-width: 900px)").matches;
     fill(place,
-      element("details", { open: wide || place.querySelector("details")?.open },
+      element("details", { open: place.querySelector("details")?.open ?? wide },
         element("summary", {}, t("facets"), this.count ? ` (${this.count})` : ""),
         this.count > 0 && element("button", { type: "button", className: "link", onclick: () => { this.clear(); this.changed(); } }, t("clear", { n: this.count })),
         groups));

@@ -17,9 +17,9 @@ const PLACE = "%SearchText%";
 
 export class Options {
   /** `config` is the sidecar's; `changed` is called when a search has to be done again. */
-  constructor(config, indexes, changed) {
+  constructor(config, changed) {
     this.config = config;
-    this.indexes = indexes;
+    this.indexes = [];
     this.changed = changed;
     this.values = { index: config.alias, size: 10, template: "", ...read() };
   }
@@ -85,9 +85,15 @@ export class Options {
         placeholder: `{"multi_match": {"query": "${PLACE}", "fields": ["title", "brand"]}}`,
         onchange: (event) => this.set("template", event.target.value) }), "wide"),
       element("button", { type: "button", className: "wide", onclick: () => this.reset() }, t("option_reset")));
-    const known = element("datalist", { id: "indexes" }, this.indexes.map((name) => element("option", { value: name })));
     byId("option-index").setAttribute("list", "indexes");
-    byId("options").append(known);
+    byId("options").append(element("datalist", { id: "indexes" }));
+    this.offer(this.indexes);
+  }
+
+  /** Offers names of indexes to choose from, beside what is typed. */
+  offer(indexes) {
+    this.indexes = indexes;
+    fill(byId("indexes"), indexes.map((name) => element("option", { value: name })));
   }
 
   reset() {

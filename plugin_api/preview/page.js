@@ -29,7 +29,13 @@ function start() {
       search();
     });
   });
-  byId("language").addEventListener("click", () => { switchLanguage(); translatePage(); redraw(); });
+  byId("language").addEventListener("click", () => {
+    switchLanguage();
+    translatePage();
+    options?.draw();
+    drawView();
+    redraw();
+  });
   byId("help-button").addEventListener("click", showKeys);
   byId("options-button").addEventListener("click", () => {
     const open = byId("options").toggleAttribute("hidden");
@@ -59,7 +65,7 @@ async function prepared(act) {
 async function configure() {
   const config = await ask("preview");
   allowImages(config.image_hosts);
-  options = new Options(config, [], search);
+  options = new Options(config, search);
   judgements = new Judgements(config.judgements === "file");
   judgements.forgotten = redraw;
   facets = new Facets(search);
@@ -94,8 +100,7 @@ async function nameIndexes() {
     const [aliases, indexes] = await Promise.all([
       openSearch("_cat/aliases?format=json&h=alias"), openSearch("_cat/indices?format=json&h=index")]);
     const names = new Set([...aliases.map((row) => row.alias), ...indexes.map((row) => row.index)]);
-    options.indexes = [...names].filter((name) => !name.startsWith(".")).sort();
-    options.draw();
+    options.offer([...names].filter((name) => !name.startsWith(".")).sort());
   } catch {
     // Then there are no suggestions.
   }
@@ -146,10 +151,7 @@ async function search() {
 }
 
 function redraw() {
-  if (!options) return;
-  options.draw();
-  drawView();
-  judgements.draw();
+  judgements?.draw();
   if (!shown) return;
   const actions = { explain, judge, grade: (hit) => judgements.grade(hit._id) };
   drawSummary(shown);

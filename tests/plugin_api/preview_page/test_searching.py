@@ -281,3 +281,16 @@ def test_a_key_and_a_password_are_asked_for(open_page: Open, shop: PreviewShop) 
     kept = visit.page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
     assert "the-key" in kept
     assert "w6R0dHVuZTpnZWhlaW0=" not in kept
+
+
+def test_a_slider_keeps_the_focus_while_searches_go_on(visit: Visit) -> None:
+    visit.page.get_by_role("button", name="Options").click()
+    slider = visit.page.get_by_label("Keyword evidence")
+    for pressed in range(1, 4):
+        slider.press("ArrowLeft")
+        expect(visit.page.locator("output[for=option-keyword_weight]")).to_have_text(
+            f"{3 - pressed / 10:.1f}"
+        )
+        visit.settled()
+        expect(slider).to_be_focused()
+    assert visit.searches[-2]["ext"]["attune"] == {"keyword_weight": 2.7}
