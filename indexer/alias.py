@@ -11,6 +11,8 @@ from mappings.errors import IndexingError, SettingsError
 META = "attune"
 """Key of what Attune notes about itself in the `_meta` of an index's mapping."""
 
+PIPELINE = "index.search.default_pipeline"
+
 _NAME = re.compile(r"[^\s\\/*?\"<>|,#:+_.\-A-Z][^\s\\/*?\"<>|,#:A-Z]*")
 
 
@@ -38,7 +40,8 @@ def point_alias(client: OpenSearch, alias: str, index: str) -> list[str]:
     """Point the alias at `index` alone, in one atomic step, and remove the index that it pointed at.
 
     Removed is only what Attune made for this alias and nothing else points at; any other index just
-    loses the alias. Returns the removed indexes.
+    loses the alias. The default search pipeline, such as `attune install --default` sets, goes with the
+    alias. Returns the removed indexes.
     """
     with opensearch_errors(f"pointing alias {alias} at {index}"):
         held = client.indices.get_alias(name=alias) if client.indices.exists_alias(name=alias) else {}
@@ -50,8 +53,19 @@ def point_alias(client: OpenSearch, alias: str, index: str) -> list[str]:
                 actions.append({"remove_index": {"index": old}})
             else:
                 actions.append({"remove": {"index": old, "alias": alias}})
+        _keep_pipeline(client, olds, index)
         client.indices.update_aliases(body={"actions": actions})
         return removable
+
+
+def _keep_pipeline(client: OpenSearch, olds: list[str], index: str) -> None:
+    """Give the index the default search pipeline of those before it, where they had one."""
+    if not olds:
+        return
+    held = client.indices.get_settings(index=",".join(olds), name=PIPELINE, params={"flat_settings": "true"})
+    found = [name for of in held.values() if (name := of["settings"].get(PIPELINE))]
+    if found:
+        client.indices.put_settings(index=index, body={PIPELINE: found[0]})
 
 
 def _is_ours(client: OpenSearch, alias: str, index: str) -> bool:

@@ -10,6 +10,7 @@ from opensearchpy import Connection, OpenSearch
 from opensearchpy.exceptions import ConnectionError as NoConnection
 from opensearchpy.exceptions import ConnectionTimeout
 
+from indexer.alias import PIPELINE
 from mappings.types import Product
 from reranker.types import EncodedProduct
 
@@ -55,6 +56,7 @@ class Shelf(Connection):
         self.bulks = 0
         self.deleted: list[str] = []
         self.settings: list[Any] = []
+        self.pipelines: dict[str, str] = {}
 
     def perform_request(
         self,
@@ -87,6 +89,13 @@ class Shelf(Connection):
             ("PUT", ""): self._create,
             ("DELETE", ""): self._delete,
             ("PUT", "_settings"): self._set,
+            ("GET", f"_settings/{PIPELINE}"): lambda parts, _: (
+                200,
+                {
+                    index: {"settings": {PIPELINE: self.pipelines[index]} if index in self.pipelines else {}}
+                    for index in parts[0].split(",")
+                },
+            ),
             ("POST", "_flush"): lambda *_: (200, {}),
             ("POST", "_refresh"): lambda *_: (200, {}),
             ("GET", "_stats/store"): lambda *_: (

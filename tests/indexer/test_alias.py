@@ -69,3 +69,14 @@ def test_an_index_that_another_alias_uses_stays() -> None:
     create(client, "shop-2", "shop")
     assert point_alias(client, "shop", "shop-2") == []
     assert connection.aliases == {"shop": {"shop-2"}, "pinned": {"shop-1"}}
+
+
+def test_the_default_search_pipeline_goes_with_the_alias() -> None:
+    client, connection = shelf()
+    create(client, "shop-1", "shop")
+    point_alias(client, "shop", "shop-1")
+    assert not connection.settings
+    connection.pipelines["shop-1"] = "attune"
+    create(client, "shop-2", "shop")
+    point_alias(client, "shop", "shop-2")
+    assert connection.settings == [{"index.search.default_pipeline": "attune"}]
