@@ -79,7 +79,7 @@ def _operation(operation: Operation, by_shape: dict[str, JsonObject], keyed: boo
         described["parameters"] = list(operation.parameters)
     if operation.body is not None:
         content = _content(operation.body, operation.media, by_shape)
-        described["requestBody"] = {"required": True, "content": content}
+        described["requestBody"] = {"required": not operation.optional, "content": content}
     return described
 
 

@@ -36,7 +36,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path; `keyed` tells whether it asks for an API key, where there are any."""
+    """One method of one path; `keyed` tells whether it asks for an API key, where there are any.
+
+    `optional` tells whether the body may be left out.
+    """
 
     name: str
     method: str
@@ -48,6 +51,7 @@ class Operation:
     media: tuple[str, ...] = (JSON,)
     parameters: tuple[Parameter, ...] = ()
     keyed: bool = True
+    optional: bool = False
 
 
 TEXT: Shape = {"type": "string"}

@@ -88,6 +88,7 @@ def _search(name: str, method: str, path: str, summary: str, body: Shape, found:
         (LINES,) if lines else (JSON,),
         (*index, *asked),
         keyed=False,
+        optional=path.endswith("/_search"),
     )
 
 
