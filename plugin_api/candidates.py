@@ -158,14 +158,20 @@ def fetch(
     if not keys:
         return {}
     query: JsonObject = {"filter": [{"ids": {"values": [id_ for _, id_ in keys]}}]}
-    if "query" in request.body:
-        query["should"] = [request.body["query"]]  # what highlights and named queries go by
+    if "query" in request.body and _shows_in_hits(request.body):
+        query["should"] = [request.body["query"]]
     indexes = len({index for index, _ in keys})  # others may have the same ids
     shape = {key: request.body[key] for key in (*HIT_KEYS, "timeout") if key in request.body}
     page = {**shape, "query": {"bool": query}, "size": len(keys) * indexes, "track_total_hits": False}
     params = {name: value for name, value in request.params.items() if name in HEADER_PARAMETERS}
     reply = ask_json(upstream, request, request.call.path, params, dumps(page), timeout_seconds)
     return {key: hit for hit in raw_objects(raw_object(reply["hits"])["hits"]) if (key := _key(hit)) in keys}
+
+
+def _shows_in_hits(body: RawObject) -> bool:
+    """Whether a hit shows how the query found it: in highlights, names of clauses, inner hits."""
+    query = bytes(body["query"])  # a backslash may stand for a letter of those words
+    return "highlight" in body or any(word in query for word in (b"_name", b"inner_hits", b"\\"))
 
 
 def fuse(first: FirstStage, settings: SearchSettings, text: str) -> list[Fused]:

@@ -32,8 +32,8 @@ COMMANDS = {
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "1")
 """Has NumPy, imported later, multiply on the calling thread.
 
-The matrices are small, and its own threads spin while they wait for each other. Measured with other load on two
-cores: a search of window 100 took 112 ms, 23 of them the process's own CPU time; with this 12 and 5.
+The matrices are small, and its own threads spin while they wait for each other. Measured with other load on
+two cores: a search of window 100 took 112 ms, 23 of them the process's own CPU time; with this 12 and 5.
 """
 
 

@@ -17,6 +17,7 @@ from mappings.settings import SearchSettings, Settings
 from plugin_api import response
 from plugin_api.breaker import Breaker, circuit_key
 from plugin_api.candidates import FirstStage, fetch, fuse, gather
+from plugin_api.encodings import Encodings
 from plugin_api.json_bytes import dumps, raw_object
 from plugin_api.request import PlainRequest, RerankRequest, SearchCall, decoded, parse_call
 from plugin_api.response import Answer, Report, Scored, Took
@@ -99,6 +100,7 @@ class Search:
         self._models = {model.version: model for model in (*others, reranker)}
         self._settings = settings
         self._observe = observe
+        self._encodings = Encodings()
         self.breaker = Breaker()
         self._slots = threading.BoundedSemaphore(settings.sidecar.max_reranks)
         # The model runs here so that a request can stop waiting for it; more threads than cores would only
@@ -180,7 +182,7 @@ class Search:
         """Rerank, or report why not: then the first stage's hits are still to be asked for."""
         doing = "encoding the query"
         try:
-            query = self._within(job, self._encode, job)
+            query = self._encoded(job)
             doing = "gathering candidates"
             first = self._gather(job, query)
             doing = "scoring"
@@ -204,9 +206,12 @@ class Search:
             log.warning("%s failed: %s", doing, type(error).__name__)
             return self._failed(job, response.FAILED, str(error) or type(error).__name__)
 
-    def _encode(self, job: _Job) -> EncodedQuery:
+    def _encoded(self, job: _Job) -> EncodedQuery:
         began = time.perf_counter()
-        query = job.model.encode_query(job.request.text)
+        known = self._encodings.get(job.model.version, job.request.text)
+        query = known or self._within(job, job.model.encode_query, job.request.text)
+        if not known:
+            self._encodings.put(job.model.version, job.request.text, query)
         job.took = replace(job.took, encode=_ms(began))
         if query.unknown >= UNREADABLE:
             raise UnreadableQuery(
@@ -234,7 +239,7 @@ class Search:
                 "index the catalogue again, or set model.folder to that model"
             )
         job.model = self._models[version]
-        return self._gather(job, self._within(job, self._encode, job))
+        return self._gather(job, self._encoded(job))
 
     def _score(self, job: _Job, query: EncodedQuery, first: FirstStage) -> list[Scored]:
         began = time.perf_counter()
