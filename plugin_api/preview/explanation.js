@@ -125,7 +125,7 @@ function table(map, kind) {
   const cell = (value) => {
     const strength = Math.max(0, Math.min(1, value));
     const shown = strength >= 0.05 ? (kind === "weights" ? percent(value).replace(/\s?%/, "") : decimal(value, 1)) : "";
-    return element("td", { className: strength > 0.65 ? "strong" : "", style: { "--heat": strength }, title: kind === "weights" ? percent(value) : decimal(value) }, shown);
+    return element("td", { style: { "--heat": strength }, title: kind === "weights" ? percent(value) : decimal(value) }, shown);
   };
   const most = Math.max(...map.log_odds.map((value) => Math.abs(value ?? 0)), 1e-9);
   return element("table", {},

@@ -124,6 +124,9 @@ def open_page(browser: Browser, shop: PreviewShop) -> Iterator[Open]:
             _watch(visit)
             visit.page.set_default_timeout(20_000)
             visit.page.goto(f"{url}/_attune/{address}")
+            while any("ERR_NETWORK_CHANGED" in of for of in visit.complaints):  # containers come and go
+                visit.complaints.clear()
+                visit.page.reload()
             return visit
 
         yield opened
