@@ -49,6 +49,9 @@ EXACT_PARAMETERS = {
 }
 """URL parameters with which a search goes on byte for byte, and why."""
 
+OTHER_FORMS = ("yaml", "cbor", "smile")
+"""In `Accept`, other forms that OpenSearch answers in than JSON."""
+
 OWN_ORDER = ("sort", "search_after", "slice")
 """Body keys with which the caller orders hits."""
 
@@ -182,6 +185,8 @@ def parse_call(call: SearchCall) -> RerankRequest | PlainRequest:
     Raises BadRequest for an `ext.attune` that is none.
     """
     exact = [why for name, why in EXACT_PARAMETERS.items() if name in call.params]
+    if any(form in call.headers.get("accept", "").lower() for form in OTHER_FORMS):
+        exact.append(EXACT_PARAMETERS["format"])
     if exact:
         return PlainRequest(call.body, call.params, exact[0], exact=True)
     try:

@@ -34,6 +34,12 @@ PROOFS = (
     ),
     Proof(
         "Lists",
+        "`typed_keys`, `rest_total_hits_as_int`, `max_concurrent_searches` in a list's URL",
+        "hold for each search",
+        "test_parameters_in_the_url_hold_for_each_search_of_a_list",
+    ),
+    Proof(
+        "Lists",
         "a list with a search that OpenSearch can't read",
         "an error for that search alone, where OpenSearch itself refuses the whole list",
         "test_one_unreadable_search_of_a_list_leaves_the_others_their_answers",

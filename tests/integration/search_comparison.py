@@ -76,8 +76,8 @@ def _plain(case: Case, direct: Answer, reranked: Answer) -> Iterator[str]:
         theirs, ours = ([line for line in text.splitlines() if "took" not in line] for text in (theirs, ours))
     else:
         report = ours.get("ext", {}).get("attune")
-        if report and report["reason"] != case.reason:
-            yield f"reason {report['reason']}"
+        if report and report.get("reason") != case.reason:
+            yield f"{report}"
         hits = [_bare(hit) for hit in theirs["hits"]["hits"]] if report else theirs["hits"]["hits"]
         theirs = {**_but(theirs, "took", "_scroll_id"), "hits": {**theirs["hits"], "hits": hits}}
         ours = _but(ours, "took", "ext", "_scroll_id")

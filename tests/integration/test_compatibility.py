@@ -10,7 +10,7 @@ import requests
 
 from tests.integration.search_cases import CASES
 from tests.integration.search_comparison import Answer, ask, differences, same_order, without_options
-from tests.integration.search_features import CHEAP, LAPTOP, NDJSON, Case, Outcome
+from tests.integration.search_features import CHEAP, JSON, LAPTOP, NDJSON, Case, Outcome
 from tests.integration.search_world import build
 from tests.integration.stack import Stack, search
 
@@ -63,7 +63,8 @@ def ids(response: requests.Response) -> list[str]:
 def in_list(case: Case) -> bool:
     """Whether a case can stand in an `_msearch`."""
     posted = case.method == "POST" and case.path.endswith("/_search") and case.params.keys() <= IN_HEADERS
-    return posted and case.parsed and isinstance(case.body, dict) and "pit" not in case.body
+    readable = case.parsed and case.headers == JSON and isinstance(case.body, dict)
+    return posted and readable and "pit" not in case.body
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.feature)
@@ -119,6 +120,20 @@ def test_each_template_of_a_list_keeps_its_meaning(world: World) -> None:
     outcomes = (Outcome.WIDENED, Outcome.WIDENED, Outcome.PLAIN)
     for outcome, theirs, ours in zip(outcomes, direct, reranked, strict=True):
         assert list(differences(Case("", "", outcome, reason=no_text), theirs, ours, None)) == []
+
+
+def test_parameters_in_the_url_hold_for_each_search_of_a_list(world: World) -> None:
+    aggs = {"brands": {"terms": {"field": "brand.keyword"}}}
+    bodies = ({"query": LAPTOP, "size": 200, "aggs": aggs}, {"query": LAPTOP, "size": 0, "aggs": aggs})
+    lines = [line for body in bodies for line in ("{}", json.dumps(body))]
+    path = "/products/_msearch?typed_keys=true&rest_total_hits_as_int=true&max_concurrent_searches=1"
+    outcomes = (Outcome.WIDENED, Outcome.PLAIN)
+    for outcome, theirs, ours in zip(
+        outcomes, listed(world.direct, path, lines), listed(world.reranked, path, lines), strict=True
+    ):
+        assert isinstance(ours.body["hits"]["total"], int)
+        case = Case("", "", outcome, reason="no hits were asked for", shows=("aggregations",))
+        assert list(differences(case, theirs, ours, None)) == []
 
 
 def test_one_unreadable_search_of_a_list_leaves_the_others_their_answers(world: World) -> None:

@@ -130,6 +130,14 @@ def test_what_can_not_be_put_together_again_goes_on_byte_for_byte(name: str) -> 
     assert request.reason
 
 
+def test_an_answer_that_is_no_json_goes_on_byte_for_byte() -> None:
+    body = json.dumps({"query": MOUSE}).encode()
+    request = parse_call(SearchCall("shop", body, headers={"accept": "application/yaml"}))
+    assert isinstance(request, PlainRequest)
+    assert (request.body, request.exact, request.reason) == (body, True, "a search is reranked in JSON only")
+    assert isinstance(parse_call(SearchCall("shop", body, headers={"accept": "*/*"})), RerankRequest)
+
+
 def test_a_search_in_the_url_alone_is_reordered() -> None:
     request = parse_call(SearchCall("shop", b"", {"q": "title:mouse", "_source_excludes": "tax"}))
     assert isinstance(request, RerankRequest)
