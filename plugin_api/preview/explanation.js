@@ -39,15 +39,16 @@ function note(found, { listed, reranked }) {
   return null;
 }
 
-function sentences(found, { rank, before, size, window: candidates }) {
+function sentences(found, { rank, before, size, window: candidates, byVectors }) {
   const { evidence } = found;
+  const way = t(evidence.log_odds > TELLING ? "way_up" : evidence.log_odds < -TELLING ? "way_down" : "way_not");
   const said = [];
   if (rank === undefined) said.push(t("says_only_below", { n: size }));
-  else if (before === undefined) said.push(t("says_below", { to: rank, n: candidates }));
+  else if (before === undefined) said.push(t(byVectors ? "says_by_vectors" : "says_below", { to: rank, n: candidates }));
   else said.push(t(before === rank ? "says_stays" : before > rank ? "says_moved_up" : "says_moved_down", { from: before, to: rank }));
   said.push(evidence.keyword_rank
-    ? t("says_keyword", { share: percent(evidence.bm25 / evidence.best_bm25), way: t(evidence.log_odds > TELLING ? "way_up" : evidence.log_odds < -TELLING ? "way_down" : "way_not") })
-    : t("says_no_keyword", { n: candidates }));
+    ? t("says_keyword", { share: percent(evidence.bm25 / evidence.best_bm25), way })
+    : t(byVectors ? "says_no_score" : "says_no_keyword", { n: candidates, way }));
   said.push(evidence.vector_rank ? t("says_vector", { n: evidence.vector_rank }) : t("says_no_vector", { n: candidates }));
   const has = found.words.filter((word) => word.fields.length).map((word) => word.text);
   const lacks = found.words.filter((word) => !word.fields.length).map((word) => word.text);

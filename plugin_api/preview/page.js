@@ -7,7 +7,7 @@ import { Facets, path } from "./facets.js";
 import { Judgements } from "./judgements.js";
 import { listenToKeys, showKeys } from "./keys.js";
 import { Options } from "./options.js";
-import { allowImages, BY_KEYWORD, drawResults, drawSummary, keyOf, showGrade } from "./results.js";
+import { allowImages, BY_KEYWORD, drawResults, drawSummary, keyOf, movement, showGrade } from "./results.js";
 import { switchLanguage, t, translatePage } from "./strings.js";
 
 const SHOWN_FIELDS = ["title", "name", "product_name", "brand", "category", "price", "available", "image", "url"];
@@ -192,7 +192,8 @@ function explain(hit) {
   const explained = ask("explain", { index: shown.index, id: hit._id, hit_index: hit._index, query: shown.text, search: shown.filtered, options: shown.ext });
   showExplanation({
     title: String(hit._source?.title ?? hit._source?.name ?? hit._id), explained, failed: (error) => inWords(error, shown?.index),
-    place: { rank: at(shown.attune.hits.hits), before: at(shown.keyword.hits.hits), size: shown.size, window: shown.window, listed: reranked ? listed : undefined, reranked },
+    place: { rank: at(shown.attune.hits.hits), before: at(shown.keyword.hits.hits), size: shown.size, window: shown.window, listed: reranked ? listed : undefined, reranked,
+      byVectors: movement(hit, 0, at(shown.keyword.hits.hits)).kind === "vectors" },
   });
 }
 

@@ -86,6 +86,18 @@ def test_a_hit_is_explained_in_words_by_cause_and_as_a_map(visit: Visit) -> None
     assert cells.nth(3).inner_text() == f"{found['attention']['cosines'][1][3]:.1f}"
 
 
+def test_a_hit_that_only_vectors_find_is_explained(visit: Visit) -> None:
+    visit.explain("mouse-mx")
+    said = visit.page.locator("#explanation .says li").all_inner_texts()
+    rank = visit.ids("attune").index("mouse-mx") + 1
+    assert said[:2] == [
+        f"Attune has it at number {rank}; the keyword search does not find it.",
+        "It has no keyword score, which moves it down.",
+    ]
+    assert "It has wireless, not mouse." in said
+    assert any(of.startswith("“mouse” attends most to “Mice” in the category") for of in said)
+
+
 def test_an_explanation_says_what_it_does_not_explain(visit: Visit, shop: PreviewShop) -> None:
     shop.hidden = {"description"}
     visit.explain("mouse-m185")
