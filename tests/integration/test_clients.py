@@ -375,6 +375,8 @@ def test_a_search_page_of_searchkit_and_instantsearch(
         assert page["brands"] == direct["searched"][query]["brands"]
         assert page["marked"]
     assert reranked["brand"] == direct["brand"]
+    assert reranked["brandsFound"]["brands"] == direct["brandsFound"]["brands"]
+    assert reranked["brand"] in reranked["brandsFound"]["brands"]
     assert set(reranked["ticked"]["hitBrands"]) == {reranked["brand"]}
     assert reranked["ticked"]["statuses"] == ["reranked", "skipped"]  # hits, and counts for other brands
     first = reranked["searched"][QUERIES[-1]]["ids"]

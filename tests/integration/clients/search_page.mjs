@@ -89,14 +89,14 @@ let failed = null;
 page.on('error', ({ error }) => { failed = error; });
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Do something on the page and return what it shows once the answers are there. */
-async function after(action) {
+/** Do something on the page and return what it shows once the answers, at least so many, are there. */
+async function after(action, answers = 0) {
   statuses = [];
   action();
   do {
     await pause(20); // searches start, and widgets render, in tasks of their own
     if (failed) throw failed;
-  } while (page.status !== 'idle');
+  } while (page.status !== 'idle' || statuses.length < answers);
   await pause(20);
   return shown();
 }
@@ -111,6 +111,9 @@ const opened = await after(() => page.start());
 const searched = {};
 for (const query of queries) searched[query] = await after(() => type('#box input', query));
 const [brand] = Object.keys(searched[queries.at(-1)].brands);
+const brandSearch = (text, answers) => after(() => type('#brands input[type=search]', text), answers);
+const brandsFound = await brandSearch(brand.slice(0, 2), 1);
+await brandSearch('', 0);
 const brandBox = () => document.querySelector(`#brands input[value="${brand}"]`);
 const ticked = await after(() => brandBox().click());
 const unticked = await after(() => brandBox().click());
@@ -122,7 +125,7 @@ const cheapest = await after(() => {
 });
 
 process.stdout.write(
-  JSON.stringify({ opened, searched, brand, ticked, unticked, second, cheapest, routes: [...routes] }),
+  JSON.stringify({ opened, searched, brand, brandsFound, ticked, unticked, second, cheapest, routes: [...routes] }),
 );
 page.dispose();
 window.close();
