@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from tests.integration.search_cases_answers import ANSWERS
 from tests.integration.search_cases_calls import CALLS
 from tests.integration.search_cases_queries import QUERIES
+from tests.integration.search_features import Outcome
 
 CASES = (*QUERIES, *ANSWERS, *CALLS)
+CONDITIONS = tuple(case for case in QUERIES if case.reason.endswith(f", only {case.feature.strip('`')}"))
+"""Those whose query is of one kind that has no text."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,12 @@ class Proof:
 
 
 PROOFS = (
+    Proof(
+        "Which hits",
+        "each query without a text, above, in `filter` or `must_not` beside a text",
+        Outcome.WIDENED.value,
+        "test_every_condition_binds_what_vectors_add",
+    ),
     Proof(
         "Lists",
         "`_msearch`, `/{index}/_msearch`",

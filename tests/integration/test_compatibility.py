@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.integration.search_cases import CASES
+from tests.integration.search_cases import CASES, CONDITIONS
 from tests.integration.search_comparison import Answer, ask, differences, same_order, without_options
-from tests.integration.search_features import CHEAP, JSON, LAPTOP, NDJSON, Case, Outcome
+from tests.integration.search_features import CHEAP, JSON, LAPTOP, NDJSON, Case, Outcome, asking
 from tests.integration.search_world import build
 from tests.integration.stack import Stack, search
 
@@ -93,6 +93,26 @@ def test_each_search_of_a_list_keeps_its_meaning(world: World) -> None:
         cases, asked(world.direct, own=True), asked(world.reranked, own=False), strict=True
     ):
         assert list(differences(case, direct, reranked, world.allowed(case))) == [], case.feature
+
+
+@pytest.mark.parametrize("occur", ["filter", "must_not"])
+def test_every_condition_binds_what_vectors_add(world: World, occur: str) -> None:
+    cases = [case for case in CONDITIONS if world.version in case.versions]
+    assert len(cases) > 25
+
+    def asked(base: str, *must: object) -> list[set[str]]:
+        lines = []
+        for case in cases:
+            query = {"bool": {"must": must, occur: case.body["query"]}}  # type: ignore[index]
+            lines += [json.dumps({"index": case.path.split("/")[1]}), json.dumps(asking(query, size=500))]
+        answers = listed(base, "/_msearch", lines)
+        reports = {answer.body.get("ext", {}).get("attune", {}).get("rerank_status") for answer in answers}
+        assert reports == ({None} if base == world.direct else {"reranked"})
+        return [{hit["_id"] for hit in answer.body["hits"]["hits"]} for answer in answers]
+
+    allowed, own = asked(world.direct), asked(world.direct, LAPTOP)
+    for case, can, has, found in zip(cases, allowed, own, asked(world.reranked, LAPTOP), strict=True):
+        assert has <= found <= can, case.feature
 
 
 def listed(base: str, path: str, lines: list[str]) -> list[Answer]:

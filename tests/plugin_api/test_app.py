@@ -125,6 +125,7 @@ def test_everything_else_goes_through_byte_for_byte(
         ("/shop/_msearch", ("_msearch", "shop")),
         ("/shop/_search/template", ("_search/template", "shop")),
         ("/_msearch/template", ("_msearch/template", "")),
+        ("/shop/_search/", ("_search", "shop")),
         ("/_search/scroll", ("", "")),
         ("/shop/_doc/_search", ("", "")),
         ("/_plugins/_search", ("", "")),
@@ -177,8 +178,17 @@ def test_a_template_is_rendered_then_reranked(web: FlaskClient, shop: Shop) -> N
     template = {"id": "by-title", "params": {"text": "mouse"}}
     response = web.post("/shop/_search/template", json=template)
     assert response.json["ext"]["attune"]["rerank_status"] == "reranked"  # type: ignore[index]
+    assert response.json["status"] == 200  # type: ignore[index]  # as in OpenSearch's own answers to templates
     assert shop.sent[0][:2] == ("POST", "/_render/template")
     assert json.loads(shop.sent[0][2]) == template
+
+
+def test_a_template_that_is_not_to_be_reranked_goes_on_as_it_came(web: FlaskClient, shop: Shop) -> None:
+    shop.other = Reply(200, (), json.dumps({"template_output": MOUSE}).encode())
+    template = b'{"id": "by-title"}'
+    response = web.post("/_search/template?scroll=1m", data=template, content_type="application/json")
+    assert "scroll" in response.headers["x-attune-rerank-reason"]
+    assert shop.sent[-1] == ("POST", "/_search/template?scroll=1m", template)
 
 
 def test_a_template_that_is_not_rendered_goes_on_as_it_came(web: FlaskClient, shop: Shop) -> None:
