@@ -11,6 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import ParamSpec, Protocol, TypeVar
 
+import numpy as np
+
 from mappings import fields
 from mappings.errors import BadRequest, ClusterDown, ModelError, ModelMismatch, UnreadableQuery
 from mappings.settings import SearchSettings, Settings
@@ -326,23 +328,16 @@ def with_keywords(scores: Sequence[float], first_scores: Sequence[float], weight
     best = max(first_scores, default=0.0)
     if best <= 0 or not weight:
         return list(scores)
-    nearer = [weight * (max(score, 0.0) / best - TYPICAL_SHARE) for score in first_scores]
-    return [_sigmoid(_logit(score) + more) for score, more in zip(scores, nearer, strict=True)]
+    likely = np.clip(np.asarray(scores, dtype=np.float64), 1e-9, 1 - 1e-9)
+    nearer = weight * (np.maximum(first_scores, 0.0) / best - TYPICAL_SHARE)
+    moved: list[float] = (1 / (1 + np.exp(-(np.log(likely / (1 - likely)) + nearer)))).tolist()
+    return moved
 
 
 def _timeout(request: RerankRequest) -> float:
     """Seconds that the caller gives the search; no end where it gives none, or none that can be read."""
     found = _TIME.fullmatch(str(decoded(request.body.get("timeout"), "")))
     return int(found[1]) * _SECONDS[found[2]] if found else math.inf
-
-
-def _logit(probability: float) -> float:
-    kept = min(max(probability, 1e-9), 1 - 1e-9)
-    return math.log(kept / (1 - kept))
-
-
-def _sigmoid(logit: float) -> float:
-    return 1 / (1 + math.exp(-logit))
 
 
 def _ms(began: float) -> float:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("rerank", "encode", "compression", "token_vectors", "serve", "candidates", "relevance")
+NAMES = ("rerank", "encode", "compression", "token_vectors", "serve", "proxy", "candidates", "relevance")
 RESULTS = Path(__file__).parents[2] / "bench-results"
 
 

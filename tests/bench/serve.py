@@ -7,6 +7,10 @@ Needs a running OpenSearch with the demo's index (`attune demo`).
 Direct hybrid is what a node without neural-search can do: BM25 and k-NN of as many neighbours as the window
 has, as two `should` clauses of one search, for the first page. Its query vectors are made before the clock
 starts, and nothing is reranked.
+
+The sidecar remembers the queries that it encoded last. So it is asked twice: the same queries again and
+again, and (as the direct ways are) each in a spelling of its own, "lApTop" and "LaptOp", which is new to the
+sidecar and the same work for everybody.
 """
 
 import http.client
@@ -16,7 +20,7 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -44,21 +48,24 @@ SOURCE = ["title", "brand", "price"]
 @click.option("--requests", default=200, show_default=True, help="Requests of each measurement.")
 @click.option("--rounds", default=5, show_default=True, help="Rounds, each with a new sidecar.")
 @click.option("--clients", multiple=True, type=int, default=(1, 16), show_default=True, help="Repeatable.")
+@click.option("--workers", default=1, show_default=True, help="Worker processes of the sidecar.")
 @click.option("--model", default="", help="Model folder. Default: the shipped one.")
-def main(url: str, alias: str, requests: int, rounds: int, clients: tuple[int, ...], model: str) -> None:
+def main(
+    url: str, alias: str, requests: int, rounds: int, clients: tuple[int, ...], workers: int, model: str
+) -> None:
     """Time searches through the sidecar and straight to OpenSearch; print one JSON object."""
-    click.echo(json.dumps(measure(url, alias, requests, rounds, clients, model), indent=2))
+    click.echo(json.dumps(measure(url, alias, requests, rounds, clients, workers, model), indent=2))
 
 
 def measure(
-    url: str, alias: str, requests: int, rounds: int, clients: tuple[int, ...], model: str
+    url: str, alias: str, requests: int, rounds: int, clients: tuple[int, ...], workers: int, model: str
 ) -> JsonObject:
     """Every figure is the middle over rounds; within a round the ways take turns."""
     settings = with_free_port(
         Settings(
             opensearch=OpenSearchSettings(url=url),
             search=SearchSettings(alias=alias),
-            sidecar=SidecarSettings(port=0),
+            sidecar=SidecarSettings(port=0, workers=workers),
             model=ModelSettings(folder=model),
         )
     )
@@ -67,18 +74,26 @@ def measure(
     facts["opensearch"] = check_cluster(client, settings.opensearch)
     found: dict[int, dict[str, list[JsonObject]]] = {number: {} for number in clients}
     ways = _ways(url, settings)
+    spent: dict[str, list[JsonObject]] = {}
+    node = _listener(urlsplit(url).port or 80)
+    asked = 0
     memory: list[JsonObject] = []
     start_up: list[float] = []
     for _ in range(rounds):
         with serving(settings, os.environ) as sidecar:
             start_up.append(sidecar.seconds)
-            for way in ways:
-                _load(way.url or sidecar.url, alias, way.bodies, len(way.bodies), 1)  # warm up
             assert sidecar.process is not None
+            for way in ways:
+                _load(way.url or sidecar.url, alias, way.bodies(0, len(queries())), 1)  # warm up
             for number in clients:
+                asked += requests
                 for way in ways:
-                    run = _load(way.url or sidecar.url, alias, way.bodies, requests, number)
+                    before = _cpu_seconds(sidecar.process.pid), _cpu_seconds(node)
+                    run = _load(way.url or sidecar.url, alias, way.bodies(asked, requests), number)
                     found[number].setdefault(way.name, []).append(run)
+                    took = _cpu_seconds(sidecar.process.pid) - before[0], _cpu_seconds(node) - before[1]
+                    cost = {"sidecar": took[0] * 1000 / requests, "opensearch": took[1] * 1000 / requests}
+                    spent.setdefault(way.name, []).append(cost)
             memory.append(_memory(sidecar.process.pid))
     stored = client.indices.stats(index=alias, metric="store")["_all"]["primaries"]["store"]["size_in_bytes"]
     count = client.count(index=alias)["count"]
@@ -86,6 +101,7 @@ def measure(
     return {
         "measures": "_search, 10 hits a page, over HTTP",
         "requests": requests,
+        "workers": workers,
         "rounds": rounds,
         "search": {
             f"{name}, {number} clients": _middle_of(runs)
@@ -93,6 +109,10 @@ def measure(
             for name, runs in by_way.items()
         },
         "sidecar_beside": {f"{number} clients": _compared(by_way) for number, by_way in found.items()},
+        "cpu_ms_a_request": {
+            name: {part: middle([run[part] for run in runs]) for part in runs[0]}
+            for name, runs in spent.items()
+        },
         "sidecar_rss_mb": middle([m["rss"] for m in memory], 1),
         "sidecar_pss_mb": middle([m["pss"] for m in memory], 1),
         "sidecar_processes": memory[-1]["processes"],
@@ -106,32 +126,50 @@ def measure(
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """A way to search: the address, empty for the sidecar's, and the bodies of its searches, one a query."""
+    """A way to search: the address, empty for the sidecar's, and whether each query is new."""
 
     name: str
     url: str
-    bodies: tuple[bytes, ...]
+    new: bool
+    vectors: Mapping[str, list[int]]
+    """Of the queries, where k-NN is asked for as well."""
+
+    def bodies(self, start: int, number: int) -> list[bytes]:
+        """That many searches; those of another start are other ones where each is new."""
+        texts = queries()
+        return [self._body(texts[n % len(texts)], n // len(texts)) for n in range(start, start + number)]
+
+    def _body(self, text: str, spelling: int) -> bytes:
+        query = keyword_query(_spelt(text, spelling) if self.new else text)
+        if self.vectors:
+            near = {"vector": self.vectors[text], "k": DEFAULTS.search.window}
+            query = {"bool": {"should": [query, {"knn": {VECTOR: near}}]}}
+        return json.dumps({"query": query, "_source": SOURCE}).encode()
 
 
 def _ways(url: str, settings: Settings) -> list[_Way]:
     folder = settings.model.folder
     model = load_model(Path(folder) if folder else None, settings.model.threads)
-    keyword, hybrid = [], []
-    for text in queries():
-        words = keyword_query(text)
-        near = {"vector": whole_numbers(model.encode_query(text).vector), "k": settings.search.window}
-        both = {"bool": {"should": [words, {"knn": {VECTOR: near}}]}}
-        keyword.append(json.dumps({"query": words, "_source": SOURCE}).encode())
-        hybrid.append(json.dumps({"query": both, "_source": SOURCE}).encode())
+    vectors = {text: whole_numbers(model.encode_query(text).vector) for text in queries()}
     return [
-        _Way("direct BM25", url, tuple(keyword)),
-        _Way("direct hybrid", url, tuple(hybrid)),
-        _Way("sidecar", "", tuple(keyword)),
+        _Way("direct BM25", url, True, {}),
+        _Way("direct hybrid", url, True, vectors),
+        _Way("sidecar", "", True, {}),
+        _Way("sidecar, queries repeated", "", False, {}),
     ]
 
 
-def _load(url: str, alias: str, bodies: Sequence[bytes], requests: int, clients: int) -> JsonObject:
+def _spelt(text: str, number: int) -> str:
+    """The text with capital letters where the number has a 1, the last letter first."""
+    letters = [
+        letter.upper() if number >> bit & 1 else letter.lower() for bit, letter in enumerate(reversed(text))
+    ]
+    return "".join(reversed(letters))
+
+
+def _load(url: str, alias: str, bodies: Sequence[bytes], clients: int) -> JsonObject:
     """Send searches from `clients` at once, each over one connection, the next when the last is answered."""
+    requests = len(bodies)
     times: list[float] = []
     answers: list[bytes] = []
     numbers = iter(range(requests))
@@ -144,7 +182,7 @@ def _load(url: str, alias: str, bodies: Sequence[bytes], requests: int, clients:
                 number = next(numbers, None)
             if number is None:
                 break
-            body = bodies[number % len(bodies)]
+            body = bodies[number]
             began = time.perf_counter()
             connection.request("POST", f"/{alias}/_search", body, {"Content-Type": "application/json"})
             answer = connection.getresponse().read()
@@ -190,21 +228,39 @@ def _middle_of(runs: list[JsonObject]) -> JsonObject:
 
 def _compared(by_way: dict[str, list[JsonObject]]) -> JsonObject:
     """What the sidecar adds to BM25's p50, and its share of each way's throughput: within each round."""
-    mine = by_way["sidecar"]
-    pairs = list(zip(mine, by_way["direct BM25"], strict=True))
-    added = [run["p50_ms"] - other["p50_ms"] for run, other in pairs]
-    shares = {
-        f"share_of_throughput_of_{name.replace(' ', '_')}": [
-            run["requests_per_second"] / other["requests_per_second"]
-            for run, other in zip(mine, by_way[name], strict=True)
-        ]
-        for name in ("direct BM25", "direct hybrid")
-    }
-    return {
-        "added_to_bm25_p50_ms": middle(added, 1),
-        "added_to_bm25_p50_ms_of_rounds": [round(min(added), 1), round(max(added), 1)],
-        **{name: middle(values) for name, values in shares.items()},
-    }
+    compared: JsonObject = {}
+    for name in (name for name in by_way if name.startswith("sidecar")):
+        mine, keyword, hybrid = by_way[name], by_way["direct BM25"], by_way["direct hybrid"]
+        added = [run["p50_ms"] - other["p50_ms"] for run, other in zip(mine, keyword, strict=True)]
+        compared[name] = {
+            "added_to_bm25_p50_ms": middle(added, 1),
+            "added_to_bm25_p50_ms_of_rounds": [round(min(added), 1), round(max(added), 1)],
+            "share_of_bm25_throughput": _share(mine, keyword),
+            "share_of_hybrid_throughput": _share(mine, hybrid),
+        }
+    return compared
+
+
+def _share(runs: Sequence[JsonObject], others: Sequence[JsonObject]) -> float:
+    per_second = "requests_per_second"
+    return middle([run[per_second] / other[per_second] for run, other in zip(runs, others, strict=True)])
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Processor time of a process and its children: the cost, however busy the machine; 0 for none."""
+    if not pid:
+        return 0.0
+    family = [psutil.Process(pid), *psutil.Process(pid).children()]
+    return float(sum(sum(member.cpu_times()[:2]) for member in family))
+
+
+def _listener(port: int) -> int:
+    """Id of the process on this machine that listens at the port; 0 where that can't be seen."""
+    try:
+        listening = [found for found in psutil.net_connections("tcp") if found.status == psutil.CONN_LISTEN]
+    except psutil.AccessDenied:
+        return 0
+    return next((found.pid or 0 for found in listening if found.laddr.port == port), 0)
 
 
 def _memory(pid: int) -> JsonObject:
