@@ -4,6 +4,7 @@ import { byId, dialogHead, element, fill } from "./elements.js";
 import { decimal, percent, signed, t } from "./strings.js";
 
 const TELLING = 0.05; // log-odds below which a cause is not worth a word
+const WORDS_SAID = 6;
 
 /** Opens the dialog for a hit; `explained` is a promise of the sidecar's answer, `place` says where it stands. */
 export async function showExplanation({ title, explained, place, failed }) {
@@ -53,20 +54,36 @@ function sentences(found, { rank, before, size, window: candidates, byVectors })
   const has = found.words.filter((word) => word.fields.length).map((word) => word.text);
   const lacks = found.words.filter((word) => !word.fields.length).map((word) => word.text);
   if (found.words.length) said.push(!lacks.length ? t("says_words_all") : !has.length ? t("says_words_none") : t("says_words_some", { found: list(has), missing: list(lacks) }));
-  found.attention.query.forEach((query, row) => {
-    const weights = found.attention.weights[row];
+  for (const { text, weights } of wordsOf(found).slice(0, WORDS_SAID)) {
     const best = weights.indexOf(Math.max(...weights));
     const product = found.attention.product[best];
-    if (query && product?.text && row < 8) {
-      said.push(t("says_attends", { query, product: product.text, field: t(`field_${product.field || "other"}`), weight: percent(weights[best]) }));
-    }
-  });
+    if (product?.text) said.push(t("says_attends", { query: text, product: product.text, field: t(`field_${product.field || "other"}`), weight: percent(weights[best]) }));
+  }
   const causes = causesOf(found).filter((cause) => Math.abs(cause.log_odds) >= TELLING);
   const named = (of) => list(of.slice(0, 3).map((cause) => `“${t(`feature_${cause.name}`)}” (${signed(cause.log_odds)})`));
   const good = causes.filter((cause) => cause.log_odds > 0), bad = causes.filter((cause) => cause.log_odds < 0);
   if (good.length) said.push(t("says_for", { list: named(good) }));
   if (bad.length) said.push(t("says_against", { list: named(bad) }));
   return said;
+}
+
+/** The query's whole words, each with the mean of its tokens' attention: {text, weights}. */
+function wordsOf({ words, attention }) {
+  const folded = (text) => text.normalize("NFKC").toLowerCase();
+  const whole = [];
+  let row = 0;
+  for (const { text } of words) {
+    for (let from = row; from < attention.query.length; from += 1) {
+      let to = from, read = "";
+      while (to < attention.query.length && read.length < text.length) read += folded(attention.query[to++]);
+      if (read !== folded(text)) continue;
+      const rows = attention.weights.slice(from, to);
+      whole.push({ text, weights: rows[0].map((_, i) => rows.reduce((sum, weights) => sum + weights[i], 0) / rows.length) });
+      row = to;
+      break;
+    }
+  }
+  return whole;
 }
 
 const list = (items) => new Intl.ListFormat(document.documentElement.lang, { type: "conjunction" }).format(items);

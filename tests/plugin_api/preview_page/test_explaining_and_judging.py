@@ -98,6 +98,15 @@ def test_a_hit_that_only_vectors_find_is_explained(visit: Visit) -> None:
     assert any(of.startswith("“mouse” attends most to “Mice” in the category") for of in said)
 
 
+def test_words_that_the_model_reads_in_pieces_are_said_whole(visit: Visit) -> None:
+    visit.search("toner for HL-2140")
+    visit.explain("toner")
+    rows = visit.page.locator("#explanation .map tbody th").all_inner_texts()
+    assert rows == ["tone", "r", "for", "H", "L", "-", "214", "0"]
+    said = [of for of in visit.page.locator("#explanation .says li").all_inner_texts() if "attends" in of]
+    assert [of.split("”")[0] for of in said] == ["“toner", "“for", "“HL-2140"]
+
+
 def test_an_explanation_says_what_it_does_not_explain(visit: Visit, shop: PreviewShop) -> None:
     shop.hidden = {"description"}
     visit.explain("mouse-m185")
