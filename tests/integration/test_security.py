@@ -1,0 +1,332 @@
+"""OpenSearch 2.19.1 with its security plugin: whatever Attune does, a caller sees what OpenSearch shows it.
+
+The sidecar is given the administrator's password in its settings, which is for Attune's commands alone: no
+caller may gain by it.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.wait_strategies import HealthcheckWaitStrategy, HttpWaitStrategy
+
+from plugin_api.breaker import FAILURES
+from tests.integration.stack import LOCKED_DOWN, OPENSEARCH, SLOW_MACHINE_SECONDS, address
+
+KEY = "sesame"
+PASSWORD = "Kx7-Quartz-Lantern-9"
+PREDICT = "cluster:admin/opensearch/ml/predict"
+TEXT = {"fields": ["title^3", "brand^2", "description"], "type": "cross_fields"}
+RIGHTS: Mapping[str, tuple[list[str], dict[str, object]]] = {
+    "shopper": ([PREDICT], {}),
+    "reader": ([], {}),
+    "hp_dealer": ([PREDICT], {"dls": '{"term": {"brand.keyword": "HP"}}', "fls": ["~price"]}),
+    "text_only": ([PREDICT], {"fls": ["~attune", "~attune.*"]}),
+    "titles_only": ([], {"fls": ["~description", "~attributes", "~facets"]}),
+}
+"""User → cluster permissions, and how reading `products*` is narrowed."""
+
+
+@dataclass(frozen=True)
+class Secured:
+    """Addresses of OpenSearch and of the sidecar before it."""
+
+    direct: str
+    reranked: str
+    sidecar: DockerContainer
+
+    def ask(self, base: str, path: str, body: object, user: str = "", **headers: str) -> requests.Response:
+        """Post as a user; nobody where it is empty."""
+        return requests.post(
+            f"{base}/{path}",
+            data=body if isinstance(body, str) else json.dumps(body),
+            headers={"Content-Type": "application/json", **headers},
+            auth=(user, PASSWORD) if user else None,
+            verify=False,
+            timeout=120,
+        )
+
+    def attune(self, *arguments: str) -> str:
+        """Run a command as the administrator, where the sidecar runs."""
+        code, output = self.sidecar.exec(["attune", *arguments])
+        assert code == 0, output.decode()
+        return output.decode()
+
+
+@pytest.fixture(scope="module")
+def secured(images: None, catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """One OpenSearch, TLS and users on, and a sidecar: in one network, each to the other on localhost."""
+    secure = {name: value for name, value in OPENSEARCH.items() if not name.startswith("DISABLE_")}
+    opensearch = DockerContainer("opensearchproject/opensearch:2.19.1").with_envs(**secure)
+    opensearch.with_kwargs(init=True).with_exposed_ports(9200, 8080)
+    up = HttpWaitStrategy(9200, "/_cluster/health?wait_for_status=yellow").using_tls(insecure=True)
+    up.with_basic_credentials("admin", "admin").with_startup_timeout(SLOW_MACHINE_SECONDS)
+    with opensearch.waiting_for(up):
+        authority = tmp_path_factory.mktemp("security") / "root-ca.pem"
+        authority.write_bytes(opensearch.exec(["cat", "config/root-ca.pem"]).output)
+        authority.chmod(0o644)
+        sidecar = DockerContainer("attune-sidecar").with_envs(
+            ATTUNE_OPENSEARCH_URL="https://localhost:9200",
+            ATTUNE_OPENSEARCH_CA_FILE="/ca.pem",
+            ATTUNE_OPENSEARCH_USER="admin",
+            ATTUNE_OPENSEARCH_PASSWORD="admin",
+            ATTUNE_OPENSEARCH_TIMEOUT_SECONDS="120",
+            ATTUNE_SIDECAR_API_KEYS=KEY,
+            ATTUNE_SIDECAR_DEADLINE_MS="60000",
+        )
+        shared = f"container:{opensearch.get_wrapped_container().id}"
+        sidecar.with_kwargs(**LOCKED_DOWN | {"network_mode": shared, "init": False})
+        sidecar.with_volume_mapping(str(authority), "/ca.pem").with_volume_mapping(
+            str(catalogue), "/catalogue"
+        )
+        healthy = HealthcheckWaitStrategy().with_startup_timeout(SLOW_MACHINE_SECONDS)
+        with sidecar.waiting_for(healthy):
+            host = opensearch.get_container_host_ip()
+            direct = f"https://{host}:{opensearch.get_exposed_port(9200)}"
+            found = Secured(direct, address(opensearch, 8080), sidecar)
+            fill(found)
+            yield found
+
+
+def fill(secured: Secured) -> None:
+    """Index the sample, make the users, and install Attune in the cluster as well."""
+    secured.attune(
+        "index",
+        "/catalogue/products.jsonl",
+        "--fields=/catalogue/fields.toml",
+        "--rejects=/dev/shm/rejects.jsonl",
+    )
+    for user, (cluster, narrowed) in RIGHTS.items():
+        role = {
+            "cluster_permissions": cluster,
+            "index_permissions": [{"index_patterns": ["products*"], "allowed_actions": ["read"], **narrowed}],
+        }
+        account = {"password": PASSWORD, "opendistro_security_roles": [user]}
+        for kind, body in (("roles", role), ("internalusers", account)):
+            requests.put(
+                f"{secured.direct}/_plugins/_security/api/{kind}/{user}",
+                json=body,
+                auth=("admin", "admin"),
+                verify=False,
+                timeout=120,
+            ).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+def installed(secured: Secured) -> str:
+    """Attune in the cluster, and what installing it printed."""
+    return secured.attune("install", "--sidecar-url", "http://localhost:8080", "--api-key", KEY)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+
+
+def by_text(text: str, **more: object) -> dict[str, object]:
+    return {"query": {"multi_match": {"query": text, **TEXT}}, **more}
+
+
+def hits(body: Any) -> list[Any]:
+    return list(body["hits"]["hits"])
+
+
+def ids(body: Any) -> list[str]:
+    return [hit["_id"] for hit in hits(body)]
+
+
+def inside(secured: Secured, search: object, user: str) -> Any:
+    """What the cluster finds and reranks by itself; asked again where a busy machine was too late."""
+    for _ in range(20):
+        answer = secured.ask(secured.direct, "products/_search?search_pipeline=attune", search, user)
+        assert answer.status_code == 200, answer.text
+        if "profile" in answer.json():  # the rerank processor leaves an empty one
+            return answer.json()
+    raise AssertionError(f"not reranked: {answer.text[:300]}")
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
+
+
+def status(body: Any) -> str:
+    return str(body["ext"]["attune"]["rerank_status"])
+
+
+def test_a_user_may_search_whatever_has_no_rights_to_vectors_or_lists(secured: Secured) -> None:
+    body = secured.ask(secured.reranked, "products/_search", by_text("gaming laptop"), "reader").json()
+    assert status(body) == "reranked"
+    assert hits(body)[0]["_source"]["price"]
+
+
+@pytest.mark.parametrize("text", ["hp notebook", "gaming laptop", "usb stick", "tv"])
+def test_documents_and_fields_that_opensearch_hides_stay_hidden(secured: Secured, text: str) -> None:
+    search = by_text(
+        text,
+        size=100,
+        docvalue_fields=["price", "brand.keyword"],
+        fields=["price", "title"],
+        highlight={"fields": {"title": {}}},
+        aggs={
+            "brands": {"terms": {"field": "brand.keyword"}},
+            "price": {"max": {"field": "price"}},
+        },
+    )
+    everybody = secured.ask(secured.reranked, "products/_search", search, "shopper").json()
+    assert status(everybody) == "reranked"
+    assert everybody["aggregations"]["price"]["value"]
+    assert {hit["_source"]["brand"] for hit in hits(everybody)} > {"HP"}
+
+    body = secured.ask(secured.reranked, "products/_search", search, "hp_dealer").json()
+    assert status(body) == "reranked"
+    assert hits(body)
+    for hit in hits(body):
+        assert hit["_source"]["brand"] == "HP"
+        assert "price" not in hit["_source"]
+        assert "price" not in hit["fields"]
+    direct = secured.ask(secured.direct, "products/_search", search, "hp_dealer").json()
+    assert body["aggregations"] == direct["aggregations"]
+    assert body["aggregations"]["price"]["value"] is None
+    assert [bucket["key"] for bucket in body["aggregations"]["brands"]["buckets"]] in ([], ["HP"])
+
+
+def test_in_lists_and_under_other_queries_they_stay_hidden(secured: Secured) -> None:
+    texts = by_text("notebook")["query"]
+    searches: list[dict[str, object]] = [
+        by_text("hp notebook", size=100),
+        {"query": {"bool": {"must": [texts], "should": [{"range": {"price": {"gt": 0}}}]}}, "size": 100},
+        {"query": {"bool": {"must": [texts], "filter": [{"range": {"price": {"gt": 0}}}]}}, "size": 100},
+        {"query": {"match_all": {}}, "ext": {"attune": {"query": "gaming laptop"}}, "size": 100},
+        {"query": {"match_all": {}}, "size": 100, "sort": [{"price": "desc"}]},
+    ]
+    lines = "".join(f'{{"index": "products"}}\n{json.dumps(search)}\n' for search in searches)
+    lines += f'{{"index": "elsewhere"}}\n{json.dumps(searches[0])}\n'
+    ndjson = {"Content-Type": "application/x-ndjson"}
+    answers = secured.ask(secured.reranked, "_msearch", lines, "hp_dealer", **ndjson).json()["responses"]
+    *found, forbidden = answers
+    assert (forbidden["status"], forbidden["error"]["type"]) == (403, "security_exception")
+    for search in searches:
+        found.append(secured.ask(secured.reranked, "products/_search", search, "hp_dealer").json())
+    statuses = ["reranked", "reranked", "reranked", "reranked", "skipped"]
+    assert [status(body) for body in found] == statuses * 2
+    for body in found:
+        assert {hit["_source"]["brand"] for hit in hits(body)} <= {"HP"}
+        assert not any("price" in hit["_source"] for hit in hits(body))
+    for at in (0, 1, 3, 4):
+        assert hits(found[at])
+    assert not hits(found[2])  # nothing has a price that it may see
+
+
+def test_an_explanation_is_of_what_its_caller_sees(secured: Secured) -> None:
+    everything = {"query": {"match_all": {}}, "size": 300, "_source": ["brand", "title", "description"]}
+    products = hits(secured.ask(secured.direct, "products/_search", everything, "shopper").json())
+    product = next(hit for hit in products if hit["_source"]["brand"] == "HP")
+    theirs = product["_id"]
+    hidden = next(hit["_id"] for hit in products if hit["_source"]["brand"] != "HP")
+
+    def explained(product: str, user: str) -> requests.Response:
+        asked = {"index": "products", "id": product, "query": "hp notebook"}
+        return secured.ask(secured.reranked, "_attune/explain", asked, user, **{"X-Api-Key": KEY})
+
+    assert explained(hidden, "shopper").status_code == 200
+    refused = explained(hidden, "hp_dealer")
+    nowhere = explained("nowhere", "hp_dealer")
+    assert refused.status_code == nowhere.status_code == 400
+    assert refused.text == nowhere.text.replace("nowhere", hidden)  # nor does it tell that there is one
+    answer = explained(theirs, "hp_dealer")
+    assert answer.status_code == 200
+    assert "price" not in answer.text
+    assert explained(theirs, "text_only").json()["why_not"] == "no_vectors"
+    assert explained(theirs, "").status_code == 401
+
+    spoken, shown = (words(product["_source"][name]) for name in ("description", "title"))
+    secret = {word for word in spoken - shown if len(word) > 4}
+    assert secret
+    told = explained(theirs, "titles_only")
+    assert told.json()["why_not"] == "other_text"
+    assert not secret & words(told.text)
+
+
+def test_a_reader_of_text_alone_gets_opensearchs_order_and_disturbs_nobody(secured: Secured) -> None:
+    search = by_text("gaming laptop", size=20)
+    direct = secured.ask(secured.direct, "products/_search", search, "text_only").json()
+    for _ in range(FAILURES + 1):
+        body = secured.ask(secured.reranked, "products/_search", search, "text_only").json()
+        assert ids(body) == ids(direct)
+        assert status(body) != "reranked"
+        assert body["ext"]["attune"]["reason"]
+        assert not any("attune" in hit["_source"] for hit in hits(body))
+    body = secured.ask(secured.reranked, "products/_search", search, "shopper").json()
+    assert status(body) == "reranked"
+
+
+@pytest.mark.parametrize(
+    ("path", "authorization"),
+    [
+        ("products/_search", ""),
+        ("_search", "Basic eDp5"),
+        ("products/_search", "Bearer e30.e30.x"),
+        ("products/_msearch", ""),
+        ("products/_msearch", "Basic eDp5"),
+        ("products/_count", ""),
+    ],
+)
+def test_whom_opensearch_does_not_know_gets_its_own_401(
+    secured: Secured, path: str, authorization: str
+) -> None:
+    search = json.dumps(by_text("tv"))
+    body = f"{{}}\n{search}\n" if "msearch" in path else search
+    headers = {"Authorization": authorization} if authorization else {}
+    through, direct = (
+        secured.ask(base, path, body, **headers) for base in (secured.reranked, secured.direct)
+    )
+    assert through.status_code == direct.status_code == 401
+    assert through.text == direct.text
+    assert through.headers.get("www-authenticate") == direct.headers.get("www-authenticate")
+
+
+@pytest.mark.parametrize("path", ["elsewhere/_search", "_all/_search", "products,elsewhere/_search"])
+def test_what_a_user_may_not_search_is_a_403_as_without_attune(secured: Secured, path: str) -> None:
+    through, direct = (
+        secured.ask(base, path, by_text("tv"), "shopper") for base in (secured.reranked, secured.direct)
+    )
+    assert through.status_code == direct.status_code == 403
+    assert through.json()["error"]["type"] == direct.json()["error"]["type"] == "security_exception"
+
+
+def test_inside_the_cluster_it_takes_the_right_to_predict(secured: Secured, installed: str) -> None:
+    assert "users of hp_dealer have document-level security" in installed
+    assert PREDICT in installed
+    search = by_text("hp notebook", size=20, _source=["brand", "price"])
+
+    path = "products/_search?search_pipeline="
+    own = secured.ask(secured.direct, f"{path}_none", search, "shopper").json()
+    found = inside(secured, search, "shopper")
+    assert len(ids(found)) == 20
+    assert ids(found) != ids(own)
+    for user in ("reader", "text_only"):
+        answer = secured.ask(secured.direct, f"{path}attune", search, user)
+        assert answer.status_code == 200
+        assert ids(answer.json()) == ids(own)
+
+
+def test_inside_the_cluster_documents_and_fields_stay_hidden(secured: Secured, installed: str) -> None:
+    body = inside(secured, by_text("hp notebook", size=50), "hp_dealer")
+    assert len(hits(body)) == 50
+    assert {hit["_source"]["brand"] for hit in hits(body)} == {"HP"}
+    assert not any(hit["_source"].keys() & {"price", "attune"} for hit in hits(body))
+
+
+def test_a_cluster_without_the_sidecars_key_is_not_installed_to(secured: Secured, installed: str) -> None:
+    said = secured.attune("install", "--uninstall")
+    assert "delete search pipeline attune" in said
+    code, output = secured.sidecar.exec(
+        ["attune", "install", "--sidecar-url", "http://localhost:8080", "--api-key", "wrong"]
+    )
+    assert code == 1
+    assert b"give an API key of its own by --api-key" in output
+    assert secured.attune("install", "--uninstall") == "Nothing of Attune is installed in this cluster.\n"
