@@ -40,8 +40,8 @@ class _Item:
     request: RerankRequest | PlainRequest | Answer
 
 
-class _Unknown(Exception):
-    """OpenSearch does not know the caller: then its answer to one search is that to the whole list."""
+class _Refused(Exception):
+    """OpenSearch refuses the list as a whole: it does not know the caller, or can't read one of it."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__()
@@ -71,8 +71,8 @@ class MultiSearch:
             return None
         try:
             return self._answered(call, items)
-        except _Unknown as unknown:
-            return unknown.answer
+        except _Refused as refused:
+            return refused.answer
 
     def _answered(self, call: SearchCall, items: list[_Item]) -> Answer:
         reranked = {
@@ -88,6 +88,8 @@ class MultiSearch:
             answer, of_one = reranked[number].result() if number in reranked else (next(rest), ())
             answers.append(answer)
             headers += of_one
+        if any(bytes(answers[number].get("status", b"")) == b"400" for number in reranked):
+            self._passed(call, [_unranked(item) for item in items if not isinstance(item.request, Answer)])
         took = max((int(str(decoded(answer.get("took"), 0))) for answer in answers), default=0)
         kept = dict.fromkeys(pair for pair in headers if pair[0] in OF_OPENSEARCH)
         body = dumps({"took": took, "responses": answers})
@@ -112,14 +114,17 @@ class MultiSearch:
             answer = error_answer(400, error.kind, str(error))
         body = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
         if answer.status == 401:
-            raise _Unknown(replace(answer, body=body))
+            raise _Refused(replace(answer, body=body))
         try:
             return {**raw_object(body), "status": Raw(dumps(answer.status))}, answer.headers
         except ValueError as error:
             raise ClusterDown(UNREADABLE) from error
 
     def _passed(self, call: SearchCall, items: list[_Item]) -> tuple[list[RawObject], Headers]:
-        """Answers to the searches that are not reranked, each with the reason; and their headers."""
+        """Answers to the searches that are not reranked, each with the reason; and their headers.
+
+        Raises _Refused where OpenSearch does not take such a list.
+        """
         if not items:
             return [], ()
         lines = []
@@ -130,8 +135,8 @@ class MultiSearch:
         path = f"/{call.index}/_msearch" if call.index else "/_msearch"
         body = b"\n".join(lines) + b"\n"
         reply = self._upstream.ask("POST", with_query(path, call.params), headers, body)
-        if reply.status == 401:
-            raise _Unknown(Answer(reply.status, reply.body, reply.headers))
+        if reply.status in (400, 401):
+            raise _Refused(Answer(reply.status, reply.body, reply.headers))
         try:
             found = raw_object(reply.body)
             if reply.status != 200:
@@ -141,6 +146,11 @@ class MultiSearch:
         except (ValueError, KeyError) as error:
             raise ClusterDown(UNREADABLE) from error
         return [_with_reason(answer, item, self._search) for answer, item in pairs], reply.headers
+
+
+def _unranked(item: _Item) -> _Item:
+    """The item as it is sent where it is not reranked."""
+    return replace(item, request=item.request.plain) if isinstance(item.request, RerankRequest) else item
 
 
 def _with_reason(answer: RawObject, item: _Item, search: Search) -> RawObject:

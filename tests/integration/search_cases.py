@@ -50,8 +50,8 @@ PROOFS = (
     Proof(
         "Lists",
         "a list with a search that OpenSearch can't read",
-        "an error for that search alone, where OpenSearch itself refuses the whole list",
-        "test_one_unreadable_search_of_a_list_leaves_the_others_their_answers",
+        "OpenSearch's error, for the whole list",
+        "test_for_one_unreadable_search_the_whole_list_is_refused",
     ),
     Proof(
         "Lists",

@@ -156,11 +156,19 @@ def test_parameters_in_the_url_hold_for_each_search_of_a_list(world: World) -> N
         assert list(differences(case, theirs, ours, None)) == []
 
 
-def test_one_unreadable_search_of_a_list_leaves_the_others_their_answers(world: World) -> None:
-    lines = [json.dumps(line) for body in (BODY, {"query": {"nonsense": {}}}) for line in ({}, body)]
-    good, bad = listed(world.reranked, "/products/_msearch", lines)
-    assert good.body["ext"]["attune"]["rerank_status"] == "reranked"
-    assert (bad.status, bad.body["error"]["type"]) == (400, "parsing_exception")
+UNREADABLE = [{"query": LAPTOP, "nonsense": 1}, {"query": {"nonsense": {}}}, {"query": LAPTOP, "size": "ten"}]
+
+
+@pytest.mark.parametrize("unreadable", UNREADABLE, ids=["reranked", "not known", "not reranked"])
+def test_for_one_unreadable_search_the_whole_list_is_refused(world: World, unreadable: object) -> None:
+    searches = ({"query": LAPTOP}, {"size": 1}, unreadable)
+    lines = "".join(f"{{}}\n{json.dumps(search)}\n" for search in searches)
+    direct, ours = (
+        requests.post(f"{base}/products/_msearch", data=lines, headers=NDJSON, timeout=120)
+        for base in (world.direct, world.reranked)
+    )
+    assert direct.status_code == ours.status_code == 400
+    assert direct.json()["error"]["type"] == ours.json()["error"]["type"]
 
 
 def test_a_list_that_cannot_be_taken_apart_goes_on_as_it_came(world: World) -> None:
