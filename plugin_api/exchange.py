@@ -17,6 +17,7 @@ from gunicorn.http import errors, wsgi
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 
+from mappings.errors import ClusterDown
 from plugin_api.client_stream import ClientBody, ClientStream, SlowClient
 
 LOGGER = logging.getLogger("attune.http")
@@ -35,6 +36,9 @@ REFUSALS: tuple[tuple[type[Exception], int, str], ...] = (
     (errors.ParseException, 400, "this is no HTTP/1.1 request"),
 )
 """What is said of a request that can't be parsed, never quoting it: it may hold a password."""
+
+KINDS = {401: "security_exception", 503: "cluster_down_exception"}
+"""OpenSearch's names for what is wrong, by status."""
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -135,6 +139,8 @@ class Exchange:
             self._refuse(408, str(error))
         except errors.ParseException as error:
             self._refuse(*next((status, said) for kind, status, said in REFUSALS if isinstance(error, kind)))
+        except ClusterDown as error:  # in the middle of its answer
+            self._refuse(503, str(error))
         except (OSError, StopIteration) as error:
             LOGGER.debug("a client is gone: %s", type(error).__name__)
         except Exception as error:  # noqa: BLE001  whatever the application lets through, one client's request ends
@@ -148,6 +154,7 @@ class Exchange:
 
     def _refuse(self, status: int, reason: str) -> None:
         if self._response is not None and self._response.headers_sent:
+            LOGGER.warning("an answer was cut short: %s", reason)
             return
         LOGGER.warning("refused a request with %s: %s", status, reason)
         with suppress(OSError):
@@ -162,7 +169,7 @@ class Exchange:
 
 def refusal(status: int, reason: str) -> bytes:
     """A whole HTTP response in OpenSearch's error shape, after which the connection is closed."""
-    kind = "security_exception" if status == 401 else "illegal_argument_exception"
+    kind = KINDS.get(status, "illegal_argument_exception")
     cause = {"type": kind, "reason": reason}
     body = json.dumps({"error": {"root_cause": [cause], **cause}, "status": status}).encode()
     head = (

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psutil
@@ -162,6 +163,19 @@ def test_the_first_stage_takes_the_time_it_takes(cluster: FaultyCluster, sidecar
 def test_what_is_passed_through_has_no_deadline(cluster: FaultyCluster, sidecar: Server) -> None:
     cluster.faults["first"] = Fault(late_headers=1.0, late_body=0.5)
     assert ask(sidecar, "GET", "/shop/_doc/1") == (200, {"acknowledged": True})
+
+
+def test_an_answer_that_breaks_off_never_looks_whole(cluster: FaultyCluster, sidecar: Server) -> None:
+    cluster.faults["first"] = Fault(breaks_off=True)
+    code, answer = ask(sidecar, "GET", "/shop/_doc/1")
+    assert code == 503
+    assert is_error(answer, 503)
+    cluster.shop.other, whole = replace(cluster.shop.other, body=PIECE * 20), cluster.shop.other
+    try:
+        with pytest.raises(http.client.IncompleteRead):
+            ask(sidecar, "GET", "/shop/_doc/1")
+    finally:
+        cluster.shop.other = whole
 
 
 def test_a_template_that_is_rendered_late_goes_on_as_it_came(cluster: FaultyCluster, sidecar: Server) -> None:
