@@ -134,6 +134,8 @@ def create_app(
     app.register_blueprint(preview_blueprint(settings, upstream, (reranker, *others)))
 
     def _everything(**_: str) -> Response:
+        if request.path.startswith("/_attune/"):  # a second slash makes it no route, nor OpenSearch's
+            return _unknown()
         return wsgi_response(sidecar.answer())
 
     for rule in ("/", "/<path:path>"):  # add_url_rule would hold them to GET

@@ -172,7 +172,9 @@ def test_metrics_are_of_the_type_described(web: FlaskClient) -> None:
     assert web.get("/_attune/metrics").content_type == CONTENT_TYPE == METRICS_TYPE
 
 
-@pytest.mark.parametrize("path", ["/_attune", "/_attune/", "/_attune/explain", "/_attune/none/at/all"])
+@pytest.mark.parametrize(
+    "path", ["/_attune", "/_attune/", "/_attune/explain", "/_attune/none/at/all", "/_attune//explain"]
+)
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "QUERY", "PROPFIND"])
 def test_nothing_under_the_sidecars_own_prefix_goes_to_opensearch(
     web: FlaskClient, path: str, method: str
