@@ -43,7 +43,10 @@ class Wsgi(Connection):
         ignore: Any = (),
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, Mapping[str, str], str]:
-        answer = self.web.open(url, method=method, query_string=dict(params or {}), data=body)
+        json_type = "application/json"
+        answer = self.web.open(
+            url, method=method, query_string=params or {}, data=body, content_type=json_type
+        )
         if answer.status_code >= 300:
             self._raise_error(answer.status_code, answer.text, "application/json")
         return answer.status_code, dict(answer.headers), answer.text
