@@ -22,6 +22,7 @@ export class Options {
     this.indexes = [];
     this.changed = changed;
     this.values = { index: config.alias, size: 10, template: "", ...read() };
+    if (!config.models.includes(this.values.model)) delete this.values.model; // it was loaded once
   }
 
   get index() {

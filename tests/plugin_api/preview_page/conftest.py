@@ -22,11 +22,12 @@ ARGUMENTS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Headless Chromium: the system's, else Playwright's own. Without one these tests are skipped.
 
-    Where TESTS_REQUIRE_BROWSER is set they fail.
+    Where TESTS_REQUIRE_BROWSER is set they fail. Not for the whole session: while it is there, asyncio.run
+    fails in other tests.
     """
     with sync_playwright() as playwright:
         try:

@@ -144,6 +144,11 @@ def test_another_model_is_a_choice(visit: Visit) -> None:
     assert visit.searches[-2]["ext"]["attune"] == {"model": other_model().version}
     assert visit.ids("attune") == visit.ids("keyword")
     assert visit.page.locator(".probability").count() == 0  # a BM25 score is none
+    kept = {"model": "gone", "size": 10, "template": ""}  # of a model that is no longer loaded
+    visit.page.evaluate("kept => localStorage.setItem('attune.options', JSON.stringify(kept))", kept)
+    visit.page.reload()
+    visit.page.wait_for_selector("#summary .reranked")
+    assert "ext" not in visit.searches[-2]
 
 
 def test_the_shops_own_query_is_compared(visit: Visit) -> None:
