@@ -209,7 +209,7 @@ def _parse_body(call: SearchCall, came: RawObject, options: Options) -> RerankRe
         del body["sort"]
     for name in params.keys() & BODY_PARAMETERS:
         body[name] = Raw(dumps(_typed(params[name])))
-    start, size = (whole(decoded(body.pop(name, None)), default) for name, default in PAGE)
+    start, size = (whole(decoded(body.pop(name, Raw(dumps(default))))) for name, default in PAGE)
     own = next((key for key in OWN_ORDER if decoded(body.get(key)) or (key == "sort" and key in params)), "")
     query = _read(body, params)
     if options.query:
@@ -224,7 +224,7 @@ def _parse_body(call: SearchCall, came: RawObject, options: Options) -> RerankRe
         reason = "from or size is no whole number of 0 or more"
     elif size == 0:
         reason = "no hits were asked for"
-    elif "_none_" in _stored(came, call.params):
+    elif "_none_" in (_stored(came, call.params) or ()):
         reason = "hits without an id can't be put in another order"
     elif isinstance(query, Unranked):
         reason = query.reason
@@ -285,7 +285,7 @@ def _source(body: RawObject, params: Mapping[str, str]) -> object:
     """
     if not params.keys() & SOURCE_PARAMETERS:
         stored = _stored(body, params)
-        other = "_source" not in stored if stored else bool(decoded(body.get("script_fields")))
+        other = bool(decoded(body.get("script_fields"))) if stored is None else "_source" not in stored
         return decoded(body.get("_source"), None if other else True)
     given = params.get("_source", "true")
     if given == "false":
@@ -295,11 +295,11 @@ def _source(body: RawObject, params: Mapping[str, str]) -> object:
     return {key: names.split(",") for key, names in (("includes", includes), ("excludes", excludes)) if names}
 
 
-def _stored(body: RawObject, params: Mapping[str, str]) -> list[object]:
-    """Names of the stored fields that are asked for."""
-    if "stored_fields" in params:
+def _stored(body: RawObject, params: Mapping[str, str]) -> list[object] | None:
+    """Names of the stored fields that are asked for; None where the search says nothing of them."""
+    if params.get("stored_fields"):
         return list(params["stored_fields"].split(","))
-    return as_list(decoded(body.get("stored_fields")))
+    return as_list(decoded(body["stored_fields"])) if "stored_fields" in body else None
 
 
 def _visible(source: object) -> object:
@@ -315,10 +315,8 @@ def _visible(source: object) -> object:
     return source
 
 
-def whole(value: object, default: int) -> int | None:
+def whole(value: object) -> int | None:
     """A whole number of 0 or more, also when written as a string, as OpenSearch takes it; else None."""
-    if value is None:
-        return default
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

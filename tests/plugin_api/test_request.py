@@ -67,6 +67,8 @@ def test_own_fields_never_come_with_the_source(
     ("asked", "params", "source"),
     [
         ({"stored_fields": ["title"]}, {}, None),
+        ({"stored_fields": []}, {}, None),
+        ({}, {"stored_fields": ""}, {"excludes": HIDDEN}),
         ({"stored_fields": ["_source"]}, {}, {"excludes": HIDDEN}),
         ({"stored_fields": ["title"], "_source": True}, {}, {"excludes": HIDDEN}),
         ({"script_fields": {"one": {"script": "1"}}}, {}, None),
@@ -98,6 +100,7 @@ def test_post_filter_binds_neighbours() -> None:
         ({"query": MOUSE, "from": -1}, {}, "from or size"),
         ({"query": MOUSE, "size": "ten"}, {}, "from or size"),
         ({"query": MOUSE, "size": True}, {}, "from or size"),
+        ({"query": MOUSE, "from": None}, {}, "from or size"),
         ({"query": MOUSE}, {"size": "-5"}, "from or size"),
         ({}, {}, "no text"),
     ],
