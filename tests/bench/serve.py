@@ -5,8 +5,8 @@ Needs a running OpenSearch with the demo's index (`attune demo`).
     python -m tests.bench.serve --url http://localhost:9200 --alias products
 
 Direct hybrid is what a node without neural-search can do: BM25 and k-NN of as many neighbours as the window
-has, as two `should` clauses of one search, for the first page. Its query vectors are made before the clock
-starts, and nothing is reranked.
+has, as two `should` clauses of one search, for the first page; nothing is reranked. Its query vectors are
+made before the clock starts, or ("encoding") by the client meanwhile, as whoever searches from text must.
 
 The sidecar remembers the queries that it encoded last. So it is asked twice: the same queries again and
 again, and (as the direct ways are) each in a spelling of its own, "lApTop" and "LaptOp", which is new to the
@@ -20,8 +20,9 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,7 +35,7 @@ from mappings.settings import ModelSettings, OpenSearchSettings, SearchSettings,
 from mappings.types import JsonObject
 from plugin_api.request import keyword_query
 from plugin_api.sidecar_process import serving, with_free_port
-from reranker.model import load_model
+from reranker.model import Model, load_model
 from reranker.stored import whole_numbers
 from tests.bench.inputs import machine, middle, queries
 
@@ -84,12 +85,14 @@ def measure(
             start_up.append(sidecar.seconds)
             assert sidecar.process is not None
             for way in ways:
-                _load(way.url or sidecar.url, alias, way.bodies(0, len(queries())), 1)  # warm up
+                number = len(_texts())
+                _load(way.url or sidecar.url, alias, way.bodies(0, number), number, 1)  # warm up
             for number in clients:
                 asked += requests
                 for way in ways:
                     before = _cpu_seconds(sidecar.process.pid), _cpu_seconds(node)
-                    run = _load(way.url or sidecar.url, alias, way.bodies(asked, requests), number)
+                    body = way.bodies(asked, requests)
+                    run = _load(way.url or sidecar.url, alias, body, requests, number)
                     found[number].setdefault(way.name, []).append(run)
                     took = _cpu_seconds(sidecar.process.pid) - before[0], _cpu_seconds(node) - before[1]
                     cost = {"sidecar": took[0] * 1000 / requests, "opensearch": took[1] * 1000 / requests}
@@ -126,36 +129,49 @@ def measure(
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """A way to search: the address, empty for the sidecar's, and whether each query is new."""
+    """A way to search: the address, empty for the sidecar's, and whether each query is new.
+
+    `vectors` are the queries', where k-NN is asked for as well; `model` makes them while the clock runs.
+    """
 
     name: str
     url: str
     new: bool
-    vectors: Mapping[str, list[int]]
-    """Of the queries, where k-NN is asked for as well."""
+    vectors: Mapping[str, list[int]] = field(default_factory=dict)
+    model: Model | None = None
 
-    def bodies(self, start: int, number: int) -> list[bytes]:
-        """That many searches; those of another start are other ones where each is new."""
-        texts = queries()
-        return [self._body(texts[n % len(texts)], n // len(texts)) for n in range(start, start + number)]
+    def bodies(self, start: int, number: int) -> Callable[[int], bytes]:
+        """What makes each of that many searches; another start gives other ones where each is new."""
+        if self.model:
+            return lambda n: self._body(start + n)
+        return [self._body(n) for n in range(start, start + number)].__getitem__
 
-    def _body(self, text: str, spelling: int) -> bytes:
-        query = keyword_query(_spelt(text, spelling) if self.new else text)
-        if self.vectors:
-            near = {"vector": self.vectors[text], "k": DEFAULTS.search.window}
+    def _body(self, number: int) -> bytes:
+        texts = _texts()
+        text = texts[number % len(texts)]
+        query = keyword_query(_spelt(text, number // len(texts)) if self.new else text)
+        if self.vectors or self.model:
+            vector = whole_numbers(self.model.encode_query(text).vector) if self.model else self.vectors[text]
+            near = {"vector": vector, "k": DEFAULTS.search.window}
             query = {"bool": {"should": [query, {"knn": {VECTOR: near}}]}}
         return json.dumps({"query": query, "_source": SOURCE}).encode()
 
 
+@cache
+def _texts() -> tuple[str, ...]:
+    return tuple(queries())
+
+
 def _ways(url: str, settings: Settings) -> list[_Way]:
     folder = settings.model.folder
-    model = load_model(Path(folder) if folder else None, settings.model.threads)
-    vectors = {text: whole_numbers(model.encode_query(text).vector) for text in queries()}
+    model = load_model(Path(folder) if folder else None, settings.model.threads).load()
+    vectors = {text: whole_numbers(model.encode_query(text).vector) for text in _texts()}
     return [
-        _Way("direct BM25", url, True, {}),
+        _Way("direct BM25", url, True),
         _Way("direct hybrid", url, True, vectors),
-        _Way("sidecar", "", True, {}),
-        _Way("sidecar, queries repeated", "", False, {}),
+        _Way("direct hybrid, encoding", url, True, model=model),
+        _Way("sidecar", "", True),
+        _Way("sidecar, queries repeated", "", False),
     ]
 
 
@@ -167,9 +183,8 @@ def _spelt(text: str, number: int) -> str:
     return "".join(reversed(letters))
 
 
-def _load(url: str, alias: str, bodies: Sequence[bytes], clients: int) -> JsonObject:
+def _load(url: str, alias: str, body: Callable[[int], bytes], requests: int, clients: int) -> JsonObject:
     """Send searches from `clients` at once, each over one connection, the next when the last is answered."""
-    requests = len(bodies)
     times: list[float] = []
     answers: list[bytes] = []
     numbers = iter(range(requests))
@@ -182,9 +197,10 @@ def _load(url: str, alias: str, bodies: Sequence[bytes], clients: int) -> JsonOb
                 number = next(numbers, None)
             if number is None:
                 break
-            body = bodies[number]
             began = time.perf_counter()
-            connection.request("POST", f"/{alias}/_search", body, {"Content-Type": "application/json"})
+            connection.request(
+                "POST", f"/{alias}/_search", body(number), {"Content-Type": "application/json"}
+            )
             answer = connection.getresponse().read()
             took = (time.perf_counter() - began) * 1000
             with lock:
@@ -237,6 +253,7 @@ def _compared(by_way: dict[str, list[JsonObject]]) -> JsonObject:
             "added_to_bm25_p50_ms_of_rounds": [round(min(added), 1), round(max(added), 1)],
             "share_of_bm25_throughput": _share(mine, keyword),
             "share_of_hybrid_throughput": _share(mine, hybrid),
+            "share_of_encoding_hybrid_throughput": _share(mine, by_way["direct hybrid, encoding"]),
         }
     return compared
 
