@@ -39,8 +39,8 @@ def test_the_whole_document() -> None:
         "image": "http://a/1.jpg",
         "url": "http://a/1",
     }
-    assert own.keys() == {"vector", "tokens", "model", "hash", "version"}
-    assert (own["model"], own["version"]) == ("0123456789ab", 1700000000000)
+    assert own.keys() == {"id", "vector", "tokens", "model", "hash", "version"}
+    assert (own["id"], own["model"], own["version"]) == (PRODUCT.id, "0123456789ab", 1700000000000)
     assert base64.b64decode(own["tokens"]) == vectors.stored
     np.testing.assert_allclose(own["vector"], vectors.vector, atol=1e-6)
     assert len(json.dumps(own["vector"])) <= 10 * len(own["vector"]) + 2
