@@ -30,6 +30,12 @@ PROOFS = (
         "test_every_condition_binds_what_vectors_add",
     ),
     Proof(
+        "How it is asked",
+        "any of these together",
+        "each keeps its meaning: thirty searches drawn by chance",
+        "test_features_asked_for_together_keep_their_meaning",
+    ),
+    Proof(
         "Lists",
         "`_msearch`, `/{index}/_msearch`",
         "each search as it would be alone; whole answers and errors in the list's order",

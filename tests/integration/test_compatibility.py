@@ -77,6 +77,28 @@ def test_a_search_keeps_its_meaning(world: World, case: Case) -> None:
         assert same_order(case, world.reranked, reranked.body)
 
 
+def test_features_asked_for_together_keep_their_meaning(world: World) -> None:
+    """Thirty searches of a few features each, drawn by chance, the same every time."""
+    draw = random.Random(7)
+    cases = [case for case in CASES if world.version in case.versions and can_join(case)]
+    for _ in range(30):
+        several = draw.sample(cases, draw.randint(2, 5))
+        bodies = [case.body for case in several]
+        body = {key: value for part in bodies for key, value in part.items()}  # type: ignore[attr-defined]
+        case = Case("", " + ".join(case.feature for case in several), Outcome.WIDENED, body)
+        direct, reranked = world.both(case)
+        if direct.status == reranked.status == 400:  # `collapse` with `rescore`, for one
+            continue
+        found = differences(case, direct, reranked, None)
+        assert [words for words in found if "added" not in words] == [], case.feature
+
+
+def can_join(case: Case) -> bool:
+    """Whether a case's body can be asked for together with others'."""
+    sent = in_list(case) and case.path == "/products/_search" and not case.params and not case.pages
+    return sent and case.outcome in (Outcome.WIDENED, Outcome.REORDERED) and "ext" not in case.body  # type: ignore[operator]
+
+
 def test_each_search_of_a_list_keeps_its_meaning(world: World) -> None:
     cases = [case for case in CASES if in_list(case) and world.version in case.versions]
     assert len(cases) > 80
