@@ -5,6 +5,11 @@ import { currentLanguage, decimal, number, percent, t } from "./strings.js";
 
 export const BY_KEYWORD = "attune.keyword"; // name of the keyword query, to tell what it finds itself
 const GRADES = [0, 1, 2, 3];
+const REASONS = [ // the sidecar's, which speaks English, by what the page says in their place
+  [/ doesn't know (?<share>\d+%) of the query/, "reason_unknown"],
+  [/^index (?<index>\S+) was made with model (?<made>\w+), not (?<version>\w+)/, "reason_other_model"],
+  [/ passed the deadline of (?<ms>\d+) ms$/, "reason_late"],
+];
 const STAGES = ["encode", "search", "score", "fetch"];
 
 /** What tells a hit from all others. */
@@ -171,8 +176,17 @@ export function drawSummary({ keyword, attune, size, rerankMs, keywordMs, window
       status === "reranked" && t("best", { n: report.window || candidates }), status === "reranked" && " · ",
       hits.length > 0 && (moved ? t("changed", { moved, n: Math.min(size, hits.length), vectors }) : t("same", { n: Math.min(size, hits.length) })),
       report?.model && element("small", {}, " · ", t("model", { version: report.model }))),
-    report?.reason && element("p", { className: "notice", lang: "en" }, report.reason),
+    report?.reason && reason(report.reason),
     timing(report?.took_ms ?? {}, rerankMs, keywordMs));
+}
+
+/** Why not, in the page's language where it is known; else as the sidecar or OpenSearch says it. */
+function reason(text) {
+  for (const [pattern, key] of REASONS) {
+    const found = pattern.exec(text);
+    if (found) return element("p", { className: "notice" }, t(key, found.groups));
+  }
+  return element("p", { className: "notice", lang: "en" }, text);
 }
 
 function timing(took, whole, keywordMs) {

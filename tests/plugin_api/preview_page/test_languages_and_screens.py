@@ -4,9 +4,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from mappings.settings import SidecarSettings
 from plugin_api.response import STATES
 from reranker.fusion import FEATURES, HEADS
 from tests.plugin_api.preview_page.conftest import Open
+from tests.plugin_api.preview_shop import other_model
 
 STRINGS = Path(__file__).parents[3] / "plugin_api/preview/strings.js"
 PHONE = {
@@ -46,6 +48,17 @@ FAINT = """() => {
     if (contrast < 4.5) faint.add(`${contrast.toFixed(2)} ${at.tagName} ${at.className} ${text.slice(0, 30)}`);
   }
   return [...faint];
+}"""  # noqa: E501
+
+NAMELESS = """() => {
+  const named = (of) => of.ariaLabel || of.textContent.trim() || [...(of.labels ?? [])].some((of) => of.textContent.trim());
+  const controls = [...document.querySelectorAll("button, a, input, select, textarea, dialog[open], section.column")];
+  const at = (of) => document.getElementById(of.getAttribute("aria-labelledby"))?.textContent;
+  const ids = [...document.querySelectorAll("[id]")].map((of) => of.id);
+  return [
+    ...controls.filter((of) => of.checkVisibility() && !named(of) && !at(of)).map((of) => of.outerHTML.slice(0, 80)),
+    ...ids.filter((id, i) => ids.indexOf(id) !== i),
+  ];
 }"""  # noqa: E501
 
 OWN_WORDS = """() => {
@@ -128,6 +141,29 @@ def test_chinese_is_for_whoever_reads_it_and_a_choice_for_all(open_page: Open) -
     expect(visit.page.locator("#attune-title")).to_contain_text("24 hits")
     visit.page.reload()
     expect(visit.page.locator("html")).to_have_attribute("lang", "en")
+
+
+def test_why_not_is_said_in_chinese_too(open_page: Open) -> None:
+    visit = open_page(locale="zh-CN")
+    visit.search("苹果手机")
+    expect(visit.page.locator("#summary .notice")).to_contain_text("模型不认识此查询的 75%")
+    visit.page.get_by_role("button", name="选项").click()
+    visit.page.get_by_label("模型").select_option(other_model().version)
+    visit.search("wireless mouse")
+    expect(visit.page.locator("#summary .notice")).to_contain_text("索引 products-1 由模型")
+    late = open_page(locale="zh-CN", sidecar=SidecarSettings(deadline_ms=1))
+    late.search("wireless mouse")
+    expect(late.page.locator("#summary .notice")).to_have_text("用时超过 1 毫秒（sidecar.deadline_ms）。")
+
+
+def test_everything_has_a_name(open_page: Open) -> None:
+    visit = open_page()
+    assert visit.page.evaluate(NAMELESS) == []
+    visit.search("wireless mouse")
+    visit.page.get_by_role("button", name="Options").click()
+    assert visit.page.evaluate(NAMELESS) == []
+    visit.explain("mouse-m185")
+    assert visit.page.evaluate(NAMELESS) == []
 
 
 def fits(page: Page) -> None:

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from mappings.settings import PreviewSettings, SidecarSettings
 from tests.plugin_api.preview_page.conftest import Open, Visit
 from tests.plugin_api.preview_products import EDITED
-from tests.plugin_api.preview_shop import ALIAS, SVG, PreviewShop, other_model
+from tests.plugin_api.preview_shop import ALIAS, SVG, PreviewShop, other_model, shipped_model
 
 
 @pytest.fixture
@@ -139,7 +139,9 @@ def test_another_model_is_a_choice(visit: Visit) -> None:
     visit.page.get_by_role("button", name="Options").click()
     visit.page.get_by_label("Model").select_option(other_model().version)
     expect(visit.page.locator("#summary")).to_contain_text("Other model: first-stage order")
-    expect(visit.page.locator("#summary")).to_contain_text("index the catalogue again")
+    expect(visit.page.locator("#summary")).to_contain_text(
+        f"Index products-1 was made with model {shipped_model().version}, not {other_model().version}: "
+    )
     visit.settled()
     assert visit.searches[-2]["ext"]["attune"] == {"model": other_model().version}
     assert visit.ids("attune") == visit.ids("keyword")
