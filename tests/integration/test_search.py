@@ -1,19 +1,11 @@
 """The sidecar's image in front of real OpenSearch: order, filters, paging, and answers without reranking."""
 
-import json
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 import requests
-from opensearchpy import OpenSearch
 
-from mappings.settings import SearchSettings
-from plugin_api.candidates import fuse
-from plugin_api.hybrid import Gathering
-from plugin_api.request import RerankRequest, SearchCall, parse_call
-from reranker.model import load_model
 from tests.integration.stack import Stack, search
 
 TEXT = {"fields": ["title^3", "brand^2", "description"], "type": "cross_fields"}
@@ -119,32 +111,6 @@ def test_pages_join_without_gap_or_repeat_across_the_window(stack: Stack) -> Non
         assert len(joined) == 50
         assert len(set(joined)) == 50
         assert joined == ids(search(base, by_text("laptop", size=50)))
-
-
-@pytest.mark.parametrize("fusion", ["minmax", "rrf"])
-def test_a_cluster_with_neural_search_fuses_the_window_that_attune_would(
-    stack: Stack, grades: Mapping[str, Mapping[str, int]], fusion: str
-) -> None:
-    client = OpenSearch(stack.direct, timeout=120)
-    can = "opensearch-neural-search" in {row["component"] for row in client.cat.plugins(format="json")}
-    settings = SearchSettings(fusion=fusion, window=40, vector_weight=0.5, vector_weight_head=0.5)
-    encode = load_model(None).encode_query
-    filters = [{"range": {"price": {"lt": 1000}}}]
-    for text in grades:
-        query = {"bool": {"must": by_text(text)["query"], "filter": filters}}
-        request = parse_call(SearchCall("products", json.dumps({"query": query, "size": 5}).encode()))
-        assert isinstance(request, RerankRequest)
-        theirs, ours = (
-            Gathering(client, replace(settings, hybrid=way)).gather(request, encode(text).vector, {}, 120)
-            for way in ("auto", "never")
-        )
-        assert (theirs.fused, ours.fused) == (can, False)
-        found = {fused.hit.id: (fused.bm25, fused.added) for fused in fuse(theirs, settings, text)}
-        wanted = {fused.hit.id: (fused.bm25, fused.added) for fused in fuse(ours, settings, text)}
-        both = found.keys() & wanted.keys()
-        assert len(both) >= 0.95 * len(wanted)  # what ties at the window's edge may differ
-        assert {key: found[key] for key in both} == {key: pytest.approx(wanted[key]) for key in both}
-    client.close()
 
 
 def test_an_index_without_vectors_answers_in_first_stage_order(stack: Stack) -> None:
