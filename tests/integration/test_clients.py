@@ -1,14 +1,11 @@
 """OpenSearch's own clients and a shop's search page, unmodified, straight and through the sidecar."""
 
 import asyncio
-import json
 import os
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from uuid import uuid4
 
 import pytest
 from opensearchpy import (
@@ -25,40 +22,20 @@ from opensearchpy import (
 )
 from opensearchpy.helpers import BulkIndexError
 
+from tests.integration.client_comparison import BODY, DOCS, SCRATCH, Grades, by_text, ids, is_better, scratch
 from tests.integration.conftest import QUERIES
+from tests.integration.node_scripts import installed, printed
 from tests.integration.stack import Stack
 
 pytestmark = pytest.mark.parametrize("stack", ["3.5.0"], indirect=True)
 """Of one version, for time's sake; what differs by version is in test_search.py."""
 
-NODE_PROJECT = Path(__file__).parent / "clients"
-INSTALL_SECONDS = 300
-SCRIPT_SECONDS = 240
-BETTER_BY = 0.05
-"""Of the first ten, the share that people called good has to grow by more."""
-
-SCRATCH = "scratch"
-BODY: dict[str, Any] = {
-    "settings": {"number_of_replicas": 0},
-    "mappings": {"properties": {"title": {"type": "text"}, "kind": {"type": "keyword"}}},
-}
-DOCS = [
-    {
-        "_index": SCRATCH,
-        "_id": str(n),
-        "title": "lamp" if n % 2 else "red chair",
-        "kind": f"k{n % 3}",
-        "price": n,
-    }
-    for n in range(30)
-]
 CONNECTIONS = {
     "urllib3": {"connection_class": Urllib3HttpConnection},
     "requests": {"connection_class": RequestsHttpConnection},
     "compressed": {"connection_class": Urllib3HttpConnection, "http_compress": True},
 }
 
-Grades = Mapping[str, Mapping[str, int]]
 Pair = tuple[OpenSearch, OpenSearch]
 
 
@@ -72,47 +49,11 @@ def pair(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Pair]:
     reranked.close()
 
 
-def by_text(text: str, **more: object) -> dict[str, Any]:
-    fields = ["title^3", "brand^2", "description"]
-    return {"query": {"multi_match": {"query": text, "fields": fields, "type": "cross_fields"}}, **more}
-
-
-def ids(response: Mapping[str, Any]) -> list[str]:
-    return [hit["_id"] for hit in response["hits"]["hits"]]
-
-
-def precision(found: Mapping[str, Sequence[str]], grades: Grades) -> float:
-    """Share of the first ten that people called good, over all queries."""
-    good = sum(
-        grades[query].get(product, 0) >= 2 for query, products in found.items() for product in products
-    )
-    return good / (10 * len(found))
-
-
-def is_better(
-    direct: Mapping[str, Sequence[str]], reranked: Mapping[str, Sequence[str]], grades: Grades
-) -> bool:
-    assert direct.keys() == reranked.keys() == grades.keys()
-    return precision(reranked, grades) > precision(direct, grades) + BETTER_BY
-
-
 def same(pair: Pair, use: Callable[[OpenSearch], object]) -> object:
     """Do the same with both clients, and return what came of it, which has to be the same too."""
     straight, through = use(pair[0]), use(pair[1])
     assert through == straight
     return through
-
-
-@contextmanager
-def scratch(client: OpenSearch) -> Iterator[None]:
-    """An index of DOCS."""
-    client.indices.delete(index=SCRATCH, ignore=404)
-    client.indices.create(index=SCRATCH, body=BODY)
-    try:
-        assert helpers.bulk(client, DOCS, refresh=True) == (len(DOCS), [])
-        yield
-    finally:
-        client.indices.delete(index=SCRATCH)
 
 
 def failure(use: Callable[[], object]) -> list[object]:
@@ -244,11 +185,11 @@ def test_a_reranked_search_keeps_facets_highlights_sources_and_pages(pair: Pair)
 def test_warnings_of_opensearch_are_seen(pair: Pair) -> None:
     """OpenSearch gives each one once to an X-Opaque-Id."""
     body = {"query": {"match": {"title": {"query": "laptop", "cutoff_frequency": 0.9}}}}
-    for name, client in zip(("direct", "reranked"), pair, strict=True):
+    for client in pair:
         with pytest.warns(OpenSearchWarning, match="cutoff_frequency"):
-            client.search(index="products", body=body, opaque_id=f"{name} search")
+            client.search(index="products", body=body, opaque_id=str(uuid4()))
         with pytest.warns(OpenSearchWarning, match="cutoff_frequency"):
-            client.msearch(body=[{"index": "products"}, body], opaque_id=f"{name} list")
+            client.msearch(body=[{"index": "products"}, body], opaque_id=str(uuid4()))
 
 
 def test_the_query_builder(pair: Pair) -> None:
@@ -319,38 +260,17 @@ def test_the_asynchronous_client(stack: Stack, grades: Grades) -> None:
 @pytest.fixture(scope="session")
 def node_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """tests/integration/clients with its packages. Without Node these tests are skipped, saying so."""
-    npm = shutil.which("npm")
-    if not npm or not shutil.which("node"):
+    if not shutil.which("npm") or not shutil.which("node"):
         reason = "needs Node and npm"
         if os.environ.get("TESTS_REQUIRE_NODE"):
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("node") / "clients"
-    shutil.copytree(NODE_PROJECT, folder, ignore=shutil.ignore_patterns("node_modules"))
-    done = subprocess.run(
-        [npm, "ci"], cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return folder
-
-
-def node(project: Path, script: str, base: str) -> Any:
-    """What a script prints of an address, having asked it for each of QUERIES."""
-    done = subprocess.run(
-        ["node", script, base, *QUERIES],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        timeout=SCRIPT_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout)
+    return installed(tmp_path_factory.mktemp("node") / "clients")
 
 
 def test_opensearch_js(stack: Stack, node_project: Path, grades: Grades) -> None:
     direct, reranked = (
-        node(node_project, "opensearch_js.mjs", base) for base in (stack.direct, stack.reranked)
+        printed(node_project, "opensearch_js.mjs", base, *QUERIES) for base in (stack.direct, stack.reranked)
     )
     assert reranked["same"] == direct["same"]
     assert reranked["facets"] == direct["facets"]
@@ -363,7 +283,7 @@ def test_a_search_page_of_searchkit_and_instantsearch(
     stack: Stack, node_project: Path, grades: Grades
 ) -> None:
     direct, reranked = (
-        node(node_project, "search_page.mjs", base) for base in (stack.direct, stack.reranked)
+        printed(node_project, "search_page.mjs", base, *QUERIES) for base in (stack.direct, stack.reranked)
     )
     assert reranked["routes"] == direct["routes"] == ["/_msearch"]
     for name in ("opened", "cheapest"):  # nothing was searched for, or the shopper chose the order
