@@ -80,5 +80,6 @@ def serve(
             f"  curl '{address}/{settings.search.alias}/_search?pretty' -H 'Content-Type: application/json' "
             """-d '{"query": {"match": {"title": "wireless mouse"}}}'"""
         )
+        click.echo(f"Rankings side by side: {address}/_attune/")
 
     run_server(listener, sidecar, build, ready)

@@ -113,6 +113,20 @@ def test_pages_join_without_gap_or_repeat_across_the_window(stack: Stack) -> Non
         assert joined == ids(search(base, by_text("laptop", size=50)))
 
 
+def test_the_score_that_the_preview_page_explains_is_the_one_listed(stack: Stack) -> None:
+    asked = requests.get(f"{stack.reranked}/_attune/query", params={"text": "gaming laptop"}, timeout=120)
+    query = asked.json()["query"]
+    hits = search(stack.reranked, {"query": query, "size": 3}).json()["hits"]["hits"]
+    for hit in hits:
+        explained = requests.post(
+            f"{stack.reranked}/_attune/explain",
+            json={"index": "products", "id": hit["_id"], "query": "gaming laptop"},
+            timeout=120,
+        ).json()
+        assert explained["as_ranked"], explained
+        assert explained["score"] == pytest.approx(hit["_score"], abs=1e-4)
+
+
 def test_an_index_without_vectors_answers_in_first_stage_order(stack: Stack) -> None:
     bulk = ""
     for number, title in enumerate(("laptop", "laptop case for a laptop", "case")):
