@@ -20,11 +20,12 @@ from mappings.errors import BadRequest, EvaluationError, ModelMismatch
 from mappings.settings import SearchSettings, Settings
 from mappings.types import JsonObject, Product
 from plugin_api import response
-from plugin_api.candidates import fuse, gather
+from plugin_api.candidates import gather
 from plugin_api.evaluation import Ranking, Run, System
 from plugin_api.request import RerankRequest, SearchCall, keyword_query, parse_call
 from plugin_api.search import Reranker, Search
 from plugin_api.upstream import HttpUpstream, identity
+from plugin_api.window import fuse
 from reranker.evaluation import Grades
 from reranker.stored import whole_numbers
 

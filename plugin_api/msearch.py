@@ -15,7 +15,7 @@ from plugin_api import response
 from plugin_api.json_bytes import RawObject, dumps, raw_object, raw_objects
 from plugin_api.request import HEADER_PARAMETERS, PlainRequest, RerankRequest, SearchCall, decoded, parse_call
 from plugin_api.response import Answer, Report, error_answer
-from plugin_api.search import Search
+from plugin_api.search import Search, own_words
 from plugin_api.templates import render
 from plugin_api.upstream import Headers, Upstream, with_query
 
@@ -145,12 +145,25 @@ class MultiSearch:
             pairs = list(zip(answers, items, strict=True))
         except (ValueError, KeyError) as error:
             raise ClusterDown(UNREADABLE) from error
-        return [_with_reason(answer, item, self._search) for answer, item in pairs], reply.headers
+        told = [_with_reason(answer, item, self._search) for answer, item in pairs]
+        refused = {
+            number: replace(item, request=own)
+            for number, (answer, item) in enumerate(pairs)
+            if bytes(answer.get("status", b"")) == b"400" and (own := _own_words(item))
+        }
+        again, _ = self._passed(call, list(refused.values()))
+        for number, answer in zip(refused, again, strict=True):
+            told[number] = answer
+        return told, reply.headers
 
 
 def _unranked(item: _Item) -> _Item:
     """The item as it is sent where it is not reranked."""
     return replace(item, request=item.request.plain) if isinstance(item.request, RerankRequest) else item
+
+
+def _own_words(item: _Item) -> PlainRequest | None:
+    return own_words(item.call, item.request) if isinstance(item.request, PlainRequest) else None
 
 
 def _with_reason(answer: RawObject, item: _Item, search: Search) -> RawObject:

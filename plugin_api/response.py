@@ -8,10 +8,11 @@ import msgspec
 from msgspec import Raw
 
 from mappings import fields
-from plugin_api.candidates import STORED, FirstStage, Fused, Key
+from plugin_api.candidates import STORED, FirstStage, Key
 from plugin_api.json_bytes import RawObject, dumps, raw_object
 from plugin_api.request import RerankRequest
 from plugin_api.upstream import Headers
+from plugin_api.window import Fused
 
 RERANKED, SKIPPED, FAILED, TIMEOUT, MISMATCH = "reranked", "skipped", "failed", "timeout", "model_mismatch"
 SHED = "shed"

@@ -18,12 +18,13 @@ from mappings.errors import BadRequest, ClusterDown, ModelError, ModelMismatch, 
 from mappings.settings import SearchSettings, Settings
 from plugin_api import response
 from plugin_api.breaker import Breaker, circuit_key
-from plugin_api.candidates import FirstStage, fetch, fuse, gather
+from plugin_api.candidates import FirstStage, fetch, gather
 from plugin_api.encodings import Encodings
 from plugin_api.json_bytes import dumps, raw_object
 from plugin_api.request import PlainRequest, RerankRequest, SearchCall, decoded, parse_call
 from plugin_api.response import Answer, Report, Scored, Took
 from plugin_api.upstream import Upstream, with_query
+from plugin_api.window import fuse
 from reranker.intent import without_intent
 from reranker.types import EncodedQuery, Floats
 
@@ -288,6 +289,11 @@ class Search:
             headers |= {"content-type": "application/json", "accept-encoding": "identity"}
         method = "POST" if request.body else call.method
         stream = self._upstream.stream(method, with_query(call.path, request.params), headers, request.body)
+        own = own_words(call, request) if stream.status == 400 else None
+        if own:
+            for _ in stream.chunks:
+                pass
+            return self._pass(call, own, report)
         named = dict(stream.headers)
         size = int(named.get("content-length", self._settings.sidecar.max_body_bytes + 1))
         if (
@@ -315,6 +321,16 @@ class Search:
 
     def _report(self, status: str, reason: str) -> Report:
         return Report(status, self._reranker.version, reason)
+
+
+def own_words(call: SearchCall, request: PlainRequest) -> PlainRequest | None:
+    """The search as it came, for when OpenSearch refuses it with Attune's fields kept out of `_source`.
+
+    OpenSearch 3 does where an index keeps no `_source`. None where it was sent so, or has an `ext.attune`.
+    """
+    if request.exact or b'"attune"' in call.body:
+        return None
+    return PlainRequest(call.body, call.params, request.reason, exact=True)
 
 
 def with_keywords(scores: Sequence[float], first_scores: Sequence[float], weight: float) -> list[float]:

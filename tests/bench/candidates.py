@@ -27,12 +27,13 @@ from numpy.typing import NDArray
 from mappings.client import check_cluster, connect
 from mappings.settings import OpenSearchSettings, SearchSettings
 from mappings.types import Hit, JsonObject, Product
-from plugin_api.candidates import FirstStage, fuse, gather
+from plugin_api.candidates import FirstStage, gather
 from plugin_api.demo_catalogue import PRODUCTS
 from plugin_api.query_type import QueryType, query_type
 from plugin_api.request import RerankRequest, SearchCall, keyword_query, parse_call
 from plugin_api.upstream import HttpUpstream
 from plugin_api.weights import esci_pairs
+from plugin_api.window import fuse
 from reranker.evaluation import by_query, countable, measured_by_query
 from reranker.judgements import read_judgements
 from reranker.model import Model, load_model
