@@ -182,6 +182,22 @@ def test_a_reranked_search_keeps_facets_highlights_sources_and_pages(pair: Pair)
     assert [product for page in pages for product in page] == ids(reranked)
 
 
+def test_an_index_that_keeps_no_source(pair: Pair) -> None:
+    def use(client: OpenSearch) -> object:
+        client.indices.delete(index=SCRATCH, ignore=404)
+        client.indices.create(index=SCRATCH, body={"mappings": {"_source": {"enabled": False}}})
+        client.index(index=SCRATCH, id="1", body={"title": "lamp"}, refresh=True)
+        query = {"query": {"match": {"title": "lamp"}}}
+        lines = [{"index": "products"}, by_text("tv"), {"index": SCRATCH}, {**query, "sort": ["_doc"]}]
+        ranked, found = client.msearch(body=[*lines, {"index": SCRATCH}, query])["responses"][:2]
+        assert ids(ranked)
+        answers = [client.search(index=SCRATCH, body=query), found]
+        client.indices.delete(index=SCRATCH)
+        return [answer["hits"]["hits"] for answer in answers]
+
+    assert same(pair, use)
+
+
 def test_warnings_of_opensearch_are_seen(pair: Pair) -> None:
     """OpenSearch gives each one once to an X-Opaque-Id."""
     body = {"query": {"match": {"title": {"query": "laptop", "cutoff_frequency": 0.9}}}}
