@@ -46,10 +46,13 @@ def precision(found: Mapping[str, Sequence[str]], grades: Grades) -> float:
 
 
 def is_better(
-    direct: Mapping[str, Sequence[str]], reranked: Mapping[str, Sequence[str]], grades: Grades
+    direct: Mapping[str, Sequence[str]],
+    reranked: Mapping[str, Sequence[str]],
+    grades: Grades,
+    by: float = BETTER_BY,
 ) -> bool:
     assert direct.keys() == reranked.keys() == grades.keys()
-    return precision(reranked, grades) > precision(direct, grades) + BETTER_BY
+    return precision(reranked, grades) > precision(direct, grades) + by
 
 
 @contextmanager
