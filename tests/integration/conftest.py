@@ -82,7 +82,7 @@ def catalogue(grades: Mapping[str, Mapping[str, int]]) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="module", params=["3.5.0", "2.19.1"])
+@pytest.fixture(scope="session", params=["3.5.0", "2.19.1"])
 def stack(request: pytest.FixtureRequest, images: None, catalogue: Path) -> Iterator[Stack]:
     with running_stack(request.param, catalogue) as stack:
         yield stack
