@@ -67,7 +67,7 @@ class MultiSearch:
             items = list(_items(call))
         except (ValueError, RecursionError):
             return None
-        if all(isinstance(item.request, PlainRequest) for item in items):
+        if all(isinstance(item.request, PlainRequest) and item.request.exact for item in items):
             return None
         try:
             return self._answered(call, items)

@@ -167,8 +167,15 @@ def test_a_list_of_searches_keeps_its_order(web: FlaskClient, shop: Shop) -> Non
     assert {answer["status"] for answer in answers} == {200}
 
 
-def test_a_list_with_nothing_to_rerank_goes_on_as_it_came(web: FlaskClient, shop: Shop) -> None:
-    lines = b'{}\n{"size": 0}\n'
+def test_a_list_without_texts_keeps_vectors_out_of_its_hits_too(web: FlaskClient, shop: Shop) -> None:
+    response = web.post("/shop/_msearch", data=b"{}\n{}\n", content_type="application/x-ndjson")
+    (answer,) = response.json["responses"]  # type: ignore[index]
+    assert answer["ext"]["attune"]["rerank_status"] == "skipped"
+    assert json.loads(shop.sent[0][2].splitlines()[1])["_source"] == {"excludes": ["attune", "attune.*"]}
+
+
+def test_a_list_of_searches_that_go_on_as_they_came_does_so_whole(web: FlaskClient, shop: Shop) -> None:
+    lines = b'{}\n{"pit": {"id": "x"}}\n'
     assert web.post("/_msearch", data=lines, content_type="application/x-ndjson").status_code == 200
     assert shop.sent == [("POST", "/_msearch", lines)]
 
