@@ -49,10 +49,9 @@ def is_better(
     direct: Mapping[str, Sequence[str]],
     reranked: Mapping[str, Sequence[str]],
     grades: Grades,
-    by: float = BETTER_BY,
 ) -> bool:
     assert direct.keys() == reranked.keys() == grades.keys()
-    return precision(reranked, grades) > precision(direct, grades) + by
+    return precision(reranked, grades) > precision(direct, grades) + BETTER_BY
 
 
 @contextmanager
