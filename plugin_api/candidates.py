@@ -16,8 +16,8 @@ from msgspec import Raw, Struct
 from mappings import fields
 from mappings.errors import BadRequest, ClusterDown, ModelError
 from mappings.types import Hit, JsonObject
-from plugin_api.json_bytes import RawObject, dumps, raw_object, raw_objects
-from plugin_api.request import HEADER_PARAMETERS, SHARED_PARAMETERS, RerankRequest, as_list, decoded
+from plugin_api.json_bytes import RawObject, as_list, decoded, dumps, raw_object, raw_objects
+from plugin_api.request import HEADER_PARAMETERS, SHARED_PARAMETERS, RerankRequest
 from plugin_api.upstream import Headers, Reply, Upstream, with_query
 from reranker.stored import whole_numbers
 from reranker.types import Floats

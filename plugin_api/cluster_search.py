@@ -13,9 +13,10 @@ from mappings import fields
 from mappings.errors import BadRequest, ModelError
 from mappings.settings import Settings
 from mappings.types import JsonObject
-from plugin_api.json_bytes import RawObject, dumps, raw_object
-from plugin_api.request import RerankRequest, SearchCall, decoded, parse_call
-from plugin_api.search import UNREADABLE, Reranker, with_keywords
+from plugin_api.json_bytes import RawObject, decoded, dumps, raw_object
+from plugin_api.keyword_evidence import with_keywords
+from plugin_api.request import RerankRequest, SearchCall, parse_call
+from plugin_api.search import UNREADABLE, Reranker
 from reranker.stored import whole_numbers
 from reranker.types import EncodedQuery
 

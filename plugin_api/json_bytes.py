@@ -34,3 +34,15 @@ def dumps(value: Any) -> bytes:
 def pretty(data: bytes) -> bytes:
     """Indent JSON for people."""
     return msgspec.json.format(data, indent=2)
+
+
+def decoded(raw: Raw | None, default: object = None) -> object:
+    """The value of a key of a raw object; the default where it is missing."""
+    return default if raw is None else msgspec.json.decode(raw)
+
+
+def as_list(value: object) -> list[object]:
+    """A value that may stand for a list of one."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

@@ -12,8 +12,8 @@ from msgspec import Raw
 
 from mappings.errors import BadRequest, ClusterDown
 from plugin_api import response
-from plugin_api.json_bytes import RawObject, dumps, raw_object, raw_objects
-from plugin_api.request import HEADER_PARAMETERS, PlainRequest, RerankRequest, SearchCall, decoded, parse_call
+from plugin_api.json_bytes import RawObject, decoded, dumps, raw_object, raw_objects
+from plugin_api.request import HEADER_PARAMETERS, PlainRequest, RerankRequest, SearchCall, parse_call
 from plugin_api.response import Answer, Report, error_answer
 from plugin_api.search import Search, own_words
 from plugin_api.templates import render

@@ -19,9 +19,10 @@ from mappings import fields
 from mappings.errors import BadRequest, ModelError
 from mappings.settings import SearchSettings
 from mappings.types import AttributeValue, JsonObject, Product
+from plugin_api.keyword_evidence import TYPICAL_SHARE
 from plugin_api.query_text import MAX_TEXT, QueryText, read_query
-from plugin_api.request import HIDDEN, Options, keyword_query
-from plugin_api.search import TYPICAL_SHARE
+from plugin_api.request import Options, keyword_query
+from plugin_api.source_filter import HIDDEN
 from plugin_api.upstream import Reply, Upstream
 from reranker.explanation import Explained, Explanation, explain
 from reranker.stored import whole_numbers

@@ -14,13 +14,11 @@ from mappings import fields
 from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
-from plugin_api.json_bytes import RawObject, dumps, raw_object
+from plugin_api.json_bytes import RawObject, as_list, decoded, dumps, raw_object
 from plugin_api.query_text import MAX_TEXT, QueryText, Unranked, read_query
+from plugin_api.source_filter import SOURCE_PARAMETERS, source_of, stored_fields, visible
 from reranker.intent import without_intent
 from reranker.words import is_cjk
-
-HIDDEN = (fields.ATTUNE, f"{fields.ATTUNE}.*")
-"""Kept out of every `_source`. The pattern spares OpenSearch rebuilding the vectors: half the time."""
 
 HEADER_PARAMETERS = frozenset({
     "routing", "preference", "search_type", "request_cache", "allow_partial_search_results",
@@ -34,8 +32,6 @@ SHARED_PARAMETERS = frozenset({"typed_keys", "rest_total_hits_as_int", "max_conc
 
 BODY_PARAMETERS = frozenset({"from", "size", "timeout", "track_total_hits"})
 """URL parameters that mean the same in the body, where the URL wins."""
-
-SOURCE_PARAMETERS = frozenset({"_source", "_source_includes", "_source_excludes"})
 
 OUR_PARAMETERS = frozenset({"pretty"})
 """URL parameters that whoever writes the answer minds."""
@@ -200,8 +196,8 @@ def parse_call(call: SearchCall) -> RerankRequest | PlainRequest:
 
 
 def _parse_body(call: SearchCall, came: RawObject, options: Options) -> RerankRequest | PlainRequest:
-    source = _source(came, call.params)
-    body = {**came, **({} if source is None else {"_source": Raw(dumps(_visible(source)))})}
+    source = source_of(came, call.params)
+    body = {**came, **({} if source is None else {"_source": Raw(dumps(visible(source)))})}
     params = {name: value for name, value in call.params.items() if name not in SOURCE_PARAMETERS}
     plain = PlainRequest(dumps(body), params)
     sort = as_list(decoded(body.get("sort")))
@@ -224,7 +220,7 @@ def _parse_body(call: SearchCall, came: RawObject, options: Options) -> RerankRe
         reason = "from or size is no whole number of 0 or more"
     elif size == 0:
         reason = "no hits were asked for"
-    elif "_none_" in (_stored(came, call.params) or ()):
+    elif "_none_" in (stored_fields(came, call.params) or ()):
         reason = "hits without an id can't be put in another order"
     elif isinstance(query, Unranked):
         reason = query.reason
@@ -278,60 +274,11 @@ def _given(query: QueryText | Unranked, body: RawObject) -> tuple[tuple[JsonObje
     return (), decoded(body.get("query")) in (None, {"match_all": {}})
 
 
-def _source(body: RawObject, params: Mapping[str, str]) -> object:
-    """The `_source` in force: URL parameters, where there are any, replace the body's, as in OpenSearch.
-
-    None where there is none: stored and script fields come without it unless it is asked for.
-    """
-    if not params.keys() & SOURCE_PARAMETERS:
-        stored = _stored(body, params)
-        other = bool(decoded(body.get("script_fields"))) if stored is None else "_source" not in stored
-        return decoded(body.get("_source"), None if other else True)
-    given = params.get("_source", "true")
-    if given == "false":
-        return False
-    includes = params.get("_source_includes", "" if given in ("true", "") else given)
-    excludes = params.get("_source_excludes", "")
-    return {key: names.split(",") for key, names in (("includes", includes), ("excludes", excludes)) if names}
-
-
-def _stored(body: RawObject, params: Mapping[str, str]) -> list[object] | None:
-    """Names of the stored fields that are asked for; None where the search says nothing of them."""
-    if params.get("stored_fields"):
-        return list(params["stored_fields"].split(","))
-    return as_list(decoded(body["stored_fields"])) if "stored_fields" in body else None
-
-
-def _visible(source: object) -> object:
-    """`source` with Attune's fields excluded."""
-    if source is True:
-        return {"excludes": list(HIDDEN)}
-    if isinstance(source, str | list):
-        return {"includes": as_list(source), "excludes": list(HIDDEN)}
-    if isinstance(source, dict):
-        excludes = as_list(source.get("excludes", source.get("exclude")))
-        rest = {key: value for key, value in source.items() if key != "exclude"}
-        return {**rest, "excludes": [*excludes, *HIDDEN]}
-    return source
-
-
 def whole(value: object) -> int | None:
     """A whole number of 0 or more, also when written as a string, as OpenSearch takes it; else None."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def decoded(raw: Raw | None, default: object = None) -> object:
-    """The value of a key of a raw object; the default where it is missing."""
-    return default if raw is None else msgspec.json.decode(raw)
-
-
-def as_list(value: object) -> list[object]:
-    """A value that may stand for a list of one."""
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
 
 
 def _typed(value: str) -> object:

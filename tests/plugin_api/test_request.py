@@ -4,7 +4,8 @@ import pytest
 
 from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
-from plugin_api.request import PlainRequest, RerankRequest, SearchCall, decoded, keyword_query, parse_call
+from plugin_api.json_bytes import decoded
+from plugin_api.request import PlainRequest, RerankRequest, SearchCall, keyword_query, parse_call
 
 MOUSE = {"match": {"title": "mouse"}}
 HIDDEN = ["attune", "attune.*"]
