@@ -178,6 +178,7 @@ def _items(call: SearchCall) -> Iterator[_Item]:
         lines.pop()
     if len(lines) % 2:
         raise ValueError("a header without a search")
+    headers = {**call.headers, "content-type": "application/json", "accept-encoding": "identity"}
     for head, body in zip(lines[::2], lines[1::2], strict=True):
         header = raw_object(head) if head.strip() else {}
         given: Mapping[str, Any] = {name: decoded(value) for name, value in header.items()}
@@ -185,9 +186,7 @@ def _items(call: SearchCall) -> Iterator[_Item]:
         names = index if isinstance(index, list) else [index] if index else []
         params = {name: value for name, value in call.params.items() if name in SHARED}
         params |= {name: _text(value) for name, value in given.items() if name not in ("index", "indices")}
-        one = SearchCall(
-            quote(",".join(map(str, names)), safe=",*") or call.index, body, params, call.headers
-        )
+        one = SearchCall(quote(",".join(map(str, names)), safe=",*") or call.index, body, params, headers)
         yield _Item(header, one, _read(one))
 
 
