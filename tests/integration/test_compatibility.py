@@ -111,10 +111,16 @@ def test_each_search_of_a_list_keeps_its_meaning(world: World) -> None:
             lines += [json.dumps({"index": index, **case.params}), json.dumps(body)]
         return listed(base, "/_msearch", lines)
 
-    for case, direct, reranked in zip(
-        cases, asked(world.direct, own=True), asked(world.reranked, own=False), strict=True
-    ):
-        assert list(differences(case, direct, reranked, world.allowed(case))) == [], case.feature
+    # Plugins make indexes of their own when they like, which a search of all indexes then counts.
+    before, through, after = (
+        asked(world.direct, True),
+        asked(world.reranked, False),
+        asked(world.direct, True),
+    )
+    for case, first, reranked, last in zip(cases, before, through, after, strict=True):
+        allowed = world.allowed(case)
+        found = list(differences(case, first, reranked, allowed))
+        assert not found or list(differences(case, last, reranked, allowed)) == [], case.feature
 
 
 @pytest.mark.parametrize("occur", ["filter", "must_not"])
