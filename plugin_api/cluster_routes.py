@@ -1,8 +1,5 @@
 """The routes that a cluster's search pipeline calls (`attune install`), under `/_attune/cluster`."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -12,7 +9,10 @@ from msgspec import Meta, Raw
 from mappings.errors import BadRequest, ModelError
 from mappings.settings import Settings
 from plugin_api.cluster_search import ClusterSearch, NotReranked
+from plugin_api.proxy import wsgi_response
+from plugin_api.response import error_answer
 from plugin_api.search import Reranker
+from plugin_api.turns import Busy, Turns
 
 UNPROCESSABLE, BUSY = 422, 429
 
@@ -58,21 +58,12 @@ def cluster_blueprint(settings: Settings, reranker: Reranker) -> Blueprint:
     """Build the routes. Any answer but a 200 leaves the search, or its hits, as OpenSearch has them."""
     blueprint = Blueprint("cluster", __name__, url_prefix="/_attune/cluster")
     searching = ClusterSearch(reranker, settings)
-    slots = threading.BoundedSemaphore(settings.sidecar.max_reranks)
-
-    @contextmanager
-    def slot() -> Iterator[None]:
-        # Waiting in line would cost the shopper more than the first stage's order.
-        if not slots.acquire(blocking=False):
-            raise _Busy(f"{settings.sidecar.max_reranks} searches are being reranked (sidecar.max_reranks)")
-        try:
-            yield
-        finally:
-            slots.release()
+    # Nobody waits: that would cost the shopper more than the first stage's order.
+    turns = Turns(settings.sidecar.max_reranks, waiting=0, seconds=0.0)
 
     @blueprint.post("/rewrite")
     def _rewrite() -> Response:
-        with slot():
+        with turns.turn():
             call = _decoded(RewriteCall)
             search = searching.rewritten(bytes(call.search), call.window, call.hybrid)
             # The pipeline puts the string into a template, where a shopper's dollar would mean something.
@@ -80,7 +71,7 @@ def cluster_blueprint(settings: Settings, reranker: Reranker) -> Blueprint:
 
     @blueprint.post("/score")
     def _score() -> Response:
-        with slot():
+        with turns.turn():
             call = _decoded(ScoreCall)
             return _json(Scores(searching.scores(bytes(call.search), call.tokens, call.models, call.window)))
 
@@ -100,15 +91,12 @@ def cluster_blueprint(settings: Settings, reranker: Reranker) -> Blueprint:
     def _unreadable(error: ValueError) -> Response:
         return _error(400, "parsing_exception", f"the search: {error}")
 
-    @blueprint.errorhandler(_Busy)
-    def _shed(error: _Busy) -> Response:
-        return _error(BUSY, "rejected_execution_exception", str(error))
+    @blueprint.errorhandler(Busy)
+    def _shed(_: Busy) -> Response:
+        reason = f"{settings.sidecar.max_reranks} searches are being reranked (sidecar.max_reranks)"
+        return _error(BUSY, "rejected_execution_exception", reason)
 
     return blueprint
-
-
-class _Busy(Exception):
-    """As many searches as may be are being reranked."""
 
 
 def _decoded(kind: type[Call]) -> Call:
@@ -119,9 +107,8 @@ def _decoded(kind: type[Call]) -> Call:
 
 
 def _error(status: int, kind: str, reason: str) -> Response:
-    cause = {"type": kind, "reason": reason}
-    return _json({"error": {"root_cause": [cause], **cause}, "status": status}, status)
+    return wsgi_response(error_answer(status, kind, reason))
 
 
-def _json(body: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(body), status, content_type="application/json")
+def _json(body: object) -> Response:
+    return Response(msgspec.json.encode(body), content_type="application/json")
