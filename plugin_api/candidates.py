@@ -159,6 +159,14 @@ def _shows_in_hits(body: RawObject) -> bool:
     return "highlight" in body or any(word in query for word in (b"_name", b"inner_hits", b"\\"))
 
 
+def nearest(vector: Floats, k: int, conditions: Sequence[JsonObject]) -> JsonObject:
+    """The query for the `k` products nearest to a vector (d,) among those that meet the conditions."""
+    near: JsonObject = {"vector": whole_numbers(vector), "k": k}
+    if conditions:
+        near["filter"] = {"bool": {"filter": list(conditions)}}
+    return {"knn": {fields.VECTOR: near}}
+
+
 def ask_json(
     upstream: Upstream,
     request: RerankRequest,
@@ -202,10 +210,7 @@ def _own_hits(upstream: Upstream, request: RerankRequest, window: int, timeout_s
 
 
 def _near(request: RerankRequest, vector: Floats, window: int) -> JsonObject:
-    near: JsonObject = {"vector": whole_numbers(vector), "k": window}
-    if request.conditions:
-        near["filter"] = {"bool": {"filter": list(request.conditions)}}
-    query: JsonObject = {"must": [{"knn": {fields.VECTOR: near}}]}
+    query: JsonObject = {"must": [nearest(vector, window, request.conditions)]}
     if "query" in request.body:
         # The caller's query, at no weight, only tells which of the neighbours it finds as well.
         query["should"] = [{"bool": {"must": [request.body["query"]], "_name": FOUND, "boost": 0}}]

@@ -13,11 +13,11 @@ from mappings import fields
 from mappings.errors import BadRequest, ModelError
 from mappings.settings import Settings
 from mappings.types import JsonObject
+from plugin_api.candidates import nearest
 from plugin_api.json_bytes import RawObject, decoded, dumps, raw_object
 from plugin_api.keyword_evidence import with_keywords
 from plugin_api.request import RerankRequest, SearchCall, parse_call
 from plugin_api.search import UNREADABLE, Reranker
-from reranker.stored import whole_numbers
 from reranker.types import EncodedQuery
 
 DEPTH = 1000
@@ -70,14 +70,8 @@ class ClusterSearch:
         if decoded(body.get("track_total_hits")) is False:
             del body["track_total_hits"]  # the rerank processor fails where there is no total
         if request.widens and hybrid:
-            near: JsonObject = {
-                "vector": whole_numbers(query.vector),
-                "k": max(window, self._settings.window),
-            }
-            if request.conditions:
-                near["filter"] = {"bool": {"filter": list(request.conditions)}}
-            own = body["query"]
-            arms = [own, {"knn": {fields.VECTOR: near}}]
+            own, k = body["query"], max(window, self._settings.window)
+            arms = [own, nearest(query.vector, k, request.conditions)]
             changed["query"] = {"hybrid": {"queries": arms, "pagination_depth": DEPTH}}
             highlight = decoded(body.get("highlight"))
             if isinstance(highlight, dict):

@@ -19,13 +19,13 @@ from mappings import fields
 from mappings.errors import BadRequest, ModelError
 from mappings.settings import SearchSettings
 from mappings.types import AttributeValue, JsonObject, Product
+from plugin_api.candidates import nearest
 from plugin_api.keyword_evidence import TYPICAL_SHARE
 from plugin_api.query_text import MAX_TEXT, QueryText, read_query
 from plugin_api.request import Options, keyword_query
 from plugin_api.source_filter import HIDDEN
 from plugin_api.upstream import Reply, Upstream
 from reranker.explanation import Explained, Explanation, explain
-from reranker.stored import whole_numbers
 
 SHOWN_FIELDS = (fields.TITLE, fields.BRAND, fields.CATEGORY, fields.DESCRIPTION)
 
@@ -92,13 +92,14 @@ def explain_hit(
     encoded = model.encode_query(text)
     search = request.search if request.search is not None else keyword_query(request.query)
     conditions = found.conditions if isinstance(found := read_query(search), QueryText) else ()
+    bare = {"size": chosen.window, "_source": False, "track_total_hits": False}
     itself, keyword, near = _ask(
         request,
         upstream,
         headers,
         timeout_seconds,
-        {"query": search, "size": chosen.window, "_source": False, "track_total_hits": False},
-        _nearest(whole_numbers(encoded.vector), chosen.window, conditions),
+        {"query": search, **bare},
+        {"query": nearest(encoded.vector, chosen.window, conditions), **bare},
     )
     hits = itself["hits"]["hits"]
     if not hits:
@@ -176,14 +177,6 @@ def _ask(
             body = msgspec.json.encode({"error": response["error"], "status": status})
             raise Refusal(Reply(status, (("content-type", "application/json; charset=UTF-8"),), body))
     return responses
-
-
-def _nearest(vector: Sequence[int], window: int, conditions: Sequence[JsonObject]) -> JsonObject:
-    near: JsonObject = {"vector": list(vector), "k": window}
-    if conditions:
-        near["filter"] = {"bool": {"filter": list(conditions)}}
-    query = {"knn": {fields.VECTOR: near}}
-    return {"query": query, "size": window, "_source": False, "track_total_hits": False}
 
 
 def _evidence(
