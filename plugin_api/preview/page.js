@@ -78,8 +78,9 @@ async function configure() {
 /** What the address says: q and index. */
 const asked = () => new URLSearchParams(location.hash.slice(1));
 
-/** Searches for what the address says. */
+/** Searches for what the address says, unless something else was typed while the sidecar was asked. */
 function recall() {
+  if (byId("query").value !== (asked().get("q") ?? "")) return;
   const index = asked().get("index");
   if (index && index !== options.index) {
     options.set("index", index, true);

@@ -3,7 +3,7 @@ import urllib.request
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from mappings.settings import PreviewSettings, SidecarSettings
 from tests.plugin_api.preview_page.conftest import Open, Visit
@@ -45,6 +45,22 @@ def test_both_rankings_stand_side_by_side(visit: Visit) -> None:
     assert left["y"] == right["y"]
     assert visit.page.locator("#attune .hit").first.locator("mark").all_inner_texts() == ["wireless", "mouse"]
     assert "#q=wireless+mouse&index=products" in visit.page.url
+
+
+def test_what_is_typed_before_the_sidecar_has_answered_waits_for_enter(open_page: Open) -> None:
+    visit = open_page()
+    held: list[Route] = []
+    visit.page.route("**/_attune/preview", lambda of: held.append(of))
+    visit.page.reload()
+    visit.page.keyboard.type("wireless mouse")
+    held[0].continue_()
+    visit.page.wait_for_selector("#option-window", state="attached")
+    visit.page.wait_for_timeout(300)
+    assert not visit.searches
+    visit.page.keyboard.press("Enter")
+    visit.page.wait_for_selector("#attune .hit")
+    visit.settled()
+    assert len(visit.searches) == 2  # one for each ranking
 
 
 def test_what_moved_is_said_on_each_hit(visit: Visit) -> None:
