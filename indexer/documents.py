@@ -2,13 +2,13 @@
 
 import base64
 import hashlib
+import json
 
 import numpy as np
 
-from indexer.values import number_text
 from mappings import fields
-from mappings.types import AttributeValue, JsonObject, Product
-from reranker.product_text import product_text
+from mappings.types import JsonObject, Product
+from reranker.product_text import attribute_text, attribute_words
 from reranker.stored import whole_numbers
 from reranker.types import EncodedProduct
 
@@ -25,16 +25,14 @@ def document(
     (checked on 3.5.0: the buckets stay empty). A false attribute is no facet: a keyword search for
     "touchscreen" must not find what has none; the filter `attributes.touchscreen: false` still does.
     """
-    attributes = {name: _text(value) for name, value in product.attributes.items()}
+    attributes = {name: attribute_text(value) for name, value in product.attributes.items()}
     given: JsonObject = {
         fields.TITLE: product.title,
         fields.BRAND: product.brand,
         fields.CATEGORY: product.category,
         fields.DESCRIPTION: product.description,
         fields.ATTRIBUTES: attributes,
-        fields.FACETS: [
-            f"{name}={text}" for name, text in attributes.items() if product.attributes[name] is not False
-        ],
+        fields.FACETS: [f"{name}={text}" for name, text in attributes.items() if text != "false"],
         fields.PRICE: product.price,
         fields.AVAILABLE: product.available,
         fields.IMAGE: product.image,
@@ -56,7 +54,35 @@ def document(
 
 def content_hash(product: Product) -> str:
     """Return a hash of exactly what the encoder reads: equal hashes need no new vectors (128 bits, hex)."""
-    return hashlib.blake2b(str(product_text(product)).encode(), digest_size=16).hexdigest()
+    read = [product.title, product.brand, product.category, product.description, *attribute_words(product)]
+    return hashlib.blake2b(json.dumps(read).encode(), digest_size=16).hexdigest()
+
+
+def shown_product(product_id: str, source: JsonObject) -> Product:
+    """Return the product that a document's `_source` shows, attributes as text.
+
+    The encoder reads it as it read the catalogue's: `facets` has the attributes' order, which a filtered
+    `_source` loses.
+    """
+    attributes = source.get(fields.ATTRIBUTES)
+    values = (
+        {k: v for k, v in attributes.items() if isinstance(v, str)} if isinstance(attributes, dict) else {}
+    )
+    order = [str(facet).partition("=")[0] for facet in _list(source.get(fields.FACETS))]
+    first = dict.fromkeys(name for name in order if name in values)
+    price, available = source.get(fields.PRICE), source.get(fields.AVAILABLE)
+    return Product(
+        id=product_id,
+        title=_line(source.get(fields.TITLE)),
+        brand=_line(source.get(fields.BRAND)),
+        category=_line(source.get(fields.CATEGORY)),
+        description=_line(source.get(fields.DESCRIPTION)),
+        attributes={name: values[name] for name in dict.fromkeys([*first, *values])},
+        price=price if isinstance(price, int | float) else None,
+        available=available if isinstance(available, bool) else None,
+        image=_line(source.get(fields.IMAGE)),
+        url=_line(source.get(fields.URL)),
+    )
 
 
 def vector_json(encoded: EncodedProduct, vectors: str) -> list[int] | list[float]:
@@ -67,7 +93,12 @@ def vector_json(encoded: EncodedProduct, vectors: str) -> list[int] | list[float
     return rounded
 
 
-def _text(value: AttributeValue) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else number_text(value)
+def _line(value: object) -> str:
+    """Return a field's text; several values are joined, what is no text counts as none."""
+    return " ".join(part for part in _list(value) if isinstance(part, str))
+
+
+def _list(value: object) -> list[object]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 
 from mappings.types import AttributeValue
+from reranker.product_text import number_text
 
 YES = "true yes y 1 t available in_stock instock preorder backorder onbackorder 有货 有"
 NO = "false no n 0 f unavailable out_of_stock outofstock sold_out soldout discontinued 无货 缺货 无"
@@ -28,11 +29,6 @@ def text(value: object, clean: Callable[[str], str], joint: str = ", ") -> str:
     if isinstance(value, dict | bytes | bool):
         raise BadValue(f"wrong type: {_shown(value)} is no text")
     return "" if _absent(value) else clean(number_text(value) if isinstance(value, float) else str(value))
-
-
-def number_text(value: float) -> str:
-    """Return a number the way people write it: 17.0 is 17."""
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
 def price(value: object, scale: float) -> float | None:

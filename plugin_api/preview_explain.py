@@ -14,11 +14,11 @@ from typing import Annotated, Any, Protocol
 import msgspec
 from msgspec import Meta
 
-from indexer.values import number_text
+from indexer.documents import shown_product
 from mappings import fields
 from mappings.errors import BadRequest, ModelError
 from mappings.settings import SearchSettings
-from mappings.types import AttributeValue, JsonObject, Product
+from mappings.types import JsonObject
 from plugin_api.candidates import nearest
 from plugin_api.keyword_evidence import TYPICAL_SHARE
 from plugin_api.query_text import MAX_TEXT, QueryText, read_query
@@ -131,22 +131,6 @@ def explain_hit(
     }
 
 
-def shown_product(product_id: str, source: JsonObject) -> Product:
-    """Return the product that a `_source` shows, its attributes as the indexer had them.
-
-    `facets` has their order, which `_source` loses; numbers and yes or no are told by their spelling.
-    """
-    attributes = source.get(fields.ATTRIBUTES)
-    values = (
-        {k: v for k, v in attributes.items() if isinstance(v, str)} if isinstance(attributes, dict) else {}
-    )
-    order = [str(facet).partition("=")[0] for facet in _list(source.get(fields.FACETS))]
-    first = dict.fromkeys(name for name in order if name in values)
-    title, brand, category, description = (_line(source.get(name)) for name in SHOWN_FIELDS)
-    typed = {name: _value(values[name]) for name in dict.fromkeys([*first, *values])}
-    return Product(product_id, title, brand, category, description, typed)
-
-
 def _ask(
     request: ExplainRequest,
     upstream: Upstream,
@@ -222,24 +206,3 @@ def _rendered(explanation: Explanation) -> JsonObject:
             "log_odds": [None if math.isnan(x) else x for x in attention.log_odds.tolist()],
         },
     }
-
-
-def _value(text: str) -> AttributeValue:
-    if text in ("true", "false"):
-        return text == "true"
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if math.isfinite(number) and number_text(number) == text else text
-
-
-def _line(value: object) -> str:
-    """A field's text; several values are joined, what is no text counts as none."""
-    return " ".join(part for part in _list(value) if isinstance(part, str))
-
-
-def _list(value: object) -> list[object]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]

@@ -8,13 +8,11 @@ from tokenizers import Encoding, Tokenizer
 
 from mappings.types import Product
 from reranker.onnx import Tower
-from reranker.product_text import ProductText, product_text
+from reranker.product_text import ProductText, attribute_words, product_text
 from reranker.stored import pack, unit
 from reranker.tokens import Span, kept, spans, word_groups
 from reranker.types import EncodedProduct, Floats
 from reranker.words import WordHashes, hashed, words
-
-_TOKENS_PER_BATCH = 2048
 
 
 def encode_products(
@@ -29,30 +27,15 @@ def encode_products(
     """Encode products, in the order given, of at most `most` tokens each; keep at most `stored` token
     vectors, of `bits` a component.
 
-    Products of similar length share a batch, so little is spent on padding.
+    Each is run by itself: int8 scales are taken of everything that a tower reads at once, and a product's
+    vectors must depend on nothing but the product. On a CPU that costs no time (265 against 260 products/s).
     """
     rows = token_rows(tokenizer, [product_text(p) for p in products], most)
-    result: list[EncodedProduct | None] = [None] * len(rows)
-    for batch in length_batches([len(r.ids) for r in rows], _TOKENS_PER_BATCH):
-        lengths = np.array([len(rows[i].ids) for i in batch])
-        ids = np.zeros((len(batch), lengths.max()), dtype=np.int64)
-        for at, i in enumerate(batch):
-            ids[at, : lengths[at]] = rows[i].ids
-        states = tower.states(ids, lengths)  # (B, T, d)
-        for at, i in enumerate(batch):
-            result[i] = _encoded(states[at, : lengths[at]], rows[i], products[i], projection, stored, bits)
-    return [r for r in result if r is not None]
-
-
-def length_batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
-    """Group row numbers by length so that no batch, padded, exceeds `tokens` (but for one long row)."""
-    batches: list[list[int]] = []
-    for i in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
-        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= tokens:
-            batches[-1].append(i)
-        else:
-            batches.append([i])
-    return batches
+    result = []
+    for row, product in zip(rows, products, strict=True):
+        states = tower.states(np.array([row.ids], dtype=np.int64), np.array([len(row.ids)]))[0]  # (T, d)
+        result.append(_encoded(states, row, product, projection, stored, bits))
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,5 +99,5 @@ def word_vectors(states: Floats, groups: Sequence[int], most: int) -> Floats:
 
 def product_words(product: Product) -> list[WordHashes]:
     """Return the word hashes of title, brand, category and everything else."""
-    other = " ".join([product.description, *(v for v in product.attributes.values() if isinstance(v, str))])
+    other = " ".join([product.description, *attribute_words(product)])
     return [hashed(words(text)) for text in (product.title, product.brand, product.category, other)]

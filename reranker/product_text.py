@@ -11,7 +11,7 @@ title alone 0.888, and attribute values pooled with the rest 0.896.
 import re
 from dataclasses import dataclass
 
-from mappings.types import Product
+from mappings.types import AttributeValue, Product
 
 TEXT_ORDER = ("title", "brand", "category", "description", "attributes")
 
@@ -28,10 +28,6 @@ class ProductText:
     pooled: str
     attended: str
 
-    def __str__(self) -> str:
-        """Return the whole text, as it is hashed to see whether a product must be encoded again."""
-        return f"{self.pooled}\n{self.attended}"
-
 
 def product_text(product: Product) -> ProductText:
     """Return the text of one product, fields that only repeat an earlier one left out."""
@@ -41,7 +37,25 @@ def product_text(product: Product) -> ProductText:
             parts.append(part)
     values = [
         value
-        for value in product.attributes.values()
-        if isinstance(value, str) and len(value) <= _ATTRIBUTE_CHARS and _WORDLIKE.search(value)
+        for value in attribute_words(product)
+        if len(value) <= _ATTRIBUTE_CHARS and _WORDLIKE.search(value)
     ]
     return ProductText(". ".join(parts), ", ".join(values[:_ATTRIBUTES]))
+
+
+def attribute_words(product: Product) -> list[str]:
+    """Return what the encoder reads of the attributes, in their order: the values that are no yes or no."""
+    values = map(attribute_text, product.attributes.values())
+    return [value for value in values if value not in ("true", "false")]
+
+
+def attribute_text(value: AttributeValue) -> str:
+    """Return an attribute's value as documents hold it; the encoder reads it the same from either."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else number_text(value)
+
+
+def number_text(value: float) -> str:
+    """Return a number the way people write it: 17.0 is 17."""
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

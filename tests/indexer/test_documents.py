@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from indexer.documents import content_hash, document, vector_json
-from mappings.types import Product
+from indexer.documents import content_hash, document, shown_product, vector_json
+from mappings.types import JsonObject, Product
 from tests.indexer.stand_in import encoded
+from tests.plugin_api.preview_products import PRODUCTS
 
 PRODUCT = Product(
     id="1",
@@ -73,3 +74,24 @@ def test_the_hash_follows_what_the_encoder_reads(change: dict[str, object], same
     changed = dataclasses.replace(PRODUCT, **change)  # type: ignore[arg-type]
     assert (content_hash(changed) == content_hash(PRODUCT)) is same
     assert len(content_hash(PRODUCT)) == 32
+
+
+@pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: product.id)
+def test_a_document_gives_back_what_the_encoder_read(product: Product) -> None:
+    body = document(product, encoded("any"), "m", 1, "byte")
+    shown = shown_product(product.id, body)
+    assert content_hash(shown) == content_hash(product)
+    assert document(shown, encoded("any"), "m", 1, "byte") == body
+    unordered = {**body, "attributes": dict(sorted(body.get("attributes", {}).items()))}  # as when filtered
+    assert content_hash(shown_product(product.id, unordered)) == content_hash(product)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [{}, {"title": None}, {"title": ["a", "b"]}, {"title": 3, "attributes": "x", "facets": "y=z"},
+     {"attributes": {"a": 1, "b": ["c"], "d": "nan", "e": "1e999", "f": "1_000"}}],
+)  # fmt: skip
+def test_a_document_of_any_shape_is_a_product(source: JsonObject) -> None:
+    product = shown_product("1", source)
+    assert product.title == ("a b" if source.get("title") == ["a", "b"] else "")
+    assert all(isinstance(value, str) for value in product.attributes.values())

@@ -1,6 +1,5 @@
 import base64
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,13 +7,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from mappings.settings import Settings, SidecarSettings
-from mappings.types import JsonObject, Product
+from mappings.types import JsonObject
 from plugin_api.app import create_app
-from plugin_api.preview_explain import shown_product
 from plugin_api.request import keyword_query
 from reranker.fusion import FEATURES, HEADS, fused
 from reranker.stored import unpack
-from tests.plugin_api.preview_products import PRODUCTS
 from tests.plugin_api.preview_shop import ALIAS, INDEX, PreviewShop, shipped_model, stocked_shop
 from tests.plugin_api.stand_in import VERSION, StandInModel
 
@@ -209,20 +206,3 @@ def test_options_that_a_search_refuses_are_refused(web: FlaskClient, options: Js
 @pytest.mark.parametrize("query", ["", " ", "苹果手机", "🎧", "mouse " * 300, "<b>", "buy"])
 def test_any_query_is_explained(web: FlaskClient, query: str) -> None:
     assert math.isfinite(explained(web, query, "phone-cn")["log_odds"])
-
-
-@pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: product.id)
-def test_the_product_is_read_as_it_was_encoded(shop: PreviewShop, product: Product) -> None:
-    source = {k: v for k, v in shop.documents[product.id].items() if k != "attune"}
-    assert shown_product(product.id, source) == replace(product, price=None, available=None, image="", url="")
-
-
-@pytest.mark.parametrize(
-    "source",
-    [{}, {"title": None}, {"title": ["a", "b"]}, {"title": 3, "attributes": "x", "facets": "y=z"},
-     {"attributes": {"a": 1, "b": ["c"], "d": "nan", "e": "1e999", "f": "1_000"}}],
-)  # fmt: skip
-def test_a_document_of_any_shape_is_a_product(source: JsonObject) -> None:
-    product = shown_product("1", source)
-    assert product.title == ("a b" if source.get("title") == ["a", "b"] else "")
-    assert all(isinstance(value, str) for value in product.attributes.values())

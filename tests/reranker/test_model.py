@@ -8,7 +8,7 @@ import pytest
 from mappings.errors import ModelError
 from mappings.types import Product
 from reranker.model import FILES, Model, folder_version, load_model
-from reranker.product_encoder import length_batches, word_vectors
+from reranker.product_encoder import word_vectors
 
 MOUSE = Product(
     "1", "Logitech M185 wireless mouse", "Logitech", "Mice", "A small mouse for laptops", {"colour": "Grey"}
@@ -104,11 +104,13 @@ def test_token_vectors_of_bits_take_an_eighth_and_score(model: Model, copied: Pa
     )
 
 
-def test_length_batches_waste_little_and_lose_nothing() -> None:
-    lengths = [5, 40, 5, 41, 100, 6, 300]
-    batches = length_batches(lengths, 128)
-    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
-    assert all(len(b) * max(lengths[i] for i in b) <= 128 or len(b) == 1 for b in batches)
+def test_a_products_vectors_depend_on_nothing_but_the_product(model: Model) -> None:
+    others = [Product(str(n), title="word " * n) for n in range(1, 9)]
+    (alone,) = model.encode_products([CABLE])
+    for place in (0, 4, 8):
+        among = model.encode_products([*others[:place], CABLE, *others[place:]])[place]
+        assert among.stored == alone.stored
+        assert (among.vector == alone.vector).all()
 
 
 def test_word_vectors_are_means_of_their_tokens() -> None:
