@@ -13,11 +13,17 @@ A field map is a flat TOML file. Only `id` and one of `title` and `description` 
     image = "img_500x500"
     url = "link"
     attributes = ["colour", "attr_*"]   # * stands for any text; what stands before it is left out of names
+    version = "updated_at"              # grows with every change: a counter, or when the record was changed
+    operation = "_op"                   # in a file of changes: upsert, update or delete
+
+Without a `version` a record counts as true from the moment of its file, or when it arrived. Of `operation`
+see `indexer.changes`; a whole catalogue may lack that column. Neither is ever an attribute.
 """
 
 import json
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -26,7 +32,7 @@ from indexer.reading import Catalogue
 from mappings.errors import SettingsError
 
 MANY = ("title", "description", "brand", "category", "attributes")
-SINGLE = ("id", "price", "available", "image", "url")
+SINGLE = ("id", "price", "available", "image", "url", "version", "operation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,13 @@ class FieldMap:
     image: str = ""
     url: str = ""
     attributes: tuple[str, ...] = ()
+    version: str = ""
+    operation: str = ""
+
+    def columns_of(self, name: str) -> tuple[str, ...]:
+        """Return the columns of one field, for attributes with their patterns."""
+        value: str | tuple[str, ...] = getattr(self, name)
+        return (value,) if value and isinstance(value, str) else tuple(value)
 
     def columns(self) -> tuple[str, ...]:
         """Return the columns that are named outright; patterns are left out."""
@@ -61,8 +74,11 @@ class FieldMap:
         return "\n".join(lines)
 
 
-def load_field_map(path: Path, catalogue: Catalogue) -> FieldMap:
-    """Read a field map file and check it against the catalogue.
+def load_field_map(path: Path, catalogue: Catalogue, partial: bool = False) -> FieldMap:
+    """Read a field map file and check it against the catalogue, or against a file of changes (`partial`).
+
+    A catalogue must have every column but that of the operation; changes need only the id: a list of
+    prices lacks the title, a list of deletions all else.
 
     Raises SettingsError naming every unknown key, value of a wrong type and column that the catalogue lacks.
     """
@@ -90,7 +106,8 @@ def load_field_map(path: Path, catalogue: Catalogue) -> FieldMap:
     if problems:
         raise SettingsError(f"field map {path}: {'; '.join(problems)}")
     field_map = FieldMap(**taken)  # type: ignore[arg-type]  # each value was checked by its field's name above
-    missing = catalogue.missing(field_map.columns())
+    needed = [column for column in field_map.columns() if column != field_map.operation]
+    missing = catalogue.missing([field_map.id] if partial else needed)
     if missing:
         raise SettingsError(
             f"field map {path}: {catalogue.path} has no column {', '.join(missing)}; "
@@ -106,11 +123,14 @@ def listed_columns(columns: tuple[str, ...], most: int = 30) -> str:
 
 
 class AttributeNames:
-    """Attribute name of each column: None where no pattern of the map takes it in. Remembers its answers."""
+    """Attribute name of each column: None where no pattern of the map takes it in. Remembers its answers.
 
-    def __init__(self, patterns: tuple[str, ...]) -> None:
+    Columns that are `never` attributes have none whatever the patterns say.
+    """
+
+    def __init__(self, patterns: tuple[str, ...], never: Iterable[str] = ()) -> None:
         self._patterns = patterns
-        self._names: dict[str, str | None] = {}
+        self._names: dict[str, str | None] = dict.fromkeys(never)
 
     def of(self, column: str) -> str | None:
         """Return the attribute's name: the column's, without what precedes the * that matched it, tidied."""

@@ -30,13 +30,16 @@ _ATTRIBUTES = (
     "pattern age_group package_size pack_size weight style model capacity flavor flavour scent season "
     "condition 颜色 顏色 尺寸 材质 规格"
 )
+_VERSION = "_version"
+_OPERATIONS = ("_op", "_operation")
 _PREFIXED = re.compile(r"(?:attr_[a-z]_|(?:attr|attribute|spec)s?[_.:])", re.IGNORECASE)
 
 
-def guess_field_map(catalogue: Catalogue) -> FieldMap:
+def guess_field_map(catalogue: Catalogue, partial: bool = False) -> FieldMap:
     """Guess which column is which. Raises CatalogueError when no id or no text can be made out.
 
-    Prices are taken as they stand: whether they are cents no name tells.
+    A file of changes (`partial`) needs only the id. Prices are taken as they stand: whether they are cents
+    no name tells.
     """
     columns = catalogue.columns()
     by_name: dict[str, str] = {}
@@ -49,7 +52,7 @@ def guess_field_map(catalogue: Catalogue) -> FieldMap:
                 found[field] = by_name[name]
                 break
     lacking = [] if "id" in found else ["the id"]
-    if "title" not in found and "description" not in found:
+    if not partial and "title" not in found and "description" not in found:
         lacking.append("a title or description")
     if lacking:
         raise CatalogueError(
@@ -77,6 +80,8 @@ def guess_field_map(catalogue: Catalogue) -> FieldMap:
         image=found.get("image", ""),
         url=found.get("url", ""),
         attributes=(*named, *patterns),
+        version=next((column for column in columns if column == _VERSION), ""),
+        operation=next((column for column in columns if column in _OPERATIONS), ""),
     )
 
 

@@ -38,9 +38,13 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A cleaned product and where it came from, so that a later refusal can still name its line."""
+    """A cleaned product and where it came from, so that a later refusal can still name its line.
+
+    `version` is the record's own, None where the field map has no column for it.
+    """
 
     product: Product
     line: int
     raw: str
     share: float
+    version: int | None = None

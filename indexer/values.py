@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 
 from mappings.types import AttributeValue
@@ -14,6 +14,13 @@ NO = "false no n 0 f unavailable out_of_stock outofstock sold_out soldout discon
 
 MAX_ATTRIBUTE = 8000
 """Characters kept of one attribute: OpenSearch refuses a document with a term above 32,766 bytes."""
+
+
+MAX_VERSION = 2**63 - 1
+"""OpenSearch holds external versions as signed 64-bit numbers."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d{1,3})?", re.ASCII | re.IGNORECASE)
 
 
 class BadValue(Exception):
@@ -101,6 +108,29 @@ def identifier(value: object, clean: Callable[[str], str]) -> str:
     return found
 
 
+def version(value: object) -> int:
+    """Return a record's version: a whole number as it stands, a moment as milliseconds since 1970.
+
+    Moments are dates and times or their ISO 8601 text; without a time zone they are UTC.
+    """
+    cell = _number_or_moment(value.strip()) if isinstance(value, str) else value
+    if cell is None or (isinstance(cell, float | Decimal) and math.isnan(cell)):
+        raise BadValue("no version")
+    number = Decimal(-1)
+    if isinstance(cell, date):
+        moment = cell if isinstance(cell, datetime) else datetime.combine(cell, time())
+        zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        number = Decimal((zoned - _EPOCH) // timedelta(milliseconds=1))
+    elif isinstance(cell, int | float | Decimal) and not isinstance(cell, bool):
+        number = Decimal(cell)
+    if not 0 <= number <= MAX_VERSION or number != int(number):
+        raise BadValue(
+            f"wrong type: version {_shown(value)} is neither a whole number of 0 to {MAX_VERSION} "
+            "nor a date since 1970"
+        )
+    return int(number)
+
+
 def first(value: object) -> str:
     """Return an address, the first of a list of them, as it is."""
     if isinstance(value, list | tuple):
@@ -129,6 +159,17 @@ def _amount(value: str) -> float:
         return float(Decimal(plain))
     except InvalidOperation as error:
         raise BadValue(f"wrong type: price {_shown(value)} is no number") from error
+
+
+def _number_or_moment(value: str) -> Decimal | datetime | str | None:
+    if not value:
+        return None
+    if _NUMBER.fullmatch(value):
+        return Decimal(value)
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return value
 
 
 def _absent(value: object) -> bool:
