@@ -3,9 +3,10 @@
 import codecs
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from mappings.errors import CatalogueError
 
@@ -34,15 +35,9 @@ def read_lines(path: Path) -> Iterator[Line]:
         with path.open("rb") as file:
             # GzipFile and BufferedReader share readline(limit); gzip.open would hide the position in `file`.
             stream = gzip.GzipFile(fileobj=file) if path.suffix.lower() == ".gz" else file
-            while data := stream.readline(MAX_LINE_BYTES):
-                number += 1
-                too_long = len(data) == MAX_LINE_BYTES and not data.endswith(b"\n")
-                if too_long:
-                    while (rest := stream.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
-                        pass
-                if number == 1:
-                    data = _without_mark(data, path)
-                yield Line(number, data, too_long, min(1.0, file.tell() / size))
+            for line in stream_lines(stream, str(path), lambda: min(1.0, file.tell() / size)):
+                number = line.number
+                yield line
     except FileNotFoundError as error:
         raise CatalogueError(f"catalogue file {path} does not exist") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -53,7 +48,28 @@ def read_lines(path: Path) -> Iterator[Line]:
         raise CatalogueError(f"{path} can't be read: {error.strerror or error}") from error
 
 
-def _without_mark(data: bytes, path: Path) -> bytes:
+class LineStream(Protocol):
+    """What lines are read from: an open binary file, or a pipe."""
+
+    def readline(self, limit: int, /) -> bytes:
+        """Return at most `limit` bytes up to and with the next line end, none at the end of the stream."""
+
+
+def stream_lines(stream: LineStream, name: str, share: Callable[[], float] = lambda: 0.0) -> Iterator[Line]:
+    """Yield each line of `stream` as soon as it is complete; `name` is for errors, `share` asked once a line."""
+    number = 0
+    while data := stream.readline(MAX_LINE_BYTES):
+        number += 1
+        too_long = len(data) == MAX_LINE_BYTES and not data.endswith(b"\n")
+        if too_long:
+            while (rest := stream.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+                pass
+        if number == 1:
+            data = _without_mark(data, name)
+        yield Line(number, data, too_long, share())
+
+
+def _without_mark(data: bytes, name: str) -> bytes:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise CatalogueError(f"{path} is UTF-16: save it as UTF-8 (in a spreadsheet: “CSV UTF-8”)")
+        raise CatalogueError(f"{name} is UTF-16: save it as UTF-8 (in a spreadsheet: “CSV UTF-8”)")
     return data.removeprefix(codecs.BOM_UTF8)

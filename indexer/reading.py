@@ -1,14 +1,15 @@
-"""Catalogue files: JSON Lines, CSV and Parquet, as a stream of records in constant memory."""
+"""Where records come from, and the commonest place: catalogue files as JSON Lines, CSV and Parquet."""
 
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from indexer.csv_records import csv_columns, csv_records
-from indexer.lines import MAX_LINE_BYTES, read_lines
+from indexer.json_records import json_records
+from indexer.lines import read_lines
 from indexer.records import Record, Reject
 from mappings.errors import CatalogueError
 
@@ -29,18 +30,59 @@ SAMPLE = 2000
 """Records that the columns of a JSON Lines file are taken from: it has no header."""
 
 
+class Source(Protocol):
+    """A catalogue or a series of changes, wherever it lies: a stream of records in constant memory."""
+
+    @property
+    def name(self) -> str:
+        """What messages and notes call it; never a password."""
+        ...
+
+    @property
+    def moment_ms(self) -> int:
+        """When it was true, in milliseconds since 1970: the version of records that have none."""
+        ...
+
+    def records(self) -> Iterator[Record | Reject]:
+        """Yield every record, or a Reject for one that can't be read. Raises CatalogueError."""
+        ...
+
+    def columns(self) -> tuple[str, ...]:
+        """Return its columns in their order, as far as they can be told beforehand."""
+        ...
+
+    def missing(self, wanted: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the `wanted` columns that it certainly lacks, sorted."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """A catalogue file of a known form. Make one with `open_catalogue`."""
+    """A catalogue file of a known form, a `Source`. Make one with `open_catalogue`."""
 
     path: Path
     form: Form
+
+    @property
+    def name(self) -> str:
+        """The file's path, as messages give it."""
+        return str(self.path)
+
+    @property
+    def moment_ms(self) -> int:
+        """When the file was last written to, in milliseconds since 1970: what it says was true then."""
+        try:
+            return self.path.stat().st_mtime_ns // 1_000_000
+        except OSError as error:
+            raise CatalogueError(f"{self.path} can't be read: {error.strerror or error}") from error
 
     def records(self) -> Iterator[Record | Reject]:
         """Yield every record, or a Reject for a bad line. Raises CatalogueError for a damaged file."""
         if self.form == "csv":
             return csv_records(read_lines(self.path), str(self.path))
-        return _json_records(self.path) if self.form == "jsonl" else _parquet_records(self.path)
+        if self.form == "jsonl":
+            return json_records(read_lines(self.path), str(self.path))
+        return _parquet_records(self.path)
 
     def columns(self) -> tuple[str, ...]:
         """Return the columns in file order; for JSON Lines, the keys of the first 2,000 lines."""
@@ -79,37 +121,6 @@ def open_catalogue(path: Path) -> Catalogue:
             f"{path} is of no known form: call it .jsonl, .csv, .tsv (each also .gz) or .parquet"
         )
     return Catalogue(path, form)
-
-
-def _json_records(path: Path) -> Iterator[Record | Reject]:
-    for line in read_lines(path):
-        raw = line.data.decode("utf-8", errors="replace").rstrip("\r\n")
-        if line.too_long:
-            yield Reject(line.number, f"line longer than {MAX_LINE_BYTES} bytes", raw)
-            continue
-        if not raw.strip():
-            continue
-        try:
-            value = json.loads(line.data.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            yield Reject(line.number, f"not UTF-8: byte {line.data[error.start]:#04x}", raw)
-        except (ValueError, RecursionError) as error:
-            if line.number == 1 and raw.lstrip().startswith("["):
-                raise _one_array(path) from error
-            yield Reject(line.number, f"broken JSON: {error}", raw)
-        else:
-            if isinstance(value, dict):
-                yield Record(line.number, value, raw, line.share)
-            elif line.number == 1 and isinstance(value, list):
-                raise _one_array(path)
-            else:
-                yield Reject(line.number, f"wrong type: a JSON {type(value).__name__}, not an object", raw)
-
-
-def _one_array(path: Path) -> CatalogueError:
-    return CatalogueError(
-        f"{path} is one JSON array, and Attune reads one product a line: jq -c '.[]' {path} > products.jsonl"
-    )
 
 
 def _parquet_file(path: Path) -> Any:
