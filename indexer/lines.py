@@ -56,7 +56,7 @@ class LineStream(Protocol):
 
 
 def stream_lines(stream: LineStream, name: str, share: Callable[[], float] = lambda: 0.0) -> Iterator[Line]:
-    """Yield each line of `stream` as soon as it is complete; `name` is for errors, `share` asked once a line."""
+    """Yield each line of `stream` as soon as it is complete; `name` is for errors."""
     number = 0
     while data := stream.readline(MAX_LINE_BYTES):
         number += 1
