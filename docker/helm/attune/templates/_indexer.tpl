@@ -1,0 +1,74 @@
+{{- /* What both indexer pods run: (dict "root" $ "args" (list of the rest) "source" ...). */ -}}
+{{- define "attune.indexer.container" -}}
+{{- $ix := .root.Values.indexer -}}
+- name: indexer
+  {{- include "attune.image" (dict "root" .root "of" $ix) | nindent 2 }}
+  args:
+    - index
+    {{- with .source }}
+    - {{ . | quote }}
+    {{- end }}
+    - {{ printf "--alias=%s" $ix.alias | quote }}
+    - {{ printf "--rejects=%s" $ix.rejects | quote }}
+    {{- if $ix.fields }}
+    - --fields=/etc/attune/fields.toml
+    {{- end }}
+    {{- range $option := list "table" "query" "watermark" "deleted" }}
+    {{- with index $ix $option }}
+    - {{ printf "--%s=%s" $option . | quote }}
+    {{- end }}
+    {{- end }}
+    {{- range .args }}
+    - {{ . | quote }}
+    {{- end }}
+  env:
+    {{- include "attune.env" .root | nindent 4 }}
+    {{- if .root.Values.existingSecret }}
+    {{- include "attune.secret" (list .root "ATTUNE_DATABASE_URL" .root.Values.secretKeys.databaseUrl) | nindent 4 }}
+    {{- end }}
+    {{- if not (dig "model" "threads" 0 .root.Values.settings) }}
+    # Not the machine's cores, of which the pod has some: its limit, rounded up.
+    - name: ATTUNE_MODEL_THREADS
+      valueFrom:
+        resourceFieldRef: {containerName: indexer, resource: limits.cpu, divisor: "1"}
+    {{- end }}
+    {{- with $ix.extraEnv }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  resources:
+    {{- toYaml $ix.resources | nindent 4 }}
+  volumeMounts:
+    {{- include "attune.mounts" .root | nindent 4 }}
+    {{- if $ix.catalogueClaim }}
+    - {name: catalogue, mountPath: /catalogue, readOnly: true}
+    {{- end }}
+    {{- with $ix.extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}
+
+{{- define "attune.indexer.volumes" -}}
+{{- include "attune.volumes" . }}
+- name: tmp # on disk; /dev/shm, of 64 MB, would not hold a large catalogue's temporary files
+  emptyDir: {sizeLimit: {{ .Values.indexer.temporarySpace }}}
+{{- with .Values.indexer.catalogueClaim }}
+- name: catalogue
+  persistentVolumeClaim: {claimName: {{ . | quote }}, readOnly: true}
+{{- end }}
+{{- with .Values.indexer.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "attune.indexer.check" -}}
+{{- $ix := .Values.indexer }}
+{{- if not (or .source .Values.existingSecret $ix.extraEnv) }}
+{{- fail "indexer.source is empty, so the catalogue is a database: its URL must be in existingSecret (secretKeys.databaseUrl)" }}
+{{- end }}
+{{- if and (hasPrefix "/catalogue" .source) (not (or $ix.catalogueClaim $ix.extraVolumeMounts)) }}
+{{- fail (printf "the source %s is in no volume: set indexer.catalogueClaim, or indexer.extraVolumes and extraVolumeMounts" .source) }}
+{{- end }}
+{{- if and $ix.table $ix.query }}
+{{- fail "indexer.table and indexer.query exclude each other" }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,119 @@
+"""Values that the chart is rendered with: its defaults, each way of indexing, and everything at once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+DATABASE: Mapping[str, Any] = {
+    "existingSecret": "shop",
+    "indexer": {
+        "source": "",
+        "table": "products",
+        "watermark": "updated_at",
+        "deleted": "deleted",
+        "fields": 'id = "sku"\ntitle = ["name", "variant"]\n',
+        "rebuild": {"enabled": True},
+        "changes": {"enabled": True, "followSeconds": 2.5},
+    },
+}
+CHANGES: Mapping[str, Any] = {
+    "sidecar": {"enabled": False},
+    "indexer": {"catalogueClaim": "catalogue", "changes": {"enabled": True, "source": "/catalogue/changes"}},
+}
+EVERYTHING: Mapping[str, Any] = {
+    "settings": {
+        "opensearch": {
+            "url": "https://search.example.com:9200",
+            "ca_file": "/ca/ca.crt",
+            "verify_certificates": False,
+        },
+        "sidecar": {"port": 8443, "workers": 2, "max_body_bytes": 20_000_000, "log_format": "json"},
+        "search": {"alias": 'a "b" \\ <c> é\n', "vector_weight": 0.25, "keyword_weight": 2},
+        "index": {"batch": 128},
+        "model": {"folder": "/models/shop", "others": "/models/a,/models/b", "threads": 3},
+    },
+    "existingSecret": "shop",
+    "modelVolume": {"persistentVolumeClaim": {"claimName": "models"}},
+    "sidecar": {
+        "image": {"repository": "registry.example.com/attune-sidecar", "tag": "1", "pullPolicy": "Always"},
+        "tlsSecret": "shop-tls",
+        "service": {"type": "LoadBalancer", "port": 443, "annotations": {"a": "b"}},
+        "autoscaling": {"enabled": True},
+        "ingress": {
+            "enabled": True,
+            "className": "nginx",
+            "annotations": {"a": "b"},
+            "hosts": [
+                {
+                    "host": "search.example.com",
+                    "paths": [{"path": "/products/_search", "pathType": "Exact"}],
+                }
+            ],
+            "tls": [{"secretName": "search-tls", "hosts": ["search.example.com"]}],
+        },
+        "podAnnotations": {"a": "b"},
+        "podLabels": {"team": "search"},
+        "nodeSelector": {"kubernetes.io/arch": "amd64"},
+        "tolerations": [{"key": "search", "operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {}},
+        "priorityClassName": "high",
+        "extraEnv": [{"name": "TZ", "value": "UTC"}],
+        "extraVolumes": [{"name": "ca", "secret": {"secretName": "ca"}}],
+        "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca", "readOnly": True}],
+    },
+    "indexer": {
+        "catalogueClaim": "catalogue",
+        "alias": "shop",
+        "fields": 'id = "sku"',
+        "rejects": "/rejects/rejects.jsonl",
+        "rebuild": {"enabled": True, "timeZone": "Europe/Paris", "extraArgs": ["--simplified"]},
+        "changes": {"enabled": True, "source": "/catalogue/changes", "extraArgs": ["--simplified"]},
+        "podAnnotations": {"a": "b"},
+        "podLabels": {"team": "search"},
+        "nodeSelector": {"kubernetes.io/arch": "amd64"},
+        "tolerations": [{"key": "search", "operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {}},
+        "priorityClassName": "low",
+        "extraEnv": [{"name": "TZ", "value": "UTC"}],
+        "extraVolumes": [{"name": "rejects", "persistentVolumeClaim": {"claimName": "rejects"}}],
+        "extraVolumeMounts": [{"name": "rejects", "mountPath": "/rejects"}],
+    },
+    "metrics": {
+        "serviceMonitor": {
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "tlsConfig": {"insecureSkipVerify": True},
+            "authorization": {"name": "shop", "key": "metrics-key"},
+        }
+    },
+    "networkPolicy": {"enabled": True, "from": [{"podSelector": {"matchLabels": {"app": "shop"}}}]},
+    "serviceAccount": {"name": "search", "annotations": {"a": "b"}},
+    "imagePullSecrets": [{"name": "registry"}],
+}
+CASES: Mapping[str, Mapping[str, Any]] = {
+    "defaults": {},
+    "rebuild": {"indexer": {"catalogueClaim": "catalogue", "rebuild": {"enabled": True}}},
+    "database": DATABASE,
+    "changes": CHANGES,
+    "everything": EVERYTHING,
+}
+
+REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "misspelt value": ({"sidecar": {"replica": 3}}, "replica"),
+    "misspelt setting": ({"settings": {"search": {"windw": 50}}}, "windw"),
+    "unknown section": ({"settings": {"serch": {"window": 50}}}, "serch"),
+    "setting of another type": ({"settings": {"search": {"window": "50"}}}, "window"),
+    "password in a ConfigMap": ({"settings": {"opensearch": {"password": "x"}}}, "password"),
+    "API keys in a ConfigMap": ({"settings": {"sidecar": {"api_keys": "x"}}}, "api_keys"),
+    "Ingress of no path": ({"sidecar": {"ingress": {"enabled": True}}}, "hosts"),
+    "relative reject file": ({"indexer": {"rejects": "rejects.jsonl"}}, "rejects"),
+    "database without address": ({"indexer": {"source": "", "rebuild": {"enabled": True}}}, "existingSecret"),
+    "catalogue in no volume": ({"indexer": {"changes": {"enabled": True}}}, "indexer.catalogueClaim"),
+    "table and query": (
+        {
+            "existingSecret": "shop",
+            "indexer": {"source": "", "table": "a", "query": "b", "rebuild": {"enabled": True}},
+        },
+        "exclude each other",
+    ),
+}
+"""What the chart refuses, and what it must name."""
