@@ -1,6 +1,6 @@
 """Which column of a catalogue is which field of a product: from a TOML file, or guessed from the columns.
 
-A field map is a flat TOML file. Only `id` and one of `title` and `description` are needed:
+A field map is a flat TOML file. Only `id` and one of `title` and `description` are needed (of changes: `id`):
 
     id = "sku"
     title = ["name", "variant"]         # several columns are joined by a space, categories by " > "
@@ -14,17 +14,18 @@ A field map is a flat TOML file. Only `id` and one of `title` and `description` 
     url = "link"
     attributes = ["colour", "attr_*"]   # * stands for any text; what stands before it is left out of names
     version = "updated_at"              # grows with every change: a counter, or when the record was changed
-    operation = "_op"                   # in a file of changes: upsert, update or delete
+    operation = "what"                  # in a file of changes: upsert, update or delete
 
 Without a `version` a record counts as true from the moment of its file, or when it arrived. Of `operation`
-see `indexer.changes`; a whole catalogue may lack that column. Neither is ever an attribute.
+see `indexer.changes`: without it changes are looked at for `_op` or `_operation`, and a whole catalogue may
+lack it. Neither is ever an attribute.
 """
 
 import json
 import re
 import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -33,6 +34,9 @@ from mappings.errors import SettingsError
 
 MANY = ("title", "description", "brand", "category", "attributes")
 SINGLE = ("id", "price", "available", "image", "url", "version", "operation")
+
+OPERATIONS = ("_op", "_operation")
+"""Columns that say of a change what it does, where the map does not name another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def load_field_map(path: Path, catalogue: Catalogue, partial: bool = False) -> F
     """Read a field map file and check it against the catalogue, or against a file of changes (`partial`).
 
     A catalogue must have every column but that of the operation; changes need only the id: a list of
-    prices lacks the title, a list of deletions all else.
+    prices lacks the title, a list of deletions all else. For them `with_operation` completes the map.
 
     Raises SettingsError naming every unknown key, value of a wrong type and column that the catalogue lacks.
     """
@@ -88,6 +92,22 @@ def load_field_map(path: Path, catalogue: Catalogue, partial: bool = False) -> F
         raise SettingsError(f"field map {path} does not exist") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"field map {path} can't be read: {error}") from error
+    field_map = field_map_from(values, f"field map {path}", partial)
+    needed = [column for column in field_map.columns() if column != field_map.operation]
+    missing = catalogue.missing([field_map.id] if partial else needed)
+    if missing:
+        raise SettingsError(
+            f"field map {path}: {catalogue.path} has no column {', '.join(missing)}; "
+            f"it has {listed_columns(catalogue.columns())}"
+        )
+    return with_operation(field_map, catalogue.columns()) if partial else field_map
+
+
+def field_map_from(values: Mapping[str, object], source: str, partial: bool = False) -> FieldMap:
+    """Return the field map of a parsed file, or of the note that an index keeps of its own (`source`: which).
+
+    Raises SettingsError naming every unknown key and value of a wrong type.
+    """
     known = [field.name for field in fields(FieldMap)]
     problems = [f"unknown key {key!r} (known: {', '.join(known)})" for key in values if key not in known]
     taken: dict[str, str | float | tuple[str, ...]] = {}
@@ -101,19 +121,22 @@ def load_field_map(path: Path, catalogue: Catalogue, partial: bool = False) -> F
             taken[name] = value
     if "id" not in values:
         problems.append("no id: name the column that holds each product's id")
-    if "title" not in values and "description" not in values:
+    if not partial and "title" not in values and "description" not in values:
         problems.append("no title and no description: name at least one column of text")
     if problems:
-        raise SettingsError(f"field map {path}: {'; '.join(problems)}")
-    field_map = FieldMap(**taken)  # type: ignore[arg-type]  # each value was checked by its field's name above
-    needed = [column for column in field_map.columns() if column != field_map.operation]
-    missing = catalogue.missing([field_map.id] if partial else needed)
-    if missing:
-        raise SettingsError(
-            f"field map {path}: {catalogue.path} has no column {', '.join(missing)}; "
-            f"it has {listed_columns(catalogue.columns())}"
-        )
-    return field_map
+        raise SettingsError(f"{source}: {'; '.join(problems)}")
+    return FieldMap(**taken)  # type: ignore[arg-type]  # each value was checked by its field's name above
+
+
+def with_operation(field_map: FieldMap, columns: Iterable[str]) -> FieldMap:
+    """Return the map of a source of changes: where it names no column of operations, one of OPERATIONS is.
+
+    Without a look at the columns the first: those of JSON Lines are a sample, and a delete may come late.
+    """
+    if field_map.operation:
+        return field_map
+    there = set(columns)
+    return replace(field_map, operation=next((name for name in OPERATIONS if name in there), OPERATIONS[0]))
 
 
 def listed_columns(columns: tuple[str, ...], most: int = 30) -> str:

@@ -2,7 +2,7 @@
 
 import re
 
-from indexer.fieldmap import FieldMap, listed_columns
+from indexer.fieldmap import OPERATIONS, FieldMap, listed_columns, with_operation
 from indexer.reading import Catalogue
 from mappings.errors import CatalogueError
 
@@ -31,7 +31,6 @@ _ATTRIBUTES = (
     "condition 颜色 顏色 尺寸 材质 规格"
 )
 _VERSION = "_version"
-_OPERATIONS = ("_op", "_operation")
 _PREFIXED = re.compile(r"(?:attr_[a-z]_|(?:attr|attribute|spec)s?[_.:])", re.IGNORECASE)
 
 
@@ -69,7 +68,7 @@ def guess_field_map(catalogue: Catalogue, partial: bool = False) -> FieldMap:
     def many(field: str) -> tuple[str, ...]:
         return (found[field],) if field in found else ()
 
-    return FieldMap(
+    field_map = FieldMap(
         id=found["id"],
         title=many("title"),
         description=many("description"),
@@ -81,8 +80,9 @@ def guess_field_map(catalogue: Catalogue, partial: bool = False) -> FieldMap:
         url=found.get("url", ""),
         attributes=(*named, *patterns),
         version=next((column for column in columns if column == _VERSION), ""),
-        operation=next((column for column in columns if column in _OPERATIONS), ""),
+        operation=next((column for column in OPERATIONS if column in columns), ""),
     )
+    return with_operation(field_map, columns) if partial else field_map
 
 
 def _plain(column: str) -> str:

@@ -3,6 +3,8 @@
 import sqlite3
 from types import TracebackType
 
+from mappings.errors import CatalogueError
+
 CACHE_KIB = 16_384
 """Memory for the table; what does not fit lies in a temporary file, which goes with the process."""
 
@@ -23,19 +25,26 @@ class SeenIds:
 
     def first_line(self, product_id: str, line: int) -> int | None:
         """Note the id and return None, or return the line where it came first."""
-        inserted = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (product_id, line))
+        inserted = self._ask("INSERT OR IGNORE INTO seen VALUES (?, ?)", product_id, line)
         if inserted.rowcount:
             self._count += 1
             return None
-        found = self._database.execute("SELECT line FROM seen WHERE id = ?", (product_id,)).fetchone()
-        return int(found[0])
+        return int(self._ask("SELECT line FROM seen WHERE id = ?", product_id).fetchone()[0])
 
     def __contains__(self, product_id: str) -> bool:
-        query = "SELECT 1 FROM seen WHERE id = ?"
-        return self._database.execute(query, (product_id,)).fetchone() is not None
+        return self._ask("SELECT 1 FROM seen WHERE id = ?", product_id).fetchone() is not None
 
     def __len__(self) -> int:
         return self._count
+
+    def _ask(self, question: str, *values: str | int) -> sqlite3.Cursor:
+        try:
+            return self._database.execute(question, values)
+        except sqlite3.OperationalError as error:
+            raise CatalogueError(
+                f"the ids of the catalogue can't be kept in a temporary file: {error}. "
+                "The variable SQLITE_TMPDIR names another folder for it"
+            ) from error
 
     def close(self) -> None:
         """Forget all; the temporary file is gone."""

@@ -1,8 +1,10 @@
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from indexer.fieldmap import AttributeNames, FieldMap, load_field_map
+from indexer.fieldmap import AttributeNames, FieldMap, field_map_from, load_field_map, with_operation
 from indexer.reading import Catalogue, open_catalogue
 from mappings.errors import SettingsError
 
@@ -88,3 +90,60 @@ def test_attribute_names_are_tidy() -> None:
 def test_brackets_in_column_names_are_no_pattern() -> None:
     assert AttributeNames(("size[*",)).of("size[cm]") == "cm]"
     assert AttributeNames(("size[cm]",)).of("size[cm]") == "size[cm]"
+
+
+def test_a_version_and_an_operation(tmp_path: Path, catalogue: Catalogue) -> None:
+    text = 'id = "sku"\ntitle = "name"\nversion = "cents"\noperation = "what"'
+    field_map = load(text, tmp_path, catalogue)  # a whole catalogue may lack the operation's column
+    assert (field_map.version, field_map.operation) == ("cents", "what")
+    assert field_map.columns() == ("name", "sku", "cents", "what")
+    assert field_map.as_toml() == text
+    with pytest.raises(SettingsError, match="no column rev; it has"):
+        load('id = "sku"\ntitle = "name"\nversion = "rev"', tmp_path, catalogue)
+
+
+def test_changes_need_only_the_id(tmp_path: Path, catalogue: Catalogue) -> None:
+    (tmp_path / "map.toml").write_text('id = "sku"\ntitle = "titel"\nprice = "preis"\nversion = "rev"')
+    field_map = load_field_map(tmp_path / "map.toml", catalogue, partial=True)
+    assert field_map == FieldMap("sku", title=("titel",), price="preis", version="rev", operation="_op")
+    (tmp_path / "map.toml").write_text('id = "sku"\nprice = "cents"')
+    assert load_field_map(tmp_path / "map.toml", catalogue, partial=True).price == "cents"
+    (tmp_path / "map.toml").write_text('id = "ean"\ntitle = "name"')
+    with pytest.raises(SettingsError, match="no column ean"):
+        load_field_map(tmp_path / "map.toml", catalogue, partial=True)
+
+
+@pytest.mark.parametrize(
+    ("named", "columns", "operation"),
+    [
+        ("what", ("_op",), "what"),
+        ("", ("id", "_operation"), "_operation"),
+        ("", ("id", "_operation", "_op"), "_op"),
+        ("", ("id", "op", "operation"), "_op"),
+    ],
+)
+def test_the_operation_of_changes(named: str, columns: tuple[str, ...], operation: str) -> None:
+    assert with_operation(FieldMap("id", operation=named), columns).operation == operation
+
+
+def test_a_map_comes_back_from_the_note_of_an_index() -> None:
+    field_map = FieldMap(
+        "sku", title=("name", "variant"), price="cents", price_scale=0.01, attributes=("a_*",)
+    )
+    note = json.loads(json.dumps({name: value for name, value in asdict(field_map).items() if value}))
+    assert field_map_from(note, "index shop-1") == field_map
+    with pytest.raises(SettingsError, match="index shop-1: unknown key 'new'"):
+        field_map_from({**note, "new": 1}, "index shop-1")
+
+
+def test_columns_that_are_never_attributes() -> None:
+    names = AttributeNames(("*",), ("_op", ""))
+    assert [names.of("_op"), names.of(""), names.of("_ops")] == [None, None, "ops"]
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [("title", ("name", "variant")), ("price", ("cents",)), ("image", ()), ("brand", ())],
+)
+def test_the_columns_of_a_field(name: str, columns: tuple[str, ...]) -> None:
+    assert FieldMap("id", title=("name", "variant"), price="cents").columns_of(name) == columns

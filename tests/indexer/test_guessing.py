@@ -82,3 +82,20 @@ def test_a_guess_can_be_written_down_and_loaded(tmp_path: Path) -> None:
 def test_nothing_to_go_by(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match=r"the id or a title or description; it has a, b\..*--fields"):
         guess(tmp_path, "a,b")
+
+
+def test_version_and_operation_are_guessed_from_their_own_names_alone(tmp_path: Path) -> None:
+    found = guess(tmp_path, "id,title,version,operation,op,_VERSION,_operation,_version")
+    assert (found.version, found.operation) == ("_version", "_operation")
+    found = guess(tmp_path, "id,title,version,operation,op")
+    assert (found.version, found.operation) == ("", "")
+
+
+def test_changes_need_only_an_id(tmp_path: Path) -> None:
+    (tmp_path / "gone.csv").write_text("sku\n")
+    assert guess_field_map(open_catalogue(tmp_path / "gone.csv"), partial=True) == FieldMap(
+        "sku", operation="_op"
+    )
+    (tmp_path / "gone.csv").write_text("title\n")
+    with pytest.raises(CatalogueError, match="no column looks like the id; it has title"):
+        guess_field_map(open_catalogue(tmp_path / "gone.csv"), partial=True)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from indexer.fieldmap import FieldMap
 from indexer.products import read_products
 from indexer.records import Item, Record, Reject
+from indexer.seen import SeenIds
 from mappings.types import Product
 
 MAP = FieldMap(
@@ -117,3 +119,42 @@ def test_simplified_reaches_every_text() -> None:
     assert isinstance(item, Item)
     assert item.product.title == "耳机"
     assert item.product.attributes == {"颜色": "蓝"}
+
+
+def test_attributes_are_in_the_order_of_their_names() -> None:
+    (item,) = read(
+        {"id": "1", "name": "a", "attr_n_width": 2, "specs": {"colour": "red"}, "attr_b_lid": True}
+    )
+    assert isinstance(item, Item)
+    assert list(item.product.attributes.items()) == [("colour", "red"), ("lid", True), ("width", 2.0)]
+
+
+def test_an_empty_cell_gives_way_to_a_full_one_of_the_same_name() -> None:
+    for row in ({"attr_b_lid": "", "attr_n_lid": False}, {"attr_n_lid": False, "attr_b_lid": None}):
+        (item,) = read({"id": "1", "name": "a", **row})
+        assert isinstance(item, Item)
+        assert item.product.attributes == {"lid": False}
+
+
+def test_a_version_comes_along_where_the_map_names_its_column() -> None:
+    rows = [
+        {"id": "1", "name": "a", "rev": "7"},
+        {"id": "2", "name": "b"},
+        {"id": "2", "name": "c", "rev": 0},
+    ]
+    records = [Record(line, row, "", 1.0) for line, row in enumerate(rows, start=1)]
+    found = list(read_products(records, replace(MAP, version="rev")))
+    assert [item.version if isinstance(item, Item) else item.reason for item in found] == [7, "no version", 0]
+    assert [item.version for item in read_products(records, MAP) if isinstance(item, Item)] == [None, None]
+
+
+def test_ids_stay_in_what_the_caller_gave() -> None:
+    records = [Record(line, {"id": str(line), "name": "a"}, "", 1.0) for line in (1, 2)]
+    with SeenIds() as seen:
+        assert seen.first_line("2", 9) is None
+        kept, duplicate = read_products(records, MAP, seen=seen)
+        assert isinstance(kept, Item)
+        assert isinstance(duplicate, Reject)
+        assert duplicate.reason == "duplicate of id '2' on line 9, which is kept"
+        assert "1" in seen
+        assert "3" not in seen

@@ -1,5 +1,5 @@
 import math
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -152,3 +152,50 @@ def test_addresses() -> None:
     assert values.first(None) == values.first([]) == ""
     with pytest.raises(BadValue, match="no address"):
         values.first(5)
+
+
+@pytest.mark.parametrize(
+    ("cell", "version"),
+    [
+        (0, 0),
+        (17, 17),
+        (17.0, 17),
+        (Decimal("17.00"), 17),
+        ("17", 17),
+        (" 17.0 ", 17),
+        ("1.7E+12", 1_700_000_000_000),
+        (2**63 - 1, 2**63 - 1),
+        (str(2**63 - 1), 2**63 - 1),
+        ("20240131", 20240131),  # digits are a number, not a date
+        ("1970-01-02", 86_400_000),
+        ("1970-01-01T00:00:01Z", 1000),
+        ("1970-01-01 01:00:01.5+01:00", 1500),
+        ("1970-01-01 00:00:01.0019+00", 1001),
+        ("1970-01-01T00:00:00.123456789Z", 123),
+        (date(1970, 1, 2), 86_400_000),
+        (datetime(1970, 1, 1, 0, 0, 1), 1000),
+        (datetime(1970, 1, 1, 2, 0, 1, tzinfo=timezone(timedelta(hours=2))), 1000),
+        (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), 253_402_300_799_999),
+    ],
+)
+def test_versions(cell: object, version: int) -> None:
+    assert values.version(cell) == version
+
+
+@pytest.mark.parametrize("cell", [None, "", "  ", math.nan, Decimal("nan")])
+def test_no_version(cell: object) -> None:
+    with pytest.raises(BadValue, match=r"^no version$"):
+        values.version(cell)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *(-1, "-1", -0.5, 1.5, "1.5", True, math.inf, Decimal("inf"), 2**63, str(2**63), "9" * 5000, "1e999"),
+        *("1e-999", "1e999999999", "nan", "abc", "1_000", "2024-13-01", "10:00", b"17", [17], {"at": 17}),
+        *("1969-12-31", date(1969, 12, 31), time(10)),
+    ],
+)
+def test_what_is_no_version(cell: object) -> None:
+    with pytest.raises(BadValue, match=r"^wrong type: version .* is neither a whole number of 0 to"):
+        values.version(cell)
