@@ -35,7 +35,7 @@ WITHOUT_HELM: Mapping[str, Any] = {
     "indexer": {
         "catalogueClaim": "catalogue",
         "rebuild": {"enabled": True},
-        "changes": {"enabled": True, "source": "/catalogue/changes"},
+        "changes": {"enabled": True, "claim": "changes"},
     },
 }
 FILES = {
@@ -59,7 +59,7 @@ Full rebuilds every night, of products.jsonl.gz in a PersistentVolumeClaim named
     ),
     "indexer-changes.yaml": (
         ("indexer-changes",),
-        "Changes as they come, from the folder `changes` in a PersistentVolumeClaim named catalogue.",
+        "Changes as they come, from the files that are put into a PersistentVolumeClaim named changes.",
     ),
 }
 """File → templates of the chart that it is made of, and what it says at its top."""

@@ -17,7 +17,7 @@ DATABASE: Mapping[str, Any] = {
 }
 CHANGES: Mapping[str, Any] = {
     "sidecar": {"enabled": False},
-    "indexer": {"catalogueClaim": "catalogue", "changes": {"enabled": True, "source": "/catalogue/changes"}},
+    "indexer": {"changes": {"enabled": True, "claim": "changes"}},
 }
 EVERYTHING: Mapping[str, Any] = {
     "settings": {
@@ -66,7 +66,12 @@ EVERYTHING: Mapping[str, Any] = {
         "fields": 'id = "sku"',
         "rejects": "/rejects/rejects.jsonl",
         "rebuild": {"enabled": True, "timeZone": "Europe/Paris", "extraArgs": ["--simplified"]},
-        "changes": {"enabled": True, "source": "/catalogue/changes", "extraArgs": ["--simplified"]},
+        "changes": {
+            "enabled": True,
+            "claim": "changes",
+            "source": "/changes/shop",
+            "extraArgs": ["--simplified"],
+        },
         "podAnnotations": {"a": "b"},
         "podLabels": {"team": "search"},
         "nodeSelector": {"kubernetes.io/arch": "amd64"},
@@ -107,7 +112,11 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "Ingress of no path": ({"sidecar": {"ingress": {"enabled": True}}}, "hosts"),
     "relative reject file": ({"indexer": {"rejects": "rejects.jsonl"}}, "rejects"),
     "database without address": ({"indexer": {"source": "", "rebuild": {"enabled": True}}}, "existingSecret"),
-    "catalogue in no volume": ({"indexer": {"changes": {"enabled": True}}}, "indexer.catalogueClaim"),
+    "catalogue in no volume": ({"indexer": {"rebuild": {"enabled": True}}}, "indexer.catalogueClaim"),
+    "changes in no volume": (
+        {"indexer": {"catalogueClaim": "c", "changes": {"enabled": True, "source": "/changes"}}},
+        "indexer.changes.claim",
+    ),
     "table and query": (
         {
             "existingSecret": "shop",

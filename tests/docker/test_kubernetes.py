@@ -191,6 +191,17 @@ def test_only_one_pod_at_a_time_takes_changes() -> None:
     assert changes["spec"]["strategy"] == {"type": "Recreate"}
 
 
+def test_a_pod_mounts_only_the_volume_it_reads() -> None:
+    mounted = {
+        name: {mount["name"]: mount.get("readOnly", False) for mount in container["volumeMounts"]}
+        for name, container in containers(rendered(EVERYTHING))
+    }
+    assert mounted["attune-rebuild"].get("catalogue") is True
+    assert mounted["attune-changes"].get("changes") is False  # applied files are moved within it
+    assert "changes" not in mounted["attune-rebuild"]
+    assert "catalogue" not in mounted["attune-changes"]
+
+
 def test_a_database_is_read_by_the_address_in_the_secret_alone() -> None:
     assert arguments(DATABASE, "attune-rebuild")[:2] == ["index", "--alias=products"]
     for name, container in containers(rendered(DATABASE)):

@@ -1,4 +1,11 @@
-{{- /* What both indexer pods run: (dict "root" $ "args" (list of the rest) "source" ...). */ -}}
+{{- /* Called with (dict "root" $ "source" what is read "claim" of the changes "args" more arguments). */ -}}
+
+{{- /* The claim that the source is in; a pod that reads another need not wait for its volume. */ -}}
+{{- define "attune.indexer.catalogue" -}}
+{{- if hasPrefix "/catalogue" .source }}{{ .root.Values.indexer.catalogueClaim }}{{ end }}
+{{- end }}
+
+{{- /* What an indexer's pod runs. */ -}}
 {{- define "attune.indexer.container" -}}
 {{- $ix := .root.Values.indexer -}}
 - name: indexer
@@ -39,8 +46,11 @@
     {{- toYaml $ix.resources | nindent 4 }}
   volumeMounts:
     {{- include "attune.mounts" .root | nindent 4 }}
-    {{- if $ix.catalogueClaim }}
+    {{- if include "attune.indexer.catalogue" . }}
     - {name: catalogue, mountPath: /catalogue, readOnly: true}
+    {{- end }}
+    {{- with .claim }}
+    - {name: changes, mountPath: /changes}
     {{- end }}
     {{- with $ix.extraVolumeMounts }}
     {{- toYaml . | nindent 4 }}
@@ -48,25 +58,30 @@
 {{- end }}
 
 {{- define "attune.indexer.volumes" -}}
-{{- include "attune.volumes" . }}
+{{- include "attune.volumes" .root }}
 - name: tmp # on disk; /dev/shm, of 64 MB, would not hold a large catalogue's temporary files
-  emptyDir: {sizeLimit: {{ .Values.indexer.temporarySpace }}}
-{{- with .Values.indexer.catalogueClaim }}
+  emptyDir: {sizeLimit: {{ .root.Values.indexer.temporarySpace }}}
+{{- with include "attune.indexer.catalogue" . }}
 - name: catalogue
   persistentVolumeClaim: {claimName: {{ . | quote }}, readOnly: true}
 {{- end }}
-{{- with .Values.indexer.extraVolumes }}
+{{- with .claim }}
+- name: changes
+  persistentVolumeClaim: {claimName: {{ . | quote }}}
+{{- end }}
+{{- with .root.Values.indexer.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
 
 {{- define "attune.indexer.check" -}}
-{{- $ix := .Values.indexer }}
-{{- if not (or .source .Values.existingSecret $ix.extraEnv) }}
+{{- $ix := .root.Values.indexer }}
+{{- if not (or .source .root.Values.existingSecret $ix.extraEnv) }}
 {{- fail "indexer.source is empty, so the catalogue is a database: its URL must be in existingSecret (secretKeys.databaseUrl)" }}
 {{- end }}
-{{- if and (hasPrefix "/catalogue" .source) (not (or $ix.catalogueClaim $ix.extraVolumeMounts)) }}
-{{- fail (printf "the source %s is in no volume: set indexer.catalogueClaim, or indexer.extraVolumes and extraVolumeMounts" .source) }}
+{{- $claim := ternary .claim $ix.catalogueClaim (hasPrefix "/changes" .source) }}
+{{- if and (hasPrefix "/" .source) (not (or $claim $ix.extraVolumeMounts)) }}
+{{- fail (printf "the source %s is in no volume: set indexer.catalogueClaim (of changes, indexer.changes.claim), or indexer.extraVolumes and extraVolumeMounts" .source) }}
 {{- end }}
 {{- if and $ix.table $ix.query }}
 {{- fail "indexer.table and indexer.query exclude each other" }}
