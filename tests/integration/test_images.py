@@ -42,3 +42,25 @@ def test_only_the_indexer_reads_parquet(images: None) -> None:
         for image in ("attune-sidecar", "attune-indexer")
     }
     assert has == {"attune-sidecar": False, "attune-indexer": True}
+
+
+def test_indexer_has_room_for_temporary_files_on_a_read_only_root(images: None) -> None:
+    code = "import tempfile; tempfile.TemporaryFile().write(bytes(100_000_000)); open('/opt/attune/x', 'w')"
+    done = docker("run", "--rm", "--read-only", "--entrypoint", "python", "attune-indexer", "-c", code)
+    assert "Read-only file system: '/opt/attune/x'" in done.stderr
+
+
+def test_indexer_ends_in_good_order_when_it_is_stopped(images: None) -> None:
+    code = (
+        "import time\ntry:\n print('running', flush=True); time.sleep(300)\nfinally: print('lock given up')"
+    )
+    started = docker("run", "-d", "--read-only", "--entrypoint", "python", "attune-indexer", "-c", code)
+    container = started.stdout.strip()
+    try:
+        while "running" not in docker("logs", container).stdout:
+            assert docker("inspect", "-f", "{{.State.Running}}", container).stdout.strip() == "true"
+        docker("stop", "-t", "200", container)
+        assert docker("logs", container).stdout == "running\nlock given up\n"
+        assert docker("inspect", "-f", "{{.State.ExitCode}}", container).stdout.strip() not in ("0", "137")
+    finally:
+        docker("rm", "-f", "-v", container)
