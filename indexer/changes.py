@@ -7,7 +7,8 @@ The column that the field map names as `operation` says which, in any case of le
     delete, remove                            the product goes; the record needs only the id
 
 In a partial update a column that is there replaces the field, an empty cell clears it, and a column that the
-record lacks leaves it as it is. Attributes are replaced, added and cleared one by one.
+record lacks leaves it as it is. Attributes are replaced, added and cleared one by one, by their names: where
+two columns of the catalogue share one, send both.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

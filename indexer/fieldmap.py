@@ -29,7 +29,7 @@ from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from indexer.reading import Catalogue
+from indexer.reading import Source
 from mappings.errors import SettingsError
 
 MANY = ("title", "description", "brand", "category", "attributes")
@@ -78,11 +78,12 @@ class FieldMap:
         return "\n".join(lines)
 
 
-def load_field_map(path: Path, catalogue: Catalogue, partial: bool = False) -> FieldMap:
+def load_field_map(path: Path, catalogue: Source, partial: bool = False) -> FieldMap:
     """Read a field map file and check it against the catalogue, or against a file of changes (`partial`).
 
     A catalogue must have every column but that of the operation; changes need only the id: a list of
-    prices lacks the title, a list of deletions all else. For them `with_operation` completes the map.
+    prices lacks the title, a list of deletions all else, and an empty file is no mistake. For them
+    `with_operation` completes the map.
 
     Raises SettingsError naming every unknown key, value of a wrong type and column that the catalogue lacks.
     """
@@ -94,13 +95,14 @@ def load_field_map(path: Path, catalogue: Catalogue, partial: bool = False) -> F
         raise SettingsError(f"field map {path} can't be read: {error}") from error
     field_map = field_map_from(values, f"field map {path}", partial)
     needed = [column for column in field_map.columns() if column != field_map.operation]
+    columns = catalogue.columns()
     missing = catalogue.missing([field_map.id] if partial else needed)
-    if missing:
+    if missing and (columns or not partial):
         raise SettingsError(
-            f"field map {path}: {catalogue.path} has no column {', '.join(missing)}; "
-            f"it has {listed_columns(catalogue.columns())}"
+            f"field map {path}: {catalogue.name} has no column {', '.join(missing)}; "
+            f"it has {listed_columns(columns)}"
         )
-    return with_operation(field_map, catalogue.columns()) if partial else field_map
+    return with_operation(field_map, columns) if partial else field_map
 
 
 def field_map_from(values: Mapping[str, object], source: str, partial: bool = False) -> FieldMap:

@@ -3,7 +3,7 @@
 import re
 
 from indexer.fieldmap import OPERATIONS, FieldMap, listed_columns, with_operation
-from indexer.reading import Catalogue
+from indexer.reading import Source
 from mappings.errors import CatalogueError
 
 # Best first: of several columns that would do, the first listed here is taken. Names are compared in lower
@@ -34,7 +34,7 @@ _VERSION = "_version"
 _PREFIXED = re.compile(r"(?:attr_[a-z]_|(?:attr|attribute|spec)s?[_.:])", re.IGNORECASE)
 
 
-def guess_field_map(catalogue: Catalogue, partial: bool = False) -> FieldMap:
+def guess_field_map(catalogue: Source, partial: bool = False) -> FieldMap:
     """Guess which column is which. Raises CatalogueError when no id or no text can be made out.
 
     A file of changes (`partial`) needs only the id. Prices are taken as they stand: whether they are cents
@@ -55,7 +55,7 @@ def guess_field_map(catalogue: Catalogue, partial: bool = False) -> FieldMap:
         lacking.append("a title or description")
     if lacking:
         raise CatalogueError(
-            f"{catalogue.path}: no column looks like {' or '.join(lacking)}; it has "
+            f"{catalogue.name}: no column looks like {' or '.join(lacking)}; it has "
             f"{listed_columns(columns)}. Name the columns in a field map: --fields map.toml"
         )
     prefixes = {match[0] for column in columns if (match := _PREFIXED.match(column))}

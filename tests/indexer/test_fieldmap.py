@@ -113,6 +113,16 @@ def test_changes_need_only_the_id(tmp_path: Path, catalogue: Catalogue) -> None:
         load_field_map(tmp_path / "map.toml", catalogue, partial=True)
 
 
+@pytest.mark.parametrize("name", ["none.jsonl", "none.csv"])
+def test_no_changes_at_all_are_no_mistake(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("")
+    (tmp_path / "map.toml").write_text('id = "sku"\ntitle = "name"')
+    empty = open_catalogue(tmp_path / name)
+    assert load_field_map(tmp_path / "map.toml", empty, partial=True).id == "sku"
+    with pytest.raises(SettingsError, match="it has no columns at all"):
+        load_field_map(tmp_path / "map.toml", empty)
+
+
 @pytest.mark.parametrize(
     ("named", "columns", "operation"),
     [
