@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -148,8 +148,14 @@ class Database:
         streamed = connection.execution_options(stream_results=True, yield_per=ROWS, postgresql_readonly=True)
         result = streamed.execute(statement)
         names = tuple(result.keys())  # asked each time: a table may be given a column meanwhile
-        for row in result:
-            yield {name: _plain(cell) for name, cell in zip(names, row, strict=True)}
+        cursor = result.cursor
+        try:
+            for row in result:
+                yield {name: _plain(cell) for name, cell in zip(names, row, strict=True)}
+        finally:
+            result.close()
+            with suppress(Exception):
+                cursor.close()  # SQLAlchemy leaves that of a lost connection open
 
     @contextmanager
     def connection(self, doing: str) -> "Iterator[Connection]":

@@ -191,6 +191,7 @@ class _Look:
                 try:
                     self.known.add(ended, digest, self._overlap)
                 except TypeError:  # SQLite lets a column hold numbers and text, PostgreSQL does not
+                    self.known.add(None, digest, self._overlap)
                     record = Reject(
                         self._line, f"wrong type: watermark {mark!r} can't be compared", record.raw
                     )

@@ -40,6 +40,8 @@ def watermark(cell: object) -> Watermark:
     """Return a cell of the watermark column. Raises BadValue for what can't be one."""
     if isinstance(cell, Decimal) and cell == cell.to_integral_value():
         return int(cell)
+    if isinstance(cell, datetime) and cell.tzinfo:
+        return cell.astimezone(UTC)  # within one other zone, Python reckons by the clock on the wall
     if isinstance(cell, int | date) and not isinstance(cell, bool):
         return cell
     if isinstance(cell, str) and _moment(cell):
