@@ -14,12 +14,35 @@ from reranker.types import EncodedProduct
 
 
 def document(
-    product: Product, encoded: EncodedProduct, model: str, moment_ms: int, vectors: str
+    product: Product, encoded: EncodedProduct, model: str, version: int, kind: str, changed: bool = False
 ) -> JsonObject:
-    """Return the document of one product; fields that the catalogue left empty are left out.
+    """Return the document of a product that was just encoded, by the model of version `model`.
 
-    `model` is the encoder's version, `moment_ms` the run's start in milliseconds since 1970: documents
-    of one run share it. `vectors` is the setting `index.vectors`.
+    `kind` is the setting `index.vectors`; for the rest see `document_with`.
+    """
+    return document_with(product, vectors_of(encoded, model, kind), version, changed)
+
+
+def vectors_of(encoded: EncodedProduct, model: str, kind: str) -> JsonObject:
+    """Return the fields under `attune` that encoding fills, as `document_with` takes them."""
+    return {
+        _own(fields.VECTOR): vector_json(encoded, kind),
+        _own(fields.TOKENS): base64.b64encode(encoded.stored).decode("ascii"),
+        _own(fields.MODEL): model,
+    }
+
+
+def stored_vectors(source: JsonObject) -> JsonObject:
+    """Return the same fields of a stored document, for a new document of the same text."""
+    own = source[fields.ATTUNE]
+    return {name: own[name] for name in map(_own, (fields.VECTOR, fields.TOKENS, fields.MODEL))}
+
+
+def document_with(product: Product, vectors: JsonObject, version: int, changed: bool = False) -> JsonObject:
+    """Return the document of a product with its vectors; fields that the catalogue left empty are left out.
+
+    `version` tells older from newer: milliseconds since 1970, or the catalogue's own count. `changed` marks
+    what came as a change: a rebuild from an older catalogue must not lose it.
 
     `facets` repeats the attributes as `name=value`, because OpenSearch can't aggregate inside a flat_object
     (checked on 3.5.0: the buckets stay empty). A false attribute is no facet: a keyword search for
@@ -39,16 +62,14 @@ def document(
         fields.URL: product.url,
     }
     own = {
-        fields.ID: product.id,
-        fields.VECTOR: vector_json(encoded, vectors),
-        fields.TOKENS: base64.b64encode(encoded.stored).decode("ascii"),
-        fields.MODEL: model,
-        fields.HASH: content_hash(product),
-        fields.VERSION: moment_ms,
+        _own(fields.ID): product.id,
+        **vectors,
+        _own(fields.HASH): content_hash(product),
+        _own(fields.VERSION): version,
     }
     return {
         **{name: value for name, value in given.items() if value not in ("", None, {}, [])},
-        fields.ATTUNE: {name.removeprefix(f"{fields.ATTUNE}."): value for name, value in own.items()},
+        fields.ATTUNE: {**own, _own(fields.CHANGED): True} if changed else own,
     }
 
 
@@ -91,6 +112,10 @@ def vector_json(encoded: EncodedProduct, vectors: str) -> list[int] | list[float
         return whole_numbers(encoded.vector)
     rounded: list[float] = np.round(encoded.vector.astype(np.float64), 6).tolist()
     return rounded
+
+
+def _own(name: str) -> str:
+    return name.removeprefix(f"{fields.ATTUNE}.")
 
 
 def _line(value: object) -> str:

@@ -23,3 +23,11 @@ class ProductEncoder(Protocol):
     def encode_products(self, products: Sequence[Product]) -> list[EncodedProduct]:
         """Encode products, in the order given."""
         ...
+
+
+class ProductEncoders(Protocol):
+    """The models at hand: an index is written to with the model that made it."""
+
+    def of(self, version: str) -> ProductEncoder:
+        """Return the model of a version. Raises ModelMismatch where it is not at hand."""
+        ...

@@ -1,52 +1,65 @@
-"""One whole run: catalogue file → new index → alias.
+"""A full rebuild: catalogue → new index → alias.
 
-Reading and encoding each run ahead of the next stage in a thread of their own: while one batch is
-being written, the next is being encoded and the one after is being read and cleaned.
+Reading, encoding and writing each run ahead of the next stage. Searches see the old index whole until the
+new one is complete and verified, then the new one whole; the old one is kept to go back to.
 """
 
+import json
+import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from opensearchpy import OpenSearch
 
-from indexer.alias import META, check_alias, index_name, point_alias
-from indexer.background import Ahead
-from indexer.documents import document
+from indexer.alias import BUILDING, COMPLETE, META, STATE, Aliases, MadeIndex, index_name
+from indexer.catch_up import CHANGED, catch_up
 from indexer.encoder import ProductEncoder
-from indexer.fieldmap import FieldMap
-from indexer.products import read_products
-from indexer.reading import Catalogue
-from indexer.records import Item, Reject
+from indexer.jobs_index import JobsIndex, now_ms, open_jobs
+from indexer.loading import Batch, Loaded, Loader, Target, batches_of, load_here
+from indexer.lock import Lock, locked
+from indexer.patience import Patience
+from indexer.records import Reject
 from indexer.rejects import RejectFile
-from indexer.writer import create_index, finish_index, write_documents
+from indexer.seen import SeenIds
+from indexer.stored import every
+from indexer.supplies import Supply
+from indexer.verification import Expected, problems
 from mappings.client import index_body
-from mappings.errors import CatalogueError
+from mappings.errors import AttuneError, CatalogueError, IndexingError
 from mappings.settings import IndexSettings
 from mappings.types import JsonObject
 
-AHEAD = 2
-"""Batches that a stage may be ahead of the next."""
+REBUILD = "rebuild"
+WRITING = "writing"
+"""What an alias has locks on: one rebuild at a time, and one writer to the live index at a time."""
+
+TIMES = 100_000_000_000
+"""Versions from here on are milliseconds since 1970 (this is in 1973), those below are counts."""
+
+SAMPLES = 100
+REPLICA_SECONDS = 60
+"""How long copies are waited for before searches move to the index; a cluster without room has none."""
+
+Engine = Callable[[Loader, Iterator[Batch]], Iterator[Loaded]]
+"""Where batches are loaded: in this process (`load_here`) or on others."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexJob:
-    """What to index and where to. `limit` ends reading after that many products."""
+    """What to index and where to."""
 
-    catalogue: Catalogue
-    field_map: FieldMap
+    supply: Supply
     alias: str
     rejects: Path
     settings: IndexSettings
-    simplified: bool = False
-    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: products written, and how much of the work is done, 0..1."""
+    """How far a run is: products in the new index, and how much of the work is done, 0..1."""
 
     indexed: int
     share: float
@@ -54,25 +67,52 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """What a run did. `bytes` is the index's size on disk, `seconds` wall-clock time of the whole run."""
+    """What a run did.
+
+    Of the `indexed` products `encoded` were encoded; the others had vectors, or stood in the index that a
+    killed run left (`resumed`). `brought` are changes that came since the catalogue was made. `bytes` is the
+    index's size on disk, `seconds` wall-clock time of the whole run, and `encoding_share` the part of the
+    time of reading, encoding and writing in which the encoder was at work. `kept` can be gone back to.
+    """
 
     index: str
     alias: str
     model: str
     indexed: int
+    encoded: int
+    brought: int
     rejected: int
     duplicates: int
     seconds: float
     products_per_second: float
+    encoding_share: float
     bytes: int
+    resumed: bool = False
+    kept: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    items: tuple[Item, ...]
-    rejects: tuple[Reject, ...]
-    documents: tuple[JsonObject, ...] = ()
+@dataclass(slots=True)
+class _Tally:
+    """What was counted on the way."""
+
+    indexed: int = 0
+    encoded: int = 0
+    newer: int = 0
+    highest: int = 0
+    seconds: float = 0.0
+    encoding_seconds: float = 0.0
+    batches: int = 0
+    samples: dict[str, str] = field(default_factory=dict)
+
+    def sample(self, product_id: str, content: str) -> None:
+        """Keep some products of all batches, each as likely as any other (reservoir sampling)."""
+        self.batches += 1
+        if len(self.samples) >= SAMPLES:
+            if random.randrange(self.batches) >= SAMPLES:
+                return
+            self.samples.pop(random.choice(list(self.samples)))
+        self.samples[product_id] = content
 
 
 def run_index_job(
@@ -80,128 +120,251 @@ def run_index_job(
     client: OpenSearch,
     encoder: ProductEncoder,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    patience: Patience | None = None,
+    engine: Engine = load_here,
 ) -> IndexReport:
-    """Index a catalogue into a new index and point the alias at it when everything is written.
+    """Index a catalogue into a new index and point the alias at it when everything is written and verified.
 
-    A run that fails removes its half-written index and leaves the alias as it was. Raises
-    CatalogueError for a file without one usable product, IndexingError, ClusterDown, ModelError, and
-    SettingsError for a bad alias.
+    A run that is killed or loses OpenSearch leaves its index, and the next run of the same job goes on with
+    it. One whose catalogue is of no use, or whose index does not pass the verification, removes it. The
+    alias stays as it was either way. Raises CatalogueError for a file without one usable product, JobRunning
+    where another rebuild of the alias is at work, IndexingError, ClusterDown, ModelError, and SettingsError
+    for a bad alias.
     """
-    started = time.monotonic()
-    moment_ms = time.time_ns() // 1_000_000
-    check_alias(client, job.alias)
-    index = index_name(job.alias, moment_ms)
-    with RejectFile(job.rejects) as rejects:
-        body = index_body(encoder.dimension, job.settings)
-        body["mappings"]["_meta"] = {META: _note(job, encoder, moment_ms)}
-        create_index(client, index, body)
-        try:
-            indexed = _fill(job, client, encoder, index, moment_ms, rejects, on_progress)
-            size = finish_index(client, index)
-            removed = point_alias(client, job.alias, index)
-        except BaseException:  # Ctrl-C too: nothing half-written stays
-            # A time-out may hide that the alias did move: what searches use is never removed.
-            with suppress(Exception):
-                if not client.indices.exists_alias(index=index, name=job.alias):
-                    client.indices.delete(index=index)
-            raise
-        seconds = time.monotonic() - started
+    patience = patience or Patience(job.settings.patience_seconds)
+    aliases = Aliases(client, job.alias, patience)
+    aliases.check()
+    jobs = open_jobs(client, patience)
+    with locked(jobs, job.alias, REBUILD) as lock:
+        return _Rebuild(job, client, encoder, aliases, jobs, lock, patience).run(on_progress, engine)
+
+
+class _Rebuild:
+    """One run, with all that its steps share."""
+
+    def __init__(
+        self,
+        job: IndexJob,
+        client: OpenSearch,
+        encoder: ProductEncoder,
+        aliases: Aliases,
+        jobs: JobsIndex,
+        lock: Lock,
+        patience: Patience,
+    ) -> None:
+        self._job = job
+        self._client = client
+        self._encoder = encoder
+        self._aliases = aliases
+        self._jobs = jobs
+        self._lock = lock
+        self._patience = patience
+        self._tally = _Tally()
+
+    def run(self, on_progress: Callable[[Progress], None], engine: Engine) -> IndexReport:
+        started = time.monotonic()
+        live = settled(self._aliases)
+        index, resumed = self._begun(live)
+        with RejectFile(self._job.rejects) as rejects:
+            try:
+                self._fill(index, live, resumed, rejects, on_progress, engine)
+                brought = self._finish(index, live)
+            except (CatalogueError, _Unfit):
+                with suppress(AttuneError):
+                    self._aliases.delete(index.name)
+                raise
+        removed = self._aliases.drop_old(self._job.settings.keep)
+        self._forget()
+        tally, seconds = self._tally, time.monotonic() - started
         return IndexReport(
-            index=index,
-            alias=job.alias,
-            model=encoder.version,
-            indexed=indexed,
+            index=index.name,
+            alias=self._job.alias,
+            model=self._encoder.version,
+            indexed=tally.indexed,
+            encoded=tally.encoded,
+            brought=brought,
             rejected=rejects.rejected,
             duplicates=rejects.duplicates,
             seconds=round(seconds, 3),
-            products_per_second=round(indexed / seconds, 1),
-            bytes=size,
-            removed=tuple(removed),
+            products_per_second=round(tally.indexed / seconds, 1),
+            encoding_share=round(min(1.0, tally.encoding_seconds / max(tally.seconds, 1e-9)), 3),
+            bytes=self._size(index.name),
+            resumed=resumed,
+            kept=tuple(of.name for of in self._aliases.made() if of.complete and of.name != index.name),
+            removed=removed,
         )
 
-
-def _fill(
-    job: IndexJob,
-    client: OpenSearch,
-    encoder: ProductEncoder,
-    index: str,
-    moment_ms: int,
-    rejects: RejectFile,
-    on_progress: Callable[[Progress], None],
-) -> int:
-    """Write every product of the catalogue; return how many."""
-    products = read_products(job.catalogue.records(), job.field_map, job.simplified)
-    indexed = 0
-    with (
-        Ahead(_batches(products, job.settings.batch, job.limit), AHEAD) as read,
-        Ahead(_encoded(read, encoder, moment_ms, job.settings.vectors), AHEAD) as encoded,
-    ):
-        waiting: dict[str, Item] = {}
-        for written in write_documents(client, index, _pairs(encoded, waiting, rejects)):
-            item = waiting.pop(written.id)
-            if written.refusal:
-                reason = f"OpenSearch refused the document: {written.refusal}"
-                rejects.write(Reject(item.line, reason, item.raw, "document"))
+    def _begun(self, live: MadeIndex | None) -> tuple[MadeIndex, bool]:
+        """Return the index to fill, and whether a run before began it; what other runs left is deleted."""
+        note = self._note()
+        same: MadeIndex | None = None
+        for of in self._aliases.made():
+            if of.complete or (live and of.name == live.name):
+                continue
+            if {**of.note, "version": None} == {**note, "version": None} and same is None:
+                same = of
             else:
-                indexed += 1
-            on_progress(Progress(indexed, min(1.0, indexed / job.limit) if job.limit else item.share))
-    if not indexed:
-        why = f" (first: {rejects.first}); see {rejects.path}" if rejects.first else ": it is empty"
-        raise CatalogueError(f"{job.catalogue.path} holds no usable product{why}")
-    return indexed
+                self._aliases.delete(of.name)
+        if same:
+            self._refresh(same.name)
+            return same, True
+        name = index_name(self._job.alias, now_ms())
+        body = index_body(self._encoder.dimension, self._job.settings)
+        body["mappings"]["_meta"] = {META: note}
+        loading = {"refresh_interval": "-1", "number_of_replicas": 0}
+        body["settings"]["index"] |= loading
 
+        def create() -> None:
+            if not self._client.indices.exists(index=name):  # an answer may have been lost
+                self._client.indices.create(index=name, body=body)
 
-def _batches(products: Iterator[Item | Reject], size: int, limit: int | None) -> Iterator[_Batch]:
-    items: list[Item] = []
-    rejects: list[Reject] = []
-    left = limit
-    for outcome in products:
-        if isinstance(outcome, Item):
-            items.append(outcome)
-            left = None if left is None else left - 1
-        else:
-            rejects.append(outcome)
-        if len(items) + len(rejects) >= size:
-            yield _Batch(tuple(items), tuple(rejects))
-            items, rejects = [], []
-        if left == 0:
-            break
-    if items or rejects:
-        yield _Batch(tuple(items), tuple(rejects))
+        self._patience.call(f"creating index {name}", create)
+        return MadeIndex(name, note, ()), False
 
+    def _note(self) -> JsonObject:
+        note = {
+            "alias": self._job.alias,
+            STATE: BUILDING,
+            "model": self._encoder.version,
+            "dimension": self._encoder.dimension,
+            "vectors": self._job.settings.vectors,
+            "engine": self._job.settings.engine,
+            "shards": self._job.settings.shards,
+            **self._job.supply.note(),
+        }
+        normal: JsonObject = json.loads(json.dumps(note))  # as OpenSearch gives it back
+        return normal
 
-def _encoded(
-    batches: Iterable[_Batch], encoder: ProductEncoder, moment_ms: int, kind: str
-) -> Iterator[_Batch]:
-    for batch in batches:
-        products = [item.product for item in batch.items]
-        vectors = encoder.encode_products(products) if products else []
-        documents = tuple(
-            document(product, encoded, encoder.version, moment_ms, kind)
-            for product, encoded in zip(products, vectors, strict=True)
-        )
-        yield _Batch(batch.items, batch.rejects, documents)
+    def _fill(
+        self,
+        index: MadeIndex,
+        live: MadeIndex | None,
+        resumed: bool,
+        rejects: RejectFile,
+        on_progress: Callable[[Progress], None],
+        engine: Engine,
+    ) -> None:
+        """Write every product of the catalogue."""
+        supply, tally = self._job.supply, self._tally
+        kind = self._job.settings.vectors
+        fits = live and live.model == self._encoder.version and live.note.get("vectors") == kind
+        target = Target(index.name, kind, supply.moment_ms, live.name if live and fits else "", resumed)
+        loader = Loader(self._client, self._encoder, target, self._patience)
+        began = time.perf_counter()
+        with SeenIds() as seen:
+            batches = batches_of(supply.items(seen), self._job.settings.batch)
+            for loaded in engine(loader, batches):
+                self._lock.check()
+                self._note_loaded(loaded, rejects)
+                share = loaded.batch.items[-1].share if loaded.batch.items else 0.0
+                on_progress(Progress(tally.indexed, share))
+            tally.seconds = time.perf_counter() - began
+            self._refresh(index.name)
+            tally.newer = sum(of.id in seen for of in every(self._client, index.name, CHANGED, source=False))
+        if not tally.indexed:
+            why = f" (first: {rejects.first}); see {rejects.path}" if rejects.first else ": it is empty"
+            raise CatalogueError(f"{supply.name} holds no usable product{why}")
 
-
-def _pairs(
-    batches: Iterable[_Batch], waiting: dict[str, Item], rejects: RejectFile
-) -> Iterator[tuple[str, JsonObject]]:
-    """Yield (id, document); note each item in `waiting` until OpenSearch has answered for it."""
-    for batch in batches:
-        for reject in batch.rejects:
+    def _note_loaded(self, loaded: Loaded, rejects: RejectFile) -> None:
+        tally = self._tally
+        for reject in loaded.batch.rejects:
             rejects.write(reject)
-        for item, body in zip(batch.items, batch.documents, strict=True):
-            waiting[item.product.id] = item
-            yield item.product.id, body
+        refused = {of.id: of.refusal for of in loaded.written if of.refusal}
+        for item in loaded.batch.items:
+            if item.product.id in refused:
+                reason = f"OpenSearch refused the document: {refused[item.product.id]}"
+                rejects.write(Reject(item.line, reason, item.raw, "document"))
+        tally.indexed += len(loaded.batch.items) - len(refused)
+        tally.encoded += loaded.encoded
+        tally.encoding_seconds += loaded.encoding_seconds
+        tally.highest = max([tally.highest, *(item.version or 0 for item in loaded.batch.items)])
+        if loaded.sample and loaded.sample[0] not in refused:
+            tally.sample(*loaded.sample)
+
+    def _finish(self, index: MadeIndex, live: MadeIndex | None) -> int:
+        """Verify the index, bring it what changed meanwhile, and point the alias at it."""
+        job = self._job
+        since = self._tally.highest if job.supply.versioned else job.supply.moment_ms
+        index = self._aliases.note(index, version=since)
+        self._verify(index, live)
+        brought = self._catch_up(live, index, since)
+        self._restore(index.name)
+        with locked(self._jobs, job.alias, WRITING, wait=True) as writing:
+            brought += self._catch_up(live, index, since)
+            self._refresh(index.name)
+            self._lock.check()
+            writing.check()
+            self._aliases.point(index.name)
+        self._aliases.note(index, state=COMPLETE)
+        return brought
+
+    def _verify(self, index: MadeIndex, live: MadeIndex | None) -> None:
+        job = self._job
+        size = 0
+        if live and not job.supply.partial:
+            counted = self._patience.call("counting", lambda: self._client.count(index=live.name))
+            size = int(counted["count"])
+        expected = Expected(
+            products=self._tally.indexed - self._tally.newer,
+            model=self._encoder.version,
+            samples=self._tally.samples,
+            live=size,
+            min_share=job.settings.min_share,
+        )
+        wrong = problems(self._client, index.name, expected, self._patience)
+        if wrong:
+            raise _Unfit(
+                f"index {index.name} does not pass the verification: {'; '.join(wrong[:5])}. "
+                f"Alias {job.alias} stays as it was"
+            )
+
+    def _catch_up(self, live: MadeIndex | None, index: MadeIndex, since: int) -> int:
+        if not live:
+            return 0
+        return catch_up(
+            self._client, self._jobs, self._job.alias, live, index.name, since, self._encoder,
+            self._job.settings.vectors, self._patience,
+        )  # fmt: skip
+
+    def _restore(self, index: str) -> None:
+        """Give the index the settings of one that is searched, and its replicas."""
+        settings = {"refresh_interval": None, "number_of_replicas": self._job.settings.replicas}
+
+        def restore() -> None:
+            self._client.indices.put_settings(index=index, body={"index": settings})
+            self._client.indices.flush(index=index)
+
+        self._patience.call(f"restoring settings of {index}", restore)
+        if self._job.settings.replicas:
+            params = {"wait_for_status": "green", "timeout": f"{REPLICA_SECONDS}s", "ignore": 408}
+            self._patience.call(
+                f"waiting for replicas of {index}",
+                lambda: self._client.cluster.health(
+                    index=index, params=params | {"request_timeout": REPLICA_SECONDS + 10}
+                ),
+            )
+
+    def _refresh(self, index: str) -> None:
+        self._patience.call(f"refreshing {index}", lambda: self._client.indices.refresh(index=index))
+
+    def _size(self, index: str) -> int:
+        stats = self._patience.call(
+            f"measuring {index}", lambda: self._client.indices.stats(index=index, metric="store")
+        )
+        return int(stats["_all"]["primaries"]["store"]["size_in_bytes"])
+
+    def _forget(self) -> None:
+        """Forget deletes that no index in use could still lack."""
+        moments = [of.version for of in self._aliases.made() if of.version]
+        if moments and all(moment > TIMES for moment in moments):
+            self._jobs.forget_buried(self._job.alias, min(moments))
 
 
-def _note(job: IndexJob, encoder: ProductEncoder, moment_ms: int) -> JsonObject:
-    return {
-        "alias": job.alias,
-        "source": job.catalogue.path.name,
-        "model": encoder.version,
-        "dimension": encoder.dimension,
-        "version": moment_ms,
-        "simplified": job.simplified,
-        "fields": {name: value for name, value in asdict(job.field_map).items() if value},
-    }
+class _Unfit(IndexingError):
+    """An index that does not pass its verification."""
+
+
+def settled(aliases: Aliases) -> MadeIndex | None:
+    """Return the live index, as complete: a run may have been killed after it moved the alias."""
+    live = aliases.live()
+    return live if live is None or live.complete else aliases.note(live, state=COMPLETE)

@@ -40,7 +40,8 @@ class Reject:
 class Item:
     """A cleaned product and where it came from, so that a later refusal can still name its line.
 
-    `version` is the record's own, None where the field map has no column for it.
+    `version` is the record's own, None where the field map has no column for it. `changed` marks what came
+    as a change, where an index is the source.
     """
 
     product: Product
@@ -48,3 +49,4 @@ class Item:
     raw: str
     share: float
     version: int | None = None
+    changed: bool = False

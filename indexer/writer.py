@@ -1,100 +1,134 @@
-"""Bulk writing into a new index."""
+"""Bulk writing: documents and deletes with versions, some requests at a time."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 from opensearchpy import OpenSearch
-from opensearchpy.exceptions import ConnectionError as NoConnection
-from opensearchpy.exceptions import ConnectionTimeout, TransportError
 from opensearchpy.helpers import streaming_bulk
 
+from indexer.opensearch_errors import reason_of
+from indexer.patience import PASSING, Patience, Pauses
 from mappings.errors import ClusterDown, IndexingError
 from mappings.types import JsonObject
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 CHUNK_BYTES = 8_000_000
 CHUNK_DOCUMENTS = 500
-RETRIES = 6
+AT_A_TIME = 2
+"""Bulk requests on their way at once: OpenSearch uses one core for each."""
+
+CONFLICT = 409
+GONE = 404
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One document to write, or to delete where `body` is None. `version` is whose change it is."""
+
+    id: str
+    version: int
+    body: JsonObject | None
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of one document; `refusal` is OpenSearch's reason, empty where it was written."""
+    """What became of one action: done; `stale`, where the index holds a newer version; or refused."""
 
     id: str
-    refusal: str
+    refusal: str = ""
+    stale: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether the index now holds what the action brought."""
+        return not (self.refusal or self.stale)
 
 
-def create_index(client: OpenSearch, index: str, body: JsonObject) -> None:
-    """Create an index with refreshes off, for loading. Raises IndexingError or ClusterDown."""
-    settings = body.get("settings", {})
-    unrefreshed = {**settings, "index": {**settings.get("index", {}), "refresh_interval": "-1"}}
-    with opensearch_errors(f"creating index {index}"):
-        client.indices.create(index=index, body={**body, "settings": unrefreshed})
+def write(client: OpenSearch, index: str, actions: Sequence[Action], patience: Patience) -> list[Written]:
+    """Write the actions to `index`; return what became of each, in order.
 
-
-def write_documents(
-    client: OpenSearch, index: str, documents: Iterable[tuple[str, JsonObject]], backoff_seconds: float = 1.0
-) -> Iterator[Written]:
-    """Write (id, document) pairs in bulk; yield what became of each, in order.
-
-    While OpenSearch answers 429, a chunk is tried again up to six times, after `backoff_seconds`, then
-    twice that, and so on. Raises IndexingError when it stays overloaded or fails, ClusterDown when it
-    stops answering.
+    The greater version wins, of equal ones the last written. What OpenSearch can't take for now (it is
+    overloaded, starting, or away) is tried again as long as there is patience. Raises IndexingError or
+    ClusterDown when that is over. Ids must not repeat.
     """
-    actions = ({"_index": index, "_id": product_id, "_source": body} for product_id, body in documents)
-    with opensearch_errors(f"writing to index {index}"):
-        for written, answer in streaming_bulk(
+    found: dict[str, Written] = {}
+    pending = list(actions)
+    pauses = Pauses(patience)
+    while pending:
+        failed: list[Action] = []
+        why = ""
+        down = False
+        by_id = {action.id: action for action in pending}
+        for done, answer in streaming_bulk(
             client,
-            actions,
+            [_line(index, action) for action in pending],
             chunk_size=CHUNK_DOCUMENTS,
             max_chunk_bytes=CHUNK_BYTES,
             raise_on_error=False,
-            max_retries=RETRIES,
-            initial_backoff=backoff_seconds,  # type: ignore[arg-type]  # seconds for time.sleep, fractions are fine
+            raise_on_exception=False,
         ):
-            item = answer["index"]
-            if not written and (item["status"] == 429 or item["status"] >= 500):
+            (item,) = answer.values()
+            status = item["status"]
+            reason = "" if done else reason_of(item.get("error"))
+            if not isinstance(status, int) or status in PASSING or status >= 500:
+                failed.append(by_id[item["_id"]])
+                why, down = reason, not isinstance(status, int)
+            elif "exception" in item and status in (401, 403):
                 raise IndexingError(
-                    f"OpenSearch can't take documents for index {index}: {_reason(item.get('error'))}. "
-                    "Check its disk space, memory and load"
+                    f"OpenSearch refused writing to index {index}: {status} {reason}: check opensearch.user "
+                    "and opensearch.password"
                 )
-            yield Written(item["_id"], "" if written else _reason(item.get("error")))
+            else:
+                gone = status == GONE and "delete" in answer
+                refusal = "" if done or gone or status == CONFLICT else reason
+                found[item["_id"]] = Written(item["_id"], refusal, status == CONFLICT)
+        pending = failed
+        if pending and not pauses.pause(f"writing to index {index}: {why}"):
+            if down:
+                raise ClusterDown(f"OpenSearch stopped answering while writing to index {index}: {why}")
+            raise IndexingError(
+                f"OpenSearch can't take documents for index {index}: {why}. "
+                "Check its disk space, memory and load"
+            )
+    return [found[action.id] for action in actions]
 
 
-def finish_index(client: OpenSearch, index: str) -> int:
-    """Turn refreshes back on, make everything searchable and return the index's size in bytes."""
-    with opensearch_errors(f"finishing index {index}"):
-        client.indices.put_settings(index=index, body={"index": {"refresh_interval": None}})
-        client.indices.flush(index=index)
-        client.indices.refresh(index=index)
-        stats = client.indices.stats(index=index, metric="store")
-        return int(stats["_all"]["primaries"]["store"]["size_in_bytes"])
+def _line(index: str, action: Action) -> JsonObject:
+    versioned = {"_index": index, "_id": action.id, "version": action.version, "version_type": "external_gte"}
+    if action.body is None:
+        return {**versioned, "_op_type": "delete"}
+    return {**versioned, "_op_type": "index", "_source": action.body}
 
 
-@contextmanager
-def opensearch_errors(doing: str) -> Iterator[None]:
-    """Turn the client's exceptions into IndexingError or ClusterDown that says what was being done."""
-    try:
-        yield
-    except ConnectionTimeout as error:
-        raise IndexingError(
-            f"OpenSearch took too long {doing}: raise opensearch.timeout_seconds or lighten its load"
-        ) from error
-    except NoConnection as error:
-        raise ClusterDown(f"OpenSearch stopped answering while {doing}: {error.error}") from error
-    except TransportError as error:
-        hint = ": check opensearch.user and opensearch.password" if error.status_code in (401, 403) else ""
-        raise IndexingError(
-            f"OpenSearch refused {doing}: {error.status_code} {_reason(error.info)}{hint}"
-        ) from error
+def in_order(
+    work: Callable[[T], R], batches: Iterable[T], at_a_time: int = AT_A_TIME
+) -> Iterator[tuple[T, R]]:
+    """Do `work` for some batches at a time; yield each batch and its result, in order."""
+    batches = iter(batches)
+    running: deque[tuple[T, Future[R]]] = deque()
+    with ThreadPoolExecutor(at_a_time) as pool:
+        try:
+            for batch in batches:
+                running.append((batch, pool.submit(work, batch)))
+                if len(running) >= at_a_time:
+                    first, future = running.popleft()
+                    yield first, future.result()
+            while running:
+                first, future = running.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in running:
+                future.cancel()
 
 
-def _reason(error: object) -> str:
-    """Return the innermost reason of OpenSearch's error object."""
-    if isinstance(error, dict):
-        inner = error.get("caused_by") or error.get("error")
-        if isinstance(inner, dict):
-            return _reason(inner)
-        return str(error.get("reason") or inner or error)
-    return str(error)
+def chunks(elements: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield lists of up to `size` elements."""
+    left = iter(elements)
+    while chunk := list(islice(left, size)):
+        yield chunk

@@ -11,6 +11,7 @@ AttuneError
 ├── NodeError            the embedded OpenSearch node can't be had or started
 ├── ClusterDown          OpenSearch does not answer
 ├── IndexingError        an index can't be written
+│   └── JobRunning       another job is at work on the same alias
 ├── InstallError         Attune can't be put inside a cluster
 └── BadRequest           a caller's search request is malformed
 
@@ -65,6 +66,12 @@ class ClusterDown(AttuneError):
 
 class IndexingError(AttuneError):
     """OpenSearch refused the index or its documents."""
+
+
+class JobRunning(IndexingError):
+    """Another job is at work on the same alias; schedulers know it by its exit code."""
+
+    exit_code = 3
 
 
 class InstallError(AttuneError):

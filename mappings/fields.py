@@ -18,6 +18,7 @@ TOKENS = "attune.tokens"
 MODEL = "attune.model"
 HASH = "attune.hash"
 VERSION = "attune.version"
+CHANGED = "attune.changed"
 
 TEXT_FIELDS = (f"{TITLE}^3", f"{BRAND}^2", f"{CATEGORY}^2", DESCRIPTION, f"{FACETS}.text")
 """Fields and boosts of a plain keyword search over an Attune index."""

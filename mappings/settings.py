@@ -15,7 +15,7 @@ from typing import Any
 
 from mappings.errors import SettingsError
 
-SECRETS = ("password", "api_keys")
+SECRETS = ("opensearch.password", "sidecar.api_keys", "database.url")
 """Settings that are never shown."""
 
 ENV_PREFIX = "ATTUNE_"
@@ -87,6 +87,17 @@ class IndexSettings:
     shards: int = 1
     replicas: int = 0
     batch: int = 256
+    keep: int = 1
+    min_share: float = 0.5
+    patience_seconds: float = 300.0
+
+
+@dataclass(frozen=True)
+class DatabaseSettings:
+    """A database that `attune index` reads: SQLAlchemy's URL, and how far each look goes back."""
+
+    url: str = ""
+    overlap_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -151,6 +162,7 @@ class Settings:
     sidecar: SidecarSettings = field(default_factory=SidecarSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
     index: IndexSettings = field(default_factory=IndexSettings)
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     clicks: ClickSettings = field(default_factory=ClickSettings)
     preview: PreviewSettings = field(default_factory=PreviewSettings)
@@ -163,7 +175,7 @@ class Settings:
             for key in fields(getattr(self, section)):
                 name = f"{section}.{key.name}"
                 value = getattr(getattr(self, section), key.name)
-                shown = "***" if key.name in SECRETS and value else value
+                shown = "***" if name in SECRETS and value else value
                 yield name, shown, self.origins.get(name, "default")
 
     def as_environment(self) -> dict[str, str]:
@@ -304,6 +316,13 @@ def _check_ranges(settings: Settings) -> None:
         wrong.append('index.vectors must be "byte" or "float"')
     elif settings.index.vectors == "byte" and settings.index.engine == "faiss":
         wrong.append('index.vectors = "byte" needs index.engine = "lucene"; for faiss set it to "float"')
+    if settings.database.overlap_seconds < 0:
+        wrong.append("database.overlap_seconds must not be negative")
+    if not 0.0 <= settings.index.min_share <= 1.0:
+        wrong.append("index.min_share must be between 0 and 1")
+    for key in ("keep", "patience_seconds"):
+        if getattr(settings.index, key) < 0:
+            wrong.append(f"index.{key} must not be negative")
     if settings.sidecar.deadline_ms < 1:
         wrong.append("sidecar.deadline_ms must be at least 1")
     if "@" in settings.opensearch.url.split("://")[-1].partition("/")[0]:

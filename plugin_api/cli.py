@@ -1,6 +1,6 @@
 """The `attune` command: parses, calls the library, prints. Each command lives in `plugin_api/commands`.
 
-Exit codes: 0 done, 1 failed, 2 wrong use. Errors are one line on standard error.
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 another job is at work on the alias. Errors are one line on standard error.
 """
 
 import importlib
@@ -18,6 +18,7 @@ COMMANDS = {
     "up": "plugin_api.commands.node",
     "down": "plugin_api.commands.node",
     "index": "plugin_api.commands.index",
+    "rollback": "plugin_api.commands.rollback",
     "search": "plugin_api.commands.search",
     "evaluate": "plugin_api.commands.evaluate",
     "serve": "plugin_api.commands.serve",

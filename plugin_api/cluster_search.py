@@ -31,7 +31,7 @@ keyword scores at weight 1, as the sidecar's own `_search` goes, 0.796 and 0.778
 """
 
 NEEDED = (fields.TOKENS, fields.MODEL)
-UNNEEDED = (fields.VECTOR, fields.ID, fields.HASH, fields.VERSION)
+UNNEEDED = (fields.VECTOR, fields.ID, fields.HASH, fields.VERSION, fields.CHANGED)
 
 
 class NotReranked(Exception):

@@ -12,8 +12,9 @@ from indexer.alias import META
 from indexer.encoder import ProductEncoder
 from indexer.fieldmap import load_field_map
 from indexer.job import IndexJob, Progress, run_index_job
+from indexer.opensearch_errors import opensearch_errors
 from indexer.reading import open_catalogue
-from indexer.writer import opensearch_errors
+from indexer.supplies import CatalogueSupply
 from mappings.errors import AttuneError
 from mappings.settings import IndexSettings
 
@@ -66,8 +67,7 @@ def index_catalogue(
     catalogue = open_catalogue(CATALOGUE)
     with tempfile.TemporaryDirectory() as folder:
         job = IndexJob(
-            catalogue=catalogue,
-            field_map=load_field_map(FIELD_MAP, catalogue),
+            supply=CatalogueSupply(catalogue, load_field_map(FIELD_MAP, catalogue)),
             alias=alias,
             rejects=Path(folder) / "rejects.jsonl",
             settings=settings,

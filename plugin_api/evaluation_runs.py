@@ -14,7 +14,7 @@ from urllib.parse import quote
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError
 
-from indexer.writer import opensearch_errors
+from indexer.opensearch_errors import opensearch_errors
 from mappings import fields
 from mappings.errors import BadRequest, EvaluationError, ModelMismatch
 from mappings.settings import SearchSettings, Settings

@@ -21,12 +21,12 @@ from mappings.errors import AttuneError, NodeError
 from mappings.settings import Settings
 from plugin_api import node
 from plugin_api.cli import Wiring
-from plugin_api.commands.index import Bar
 from plugin_api.commands.node import terminal_progress
 from plugin_api.demo_catalogue import Indexed, find_catalogue, index_catalogue
 from plugin_api.demo_comparison import Comparison, compare, serves_index
 from plugin_api.demo_queries import QUERIES
 from plugin_api.demo_report import report_console, show_comparison, show_legend, show_next, show_step
+from plugin_api.job_progress import JobProgress
 from plugin_api.node_checks import LOCAL_HOSTS, answer, local_port
 from plugin_api.sidecar_process import Sidecar, served_model, serving, sidecar_url, with_free_port
 from reranker.model import Model, load_model
@@ -143,8 +143,10 @@ def _have_catalogue(
     found = find_catalogue(client, alias, model.version)
     if found:
         return found
-    with Bar(hidden=hidden or not sys.stderr.isatty()) as bar:
-        return index_catalogue(client, alias, model, settings.index, bar.show)
+    with JobProgress("indexing", hidden) as progress:
+        return index_catalogue(
+            client, alias, model, settings.index, lambda of: progress.show(of.indexed, of.share)
+        )
 
 
 def _have_sidecar(settings: Settings, indexed: Indexed, served: str, ending: ExitStack) -> Sidecar:

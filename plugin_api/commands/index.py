@@ -1,54 +1,102 @@
-"""`attune index`: a catalogue file into OpenSearch."""
+"""`attune index`: a catalogue, or its changes, into OpenSearch."""
 
-import json
-import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from indexer.fieldmap import load_field_map
-from indexer.guessing import guess_field_map
-from indexer.job import IndexJob, IndexReport, run_index_job
-from indexer.job import Progress as JobProgress
-from indexer.reading import open_catalogue
-from mappings.client import check_cluster, connect
+from indexer.changes import Kind
+from mappings.errors import SettingsError
 from plugin_api.cli import Wiring
-from reranker.model import load_model
+from plugin_api.index_runs import IndexOptions, IndexRun
+
+MODES = ("full", "changes", "verify", "reencode")
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("source", required=False, default="")
+@click.option(
+    "--full", "mode", flag_value="full", default="full", help="Rebuild the whole index (the default)."
+)
+@click.option("--changes", "mode", flag_value="changes", help="Apply changes to the index in use.")
+@click.option(
+    "--verify", "mode", flag_value="verify", help="Compare catalogue and index, and change nothing."
+)
+@click.option(
+    "--reencode", "mode", flag_value="reencode",
+    help="Rebuild from the index itself, as for another --model; no SOURCE.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @click.option("--alias", help="Name that searches use. Default: the setting search.alias (products).")
 @click.option(
-    "--fields", type=click.Path(path_type=Path), help="Field map in TOML. Default: guessed from the columns."
-)
+    "--fields", type=click.Path(path_type=Path),
+    help="Field map in TOML. Default: guessed from the columns; for changes, the one of the index.",
+)  # fmt: skip
 @click.option(
     "--model", type=click.Path(path_type=Path), help="Model folder. Default: the one shipped with Attune."
 )
-@click.option("--rejects", type=click.Path(path_type=Path), help="Reject file. Default: FILE.rejects.jsonl.")
+@click.option(
+    "--rejects", type=click.Path(path_type=Path), help="Reject file. Default: SOURCE.rejects.jsonl."
+)
 @click.option("--simplified", is_flag=True, help="Turn Traditional into Simplified Chinese.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after this many products.")
+@click.option(
+    "--operation", type=click.Choice(["upsert", "update", "delete"]), default="upsert", show_default=True,
+    help="What a change without an operation of its own is.",
+)  # fmt: skip
+@click.option(
+    "--follow", type=click.FloatRange(min=0.1), is_flag=False, flag_value=5.0, metavar="[SECONDS]",
+    help="Go on: look at the folder or database again every so many seconds (5).",
+)  # fmt: skip
+@click.option("--table", help="Table of the database, as in shop.products.")
+@click.option("--query", help="Query of the database, instead of a table.")
+@click.option("--watermark", help="Column that grows with every change of a row: a time or a number.")
+@click.option("--deleted", help="Column that is true, or not null, in rows that are no more.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+              help="Where products are encoded.")  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Encoding workers of --engine ray. Default: all cores."
+)
+@click.option(
+    "--metrics", type=click.Path(path_type=Path), help="Write metrics for Prometheus to this .prom file."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
 @click.pass_obj
 def index(
     wiring: Wiring,
-    file: Path,
+    source: str,
+    mode: str,
+    dry_run: bool,
     alias: str | None,
     fields: Path | None,
     model: Path | None,
     rejects: Path | None,
     simplified: bool,
     limit: int | None,
+    operation: Kind,
+    follow: float | None,
+    table: str | None,
+    query: str | None,
+    watermark: str | None,
+    deleted: str | None,
+    engine: str,
+    workers: int | None,
+    metrics: Path | None,
     as_json: bool,
 ) -> None:
-    """Clean, encode and index the catalogue FILE, then point the alias at it.
+    """Clean, encode and index a catalogue, or what changed in it.
 
-    FILE holds one product a record: JSON Lines (.jsonl), CSV (.csv, .tsv; comma, semicolon, tab or
-    pipe), each also gzipped (.gz), or Parquet (.parquet). Searches see the old catalogue until the new
-    one is complete.
+    SOURCE is a file with one product a record: JSON Lines (.jsonl), CSV (.csv, .tsv; comma, semicolon, tab
+    or pipe), each also gzipped (.gz), or Parquet (.parquet). Or it is the URL of a database, with --table or
+    --query (better in ATTUNE_DATABASE_URL, for its password). Changes also come from standard input (-) as
+    JSON Lines, and from a folder, whose files are moved to done/ when they are applied.
+
+    A rebuild (--full) writes a new index, verifies it and moves the alias to it: searches see the old
+    catalogue whole until then, and `attune rollback` goes back. Killed, the same command goes on where it
+    was. Only text that is new to the model is encoded.
+
+    Changes (--changes) are whole products; records with `_op` = `update` hold only what changed (price and
+    stock need no encoding), with `_op` = `delete` only the id. `_version`, a time or a count, tells older
+    from newer; without it a file's own time does.
 
     \b
     Which column is which is guessed and printed. To say it yourself, pass a field map by --fields:
@@ -63,84 +111,43 @@ def index(
       image = "photo"
       url = "link"
       attributes = ["colour", "attr_*"]  # * stands for any text
+      version = "updated_at"
+      operation = "event"
     Records that can't be used are written to the reject file with line number and reason.
+
+    Exit status: 0 done (for --verify: equal), 1 failed or different; run it again, 2 wrong use, 3 another
+    job is at work on this alias.
     """
-    settings = wiring.settings
-    catalogue = open_catalogue(file)
-    field_map = load_field_map(fields, catalogue) if fields else guess_field_map(catalogue)
-    client = connect(settings.opensearch)
-    check_cluster(client, settings.opensearch)
-    folder = model or (Path(settings.model.folder) if settings.model.folder else None)
-    encoder = load_model(folder, settings.model.threads)
-    rejects = rejects or file.with_name(f"{file.name}.rejects.jsonl")
-    job = IndexJob(
-        catalogue=catalogue,
-        field_map=field_map,
-        alias=alias if alias is not None else settings.search.alias,
+    if bool(source or table or query) == (mode == "reencode"):
+        said = (
+            "--reencode reads the index itself: leave SOURCE out"
+            if mode == "reencode"
+            else "SOURCE is missing"
+        )
+        raise SettingsError(f"{said}. `attune index --help` says more")
+    options = IndexOptions(
+        source=source,
+        alias=alias if alias is not None else wiring.settings.search.alias,
+        fields=fields,
+        model=model,
         rejects=rejects,
-        settings=settings.index,
         simplified=simplified,
         limit=limit,
+        operation=operation,
+        follow=follow,
+        table=table or "",
+        query=query or "",
+        watermark=watermark or "",
+        deleted=deleted or "",
+        engine=engine,
+        workers=workers or 0,
+        metrics=metrics,
+        as_json=as_json,
     )
-    if not (as_json or fields):
-        click.echo("Field map guessed from the columns (correct it by --fields):")
-        click.echo("".join(f"  {line}\n" for line in field_map.as_toml().splitlines()))
-    with Bar(hidden=as_json or not sys.stderr.isatty()) as bar:
-        report = run_index_job(job, client, encoder, bar.show)
-    if as_json:
-        click.echo(json.dumps(asdict(report), ensure_ascii=False))
+    run = IndexRun(wiring.settings, options)
+    if mode == "changes":
+        run.changes(dry_run)
+    elif mode == "verify" or dry_run:
+        run.compare(mode, dry_run)
     else:
-        click.echo(summary(report, rejects))
-        if model:
-            click.echo(f"Searches need the same model: attune serve --model {model}")
-
-
-def summary(report: IndexReport, rejects: Path) -> str:
-    """Return what a run did, as lines for people."""
-    lines = [
-        f"Indexed {report.indexed:,} products in {report.seconds:.1f} s "
-        f"({report.products_per_second:,.0f} products/s) into {report.index}.",
-        f"Alias {report.alias} points at it; {report.bytes / 1e6:,.1f} MB, "
-        f"{report.bytes / report.indexed / 1000:.1f} kB a product; model {report.model}.",
-    ]
-    if report.rejected or report.duplicates:
-        lines.append(
-            f"Left out: {report.rejected:,} rejected, {report.duplicates:,} duplicates; see {rejects}"
-        )
-    return "\n".join(lines)
-
-
-class Bar:
-    """A progress bar on standard error with products per second and time left; hidden, it prints nothing."""
-
-    def __init__(self, hidden: bool) -> None:
-        self._progress = Progress(
-            TextColumn("indexing"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[products]:,} products"),
-            TextColumn("{task.fields[rate]:,.0f}/s"),
-            TextColumn("time left"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=hidden,
-            transient=True,
-        )
-        self._task = self._progress.add_task("indexing", total=1.0, products=0, rate=0.0)
-
-    def __enter__(self) -> "Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, progress: JobProgress) -> None:
-        """Show how far the run is."""
-        seconds = self._progress.tasks[0].elapsed or 0.0
-        self._progress.update(
-            self._task,
-            completed=progress.share,
-            products=progress.indexed,
-            rate=progress.indexed / seconds if seconds else 0.0,
-        )
+        run.rebuild(mode)

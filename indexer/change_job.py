@@ -1,0 +1,358 @@
+"""Changes → the index that searches use: upserts, partial updates and deletes, as they come.
+
+Each batch is looked up, encoded as far as its text is new, and written in parts: one is looked up while the
+one before is written. Nothing is remembered beside the index but tombstones: changes that come again after a
+crash find themselves applied.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from opensearchpy import OpenSearch
+
+from indexer.alias import Aliases, MadeIndex
+from indexer.changes import Change, Kind, applied, merged, read_changes
+from indexer.documents import content_hash, document, document_with, shown_product, stored_vectors
+from indexer.encoder import ProductEncoder, ProductEncoders
+from indexer.feeds import Feed, batches
+from indexer.fieldmap import FieldMap
+from indexer.job import TIMES, WRITING, settled
+from indexer.jobs_index import JobsIndex, open_jobs
+from indexer.lock import Lock, locked
+from indexer.patience import Patience
+from indexer.records import Reject
+from indexer.rejects import RejectFile
+from indexer.stored import Stored, stored
+from indexer.values import BadValue
+from indexer.writer import AT_A_TIME, Action, Written, write
+from mappings import fields
+from mappings.errors import CatalogueError, IndexingError, SettingsError
+from mappings.settings import IndexSettings
+from mappings.types import JsonObject, Product
+
+CHANGES = "changes"
+"""What the lock of a job of changes is on."""
+
+PAUSE_SECONDS = 0.5
+"""A change waits at most this long for others to share its batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeJob:
+    """Where changes go, and how records are read. `default` is what a record without an operation is.
+
+    A `dry` run counts what would be done, each change judged by itself, and writes nothing.
+    """
+
+    alias: str
+    field_map: Callable[[Feed], FieldMap]
+    rejects: Path
+    settings: IndexSettings
+    default: Kind = "upsert"
+    simplified: bool = False
+    dry: bool = False
+
+
+@dataclass(slots=True)
+class ChangesReport:
+    """What a run did: changes that came, and how many of each kind were applied.
+
+    `encoded` products had new text, or vectors of another model. `stale` changes came after newer ones and
+    `unchanged` ones were there already; neither was applied.
+    """
+
+    index: str = ""
+    alias: str = ""
+    model: str = ""
+    changes: int = 0
+    upserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    encoded: int = 0
+    stale: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    feeds: int = 0
+    seconds: float = 0.0
+    changes_per_second: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A batch's changes that are to be written, with their actions and the deletes that leave tombstones."""
+
+    writes: tuple[tuple[Change, Action], ...]
+    deletes: dict[str, int] = field(default_factory=dict)
+
+
+def run_changes(
+    job: ChangeJob,
+    client: OpenSearch,
+    models: ProductEncoders,
+    feeds: Iterable[Feed],
+    on_progress: Callable[[ChangesReport, float], None] = lambda _, __: None,
+    patience: Patience | None = None,
+    stop: threading.Event | None = None,
+) -> ChangesReport:
+    """Apply every change of `feeds`, in their order, to the index behind the alias.
+
+    Setting `stop` ends it after the batch at hand; a feed that was not gone through comes again. While a full
+    rebuild is at work changes go on: the rebuild fetches them before it moves the alias.
+
+    Raises JobRunning where another job of changes is at work on the alias, IndexingError where there is no
+    index of Attune's, ModelMismatch where its model is not at hand, ClusterDown, and CatalogueError.
+    """
+    patience = patience or Patience(job.settings.patience_seconds)
+    aliases = Aliases(client, job.alias, patience)
+    aliases.check()
+    jobs = open_jobs(client, patience)
+    began = time.monotonic()
+    with locked(jobs, job.alias, CHANGES) as lock, RejectFile(job.rejects) as rejects:
+        applying = _Applying(job, client, models, aliases, jobs, lock, patience, rejects)
+        report = applying.report
+        for feed in feeds:
+            try:
+                applying.apply(feed, on_progress, stop or threading.Event())
+            except CatalogueError as error:
+                feed.failed(error)
+                continue
+            if stop and stop.is_set():
+                break
+            if not job.dry:
+                feed.applied()
+            report.feeds += 1
+            report.seconds = round(time.monotonic() - began, 3)
+            report.changes_per_second = round(report.changes / max(report.seconds, 1e-3), 1)
+            on_progress(report, 1.0)
+    return report
+
+
+class _Applying:
+    """One run, with all that its steps share."""
+
+    def __init__(
+        self,
+        job: ChangeJob,
+        client: OpenSearch,
+        models: ProductEncoders,
+        aliases: Aliases,
+        jobs: JobsIndex,
+        lock: Lock,
+        patience: Patience,
+        rejects: RejectFile,
+    ) -> None:
+        self._job = job
+        self._client = client
+        self._models = models
+        self._aliases = aliases
+        self._jobs = jobs
+        self._lock = lock
+        self._patience = patience
+        self._rejects = rejects
+        self._live: MadeIndex | None = None
+        self.report = ChangesReport(alias=job.alias)
+
+    def apply(
+        self, feed: Feed, on_progress: Callable[[ChangesReport, float], None], stop: threading.Event
+    ) -> None:
+        """Apply one feed to its end, or until `stop` is set."""
+        field_map = self._job.field_map(feed)
+        records = feed.source.records()
+        changes = read_changes(records, field_map, self._job.default, self._job.simplified)
+        share = 0.0
+        for batch in batches(changes, self._job.settings.batch * AT_A_TIME, PAUSE_SECONDS):
+            moment = feed.source.moment_ms
+            for part in _without_repeats(self._accepted(batch)):
+                self._lock.check()
+                if self._job.dry:
+                    self._rehearse(part, moment)
+                else:
+                    with locked(self._jobs, self._job.alias, WRITING, wait=True):
+                        self._write(part, moment)
+                share = part[-1].share
+            on_progress(self.report, share)
+            if stop.is_set():
+                return
+
+    def _accepted(self, batch: list[Change | Reject]) -> Iterator[Change]:
+        for change in batch:
+            self.report.changes += 1
+            if isinstance(change, Reject):
+                self._reject(change)
+            else:
+                yield change
+
+    def _write(self, changes: list[Change], moment_ms: int) -> None:
+        live = self._index()
+        encoder = self._models.of(live.model)
+        parts = [
+            changes[at : at + self._job.settings.batch]
+            for at in range(0, len(changes), self._job.settings.batch)
+        ]
+        running: deque[tuple[_Planned, Future[list[Written]]]] = deque()
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            for part in parts:
+                planned = self._planned(part, live, encoder, moment_ms)
+                self._jobs.bury(self._job.alias, planned.deletes)
+                actions = [action for _, action in planned.writes]
+                running.append(
+                    (planned, pool.submit(write, self._client, live.name, actions, self._patience))
+                )
+            for planned, future in running:
+                self._count(planned, future.result())
+
+    def _rehearse(self, changes: list[Change], moment_ms: int) -> None:
+        """Count what writing the changes would do."""
+        live = self._index()
+        planned = self._planned(changes, live, self._models.of(live.model), moment_ms)
+        self._count(planned, [Written(action.id) for _, action in planned.writes])
+
+    def _index(self) -> MadeIndex:
+        """Return the index that searches use now, ready for marks of change."""
+        live = settled(self._aliases)
+        if live is None:
+            raise IndexingError(
+                f"alias {self._job.alias} has no index of Attune's to change: make one first by "
+                f"`attune index FILE --alias {self._job.alias}`"
+            )
+        if (self._live is None or live.name != self._live.name) and not self._job.dry:
+            mark = {"properties": {fields.ATTUNE: {"properties": {"changed": {"type": "boolean"}}}}}
+            self._patience.call(
+                f"preparing index {live.name}",
+                lambda: self._client.indices.put_mapping(index=live.name, body=mark),
+            )
+            self._live = live
+        self.report.index, self.report.model = live.name, live.model
+        return live
+
+    def _planned(
+        self, changes: list[Change], live: MadeIndex, encoder: ProductEncoder, moment_ms: int
+    ) -> _Planned:
+        """Look up what the changes are about, and make the documents that they leave."""
+        ids = [change.id for change in changes]
+        held = stored(self._client, live.name, ids, self._patience)
+        buried = self._jobs.buried(self._job.alias, [of for of in ids if of not in held])
+        wanted: list[tuple[Change, int, Product]] = []
+        writes: list[tuple[Change, Action]] = []
+        deletes: dict[str, int] = {}
+        for change in changes:
+            version = moment_ms if change.version is None else change.version
+            _check_scale(version, live)
+            before = held.get(change.id)
+            known = before.version if before else buried.get(change.id, -1)
+            if version < known:
+                self.report.stale += 1
+            elif change.kind == "delete":
+                deletes[change.id] = version
+                writes.append((change, Action(change.id, version, None)))
+            elif change.part and before and not change.part.read_by_encoder:
+                body = applied(before.source, change.part)
+                own = {**before.own, "version": version, "changed": True}
+                self._keep(writes, change, version, {**body, fields.ATTUNE: own}, before)
+            elif (product := self._product(change, before)) is not None:
+                wanted.append((change, version, product))
+        self._encode(wanted, writes, held, encoder, live)
+        return _Planned(tuple(writes), deletes)
+
+    def _product(self, change: Change, before: Stored | None) -> Product | None:
+        """Return the product that a change leaves; None for one that can't be, which is rejected."""
+        if change.product:
+            return change.product
+        if before is None or change.part is None:
+            reason = f"no product {change.id} in the index to change a part of: send it whole"
+            self._reject(Reject(change.line, reason, change.raw))
+            return None
+        try:
+            return merged(shown_product(change.id, before.source), change.part)
+        except BadValue as error:
+            self._reject(Reject(change.line, str(error), change.raw))
+            return None
+
+    def _encode(
+        self,
+        wanted: list[tuple[Change, int, Product]],
+        writes: list[tuple[Change, Action]],
+        held: dict[str, Stored],
+        encoder: ProductEncoder,
+        live: MadeIndex,
+    ) -> None:
+        """Make the documents of whole products, with the vectors that they have where those still hold."""
+
+        def same_text(product: Product) -> bool:
+            of = held.get(product.id)
+            return bool(
+                of and of.own.get("hash") == content_hash(product) and of.own.get("model") == encoder.version
+            )
+
+        missing = [product for _, _, product in wanted if not same_text(product)]
+        self.report.encoded += len(missing)
+        if self._job.dry:
+            writes += [(change, Action(change.id, version, {})) for change, version, _ in wanted]
+            return
+        vectors = encoder.encode_products(missing) if missing else []
+        encoded = dict(zip((product.id for product in missing), vectors, strict=True))
+        kind = str(live.note.get("vectors") or self._job.settings.vectors)
+        for change, version, product in wanted:
+            if change.id in encoded:
+                body = document(product, encoded[change.id], encoder.version, version, kind, changed=True)
+            else:
+                body = document_with(product, stored_vectors(held[change.id].source), version, changed=True)
+            self._keep(writes, change, version, body, held.get(change.id))
+
+    def _keep(
+        self,
+        writes: list[tuple[Change, Action]],
+        change: Change,
+        version: int,
+        body: JsonObject,
+        before: Stored | None,
+    ) -> None:
+        if before and before.version == version and before.source == body:
+            self.report.unchanged += 1
+        else:
+            writes.append((change, Action(change.id, version, body)))
+
+    def _count(self, planned: _Planned, outcomes: list[Written]) -> None:
+        report = self.report
+        for (change, _), of in zip(planned.writes, outcomes, strict=True):
+            if of.refusal:
+                reason = f"OpenSearch refused the document: {of.refusal}"
+                self._reject(Reject(change.line, reason, change.raw, "document"))
+            elif of.stale:
+                report.stale += 1
+            elif change.kind == "upsert":
+                report.upserted += 1
+            elif change.kind == "update":
+                report.updated += 1
+            else:
+                report.deleted += 1
+
+    def _reject(self, reject: Reject) -> None:
+        self._rejects.write(reject)
+        self.report.rejected += 1
+
+
+def _without_repeats(changes: Iterable[Change]) -> Iterator[list[Change]]:
+    """Yield the changes in parts, in order, none with two of one product: the second must see the first."""
+    part: dict[str, Change] = {}
+    for change in changes:
+        if change.id in part:
+            yield list(part.values())
+            part = {}
+        part[change.id] = change
+    if part:
+        yield list(part.values())
+
+
+def _check_scale(version: int, live: MadeIndex) -> None:
+    """Raise SettingsError for a count where the index has times: every change would look old."""
+    if version < TIMES <= live.version:
+        raise SettingsError(
+            f"version {version} is a count, and index {live.name} has times as versions: name the column of "
+            "versions in the catalogue's field map and rebuild, or use a column of times"
+        )

@@ -1,0 +1,83 @@
+"""Whether an index that was built is fit for searches."""
+
+from dataclasses import dataclass
+
+from opensearchpy import OpenSearch
+
+from indexer.catch_up import CHANGED
+from indexer.patience import Patience
+from indexer.stored import stored
+from mappings import fields
+from mappings.types import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the index must hold: `products` as the catalogue has them, all encoded by `model`.
+
+    `samples` are ids with their content hashes. `live` is the number of products in the index that searches
+    use, and `min_share` how much of that the new index must have.
+    """
+
+    products: int
+    model: str
+    samples: dict[str, str]
+    live: int = 0
+    min_share: float = 0.0
+
+
+def problems(client: OpenSearch, index: str, expected: Expected, patience: Patience) -> list[str]:
+    """Return what is wrong with a refreshed index, in words; nothing where it is as expected."""
+    found = []
+    held = _count(client, index, {"bool": {"must_not": [CHANGED]}}, patience)
+    if held != expected.products:
+        found.append(f"it holds {held:,} products of the catalogue instead of {expected.products:,}")
+    foreign = _count(
+        client, index, {"bool": {"must_not": [{"term": {fields.MODEL: expected.model}}]}}, patience
+    )
+    if foreign:
+        found.append(f"{foreign:,} of its products have vectors of another model than {expected.model}")
+    if expected.products < expected.live * expected.min_share:
+        found.append(
+            f"it would have {expected.products:,} products where searches have {expected.live:,} now: "
+            "if that is meant, lower index.min_share"
+        )
+    return [*found, *_sampled(client, index, expected, patience)]
+
+
+def _sampled(client: OpenSearch, index: str, expected: Expected, patience: Patience) -> list[str]:
+    found = []
+    documents = stored(client, index, list(expected.samples), patience)
+    for product_id, content in expected.samples.items():
+        of = documents.get(product_id)
+        if of is None:
+            found.append(f"product {product_id} is missing")
+        elif of.own.get("hash") != content and not of.own.get("changed"):
+            found.append(f"product {product_id} has vectors of another text")
+    if documents and not found:
+        of = next(iter(documents.values()))
+        vector = of.own["vector"]
+        nearest = {
+            "query": {"knn": {fields.VECTOR: {"vector": vector, "k": 10}}},
+            "size": 10,
+            "_source": False,
+        }
+        if not _hits(client, index, nearest, patience):
+            found.append("a search for nearest products finds none")
+        text = of.source.get(fields.TITLE) or of.source.get(fields.DESCRIPTION)
+        query = {"multi_match": {"query": str(text)[:200], "fields": [fields.TITLE, fields.DESCRIPTION]}}
+        worded = {"query": query, "size": 1, "_source": False}
+        if any(map(str.isalnum, str(text))) and not _hits(client, index, worded, patience):
+            found.append(f"a search for the words of product {of.id} finds nothing")
+    return found
+
+
+def _hits(client: OpenSearch, index: str, body: JsonObject, patience: Patience) -> list[JsonObject]:
+    answer = patience.call(f"searching {index}", lambda: client.search(index=index, body=body))
+    hits: list[JsonObject] = answer["hits"]["hits"]
+    return hits
+
+
+def _count(client: OpenSearch, index: str, query: JsonObject, patience: Patience) -> int:
+    answer = patience.call(f"counting {index}", lambda: client.count(index=index, body={"query": query}))
+    return int(answer["count"])
