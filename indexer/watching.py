@@ -177,6 +177,7 @@ class _Folder:
 
 def _free(folder: Path, name: str) -> Path:
     """Return a path for `name` in the folder that no file has: a.csv.gz, then a.2.csv.gz and so on."""
+    folder.mkdir(exist_ok=True)
     stem, dot, ending = name.partition(".")
     names = itertools.chain([name], (f"{stem}.{number}{dot}{ending}" for number in itertools.count(2)))
     return next(folder / free for free in names if not (folder / free).exists())

@@ -3,6 +3,7 @@
 A value is a whole number, a date, a moment, or a moment's ISO 8601 text, which is what SQLite has for one.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -22,6 +23,10 @@ OVERLAP = 60.0
 
 ZONES = timedelta(hours=14)
 """The most that a clock without a time zone may be before UTC."""
+
+
+_TEXT = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d|$)", re.ASCII)
+"""The forms that sort as their moments do."""
 
 
 class Watermarks(Protocol):
@@ -55,10 +60,12 @@ def earlier(value: Watermark, overlap: float) -> Watermark:
     if isinstance(value, int):
         return value - int(overlap)
     if isinstance(value, str):
-        # To the second, so that it is before every way of writing the same moment more exactly.
-        start = _moment(value) or datetime.min
-        return (start - timedelta(seconds=overlap)).strftime(f"%Y-%m-%d{value[10:11] or ' '}%H:%M:%S")
-    return value - timedelta(seconds=overlap)
+        # Cut, at the latest at the second: it must sort before the same moment written more exactly.
+        return _written(earlier(_moment(value) or datetime.min, overlap), value)[: len(value)]
+    try:
+        return value - timedelta(seconds=overlap)
+    except OverflowError:
+        return value.min
 
 
 def not_after(value: Watermark, now: datetime) -> Watermark:
@@ -74,7 +81,7 @@ def not_after(value: Watermark, now: datetime) -> Watermark:
     if isinstance(value, str):
         moment = _moment(value) or datetime.max
         late = latest.replace(tzinfo=moment.tzinfo) if moment.tzinfo else latest.replace(tzinfo=None)
-        return value if moment <= late else late.strftime(f"%Y-%m-%d{value[10:11] or ' '}%H:%M:%S")
+        return value if moment <= late else _written(late, value)
     return min(value, latest.date())
 
 
@@ -120,7 +127,13 @@ def utc_now() -> datetime:
 
 
 def _moment(text: str) -> datetime | None:
+    if not _TEXT.match(text):
+        return None
     try:
-        return datetime.fromisoformat(text.strip())
+        return datetime.fromisoformat(text)
     except ValueError:
         return None
+
+
+def _written(moment: Watermark, like: str) -> str:
+    return f"{moment:%Y-%m-%d{like[10:11] or ' '}%H:%M:%S}"
