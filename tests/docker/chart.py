@@ -24,8 +24,8 @@ KUBERNETES = "1.37.0"
 """The version to render for: a helm that was not built for a release takes an old one for granted."""
 
 TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
-NOT_IN_A_CONFIGMAP = ("database.url", "sidecar.host")
-"""Beside passwords: what may hold one, and what a value of the chart says."""
+NOT_IN_A_CONFIGMAP = (*SECRETS, "sidecar.host")
+"""Secrets, and what a value of the chart says."""
 
 NOT_IN_PODS = ("clicks", "node")
 """Sections that neither image reads."""
@@ -132,7 +132,7 @@ def _sections() -> Iterator[tuple[str, dict[str, Any]]]:
                 {
                     key.name: {"type": TYPES[type(key.default)]}
                     for key in fields(getattr(settings, section.name))
-                    if key.name not in SECRETS and f"{section.name}.{key.name}" not in NOT_IN_A_CONFIGMAP
+                    if f"{section.name}.{key.name}" not in NOT_IN_A_CONFIGMAP
                 },
             )
 

@@ -94,11 +94,21 @@ EVERYTHING: Mapping[str, Any] = {
     "serviceAccount": {"name": "search", "annotations": {"a": "b"}},
     "imagePullSecrets": [{"name": "registry"}],
 }
+MIXED: Mapping[str, Any] = {  # rebuilt from a database, changed by files
+    "existingSecret": "shop",
+    "indexer": {
+        "source": "",
+        "query": "SELECT * FROM products WHERE shop = 'a b'",
+        "rebuild": {"enabled": True, "json": False},
+        "changes": {"enabled": True, "claim": "changes"},
+    },
+}
 CASES: Mapping[str, Mapping[str, Any]] = {
     "defaults": {},
     "rebuild": {"indexer": {"catalogueClaim": "catalogue", "rebuild": {"enabled": True}}},
     "database": DATABASE,
     "changes": CHANGES,
+    "mixed": MIXED,
     "everything": EVERYTHING,
 }
 
@@ -117,6 +127,19 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
         {"indexer": {"catalogueClaim": "c", "changes": {"enabled": True, "source": "/changes"}}},
         "indexer.changes.claim",
     ),
+    "nothing to read of a database": (
+        {"existingSecret": "shop", "indexer": {"source": "", "rebuild": {"enabled": True}}},
+        "indexer.table",
+    ),
+    "database without a watermark": (
+        {"existingSecret": "shop", "indexer": {"source": "", "table": "a", "changes": {"enabled": True}}},
+        "indexer.watermark",
+    ),
+    "changes that are a file": (
+        {"indexer": {"catalogueClaim": "c", "changes": {"enabled": True}}},
+        "indexer.changes.claim",
+    ),
+    "database's address in a ConfigMap": ({"settings": {"database": {"url": "x"}}}, "url"),
     "table and query": (
         {
             "existingSecret": "shop",

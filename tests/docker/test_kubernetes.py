@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from mappings.settings import load_settings
+from plugin_api.cli import attune
 from tests.docker.chart import CHART, KUBERNETES, ROOT, SCHEMA, Refused, helm, manifests, rendered, schema
 from tests.docker.chart_cases import CASES, CHANGES, DATABASE, EVERYTHING, REFUSED
-from tests.docker.pods import SECRET_VALUE, containers, environment, of_kind, pod_templates
+from tests.docker.pods import containers, environment, of_kind, pod_templates
 
 OLDEST = "1.31.0"
 """The oldest that the chart says it takes (kubeVersion)."""
@@ -93,9 +94,24 @@ def test_attune_takes_the_settings_and_the_environment(objects: list[dict[str, A
     for _, container in containers(objects):
         variables = environment(container)
         assert variables.pop("ATTUNE_CONFIG") == "/etc/attune/attune.toml"
-        # Known from the day that the setting database.url is.
-        assert variables.pop("ATTUNE_DATABASE_URL", SECRET_VALUE) == SECRET_VALUE
         load_settings(file, variables)
+
+
+def test_the_command_line_takes_the_arguments(objects: list[dict[str, Any]]) -> None:
+    for name, container in containers(objects):
+        command, *rest = container["args"]
+        with attune.make_context("attune", [command]) as parent:
+            parsed = attune.get_command(parent, command)
+            assert parsed is not None
+            with parsed.make_context(command, list(rest), parent=parent) as context:
+                given = context.params
+        if name == "attune-sidecar":
+            assert command == "serve"
+            continue
+        assert command == "index"
+        assert given["mode"] == {"attune-rebuild": "full", "attune-changes": "changes"}[name]
+        assert (given["follow"] is None) == (name == "attune-rebuild")
+        assert bool(given["source"]) != bool(given["table"] or given["query"])
 
 
 def test_variables_of_services_never_reach_attune(objects: list[dict[str, Any]]) -> None:

@@ -20,9 +20,11 @@
     {{- if $ix.fields }}
     - --fields=/etc/attune/fields.toml
     {{- end }}
+    {{- if not .source }}
     {{- range $option := list "table" "query" "watermark" "deleted" }}
     {{- with index $ix $option }}
     - {{ printf "--%s=%s" $option . | quote }}
+    {{- end }}
     {{- end }}
     {{- end }}
     {{- range .args }}
@@ -82,6 +84,9 @@
 {{- $claim := ternary .claim $ix.catalogueClaim (hasPrefix "/changes" .source) }}
 {{- if and (hasPrefix "/" .source) (not (or $claim $ix.extraVolumeMounts)) }}
 {{- fail (printf "the source %s is in no volume: set indexer.catalogueClaim (of changes, indexer.changes.claim), or indexer.extraVolumes and extraVolumeMounts" .source) }}
+{{- end }}
+{{- if not (or .source $ix.table $ix.query) }}
+{{- fail "indexer.source is empty, so the catalogue is a database: say what to read of it by indexer.table or indexer.query" }}
 {{- end }}
 {{- if and $ix.table $ix.query }}
 {{- fail "indexer.table and indexer.query exclude each other" }}
