@@ -213,7 +213,9 @@ def open_database(wanted: DatabaseTable) -> Database:
         url = sqlalchemy.make_url(wanted.url)
         if url.drivername in ("postgresql", "postgres"):
             url = url.set(drivername="postgresql+psycopg")
-        extra = POSTGRES if url.drivername == "postgresql+psycopg" else {}
+        extra = {"postgresql+psycopg": POSTGRES}.get(url.drivername, {})
+        if url.get_backend_name() == "sqlite":
+            extra = {"check_same_thread": False}  # one thread reads on where another began
         given = {name: value for name, value in extra.items() if name not in url.query}
         engine = sqlalchemy.create_engine(url, connect_args=given, poolclass=sqlalchemy.NullPool)
     except exc.NoSuchModuleError:

@@ -4,9 +4,10 @@ import hashlib
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from indexer.database import OPERATION, Database, Lost
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 KNOWN = 100_000
 """Rows of the overlap that are remembered so that they aren't applied again at each look."""
 
+PORTION = 20_000
+"""Rows of one feed: after each, the watermark is saved, and a job that is killed goes on from there."""
+
 FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 30.0
 """Pauses between tries to reach a lost database double up to this."""
@@ -43,7 +47,7 @@ def database_feeds(
     note: Callable[[str], None] = lambda _: None,
     overlap: float = OVERLAP,
 ) -> Iterator[Feed]:
-    """Yield a feed for each look at the database that finds changes; `note` takes lines to show.
+    """Yield the changes that each look at the database finds, 20,000 a feed; `note` takes lines to show.
 
     The first look ever reads all rows that have a watermark. Each further one reads from `overlap` seconds,
     or units of a number, before the last watermark: a transaction that took so long to commit has rows behind
@@ -60,15 +64,20 @@ def database_feeds(
     known = _Known(SavedWatermark.of_json(saved).value if saved else None)
     while not stop.is_set():
         look = _Look(database, known, overlap, stop, note, follow=every is not None)
-        if look.found():
 
-            def applied(look: _Look = look) -> None:
-                nonlocal known
-                known = look.known
-                if known.since is not None:
-                    watermarks.save(key, SavedWatermark(known.since).as_json() | {"source": database.name})
+        def applied(look: _Look = look) -> None:
+            nonlocal known
+            known = look.known.copy()
+            if known.since is not None:
+                watermarks.save(key, SavedWatermark(known.since).as_json() | {"source": database.name})
+            look.settled = True
 
-            yield Feed(look, applied)
+        try:
+            while look.settled and look.more():
+                look.settled = False
+                yield Feed(look, applied)
+        finally:
+            look.close()
         if every is None:
             return
         stop.wait(every)
@@ -98,13 +107,19 @@ class _Known:
         if self.since is not None:
             self._rows.append((self.since, digest))
 
+    def copy(self) -> "_Known":
+        """Return a copy that stays as it is."""
+        known = _Known(self.since)
+        known._rows.extend(self._rows)
+        return known
+
     def digests(self) -> set[bytes]:
         """Return the digests of the rows."""
         return {digest for _, digest in self._rows}
 
 
 class _Look:
-    """The `Source` of one look at the database."""
+    """One look at the database: the `Source` of one feed after the other, `settled` when the last one is."""
 
     def __init__(
         self,
@@ -125,6 +140,8 @@ class _Look:
         self._began = utc_now()
         self._line = 0
         self._records = self._read()
+        self._portion: Iterator[Record | Reject] = iter(())
+        self.settled = True
 
     @property
     def name(self) -> str:
@@ -147,17 +164,23 @@ class _Look:
         return tuple(sorted(set(wanted).difference(self.columns())))
 
     def records(self) -> Iterator[Record | Reject]:
-        """Yield each changed row in the order of the watermark. Rows are there once."""
-        return self._records
+        """Yield each changed row of this feed in the order of the watermark. Rows are there once."""
+        return self._portion
 
-    def found(self) -> bool:
-        """Whether there is any change."""
+    def more(self) -> bool:
+        """Go on to the next feed; False where there is no change left."""
         first = next(self._records, None)
-        if first is not None:
-            self._records = chain([first], self._records)
-        return first is not None
+        if first is None:
+            return False
+        self._portion = chain([first], islice(self._records, PORTION - 1))
+        return True
 
-    def _read(self) -> Iterator[Record | Reject]:
+    def close(self) -> None:
+        """Let the connection go, unless a thread that is about to end still reads: then it does."""
+        with suppress(ValueError):
+            self._records.close()
+
+    def _read(self) -> Generator[Record | Reject, None, None]:
         tries = 0
         while True:
             line = self._line

@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,6 +11,9 @@ from indexer.reading import Source
 from mappings.errors import CatalogueError
 
 T = TypeVar("T")
+
+LEAVING_SECONDS = 0.5
+"""A reader that is left waits so long for its thread, which may be waiting for an element itself."""
 
 
 def _refuse(error: CatalogueError) -> None:
@@ -47,7 +50,7 @@ def batches(elements: Iterator[T], size: int, seconds: float) -> Iterator[list[T
 
     The elements are read in a thread of their own, at most two batches ahead. An error in them is raised
     here, after all that came before it. Close the iterator to leave early: the thread ends at its next
-    element.
+    element, and closes what it reads.
     """
     waiting: queue.Queue[T | _Ended] = queue.Queue(maxsize=2 * size)
     left = threading.Event()
@@ -66,12 +69,15 @@ def batches(elements: Iterator[T], size: int, seconds: float) -> Iterator[list[T
         try:
             for element in elements:
                 if not put(element):
+                    if isinstance(elements, Generator):
+                        elements.close()
                     return
         except BaseException as raised:  # noqa: BLE001 - raised again in the reader
             error = raised
         put(_Ended(error))
 
-    threading.Thread(target=read, daemon=True).start()
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
     batch: list[T] = []
     due = 0.0
     try:
@@ -96,3 +102,4 @@ def batches(elements: Iterator[T], size: int, seconds: float) -> Iterator[list[T
             raise element.error
     finally:
         left.set()
+        reader.join(LEAVING_SECONDS)

@@ -6,13 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from indexer import database_changes
 from indexer.database import DatabaseTable, Lost, open_database
 from indexer.database_changes import database_feeds
-from indexer.feeds import Feed
+from indexer.feeds import Feed, batches
 from indexer.records import Record, Reject
 from mappings.errors import CatalogueError, SettingsError
 from mappings.types import JsonObject
@@ -55,6 +54,7 @@ def of(feed: Feed) -> list[tuple[object, ...]]:
 def counted(tmp_path: Path) -> Iterator[tuple[sqlite3.Connection, DatabaseTable]]:
     """A SQLite table whose watermark is a counter."""
     with closing(sqlite3.connect(tmp_path / "shop.db", isolation_level=None)) as database:
+        database.execute("PRAGMA synchronous = off")
         database.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, title TEXT, n INTEGER)")
         yield database, DatabaseTable(f"sqlite:///{tmp_path / 'shop.db'}", "t", watermark="n")
 
@@ -79,7 +79,8 @@ def test_the_version_is_the_watermark_unless_the_query_has_one(
     database.execute("INSERT INTO t VALUES (1, 'Mug', 7)")
     queries = {"SELECT * FROM t": 7, "SELECT *, 99 AS _version, 'patch' AS _op FROM t": 99}
     for query, version in queries.items():
-        (feed,) = database_feeds(open_database(replace(wanted, table="", query=query)), Kept())
+        feeds = database_feeds(open_database(replace(wanted, table="", query=query)), Kept())
+        feed = next(feeds)
         assert "_version" in feed.source.columns()
         assert feed.source.missing(["_version", "id", "x"]) == ("x",)
         (record,) = feed.source.records()
@@ -137,6 +138,39 @@ def test_more_rows_than_are_remembered_are_only_repeated(
         assert len(of(feed)) == expected
         feed.applied()
     feeds.close()
+
+
+def test_a_long_look_is_settled_in_portions(
+    counted: tuple[sqlite3.Connection, DatabaseTable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_changes, "PORTION", 20)
+    database, wanted = counted
+    database.executemany("INSERT INTO t VALUES (?, 'Mug', ?)", [(n, n // 50) for n in range(130)])
+    kept = Kept()
+    feeds = database_feeds(open_database(wanted), kept, overlap=0)
+    for _ in range(4):
+        feed = next(feeds)
+        assert len(of(feed)) == 20
+        feed.applied()
+    assert [value["value"] for value in kept.values()] == [1]
+    assert len(of(next(feeds))) == 20
+    assert next(feeds, None) is None  # that one was not settled: the rest is left to the next run
+    assert look(wanted, kept, overlap=0) == [(n, "upsert") for n in range(50, 130)]
+
+
+def test_rows_can_be_read_in_another_thread(
+    counted: tuple[sqlite3.Connection, DatabaseTable], shop: DatabaseTable
+) -> None:
+    database, wanted = counted
+    database.executemany("INSERT INTO t VALUES (?, 'Mug', ?)", [(n, n) for n in range(2000)])
+    for table, rows in ((wanted, 2000), (shop, 10)):
+        feeds = database_feeds(open_database(table), Kept())
+        assert sum(len(batch) for batch in batches(next(feeds).source.records(), 100, 1)) == rows
+        feeds = database_feeds(open_database(table), Kept())
+        left = batches(next(feeds).source.records(), 2, 1)
+        assert len(next(left)) == 2
+        left.close()
+        feeds.close()
 
 
 def test_rows_without_a_watermark_are_left_to_the_rebuild_and_odd_ones_are_rejected_once(
@@ -314,10 +348,10 @@ def test_a_server_that_goes_away_is_waited_for(postgres: PostgresServer, shop: D
 def test_looking_once_a_lost_server_is_an_error(postgres: PostgresServer, shop: DatabaseTable) -> None:
     query = "SELECT n AS id, now() AS changed, repeat('x', 1000) AS title FROM generate_series(1, 50000) AS n"
     database = open_database(DatabaseTable(shop.url, query=query, watermark="changed"))
-    (feed,) = [next(database_feeds(database, Kept()))]
-    records = feed.source.records()
+    feeds = database_feeds(database, Kept())
+    records = next(feeds).source.records()
     next(records)
-    with postgres.connect() as other, psycopg.connect(postgres.url) as _:
+    with postgres.connect() as other:
         other.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'attune'"
         )

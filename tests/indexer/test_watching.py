@@ -186,7 +186,7 @@ def test_a_read_only_folder() -> None:
     if nobody:
         os.seteuid(65534)
     try:
-        with pytest.raises(CatalogueError, match="Permission denied.*let the indexer write there"):
+        with pytest.raises(CatalogueError, match=r"Permission denied.*let the indexer write there"):
             next(folder_feeds(folder))
     finally:
         if nobody:
