@@ -78,7 +78,7 @@ class Database:
 
     @property
     def moment_ms(self) -> int:
-        """When the query began, by this machine's clock; before, when the database was opened."""
+        """When it was opened, before any row was read, by this machine's clock."""
         return self._moment_ms
 
     def check(self) -> None:
@@ -104,7 +104,6 @@ class Database:
 
     def records(self) -> Iterator[Record | Reject]:
         """Yield every row that isn't marked deleted. Raises CatalogueError when the database is lost."""
-        self._moment_ms = time.time_ns() // 1_000_000
         total = self._count()
         row = 0
         with self.connection("reading its rows") as connection:
