@@ -34,6 +34,11 @@ class Lock:
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
 
+    @property
+    def lost(self) -> bool:
+        """Whether another job has taken it over."""
+        return self._lost
+
     def check(self) -> None:
         """Raise IndexingError where another job has taken the lock over, as from one that looked dead."""
         if self._lost:

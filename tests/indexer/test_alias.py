@@ -1,13 +1,23 @@
 import pytest
 from opensearchpy import OpenSearch
 
-from indexer.alias import check_alias, index_name, point_alias
+from indexer.alias import Aliases, index_name
+from indexer.patience import Patience
 from mappings.errors import IndexingError, SettingsError
-from tests.indexer.stand_in import shelf
+from tests.indexer.shelf import Shelf, shelf
 
 
-def create(client: OpenSearch, index: str, alias: str) -> None:
-    client.indices.create(index=index, body={"mappings": {"_meta": {"attune": {"alias": alias}}}})
+def aliases_of(client: OpenSearch, alias: str = "shop") -> Aliases:
+    return Aliases(client, alias, Patience(0))
+
+
+def create(client: OpenSearch, index: str, alias: str, state: str = "complete") -> None:
+    note = {"alias": alias, "state": state, "model": "m", "version": 7}
+    client.indices.create(index=index, body={"mappings": {"_meta": {"attune": note}}})
+
+
+def of(connection: Shelf, *names: str) -> None:
+    assert connection.indexes.keys() == set(names)
 
 
 def test_names_sort_by_time() -> None:
@@ -19,64 +29,100 @@ def test_names_sort_by_time() -> None:
 def test_impossible_names(alias: str) -> None:
     client, _ = shelf()
     with pytest.raises(SettingsError, match="no name for OpenSearch"):
-        check_alias(client, alias)
+        aliases_of(client, alias).check()
 
 
 def test_a_name_that_an_index_has() -> None:
     client, connection = shelf()
     client.indices.create(index="shop", body={})
     with pytest.raises(IndexingError, match="shop is an index"):
-        check_alias(client, "shop")
+        aliases_of(client).check()
     connection.aliases["store"] = {"shop"}
-    check_alias(client, "store")
-    check_alias(client, "new.shop-2")
+    aliases_of(client, "store").check()
+    aliases_of(client, "new.shop-2").check()
 
 
-def test_the_first_time_there_is_nothing_to_remove() -> None:
+def test_the_alias_moves_and_the_old_index_stays() -> None:
     client, connection = shelf()
     create(client, "shop-1", "shop")
-    assert point_alias(client, "shop", "shop-1") == []
-    assert connection.aliases["shop"] == {"shop-1"}
-
-
-def test_the_old_index_goes_when_the_alias_moves() -> None:
-    client, connection = shelf()
-    create(client, "shop-1", "shop")
-    point_alias(client, "shop", "shop-1")
+    aliases = aliases_of(client)
+    assert aliases.live() is None
+    aliases.point("shop-1")
     create(client, "shop-2", "shop")
-    assert point_alias(client, "shop", "shop-2") == ["shop-1"]
+    aliases.point("shop-2")
     assert connection.aliases["shop"] == {"shop-2"}
-    assert connection.indexes.keys() == {"shop-2"}
+    live = aliases.live()
+    assert live is not None
+    assert (live.name, live.model, live.version, live.complete) == ("shop-2", "m", 7, True)
+    of(connection, "shop-1", "shop-2")
+    assert aliases.drop_old(1) == ()
 
 
-@pytest.mark.parametrize(
-    "meta", [{}, {"_meta": {"attune": {"alias": "other"}}}, {"_meta": {"attune": "mine"}}]
-)
-def test_an_index_that_attune_did_not_make_for_the_alias_stays(meta: dict[str, object]) -> None:
+def test_the_newest_are_kept_and_the_rest_is_dropped() -> None:
     client, connection = shelf()
-    client.indices.create(index="theirs", body={"mappings": meta})
+    for number in range(5):
+        create(client, f"shop-{number}", "shop")
+    create(client, "shop-building", "shop", "building")
+    create(client, "shop-other-1", "shop-other")
+    client.indices.create(index="shop-theirs", body={"mappings": {"_meta": {"attune": "mine"}}})
+    aliases = aliases_of(client)
+    aliases.point("shop-3")
+    connection.aliases["pinned"] = {"shop-0"}
+    assert aliases.drop_old(1) == ("shop-1", "shop-2")
+    of(connection, "shop-0", "shop-3", "shop-4", "shop-building", "shop-other-1", "shop-theirs")
+    assert aliases.drop_old(0) == ("shop-4",)
+
+
+def test_an_index_that_attune_did_not_make_only_loses_the_alias() -> None:
+    client, connection = shelf()
+    client.indices.create(index="theirs", body={})
     connection.aliases["shop"] = {"theirs"}
     create(client, "shop-2", "shop")
-    assert point_alias(client, "shop", "shop-2") == []
+    aliases = aliases_of(client)
+    assert aliases.live() is None
+    aliases.point("shop-2")
     assert connection.aliases["shop"] == {"shop-2"}
-    assert connection.indexes.keys() == {"theirs", "shop-2"}
+    assert aliases.drop_old(0) == ()
+    of(connection, "theirs", "shop-2")
 
 
-def test_an_index_that_another_alias_uses_stays() -> None:
+def test_an_alias_of_two_indexes_is_for_people_to_settle() -> None:
     client, connection = shelf()
     create(client, "shop-1", "shop")
-    connection.aliases.update({"shop": {"shop-1"}, "pinned": {"shop-1"}})
     create(client, "shop-2", "shop")
-    assert point_alias(client, "shop", "shop-2") == []
-    assert connection.aliases == {"shop": {"shop-2"}, "pinned": {"shop-1"}}
+    connection.aliases["shop"] = {"shop-1", "shop-2"}
+    with pytest.raises(IndexingError, match=r"points at 2 indexes \(shop-1, shop-2\)"):
+        aliases_of(client).live()
+
+
+def test_a_lost_answer_is_asked_again() -> None:
+    client, connection = shelf()
+    create(client, "shop-1", "shop")
+    connection.lose_answer = True
+    Aliases(client, "shop", Patience(5)).point("shop-1")
+    assert connection.aliases["shop"] == {"shop-1"}
 
 
 def test_the_default_search_pipeline_goes_with_the_alias() -> None:
     client, connection = shelf()
     create(client, "shop-1", "shop")
-    point_alias(client, "shop", "shop-1")
+    aliases = aliases_of(client)
+    aliases.point("shop-1")
     assert not connection.settings
-    connection.pipelines["shop-1"] = "attune"
+    client.indices.put_settings(index="shop-1", body={"index.search.default_pipeline": "attune"})
     create(client, "shop-2", "shop")
-    point_alias(client, "shop", "shop-2")
-    assert connection.settings == [{"index.search.default_pipeline": "attune"}]
+    aliases.point("shop-2")
+    assert connection.settings[1:] == [{"index.search.default_pipeline": "attune"}]
+    assert connection.indexes["shop-2"].body["flat"] == {"index.search.default_pipeline": "attune"}
+
+
+def test_a_note_is_changed_and_the_rest_of_it_stays() -> None:
+    client, _ = shelf()
+    create(client, "shop-1", "shop", "building")
+    aliases = aliases_of(client)
+    (index,) = aliases.made()
+    assert not index.complete
+    aliases.note(index, state="complete")
+    (again,) = aliases.made()
+    assert again.complete
+    assert again.note["model"] == "m"

@@ -1,59 +1,106 @@
+from collections.abc import Iterator
+
 import pytest
 from opensearchpy.exceptions import AuthorizationException, ConnectionTimeout, NotFoundError
 
-from indexer.writer import Written, create_index, finish_index, opensearch_errors, write_documents
+from indexer.opensearch_errors import opensearch_errors
+from indexer.patience import Patience
+from indexer.writer import Action, Written, chunks, in_order, write
 from mappings.errors import ClusterDown, IndexingError
-from tests.indexer.stand_in import shelf
+from tests.indexer.shelf import shelf
 
-DOCUMENTS = [(str(number), {"title": f"Mug {number}"}) for number in range(5)]
+ACTIONS = [Action(str(number), 7, {"title": f"Mug {number}"}) for number in range(5)]
+PATIENCE = Patience(5)
+NONE = Patience(0)
 
 
-def test_documents_are_written_with_refreshes_off_until_the_end() -> None:
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexer.patience.FIRST_SECONDS", 0.001)
+
+
+def test_documents_are_written_with_their_versions() -> None:
     client, connection = shelf()
-    create_index(client, "mugs", {"settings": {"index": {"knn": True}}})
-    assert list(write_documents(client, "mugs", DOCUMENTS)) == [Written(str(n), "") for n in range(5)]
-    assert finish_index(client, "mugs") == 1000
-    assert connection.indexes["mugs"]["documents"] == dict(DOCUMENTS)
-    assert connection.indexes["mugs"]["body"]["settings"] == {
-        "index": {"knn": True, "refresh_interval": "-1"}
-    }
-    assert connection.settings == [{"index": {"refresh_interval": None}}]
+    client.indices.create(index="mugs", body={})
+    assert write(client, "mugs", ACTIONS, NONE) == [Written(str(number)) for number in range(5)]
+    assert {id_: of.version for id_, of in connection.indexes["mugs"].kept.items()} == dict.fromkeys(
+        "01234", 7
+    )
+    assert write(client, "mugs", [], NONE) == []
+
+
+def test_the_older_is_stale_and_the_equal_and_the_newer_are_written() -> None:
+    client, connection = shelf()
+    client.indices.create(index="mugs", body={})
+    write(client, "mugs", ACTIONS, NONE)
+    again = [Action("0", 6, {"title": "old"}), Action("1", 7, {"title": "again"}), Action("2", 8, None)]
+    outcomes = write(client, "mugs", [*again, Action("3", 6, None), Action("9", 8, None)], NONE)
+    assert [of.stale for of in outcomes] == [True, False, False, True, False]
+    assert all(of.done != of.stale for of in outcomes)
+    documents = connection.indexes["mugs"].documents
+    assert (documents["0"], documents["1"]) == ({"title": "Mug 0"}, {"title": "again"})
+    assert documents.keys() == {"0", "1", "3", "4"}
 
 
 def test_a_refused_document_is_reported_and_the_rest_is_written() -> None:
     client, connection = shelf()
-    create_index(client, "mugs", {})
+    client.indices.create(index="mugs", body={})
     connection.refuse["2"] = [400]
-    found = list(write_documents(client, "mugs", DOCUMENTS))
+    found = write(client, "mugs", ACTIONS, NONE)
     assert found[2] == Written("2", "refused with 400")
-    assert connection.indexes["mugs"]["documents"].keys() == {"0", "1", "3", "4"}
+    assert connection.indexes["mugs"].documents.keys() == {"0", "1", "3", "4"}
 
 
-def test_an_overloaded_cluster_is_asked_again() -> None:
+def test_an_overloaded_cluster_is_asked_again_for_what_it_did_not_take() -> None:
     client, connection = shelf()
-    create_index(client, "mugs", {})
-    connection.refuse["2"] = [429, 429]
-    found = list(write_documents(client, "mugs", DOCUMENTS, backoff_seconds=0.001))
-    assert sorted(written.id for written in found) == ["0", "1", "2", "3", "4"]
-    assert all(not written.refusal for written in found)
-    assert connection.bulks == 3
+    client.indices.create(index="mugs", body={})
+    connection.refuse["2"] = [429, 503]
+    found = write(client, "mugs", ACTIONS, PATIENCE)
+    assert [of.id for of in found] == list("01234")
+    assert all(of.done for of in found)
+    assert len(connection.requests) == 1 + 3
+
+
+def test_a_connection_that_is_lost_for_a_while_loses_nothing() -> None:
+    client, connection = shelf()
+    client.indices.create(index="mugs", body={})
+    connection.fails.append(("_bulk", 3))
+    assert all(of.done for of in write(client, "mugs", ACTIONS, PATIENCE))
+    assert len(connection.indexes["mugs"].documents) == 5
 
 
 @pytest.mark.parametrize("statuses", [[429] * 20, [503]])
 def test_a_cluster_that_stays_unable_ends_the_run(statuses: list[int]) -> None:
     client, connection = shelf()
-    create_index(client, "mugs", {})
+    client.indices.create(index="mugs", body={})
     connection.refuse["2"] = statuses
     with pytest.raises(IndexingError, match="disk space"):
-        list(write_documents(client, "mugs", DOCUMENTS, backoff_seconds=0.0001))
+        write(client, "mugs", ACTIONS, NONE)
 
 
-def test_a_cluster_that_goes_away() -> None:
+def test_a_cluster_that_stays_away_ends_the_run() -> None:
     client, connection = shelf()
-    create_index(client, "mugs", {})
-    connection.down_at = 0
+    client.indices.create(index="mugs", body={})
+    connection.fails.append(("_bulk", 1000))
     with pytest.raises(ClusterDown, match="stopped answering while writing to index mugs"):
-        list(write_documents(client, "mugs", DOCUMENTS))
+        write(client, "mugs", ACTIONS, Patience(0.05))
+
+
+def test_work_of_several_batches_at_a_time_comes_in_order() -> None:
+    assert list(in_order(lambda batch: batch * 2, range(7), 3)) == [(n, n * 2) for n in range(7)]
+    assert list(chunks(range(5), 2)) == [[0, 1], [2, 3], [4]]
+
+
+def test_an_error_in_a_batch_reaches_the_reader() -> None:
+    def work(batch: int) -> int:
+        if batch == 2:
+            raise RuntimeError("no")
+        return batch
+
+    found: Iterator[tuple[int, int]] = in_order(work, range(5), 2)
+    assert [next(found), next(found)] == [(0, 0), (1, 1)]
+    with pytest.raises(RuntimeError, match="no"):
+        next(found)
 
 
 def test_errors_of_the_client_become_one_line() -> None:
