@@ -1,7 +1,9 @@
 """The pods of docker/kubernetes run as written: user, read-only root, limits, volumes and settings."""
 
 import gzip
+import json
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +23,7 @@ ALIAS = "kubernetes"
 
 @pytest.fixture(scope="module")
 def folders(catalogue: Path) -> Iterator[Mapping[str, Path]]:
-    """What the pods' volumes hold: the ConfigMap, and a PersistentVolumeClaim named catalogue."""
+    """What the pods' volumes hold: the ConfigMap, and PersistentVolumeClaims for catalogue and changes."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -32,7 +34,10 @@ def folders(catalogue: Path) -> Iterator[Mapping[str, Path]]:
             (folder / "settings" / file).write_text(text, encoding="utf-8")
         products = (catalogue / "products.jsonl").read_bytes()
         (folder / "catalogue/products.jsonl.gz").write_bytes(gzip.compress(products))
-        yield {"settings": folder / "settings", "catalogue": folder / "catalogue"}
+        changes = folder / "changes"
+        changes.mkdir()
+        changes.chmod(0o777)  # as fsGroup has it
+        yield {"settings": folder / "settings", "catalogue": folder / "catalogue", "changes": changes}
 
 
 def manifest(name: str) -> list[dict[str, Any]]:
@@ -61,7 +66,8 @@ def pod(template: Mapping[str, Any], stack: Stack, folders: Mapping[str, Path]) 
         if mount["name"] == "tmp":
             container.with_tmpfs_mount(mount["mountPath"], "mode=1777")
         else:
-            container.with_volume_mapping(str(folders[mount["name"]]), mount["mountPath"])
+            mode = "ro" if mount.get("readOnly") else "rw"
+            container.with_volume_mapping(str(folders[mount["name"]]), mount["mountPath"], mode)
     assert own["allowPrivilegeEscalation"] is False
     container.with_kwargs(
         user=f"{user['runAsUser']}:{user['runAsGroup']}",
@@ -74,14 +80,34 @@ def pod(template: Mapping[str, Any], stack: Stack, folders: Mapping[str, Path]) 
         yield container
 
 
+def stopped(running: DockerContainer, template: Mapping[str, Any]) -> None:
+    """Stop a container as Kubernetes does, and see that it ends by itself in the time it has."""
+    container = running.get_wrapped_container()
+    container.stop(timeout=template["spec"]["terminationGracePeriodSeconds"])
+    assert container.wait()["StatusCode"] == 0
+
+
 @pytest.mark.parametrize("stack", ["3.5.0"], indirect=True)
-def test_the_rebuild_s_pod_indexes_and_the_sidecar_s_answers(
+def test_the_indexer_s_pods_index_and_the_sidecar_s_answers(
     stack: Stack, folders: Mapping[str, Path]
 ) -> None:
     (job,) = manifest("indexer-cronjob.yaml")
     with pod(job["spec"]["jobTemplate"]["spec"]["template"], stack, folders) as indexer:
         status = indexer.wait()
         assert status == 0, b"".join(indexer.get_logs()).decode()
+
+    (deployment,) = manifest("indexer-changes.yaml")
+    product = {"id": "new", "title": "Laptop of a change", "_op": "upsert"}
+    (folders["changes"] / "1.jsonl").write_text(json.dumps(product), encoding="utf-8")
+    with pod(deployment["spec"]["template"], stack, folders) as indexer:
+        applied = folders["changes"] / "done/1.jsonl"
+        end = time.monotonic() + SLOW_MACHINE_SECONDS
+        while not applied.exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        assert applied.exists(), b"".join(indexer.get_logs()).decode()
+        found = requests.get(f"{stack.direct}/{ALIAS}/_doc/new", timeout=60).json()
+        assert found["_source"]["title"] == product["title"]
+        stopped(indexer, deployment["spec"]["template"])
 
     deployment = manifest("sidecar.yaml")[0]["spec"]["template"]
     (of,) = deployment["spec"]["containers"]
@@ -101,6 +127,4 @@ def test_the_rebuild_s_pod_indexes_and_the_sidecar_s_answers(
         assert "reranked" in statuses
         drain = of["lifecycle"]["preStop"]["exec"]["command"]
         assert sidecar.exec([*drain[:-1], "0"]).exit_code == 0
-        container = sidecar.get_wrapped_container()
-        container.stop(timeout=deployment["spec"]["terminationGracePeriodSeconds"])
-        assert container.wait()["StatusCode"] == 0
+        stopped(sidecar, deployment)
