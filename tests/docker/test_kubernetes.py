@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import textwrap
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -246,6 +247,21 @@ def test_chart_and_project_have_one_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert chart["version"] == chart["appVersion"] == project["project"]["version"]
     assert chart["kubeVersion"] == f">={OLDEST}-0"
+
+
+def test_the_examples_in_the_chart_s_readme_are_taken() -> None:
+    text = (CHART / "README.md").read_text(encoding="utf-8")
+    whole, database = (
+        yaml.safe_load(textwrap.dedent(block))
+        for block in re.findall(r"^((?: {4}.*\n)+)", text, re.MULTILINE)
+        if "    indexer:\n" in block
+    )
+    for values in (whole, {**whole, **database}):
+        assert [name for name, _ in containers(rendered(values))] == [
+            "attune-changes",
+            "attune-sidecar",
+            "attune-rebuild",
+        ]
 
 
 @pytest.mark.parametrize("case", CASES)
