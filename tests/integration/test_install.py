@@ -13,7 +13,8 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from indexer.alias import point_alias
+from indexer.alias import Aliases
+from indexer.patience import Patience
 from mappings.client import connect
 from mappings.cluster_bodies import WINDOW_PROCESSORS
 from mappings.errors import InstallError
@@ -214,9 +215,10 @@ def test_the_default_stays_when_the_catalogue_is_indexed_anew(installed: Stack, 
     client = connect(OpenSearchSettings(url=installed.direct, timeout_seconds=120))
     for index in ("mugs-1", "mugs-2"):
         ask(installed, "PUT", index)
-    point_alias(client, "mugs", "mugs-1")
+    aliases = Aliases(client, "mugs", Patience(0))
+    aliases.point("mugs-1")
     run("--sidecar-url", SIDECAR, "--default", "--alias", "mugs")
-    point_alias(client, "mugs", "mugs-2")
+    aliases.point("mugs-2")
     held = ask(installed, "GET", "mugs/_settings/index.search.*?flat_settings=true")
     assert held == {"mugs-2": {"settings": {"index.search.default_pipeline": "attune"}}}
     run("--uninstall")
