@@ -175,7 +175,7 @@ def _next(settings: Settings, sidecar: Sidecar, stopped: bool, stays: bool) -> I
     if sidecar.process and not stays:
         yield f"{attune} serve", "start the sidecar"
     if sidecar.process is None or stays:
-        yield f"{sidecar.url}/_attune/", "the preview page: both rankings side by side, and why (in a browser)"
+        yield f"{sidecar.url}/_attune/", "both rankings side by side, and why, in a browser"
     yield f'{attune} search "noise cancelling headphones" --compare --alias {alias}', "a search of your own"
     yield (
         f"curl '{sidecar.url}/{alias}/_search?pretty' -H 'Content-Type: application/json' "
