@@ -17,6 +17,8 @@ META = "attune"
 STATE = "state"
 BUILDING = "building"
 COMPLETE = "complete"
+REPLACED = "replaced"
+"""Key of the index that the alias pointed at before."""
 
 PIPELINE = "index.search.default_pipeline"
 
@@ -40,6 +42,17 @@ class MadeIndex:
     def model(self) -> str:
         """Version of the model that encoded it."""
         return str(self.note.get("model", ""))
+
+    @property
+    def replaced(self) -> str:
+        """The index that searches used before it, empty where there was none."""
+        return str(self.note.get(REPLACED) or "")
+
+    @property
+    def versioned(self) -> bool:
+        """Whether its catalogue's products brought versions of their own."""
+        field_map = self.note.get("fields")
+        return isinstance(field_map, dict) and bool(field_map.get("version"))
 
     @property
     def version(self) -> int:
@@ -144,12 +157,15 @@ class Aliases:
         self.patience.call(f"deleting index {index}", ask)
 
     def drop_old(self, keep: int) -> tuple[str, ...]:
-        """Delete what Attune made for this alias but the live index and the newest `keep` before or after it.
+        """Delete what Attune made for this alias but the live index and `keep` others.
 
+        These are the one that searches used before, which after a rollback is not the newest, and the newest.
         Kept is also what another alias points at. Returns the deleted indexes.
         """
-        held = self.held()
-        idle = [of for of in self.made() if of.name not in held and of.complete and not of.aliases]
+        held, made = self.held(), self.made()
+        before = {of.replaced for of in made if of.name in held}
+        idle = [of for of in made if of.name not in held and of.complete and not of.aliases]
+        idle.sort(key=lambda of: (of.name in before, of.name))
         old = idle[: max(0, len(idle) - keep)]
         for index in old:
             self.delete(index.name)

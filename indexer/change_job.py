@@ -350,7 +350,15 @@ def _without_repeats(changes: Iterable[Change]) -> Iterator[list[Change]]:
 
 
 def _check_scale(version: int, live: MadeIndex) -> None:
-    """Raise SettingsError for a count where the index has times: every change would look old."""
+    """Raise SettingsError for a count where the index has times, or a time where it has counts.
+
+    The first would look old for ever, the second would make every later count look old.
+    """
+    if 0 < live.version < TIMES <= version:
+        raise SettingsError(
+            f"version {version} is a time, and index {live.name} has counts as versions: give every change a "
+            "count, in the column that the field map names as version"
+        )
     if version < TIMES <= live.version:
         raise SettingsError(
             f"version {version} is a count, and index {live.name} has times as versions: name the column of "

@@ -142,7 +142,8 @@ class _Comparing:
             product, version = item.product, moment_ms if item.version is None else item.version
             of = held.get(product.id)
             if of is None:
-                if buried.get(product.id, -1) > version:
+                deleted = buried.get(product.id, -1)
+                if deleted > version or (deleted == item.version):
                     found.deleted += 1
                 else:
                     found.to_encode += 1
@@ -158,7 +159,8 @@ class _Comparing:
         newer = {"bool": {"filter": [CHANGED, {"range": {fields.VERSION: {"gt": since}}}]}}
         index = self.found.index
         self._patience.call(f"refreshing {index}", lambda: self._client.indices.refresh(index=index))
-        for of in every(self._client, index, {"bool": {"must_not": [newer]}}, source=False):
+        other = {"bool": {"must_not": [newer]}}
+        for of in every(self._client, index, other, self._patience, source=False):
             if of.id not in seen:
                 self._tell("extra", of.id, "the catalogue has no such product")
 

@@ -8,14 +8,14 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from opensearchpy import OpenSearch
 
-from indexer.alias import BUILDING, COMPLETE, META, STATE, Aliases, MadeIndex, index_name
-from indexer.catch_up import CHANGED, catch_up
+from indexer.alias import BUILDING, COMPLETE, META, REPLACED, STATE, Aliases, MadeIndex, index_name
+from indexer.catch_up import CHANGED, CatchUp
 from indexer.encoder import ProductEncoder
 from indexer.jobs_index import JobsIndex, now_ms, open_jobs
 from indexer.loading import Batch, Loaded, Loader, Target, batches_of, load_here
@@ -26,7 +26,7 @@ from indexer.rejects import RejectFile
 from indexer.seen import SeenIds
 from indexer.stored import every
 from indexer.supplies import Supply
-from indexer.verification import Expected, problems
+from indexer.verification import Expected, problems, shrunk
 from mappings.client import index_body
 from mappings.errors import AttuneError, CatalogueError, IndexingError
 from mappings.settings import IndexSettings
@@ -160,6 +160,7 @@ class _Rebuild:
         self._lock = lock
         self._patience = patience
         self._tally = _Tally()
+        self._moment = job.supply.moment_ms  # before it is read: a file may be replaced meanwhile
 
     def run(self, on_progress: Callable[[Progress], None], engine: Engine) -> IndexReport:
         started = time.monotonic()
@@ -201,7 +202,7 @@ class _Rebuild:
         for of in self._aliases.made():
             if of.complete or (live and of.name == live.name):
                 continue
-            if {**of.note, "version": None} == {**note, "version": None} and same is None:
+            if _begun_by(of.note) == note and same is None:
                 same = of
             else:
                 self._aliases.delete(of.name)
@@ -248,7 +249,7 @@ class _Rebuild:
         supply, tally = self._job.supply, self._tally
         kind = self._job.settings.vectors
         fits = live and live.model == self._encoder.version and live.note.get("vectors") == kind
-        target = Target(index.name, kind, supply.moment_ms, live.name if live and fits else "", resumed)
+        target = Target(index.name, kind, self._moment, live.name if live and fits else "", resumed)
         loader = Loader(self._client, self._encoder, target, self._patience)
         began = time.perf_counter()
         with SeenIds() as seen:
@@ -260,7 +261,8 @@ class _Rebuild:
                 on_progress(Progress(tally.indexed, share))
             tally.seconds = time.perf_counter() - began
             self._refresh(index.name)
-            tally.newer = sum(of.id in seen for of in every(self._client, index.name, CHANGED, source=False))
+            changed = every(self._client, index.name, CHANGED, self._patience, source=False)
+            tally.newer = sum(of.id in seen for of in changed)
         if not tally.indexed:
             why = f" (first: {rejects.first}); see {rejects.path}" if rejects.first else ": it is empty"
             raise CatalogueError(f"{supply.name} holds no usable product{why}")
@@ -274,57 +276,60 @@ class _Rebuild:
             if item.product.id in refused:
                 reason = f"OpenSearch refused the document: {refused[item.product.id]}"
                 rejects.write(Reject(item.line, reason, item.raw, "document"))
-        tally.indexed += len(loaded.batch.items) - len(refused)
+        deleted = {of.id for of in loaded.written if of.stale}  # since, as the run before brought along
+        tally.indexed += len(loaded.batch.items) - len(refused) - len(deleted)
         tally.encoded += loaded.encoded
         tally.encoding_seconds += loaded.encoding_seconds
         tally.highest = max([tally.highest, *(item.version or 0 for item in loaded.batch.items)])
-        if loaded.sample and loaded.sample[0] not in refused:
+        if loaded.sample and loaded.sample[0] not in refused.keys() | deleted:
             tally.sample(*loaded.sample)
 
     def _finish(self, index: MadeIndex, live: MadeIndex | None) -> int:
         """Verify the index, bring it what changed meanwhile, and point the alias at it."""
-        job = self._job
-        since = self._tally.highest if job.supply.versioned else job.supply.moment_ms
-        index = self._aliases.note(index, version=since)
-        self._verify(index, live)
-        brought = self._catch_up(live, index, since)
-        self._restore(index.name)
-        with locked(self._jobs, job.alias, WRITING, wait=True) as writing:
-            brought += self._catch_up(live, index, since)
+        job, highest = self._job, self._tally.highest
+        version = highest if job.supply.versioned else self._moment
+        index = self._aliases.note(index, **{"version": version, REPLACED: live.name if live else ""})
+        self._verify(index)
+        brought = 0
+        with ExitStack() as stack:
+            to_come = stack.enter_context(self._to_come(index, live)) if live else None
+            brought += to_come.bring() if to_come else 0
             self._refresh(index.name)
-            self._lock.check()
-            writing.check()
-            self._aliases.point(index.name)
+            if live and not job.supply.partial:
+                share = job.settings.min_share
+                self._unfit(shrunk(self._client, index.name, live.name, share, self._patience))
+            self._restore(index.name)
+            with locked(self._jobs, job.alias, WRITING, wait=True) as writing:
+                brought += to_come.bring() if to_come else 0
+                self._refresh(index.name)
+                self._lock.check()
+                writing.check()
+                self._aliases.point(index.name)
         self._aliases.note(index, state=COMPLETE)
         return brought
 
-    def _verify(self, index: MadeIndex, live: MadeIndex | None) -> None:
-        job = self._job
-        size = 0
-        if live and not job.supply.partial:
-            counted = self._patience.call("counting", lambda: self._client.count(index=live.name))
-            size = int(counted["count"])
+    def _to_come(self, index: MadeIndex, live: MadeIndex) -> CatchUp:
+        since = self._job.supply.since(self._tally.highest, self._moment)
+        return CatchUp(
+            self._client, self._jobs, self._job.alias, live, index.name, since, self._encoder,
+            self._job.settings.vectors, self._patience,
+        )  # fmt: skip
+
+    def _verify(self, index: MadeIndex) -> None:
         expected = Expected(
             products=self._tally.indexed - self._tally.newer,
             model=self._encoder.version,
             samples=self._tally.samples,
-            live=size,
-            min_share=job.settings.min_share,
         )
         wrong = problems(self._client, index.name, expected, self._patience)
+        self._unfit("; ".join(wrong[:5]))
+
+    def _unfit(self, wrong: str) -> None:
         if wrong:
             raise _Unfit(
-                f"index {index.name} does not pass the verification: {'; '.join(wrong[:5])}. "
-                f"Alias {job.alias} stays as it was"
+                f"the new index does not pass the verification: {wrong}. "
+                f"Alias {self._job.alias} stays as it was"
             )
-
-    def _catch_up(self, live: MadeIndex | None, index: MadeIndex, since: int) -> int:
-        if not live:
-            return 0
-        return catch_up(
-            self._client, self._jobs, self._job.alias, live, index.name, since, self._encoder,
-            self._job.settings.vectors, self._patience,
-        )  # fmt: skip
 
     def _restore(self, index: str) -> None:
         """Give the index the settings of one that is searched, and its replicas."""
@@ -368,3 +373,8 @@ def settled(aliases: Aliases) -> MadeIndex | None:
     """Return the live index, as complete: a run may have been killed after it moved the alias."""
     live = aliases.live()
     return live if live is None or live.complete else aliases.note(live, state=COMPLETE)
+
+
+def _begun_by(note: JsonObject) -> JsonObject:
+    """Return what an unfinished index noted when it was begun."""
+    return {name: value for name, value in note.items() if name not in ("version", REPLACED)}

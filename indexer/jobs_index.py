@@ -7,16 +7,17 @@ event that comes late would bring it back, and a rebuild from an older catalogue
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConflictError, NotFoundError, RequestError
-from opensearchpy.helpers import scan
 
 from indexer.patience import Patience
+from indexer.stored import every, found
 from indexer.writer import Action, chunks, write
+from mappings.errors import IndexingError
 from mappings.types import JsonObject
 
 JOBS_INDEX = "attune-jobs"
@@ -104,7 +105,7 @@ class JobsIndex:
         )
 
     def bury(self, alias: str, deleted: Mapping[str, int]) -> None:
-        """Leave a tombstone for each deleted product: id → version of the delete."""
+        """Leave a tombstone for each deleted product: id → version of the delete. Raises IndexingError."""
         if not deleted:
             return
         at = now_ms()
@@ -116,18 +117,19 @@ class JobsIndex:
             )
             for product, version in deleted.items()
         ]
-        write(self.client, JOBS_INDEX, actions, self.patience)
+        refused = [of.refusal for of in write(self.client, JOBS_INDEX, actions, self.patience) if of.refusal]
+        if refused:
+            raise IndexingError(f"deletes can't be noted in {JOBS_INDEX}, so none was done: {refused[0]}")
 
     def buried(self, alias: str, products: Sequence[str]) -> dict[str, int]:
         """Return the versions that products were deleted at, for those that were."""
         if not products:
             return {}
         body = {"ids": [_tombstone(alias, product) for product in products]}
-        answer = self.patience.call(
-            "reading tombstones", lambda: self.client.mget(index=JOBS_INDEX, body=body)
+        there = self.patience.call(
+            "reading tombstones", lambda: found(self.client.mget(index=JOBS_INDEX, body=body))
         )
-        found = (of["_source"] for of in answer["docs"] if of.get("found"))
-        return {source["product"]: source["version"] for source in found}
+        return {of["_source"]["product"]: of["_source"]["version"] for of in there}
 
     def buried_since(self, alias: str, version: int) -> Iterator[dict[str, int]]:
         """Yield the products deleted at versions above `version`, some at a time."""
@@ -141,9 +143,8 @@ class JobsIndex:
             }
         }
         self.patience.call("refreshing tombstones", lambda: self.client.indices.refresh(index=JOBS_INDEX))
-        hits: Iterable[JsonObject] = scan(self.client, index=JOBS_INDEX, query={"query": query}, size=1000)
-        for chunk in chunks(hits, 1000):
-            yield {hit["_source"]["product"]: hit["_source"]["version"] for hit in chunk}
+        for chunk in chunks(every(self.client, JOBS_INDEX, query, self.patience), 1000):
+            yield {of.source["product"]: of.source["version"] for of in chunk}
 
     def forget_buried(self, alias: str, before_ms: int) -> None:
         """Remove tombstones older than any index that a rebuild could still copy them to."""

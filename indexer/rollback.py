@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from opensearchpy import OpenSearch
 
 from indexer.alias import Aliases, MadeIndex
-from indexer.catch_up import catch_up
+from indexer.catch_up import CatchUp, Since
 from indexer.encoder import ProductEncoders
 from indexer.job import REBUILD, WRITING, settled
 from indexer.jobs_index import open_jobs
@@ -49,18 +49,17 @@ def roll_back(
         encoder = models.of(target.model)
         kind = str(target.note.get("vectors") or settings.vectors)
 
-        def bring() -> int:
-            if live is None:
-                return 0
-            return catch_up(client, jobs, alias, live, target.name, target.version, encoder, kind, patience)
-
-        brought = bring()
-        with locked(jobs, alias, WRITING, wait=True) as writing:
-            brought += bring()
-            patience.call(f"refreshing {target.name}", lambda: client.indices.refresh(index=target.name))
-            lock.check()
-            writing.check()
-            aliases.point(target.name)
+        since = Since(target.version, target.versioned)
+        with CatchUp(
+            client, jobs, alias, live or target, target.name, since, encoder, kind, patience
+        ) as to_come:
+            brought = to_come.bring() if live else 0
+            with locked(jobs, alias, WRITING, wait=True) as writing:
+                brought += to_come.bring() if live else 0
+                patience.call(f"refreshing {target.name}", lambda: client.indices.refresh(index=target.name))
+                lock.check()
+                writing.check()
+                aliases.point(target.name)
     return RollbackReport(target.name, live.name if live else "", alias, target.model, brought)
 
 
@@ -70,7 +69,8 @@ def _target(aliases: Aliases, live: MadeIndex | None, to: str) -> MadeIndex:
         found = [of for of in others if of.name == to]
         why = f"{to} is no other complete index that Attune made for {aliases.alias}"
     else:
-        found = [of for of in others if live is None or of.name < live.name]
+        before = [of for of in others if live and of.name == live.replaced]
+        found = before or [of for of in others if live is None or of.name < live.name]
         why = f"there is no index before {live.name if live else 'any'}"
     if not found:
         known = ", ".join(of.name for of in others) or "none"

@@ -31,6 +31,15 @@ class SeenIds:
             return None
         return int(self._ask("SELECT line FROM seen WHERE id = ?", product_id).fetchone()[0])
 
+    def replace(self, product_id: str, line: int) -> None:
+        """Note the id with another number in place of the one that it had, if any."""
+        self._ask("INSERT OR REPLACE INTO seen VALUES (?, ?)", product_id, line)
+
+    def line(self, product_id: str) -> int | None:
+        """Return the number that is noted with the id."""
+        found = self._ask("SELECT line FROM seen WHERE id = ?", product_id).fetchone()
+        return int(found[0]) if found else None
+
     def __contains__(self, product_id: str) -> bool:
         return self._ask("SELECT 1 FROM seen WHERE id = ?", product_id).fetchone() is not None
 

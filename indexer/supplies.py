@@ -7,13 +7,15 @@ from typing import Protocol
 from opensearchpy import OpenSearch
 
 from indexer.alias import MadeIndex
+from indexer.catch_up import Since
 from indexer.documents import shown_product
 from indexer.fieldmap import FieldMap
+from indexer.patience import Patience
 from indexer.products import read_products
 from indexer.reading import Source
 from indexer.records import Item, Reject
 from indexer.seen import SeenIds
-from indexer.stored import every
+from indexer.stored import counted, every
 from mappings import fields
 from mappings.types import JsonObject
 
@@ -39,6 +41,10 @@ class Supply(Protocol):
     @property
     def partial(self) -> bool:
         """Whether it is meant to be a part only."""
+        ...
+
+    def since(self, highest: int, moment_ms: int) -> Since:
+        """Which changes it lacks; `highest` is of the versions that its products bring."""
         ...
 
     def note(self) -> JsonObject:
@@ -79,6 +85,10 @@ class CatalogueSupply:
         """Whether there is a limit."""
         return self.limit is not None
 
+    def since(self, highest: int, moment_ms: int) -> Since:
+        """Return those after the highest version, or after its moment."""
+        return Since(highest, own=True) if self.versioned else Since(moment_ms)
+
     def note(self) -> JsonObject:
         """Return name, moment and how it is read."""
         return {
@@ -109,6 +119,7 @@ class IndexSupply:
     client: OpenSearch
     index: MadeIndex
     products: int
+    patience: Patience
     versioned: bool = False
     partial: bool = False
 
@@ -122,6 +133,11 @@ class IndexSupply:
         """The moment of the catalogue that the index was made of."""
         return self.index.version
 
+    def since(self, highest: int, moment_ms: int) -> Since:
+        """Return all that came while it was read."""
+        del highest, moment_ms
+        return Since(-1, own=True)
+
     def note(self) -> JsonObject:
         """Return the index's note as far as it is about the catalogue."""
         about = ("source", "moment", "simplified", "limit", "fields")
@@ -131,7 +147,10 @@ class IndexSupply:
 
     def items(self, seen: SeenIds) -> Iterator[Item | Reject]:
         """Yield every product as of now, each with its version."""
-        for number, of in enumerate(every(self.client, self.index.name, {"match_all": {}}), 1):
+        index = self.index.name
+        everything: JsonObject = {"match_all": {}}
+        self.patience.call(f"refreshing {index}", lambda: self.client.indices.refresh(index=index))
+        for number, of in enumerate(every(self.client, index, everything, self.patience), 1):
             seen.first_line(of.id, number)
             yield Item(
                 product=shown_product(of.id, of.source),
@@ -143,6 +162,6 @@ class IndexSupply:
             )
 
 
-def supply_of_index(client: OpenSearch, index: MadeIndex) -> IndexSupply:
+def supply_of_index(client: OpenSearch, index: MadeIndex, patience: Patience) -> IndexSupply:
     """Return the supply of an index with its number of products."""
-    return IndexSupply(client, index, int(client.count(index=index.name)["count"]))
+    return IndexSupply(client, index, counted(client, index.name, {"match_all": {}}, patience), patience)

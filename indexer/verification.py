@@ -6,7 +6,7 @@ from opensearchpy import OpenSearch
 
 from indexer.catch_up import CHANGED
 from indexer.patience import Patience
-from indexer.stored import stored
+from indexer.stored import counted, stored
 from mappings import fields
 from mappings.types import JsonObject
 
@@ -15,34 +15,38 @@ from mappings.types import JsonObject
 class Expected:
     """What the index must hold: `products` as the catalogue has them, all encoded by `model`.
 
-    `samples` are ids with their content hashes. `live` is the number of products in the index that searches
-    use, and `min_share` how much of that the new index must have.
+    `samples` are ids with their content hashes.
     """
 
     products: int
     model: str
     samples: dict[str, str]
-    live: int = 0
-    min_share: float = 0.0
 
 
 def problems(client: OpenSearch, index: str, expected: Expected, patience: Patience) -> list[str]:
     """Return what is wrong with a refreshed index, in words; nothing where it is as expected."""
     found = []
-    held = _count(client, index, {"bool": {"must_not": [CHANGED]}}, patience)
+    held = counted(client, index, {"bool": {"must_not": [CHANGED]}}, patience)
     if held != expected.products:
         found.append(f"it holds {held:,} products of the catalogue instead of {expected.products:,}")
-    foreign = _count(
+    foreign = counted(
         client, index, {"bool": {"must_not": [{"term": {fields.MODEL: expected.model}}]}}, patience
     )
     if foreign:
         found.append(f"{foreign:,} of its products have vectors of another model than {expected.model}")
-    if expected.products < expected.live * expected.min_share:
-        found.append(
-            f"it would have {expected.products:,} products where searches have {expected.live:,} now: "
-            "if that is meant, lower index.min_share"
-        )
     return [*found, *_sampled(client, index, expected, patience)]
+
+
+def shrunk(client: OpenSearch, index: str, live: str, min_share: float, patience: Patience) -> str:
+    """Return what is wrong where a refreshed index has too few of the products that searches have now."""
+    everything: JsonObject = {"match_all": {}}
+    new, now = (counted(client, name, everything, patience) for name in (index, live))
+    if new >= now * min_share:
+        return ""
+    return (
+        f"it would have {new:,} products where searches have {now:,} now: if that is meant, lower "
+        "index.min_share"
+    )
 
 
 def _sampled(client: OpenSearch, index: str, expected: Expected, patience: Patience) -> list[str]:
@@ -76,8 +80,3 @@ def _hits(client: OpenSearch, index: str, body: JsonObject, patience: Patience) 
     answer = patience.call(f"searching {index}", lambda: client.search(index=index, body=body))
     hits: list[JsonObject] = answer["hits"]["hits"]
     return hits
-
-
-def _count(client: OpenSearch, index: str, query: JsonObject, patience: Patience) -> int:
-    answer = patience.call(f"counting {index}", lambda: client.count(index=index, body={"query": query}))
-    return int(answer["count"])

@@ -79,10 +79,10 @@ def write(client: OpenSearch, index: str, actions: Sequence[Action], patience: P
             if not isinstance(status, int) or status in PASSING or status >= 500:
                 failed.append(by_id[item["_id"]])
                 why, down = reason, not isinstance(status, int)
-            elif "exception" in item and status in (401, 403):
+            elif status in (401, 403):  # the index is blocked, or the user may not: no fault of the document
                 raise IndexingError(
                     f"OpenSearch refused writing to index {index}: {status} {reason}: check opensearch.user "
-                    "and opensearch.password"
+                    "and opensearch.password, and that the index is not blocked for writing"
                 )
             else:
                 gone = status == GONE and "delete" in answer

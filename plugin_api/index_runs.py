@@ -264,7 +264,7 @@ class IndexRun:
         live = settled(Aliases(client, options.alias, patience))
         if live is None:
             raise IndexingError(f"alias {options.alias} has no index of Attune's to encode again")
-        return supply_of_index(client, live)
+        return supply_of_index(client, live, patience)
 
     def _rejects(self) -> Path:
         options = self._options

@@ -240,7 +240,7 @@ def test_another_model_needs_no_catalogue(tmp_path: Path, cluster: tuple[OpenSea
     other = StandInEncoder()
     other.version = "another model"
     job = job_for(tmp_path, MUGS)
-    again = type(job)(supply_of_index(client, live), job.alias, job.rejects, job.settings)
+    again = type(job)(supply_of_index(client, live, Patience(0)), job.alias, job.rejects, job.settings)
 
     def meanwhile(progress: Progress) -> None:
         if progress.indexed == 9:
