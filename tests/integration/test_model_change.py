@@ -1,0 +1,66 @@
+"""A new model for an index in use: index and model change together, and every search is reranked."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from indexer.alias import Aliases
+from indexer.guessing import guess_field_map
+from indexer.job import IndexJob, Progress, run_index_job
+from indexer.patience import Patience
+from indexer.reading import open_catalogue
+from indexer.rollback import roll_back
+from indexer.supplies import CatalogueSupply, supply_of_index
+from mappings.client import connect
+from mappings.settings import IndexSettings, OpenSearchSettings, Settings, SidecarSettings
+from plugin_api.app import create_app
+from plugin_api.upstream import HttpUpstream
+from tests.indexer.jobs import One
+from tests.integration.stack import Stack
+from tests.plugin_api.preview_shop import other_model, shipped_model
+
+ALIAS = "changing"
+
+
+def test_index_and_model_change_together(stack: Stack, catalogue: Path, tmp_path: Path) -> None:
+    where = OpenSearchSettings(url=stack.direct, timeout_seconds=120)
+    settings = Settings(opensearch=where, sidecar=SidecarSettings(deadline_ms=30_000))
+    web = create_app(settings, HttpUpstream(where), shipped_model(), [other_model()]).test_client()
+    client, patience = connect(where), Patience(60)
+    some = tmp_path / "some.jsonl"
+    some.write_text("".join((catalogue / "products.jsonl").read_text().splitlines(keepends=True)[:60]))
+    source = open_catalogue(some)
+    supply = CatalogueSupply(source, guess_field_map(source))
+    index = IndexSettings(batch=20)
+    rejects = tmp_path / "rejects.jsonl"
+    seen: Counter[tuple[str, str]] = Counter()
+
+    def search(_: Progress | None = None) -> str:
+        body = {"query": {"match": {"title": "laptop"}}}
+        answer = web.post(f"/{ALIAS}/_search", json=body)
+        found = json.loads(answer.data)
+        said = found["ext"]["attune"]
+        assert (answer.status_code, said["rerank_status"]) == (200, "reranked")
+        assert found["hits"]["hits"]
+        (behind,) = {hit["_index"] for hit in found["hits"]["hits"]}
+        seen[behind, said["model"]] += 1
+        return str(said["model"])
+
+    first = run_index_job(IndexJob(supply, ALIAS, rejects, index), client, shipped_model(), patience=patience)
+    try:
+        assert search() == shipped_model().version
+        live = Aliases(client, ALIAS, patience).live()
+        assert live is not None
+        again = IndexJob(supply_of_index(client, live, patience), ALIAS, rejects, index)
+        second = run_index_job(again, client, other_model(), search, patience)
+        assert search() == other_model().version
+        assert (second.indexed, second.encoded, second.kept) == (60, 60, (first.index,))
+        roll_back(client, ALIAS, "", One(shipped_model()), index, patience)
+        assert search() == shipped_model().version
+        assert seen == {
+            (first.index, shipped_model().version): 5,  # before, three times meanwhile, and after going back
+            (second.index, other_model().version): 1,
+        }
+    finally:
+        client.indices.delete(index=f"{ALIAS}-*")
+        client.close()
