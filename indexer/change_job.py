@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,9 +111,10 @@ def run_changes(
     patience = patience or Patience(job.settings.patience_seconds)
     aliases = Aliases(client, job.alias, patience)
     aliases.check()
-    jobs = open_jobs(client, patience)
+    jobs = JobsIndex(client, patience) if job.dry else open_jobs(client, patience)
     began = time.monotonic()
-    with locked(jobs, job.alias, CHANGES) as lock, RejectFile(job.rejects) as rejects:
+    alone = nullcontext() if job.dry else locked(jobs, job.alias, CHANGES)
+    with alone as lock, RejectFile(job.rejects) as rejects:
         applying = _Applying(job, client, models, aliases, jobs, lock, patience, rejects)
         report = applying.report
         for feed in feeds:
@@ -142,7 +144,7 @@ class _Applying:
         models: ProductEncoders,
         aliases: Aliases,
         jobs: JobsIndex,
-        lock: Lock,
+        lock: Lock | None,
         patience: Patience,
         rejects: RejectFile,
     ) -> None:
@@ -168,10 +170,10 @@ class _Applying:
         for batch in batches(changes, self._job.settings.batch * AT_A_TIME, PAUSE_SECONDS):
             moment = feed.source.moment_ms
             for part in _without_repeats(self._accepted(batch)):
-                self._lock.check()
-                if self._job.dry:
+                if self._lock is None:
                     self._rehearse(part, moment)
                 else:
+                    self._lock.check()
                     with locked(self._jobs, self._job.alias, WRITING, wait=True):
                         self._write(part, moment)
                 share = part[-1].share

@@ -15,10 +15,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from indexer.jobs_index import Held, JobsIndex, now_ms
+from indexer.patience import Patience
 from mappings.errors import AttuneError, IndexingError, JobRunning
 
 DEAD_SECONDS = 30.0
 """A lock that its holder has not written anew for so long is a dead job's."""
+
+FAREWELL_SECONDS = 2.0
+"""A job that fails waits this long for what its lock is about to write."""
 
 
 class Lock:
@@ -28,7 +32,8 @@ class Lock:
         self._jobs = jobs
         self._key = key
         self._held = held
-        self._pause = dead_seconds / 3
+        self._dead_seconds = dead_seconds
+        self._confirmed = time.monotonic()
         self._ended = threading.Event()
         self._lost = False
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -41,22 +46,28 @@ class Lock:
 
     def check(self) -> None:
         """Raise IndexingError where another job has taken the lock over, as from one that looked dead."""
+        now = time.monotonic()
+        if not self._lost and now - self._confirmed > self._dead_seconds / 2:  # it may look so by now
+            self._lost = _mine(self._jobs, self._key, self._held) is None
+            self._confirmed = now
         if self._lost:
             raise IndexingError(
                 f"another job has taken over {self._key}: this one did not reach OpenSearch for too long. "
                 "Run it again when the other has ended"
             )
 
-    def release(self) -> None:
-        """Give the lock up."""
+    def release(self, patient: bool = True) -> None:
+        """Give the lock up; without patience where OpenSearch may be away, and the job is to end."""
         self._ended.set()
-        self._thread.join()
+        self._thread.join(None if patient else FAREWELL_SECONDS)
+        jobs = self._jobs if patient else JobsIndex(self._jobs.client, Patience(0))
         if not self._lost:
             with suppress(AttuneError):  # then it dies of age
-                self._jobs.drop(self._key, self._held)
+                jobs.drop(self._key, self._held)
 
     def _beat(self) -> None:
-        while not self._ended.wait(self._pause):
+        while not self._ended.wait(self._dead_seconds / 3):
+            began = time.monotonic()
             try:
                 again = self._jobs.put(self._key, self._held.source | {"at": now_ms()}, self._held)
                 again = again or _mine(self._jobs, self._key, self._held)
@@ -65,7 +76,7 @@ class Lock:
             if again is None:
                 self._lost = True
                 return
-            self._held = again
+            self._held, self._confirmed = again, began
 
 
 @contextmanager
@@ -80,8 +91,10 @@ def locked(
     lock = _taken(jobs, f"lock:{alias}:{what}", wait, dead_seconds)
     try:
         yield lock
-    finally:
-        lock.release()
+    except BaseException:
+        lock.release(patient=False)
+        raise
+    lock.release()
 
 
 def _taken(jobs: JobsIndex, key: str, wait: bool, dead_seconds: float) -> Lock:

@@ -174,7 +174,7 @@ class IndexRun:
             found = compare(
                 self._supply(client, patience, catalogue, field_map),
                 client,
-                open_jobs(client, patience),
+                JobsIndex(client, patience),
                 options.alias,
                 live,
                 encoder,
