@@ -76,8 +76,13 @@ class Loader:
     ) -> None:
         self._client = client
         self._encoder = encoder
-        self._target = target
-        self._patience = patience
+        self.target = target
+        self.patience = patience
+
+    @property
+    def model(self) -> str:
+        """Version of the model that encodes."""
+        return self._encoder.version
 
     def load(self, batch: Batch) -> Loaded:
         """Encode and write one batch."""
@@ -86,11 +91,11 @@ class Loader:
     def prepared(self, batch: Batch) -> Prepared:
         """Make the documents of a batch, as few of them anew as can be."""
         began = time.perf_counter()
-        target = self._target
+        target = self.target
         held: dict[str, int] = {}
         if target.resumed:
             ids = [item.product.id for item in batch.items]
-            held = versions(self._client, target.index, ids, self._patience)
+            held = versions(self._client, target.index, ids, self.patience)
         items = [item for item in batch.items if item.product.id not in held]
         vectors = self._known(items)
         missing = [item for item in items if item.product.id not in vectors]
@@ -115,7 +120,7 @@ class Loader:
 
     def written(self, prepared: Prepared) -> Loaded:
         """Write a batch's documents."""
-        outcomes = write(self._client, self._target.index, prepared.actions, self._patience)
+        outcomes = write(self._client, self.target.index, prepared.actions, self.patience)
         first = next(iter(prepared.batch.items), None)
         return Loaded(
             batch=prepared.batch,
@@ -130,10 +135,10 @@ class Loader:
 
     def _known(self, items: list[Item]) -> dict[str, JsonObject]:
         """Return the vectors that need no encoding: of equal text, by the same model."""
-        if not self._target.reuse:
+        if not self.target.reuse:
             return {}
         ids = [item.product.id for item in items]
-        found = stored(self._client, self._target.reuse, ids, self._patience)
+        found = stored(self._client, self.target.reuse, ids, self.patience)
         return {
             item.product.id: stored_vectors(of.source)
             for item in items

@@ -1,12 +1,14 @@
 """What `attune index` does, from its options: the source opened, the job run, the report printed."""
 
 import json
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -101,8 +103,7 @@ class IndexRun:
         with self._reported("rebuild") as (metrics, progress):
             client = self._client()
             patience = Patience(settings.index.patience_seconds, progress.waiting)
-            folder = options.model or (Path(settings.model.folder) if settings.model.folder else None)
-            encoder = load_model(folder, settings.model.threads)
+            encoder = load_model(self._model_folder(), settings.model.threads)
             job = IndexJob(
                 supply=self._supply(client, patience, catalogue, field_map),
                 alias=options.alias,
@@ -167,10 +168,7 @@ class IndexRun:
             live = settled(aliases)
             if live is None and not dry:
                 raise IndexingError(f"alias {options.alias} has no index of Attune's to compare with")
-            encoder = load_model(
-                options.model or (Path(settings.model.folder) if settings.model.folder else None),
-                settings.model.threads,
-            )
+            encoder = load_model(self._model_folder(), settings.model.threads)
             found = compare(
                 self._supply(client, patience, catalogue, field_map),
                 client,
@@ -275,8 +273,25 @@ class IndexRun:
         path = Path(options.source)
         return path.with_name(f"{path.name}.rejects.jsonl")
 
+    def _model_folder(self) -> Path | None:
+        name = self._options.model or self._settings.model.folder
+        return Path(name).absolute() if name else None
+
     def _engine(self) -> Engine:
-        return load_here
+        options, settings = self._options, self._settings
+        if options.engine == "local":
+            return load_here
+        try:
+            from indexer.ray_engine import RayEngine
+        except ImportError as error:
+            raise SettingsError("--engine ray needs Ray: pip install 'attune[ray]'") from error
+        return RayEngine(
+            connect=partial(connect, settings.opensearch),
+            encoder=partial(load_model, self._model_folder()),
+            workers=options.workers,
+            threads=settings.model.threads,
+            address=os.environ.get("RAY_ADDRESS", ""),
+        )
 
     @contextmanager
     def _reported(self, job: str) -> Iterator[tuple[JobMetrics, JobProgress]]:

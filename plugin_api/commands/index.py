@@ -125,6 +125,8 @@ def index(
             else "SOURCE is missing"
         )
         raise SettingsError(f"{said}. `attune index --help` says more")
+    if engine == "ray" and (mode in ("changes", "verify") or dry_run):
+        raise SettingsError("--engine ray is for rebuilds: --full and --reencode")
     options = IndexOptions(
         source=source,
         alias=alias if alias is not None else wiring.settings.search.alias,
