@@ -19,6 +19,7 @@ from indexer.watermarks import (
     Watermark,
     Watermarks,
     earlier,
+    is_past,
     not_after,
     utc_now,
 )
@@ -51,31 +52,37 @@ def database_feeds(
 
     The first look ever reads all rows that have a watermark. Each further one reads from `overlap` seconds,
     or units of a number, before the last watermark: a transaction that took so long to commit has rows behind
-    those read before. Rows that have not changed since are left out, as far as they can be remembered;
-    what is read twice does no harm, since its version is the same. With `every` it looks every so many
-    seconds until `stop` is set, and a lost connection is tried again, ever less often; without, it looks once
-    and a lost connection raises CatalogueError.
+    those read before. Once that watermark is so old that none can come, only later rows are read. Rows of the
+    overlap that have not changed are left out, as far as they can be remembered; what is read twice does no
+    harm, since its version is the same.
+
+    With `every` it looks every so many seconds until `stop` is set, and a lost connection is tried again,
+    ever less often; without, it looks once and a lost connection raises CatalogueError.
     """
     if not database.wanted.watermark:
         raise SettingsError("changes of a database need a watermark column: one that grows with every change")
     stop = stop or threading.Event()
     key = watermark_key(database)
     saved = watermarks.load(key)
-    known = _Known(SavedWatermark.of_json(saved).value if saved else None)
+    known = _Known(SavedWatermark.of_json(saved).value, saved.get("past") is True) if saved else _Known(None)
     while not stop.is_set():
         look = _Look(database, known, overlap, stop, note, follow=every is not None)
 
-        def applied(look: _Look = look) -> None:
+        def settle(look: _Look = look) -> None:
             nonlocal known
-            known = look.known.copy()
-            if known.since is not None:
-                watermarks.save(key, SavedWatermark(known.since).as_json() | {"source": database.name})
-            look.settled = True
+            changed = (look.known.since, look.known.past) != (known.since, known.past)
+            known, look.settled = look.known.copy(), True
+            if known.since is not None and changed:
+                about = {"past": known.past, "source": database.name}
+                watermarks.save(key, SavedWatermark(known.since).as_json() | about)
 
         try:
             while look.settled and look.more():
                 look.settled = False
-                yield Feed(look, applied)
+                yield Feed(look, settle)
+            if look.settled and not stop.is_set():
+                look.complete()
+                settle()
         finally:
             look.close()
         if every is None:
@@ -91,16 +98,20 @@ def watermark_key(database: Database) -> str:
 
 
 class _Known:
-    """How far changes have been read, and the rows of the overlap behind that, by digest."""
+    """How far changes have been read, and the rows of the overlap behind that, by digest.
 
-    def __init__(self, since: Watermark | None) -> None:
+    `past` tells that no change can come behind that any more.
+    """
+
+    def __init__(self, since: Watermark | None, past: bool = False) -> None:
         self.since = since
+        self.past = past
         self._rows: deque[tuple[Watermark, bytes]] = deque(maxlen=KNOWN)
 
     def add(self, mark: Watermark | None, digest: bytes, overlap: float) -> None:
         """Note a row; they come in the order of their marks. Raises TypeError for a mark of another kind."""
         if mark is not None and (self.since is None or mark > self.since):  # type: ignore[operator]
-            self.since = mark
+            self.since, self.past = mark, False
             start = earlier(mark, overlap)
             while self._rows and self._rows[0][0] < start:  # type: ignore[operator]
                 self._rows.popleft()
@@ -109,7 +120,7 @@ class _Known:
 
     def copy(self) -> "_Known":
         """Return a copy that stays as it is."""
-        known = _Known(self.since)
+        known = _Known(self.since, self.past)
         known._rows.extend(self._rows)
         return known
 
@@ -130,14 +141,14 @@ class _Look:
         note: Callable[[str], None],
         follow: bool,
     ) -> None:
-        self.known = _Known(known.since)
+        self.known = _Known(known.since, known.past)
         self._before = known.digests()
         self._database = database
         self._overlap = overlap
         self._stop = stop
         self._note = note
         self._follow = follow
-        self._began = utc_now()
+        self._opened = self._began = utc_now()
         self._line = 0
         self._records = self._read()
         self._portion: Iterator[Record | Reject] = iter(())
@@ -174,6 +185,11 @@ class _Look:
             return False
         self._portion = chain([first], islice(self._records, PORTION - 1))
         return True
+
+    def complete(self) -> None:
+        """Note that all changes of this look have been read."""
+        since = self.known.since
+        self.known.past = since is not None and is_past(since, self._opened, self._overlap)
 
     def close(self) -> None:
         """Let the connection go, unless a thread that is about to end still reads: then it does."""
@@ -228,7 +244,8 @@ class _Look:
         statement = self._database.statement().where(mark.is_not(None)).order_by(mark)
         if self.known.since is None:
             return statement
-        start = earlier(self.known.since, self._overlap)
+        since = self.known.since
+        start = since if self.known.past else earlier(since, self._overlap)
         # Said outright: SQLAlchemy would take any moment for one without a time zone.
         kind: TypeEngine[Any] = String()
         if isinstance(start, int):
@@ -237,4 +254,5 @@ class _Look:
             kind = DateTime(timezone=start.tzinfo is not None)
         elif not isinstance(start, str):
             kind = Date()
-        return statement.where(mark >= bindparam(None, start, kind))
+        bound = bindparam(None, start, kind)
+        return statement.where(mark > bound if self.known.past else mark >= bound)

@@ -6,7 +6,7 @@ A value is a whole number, a date, a moment, or a moment's ISO 8601 text, which 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Protocol
 
@@ -22,7 +22,7 @@ OVERLAP = 60.0
 """What is read again at each look, in seconds or units: a transaction that commits late is behind by that."""
 
 ZONES = timedelta(hours=14)
-"""The most that a clock without a time zone may be before UTC."""
+"""The most that a clock without a time zone may be off UTC."""
 
 
 _TEXT = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d|$)", re.ASCII)
@@ -83,6 +83,21 @@ def not_after(value: Watermark, now: datetime) -> Watermark:
         late = latest.replace(tzinfo=moment.tzinfo) if moment.tzinfo else latest.replace(tzinfo=None)
         return value if moment <= late else _written(late, value)
     return min(value, latest.date())
+
+
+def is_past(value: Watermark, now: datetime, overlap: float) -> bool:
+    """Whether all changes with this watermark can be seen by `now` in UTC, late as they may have committed.
+
+    So it is after twice the overlap and a minute, for clocks that differ and columns that hold seconds only.
+    Of a number it can't be said.
+    """
+    if isinstance(value, int):
+        return False
+    moment = _moment(value) or datetime.max if isinstance(value, str) else value
+    if not isinstance(moment, datetime) or (isinstance(value, str) and len(value) <= 10):
+        moment = datetime.combine(moment, time.max)
+    before = now - timedelta(seconds=2 * overlap + 60)
+    return moment < (before if moment.tzinfo else (before - ZONES).replace(tzinfo=None))
 
 
 @dataclass(frozen=True, slots=True)

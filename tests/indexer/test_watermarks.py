@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from indexer.values import BadValue
-from indexer.watermarks import SavedWatermark, Watermark, earlier, not_after, version_of, watermark
+from indexer.watermarks import SavedWatermark, Watermark, earlier, is_past, not_after, version_of, watermark
 from mappings.errors import CatalogueError
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -60,6 +60,21 @@ def test_not_after() -> None:
     assert not_after("2026-03-01T12:00:01", NOON) == "2026-03-01T12:00:01"
     assert not_after("9999-12-31", NOON) == "2026-03-02 02:00:00"
     assert not_after("9999-12-31T00:00:00+01:00", NOON) == "2026-03-02T02:00:00"
+
+
+def test_is_past() -> None:
+    minute, hour = timedelta(minutes=1), timedelta(hours=1)
+    assert is_past(NOON - 4 * minute, NOON, 60)
+    assert not is_past(NOON - 3 * minute, NOON, 60)
+    assert is_past(PLAIN - 15 * hour, NOON, 60)
+    assert not is_past(PLAIN - 14 * hour, NOON, 60)
+    assert is_past("2026-02-28 20:00:00", NOON, 60)
+    assert not is_past("2026-02-28 22:00:00", NOON, 60)
+    assert is_past("2026-03-01T12:00:00+01:00", NOON, 60)
+    for day in (date(2026, 2, 28), "2026-02-28"):
+        assert not is_past(day, NOON, 60)
+        assert is_past(day, NOON + 3 * hour, 60)
+    assert not is_past(7, NOON, 60)
 
 
 def test_versions() -> None:
