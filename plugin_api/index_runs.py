@@ -226,7 +226,9 @@ class IndexRun:
     def _field_map(self, catalogue: Source) -> FieldMap:
         options = self._options
         if options.fields:
-            return load_field_map(options.fields, catalogue)
+            field_map = load_field_map(options.fields, catalogue)
+            # By the moment of reading, rows would look newer than changes of them that are yet to commit.
+            return _by_version(field_map) if options.watermark else field_map
         field_map = guess_field_map(catalogue)
         if not options.as_json:
             click.echo("Field map guessed from the columns (correct it by --fields):")
@@ -236,7 +238,7 @@ class IndexRun:
     def _field_map_of_changes(self, feed: Feed, live: MadeIndex | None) -> FieldMap:
         """Return the map of the option, the one that the index was made by, or a guess."""
         if self._options.fields:
-            return load_field_map(self._options.fields, feed.source, partial=True)
+            return _by_version(load_field_map(self._options.fields, feed.source, partial=True))
         noted = live.note.get("fields") if live else None
         if not noted:
             return guess_field_map(feed.source, partial=True)
@@ -246,8 +248,7 @@ class IndexRun:
                 f"{feed.source.name} has no column {field_map.id}, which the index was made by: name the "
                 "columns in a field map, by --fields"
             )
-        field_map = with_operation(field_map, feed.source.columns())
-        return field_map if field_map.version else replace(field_map, version="_version")
+        return _by_version(with_operation(field_map, feed.source.columns()))
 
     def _supply(
         self,
@@ -310,6 +311,11 @@ class IndexRun:
 
     def _print(self, report: dict[str, Any], summary: str) -> None:
         click.echo(json.dumps(report, ensure_ascii=False) if self._options.as_json else summary)
+
+
+def _by_version(field_map: FieldMap) -> FieldMap:
+    """Return the map with `_version` for a version, unless it names another column."""
+    return field_map if field_map.version else replace(field_map, version="_version")
 
 
 @contextmanager

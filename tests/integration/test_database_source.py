@@ -1,6 +1,7 @@
 """A PostgreSQL table as a shop's catalogue: indexed whole, its changes applied, the two compared."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,6 @@ def test_a_table_is_followed(
         report: dict[str, Any] = json.loads(done.stdout)
         return report
 
-    def counts(report: dict[str, Any]) -> tuple[int, ...]:
-        return tuple(report[name] for name in ("upserted", "deleted", "encoded", "stale", "rejected"))
-
     postgres.execute(
         'DROP SCHEMA IF EXISTS "Shop" CASCADE',
         'CREATE SCHEMA "Shop"',
@@ -62,7 +60,11 @@ def test_a_table_is_followed(
         generate_series(1, 40) AS n""",
         """UPDATE "Shop".products SET deleted = now() WHERE id = 40""",
     )
-    assert index()["indexed"] == 39
+    fields = tmp_path / "fields.toml"  # without a version: the watermark is
+    fields.write_text('id = "id"\ntitle = "title"\nprice = "price"\n')
+    assert index("--fields", str(fields))["indexed"] == 39
+    answer = client.get(index=ALIAS, id="5", _source="attune.version")
+    assert answer["_version"] < (time.time() - 3600) * 1000
     postgres.execute(
         """UPDATE "Shop".products SET price = 7.25, changed = now() WHERE id IN (1, 2)""",
         """UPDATE "Shop".products SET title = 'Red cup', changed = now() WHERE id = 3""",
@@ -79,6 +81,7 @@ def test_a_table_is_followed(
     assert not client.exists(index=ALIAS, id="4")
     assert index("--verify")["equal"] is True
     postgres.execute("""UPDATE "Shop".products SET price = 1, changed = now() WHERE id = 41""")
-    report = index("--changes")
+    report = index("--changes", "--fields", str(fields))
+    assert report["stale"] == 0
     assert report["changes"] < 10  # from the watermark on
     assert (report["upserted"], report["encoded"]) == (1, 0)
