@@ -165,15 +165,17 @@ class _Rebuild:
     def run(self, on_progress: Callable[[Progress], None], engine: Engine) -> IndexReport:
         started = time.monotonic()
         live = settled(self._aliases)
-        index, resumed = self._begun(live)
+        index, resumed, reuse = self._begun(live)
         with RejectFile(self._job.rejects) as rejects:
             try:
-                self._fill(index, live, resumed, rejects, on_progress, engine)
+                self._fill(index, reuse, resumed, rejects, on_progress, engine)
                 brought = self._finish(index, live)
             except (CatalogueError, _Unfit):
                 with suppress(AttuneError):
                     self._aliases.delete(index.name)
                 raise
+        for name in set(reuse) - {live.name if live else ""}:
+            self._aliases.delete(name)
         removed = self._aliases.drop_old(self._job.settings.keep)
         self._forget()
         tally, seconds = self._tally, time.monotonic() - started
@@ -195,20 +197,24 @@ class _Rebuild:
             removed=removed,
         )
 
-    def _begun(self, live: MadeIndex | None) -> tuple[MadeIndex, bool]:
-        """Return the index to fill, and whether a run before began it; what other runs left is deleted."""
+    def _begun(self, live: MadeIndex | None) -> tuple[MadeIndex, bool, tuple[str, ...]]:
+        """Return the index to fill, whether a run before began it, and the indexes whose vectors can be used.
+
+        These are the live one and, of those that other runs left unfinished, as one from a database that is
+        never the same twice, the fullest; what else was left is deleted.
+        """
         note = self._note()
-        same: MadeIndex | None = None
-        for of in self._aliases.made():
-            if of.complete or (live and of.name == live.name):
-                continue
-            if _begun_by(of.note) == note and same is None:
-                same = of
-            else:
+        left = [of for of in self._aliases.made() if not of.complete and not (live and of.name == live.name)]
+        same = next((of for of in left if _begun_by(of.note) == note), None)
+        others = [of for of in left if of is not same]
+        useful = sorted(filter(self._fits, others), key=self._fullness)[-1:]
+        for of in others:
+            if of not in useful:
                 self._aliases.delete(of.name)
+        reuse = tuple(of.name for of in ([live] if live and self._fits(live) else []) + useful)
         if same:
             self._refresh(same.name)
-            return same, True
+            return same, True, reuse
         name = index_name(self._job.alias, now_ms())
         body = index_body(self._encoder.dimension, self._job.settings)
         body["mappings"]["_meta"] = {META: note}
@@ -220,7 +226,17 @@ class _Rebuild:
                 self._client.indices.create(index=name, body=body)
 
         self._patience.call(f"creating index {name}", create)
-        return MadeIndex(name, note, ()), False
+        return MadeIndex(name, note, ()), False, reuse
+
+    def _fullness(self, index: MadeIndex) -> int:
+        self._refresh(index.name)
+        counted = self._patience.call("counting", lambda: self._client.count(index=index.name))
+        return int(counted["count"])
+
+    def _fits(self, index: MadeIndex) -> bool:
+        """Whether an index has vectors such as this run makes."""
+        same_kind = index.note.get("vectors") == self._job.settings.vectors
+        return index.model == self._encoder.version and same_kind
 
     def _note(self) -> JsonObject:
         note = {
@@ -239,7 +255,7 @@ class _Rebuild:
     def _fill(
         self,
         index: MadeIndex,
-        live: MadeIndex | None,
+        reuse: tuple[str, ...],
         resumed: bool,
         rejects: RejectFile,
         on_progress: Callable[[Progress], None],
@@ -247,9 +263,7 @@ class _Rebuild:
     ) -> None:
         """Write every product of the catalogue."""
         supply, tally = self._job.supply, self._tally
-        kind = self._job.settings.vectors
-        fits = live and live.model == self._encoder.version and live.note.get("vectors") == kind
-        target = Target(index.name, kind, self._moment, live.name if live and fits else "", resumed)
+        target = Target(index.name, self._job.settings.vectors, self._moment, reuse, resumed)
         loader = Loader(self._client, self._encoder, target, self._patience)
         began = time.perf_counter()
         with SeenIds() as seen:

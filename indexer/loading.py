@@ -26,14 +26,14 @@ AHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The index to fill. `reuse` is one that has vectors of the same model, empty where there is none;
+    """The index to fill. `reuse` are others that have vectors of the same model, the best first;
     `resumed` tells that the index holds part of the catalogue already.
     """
 
     index: str
     kind: str
     moment_ms: int
-    reuse: str = ""
+    reuse: tuple[str, ...] = ()
     resumed: bool = False
 
 
@@ -135,17 +135,18 @@ class Loader:
 
     def _known(self, items: list[Item]) -> dict[str, JsonObject]:
         """Return the vectors that need no encoding: of equal text, by the same model."""
-        if not self.target.reuse:
-            return {}
-        ids = [item.product.id for item in items]
-        found = stored(self._client, self.target.reuse, ids, self.patience)
-        return {
-            item.product.id: stored_vectors(of.source)
-            for item in items
-            if (of := found.get(item.product.id))
-            and of.own.get("model") == self._encoder.version
-            and of.own.get("hash") == content_hash(item.product)
-        }
+        known: dict[str, JsonObject] = {}
+        for index in self.target.reuse:
+            lacking = [item.product for item in items if item.product.id not in known]
+            found = stored(self._client, index, [product.id for product in lacking], self.patience)
+            known |= {
+                product.id: stored_vectors(of.source)
+                for product in lacking
+                if (of := found.get(product.id))
+                and of.own.get("model") == self._encoder.version
+                and of.own.get("hash") == content_hash(product)
+            }
+        return known
 
 
 def load_here(loader: Loader, batches: Iterator[Batch]) -> Iterator[Loaded]:

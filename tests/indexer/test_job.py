@@ -153,15 +153,18 @@ def test_a_run_that_was_killed_is_gone_on_with(tmp_path: Path, cluster: tuple[Op
     assert threading.active_count() == threads
 
 
-def test_what_another_catalogue_left_half_done_is_deleted(
+def test_what_another_catalogue_left_half_done_is_used_and_deleted(
     tmp_path: Path, cluster: tuple[OpenSearch, Shelf]
 ) -> None:
     client, connection = cluster
     with pytest.raises(RuntimeError, match="the encoder failed"):
         run_index_job(job_for(tmp_path, [*MUGS, "11,unencodable,"]), client, StandInEncoder(), patience=NONE)
     assert len(indexes(connection)) == 1
+    (left,) = indexes(connection)
+    held = len(connection.indexes[left].documents)
     report = run_index_job(job_for(tmp_path, MUGS, moment_ms=T0 + 1), client, StandInEncoder(), patience=NONE)
     assert not report.resumed
+    assert 0 < report.encoded == 10 - held  # its vectors were of use
     assert indexes(connection) == {report.index}
 
 
