@@ -37,9 +37,6 @@ from mappings.errors import IndexingError, SettingsError
 OBJECT_STORE_BYTES = 512_000_000
 """Shared memory of a cluster of our own: batches on their way, some hundred kilobytes each."""
 
-ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-"""What Ray takes from there alone: it sends no statistics to its makers, and its core prints no errors."""
-
 
 @dataclass(frozen=True, slots=True)
 class RayEngine:
@@ -47,7 +44,7 @@ class RayEngine:
 
     `connect` and `encoder` are called once in every actor, `encoder` with the threads it may use: what the
     actors need must be importable there, and a model's folder be at the same place. `workers` of 0 takes all
-    cores, `threads` of 0 what the cores give each.
+    cores, `threads` of 0 what the cores give each. `say` is told of workers that died.
     """
 
     connect: Callable[[], OpenSearch]
@@ -55,6 +52,7 @@ class RayEngine:
     workers: int = 0
     threads: int = 0
     address: str = ""
+    say: Callable[[str], None] = lambda _: None
 
     def __call__(self, loader: Loader, batches: Iterator[Batch]) -> Iterator[Loaded]:
         """Yield what became of the batches, in their order. Raises IndexingError where Ray gives up."""
@@ -68,7 +66,7 @@ class RayEngine:
                     loader.target,
                     loader.patience.seconds,
                 )
-                with Flow(batches, loader.patience, pool.workers) as flow:
+                with Flow(batches, loader.patience, self.say, pool.workers) as flow:
                     for loaded in flow.outcomes(_outcomes(flow.feed, work, pool)):
                         # Seconds of all actors together are to be compared with those of the job.
                         yield replace(loaded, encoding_seconds=loaded.encoding_seconds / pool.workers)
@@ -119,8 +117,6 @@ def _cluster(address: str, workers: int, threads: int) -> Iterator[_Pool]:
     if ray.is_initialized():
         yield _pool_on_cluster(workers, threads)
         return
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     with _handlers_kept(), _silent():
         if address:

@@ -3,7 +3,7 @@
 import asyncio
 import pickle
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
@@ -30,10 +30,13 @@ QUEUED = 1
 class Flow:
     """Hands batches to the feed, as many at a time as the actors need, and puts outcomes in their order."""
 
-    def __init__(self, batches: Iterator[Batch], patience: Patience, workers: int) -> None:
+    def __init__(
+        self, batches: Iterator[Batch], patience: Patience, say: Callable[[str], None], workers: int
+    ) -> None:
         self.feed = ray.remote(Feed).options(num_cpus=0, scheduling_strategy=_beside_driver()).remote()
         self._batches = batches
         self._patience = patience
+        self._say = say
         self._room = threading.Semaphore((AT_A_TIME + QUEUED + 1) * workers)
         self._out: dict[int, Batch] = {}
         self._count = 0
@@ -93,8 +96,11 @@ class Flow:
 
     def _listen(self) -> None:
         try:
-            for why, seconds in ray.get(self.feed.said.remote()):
+            waits, again = ray.get(self.feed.said.remote())
+            for why, seconds in waits:
                 self._patience.waiting(why, seconds)
+            for number in again:
+                self._say(f"a Ray worker died: batch {number + 1} is loaded again")
         except RayError as error:
             self._error = self._error or error
             self._stop.set()
@@ -108,7 +114,8 @@ class Feed:
         self._begun: dict[int, int] = {}
         self._count = 0
         self._end: int | None = None
-        self._said: list[tuple[str, float]] = []
+        self._waits: list[tuple[str, float]] = []
+        self._again: list[int] = []
         self._changed = asyncio.Condition()
 
     async def put(self, number: int, batch: bytes) -> None:
@@ -129,6 +136,8 @@ class Feed:
     async def begin(self, number: int) -> int:
         """Return how often a batch has been begun, this time included."""
         self._begun[number] = tries = self._begun.get(number, 0) + 1
+        if tries > 1:
+            self._again.append(number)
         return tries
 
     async def done(self, number: int) -> None:
@@ -142,14 +151,14 @@ class Feed:
             self._end = end
             self._changed.notify_all()
 
-    async def say(self, why: str, seconds: float) -> None:
-        """Tell the driver that an actor waits for OpenSearch."""
-        self._said = [*self._said[-9:], (why, seconds)]
+    async def wait(self, why: str, seconds: float) -> None:
+        """Note that an actor waits for OpenSearch."""
+        self._waits = [*self._waits[-9:], (why, seconds)]
 
-    async def said(self) -> list[tuple[str, float]]:
-        """Return what was told since the last time."""
-        said, self._said = self._said, []
-        return said
+    async def said(self) -> tuple[list[tuple[str, float]], list[int]]:
+        """Return waits for OpenSearch and batches begun again, since the last time."""
+        waits, again, self._waits, self._again = self._waits, self._again, [], []
+        return waits, again
 
 
 class Batches(Datasource):  # type: ignore[misc]  # Ray has no types
@@ -184,7 +193,7 @@ class Batches(Datasource):  # type: ignore[misc]  # Ray has no types
 
 def tell(feed: Any, why: str, seconds: float) -> None:
     """Tell the driver, from an actor, that OpenSearch is waited for."""
-    feed.say.remote(why, seconds)
+    feed.wait.remote(why, seconds)
 
 
 def begin(feed: Any, number: int) -> int:

@@ -43,6 +43,13 @@ from plugin_api.job_progress import JobProgress
 from plugin_api.model_folders import ModelFolders, model_folders
 from reranker.model import load_model
 
+RAY_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+}
+"""What Ray takes from there alone, unless it is set: no statistics to its makers, and no log between ours."""
+
 
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
@@ -117,7 +124,7 @@ class IndexRun:
                     encoder,
                     lambda of: progress.show(of.indexed, of.share),
                     patience,
-                    self._engine(),
+                    self._engine(progress),
                 )
             metrics.done(asdict(report))
         self._print(asdict(report), rebuild_summary(report, job.rejects, options.model))
@@ -278,10 +285,12 @@ class IndexRun:
         name = self._options.model or self._settings.model.folder
         return Path(name).absolute() if name else None
 
-    def _engine(self) -> Engine:
+    def _engine(self, progress: JobProgress) -> Engine:
         options, settings = self._options, self._settings
         if options.engine == "local":
             return load_here
+        for name, value in RAY_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         try:
             from indexer.ray_engine import RayEngine
         except ImportError as error:
@@ -292,6 +301,7 @@ class IndexRun:
             workers=options.workers,
             threads=settings.model.threads,
             address=os.environ.get("RAY_ADDRESS", ""),
+            say=progress.say,
         )
 
     @contextmanager
