@@ -1,15 +1,13 @@
 """Changes → the index that searches use: upserts, partial updates and deletes, as they come.
 
-Each batch is looked up, encoded as far as its text is new, and written in parts: one is looked up while the
-one before is written. Nothing is remembered beside the index but tombstones: changes that come again after a
+Each batch is looked up, encoded as far as its text is new, and written in parts: one is looked up while those
+before are written. Nothing is remembered beside the index but tombstones: changes that come again after a
 crash find themselves applied.
 """
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,15 +20,15 @@ from indexer.documents import content_hash, document, document_with, shown_produ
 from indexer.encoder import ProductEncoder, ProductEncoders
 from indexer.feeds import Feed, batches
 from indexer.fieldmap import FieldMap
-from indexer.job import TIMES, WRITING, settled
+from indexer.job import REBUILD, TIMES, WRITING, settled
 from indexer.jobs_index import JobsIndex, open_jobs
-from indexer.lock import Lock, locked
+from indexer.lock import Lock, is_locked, locked
 from indexer.patience import Patience
 from indexer.records import Reject
 from indexer.rejects import RejectFile
 from indexer.stored import Stored, stored
 from indexer.values import BadValue
-from indexer.writer import AT_A_TIME, Action, Written, write
+from indexer.writer import AT_A_TIME, Action, Written, in_order, write
 from mappings import fields
 from mappings.errors import CatalogueError, IndexingError, SettingsError
 from mappings.settings import IndexSettings
@@ -41,6 +39,15 @@ CHANGES = "changes"
 
 PAUSE_SECONDS = 0.5
 """A change waits at most this long for others to share its batch."""
+
+PARTS = 4
+"""Parts of a batch: `index.batch` changes each."""
+
+HOLD_SECONDS = 2.0
+"""A batch that takes longer lets others write in between, at the end of a part."""
+
+YIELD_SECONDS = 0.1
+"""How long a rebuild, which looks every 50 ms, is let in before the next changes are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +174,13 @@ class _Applying:
         records = feed.source.records()
         changes = read_changes(records, field_map, self._job.default, self._job.simplified)
         share = 0.0
-        for batch in batches(changes, self._job.settings.batch * AT_A_TIME, PAUSE_SECONDS):
+        for batch in batches(changes, self._job.settings.batch * PARTS, PAUSE_SECONDS):
             moment = feed.source.moment_ms
             for part in _without_repeats(self._accepted(batch)):
                 if self._lock is None:
                     self._rehearse(part, moment)
                 else:
-                    self._lock.check()
-                    with locked(self._jobs, self._job.alias, WRITING, wait=True):
-                        self._write(part, moment)
+                    self._apply(part, moment, self._lock)
                 share = part[-1].share
             on_progress(self.report, share)
             if stop.is_set():
@@ -189,24 +194,39 @@ class _Applying:
             else:
                 yield change
 
-    def _write(self, changes: list[Change], moment_ms: int) -> None:
+    def _apply(self, changes: list[Change], moment_ms: int, lock: Lock) -> None:
+        """Write changes of different products."""
+        while changes:
+            lock.check()
+            if is_locked(self._jobs, self._job.alias, REBUILD):
+                time.sleep(YIELD_SECONDS)
+            with locked(self._jobs, self._job.alias, WRITING, wait=True):
+                changes = self._write(changes, moment_ms)
+
+    def _write(self, changes: list[Change], moment_ms: int) -> list[Change]:
+        """Write what can be written in `HOLD_SECONDS`, at least one part; return the rest."""
         live = self._index()
         encoder = self._models.of(live.model)
-        parts = [
-            changes[at : at + self._job.settings.batch]
-            for at in range(0, len(changes), self._job.settings.batch)
-        ]
-        running: deque[tuple[_Planned, Future[list[Written]]]] = deque()
-        with ThreadPoolExecutor(AT_A_TIME) as pool:
-            for part in parts:
-                planned = self._planned(part, live, encoder, moment_ms)
-                self._jobs.bury(self._job.alias, planned.deletes)
-                actions = [action for _, action in planned.writes]
-                running.append(
-                    (planned, pool.submit(write, self._client, live.name, actions, self._patience))
-                )
-            for planned, future in running:
-                self._count(planned, future.result())
+        size = self._job.settings.batch
+        left = list(changes)
+        until = time.monotonic() + HOLD_SECONDS
+
+        def planned() -> Iterator[_Planned]:
+            while left:
+                part = left[:size]
+                del left[:size]
+                yield self._planned(part, live, encoder, moment_ms)
+                if time.monotonic() > until:
+                    return
+
+        def written(plan: _Planned) -> list[Written]:
+            self._jobs.bury(self._job.alias, plan.deletes)
+            actions = [action for _, action in plan.writes]
+            return write(self._client, live.name, actions, self._patience)
+
+        for plan, outcomes in in_order(written, planned(), AT_A_TIME + 1):
+            self._count(plan, outcomes)
+        return left
 
     def _rehearse(self, changes: list[Change], moment_ms: int) -> None:
         """Count what writing the changes would do."""

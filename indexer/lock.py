@@ -88,13 +88,22 @@ def locked(
     Where another job holds it: with `wait`, waits for its end; else watches long enough to tell whether that
     job is alive, and raises JobRunning where it is.
     """
-    lock = _taken(jobs, f"lock:{alias}:{what}", wait, dead_seconds)
+    lock = _taken(jobs, _key(alias, what), wait, dead_seconds)
     try:
         yield lock
     except BaseException:
         lock.release(patient=False)
         raise
     lock.release()
+
+
+def is_locked(jobs: JobsIndex, alias: str, what: str) -> bool:
+    """Tell whether some job, alive or dead, holds the lock on `what`."""
+    return jobs.get(_key(alias, what)) is not None
+
+
+def _key(alias: str, what: str) -> str:
+    return f"lock:{alias}:{what}"
 
 
 def _taken(jobs: JobsIndex, key: str, wait: bool, dead_seconds: float) -> Lock:

@@ -1,0 +1,290 @@
+"""Searches while a catalogue is rebuilt, the alias moves, and moves back: how many fail, how long they take.
+
+Needs a running OpenSearch; makes an alias `bench-searched` of the demo's catalogue, unless it is there, and
+removes it with --remove.
+
+    python -m tests.bench.searching_during --url http://localhost:9200
+
+Clients ask the demo's queries all the time, each over one connection with a pause in between, straight to
+OpenSearch and, with --sidecar, as many more through a sidecar. The rebuild and the rollback are
+`attune index` and `attune rollback`, processes of their own; the rebuild encodes every product anew. Phases:
+before; the rebuild until just before the alias moves; the swap, from there to the job's end; the rollback;
+after. A search counts for the phase that it began in. What runs on the machine shares its processors: here
+OpenSearch, the clients, the sidecar and the job.
+"""
+
+import http.client
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+from opensearchpy import OpenSearch
+
+from indexer.alias import Aliases
+from indexer.patience import Patience
+from mappings.client import check_cluster
+from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
+from mappings.types import JsonObject
+from plugin_api.cli import ONE_THREAD
+from plugin_api.demo_catalogue import CATALOGUE, FIELD_MAP, find_catalogue
+from plugin_api.demo_queries import QUERIES
+from plugin_api.request import keyword_query
+from plugin_api.sidecar_process import serving, with_free_port
+from reranker.model import load_model
+from tests.bench.demo_shop import as_the_command_does, patient_client, rebuild, remove, write_sample
+from tests.bench.inputs import machine
+
+ALIAS = "bench-searched"
+DEADLINE_MS = 10_000
+"""The sidecar's: what is asked is whether searches are answered, and how soon."""
+
+SWAP_SECONDS = 2.0
+"""The swap begins so long before the alias is seen to have moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One search: when it began (monotonic), how long it took, and what was wrong with its answer."""
+
+    began: float
+    seconds: float
+    wrong: str
+
+
+@click.command()
+@click.option("--url", default=OpenSearchSettings().url, show_default=True, help="OpenSearch.")
+@click.option("--products", default=0, help="Products of the rebuild. Default: the whole catalogue.")
+@click.option("--clients", default=2, show_default=True, help="Clients of each way to search.")
+@click.option("--pause", default=0.05, show_default=True, help="Seconds between a client's searches.")
+@click.option("--idle", default=20.0, show_default=True, help="Seconds before the rebuild, and after all.")
+@click.option(
+    "--sidecar/--no-sidecar", default=True, show_default=True, help="Also search through a sidecar."
+)
+@click.option("--nice", default=0, show_default=True, help="Niceness of the jobs' processes.")
+@click.option("--batch", default=0, help="The setting index.batch. Default: its own.")
+@click.option("--remove", "removed", is_flag=True, help="Remove the alias's indexes at the end.")
+def main(
+    url: str,
+    products: int,
+    clients: int,
+    pause: float,
+    idle: float,
+    sidecar: bool,
+    nice: int,
+    batch: int,
+    removed: bool,
+) -> None:
+    """Search during a rebuild, its swap and a rollback; print one JSON object."""
+    as_the_command_does()
+    facts = machine("onnxruntime", "opensearch-py")
+    client = patient_client(url)
+    facts["opensearch"] = check_cluster(client, OpenSearchSettings(url=url))
+    model = load_model(None)
+    environment = {"ATTUNE_OPENSEARCH_URL": url, "ATTUNE_OPENSEARCH_TIMEOUT_SECONDS": "300"}
+    if batch:
+        environment["ATTUNE_INDEX_BATCH"] = str(batch)
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        if find_catalogue(client, ALIAS, model.version) is None:
+            rebuild(client, model, ALIAS, CATALOGUE, folder / "rejects.jsonl")
+        # A copy of its own time: vectors are there, and must not be taken from the index that is in use.
+        catalogue = folder / "electronics.jsonl"
+        write_sample(catalogue, products or 10**9)
+        _spoil(catalogue)
+        ways = {"opensearch": url}
+        if sidecar:
+            ways["sidecar"] = stack.enter_context(_sidecar(url))
+        job = _Job(environment, nice)
+        asked, moments = _run(client, ways, clients, pause, idle, job, catalogue)
+    if removed:
+        remove(client, ALIAS)
+    client.close()
+    report: JsonObject = {
+        "measures": "searches during a rebuild, its swap and a rollback",
+        "clients_of_each_way": clients,
+        "pause_ms": pause * 1000,
+        "nice": nice,
+        "rebuild": job.report,
+        "ways": {way: _phases(found, moments) for way, found in asked.items()},
+        "seconds": {name: round(moments[name][1] - moments[name][0], 1) for name in moments},
+        "load_after": round(os.getloadavg()[0], 2),
+        "machine": facts,
+    }
+    click.echo(json.dumps(report, indent=2))
+
+
+class _Job:
+    """The commands, run as processes of their own."""
+
+    def __init__(self, environment: dict[str, str], nice: int) -> None:
+        self._environment = {**os.environ, **environment}
+        self._environment.pop(ONE_THREAD[0])  # the command sets it itself
+        self._nice = nice
+        self.report: JsonObject = {}
+
+    def run(self, *arguments: str) -> JsonObject:
+        """Run `attune` to its end; return what it printed."""
+        nice = [shutil.which("nice") or "nice", "-n", str(self._nice)] if self._nice else []
+        command = [*nice, sys.executable, "-m", "plugin_api", *arguments, f"--alias={ALIAS}", "--json"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, env=self._environment, check=True)
+        report: JsonObject = json.loads(done.stdout)
+        return report
+
+
+def _run(
+    client: OpenSearch,
+    ways: dict[str, str],
+    clients: int,
+    pause: float,
+    idle: float,
+    job: _Job,
+    catalogue: Path,
+) -> tuple[dict[str, list[Asked]], dict[str, tuple[float, float]]]:
+    """Ask throughout; return all searches by way, and when each phase was."""
+    with _asking(ways, clients, pause) as asked:
+        time.sleep(5)  # connections and caches
+        started = time.monotonic()
+        time.sleep(idle)
+        begun = time.monotonic()
+        with _watching(client) as moved:
+            rejects = catalogue.with_suffix(".rejects.jsonl")
+            job.report = job.run("index", str(catalogue), f"--fields={FIELD_MAP}", f"--rejects={rejects}")
+        swapped = time.monotonic()
+        if not moved:
+            raise click.ClickException("the alias did not move")
+        job.run("rollback")
+        back = time.monotonic()
+        time.sleep(idle)
+        ended = time.monotonic()
+    swapping = moved[0] - SWAP_SECONDS
+    return asked, {
+        "before": (started, begun),
+        "rebuild": (begun, swapping),
+        "swap": (swapping, swapped),
+        "rollback": (swapped, back),
+        "after": (back, ended),
+    }
+
+
+@contextmanager
+def _asking(ways: dict[str, str], clients: int, pause: float) -> Iterator[dict[str, list[Asked]]]:
+    """Have clients ask while the block runs; yield what was asked by way, which grows."""
+    asked: dict[str, list[Asked]] = {way: [] for way in ways}
+    stop = threading.Event()
+
+    def ask(url: str, first: int, found: list[Asked]) -> None:
+        number = first
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+        while not stop.wait(pause):
+            query = QUERIES[number % len(QUERIES)]
+            found.append(_search(connection, query.text))
+            number += 1
+        connection.close()
+
+    threads = [
+        threading.Thread(target=ask, args=(url, number * 5, asked[way]))
+        for way, url in ways.items()
+        for number in range(clients)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield asked
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _search(connection: http.client.HTTPConnection, text: str) -> Asked:
+    body = json.dumps({"query": keyword_query(text), "_source": ["title", "brand", "price"]})
+    began = time.monotonic()
+    try:
+        connection.request("POST", f"/{ALIAS}/_search", body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        connection.close()
+        return Asked(began, time.monotonic() - began, repr(error))
+    seconds = time.monotonic() - began
+    if response.status != http.client.OK or answer.get("timed_out") or answer["_shards"]["failed"]:
+        return Asked(began, seconds, f"{response.status}: {str(answer)[:200]}")
+    return Asked(began, seconds, "" if answer["hits"]["hits"] else "empty")
+
+
+@contextmanager
+def _watching(client: OpenSearch) -> Iterator[list[float]]:
+    """Look where the alias points while the block runs; yield a list that gets the moment when it moved."""
+    aliases = Aliases(client, ALIAS, Patience(60))
+    moved: list[float] = []
+    before = aliases.held()
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not moved and not ended.wait(0.2):
+            if aliases.held() != before:
+                moved.append(time.monotonic())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield moved
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextmanager
+def _sidecar(url: str) -> Iterator[str]:
+    settings = Settings(
+        opensearch=OpenSearchSettings(url=url),
+        search=SearchSettings(alias=ALIAS),
+        sidecar=SidecarSettings(port=0, deadline_ms=DEADLINE_MS),
+    )
+    with serving(with_free_port(settings), os.environ) as sidecar:
+        yield sidecar.url
+
+
+def _spoil(catalogue: Path) -> None:
+    """Change every product's text by a word, so that a rebuild encodes every one anew."""
+    rows = [json.loads(line) for line in catalogue.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        row["short_description"] = f"{row.get('short_description') or ''} again"
+    catalogue.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def _phases(found: Sequence[Asked], moments: dict[str, tuple[float, float]]) -> JsonObject:
+    phases: JsonObject = {}
+    for name, (began, ended) in moments.items():
+        of = [asked for asked in found if began <= asked.began < ended]
+        took = [asked.seconds * 1000 for asked in of]
+        percentiles = statistics.quantiles(took, n=100) if len(took) > 1 else [0.0] * 99
+        wrong = [asked.wrong for asked in of if asked.wrong]
+        phases[name] = {
+            "searches": len(of),
+            "failed": sum(of != "empty" for of in wrong),
+            "empty": wrong.count("empty"),
+            "first_wrong": next(iter(wrong), ""),
+            "p50_ms": round(percentiles[49], 1),
+            "p95_ms": round(percentiles[94], 1),
+            "longest_ms": round(max(took, default=0.0), 1),
+        }
+        if phases["before"]["p95_ms"]:
+            phases[name]["p95_beside_before"] = round(percentiles[94] / phases["before"]["p95_ms"], 2)
+    return phases
+
+
+if __name__ == "__main__":
+    main()
