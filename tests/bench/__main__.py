@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("rerank", "encode", "compression", "token_vectors", "serve", "proxy", "candidates", "relevance")
+NAMES = (
+    "rerank", "encode", "compression", "token_vectors", "serve", "proxy", "candidates", "relevance",
+    "rebuild", "price_changes", "searching_during", "index_memory",
+)  # fmt: skip
 RESULTS = Path(__file__).parents[2] / "bench-results"
 
 

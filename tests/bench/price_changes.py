@@ -1,6 +1,6 @@
 """New prices and stock of 10,000 products: `attune index --changes` beside opensearch-py's bulk updates.
 
-Needs a running OpenSearch; makes an alias `bench-prices` of the whole demo catalogue, unless it is there, and
+Needs a running OpenSearch; makes an alias `bench-demo` of the whole demo catalogue, unless it is there, and
 removes it with --remove.
 
     python -m tests.bench.price_changes --url http://localhost:9200
@@ -36,7 +36,7 @@ from reranker.model import load_model
 from tests.bench.demo_shop import as_the_command_does, node_cpu_seconds, patient_client, rebuild, remove
 from tests.bench.inputs import machine, middle
 
-ALIAS = "bench-prices"
+ALIAS = "bench-demo"
 FIELDS = FieldMap(id="id", price="price", available="available")
 
 

@@ -1,6 +1,6 @@
 """Searches while a catalogue is rebuilt, the alias moves, and moves back: how many fail, how long they take.
 
-Needs a running OpenSearch; makes an alias `bench-searched` of the demo's catalogue, unless it is there, and
+Needs a running OpenSearch; makes an alias `bench-demo` of the demo's catalogue, unless it is there, and
 removes it with --remove.
 
     python -m tests.bench.searching_during --url http://localhost:9200
@@ -46,7 +46,7 @@ from reranker.model import load_model
 from tests.bench.demo_shop import as_the_command_does, patient_client, rebuild, remove, write_sample
 from tests.bench.inputs import machine
 
-ALIAS = "bench-searched"
+ALIAS = "bench-demo"
 DEADLINE_MS = 10_000
 """The sidecar's: what is asked is whether searches are answered, and how soon."""
 
