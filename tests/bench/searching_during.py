@@ -6,11 +6,11 @@ removes it with --remove.
     python -m tests.bench.searching_during --url http://localhost:9200
 
 Clients ask the demo's queries all the time, each over one connection with a pause in between, straight to
-OpenSearch and, with --sidecar, as many more through a sidecar. The rebuild and the rollback are
-`attune index` and `attune rollback`, processes of their own; the rebuild encodes every product anew. Phases:
-before; the rebuild until just before the alias moves; the swap, from there to the job's end; the rollback;
-after. A search counts for the phase that it began in. What runs on the machine shares its processors: here
-OpenSearch, the clients, the sidecar and the job.
+OpenSearch (those that find anything there, by keywords) and as many more through a sidecar. The rebuild and
+the rollback are `attune index` and `attune rollback`, processes of their own; the rebuild encodes every
+product anew. Phases: before; the rebuild until just before the alias moves; the swap, from there to the job's
+end; the rollback; after. A search counts for the phase that it began in. What runs on the machine shares its
+processors: here OpenSearch, the clients, the sidecar and the job.
 """
 
 import http.client
@@ -95,6 +95,8 @@ def main(
     environment = {"ATTUNE_OPENSEARCH_URL": url, "ATTUNE_OPENSEARCH_TIMEOUT_SECONDS": "300"}
     if batch:
         environment["ATTUNE_INDEX_BATCH"] = str(batch)
+    if products:
+        environment["ATTUNE_INDEX_MIN_SHARE"] = "0"
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         if find_catalogue(client, ALIAS, model.version) is None:
@@ -187,9 +189,9 @@ def _asking(ways: dict[str, str], clients: int, pause: float) -> Iterator[dict[s
     def ask(url: str, first: int, found: list[Asked]) -> None:
         number = first
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+        texts = [query.text for query in QUERIES if not _search(connection, query.text).wrong]
         while not stop.wait(pause):
-            query = QUERIES[number % len(QUERIES)]
-            found.append(_search(connection, query.text))
+            found.append(_search(connection, texts[number % len(texts)]))
             number += 1
         connection.close()
 
