@@ -1,6 +1,6 @@
 """Bulk writing: documents and deletes with versions, some requests at a time."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +22,9 @@ CHUNK_BYTES = 8_000_000
 CHUNK_DOCUMENTS = 500
 AT_A_TIME = 2
 """Bulk requests on their way at once: OpenSearch uses one core for each."""
+
+FAILURES = 5
+"""Times that a document alone may fail by an error of OpenSearch's own before that is what refuses it."""
 
 CONFLICT = 409
 GONE = 404
@@ -60,6 +63,7 @@ def write(client: OpenSearch, index: str, actions: Sequence[Action], patience: P
     found: dict[str, Written] = {}
     pending = list(actions)
     pauses = Pauses(patience)
+    failures: Counter[str] = Counter()
     while pending:
         failed: list[Action] = []
         why = ""
@@ -76,7 +80,16 @@ def write(client: OpenSearch, index: str, actions: Sequence[Action], patience: P
             (item,) = answer.values()
             status = item["status"]
             reason = "" if done else reason_of(item.get("error"))
-            if not isinstance(status, int) or status in PASSING or status >= 500:
+            if (
+                isinstance(status, int)
+                and status not in PASSING
+                and status >= 500
+                and "exception" not in item
+            ):
+                failures[item["_id"]] += 1
+            if failures[item["_id"]] >= FAILURES:  # as of a broken ingest pipeline: the rest goes on
+                found[item["_id"]] = Written(item["_id"], reason)
+            elif not isinstance(status, int) or status in PASSING or status >= 500:
                 failed.append(by_id[item["_id"]])
                 why, down = reason, not isinstance(status, int)
             elif status in (401, 403):  # the index is blocked, or the user may not: no fault of the document

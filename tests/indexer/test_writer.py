@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -48,6 +49,16 @@ def test_a_refused_document_is_reported_and_the_rest_is_written() -> None:
     connection.refuse["2"] = [400]
     found = write(client, "mugs", ACTIONS, NONE)
     assert found[2] == Written("2", "refused with 400")
+    assert connection.indexes["mugs"].documents.keys() == {"0", "1", "3", "4"}
+
+
+def test_a_document_that_alone_fails_again_and_again_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    client, connection = shelf()
+    client.indices.create(index="mugs", body={})
+    connection.refuse |= {"2": [500] * 20, "3": [500] * 4}
+    found = write(client, "mugs", ACTIONS, PATIENCE)
+    assert found[2] == Written("2", "refused with 500")
     assert connection.indexes["mugs"].documents.keys() == {"0", "1", "3", "4"}
 
 
