@@ -80,14 +80,9 @@ def write(client: OpenSearch, index: str, actions: Sequence[Action], patience: P
             (item,) = answer.values()
             status = item["status"]
             reason = "" if done else reason_of(item.get("error"))
-            if (
-                isinstance(status, int)
-                and status not in PASSING
-                and status >= 500
-                and "exception" not in item
-            ):
-                failures[item["_id"]] += 1
-            if failures[item["_id"]] >= FAILURES:  # as of a broken ingest pipeline: the rest goes on
+            own = isinstance(status, int) and status >= 500 and status not in PASSING
+            failures[item["_id"]] += own and "exception" not in item
+            if failures[item["_id"]] >= FAILURES:  # as of an ingest pipeline that fails: the rest goes on
                 found[item["_id"]] = Written(item["_id"], reason)
             elif not isinstance(status, int) or status in PASSING or status >= 500:
                 failed.append(by_id[item["_id"]])

@@ -1,4 +1,3 @@
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -52,8 +51,7 @@ def test_a_refused_document_is_reported_and_the_rest_is_written() -> None:
     assert connection.indexes["mugs"].documents.keys() == {"0", "1", "3", "4"}
 
 
-def test_a_document_that_alone_fails_again_and_again_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+def test_a_document_that_alone_fails_again_and_again_is_refused() -> None:
     client, connection = shelf()
     client.indices.create(index="mugs", body={})
     connection.refuse |= {"2": [500] * 20, "3": [500] * 4}
