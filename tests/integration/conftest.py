@@ -6,13 +6,26 @@ import json
 import os
 import subprocess
 import tempfile
+import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from opensearchpy import OpenSearch
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.wait_strategies import HttpWaitStrategy
 
-from tests.integration.stack import COMPOSE, ROOT, Stack, running_stack
+from tests.integration.indexing_shop import Shop
+from tests.integration.stack import (
+    COMPOSE,
+    OPENSEARCH,
+    ROOT,
+    SLOW_MACHINE_SECONDS,
+    Stack,
+    address,
+    running_stack,
+)
 
 DEMO = ROOT / "plugin_api/demo"
 QUERIES = (
@@ -86,3 +99,27 @@ def catalogue(grades: Mapping[str, Mapping[str, int]]) -> Iterator[Path]:
 def stack(request: pytest.FixtureRequest, images: None, catalogue: Path) -> Iterator[Stack]:
     with running_stack(request.param, catalogue) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def opensearch(docker: None) -> Iterator[str]:
+    """The address of an OpenSearch 3.5.0 that all tests of indexing share."""
+    container = DockerContainer("opensearchproject/opensearch:3.5.0").with_exposed_ports(9200)
+    container.with_envs(**OPENSEARCH).with_kwargs(init=True)
+    up = HttpWaitStrategy(9200, "/_cluster/health?wait_for_status=yellow")
+    with container.waiting_for(up.with_startup_timeout(SLOW_MACHINE_SECONDS)):
+        yield address(container, 9200)
+
+
+@pytest.fixture(scope="session")
+def client(opensearch: str) -> Iterator[OpenSearch]:
+    with OpenSearch(opensearch, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def shop(client: OpenSearch, tmp_path: Path) -> Iterator[Shop]:
+    """A shop with an alias of its own."""
+    shop = Shop(client, tmp_path, f"shop-{uuid.uuid4().hex[:8]}")
+    yield shop
+    shop.remove()

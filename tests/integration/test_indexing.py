@@ -1,22 +1,20 @@
 """The indexer against real OpenSearch: its template, its documents, its alias."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from opensearchpy import OpenSearch
-from testcontainers.core.container import DockerContainer
-from testcontainers.core.wait_strategies import HttpWaitStrategy
 
-from indexer.alias import check_alias
+from indexer.alias import Aliases
 from indexer.guessing import guess_field_map
 from indexer.job import IndexJob, run_index_job
 from indexer.reading import open_catalogue
+from indexer.supplies import CatalogueSupply
 from mappings.errors import CatalogueError, IndexingError
 from mappings.settings import IndexSettings
 from tests.indexer.stand_in import StandInEncoder
-from tests.integration.stack import OPENSEARCH, SLOW_MACHINE_SECONDS, address
+from tests.integration.indexing_shop import PATIENCE
 
 ROWS = [
     "1,Brother TN-2110 toner,Black,,Prints 2600 pages",
@@ -28,21 +26,13 @@ ROWS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def client(docker: None) -> Iterator[OpenSearch]:
-    container = DockerContainer("opensearchproject/opensearch:3.5.0").with_exposed_ports(9200)
-    container.with_envs(**OPENSEARCH).with_kwargs(init=True)
-    up = HttpWaitStrategy(9200, "/_cluster/health?wait_for_status=yellow")
-    with container.waiting_for(up.with_startup_timeout(SLOW_MACHINE_SECONDS)):
-        yield OpenSearch(address(container, 9200), timeout=60)
-
-
 def job_for(folder: Path, rows: list[str], wide: int = 0) -> IndexJob:
     path = folder / "shop.csv"
     extra = "".join(f",attr_t_{number}" for number in range(wide))
     path.write_text(f"id,title,color,price,description{extra}\n" + "\n".join(rows) + "\n")
     catalogue = open_catalogue(path)
-    return IndexJob(catalogue, guess_field_map(catalogue), "shop", folder / "rejects.jsonl", IndexSettings())
+    supply = CatalogueSupply(catalogue, guess_field_map(catalogue))
+    return IndexJob(supply, "shop", folder / "rejects.jsonl", IndexSettings(min_share=0))
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +101,8 @@ def test_thousands_of_sparse_attributes_and_the_alias_moving(shop: OpenSearch, t
     ]
     report = run_index_job(job_for(tmp_path, rows, wide), shop, StandInEncoder())
     assert report.indexed == 60
-    assert report.removed == (before,)
+    assert report.kept == (before,)
     assert list(shop.indices.get_alias(name="shop")) == [report.index]
-    assert not shop.indices.exists(index=before)
     assert ids(shop, {"term": {"attributes.500": "value 500"}}) == ["500"]
     settings = shop.indices.get_settings(index=report.index)[report.index]["settings"]["index"]
     assert "refresh_interval" not in settings
@@ -129,5 +118,5 @@ def test_a_failing_run_leaves_the_alias_and_no_index(shop: OpenSearch, tmp_path:
 def test_an_index_name_is_no_alias(shop: OpenSearch) -> None:
     (index,) = shop.indices.get_alias(name="shop")
     with pytest.raises(IndexingError, match="is an index"):
-        check_alias(shop, index)
-    check_alias(shop, "shop")
+        Aliases(shop, index, PATIENCE).check()
+    Aliases(shop, "shop", PATIENCE).check()
