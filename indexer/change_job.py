@@ -376,7 +376,7 @@ def _check_scale(version: int, live: MadeIndex) -> None:
 
     The first would look old for ever, the second would make every later count look old.
     """
-    if 0 < live.version < TIMES <= version:
+    if live.versioned and live.version < TIMES <= version:
         raise SettingsError(
             f"version {version} is a time, and index {live.name} has counts as versions: give every change a "
             "count, in the column that the field map names as version"
