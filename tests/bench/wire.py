@@ -67,17 +67,25 @@ class Wire:
             except OSError:
                 return
             if self._cut:
-                _reset(near)
+                near.close()
                 continue
             try:
                 far = socket.create_connection(self._to, timeout=5)
             except OSError:
-                _reset(near)
+                near.close()
                 continue
             far.settimeout(None)
+            threading.Thread(target=self._join, args=(near, far), daemon=True).start()
+
+    def _join(self, near: socket.socket, far: socket.socket) -> None:
+        """Pass on what comes from either side until both have ended."""
+        with near, far:
             self._open |= {near, far}
-            for ends in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=ends, daemon=True).start()
+            back = threading.Thread(target=self._pump, args=(far, near), daemon=True)
+            back.start()
+            self._pump(near, far)
+            back.join()
+            self._open -= {near, far}
 
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         try:
@@ -89,12 +97,8 @@ class Wire:
         except OSError:
             _reset(source)
             _reset(target)
-        finally:
-            self._open.discard(source)
 
 
 def _reset(end: socket.socket) -> None:
     with suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
-    with suppress(OSError):
-        end.close()
