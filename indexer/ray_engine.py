@@ -16,6 +16,7 @@ import logging
 import os
 import pickle
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ from indexer.loading import Batch, Loaded, Loader
 from indexer.ray_feed import AT_A_TIME, QUEUED, Batches, Flow, begin, tell
 from indexer.ray_worker import Encode, Outcome, Work
 from mappings.errors import IndexingError, SettingsError
+
+CONNECT_SECONDS = 10.0
 
 OBJECT_STORE_BYTES = 512_000_000
 """Shared memory of a cluster of our own: batches on their way, some hundred kilobytes each."""
@@ -120,12 +123,7 @@ def _cluster(address: str, workers: int, threads: int) -> Iterator[_Pool]:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     with _handlers_kept(), _silent():
         if address:
-            try:
-                ray.init(address, **quiet)
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                raise SettingsError(
-                    f"no Ray cluster can be reached at RAY_ADDRESS={address}: {error}"
-                ) from error
+            _join(address, quiet)
             pool = _pool_on_cluster(workers, threads)
         else:
             pool = _pool(os.cpu_count() or 1, os.cpu_count() or 1, workers, threads)
@@ -140,6 +138,19 @@ def _cluster(address: str, workers: int, threads: int) -> Iterator[_Pool]:
         yield pool
     finally:
         ray.shutdown()
+
+
+def _join(address: str, quiet: dict[str, Any]) -> None:
+    try:
+        host, _, port = address.rpartition("://")[2].rpartition(":")
+        if host and port.isdecimal():  # Ray itself would try for minutes
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+        ray.init(address, **quiet)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingsError(
+            f"no Ray cluster can be joined at RAY_ADDRESS={address}: {error}. Is it up, and are "
+            "RAY_AUTH_MODE and its token the cluster's? Without RAY_ADDRESS one is started on this machine"
+        ) from error
 
 
 def _pool_on_cluster(workers: int, threads: int) -> _Pool:

@@ -20,13 +20,13 @@ from opensearchpy import OpenSearch
 
 from indexer.job import IndexReport, run_index_job
 from indexer.ray_engine import RayEngine
-from mappings.errors import IndexingError, ModelMismatch
+from mappings.errors import IndexingError, ModelMismatch, SettingsError
 from mappings.settings import IndexSettings
 from mappings.types import JsonObject
 from tests.indexer.stand_in import StandInEncoder
 from tests.integration.indexing_shop import PATIENCE, Shop, mug
 from tests.integration.ray_encoders import DyingEncoder, HeldEncoder, OtherEncoder
-from tests.integration.stack import ROOT
+from tests.integration.stack import ROOT, free_port
 
 # Ray warns of settings of its own that it copies.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
@@ -77,6 +77,16 @@ def ended(folder: Path) -> bool:
     return not any(psutil.pid_exists(int(of.name.partition("-")[2])) for of in folder.glob("started-*"))
 
 
+def test_a_cluster_that_is_not_there_is_said_at_once(shop: Shop, opensearch: str, tmp_path: Path) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    nowhere = RayEngine(partial(OpenSearch, opensearch), partial(HeldEncoder, tmp_path), address=address)
+    with pytest.raises(
+        SettingsError, match=f"no Ray cluster can be joined at RAY_ADDRESS={address}"
+    ) as raised:
+        rebuild(shop, RECORDS[:10], nowhere)
+    assert raised.value.exit_code == 2
+
+
 def test_a_worker_killed_half_way_changes_nothing(
     cluster: None, engine: Callable[..., RayEngine], shop: Shop, tmp_path: Path
 ) -> None:
@@ -124,7 +134,7 @@ def test_a_job_that_is_stopped_ends_its_cluster_and_goes_on_later(
 ) -> None:
     path = tmp_path / "products.jsonl"
     with gzip.open(ROOT / "plugin_api/demo/electronics.jsonl.gz", "rt", encoding="utf-8") as demo:
-        path.write_text("".join(line for line, _ in zip(demo, range(400), strict=False)), encoding="utf-8")
+        path.write_text("".join(line for line, _ in zip(demo, range(1000), strict=False)), encoding="utf-8")
 
     def command(alias: str, *options: str) -> tuple[list[str], dict[str, str]]:
         fields = ROOT / "plugin_api/demo/electronics.toml"
