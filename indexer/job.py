@@ -168,6 +168,9 @@ class _Rebuild:
         index, resumed, reuse = self._begun(live)
         with RejectFile(self._job.rejects) as rejects:
             try:
+                if live and resumed and self._job.supply.changing:
+                    with self._to_come(index, live) as to_come:
+                        to_come.bring()  # what was deleted since is not read again
                 self._fill(index, reuse, resumed, rejects, on_progress, engine)
                 brought = self._finish(index, live)
             except (CatalogueError, _Unfit):

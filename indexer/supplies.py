@@ -43,6 +43,11 @@ class Supply(Protocol):
         """Whether it is meant to be a part only."""
         ...
 
+    @property
+    def changing(self) -> bool:
+        """Whether it goes on changing: what was read of it may be gone when it is read again."""
+        ...
+
     def since(self, highest: int, moment_ms: int) -> Since:
         """Which changes it lacks; `highest` is of the versions that its products bring."""
         ...
@@ -85,6 +90,11 @@ class CatalogueSupply:
         """Whether there is a limit."""
         return self.limit is not None
 
+    @property
+    def changing(self) -> bool:
+        """Never: another file is another catalogue."""
+        return False
+
     def since(self, highest: int, moment_ms: int) -> Since:
         """Return those after the highest version, or after its moment."""
         return Since(highest, own=True) if self.versioned else Since(moment_ms)
@@ -122,6 +132,7 @@ class IndexSupply:
     patience: Patience
     versioned: bool = False
     partial: bool = False
+    changing: bool = True
 
     @property
     def name(self) -> str:

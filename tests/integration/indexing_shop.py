@@ -131,7 +131,7 @@ class Shop:
         return {hit["_id"]: (hit["_version"], hit["_source"]) for hit in hits}
 
     def prices(self, index: str = "") -> dict[str, float]:
-        return {key: source["price"] for key, (_, source) in sorted(self.documents(index).items())}
+        return {key: source.get("price", 0.0) for key, (_, source) in sorted(self.documents(index).items())}
 
     def titles(self, index: str = "") -> dict[str, str]:
         return {key: source["title"] for key, (_, source) in sorted(self.documents(index).items())}

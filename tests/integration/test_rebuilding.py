@@ -114,25 +114,27 @@ def test_documents_that_vanish_while_it_runs_fail_the_verification(shop: Shop) -
     assert len(shop.documents()) == 20
 
 
-def test_a_run_that_stops_is_gone_on_with_and_what_others_began_is_removed(shop: Shop) -> None:
+def test_a_run_that_stops_is_gone_on_with_and_no_unfinished_index_is_left(shop: Shop) -> None:
     shop.rebuild()
+    first = OtherEncoder()
 
     def stop(of: Progress) -> None:
         if of.indexed >= 12:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        shop.rebuild(at=1, on_progress=stop, encoder=OtherEncoder())
-    _, begun = shop.made()
-    with pytest.raises(KeyboardInterrupt):  # another catalogue: what was begun is of no use to it
-        shop.rebuild(at=2, on_progress=stop, encoder=OtherEncoder())
-    assert begun not in shop.made()
+        shop.rebuild(at=1, on_progress=stop, encoder=first)
     encoder = OtherEncoder()
-    report = shop.rebuild(at=2, encoder=encoder)
+    report = shop.rebuild(at=1, encoder=encoder)
     assert report.resumed
     assert (report.indexed, report.encoded) == (20, sum(encoder.batches))
     assert 0 < report.encoded <= 12
     assert shop.made() == [*report.kept, report.index]
+    with pytest.raises(KeyboardInterrupt):
+        shop.rebuild(at=2, on_progress=stop)
+    last = shop.rebuild(at=3)  # another catalogue: what was begun for it is removed
+    assert not last.resumed
+    assert shop.made() == [*last.kept, last.index]
 
 
 def test_a_catalogue_without_a_product_leaves_no_index(shop: Shop) -> None:
@@ -301,6 +303,25 @@ def test_another_model_encodes_the_index_again_with_the_changes_meanwhile(shop: 
     assert len(titles) == 20
     assert report.model == OtherEncoder.version
     assert shop.live().note["source"] == "catalogue.jsonl"
+
+
+def test_changes_between_a_killed_and_the_next_run_of_another_model(shop: Shop) -> None:
+    shop.rebuild()
+
+    def stop(of: Progress) -> None:
+        if of.indexed >= 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shop.reencode(OtherEncoder(), stop)
+    copied = list(shop.documents(shop.made()[-1]))
+    shop.change([{"id": copied[0], "_op": "delete"}, mug(copied[1], title="Cup"),
+                 {"id": copied[2], "_op": "update", "price": 3}])  # fmt: skip
+    report = shop.reencode(OtherEncoder())
+    assert report.resumed
+    titles = shop.titles()
+    assert (copied[0] in titles, titles[copied[1]], shop.prices()[copied[2]]) == (False, "Cup", 3)
+    assert len(titles) == 19
 
 
 def test_two_rebuilds_exclude_each_other_and_a_killed_ones_lock_is_taken_over(
