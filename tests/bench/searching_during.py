@@ -38,7 +38,7 @@ from mappings.client import check_cluster
 from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
 from plugin_api.cli import ONE_THREAD
-from plugin_api.demo_catalogue import CATALOGUE, FIELD_MAP, find_catalogue
+from plugin_api.demo_catalogue import CATALOGUE, FIELD_MAP, PRODUCTS, find_catalogue
 from plugin_api.demo_queries import QUERIES
 from plugin_api.request import keyword_query
 from plugin_api.sidecar_process import serving, with_free_port
@@ -103,7 +103,7 @@ def main(
             rebuild(client, model, ALIAS, CATALOGUE, folder / "rejects.jsonl")
         # A copy of its own time: vectors are there, and must not be taken from the index that is in use.
         catalogue = folder / "electronics.jsonl"
-        write_sample(catalogue, products or 10**9)
+        write_sample(catalogue, products or PRODUCTS)
         _spoil(catalogue)
         ways = {"opensearch": url}
         if sidecar:
