@@ -23,6 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+import psutil
 
 from mappings.client import check_cluster, connect
 from mappings.settings import Settings, load_settings
@@ -98,9 +99,9 @@ def _killing(settings: Settings) -> Callable[[], None]:
         running = node.status(node.node_home(settings.node, os.environ))
         if running is None:
             raise click.ClickException("no embedded OpenSearch runs: `attune up` first, with its ATTUNE_HOME")
+        dying = psutil.Process(running.pid)
         kill_node(running.pid)
-        while node.status(running.home):
-            time.sleep(0.05)
+        dying.wait(60)  # until its port is free
         subprocess.run(
             [sys.executable, "-P", "-m", "plugin_api", "up"],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
