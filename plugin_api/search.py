@@ -74,6 +74,8 @@ class _Job:
     deadline: float
     counts: bool = True
     """Whether its failure tells of the index or the model: a caller's own mistake does not."""
+    again: bool = False
+    """Whether it is searched a second time."""
     took: Took = field(default_factory=Took)
 
 
@@ -179,12 +181,16 @@ class Search:
         doing = "encoding the query"
         try:
             query = self._encoded(job)
-            doing = "gathering candidates"
-            first = self._gather(job, query)
-            doing = "scoring"
-            scored = self._score(job, query, first)
-            doing = "fetching the page"
-            return self._answered(job, first, scored)
+            while True:
+                doing = "gathering candidates"
+                first = self._gather(job, query)
+                doing = "scoring"
+                scored = self._score(job, query, first)
+                doing = "fetching the page"
+                answered = self._answered(job, first, scored)
+                if answered:
+                    return answered
+                job.again = True
         except TimeoutError:
             late = f"{doing} passed the deadline of {self._settings.sidecar.deadline_ms} ms"
             return self._failed(job, response.TIMEOUT, late)
@@ -257,7 +263,8 @@ class Search:
         job.took = replace(job.took, score=_ms(began))
         return [Scored(fused, score) for fused, score in zip(window, weighed, strict=True)]
 
-    def _answered(self, job: _Job, first: FirstStage, scored: list[Scored]) -> tuple[Answer, Report]:
+    def _answered(self, job: _Job, first: FirstStage, scored: list[Scored]) -> tuple[Answer, Report] | None:
+        """Return the page; None, once, where its hits are gone: the alias moved on after they were found."""
         began = time.perf_counter()
         order = response.ranking(first, scored)
         whole = first.whole
@@ -265,6 +272,8 @@ class Search:
             keys = [key for key, _ in order.page(job.request)]
             whole = fetch(self._upstream, job.request, keys, _left(job.deadline))
             job.took = replace(job.took, fetch=_ms(began))
+            if keys and not whole and not job.again:
+                return None
         report = Report(response.RERANKED, job.model.version, window=len(scored), took_ms=job.took)
         took_ms = round(_ms(job.began))
         return response.ranked_answer(first, order, whole, job.request, report, took_ms), report

@@ -50,6 +50,7 @@ ALIAS = "bench-demo"
 DEADLINE_MS = 10_000
 """The sidecar's: what is asked is whether searches are answered, and how soon."""
 
+EMPTY = "empty"
 SWAP_SECONDS = 2.0
 """The swap begins so long before the alias is seen to have moved."""
 
@@ -223,7 +224,8 @@ def _search(connection: http.client.HTTPConnection, text: str) -> Asked:
     seconds = time.monotonic() - began
     if response.status != http.client.OK or answer.get("timed_out") or answer["_shards"]["failed"]:
         return Asked(began, seconds, f"{response.status}: {str(answer)[:200]}")
-    return Asked(began, seconds, "" if answer["hits"]["hits"] else "empty")
+    why = answer.get("ext", {}).get("attune", {}).get("rerank_status", "")
+    return Asked(began, seconds, "" if answer["hits"]["hits"] else f"{EMPTY} {text!r} {why}")
 
 
 @contextmanager
@@ -276,8 +278,8 @@ def _phases(found: Sequence[Asked], moments: dict[str, tuple[float, float]]) -> 
         wrong = [asked.wrong for asked in of if asked.wrong]
         phases[name] = {
             "searches": len(of),
-            "failed": sum(of != "empty" for of in wrong),
-            "empty": wrong.count("empty"),
+            "failed": sum(not of.startswith(EMPTY) for of in wrong),
+            "empty": sum(of.startswith(EMPTY) for of in wrong),
             "first_wrong": next(iter(wrong), ""),
             "p50_ms": round(percentiles[49], 1),
             "p95_ms": round(percentiles[94], 1),
