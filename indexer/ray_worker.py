@@ -1,7 +1,9 @@
 """What an actor of Ray's does with a batch: encode and write it, by a client and a model of its own."""
 
+import os
 import pickle
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,6 +15,9 @@ from indexer.encoder import ProductEncoder
 from indexer.loading import Batch, Loaded, Loader, Target
 from indexer.patience import Patience
 from mappings.errors import AttuneError, IndexingError, ModelMismatch
+
+PARENT_SECONDS = 2.0
+"""How often a worker looks whether its cluster is there."""
 
 BATCH_TRIES = 5
 """How often a batch is begun: one may kill every worker that it meets."""
@@ -66,6 +71,7 @@ class Encode:
         self._encoding = threading.Lock()
         self._loader: Loader | None = None
         self._failed: Exception | None = None
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         try:
             self._loader = work.loader(waiting)
         except Exception as error:  # noqa: BLE001  goes to the driver; raised here, Ray would only try again
@@ -97,6 +103,13 @@ class Encode:
             return Outcome(replace(self._loader.written(prepared), batch=Batch(())))
         except Exception as error:  # noqa: BLE001  goes to the driver
             return Outcome(error=_portable(error))
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the cluster's on this machine has ended: now and then Ray leaves one behind."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os._exit(1)
 
 
 def _portable(error: Exception) -> Exception:
