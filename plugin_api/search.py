@@ -183,7 +183,7 @@ class Search:
             query = self._encoded(job)
             while True:
                 doing = "gathering candidates"
-                first = self._gather(job, query)
+                query, first = self._gather(job, query)
                 doing = "scoring"
                 scored = self._score(job, query, first)
                 doing = "fetching the page"
@@ -222,7 +222,8 @@ class Search:
             )
         return query
 
-    def _gather(self, job: _Job, query: EncodedQuery) -> FirstStage:
+    def _gather(self, job: _Job, query: EncodedQuery) -> tuple[EncodedQuery, FirstStage]:
+        """Gather candidates; return them and the query as the model that encoded them has it."""
         began = time.perf_counter()
         first = gather(self._upstream, job.request, query.vector, job.settings.window, _left(job.deadline))
         job.took = replace(job.took, search=_ms(began))
@@ -231,9 +232,9 @@ class Search:
                 return self._with_other_model(job, hit.index, hit.model)
         if first.neighbours_error:
             raise ModelError(f"the k-NN search failed: {first.neighbours_error}")
-        return first
+        return query, first
 
-    def _with_other_model(self, job: _Job, index: str, version: str) -> FirstStage:
+    def _with_other_model(self, job: _Job, index: str, version: str) -> tuple[EncodedQuery, FirstStage]:
         """Start over with the model that encoded the index. Raises ModelMismatch where it is not at hand."""
         if job.request.options.model or version not in self._models or job.model is not self._reranker:
             raise ModelMismatch(

@@ -1,5 +1,7 @@
 import json
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from mappings.settings import OpenSearchSettings, SearchSettings, Settings, Side
 from plugin_api.request import SearchCall
 from plugin_api.search import Search
 from plugin_api.upstream import HttpUpstream
+from reranker.types import EncodedQuery, Floats
 from tests.plugin_api.stand_in import VERSION, Shop, StandInModel
 
 MOUSE = {"match": {"title": "mouse"}}
@@ -159,6 +162,30 @@ def test_a_query_that_the_model_cannot_read(stocked: Shop) -> None:
     body = ask(search(stocked), 1, 2, query={"match": {"title": "苹果手机"}})
     first_stage(body, "skipped", "doesn't know 100% of the query: a model for its language is made by")
     assert [url for url, *_ in stocked.requests] == ["/shop/_search"]
+
+
+def test_each_model_scores_queries_that_it_encoded_itself(stocked: Shop) -> None:
+    class Named(StandInModel):
+        """Scores only what it encoded."""
+
+        def __init__(self, version: str) -> None:
+            super().__init__()
+            self.version = version
+
+        def encode_query(self, text: str) -> EncodedQuery:
+            return replace(super().encode_query(text), words=(self.version,))
+
+        def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
+            assert query.words == (self.version,)
+            return super().score(query, stored, weights)
+
+    stocked.models = dict.fromkeys("abcd", "other")
+    settings = Settings(sidecar=SidecarSettings(deadline_ms=2000))
+    searching = Search(stocked, Named(VERSION), settings, [Named("other")])
+    for _ in range(2):
+        body = ask(searching)
+        assert report(body) == ("reranked", "")
+        assert body["ext"]["attune"]["model"] == "other"
 
 
 def test_slow_scoring_passes_the_deadline(stocked: Shop) -> None:
