@@ -9,30 +9,27 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from opensearchpy import OpenSearch
 
 from indexer.alias import Aliases, MadeIndex
-from indexer.changes import Change, Kind, applied, merged, read_changes
-from indexer.documents import content_hash, document, document_with, shown_product, stored_vectors
-from indexer.encoder import ProductEncoder, ProductEncoders
+from indexer.change_plan import Plan, Planner
+from indexer.changes import Change, Kind, read_changes
+from indexer.encoder import ProductEncoders
 from indexer.feeds import Feed, batches
 from indexer.fieldmap import FieldMap
-from indexer.job import REBUILD, TIMES, WRITING, settled
+from indexer.job import REBUILD, WRITING, settled
 from indexer.jobs_index import JobsIndex, open_jobs
 from indexer.lock import Lock, is_locked, locked
 from indexer.patience import Patience
 from indexer.records import Reject
 from indexer.rejects import RejectFile
-from indexer.stored import Stored, stored
-from indexer.values import BadValue
-from indexer.writer import AT_A_TIME, Action, Written, in_order, write
+from indexer.writer import AT_A_TIME, Written, in_order, write
 from mappings import fields
-from mappings.errors import CatalogueError, IndexingError, SettingsError
+from mappings.errors import CatalogueError, IndexingError
 from mappings.settings import IndexSettings
-from mappings.types import JsonObject, Product
 
 CHANGES = "changes"
 """What the lock of a job of changes is on."""
@@ -88,14 +85,6 @@ class ChangesReport:
     feeds: int = 0
     seconds: float = 0.0
     changes_per_second: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    """A batch's changes that are to be written, with their actions and the deletes that leave tombstones."""
-
-    writes: tuple[tuple[Change, Action], ...]
-    deletes: dict[str, int] = field(default_factory=dict)
 
 
 def run_changes(
@@ -164,6 +153,7 @@ class _Applying:
         self._patience = patience
         self._rejects = rejects
         self._live: MadeIndex | None = None
+        self._planner = Planner(client, jobs, job.alias, job.settings.vectors, job.dry, patience)
         self.report = ChangesReport(alias=job.alias)
 
     def apply(
@@ -211,15 +201,15 @@ class _Applying:
         left = list(changes)
         until = time.monotonic() + HOLD_SECONDS
 
-        def planned() -> Iterator[_Planned]:
+        def planned() -> Iterator[Plan]:
             while left:
                 part = left[:size]
                 del left[:size]
-                yield self._planned(part, live, encoder, moment_ms)
+                yield self._planner.plan(part, live, encoder, moment_ms)
                 if time.monotonic() > until:
                     return
 
-        def written(plan: _Planned) -> list[Written]:
+        def written(plan: Plan) -> list[Written]:
             self._jobs.bury(self._job.alias, plan.deletes)
             actions = [action for _, action in plan.writes]
             return write(self._client, live.name, actions, self._patience)
@@ -231,8 +221,8 @@ class _Applying:
     def _rehearse(self, changes: list[Change], moment_ms: int) -> None:
         """Count what writing the changes would do."""
         live = self._index()
-        planned = self._planned(changes, live, self._models.of(live.model), moment_ms)
-        self._count(planned, [Written(action.id) for _, action in planned.writes])
+        plan = self._planner.plan(changes, live, self._models.of(live.model), moment_ms)
+        self._count(plan, [Written(action.id) for _, action in plan.writes])
 
     def _index(self) -> MadeIndex:
         """Return the index that searches use now, ready for marks of change."""
@@ -252,96 +242,14 @@ class _Applying:
         self.report.index, self.report.model = live.name, live.model
         return live
 
-    def _planned(
-        self, changes: list[Change], live: MadeIndex, encoder: ProductEncoder, moment_ms: int
-    ) -> _Planned:
-        """Look up what the changes are about, and make the documents that they leave."""
-        ids = [change.id for change in changes]
-        held = stored(self._client, live.name, ids, self._patience)
-        buried = self._jobs.buried(self._job.alias, [of for of in ids if of not in held])
-        wanted: list[tuple[Change, int, Product]] = []
-        writes: list[tuple[Change, Action]] = []
-        deletes: dict[str, int] = {}
-        for change in changes:
-            version = moment_ms if change.version is None else change.version
-            _check_scale(version, live)
-            before = held.get(change.id)
-            known = before.version if before else buried.get(change.id, -1)
-            if version < known:
-                self.report.stale += 1
-            elif change.kind == "delete":
-                deletes[change.id] = version
-                writes.append((change, Action(change.id, version, None)))
-            elif change.part and before and not change.part.read_by_encoder:
-                body = applied(before.source, change.part)
-                own = {**before.own, "version": version, "changed": True}
-                self._keep(writes, change, version, {**body, fields.ATTUNE: own}, before)
-            elif (product := self._product(change, before)) is not None:
-                wanted.append((change, version, product))
-        self._encode(wanted, writes, held, encoder, live)
-        return _Planned(tuple(writes), deletes)
-
-    def _product(self, change: Change, before: Stored | None) -> Product | None:
-        """Return the product that a change leaves; None for one that can't be, which is rejected."""
-        if change.product:
-            return change.product
-        if before is None or change.part is None:
-            reason = f"no product {change.id} in the index to change a part of: send it whole"
-            self._reject(Reject(change.line, reason, change.raw))
-            return None
-        try:
-            return merged(shown_product(change.id, before.source), change.part)
-        except BadValue as error:
-            self._reject(Reject(change.line, str(error), change.raw))
-            return None
-
-    def _encode(
-        self,
-        wanted: list[tuple[Change, int, Product]],
-        writes: list[tuple[Change, Action]],
-        held: dict[str, Stored],
-        encoder: ProductEncoder,
-        live: MadeIndex,
-    ) -> None:
-        """Make the documents of whole products, with the vectors that they have where those still hold."""
-
-        def same_text(product: Product) -> bool:
-            of = held.get(product.id)
-            return bool(
-                of and of.own.get("hash") == content_hash(product) and of.own.get("model") == encoder.version
-            )
-
-        missing = [product for _, _, product in wanted if not same_text(product)]
-        self.report.encoded += len(missing)
-        if self._job.dry:
-            writes += [(change, Action(change.id, version, {})) for change, version, _ in wanted]
-            return
-        vectors = encoder.encode_products(missing) if missing else []
-        encoded = dict(zip((product.id for product in missing), vectors, strict=True))
-        kind = str(live.note.get("vectors") or self._job.settings.vectors)
-        for change, version, product in wanted:
-            if change.id in encoded:
-                body = document(product, encoded[change.id], encoder.version, version, kind, changed=True)
-            else:
-                body = document_with(product, stored_vectors(held[change.id].source), version, changed=True)
-            self._keep(writes, change, version, body, held.get(change.id))
-
-    def _keep(
-        self,
-        writes: list[tuple[Change, Action]],
-        change: Change,
-        version: int,
-        body: JsonObject,
-        before: Stored | None,
-    ) -> None:
-        if before and before.version == version and before.source == body:
-            self.report.unchanged += 1
-        else:
-            writes.append((change, Action(change.id, version, body)))
-
-    def _count(self, planned: _Planned, outcomes: list[Written]) -> None:
+    def _count(self, plan: Plan, outcomes: list[Written]) -> None:
         report = self.report
-        for (change, _), of in zip(planned.writes, outcomes, strict=True):
+        report.encoded += plan.encoded
+        report.stale += plan.stale
+        report.unchanged += plan.unchanged
+        for reject in plan.rejects:
+            self._reject(reject)
+        for (change, _), of in zip(plan.writes, outcomes, strict=True):
             if of.refusal:
                 reason = f"OpenSearch refused the document: {of.refusal}"
                 self._reject(Reject(change.line, reason, change.raw, "document"))
@@ -369,20 +277,3 @@ def _without_repeats(changes: Iterable[Change]) -> Iterator[list[Change]]:
         part[change.id] = change
     if part:
         yield list(part.values())
-
-
-def _check_scale(version: int, live: MadeIndex) -> None:
-    """Raise SettingsError for a count where the index has times, or a time where it has counts.
-
-    The first would look old for ever, the second would make every later count look old.
-    """
-    if live.versioned and live.version < TIMES <= version:
-        raise SettingsError(
-            f"version {version} is a time, and index {live.name} has counts as versions: give every change a "
-            "count, in the column that the field map names as version"
-        )
-    if version < TIMES <= live.version:
-        raise SettingsError(
-            f"version {version} is a count, and index {live.name} has times as versions: name the column of "
-            "versions in the catalogue's field map and rebuild, or use a column of times"
-        )

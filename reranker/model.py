@@ -12,6 +12,7 @@ A model's version is a hash of them all; it is stamped on every index and compar
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -95,8 +96,8 @@ class Model:
 
     @cached_property
     def product_tower(self) -> Tower:
-        """The GPT-2 product encoder."""
-        return Tower(self.folder / PRODUCT, self._threads)
+        """The GPT-2 product encoder, for one thread at each of several products."""
+        return Tower(self.folder / PRODUCT, 1)
 
     @cached_property
     def _scorer(self) -> tuple[Scorer, Floats]:
@@ -129,7 +130,7 @@ class Model:
         return encode_query(text, self.tokenizer, self.query_tower, self.projection, self.config.query_tokens)
 
     def encode_products(self, products: Sequence[Product]) -> list[EncodedProduct]:
-        """Encode products, in the order given. A few hundred at a time lets similar lengths share a batch."""
+        """Encode products, in the order given, as many at a time as there are threads."""
         return encode_products(
             products,
             self.product_tokenizer,
@@ -138,6 +139,7 @@ class Model:
             self.config.product_tokens,
             self.config.stored_tokens,
             self.config.token_bits,
+            self._threads or os.cpu_count() or 1,
         )
 
     def score(
@@ -154,7 +156,7 @@ class Model:
 def load_model(folder: Path | None, threads: int = 0) -> Model:
     """Return the model in `folder`, or the shipped one for None. Raises ModelError.
 
-    `threads` is ONNX Runtime's per tower; 0 takes all cores for products, one for a query.
+    `threads` encode products, and one query; 0 takes all cores for products, one for a query.
     """
     return Model(folder if folder is not None else shipped_folder(), threads)
 

@@ -1,6 +1,7 @@
 """The product side: text → GPT-2 token states → one k-NN vector and a few projected token vectors."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,19 +24,25 @@ def encode_products(
     most: int,
     stored: int,
     bits: int = 8,
+    threads: int = 1,
 ) -> list[EncodedProduct]:
     """Encode products, in the order given, of at most `most` tokens each; keep at most `stored` token
     vectors, of `bits` a component.
 
     Each is run by itself: int8 scales are taken of everything that a tower reads at once, and a product's
-    vectors must depend on nothing but the product. On a CPU that costs no time (265 against 260 products/s).
+    vectors must depend on nothing but the product. So `threads` can share them out, each core at work on one
+    product: on two cores 500 products/s, where a tower that splits each operation over both makes 300.
     """
     rows = token_rows(tokenizer, [product_text(p) for p in products], most)
-    result = []
-    for row, product in zip(rows, products, strict=True):
+
+    def encoded(row: TokenRow, product: Product) -> EncodedProduct:
         states = tower.states(np.array([row.ids], dtype=np.int64), np.array([len(row.ids)]))[0]  # (T, d)
-        result.append(_encoded(states, row, product, projection, stored, bits))
-    return result
+        return _encoded(states, row, product, projection, stored, bits)
+
+    if threads == 1 or len(rows) < 2:
+        return list(map(encoded, rows, products))
+    with ThreadPoolExecutor(min(threads, len(rows))) as pool:
+        return list(pool.map(encoded, rows, products))
 
 
 @dataclass(frozen=True, slots=True)
