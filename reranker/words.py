@@ -3,6 +3,7 @@ stored.
 """
 
 import re
+import threading
 import unicodedata
 import zlib
 from collections.abc import Iterable
@@ -25,7 +26,8 @@ _UNIT = (
 )
 _SPACED_UNIT = re.compile(rf"(?<![\w.,])([0-9]+(?:[.,][0-9]+)*)[ -]?({_UNIT})(?:es|s)?(?!\w)")
 _WITH_UNIT = re.compile(rf"[0-9]+(?:[.,][0-9]+)*(?:{_UNIT})")
-_STEMMER = snowballstemmer.stemmer("english")
+_STEMMERS = threading.local()
+"""A stemmer for each thread: it keeps the word that it is at."""
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -79,5 +81,7 @@ def _pairs(piece: str) -> list[str]:
 
 @lru_cache(maxsize=100_000)
 def _stem(word: str) -> str:
-    stemmed: str = _STEMMER.stemWord(word)
+    if not hasattr(_STEMMERS, "english"):
+        _STEMMERS.english = snowballstemmer.stemmer("english")
+    stemmed: str = _STEMMERS.english.stemWord(word)
     return stemmed

@@ -1,7 +1,10 @@
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
-from reranker.words import hashed, number_kind, words
+from reranker.words import _stem, hashed, number_kind, words
 
 
 @pytest.mark.parametrize(
@@ -40,3 +43,19 @@ def test_hashes_are_crc32() -> None:
 )
 def test_words_with_digits_are_told_apart(word: str, kind: str) -> None:
     assert number_kind(word) == kind
+
+
+def test_threads_do_not_mix_their_words_up() -> None:
+    texts = [f"{start}{ending}" for start in ("connect", "charg", "print", "adapt", "mount") for ending in
+             ("ing", "ed", "ion", "ions", "able", "ers", "ational", "fulness", "ousli", "ization")] * 8  # fmt: skip
+    expected = list(map(words, texts))
+    _stem.cache_clear()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for _ in range(5):
+                assert list(pool.map(words, texts)) == expected
+                _stem.cache_clear()
+    finally:
+        sys.setswitchinterval(interval)
