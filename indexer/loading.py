@@ -152,7 +152,7 @@ class Loader:
 def load_here(loader: Loader, batches: Iterator[Batch]) -> Iterator[Loaded]:
     """Load batches in this process: one is read while one is encoded and the ones before are written."""
     with Ahead(batches, AHEAD) as read, Ahead(map(loader.prepared, read), AHEAD) as prepared:
-        for _, loaded in in_order(loader.written, prepared):
+        for _, loaded in in_order(loader.written, prepared, 1):
             yield loaded
 
 

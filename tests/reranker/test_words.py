@@ -46,8 +46,9 @@ def test_words_with_digits_are_told_apart(word: str, kind: str) -> None:
 
 
 def test_threads_do_not_mix_their_words_up() -> None:
-    texts = [f"{start}{ending}" for start in ("connect", "charg", "print", "adapt", "mount") for ending in
-             ("ing", "ed", "ion", "ions", "able", "ers", "ational", "fulness", "ousli", "ization")] * 8  # fmt: skip
+    starts = ("connect", "charg", "print", "adapt", "mount")
+    endings = ("ing", "ed", "ion", "ions", "able", "ers", "ational", "fulness", "ousli", "ization")
+    texts = [start + ending for start in starts for ending in endings] * 8
     expected = list(map(words, texts))
     _stem.cache_clear()
     interval = sys.getswitchinterval()
