@@ -1,6 +1,7 @@
 """The `attune` command: parses, calls the library, prints. Each command lives in `plugin_api/commands`.
 
-Exit codes: 0 done, 1 failed, 2 wrong use, 3 another job is at work on the alias. Errors are one line on standard error.
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 another job is at work on the alias. Errors are one line on
+standard error.
 """
 
 import importlib

@@ -17,6 +17,7 @@ from reranker.model import Model, load_model
 from reranker.product_text import product_text
 from reranker.training import threads
 from reranker.training.bert import default_bert_folder
+from tests.bench.demo_shop import as_the_command_does
 from tests.bench.inputs import machine, middle, products
 
 
@@ -26,6 +27,7 @@ from tests.bench.inputs import machine, middle, products
 @click.option("--model", type=click.Path(path_type=Path), help="Model folder. Default: the shipped one.")
 def main(limit: int, repeats: int, model: Path | None) -> None:
     """Time encoding by Attune and by sentence-transformers; print one JSON object."""
+    as_the_command_does()
     click.echo(json.dumps(measure(limit, repeats, model), indent=2))
 
 
