@@ -33,9 +33,9 @@ class JobMetrics:
         if path and path.suffix != ".prom":
             raise SettingsError(f"--metrics {path}: the node exporter reads only files that end in .prom")
 
-    def done(self, report: dict[str, Any]) -> None:
-        """Write the metrics of a run that succeeded."""
-        self._write(0, report, time.time())
+    def done(self, report: dict[str, Any], status: int = 0) -> None:
+        """Write the metrics of a run that came to its end; `status` is 1 where it found differences."""
+        self._write(status, report, self._before() if status else time.time())
 
     def running(self, report: dict[str, Any]) -> None:
         """Write them now and then while a run goes on."""

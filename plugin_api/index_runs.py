@@ -193,10 +193,10 @@ class IndexRun:
                 settings.index.batch,
                 lambda of: progress.show(of.indexed, of.share),
             )
-            metrics.done(asdict(found))
+            status = 0 if dry or found.equal else 1
+            metrics.done(asdict(found), status)
         self._print(asdict(found) | {"equal": found.equal}, comparison_summary(found, dry))
-        if not (dry or found.equal):
-            sys.exit(1)
+        sys.exit(status)
 
     def _client(self) -> OpenSearch:
         client = connect(self._settings.opensearch)

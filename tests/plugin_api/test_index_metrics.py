@@ -39,6 +39,17 @@ def test_a_failure_keeps_the_last_success(tmp_path: Path) -> None:
     assert found["last_run_timestamp_seconds"] >= success
 
 
+def test_differences_are_told_and_are_no_success(tmp_path: Path) -> None:
+    path = tmp_path / "attune.prom"
+    JobMetrics(path, "mugs", "rebuild").done({"missing": 3}, 1)
+    found = metrics(path)
+    assert (found["recordsmissing"], found["exit_status"], found["last_success_timestamp_seconds"]) == (
+        3,
+        1,
+        0,
+    )
+
+
 def test_a_file_that_cant_be_written_is_named(tmp_path: Path) -> None:
     JobMetrics(None, "mugs", "rebuild").done({})
     with pytest.raises(SettingsError, match=r"none/a.prom can't be written"):
