@@ -93,8 +93,8 @@ class Encode:
             first = batch.items[0].line if batch.items else "?"
             return Outcome(
                 error=IndexingError(
-                    f"{BATCH_TRIES} Ray workers died at the {len(batch.items)} products from line {first}. "
-                    "Give them more memory, or set index.batch lower"
+                    f"{BATCH_TRIES} Ray workers died at the {len(batch.items)} products from line {first}, "
+                    "or at what they had beside them. Give them more memory, or set index.batch lower"
                 )
             )
         try:

@@ -115,7 +115,8 @@ def test_a_batch_that_kills_every_worker_ends_the_job(
     cluster: None, engine: Callable[..., RayEngine], shop: Shop
 ) -> None:
     records = [*RECORDS[:50], mug(50, title="die")]
-    with pytest.raises(IndexingError, match="5 Ray workers died at the 11 products from line 41"):
+    died = r"5 Ray workers died at the (11|40) products from line (41|1), or at what"  # which was beside it
+    with pytest.raises(IndexingError, match=died):
         rebuild(shop, records, engine(DyingEncoder))
 
 

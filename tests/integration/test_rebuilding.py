@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import indexer.job
+import indexer.new_index
 from indexer.alias import PIPELINE, Aliases
 from indexer.catch_up import CatchUp
 from indexer.job import Progress
@@ -67,7 +67,7 @@ def test_an_unchanged_catalogue_is_not_encoded_again_and_changed_text_alone_is(s
 def test_settings_are_for_loading_during_and_for_searches_after(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexer.job, "REPLICA_SECONDS", 1)  # one node has no place for them
+    monkeypatch.setattr(indexer.new_index, "REPLICA_SECONDS", 1)  # one node has no place for them
     during = []
 
     def look(_: Progress) -> None:
