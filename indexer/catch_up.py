@@ -11,7 +11,7 @@ from indexer.encoder import ProductEncoder
 from indexer.jobs_index import JobsIndex
 from indexer.patience import Patience
 from indexer.seen import SeenIds
-from indexer.stored import Stored, every, stored, versions
+from indexer.stored import Stored, every, refresh, stored, versions
 from indexer.writer import Action, chunks, write
 from mappings import fields
 from mappings.errors import IndexingError
@@ -76,7 +76,7 @@ class CatchUp:
         another model than the encoder.
         """
         client, source = self._client, self._source
-        self._patience.call(f"refreshing {source}", lambda: client.indices.refresh(index=source))
+        refresh(client, source, self._patience)
         brought = 0
         for chunk in chunks(self._changed(), 4 * AT_ONCE):
             new = [of for of in chunk if of.place < 0 or self._done.line(of.id) != of.place]

@@ -18,7 +18,7 @@ from indexer.loading import batches_of
 from indexer.patience import Patience
 from indexer.records import Item, Reject
 from indexer.seen import SeenIds
-from indexer.stored import Stored, every, stored
+from indexer.stored import Stored, every, refresh, stored
 from indexer.supplies import Supply
 from mappings import fields
 from mappings.types import Product
@@ -158,7 +158,7 @@ class _Comparing:
     def find_extra(self, seen: SeenIds, since: int) -> None:
         newer = {"bool": {"filter": [CHANGED, {"range": {fields.VERSION: {"gt": since}}}]}}
         index = self.found.index
-        self._patience.call(f"refreshing {index}", lambda: self._client.indices.refresh(index=index))
+        refresh(self._client, index, self._patience)
         other = {"bool": {"must_not": [newer]}}
         for of in every(self._client, index, other, self._patience, source=False):
             if of.id not in seen:

@@ -23,7 +23,7 @@ from indexer.new_index import Begun, NewIndex
 from indexer.patience import Patience
 from indexer.rejects import RejectFile
 from indexer.seen import SeenIds
-from indexer.stored import every
+from indexer.stored import every, refresh
 from indexer.supplies import Supply
 from indexer.tally import Tally
 from indexer.verification import Expected, problems, shrunk
@@ -191,7 +191,7 @@ class _Rebuild:
                 share = loaded.batch.items[-1].share if loaded.batch.items else 0.0
                 on_progress(Progress(tally.indexed, share))
             tally.seconds = time.perf_counter() - began
-            self._new.refresh(index)
+            refresh(self._client, index, self._patience)
             changed = every(self._client, index, CHANGED, self._patience, source=False)
             tally.newer = sum(of.id in seen for of in changed)
         if not tally.indexed:
@@ -208,14 +208,14 @@ class _Rebuild:
         with ExitStack() as stack:
             to_come = stack.enter_context(self._to_come(index, live)) if live else None
             brought += to_come.bring() if to_come else 0
-            self._new.refresh(index.name)
+            refresh(self._client, index.name, self._patience)
             if live and not job.supply.partial:
                 share = job.settings.min_share
                 self._unfit(shrunk(self._client, index.name, live.name, share, self._patience))
             self._new.make_ready(index.name)
             with locked(self._jobs, job.alias, WRITING, wait=True) as writing:
                 brought += to_come.bring() if to_come else 0
-                self._new.refresh(index.name)
+                refresh(self._client, index.name, self._patience)
                 self._lock.check()
                 writing.check()
                 self._aliases.point(index.name)

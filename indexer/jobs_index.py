@@ -15,7 +15,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConflictError, NotFoundError, RequestError
 
 from indexer.patience import Patience
-from indexer.stored import every, found
+from indexer.stored import every, found, refresh
 from indexer.writer import Action, chunks, write
 from mappings.errors import IndexingError
 from mappings.types import JsonObject
@@ -147,7 +147,7 @@ class JobsIndex:
                 ]
             }
         }
-        self.patience.call("refreshing tombstones", lambda: self.client.indices.refresh(index=JOBS_INDEX))
+        refresh(self.client, JOBS_INDEX, self.patience)
         for chunk in chunks(every(self.client, JOBS_INDEX, query, self.patience), 1000):
             yield {of.source["product"]: of.source["version"] for of in chunk}
 

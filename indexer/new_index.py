@@ -9,6 +9,7 @@ from indexer.alias import BUILDING, META, REPLACED, STATE, Aliases, MadeIndex, i
 from indexer.encoder import ProductEncoder
 from indexer.jobs_index import now_ms
 from indexer.patience import Patience
+from indexer.stored import counted, refresh
 from mappings.client import index_body
 from mappings.settings import IndexSettings
 from mappings.types import JsonObject
@@ -55,7 +56,7 @@ class NewIndex:
         reuse = tuple(of.name for of in ([live] if live and self._fits(live) else []) + useful)
         if same:
             self._set(same.name, LOADING)
-            self.refresh(same.name)
+            refresh(self.client, same.name, self.patience)
             return Begun(same, True, reuse)
         return Begun(self._made(note), False, reuse)
 
@@ -72,10 +73,6 @@ class NewIndex:
                     index=index, params=params | {"request_timeout": REPLICA_SECONDS + 10}
                 ),
             )
-
-    def refresh(self, index: str) -> None:
-        """Make everything that was written searchable."""
-        self.patience.call(f"refreshing {index}", lambda: self.client.indices.refresh(index=index))
 
     def size(self, index: str) -> int:
         """Return the bytes of an index's primary shards on disk."""
@@ -108,9 +105,8 @@ class NewIndex:
         return index.model == self.encoder.version and index.note.get("vectors") == self.settings.vectors
 
     def _fullness(self, index: MadeIndex) -> int:
-        self.refresh(index.name)
-        counted = self.patience.call("counting", lambda: self.client.count(index=index.name))
-        return int(counted["count"])
+        refresh(self.client, index.name, self.patience)
+        return counted(self.client, index.name, {"match_all": {}}, self.patience)
 
     def _note(self, about: JsonObject) -> JsonObject:
         note = {

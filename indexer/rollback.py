@@ -11,6 +11,7 @@ from indexer.job import REBUILD, WRITING, settled
 from indexer.jobs_index import open_jobs
 from indexer.lock import locked
 from indexer.patience import Patience
+from indexer.stored import refresh
 from mappings.errors import IndexingError
 from mappings.settings import IndexSettings
 
@@ -56,7 +57,7 @@ def roll_back(
             brought = to_come.bring() if live else 0
             with locked(jobs, alias, WRITING, wait=True) as writing:
                 brought += to_come.bring() if live else 0
-                patience.call(f"refreshing {target.name}", lambda: client.indices.refresh(index=target.name))
+                refresh(client, target.name, patience)
                 lock.check()
                 writing.check()
                 aliases.point(target.name)

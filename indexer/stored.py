@@ -108,6 +108,11 @@ def every(
                 return
 
 
+def refresh(client: OpenSearch, index: str, patience: Patience) -> None:
+    """Make everything that was written to `index` searchable."""
+    patience.call(f"refreshing {index}", lambda: client.indices.refresh(index=index))
+
+
 def counted(client: OpenSearch, index: str, query: JsonObject, patience: Patience) -> int:
     """Return how many documents of `index` a query finds, on all of its shards."""
 

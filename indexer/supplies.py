@@ -15,7 +15,7 @@ from indexer.products import read_products
 from indexer.reading import Source
 from indexer.records import Item, Reject
 from indexer.seen import SeenIds
-from indexer.stored import counted, every
+from indexer.stored import counted, every, refresh
 from mappings import fields
 from mappings.types import JsonObject
 
@@ -160,7 +160,7 @@ class IndexSupply:
         """Yield every product as of now, each with its version."""
         index = self.index.name
         everything: JsonObject = {"match_all": {}}
-        self.patience.call(f"refreshing {index}", lambda: self.client.indices.refresh(index=index))
+        refresh(self.client, index, self.patience)
         for number, of in enumerate(every(self.client, index, everything, self.patience), 1):
             seen.first_line(of.id, number)
             yield Item(
