@@ -84,5 +84,6 @@ def comparison_summary(found: Comparison, dry: bool) -> str:
             f"{found.extra:,} products, and encode {found.to_encode:,}. Nothing was changed."
         )
     elif found.equal:
-        lines.append("Catalogue and index are equal.")
+        since = " but for what changed since" if found.newer or found.deleted else ""
+        lines.append(f"Catalogue and index are equal{since}.")
     return "\n".join(lines)

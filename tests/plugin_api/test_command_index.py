@@ -124,3 +124,5 @@ def test_the_summary_of_a_comparison() -> None:
     )
     equal = comparison_summary(Comparison("mugs-1", products=1, same=1), dry=False)
     assert equal.endswith("Catalogue and index are equal.")
+    changed = comparison_summary(Comparison("mugs-1", products=2, newer=1, deleted=1), dry=False)
+    assert changed.endswith("Catalogue and index are equal but for what changed since.")
