@@ -63,6 +63,11 @@ class Place:
     settings: Settings
 
     def up(self, how: str = "serves") -> node.Node:
+        self.stand_in(how)
+        return self.up_again()
+
+    def stand_in(self, how: str = "serves") -> None:
+        """Write the program that is run as Java."""
         java = self.home / "bin" / "java"
         java.parent.mkdir(exist_ok=True)
         (self.home / "stand_in.py").write_text(STAND_IN)
@@ -75,6 +80,8 @@ class Place:
             "esac\n"
         )
         java.chmod(0o755)
+
+    def up_again(self) -> node.Node:
         return node.up(self.settings, {"JAVA_HOME": str(self.home)}, quiet)
 
     def down(self) -> node.Node | None:
@@ -105,8 +112,9 @@ def test_up_starts_once_and_down_stops_once(place: Place) -> None:
 
 
 def test_two_starts_at_once_make_one_node(place: Place) -> None:
+    place.stand_in()  # here, not in the threads: one would write it while the other runs it
     nodes: list[node.Node] = []
-    threads = [threading.Thread(target=lambda: nodes.append(place.up())) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: nodes.append(place.up_again())) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
