@@ -20,7 +20,7 @@ from mappings.errors import BadRequest, ModelError
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 from plugin_api.candidates import nearest
-from plugin_api.keyword_evidence import TYPICAL_SHARE
+from plugin_api.keyword_evidence import TYPICAL_SHARE, log_odds_moved
 from plugin_api.query_text import MAX_TEXT, QueryText, read_query
 from plugin_api.request import Options, keyword_query
 from plugin_api.source_filter import HIDDEN
@@ -173,8 +173,8 @@ def _evidence(
     scores = [of["_score"] or 0.0 for of in keyword]
     best, at = max(scores, default=0.0), rank(keyword)
     bm25 = scores[at - 1] if at else 0.0
-    moved = settings.keyword_weight * (bm25 / best - TYPICAL_SHARE) if best else 0.0
-    return Evidence(bm25, best, at, rank(near), moved)
+    moved = log_odds_moved((bm25, best), settings.keyword_weight)
+    return Evidence(bm25, best, at, rank(near), 0.0 if moved is None else float(moved[0]))
 
 
 def _stored(hit: JsonObject, version: str) -> tuple[bytes | None, str]:
