@@ -1,12 +1,12 @@
 """Feeds: portions of changes, each settled when all of it is in the index, and how a slow one is batched."""
 
 import queue
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from indexer.background import Ahead, Ended
 from indexer.reading import Source
 from mappings.errors import CatalogueError
 
@@ -40,11 +40,6 @@ class Feed:
         self.on_failed(error)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    error: BaseException | None
-
-
 def batches(elements: Iterator[T], size: int, seconds: float) -> Iterator[list[T]]:
     """Yield lists of up to `size` elements, each at the latest `seconds` after its first element came.
 
@@ -52,43 +47,17 @@ def batches(elements: Iterator[T], size: int, seconds: float) -> Iterator[list[T
     here, after all that came before it. Close the iterator to leave early: the thread ends at its next
     element, and closes what it reads.
     """
-    waiting: queue.Queue[T | _Ended] = queue.Queue(maxsize=2 * size)
-    left = threading.Event()
-
-    def put(element: T | _Ended) -> bool:
-        while not left.is_set():
-            try:
-                waiting.put(element, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def read() -> None:
-        error: BaseException | None = None
-        try:
-            for element in elements:
-                if not put(element):
-                    if isinstance(elements, Generator):
-                        elements.close()
-                    return
-        except BaseException as raised:  # noqa: BLE001 - raised again in the reader
-            error = raised
-        put(_Ended(error))
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
     batch: list[T] = []
     due = 0.0
-    try:
+    with Ahead(elements, 2 * size, LEAVING_SECONDS) as ahead:
         while True:
             try:
-                element = waiting.get(timeout=max(0.0, due - time.monotonic()) if batch else None)
+                element = ahead.get(max(0.0, due - time.monotonic()) if batch else None)
             except queue.Empty:
                 yield batch
                 batch = []
                 continue
-            if isinstance(element, _Ended):
+            if isinstance(element, Ended):
                 break
             if not batch:
                 due = time.monotonic() + seconds
@@ -100,6 +69,3 @@ def batches(elements: Iterator[T], size: int, seconds: float) -> Iterator[list[T
             yield batch
         if element.error is not None:
             raise element.error
-    finally:
-        left.set()
-        reader.join(LEAVING_SECONDS)
