@@ -23,15 +23,16 @@ from indexer.comparison import compare
 from indexer.database import DatabaseTable, open_database
 from indexer.database_changes import database_feeds
 from indexer.feeds import Feed
-from indexer.fieldmap import FieldMap, field_map_from, load_field_map, with_operation
+from indexer.fieldmap import FieldMap, load_field_map
 from indexer.guessing import guess_field_map
 from indexer.job import Engine, IndexJob, run_index_job, settled
 from indexer.jobs_index import JobsIndex, open_jobs
 from indexer.loading import load_here
+from indexer.noted import noted_field_map, noted_simplified
 from indexer.patience import Patience
 from indexer.reading import Source, open_catalogue
 from indexer.standard_input import StandardInput
-from indexer.supplies import CatalogueSupply, Supply, supply_of_index
+from indexer.supplies import CatalogueSupply, IndexSupply, supply_of_index
 from indexer.watching import folder_feeds
 from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, IndexingError, SettingsError
@@ -111,14 +112,13 @@ class IndexRun:
         """Write a new index and move the alias to it."""
         options, settings = self._options, self._settings
         _step_back()
-        catalogue = None if mode == "reencode" else self._opened()
-        field_map = self._field_map(catalogue) if catalogue else None
+        catalogue = None if mode == "reencode" else self._catalogue(self._opened())
         with self._reported("rebuild") as (metrics, progress):
             client = self._client()
             patience = Patience(settings.index.patience_seconds, progress.waiting)
             encoder = load_model(self._model_folder(), settings.model.threads)
             job = IndexJob(
-                supply=self._supply(client, patience, catalogue, field_map),
+                supply=catalogue or self._index(client, patience),
                 alias=options.alias,
                 rejects=self._rejects(),
                 settings=settings.index,
@@ -143,14 +143,13 @@ class IndexRun:
             client = self._client()
             patience = Patience(settings.index.patience_seconds, progress.waiting)
             live = settled(Aliases(client, options.alias, patience))
-            simplified = options.simplified or bool(live and live.note.get("simplified"))
             job = ChangeJob(
                 alias=options.alias,
-                field_map=lambda feed: self._field_map_of_changes(feed, live),
+                field_map=lambda feed: self._field_map_of_changes(feed.source, live),
                 rejects=self._rejects(),
                 settings=settings.index,
                 default=options.operation,
-                simplified=simplified,
+                simplified=options.simplified or noted_simplified(live),
                 dry=dry,
             )
 
@@ -171,8 +170,9 @@ class IndexRun:
     def compare(self, mode: str, dry: bool) -> None:
         """Compare catalogue and index; to verify, exit with 1 where they differ."""
         options, settings = self._options, self._settings
-        catalogue = None if mode == "reencode" else self._opened()
-        field_map = self._field_map(catalogue) if catalogue else None
+        source = None if mode == "reencode" else self._opened()
+        # A dry run tells what a rebuild would do, and that reads the catalogue as if there were no index.
+        catalogue = self._catalogue(source) if source and dry else None
         with self._reported("verify") as (metrics, progress):
             client = self._client()
             patience = Patience(settings.index.patience_seconds, progress.waiting)
@@ -181,9 +181,11 @@ class IndexRun:
             live = settled(aliases)
             if live is None and not dry:
                 raise IndexingError(f"alias {options.alias} has no index of Attune's to compare with")
+            if source and not dry:
+                catalogue = self._catalogue(source, live)
             encoder = load_model(self._model_folder(), settings.model.threads)
             found = compare(
-                self._supply(client, patience, catalogue, field_map),
+                catalogue or self._index(client, patience),
                 client,
                 JobsIndex(client, patience),
                 options.alias,
@@ -236,46 +238,39 @@ class IndexRun:
             raise SettingsError("--follow is for a folder or a database: a file comes once")
         return iter([Feed(open_catalogue(path))])
 
-    def _field_map(self, catalogue: Source) -> FieldMap:
+    def _catalogue(self, source: Source, live: MadeIndex | None = None) -> CatalogueSupply:
+        """Return how a catalogue is read; for comparing it with an index (`live`), as that one's was."""
+        options = self._options
+        simplified = options.simplified or noted_simplified(live)
+        return CatalogueSupply(source, self._field_map(source, live), simplified, options.limit)
+
+    def _field_map(self, catalogue: Source, live: MadeIndex | None) -> FieldMap:
+        """Return the map of the option, the one that the index was made by, or a guess, which is printed."""
         options = self._options
         if options.fields:
             field_map = load_field_map(options.fields, catalogue)
             # By the moment of reading, rows would look newer than changes of them that are yet to commit.
             return _by_version(field_map) if options.watermark else field_map
+        if noted := noted_field_map(live, catalogue):
+            return noted
         field_map = guess_field_map(catalogue)
         if not options.as_json:
             click.echo("Field map guessed from the columns (correct it by --fields):")
             click.echo("".join(f"  {line}\n" for line in field_map.as_toml().splitlines()))
         return field_map
 
-    def _field_map_of_changes(self, feed: Feed, live: MadeIndex | None) -> FieldMap:
+    def _field_map_of_changes(self, changes: Source, live: MadeIndex | None) -> FieldMap:
         """Return the map of the option, the one that the index was made by, or a guess."""
         if self._options.fields:
-            return _by_version(load_field_map(self._options.fields, feed.source, partial=True))
-        noted = live.note.get("fields") if live else None
-        if not noted:
-            return guess_field_map(feed.source, partial=True)
-        field_map = field_map_from(noted, f"the note of index {live.name}" if live else "", partial=True)
-        if feed.source.missing([field_map.id]):
-            raise SettingsError(
-                f"{feed.source.name} has no column {field_map.id}, which the index was made by: name the "
-                "columns in a field map, by --fields"
-            )
-        return _by_version(with_operation(field_map, feed.source.columns()))
+            return _by_version(load_field_map(self._options.fields, changes, partial=True))
+        noted = noted_field_map(live, changes, partial=True)
+        return _by_version(noted) if noted else guess_field_map(changes, partial=True)
 
-    def _supply(
-        self,
-        client: OpenSearch,
-        patience: Patience,
-        catalogue: Source | None,
-        field_map: FieldMap | None,
-    ) -> Supply:
-        options = self._options
-        if catalogue and field_map:
-            return CatalogueSupply(catalogue, field_map, options.simplified, options.limit)
-        live = settled(Aliases(client, options.alias, patience))
+    def _index(self, client: OpenSearch, patience: Patience) -> IndexSupply:
+        """Return the index in use, as what a rebuild reads."""
+        live = settled(Aliases(client, self._options.alias, patience))
         if live is None:
-            raise IndexingError(f"alias {options.alias} has no index of Attune's to encode again")
+            raise IndexingError(f"alias {self._options.alias} has no index of Attune's to encode again")
         return supply_of_index(client, live, patience)
 
     def _rejects(self) -> Path:

@@ -29,7 +29,7 @@ MODES = ("full", "changes", "verify", "reencode")
 @click.option("--alias", help="Name that searches use. Default: the setting search.alias (products).")
 @click.option(
     "--fields", type=click.Path(path_type=Path),
-    help="Field map in TOML. Default: guessed from the columns; for changes, the one of the index.",
+    help="Field map in TOML. Default: guessed from the columns; for --changes and --verify, the index's.",
 )  # fmt: skip
 @click.option(
     "--model", type=click.Path(path_type=Path), help="Model folder. Default: the one shipped with Attune."
@@ -98,8 +98,10 @@ def index(
     stock need no encoding), with `_op` = `delete` only the id. `_version`, a time or a count, tells older
     from newer; without it a file's own time does.
 
+    Which column is which is guessed and printed. For --changes and --verify it is as it was when the index
+    was made, and so is --simplified. To say it yourself, pass a field map by --fields:
+
     \b
-    Which column is which is guessed and printed. To say it yourself, pass a field map by --fields:
       id = "sku"
       title = ["name", "variant"]        # several columns are joined
       brand = "supplier"

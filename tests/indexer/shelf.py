@@ -87,6 +87,8 @@ class Shelf(Connection):
 
     def _answer(self, method: str, parts: list[str], params: Mapping[str, Any], body: bytes) -> Reply:
         match (method, *parts):
+            case ("GET", ""):
+                return 200, {"version": {"number": "3.5.0"}}
             case ("HEAD", "_alias", alias):
                 return (200 if self.aliases.get(alias) else 404), {}
             case ("GET", "_alias", alias):
