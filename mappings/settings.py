@@ -76,6 +76,7 @@ class SearchSettings:
     relevance_weight: float = 1.0
     click_weight: float = 0.5
     purchase_weight: float = 0.5
+    keep_window_seconds: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -310,6 +311,8 @@ def _check_ranges(settings: Settings) -> None:
             wrong.append(f"search.{key} must not be negative")
     if not settings.search.relevance_weight + settings.search.click_weight + settings.search.purchase_weight:
         wrong.append("one of search.relevance_weight, click_weight and purchase_weight must be above 0")
+    if not 0 <= settings.search.keep_window_seconds <= 3600:
+        wrong.append("search.keep_window_seconds must be between 0 and 3600")
     if settings.index.engine not in ("lucene", "faiss"):
         wrong.append('index.engine must be "lucene" or "faiss"')
     if settings.index.vectors not in ("byte", "float"):

@@ -16,9 +16,10 @@ from msgspec import Raw, Struct
 from mappings import fields
 from mappings.errors import BadRequest, ClusterDown, ModelError
 from mappings.types import Hit, JsonObject
+from plugin_api.index_state import STATE_SEARCH, read_state
 from plugin_api.json_bytes import RawObject, as_list, decoded, dumps, raw_object, raw_objects
 from plugin_api.request import HEADER_PARAMETERS, SHARED_PARAMETERS, RerankRequest
-from plugin_api.upstream import Headers, Reply, Upstream, with_query
+from plugin_api.upstream import NO_ANSWER, Headers, Reply, Upstream, with_query
 from reranker.stored import whole_numbers
 from reranker.types import Floats
 
@@ -48,7 +49,8 @@ class FirstStage:
 
     `own` are the hits of the caller's own query down to the end of the window or of the page, `neighbours`
     the nearest by vector. `shell` is the caller's answer, its `hits` without hits: total, aggregations.
-    `whole` are the own hits as they came, where they were asked for whole.
+    `whole` are the own hits as they came, where they were asked for whole. `state` is that of the index at
+    about the time (`index_state`), b"" where it was not asked for or is not known.
     """
 
     own: tuple[Hit, ...]
@@ -57,6 +59,15 @@ class FirstStage:
     shell: RawObject
     headers: Headers
     whole: Mapping[Key, RawObject] | None = None
+    state: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Hits as the caller's own search would show them, and the state of the index as in FirstStage."""
+
+    hits: Mapping[Key, RawObject]
+    state: bytes = b""
 
 
 class _BareFields(Struct, rename={"id": fields.ID, "tokens": fields.TOKENS, "model": fields.MODEL}):
@@ -82,11 +93,22 @@ class _BareAnswer(Struct, frozen=True):
     status: int = 200
 
 
+class _FoundHits(Struct, frozen=True):
+    hits: list[RawObject] = []
+
+
+class _Found(Struct, frozen=True):
+    hits: _FoundHits | None = None
+    error: Raw = Raw()
+    status: int = 200
+
+
 class _Responses(Struct):
     responses: list[Raw]
 
 
 _bare = msgspec.json.Decoder(_BareAnswer)
+_found = msgspec.json.Decoder(_Found)
 _responses = msgspec.json.Decoder(_Responses)
 
 
@@ -96,11 +118,12 @@ def gather(
     vector: Floats,  # (d,) unit length
     window: int,
     timeout_seconds: float,
+    watched: bool = False,
 ) -> FirstStage:
     """Ask for the hits of the caller's own query, and for the nearest by vector where these may join.
 
-    Raises BadRequest when OpenSearch refuses the caller's query, ModelError where the hits are not Attune's,
-    TimeoutError and ClusterDown.
+    And, if `watched`, for the state of the index, where vectors may join. Raises BadRequest when OpenSearch
+    refuses the caller's query, ModelError where the hits are not Attune's, TimeoutError and ClusterDown.
     """
     if not request.widens:
         return _own_hits(upstream, request, window, timeout_seconds)
@@ -115,7 +138,10 @@ def gather(
     if end > window:
         below = {"from": window, "size": end - window, "docvalue_fields": [fields.ID]}
         searches.append({**bare, **below, "track_total_hits": False})
+    if watched:
+        searches.append(STATE_SEARCH)
     headers, answers = _ask_all(upstream, request, searches, timeout_seconds)
+    state = read_state(answers.pop()) if watched else b""
     own, neighbours, *below_window = (_bare.decode(answer) for answer in answers)
     for answer in (own, *below_window):
         if answer.error:
@@ -130,27 +156,44 @@ def gather(
         neighbours_error=reason(neighbours.error) if neighbours.error else "",
         shell=shell,
         headers=headers,
+        state=state,
     )
 
 
 def fetch(
-    upstream: Upstream, request: RerankRequest, keys: Sequence[Key], timeout_seconds: float
-) -> dict[Key, RawObject]:
+    upstream: Upstream,
+    request: RerankRequest,
+    keys: Sequence[Key],
+    timeout_seconds: float,
+    watched: bool = False,
+) -> Page:
     """Fetch hits whole, as the caller's own search would show them, highlights and all.
 
-    One that OpenSearch no longer has, or does not show this caller, is missing. Raises as `gather` does.
+    One that OpenSearch no longer has, or does not show this caller, is missing. With the state of the index
+    if `watched`. Raises as `gather` does.
     """
+    searches: list[JsonObject] = [STATE_SEARCH] if watched else []
+    if keys:
+        query: JsonObject = {"filter": [{"ids": {"values": [id_ for _, id_ in keys]}}]}
+        if "query" in request.body and _shows_in_hits(request.body):
+            query["should"] = [request.body["query"]]
+        indexes = len({index for index, _ in keys})  # others may have the same ids
+        shape = {key: request.body[key] for key in (*HIT_KEYS, "timeout") if key in request.body}
+        size = len(keys) * indexes
+        searches.append({**shape, "query": {"bool": query}, "size": size, "track_total_hits": False})
+    if not searches:
+        return Page({})
+    _, answers = _ask_all(upstream, request, searches, timeout_seconds)
+    state = read_state(answers[0]) if watched else b""
     if not keys:
-        return {}
-    query: JsonObject = {"filter": [{"ids": {"values": [id_ for _, id_ in keys]}}]}
-    if "query" in request.body and _shows_in_hits(request.body):
-        query["should"] = [request.body["query"]]
-    indexes = len({index for index, _ in keys})  # others may have the same ids
-    shape = {key: request.body[key] for key in (*HIT_KEYS, "timeout") if key in request.body}
-    page = {**shape, "query": {"bool": query}, "size": len(keys) * indexes, "track_total_hits": False}
-    params = {name: value for name, value in request.params.items() if name in HEADER_PARAMETERS}
-    reply = ask_json(upstream, request, request.call.path, params, dumps(page), timeout_seconds)
-    return {key: hit for hit in raw_objects(raw_object(reply["hits"])["hits"]) if (key := _key(hit)) in keys}
+        return Page({}, state)
+    found = _found.decode(answers[-1])
+    if found.error:
+        raise _refused(found.status, reason(found.error))
+    if found.hits is None:
+        raise ClusterDown(NO_ANSWER)
+    wanted = set(keys)
+    return Page({key: hit for hit in found.hits.hits if (key := _key(hit)) in wanted}, state)
 
 
 def _shows_in_hits(body: RawObject) -> bool:
@@ -165,21 +208,6 @@ def nearest(vector: Floats, k: int, conditions: Sequence[JsonObject]) -> JsonObj
     if conditions:
         near["filter"] = {"bool": {"filter": list(conditions)}}
     return {"knn": {fields.VECTOR: near}}
-
-
-def ask_json(
-    upstream: Upstream,
-    request: RerankRequest,
-    path: str,
-    params: Mapping[str, str],
-    body: bytes,
-    timeout_seconds: float,
-) -> RawObject:
-    """Send a search of Attune's own making as the caller. Raises BadRequest where it is refused."""
-    reply = _post(upstream, request, path, params, body, "application/json", timeout_seconds)
-    if reply.status != 200:
-        raise _refused(reply.status, _refusal(reply))
-    return raw_object(reply.body)
 
 
 def reason(error: Raw | bytes) -> str:
@@ -220,33 +248,38 @@ def _near(request: RerankRequest, vector: Floats, window: int) -> JsonObject:
 def _ask_all(
     upstream: Upstream, request: RerankRequest, searches: Sequence[JsonObject], timeout_seconds: float
 ) -> tuple[Headers, list[bytes]]:
-    """Send several searches in one round trip; one by one for a caller who may `_search` only."""
-    index = f"/{request.call.index}" if request.call.index else ""
+    """Send searches in one round trip; several one by one for a caller who may `_search` only."""
     header = {name: value for name, value in request.params.items() if name in HEADER_PARAMETERS}
+    if len(searches) == 1:
+        return _ask_each(upstream, request, header, searches, timeout_seconds)
+    index = f"/{request.call.index}" if request.call.index else ""
     shared = {name: value for name, value in request.params.items() if name in SHARED_PARAMETERS}
     head = dumps(header)
     lines = b"".join(b"%b\n%b\n" % (head, dumps(search).replace(b"\n", b" ")) for search in searches)
     ndjson = "application/x-ndjson"
     reply = _post(upstream, request, f"{index}/_msearch", shared, lines, ndjson, timeout_seconds)
     if reply.status == 403:
-        replies = [
-            _post(
-                upstream,
-                request,
-                request.call.path,
-                header | shared,
-                dumps(search),
-                "application/json",
-                timeout_seconds,
-            )
-            for search in searches
-        ]
-        if replies[0].status == 403:
-            raise BadRequest(_refusal(replies[0]))
-        return replies[0].headers, [answer.body for answer in replies]
+        return _ask_each(upstream, request, header | shared, searches, timeout_seconds)
     if reply.status != 200:
         raise _refused(reply.status, _refusal(reply))
     return reply.headers, [bytes(answer) for answer in _responses.decode(reply.body).responses]
+
+
+def _ask_each(
+    upstream: Upstream,
+    request: RerankRequest,
+    params: Mapping[str, str],
+    searches: Sequence[JsonObject],
+    timeout_seconds: float,
+) -> tuple[Headers, list[bytes]]:
+    path, json_type = request.call.path, "application/json"
+    replies = [
+        _post(upstream, request, path, params, dumps(search), json_type, timeout_seconds)
+        for search in searches
+    ]
+    if replies[0].status == 403:
+        raise BadRequest(_refusal(replies[0]))
+    return replies[0].headers, [answer.body for answer in replies]
 
 
 def _post(

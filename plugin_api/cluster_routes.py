@@ -10,8 +10,8 @@ from mappings.errors import BadRequest, ModelError
 from mappings.settings import Settings
 from plugin_api.cluster_search import ClusterSearch, NotReranked
 from plugin_api.proxy import wsgi_response
+from plugin_api.reranking import Reranker
 from plugin_api.response import error_answer
-from plugin_api.search import Reranker
 from plugin_api.turns import Busy, Turns
 
 UNPROCESSABLE, BUSY = 422, 429

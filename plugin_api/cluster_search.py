@@ -17,7 +17,7 @@ from plugin_api.candidates import nearest
 from plugin_api.json_bytes import RawObject, decoded, dumps, raw_object
 from plugin_api.keyword_evidence import with_keywords
 from plugin_api.request import RerankRequest, SearchCall, parse_call
-from plugin_api.search import UNREADABLE, Reranker
+from plugin_api.reranking import UNREADABLE, Reranker
 from reranker.types import EncodedQuery
 
 DEPTH = 1000

@@ -23,7 +23,8 @@ from plugin_api import response
 from plugin_api.candidates import gather
 from plugin_api.evaluation import Ranking, Run, System
 from plugin_api.request import RerankRequest, SearchCall, keyword_query, parse_call
-from plugin_api.search import Reranker, Search
+from plugin_api.reranking import Reranker
+from plugin_api.search import Search
 from plugin_api.upstream import HttpUpstream, identity
 from plugin_api.window import fuse
 from reranker.evaluation import Grades

@@ -75,6 +75,9 @@ class Metrics:
         self._window = Histogram(
             "attune_window", "Candidates that were reranked.", buckets=WINDOWS, registry=self._own
         )
+        self._kept = Counter(
+            "attune_kept_windows", "Searches answered from a window ranked before.", registry=self._own
+        )
         passed = Histogram(
             "attune_passed_seconds",
             "Time of requests that were passed through, until the last byte was sent.",
@@ -106,6 +109,7 @@ class Metrics:
             self._reasons(report.rerank_status, reason_class(report.reason)).inc()
             return
         self._window.observe(report.window)
+        self._kept.inc(report.kept)
         for stage, histogram in self._stages:
             milliseconds = getattr(report.took_ms, stage)
             if milliseconds:

@@ -38,7 +38,7 @@ from plugin_api.model_messages import (
     Usage,
     Value,
 )
-from plugin_api.search import UNREADABLE
+from plugin_api.reranking import UNREADABLE
 from plugin_api.text_model import TextModel, Texts
 from plugin_api.turns import Busy, Turns
 from reranker.types import Floats

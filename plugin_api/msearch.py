@@ -17,7 +17,7 @@ from plugin_api.request import HEADER_PARAMETERS, PlainRequest, RerankRequest, S
 from plugin_api.response import Answer, Report, error_answer
 from plugin_api.search import Search, own_words
 from plugin_api.templates import render
-from plugin_api.upstream import Headers, Upstream, with_query
+from plugin_api.upstream import NO_ANSWER, Headers, Upstream, with_query
 
 SHARED = frozenset({"typed_keys", "rest_total_hits_as_int", "ccs_minimize_roundtrips", "pretty"})
 """URL parameters that hold for each search of the list."""
@@ -26,8 +26,6 @@ LIST_ONLY = frozenset({"max_concurrent_searches"})
 
 OF_OPENSEARCH = frozenset({"warning", "x-opaque-id", "x-opensearch-version"})
 """Headers of the answers to parts of a list that hold for the whole of it."""
-
-UNREADABLE = "OpenSearch, or what stands before it, answered a search with what is no answer to one"
 
 AT_ONCE = 4
 """Searches of lists that are reranked at a time, in one process."""
@@ -118,7 +116,7 @@ class MultiSearch:
         try:
             return {**raw_object(body), "status": Raw(dumps(answer.status))}, answer.headers
         except ValueError as error:
-            raise ClusterDown(UNREADABLE) from error
+            raise ClusterDown(NO_ANSWER) from error
 
     def _passed(self, call: SearchCall, items: list[_Item]) -> tuple[list[RawObject], Headers]:
         """Answers to the searches that are not reranked, each with the reason; and their headers.
@@ -144,7 +142,7 @@ class MultiSearch:
             answers = raw_objects(found["responses"])
             pairs = list(zip(answers, items, strict=True))
         except (ValueError, KeyError) as error:
-            raise ClusterDown(UNREADABLE) from error
+            raise ClusterDown(NO_ANSWER) from error
         told = [_with_reason(answer, item, self._search) for answer, item in pairs]
         refused = {
             number: replace(item, request=own)

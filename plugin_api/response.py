@@ -25,6 +25,9 @@ JSON_TYPE = "application/json; charset=UTF-8"
 OF_THE_BODY = frozenset({"content-length", "content-type", "content-encoding"})
 REASON_BYTES = 300
 
+Hits = Mapping[Key, RawObject]
+"""Whole hits as they came."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -52,13 +55,17 @@ class Took:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of reranking: one of STATES, the reason (empty when reranked), and the costs."""
+    """What became of reranking: one of STATES, the reason (empty when reranked), and the costs.
+
+    `kept` where the window was ranked by an earlier search (`ranked_windows`).
+    """
 
     rerank_status: str
     model: str
     reason: str = ""
     window: int = 0
     took_ms: Took = Took()
+    kept: bool = False
 
     @property
     def headers(self) -> Headers:
@@ -78,10 +85,15 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The order of everything down to the end of the page, best first, and how many hits vectors added."""
+    """The order of everything down to the end of the page, best first, and how many hits vectors added.
+
+    `shell` and `headers` are of OpenSearch's answer, as in FirstStage.
+    """
 
     hits: tuple[tuple[Key, float], ...]
     added: int
+    shell: RawObject
+    headers: Headers
 
     def page(self, request: RerankRequest) -> tuple[tuple[Key, float], ...]:
         """The part that was asked for."""
@@ -96,7 +108,7 @@ def error_answer(status: int, kind: str, reason: str) -> Answer:
 
 def with_report(body: RawObject, report: Report) -> RawObject:
     """The body with `ext.attune` added to whatever else is under `ext`."""
-    shown = {key: value for key, value in asdict(report).items() if key != "reason" or value}
+    shown = {key: value for key, value in asdict(report).items() if key not in ("reason", "kept") or value}
     ext = raw_object(body["ext"]) if "ext" in body else {}
     return {**body, "ext": Raw(dumps({**ext, fields.ATTUNE: shown}))}
 
@@ -113,16 +125,12 @@ def ranking(first: FirstStage, window: Sequence[Scored]) -> Ranking:
     lowest = ranked[-1].score if ranked else 0.0
     hits = [(scored.fused.hit.key, scored.score) for scored in ranked]
     hits += [(key, lowest / divisor) for divisor, key in enumerate(rest, start=2)]
-    return Ranking(tuple(hits), sum(scored.fused.added for scored in ranked))
+    added = sum(scored.fused.added for scored in ranked)
+    return Ranking(tuple(hits), added, first.shell, first.headers)
 
 
 def ranked_answer(
-    first: FirstStage,
-    order: Ranking,
-    whole: Mapping[Key, RawObject],
-    request: RerankRequest,
-    report: Report,
-    took_ms: int,
+    order: Ranking, whole: Hits, request: RerankRequest, report: Report, took_ms: int
 ) -> Answer:
     """The page, its hits as they came but for `_score`.
 
@@ -130,12 +138,12 @@ def ranked_answer(
     pager that stops at the total would otherwise never reach.
     """
     hits = [_rendered(whole[key], score, request) for key, score in order.page(request) if key in whole]
-    around: dict[str, Any] = dict(raw_object(first.shell["hits"]))
+    around: dict[str, Any] = dict(raw_object(order.shell["hits"]))
     around["max_score"] = order.hits[0][1] if order.hits else None
     if "total" in around and order.added:
         around["total"] = _grown(msgspec.json.decode(around["total"]), order.added)
-    shell = {**first.shell, "took": Raw(dumps(took_ms)), "hits": Raw(dumps({**around, "hits": hits}))}
-    return Answer(200, dumps(with_report(shell, report)), json_headers(first.headers, report))
+    shell = {**order.shell, "took": Raw(dumps(took_ms)), "hits": Raw(dumps({**around, "hits": hits}))}
+    return Answer(200, dumps(with_report(shell, report)), json_headers(order.headers, report))
 
 
 def with_status(answer: Answer) -> Answer:

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 
 from mappings.errors import ModelError
 from mappings.types import Product
-from plugin_api.search import Reranker
+from plugin_api.reranking import Reranker
 from reranker.types import EncodedProduct, Floats
 
 MAX_QUERY_CHARACTERS = 512

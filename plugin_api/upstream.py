@@ -27,6 +27,7 @@ HOP_BY_HOP = frozenset({
 CHUNK_BYTES = 64 * 1024
 READ_BYTES = 64 * 1024
 LATE = "OpenSearch did not answer in time"
+NO_ANSWER = "OpenSearch, or what stands before it, answered a search with what is no answer to one"
 
 Headers = tuple[tuple[str, str], ...]
 

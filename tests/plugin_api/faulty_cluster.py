@@ -41,7 +41,10 @@ GOOD = Fault()
 
 @dataclass
 class FaultyCluster:
-    """Answers as `shop` does, unless there is a fault for what is asked: "msearch", "fetch" or "first"."""
+    """Answers as `shop` does, unless there is a fault for what is asked.
+
+    That is "msearch", "fetch" (a page), "kept" (a page of a window that was kept) or "first".
+    """
 
     shop: Shop = field(default_factory=Shop)
     faults: dict[str, Fault] = field(default_factory=dict)
@@ -106,7 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._long()
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        kind = "msearch" if "_msearch" in self.path else "fetch" if b'"ids"' in body else "first"
+        listed, page = "_msearch" in self.path, b'"ids"' in body
+        kind = ("kept" if page else "msearch") if listed else ("fetch" if page else "first")
         self.served.asked.append(kind)
         if kind == "msearch":
             self.served.held.wait(30)

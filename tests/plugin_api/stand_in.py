@@ -12,6 +12,7 @@ from opensearchpy import Connection, OpenSearch
 
 from mappings.errors import ModelError
 from plugin_api.candidates import FOUND
+from plugin_api.index_state import STATE_SEARCH
 from plugin_api.upstream import Reply, Stream
 from reranker.types import EncodedQuery, Floats
 
@@ -49,10 +50,10 @@ class StandInModel:
 class Shop:
     """OpenSearch as far as the tests need it, an Upstream: `products` by keyword rank, `near` by vector rank.
 
-    Each is a mapping of id to the byte that StandInModel scores by. `refuse` has error replies for
-    "products", "near", "fetch" or the whole "msearch". Every answer takes `slow_seconds`. `requests` records
-    what came: path, parameters, body lines, headers; `sent` the same as bytes. What is no search is
-    answered by `other`.
+    Each is a mapping of id to the byte that StandInModel scores by. `writes` tells one state of the index
+    from another. `refuse` has error replies for "products", "near", "fetch", "state" or the whole "msearch".
+    Every answer takes `slow_seconds`. `requests` records what came: path, parameters, body lines, headers;
+    `sent` the same as bytes. What is no search is answered by `other`.
     """
 
     def __init__(self) -> None:
@@ -60,6 +61,7 @@ class Shop:
         self.near: dict[str, int] = {}
         self.models: dict[str, str] = {}
         self.without_tokens: set[str] = set()
+        self.writes = 0
         self.refuse: dict[str, Refusal] = {}
         self.slow_seconds = 0.0
         self.requests: list[tuple[str, Mapping[str, str], list[dict[str, Any]], Mapping[str, str]]] = []
@@ -110,6 +112,10 @@ class Shop:
 
     def _search(self, search: dict[str, Any]) -> dict[str, Any]:
         kind = _kind(search)
+        if kind == "state":
+            numbers = {"count": len(self.products), "sum": float(self.writes)}
+            bucket = {"key": "shop-1", "doc_count": len(self.products), "numbers": numbers}
+            return {"took": 1, "hits": {"hits": []}, "aggregations": {"indexes": {"buckets": [bucket]}}}
         if kind == "fetch":
             asked = search["query"]["bool"]["filter"][0]["ids"]["values"]
             ranked = dict.fromkeys(sorted(asked, reverse=True), 0)
@@ -179,6 +185,8 @@ class ShopConnection(Connection):
 
 
 def _kind(search: dict[str, Any]) -> str:
+    if search == STATE_SEARCH:
+        return "state"
     whole = search.get("query", {}).get("bool", {})
     if not isinstance(whole, dict):
         return "products"

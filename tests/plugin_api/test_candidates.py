@@ -58,7 +58,7 @@ def test_what_shapes_a_hit_waits_for_the_page(shop: Shop) -> None:
     own = shop.requests[0][2][1]
     assert own["aggs"] == {"brands": {"terms": {}}}
     assert not own.keys() & {"highlight", "fields"}
-    hits = fetch(shop, request, [("shop-1", "b"), ("shop-1", "a")], 1.0)
+    hits = fetch(shop, request, [("shop-1", "b"), ("shop-1", "a")], 1.0).hits
     assert list(hits) == [("shop-1", "b"), ("shop-1", "a")]
     page = shop.requests[1][2][0]
     assert (page["fields"], page["docvalue_fields"], page["size"]) == (["price"], ["brand"], 2)

@@ -1,6 +1,7 @@
 """Never worse: each part is slowed, broken and killed, and OpenSearch's own hits come, with a reason."""
 
 import http.client
+import itertools
 import json
 import threading
 import time
@@ -22,7 +23,7 @@ from tests.plugin_api.faulty_cluster import (
     sidecar_before,
 )
 
-MOUSE = {"query": {"match": {"title": "mouse"}}}
+NUMBERS = itertools.count()
 OWN, RERANKED = ["a", "b", "c"], ["c", "b", "a"]
 LATE = 3.0
 """Seconds; the deadline is 0.6."""
@@ -58,9 +59,15 @@ def sidecar(shared: tuple[FaultyCluster, Server], cluster: FaultyCluster) -> Ser
     return shared[1]
 
 
+def mouse() -> dict[str, Any]:
+    """Return a search like no other before, so that no window of it is kept."""
+    return {"query": {"match": {"title": f"mouse {next(NUMBERS)}"}}}
+
+
 def ask(
-    server: Server, method: str = "POST", path: str = "/shop/_search", body: Any = MOUSE
+    server: Server, method: str = "POST", path: str = "/shop/_search", body: Any = None
 ) -> tuple[int, Any]:
+    body = mouse() if body is None else body
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     try:
         connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
@@ -99,15 +106,18 @@ def reranked_again(server: Server) -> None:
     assert (status, report(answer)[0], hits(answer)) == (200, "reranked", RERANKED)
 
 
-@pytest.mark.parametrize("part", ["msearch", "fetch"])
+@pytest.mark.parametrize("part", ["msearch", "fetch", "kept"])
 @pytest.mark.parametrize("how", FAULTS)
 def test_reranking_that_fails_leaves_opensearchs_hits(
     cluster: FaultyCluster, sidecar: Server, how: str, part: str
 ) -> None:
     fault, status, reason = FAULTS[how]
+    body = mouse()
+    for _ in range(2 if part == "kept" else 0):
+        ask(sidecar, body=body)
     cluster.faults[part] = fault
     before = counted(sidecar, f'attune_search_seconds_count{{rerank_status="{status}"}}')
-    code, answer = ask(sidecar)
+    code, answer = ask(sidecar, body=body)
     assert (code, hits(answer), report(answer)[0]) == (200, OWN, status)
     assert reason in report(answer)[1]
     assert report(answer)[1]
@@ -180,14 +190,14 @@ def test_an_answer_that_breaks_off_never_looks_whole(cluster: FaultyCluster, sid
 
 def test_a_template_that_is_rendered_late_goes_on_as_it_came(cluster: FaultyCluster, sidecar: Server) -> None:
     cluster.faults["first"] = Fault(late_headers=0.8)
-    code, answer = ask(sidecar, path="/shop/_search/template", body={"source": MOUSE})
+    code, answer = ask(sidecar, path="/shop/_search/template", body={"source": mouse()})
     assert (code, answer) == (200, {"acknowledged": True})
 
 
 def test_lists_of_searches_fall_back_one_by_one(cluster: FaultyCluster, sidecar: Server) -> None:
     cluster.faults["msearch"] = Fault(status=500)
     connection = http.client.HTTPConnection("127.0.0.1", sidecar.port, timeout=30)
-    lines = (b"{}\n" + json.dumps(MOUSE).encode() + b"\n") * 2
+    lines = (b"{}\n" + json.dumps(mouse()).encode() + b"\n") * 2
     connection.request("POST", "/shop/_msearch", lines, {"Content-Type": "application/x-ndjson"})
     answers = json.loads(connection.getresponse().read())["responses"]
     connection.close()
