@@ -52,6 +52,16 @@ class Secured:
             timeout=120,
         )
 
+    def administer(self, kind: str, name: str, body: object) -> None:
+        """Define one of the security plugin's roles or users."""
+        requests.put(
+            f"{self.direct}/_plugins/_security/api/{kind}/{name}",
+            json=body,
+            auth=("admin", "admin"),
+            verify=False,
+            timeout=120,
+        ).raise_for_status()
+
     def attune(self, *arguments: str) -> str:
         """Run a command as the administrator, where the sidecar runs."""
         code, output = self.sidecar.exec(["attune", *arguments])
@@ -109,13 +119,7 @@ def fill(secured: Secured) -> None:
         }
         account = {"password": PASSWORD, "opendistro_security_roles": [user]}
         for kind, body in (("roles", role), ("internalusers", account)):
-            requests.put(
-                f"{secured.direct}/_plugins/_security/api/{kind}/{user}",
-                json=body,
-                auth=("admin", "admin"),
-                verify=False,
-                timeout=120,
-            ).raise_for_status()
+            secured.administer(kind, user, body)
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +196,33 @@ def test_documents_and_fields_that_opensearch_hides_stay_hidden(secured: Secured
     assert body["aggregations"] == direct["aggregations"]
     assert body["aggregations"]["price"]["value"] is None
     assert [bucket["key"] for bucket in body["aggregations"]["brands"]["buckets"]] in ([], ["HP"])
+
+
+def test_a_kept_window_is_one_callers_and_ends_with_what_it_may_see(secured: Secured) -> None:
+    search = by_text("notebook", size=100, aggs={"brands": {"terms": {"field": "brand.keyword"}}})
+
+    def narrowed_to(brand: str) -> None:
+        only = {"dls": json.dumps({"term": {"brand.keyword": brand}}), "fls": ["~price"]}
+        rights = {"index_patterns": ["products*"], "allowed_actions": ["read"], **only}
+        secured.administer("roles", "one_brand", {"index_permissions": [rights]})
+
+    def asked(user: str) -> Any:
+        return secured.ask(secured.reranked, "products/_search", search, user).json()
+
+    narrowed_to("HP")
+    account = {"password": PASSWORD, "opendistro_security_roles": ["one_brand"]}
+    secured.administer("internalusers", "one_brand", account)
+    for user in ("shopper", "one_brand", "reader"):
+        answers = [asked(user) for _ in range(4)]
+        assert "kept" in answers[-1]["ext"]["attune"], user
+        assert len({json.dumps(ids(body)) for body in answers}) == 1
+        brands = {hit["_source"]["brand"] for hit in hits(answers[-1])}
+        assert (brands == {"HP"}) == (user == "one_brand")
+    narrowed_to("Lenovo")
+    body = asked("one_brand")
+    assert "kept" not in body["ext"]["attune"]
+    assert {hit["_source"]["brand"] for hit in hits(body)} == {"Lenovo"}
+    assert [bucket["key"] for bucket in body["aggregations"]["brands"]["buckets"]] == ["Lenovo"]
 
 
 def test_in_lists_and_under_other_queries_they_stay_hidden(secured: Secured) -> None:
