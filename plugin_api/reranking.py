@@ -18,6 +18,7 @@ from plugin_api.candidates import FirstStage, fetch, gather
 from plugin_api.encodings import Encodings
 from plugin_api.json_bytes import decoded
 from plugin_api.keyword_evidence import with_keywords
+from plugin_api.known_vectors import CallersVectors, KnownVectors
 from plugin_api.ranked_windows import Keys, RankedWindows
 from plugin_api.request import RerankRequest
 from plugin_api.response import Answer, Ranking, Report, Scored, Took
@@ -75,7 +76,8 @@ class _Job:
     settings: SearchSettings
     began: float
     deadline: float
-    keys: Keys | None = None
+    vectors: CallersVectors
+    keys: Keys | None
     again: bool = False
     """Whether it is searched a second time."""
     doing: str = ""
@@ -96,6 +98,7 @@ class Reranking:
         self._models = {model.version: model for model in (*others, reranker)}
         self._settings = settings
         self._encodings = Encodings()
+        self._vectors = KnownVectors()
         self._windows = RankedWindows(settings.search.keep_window_seconds)
         # The model runs here so that a request can stop waiting for it; more threads than cores would only
         # make all of them late together.
@@ -129,6 +132,7 @@ class Reranking:
             settings,
             began,
             began + RERANK_SHARE * seconds,
+            CallersVectors(self._vectors, circuit),
             self._windows.keys(request, circuit, settings.window),
         )
         try:
@@ -206,6 +210,7 @@ class Reranking:
             job.settings.window,
             _left(job.deadline),
             watched=job.keys is not None,
+            known=job.vectors,
         )
         job.took = replace(job.took, search=_ms(began))
         for hit in (*first.own, *first.neighbours):

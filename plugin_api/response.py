@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Raw
 
 from mappings import fields
-from plugin_api.candidates import STORED, FirstStage, Key
+from plugin_api.bare_hits import STORED, Key
+from plugin_api.candidates import FirstStage
 from plugin_api.json_bytes import RawObject, dumps, raw_object
 from plugin_api.request import RerankRequest
 from plugin_api.upstream import Headers

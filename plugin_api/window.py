@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from mappings.settings import SearchSettings
 from mappings.types import Hit
-from plugin_api.candidates import FirstStage, Key
+from plugin_api.bare_hits import Key
+from plugin_api.candidates import FirstStage
 from plugin_api.query_type import QueryType, query_type
 
 

@@ -51,7 +51,7 @@ class Shop:
     """OpenSearch as far as the tests need it, an Upstream: `products` by keyword rank, `near` by vector rank.
 
     Each is a mapping of id to the byte that StandInModel scores by. `writes` tells one state of the index
-    from another. `refuse` has error replies for "products", "near", "fetch", "state" or the whole "msearch".
+    from another. `refuse` has error replies for "products", "near", "fetch", "vectors", "state" or "msearch".
     Every answer takes `slow_seconds`. `requests` records what came: path, parameters, body lines, headers;
     `sent` the same as bytes. What is no search is answered by `other`.
     """
@@ -61,6 +61,7 @@ class Shop:
         self.near: dict[str, int] = {}
         self.models: dict[str, str] = {}
         self.without_tokens: set[str] = set()
+        self.without_hash: set[str] = set()
         self.writes = 0
         self.refuse: dict[str, Refusal] = {}
         self.slow_seconds = 0.0
@@ -116,7 +117,7 @@ class Shop:
             numbers = {"count": len(self.products), "sum": float(self.writes)}
             bucket = {"key": "shop-1", "doc_count": len(self.products), "numbers": numbers}
             return {"took": 1, "hits": {"hits": []}, "aggregations": {"indexes": {"buckets": [bucket]}}}
-        if kind == "fetch":
+        if kind in ("fetch", "vectors"):
             asked = search["query"]["bool"]["filter"][0]["ids"]["values"]
             ranked = dict.fromkeys(sorted(asked, reverse=True), 0)
         else:
@@ -152,6 +153,7 @@ class Shop:
             "attune.tokens": []
             if key in self.without_tokens
             else [base64.b64encode(bytes([byte])).decode().rstrip("=")],
+            "attune.hash": [] if key in self.without_hash else [f"{key} {byte}"],
             "attune.model": [self.models.get(key, VERSION)],
             "price": [9.5],
         }
@@ -193,7 +195,9 @@ def _kind(search: dict[str, Any]) -> str:
     if any("knn" in clause for clause in whole.get("must", []) if isinstance(whole.get("must"), list)):
         return "near"
     filters = whole.get("filter", [])
-    return "fetch" if isinstance(filters, list) and filters and "ids" in filters[0] else "products"
+    if not isinstance(filters, list) or not filters or "ids" not in filters[0]:
+        return "products"
+    return "vectors" if search.get("stored_fields") == "_none_" else "fetch"
 
 
 def shop_client() -> tuple[OpenSearch, Shop]:

@@ -1,0 +1,100 @@
+"""Token vectors of products that searches found before: OpenSearch need not send them again and again.
+
+They are known by `attune.hash` and `attune.model`, which they depend on and nothing else: what is known is
+never out of date. A caller's searches use them only where OpenSearch has lately shown that caller the
+vectors of that index.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+ALL_BYTES = 64_000_000
+"""Of all vectors that a process keeps, about 50,000 products; those that came first go first."""
+
+ENTRY_BYTES = 250
+"""Of an entry beside its vectors."""
+
+TRUSTED_SECONDS = 60.0
+"""How long a caller need not be shown the vectors again."""
+
+TRUSTED_PLACES = 1024
+
+VectorKey = tuple[str, str]
+"""Version of the model, and hash of what it read."""
+
+
+class KnownVectors:
+    """Thread-safe; share one among all requests of a process."""
+
+    def __init__(self, most_bytes: int = ALL_BYTES, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._clock = most_bytes, clock
+        self._lock = threading.Lock()
+        self._vectors: dict[VectorKey, bytes] = {}
+        self._bytes = 0
+        self._trusted: OrderedDict[str, float] = OrderedDict()
+
+    def get(self, key: VectorKey) -> bytes | None:
+        """Return a product's `attune.tokens`, None where they are not known."""
+        return self._vectors.get(key)
+
+    def put(self, key: VectorKey, stored: bytes) -> None:
+        """Remember a product's `attune.tokens`."""
+        with self._lock:
+            if key in self._vectors:
+                return
+            self._vectors[key] = stored
+            self._bytes += len(stored) + ENTRY_BYTES
+            while self._bytes > self._most:
+                first = next(iter(self._vectors))
+                self._bytes -= len(self._vectors.pop(first)) + ENTRY_BYTES
+
+    def trusts(self, place: str) -> bool:
+        """Whether vectors were shown lately to the caller in the index that `place` names."""
+        return self._trusted.get(place, 0.0) > self._clock()
+
+    def trust(self, place: str) -> None:
+        """Take note that vectors were just shown."""
+        with self._lock:
+            self._trusted[place] = self._clock() + TRUSTED_SECONDS
+            self._trusted.move_to_end(place)
+            if len(self._trusted) > TRUSTED_PLACES:
+                self._trusted.popitem(last=False)
+
+    def distrust(self, place: str) -> None:
+        """Take note that vectors were not shown."""
+        with self._lock:
+            self._trusted.pop(place, None)
+
+
+@dataclass(frozen=True, slots=True)
+class CallersVectors:
+    """What is known, as far as one caller may use it in one index (`place`, as of `circuit_key`)."""
+
+    known: KnownVectors
+    place: str
+
+    @property
+    def trusted(self) -> bool:
+        """Whether what is known may be used now."""
+        return self.known.trusts(self.place)
+
+    def get(self, key: VectorKey) -> bytes | None:
+        """Return a product's `attune.tokens`, None where they are not known."""
+        return self.known.get(key)
+
+    def learn(self, shown: Sequence[tuple[VectorKey | None, bytes]]) -> None:
+        """Remember the vectors of hits as OpenSearch showed them; b"" for one without.
+
+        If all have some, what is known may be used from now on.
+        """
+        for key, stored in shown:
+            if key and stored:
+                self.known.put(key, stored)
+        if all(key and stored for key, stored in shown):
+            if shown:
+                self.known.trust(self.place)
+        else:
+            self.known.distrust(self.place)
