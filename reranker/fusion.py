@@ -153,7 +153,8 @@ def attention_weights(x: Floats, batch: StoredBatch, temperature: float) -> tupl
 
     Both are (n, Lq, K); weights sum to 1 over K. Where a product has no token the weight is 0, the cosine -1.
     """
-    cosines = np.einsum("nkt,qt->nqk", batch.tokens, x, optimize=True)
+    n, most, width = batch.tokens.shape
+    cosines = (batch.tokens.reshape(n * most, width) @ x.T).reshape(n, most, len(x)).transpose(0, 2, 1)
     cosines = np.where(batch.mask[:, None, :], cosines, np.float32(-1.0))
     weights = np.exp((cosines - cosines.max(2, keepdims=True)) / np.float32(temperature))
     weights *= batch.mask[:, None, :]

@@ -26,6 +26,7 @@ SIGNS_COSINE = math.sqrt(2 / math.pi)
 
 FIELDS = ("title", "brand", "category", "other")
 _HEADER = 4 + len(FIELDS)
+_SIGNS_OF_BYTE: Floats = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) * np.float32(2) - 1
 
 Int8s = NDArray[np.int8]
 
@@ -118,9 +119,10 @@ def unit(x: Floats) -> Floats:
 
 def _signs(packed: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Floats:
     """Return the rows (n, K, t) of packed bits (n, K, t / 8)."""
-    signs = np.unpackbits(packed, axis=2).astype(np.float32) * 2 - 1
-    length = np.float32(1 / (SIGNS_COSINE * math.sqrt(signs.shape[2])))
-    rows: Floats = signs * mask[:, :, None].astype(np.float32) * length
+    length = np.float32(1 / (SIGNS_COSINE * math.sqrt(8 * packed.shape[2])))
+    # `take` of whole bytes: a twentieth of the time of unpackbits and arithmetic on its result.
+    rows = (_SIGNS_OF_BYTE * length).take(packed.ravel(), axis=0).reshape(*packed.shape[:2], -1)
+    rows[~mask] = 0
     return rows
 
 
