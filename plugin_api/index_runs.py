@@ -42,6 +42,7 @@ from plugin_api.index_metrics import JobMetrics
 from plugin_api.index_summary import changes_summary, comparison_summary, rebuild_summary
 from plugin_api.job_progress import JobProgress
 from plugin_api.model_folders import ModelFolders, model_folders
+from plugin_api.priority import step_back
 from reranker.model import load_model
 
 RAY_ENVIRONMENT = {
@@ -50,11 +51,6 @@ RAY_ENVIRONMENT = {
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
 }
 """What Ray takes from there alone, unless it is set: no statistics to its makers, and no log between ours."""
-
-
-NICE = 15
-"""How much lower a rebuild's priority is, as nice(1) counts: two cores that encode and answer searches gave
-these a p95 of 25 ms at 10, where they had 11 before and 33 without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +107,7 @@ class IndexRun:
     def rebuild(self, mode: str) -> None:
         """Write a new index and move the alias to it."""
         options, settings = self._options, self._settings
-        _step_back()
+        step_back()
         catalogue = None if mode == "reencode" else self._catalogue(self._opened())
         with self._reported("rebuild") as (metrics, progress):
             client = self._client()
@@ -327,12 +323,6 @@ class IndexRun:
 def _by_version(field_map: FieldMap) -> FieldMap:
     """Return the map with `_version` for a version, unless it names another column."""
     return field_map if field_map.version else replace(field_map, version="_version")
-
-
-def _step_back() -> None:
-    """Let searches go first on a machine that they share with a rebuild."""
-    if hasattr(os, "nice"):  # not on Windows
-        os.nice(NICE)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from indexer.rollback import roll_back
 from mappings.client import check_cluster, connect
 from plugin_api.cli import Wiring
 from plugin_api.model_folders import model_folders
+from plugin_api.priority import step_back
 
 
 @click.command()
@@ -26,6 +27,7 @@ def rollback(wiring: Wiring, alias: str | None, to: str, model: Path | None, as_
     that is left stays: `attune rollback --to INDEX` goes there again. How many are kept is the setting
     index.keep.
     """
+    step_back()
     settings = wiring.settings
     client = connect(settings.opensearch)
     check_cluster(client, settings.opensearch)
