@@ -2,7 +2,8 @@
 
 A window is kept for one caller, and goes out only while the index is in the state in which it was ranked
 (`index_state`): that is asked for together with the page's hits. So a kept window never shows a change late,
-nor to anyone what OpenSearch would not.
+nor to anyone what OpenSearch would not. Copies of a shard show a change at different moments, up to a second
+apart by OpenSearch's defaults: what was ranked so soon after a change is not kept.
 """
 
 import hashlib
@@ -26,6 +27,9 @@ ALL_BYTES = 32_000_000
 
 PLACES = 1024
 """Callers' views of indexes whose state is known; the ones not asked for longest are forgotten first."""
+
+SETTLED_SECONDS = 2.0
+"""How long an index must have been seen in one state for windows to be kept."""
 
 UNASKED_SECONDS = 60.0
 """How long a state is not asked for again where OpenSearch had none to tell."""
@@ -59,6 +63,14 @@ class Kept:
         return around + sum(300 + len(index) + len(id_) for (index, id_), _ in self.ranking.hits)
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The state in which an index was seen last, and since when; b"" where OpenSearch had none to tell."""
+
+    state: bytes
+    since: float
+
+
 class RankedWindows:
     """Thread-safe; share one among all requests of a process. With `seconds` of 0 nothing is kept."""
 
@@ -67,7 +79,7 @@ class RankedWindows:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._bytes = 0
-        self._states: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
+        self._states: OrderedDict[str, _Seen] = OrderedDict()
 
     def keys(self, request: RerankRequest, circuit: str, window: int) -> Keys | None:
         """Return a search's keys (`circuit` as of `circuit_key`); None where its window can't be kept."""
@@ -78,8 +90,8 @@ class RankedWindows:
             return None
         place = f"{circuit} {sorted(request.params.items())}"
         with self._lock:
-            state, since = self._states.get(place, (b"?", 0.0))
-        if not state and self._clock() < since + UNASKED_SECONDS:
+            seen = self._states.get(place)
+        if seen and not seen.state and self._clock() < seen.since + UNASKED_SECONDS:
             return None
         options = msgspec.json.encode(request.options)
         told = b"\n".join((place.encode(), request.text.encode(), options, body))
@@ -91,21 +103,25 @@ class RankedWindows:
             kept = self._kept.get(keys.window)
             if kept is None:
                 return None
-            if kept.until < self._clock() or kept.state != self._states.get(keys.place, (b"", 0.0))[0]:
+            seen = self._states.get(keys.place)
+            if kept.until < self._clock() or seen is None or kept.state != seen.state:
                 self._drop(keys.window)
                 return None
             self._kept.move_to_end(keys.window)
             return kept
 
-    def state(self, keys: Keys) -> bytes:
-        """Return the state in which the index was last seen; b"" where that is not known."""
+    def settled(self, keys: Keys) -> bytes:
+        """Return the state in which the index has been seen for a while; b"" where there is none."""
         with self._lock:
-            return self._states.get(keys.place, (b"", 0.0))[0]
+            seen = self._states.get(keys.place)
+            return seen.state if seen and self._clock() >= seen.since + SETTLED_SECONDS else b""
 
     def seen(self, keys: Keys, state: bytes) -> None:
         """Take note of the state in which the index was just seen."""
         with self._lock:
-            self._states[keys.place] = state, self._clock()
+            before = self._states.get(keys.place)
+            if not state or before is None or state != before.state:
+                self._states[keys.place] = _Seen(state, self._clock())
             self._states.move_to_end(keys.place)
             if len(self._states) > PLACES:
                 self._states.popitem(last=False)

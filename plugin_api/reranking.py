@@ -171,7 +171,7 @@ class Reranking:
     def _new_page(self, job: _Job) -> Outcome:
         query = self._encoded(job)
         while True:
-            state = self._windows.state(job.keys) if job.keys else b""
+            state = self._windows.settled(job.keys) if job.keys else b""
             query, first = self._gather(job, query)
             scored = self._score(job, query, first)
             ranking = response.ranking(first, scored)

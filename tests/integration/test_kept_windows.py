@@ -1,5 +1,6 @@
 """Windows that the sidecar keeps, over a real index of several shards: every change shows at once."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -77,9 +78,10 @@ def indexes(stack: Stack) -> Iterator[Kept]:
 @pytest.fixture
 def kept(indexes: Kept) -> Kept:
     """Where the search's window is kept."""
-    for _ in range(5):
+    for _ in range(20):
         if is_kept(indexes.ask()):
             return indexes
+        time.sleep(0.3)  # an index that has just changed keeps none
     raise AssertionError("its window is never kept")
 
 

@@ -20,7 +20,11 @@ PIECE = b"x" * 65536
 PAUSE_SECONDS = 1.0
 """How long reranking rests in these tests, once it has failed too often."""
 
-RESTS_SHORTLY = f"import plugin_api.breaker\nplugin_api.breaker.PAUSE_SECONDS = {PAUSE_SECONDS}\n"
+SHORTLY = f"""
+import plugin_api.breaker, plugin_api.ranked_windows
+plugin_api.breaker.PAUSE_SECONDS = {PAUSE_SECONDS}
+plugin_api.ranked_windows.SETTLED_SECONDS = 0.0
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ def faulty_cluster() -> Iterator[FaultyCluster]:
 @contextmanager
 def sidecar_before(cluster: FaultyCluster, deadline_ms: int = 600, max_reranks: int = 16) -> Iterator[Server]:
     """Serve with a model of a few lines, in a process of its own."""
-    with echo_server(cluster.settings(deadline_ms, max_reranks), RESTS_SHORTLY + PROGRAM) as server:
+    with echo_server(cluster.settings(deadline_ms, max_reranks), SHORTLY + PROGRAM) as server:
         yield server
 
 

@@ -45,6 +45,11 @@ def kept(body: dict[str, Any]) -> bool:
     return "kept" in body["ext"]["attune"]
 
 
+@pytest.fixture(autouse=True)
+def settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranked_windows, "SETTLED_SECONDS", 0.0)
+
+
 @pytest.fixture
 def stocked(shop: Shop) -> Shop:
     shop.products = {"a": 51, "b": 102, "c": 0}
@@ -182,6 +187,20 @@ def request_of(text: str) -> RerankRequest:
 
 def ranking_of(bytes_around: int) -> Ranking:
     return Ranking(((("shop-1", "a"), 0.5),), 0, {"aggregations": b"x" * bytes_around}, ())  # type: ignore[dict-item]
+
+
+def test_an_index_that_has_just_changed_keeps_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(ranked_windows, "SETTLED_SECONDS", 2.0)
+    windows = RankedWindows(10.0, lambda: now)
+    keys = windows.keys(request_of("mouse"), "shop ann", 100)
+    assert keys
+    settled = []
+    for state in (b"one", b"one", b"two", b"two", b"two"):
+        settled.append(windows.settled(keys))
+        windows.seen(keys, state)
+        now += 1.5
+    assert settled == [b"", b"", b"one", b"", b"two"]
 
 
 def test_windows_grow_old_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
