@@ -7,7 +7,8 @@ import click
 from indexer.changes import Kind
 from mappings.errors import SettingsError
 from plugin_api.cli import Wiring
-from plugin_api.index_runs import IndexOptions, IndexRun
+from plugin_api.index_runs import IndexRun
+from plugin_api.index_sources import IndexOptions
 
 MODES = ("full", "changes", "verify", "reencode")
 

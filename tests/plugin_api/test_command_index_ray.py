@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from mappings.errors import SettingsError
 from mappings.settings import Settings
 from plugin_api.cli import attune
-from plugin_api.index_runs import IndexOptions, IndexRun
+from plugin_api.index_runs import IndexRun
+from plugin_api.index_sources import IndexOptions
 from plugin_api.job_progress import JobProgress
 
 
