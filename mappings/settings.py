@@ -76,7 +76,7 @@ class SearchSettings:
     relevance_weight: float = 1.0
     click_weight: float = 0.5
     purchase_weight: float = 0.5
-    keep_window_seconds: float = 10.0
+    keep_window_seconds: float = 60.0
 
 
 @dataclass(frozen=True)

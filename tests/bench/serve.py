@@ -8,7 +8,7 @@ Direct hybrid is what a node without neural-search can do: BM25 and k-NN of as m
 has, as two `should` clauses of one search, for the first page; nothing is reranked. Its query vectors are
 made before the clock starts, or ("encoding") by the client meanwhile, as whoever searches from text must.
 
-The sidecar remembers the queries that it encoded last. So it is asked twice: the same queries again and
+The sidecar keeps the windows that it ranked last ("kept"). So it is asked twice: the same queries again and
 again, and (as the direct ways are) each in a spelling of its own, "lApTop" and "LaptOp", which is new to the
 sidecar and the same work for everybody.
 """
@@ -231,7 +231,8 @@ def _status(answer: JsonObject) -> str:
     """What became of reranking, by the sidecar's own word; "hits" from OpenSearch itself."""
     if "hits" not in answer:
         return "error"
-    return str(answer.get("ext", {}).get("attune", {}).get("rerank_status", "hits"))
+    told = answer.get("ext", {}).get("attune", {})
+    return f"{told.get('rerank_status', 'hits')}{', kept' if told.get('kept') else ''}"
 
 
 def _middle_of(runs: list[JsonObject]) -> JsonObject:
