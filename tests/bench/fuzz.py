@@ -31,6 +31,9 @@ DEFAULTS = Settings()
 WARM_UP = 1000
 """Cases before memory is first looked at: by then every path has been taken and every buffer filled once."""
 
+PATIENCE_SECONDS = 300.0
+"""How long OpenSearch may be away: deep nesting ends it, and something else has to start it again."""
+
 SECRETS = {"Authorization": "Basic Z2VoZWltZXM6cGFzc3dvcnQ=", "Cookie": "session=geheimer-keks"}
 INSIDE = (
     b"Traceback",
@@ -75,7 +78,7 @@ def measure(url: str, alias: str, number: int, seed: int) -> JsonObject:
     crashes: list[JsonObject] = []
     inside: list[JsonObject] = []
     memory: list[float] = []
-    slowest = 0.0
+    slowest, ended = 0.0, 0
     with tempfile.TemporaryFile() as log:
         process = started(settings, log.fileno())
         try:
@@ -89,6 +92,8 @@ def measure(url: str, alias: str, number: int, seed: int) -> JsonObject:
                 kinds[case.kind] += 1
                 reranked = dict(headers).get("x-attune-rerank-status", "passed")
                 statuses[f"{status} {reranked}"] += 1
+                if status == 503:
+                    ended += _wait_for(url)
                 if status >= 500 and (_error_type(body) in OWN_ERRORS and _of_urls(url).ask(case)[0] < 500):
                     crashes.append(_shown(case, status, body))
                 if any(word in body or word in str(headers).encode() for word in INSIDE):
@@ -111,6 +116,7 @@ def measure(url: str, alias: str, number: int, seed: int) -> JsonObject:
         "logged_inside": sum(any(word in line for word in INSIDE[-2:]) for line in lines),
         "logged_errors": sum(json.loads(line)["level"] == "ERROR" for line in lines),
         "alive_at_the_end": alive,
+        "opensearch_ended": ended,
         "slowest_seconds": round(slowest, 2),
         "rss_mb": memory[:: max(1, len(memory) // 10)],
         "examples": (crashes + inside)[:SHOWN],
@@ -142,6 +148,17 @@ def _error_type(body: bytes) -> str:
         return str(json.loads(body)["error"]["type"])
     except (ValueError, KeyError, TypeError):
         return ""
+
+
+def _wait_for(url: str) -> bool:
+    """Wait while there is no OpenSearch, for whoever starts it again; tell whether there was none."""
+    began = time.monotonic()
+    probe = Case("", "GET", "/", {}, b"")
+    while _of_urls(url).ask(probe)[0] == NO_ANSWER:
+        if time.monotonic() > began + PATIENCE_SECONDS:
+            raise click.ClickException(f"OpenSearch at {url} ended and nobody started it again")
+        time.sleep(0.5)
+    return time.monotonic() > began + 0.4
 
 
 def _of_urls(url: str) -> _Address:
