@@ -1,24 +1,15 @@
 """A circuit breaker: what failed several times in a row rests for a while instead of costing every search."""
 
-import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 FAILURES = 5
 PAUSE_SECONDS = 10.0
 REMEMBERED = 1024
 """Keys held at most; the ones that failed longest ago are forgotten first."""
-
-IMPERSONAL = frozenset({
-    "accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "content-encoding",
-    "content-length", "content-type", "date", "forwarded", "pragma", "referer", "traceparent", "tracestate",
-    "user-agent", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-opaque-id",
-    "x-real-ip", "x-request-id",
-})  # fmt: skip
-"""Request headers that don't say as whom OpenSearch takes the caller; any other may."""
 
 
 @dataclass(slots=True)
@@ -28,17 +19,8 @@ class _Circuit:
     reason: str = ""
 
 
-def circuit_key(index: str, headers: Mapping[str, str]) -> str:
-    """Return the key of an index as one caller sees it.
-
-    What fails for one, who may not see the vectors, works for another; and the reason may name a product.
-    """
-    told = sorted((name, value) for name, value in headers.items() if name not in IMPERSONAL)
-    return f"{index} {hashlib.sha256(repr(told).encode()).hexdigest()}"
-
-
 class Breaker:
-    """Counts failures by key (see `circuit_key`). Thread-safe.
+    """Counts failures by key: an index as one caller sees it (`views`). Thread-safe.
 
     After FAILURES in a row a key rests for PAUSE_SECONDS; then one caller at a time may try again, and the
     first success closes the circuit (Nygard, Release It!, 2007).

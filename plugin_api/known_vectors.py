@@ -20,7 +20,7 @@ ENTRY_BYTES = 250
 TRUSTED_SECONDS = 60.0
 """How long a caller need not be shown the vectors again."""
 
-TRUSTED_PLACES = 1024
+TRUSTED_VIEWS = 1024
 
 VectorKey = tuple[str, str]
 """Version of the model, and hash of what it read."""
@@ -51,35 +51,35 @@ class KnownVectors:
                 first = next(iter(self._vectors))
                 self._bytes -= len(self._vectors.pop(first)) + ENTRY_BYTES
 
-    def trusts(self, place: str) -> bool:
-        """Whether vectors were shown lately to the caller in the index that `place` names."""
-        return self._trusted.get(place, 0.0) > self._clock()
+    def trusts(self, view: str) -> bool:
+        """Whether vectors were shown lately to the caller in the index of this view."""
+        return self._trusted.get(view, 0.0) > self._clock()
 
-    def trust(self, place: str) -> None:
+    def trust(self, view: str) -> None:
         """Take note that vectors were just shown."""
         with self._lock:
-            self._trusted[place] = self._clock() + TRUSTED_SECONDS
-            self._trusted.move_to_end(place)
-            if len(self._trusted) > TRUSTED_PLACES:
+            self._trusted[view] = self._clock() + TRUSTED_SECONDS
+            self._trusted.move_to_end(view)
+            if len(self._trusted) > TRUSTED_VIEWS:
                 self._trusted.popitem(last=False)
 
-    def distrust(self, place: str) -> None:
+    def distrust(self, view: str) -> None:
         """Take note that vectors were not shown."""
         with self._lock:
-            self._trusted.pop(place, None)
+            self._trusted.pop(view, None)
 
 
 @dataclass(frozen=True, slots=True)
 class CallersVectors:
-    """What is known, as far as one caller may use it in one index (`place`, as of `circuit_key`)."""
+    """What is known, as far as one caller may use it in one index (`view`, as of `view_key`)."""
 
     known: KnownVectors
-    place: str
+    view: str
 
     @property
     def trusted(self) -> bool:
         """Whether what is known may be used now."""
-        return self.known.trusts(self.place)
+        return self.known.trusts(self.view)
 
     def get(self, key: VectorKey) -> bytes | None:
         """Return a product's `attune.tokens`, None where they are not known."""
@@ -95,6 +95,6 @@ class CallersVectors:
                 self.known.put(key, stored)
         if all(key and stored for key, stored in shown):
             if shown:
-                self.known.trust(self.place)
+                self.known.trust(self.view)
         else:
-            self.known.distrust(self.place)
+            self.known.distrust(self.view)

@@ -81,14 +81,14 @@ class RankedWindows:
         self._bytes = 0
         self._states: OrderedDict[str, _Seen] = OrderedDict()
 
-    def keys(self, request: RerankRequest, circuit: str, window: int) -> Keys | None:
-        """Return a search's keys (`circuit` as of `circuit_key`); None where its window can't be kept."""
+    def keys(self, request: RerankRequest, view: str, window: int) -> Keys | None:
+        """Return a search's keys (`view` as of `view_key`); None where its window can't be kept."""
         if not self._seconds or not request.widens or request.start + request.size > window:
             return None
         body = dumps(request.body)
         if any(part in body for part in BY_THEMSELVES):
             return None
-        place = f"{circuit} {sorted(request.params.items())}"
+        place = f"{view} {sorted(request.params.items())}"
         with self._lock:
             seen = self._states.get(place)
         if seen and not seen.state and self._clock() < seen.since + UNASKED_SECONDS:

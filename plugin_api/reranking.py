@@ -119,7 +119,7 @@ class Reranking:
             )
         request.options.over(self._settings.search)
 
-    def rerank(self, request: RerankRequest, circuit: str, began: float) -> Outcome:
+    def rerank(self, request: RerankRequest, view: str, began: float) -> Outcome:
         """Rerank a search that began at `began` (time.perf_counter) and that `check` has passed.
 
         Raises nothing: where no answer comes, the first stage's hits are still to be asked for.
@@ -132,8 +132,8 @@ class Reranking:
             settings,
             began,
             began + RERANK_SHARE * seconds,
-            CallersVectors(self._vectors, circuit),
-            self._windows.keys(request, circuit, settings.window),
+            CallersVectors(self._vectors, view),
+            self._windows.keys(request, view, settings.window),
         )
         try:
             return self._kept_page(job) or self._new_page(job)

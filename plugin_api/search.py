@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 
 from mappings.settings import Settings
 from plugin_api import response
-from plugin_api.breaker import Breaker, circuit_key
+from plugin_api.breaker import Breaker
 from plugin_api.json_bytes import dumps, raw_object
 from plugin_api.request import PlainRequest, RerankRequest, SearchCall, parse_call
 from plugin_api.reranking import Reranker, Reranking
 from plugin_api.response import Answer, Report
 from plugin_api.upstream import Upstream, with_query
+from plugin_api.views import view_key
 
 Observe = Callable[[Report, float], None]
 """Told of every search: what became of it, and the seconds that it took."""
@@ -70,8 +71,8 @@ class Search:
 
     def _reranked(self, call: SearchCall, request: RerankRequest, began: float) -> tuple[Answer, Report]:
         self._reranking.check(request)
-        circuit = circuit_key(call.index, call.headers)
-        refusal = self.breaker.refusal(circuit)
+        view = view_key(call.index, call.headers)
+        refusal = self.breaker.refusal(view)
         if refusal:
             report = self._report(response.SKIPPED, refusal)
             return self._pass(call, request.plain, report), report
@@ -80,17 +81,17 @@ class Search:
             report = self._report(response.SHED, f"{limit} searches are being reranked (sidecar.max_reranks)")
             return self._pass(call, request.plain, report), report
         try:
-            outcome = self._reranking.rerank(request, circuit, began)
+            outcome = self._reranking.rerank(request, view, began)
         finally:
             self._slots.release()
         report = outcome.report
         if outcome.answer:
-            self.breaker.succeeded(circuit)
+            self.breaker.succeeded(view)
             return outcome.answer, report
         answer = self._pass(call, request.plain, report)
         # Where the first stage fails as well, it is not reranking that should rest.
         if report.rerank_status != response.SKIPPED and outcome.counts and answer.status == 200:
-            self.breaker.failed(circuit, report.reason)
+            self.breaker.failed(view, report.reason)
         return answer, report
 
     def _pass(self, call: SearchCall, request: PlainRequest, report: Report) -> Answer:

@@ -1,6 +1,7 @@
 import pytest
 
-from plugin_api.breaker import FAILURES, PAUSE_SECONDS, Breaker, circuit_key
+from plugin_api.breaker import FAILURES, PAUSE_SECONDS, Breaker
+from plugin_api.views import view_key
 
 TRIPPED = ["boom"] * FAILURES
 
@@ -30,7 +31,7 @@ def test_after_failures_in_a_row_a_key_rests_and_then_one_may_try() -> None:
 @pytest.mark.parametrize("name", ["authorization", "cookie", "x-proxy-user", "x-their-own-token"])
 def test_a_circuit_is_one_callers(name: str) -> None:
     """A reason may name a product that another caller may not see."""
-    ann, bob = (circuit_key("shop", {name: who, "x-request-id": who}) for who in ("ann", "bob"))
+    ann, bob = (view_key("shop", {name: who, "x-request-id": who}) for who in ("ann", "bob"))
     breaker = Breaker()
     for reason in TRIPPED:
         breaker.failed(ann, reason)
@@ -40,5 +41,5 @@ def test_a_circuit_is_one_callers(name: str) -> None:
 
 
 def test_headers_that_say_nothing_of_the_caller_make_no_other_circuit() -> None:
-    keys = {circuit_key("shop", {"authorization": "a", "x-request-id": of, "user-agent": of}) for of in "ab"}
+    keys = {view_key("shop", {"authorization": "a", "x-request-id": of, "user-agent": of}) for of in "ab"}
     assert len(keys) == 1
