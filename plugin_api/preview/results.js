@@ -175,6 +175,7 @@ export function drawSummary({ keyword, attune, size, rerankMs, keywordMs, window
       element("span", { className: `status ${status}` }, t(`status_${status}`)), " ",
       status === "reranked" && t("best", { n: report.window || candidates }), status === "reranked" && " · ",
       hits.length > 0 && (moved ? t("changed", { moved, n: Math.min(size, hits.length), vectors }) : t("same", { n: Math.min(size, hits.length) })),
+      report?.kept && element("small", {}, " · ", t("kept")),
       report?.model && element("small", {}, " · ", t("model", { version: report.model }))),
     report?.reason && reason(report.reason),
     timing(report?.took_ms ?? {}, rerankMs, keywordMs));

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from mappings.settings import PreviewSettings, SidecarSettings
+from plugin_api import ranked_windows
 from tests.plugin_api.preview_page.conftest import Open, Visit
 from tests.plugin_api.preview_products import EDITED
 from tests.plugin_api.preview_shop import ALIAS, SVG, PreviewShop, other_model, shipped_model
@@ -90,6 +91,20 @@ def test_time_is_shown_by_stage(visit: Visit) -> None:
     assert names == ["encode", "candidates", "score", "page", "the rest"]
     assert all(float(stage.split()[-2]) > 0 for stage in stages[:-1])
     assert "keyword search" in stages[-1]
+
+
+def test_a_kept_window_is_said(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranked_windows, "SETTLED_SECONDS", 0.0)
+    first = visit.ids("attune")
+    summary = visit.page.locator("#summary")
+    expect(summary).not_to_contain_text("ranked by an earlier search")
+    visit.search("wireless mouse")
+    visit.search("wireless mouse")
+    expect(summary).to_contain_text("ranked by an earlier search")
+    visit.picture("kept")
+    assert visit.ids("attune") == first
+    stages = visit.page.locator(".timing li").all_inner_texts()
+    assert [stage.rsplit(" ", 2)[0] for stage in stages[:-1]] == ["page", "the rest"]
 
 
 def test_filters_hold_for_both_rankings(visit: Visit, shop: PreviewShop) -> None:
