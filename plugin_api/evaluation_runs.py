@@ -104,7 +104,8 @@ class Searching:
     def __init__(self, client: OpenSearch, index: str, model: Reranker, settings: Settings) -> None:
         # Every search may take as long as it takes: time is measured, not limited.
         patient = replace(settings.sidecar, deadline_ms=int(settings.opensearch.timeout_seconds * 1000))
-        self._settings = replace(settings, sidecar=patient)
+        fresh = replace(settings.search, keep_window_seconds=0.0)  # each search takes the time that it takes
+        self._settings = replace(settings, sidecar=patient, search=fresh)
         self._client, self._index, self._model = client, index, model
         self._upstream = HttpUpstream(settings.opensearch)
         self._search = Search(self._upstream, model, self._settings)

@@ -87,7 +87,8 @@ def search(
     closing(upstream.close)
     check_cluster(client, settings.opensearch)
     model_in_hand = load_model(folder, settings.model.threads)
-    searching = Search(upstream, model_in_hand, replace(settings, sidecar=patient))
+    once = replace(settings.search, keep_window_seconds=0.0)
+    searching = Search(upstream, model_in_hand, replace(settings, sidecar=patient, search=once))
 
     def call(body: JsonObject) -> SearchCall:
         headers = identity(settings.opensearch)

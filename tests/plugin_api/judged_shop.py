@@ -87,7 +87,8 @@ class JudgedShop:
         if body.get("stored_fields") == "_none_":
             del hit["_id"]
         stored = base64.b64encode(self._products[product.id][1].stored).decode().rstrip("=")
-        shown = {"attune.id": product.id, "attune.tokens": stored, "attune.model": self.version}
+        shown = {"attune.id": product.id, "attune.hash": product.id, "attune.model": self.version}
+        shown["attune.tokens"] = stored
         if asked := body.get("docvalue_fields"):
             hit["fields"] = {name: [shown[name]] for name in asked}
         if near and found:
