@@ -18,14 +18,15 @@ import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from enum import Enum
 from functools import partial
 
 from gunicorn.sock import ssl_context
 from gunicorn.workers.base import Worker
 
 from plugin_api.arrival import HEAD_BYTES, WHOLE_BODY_BYTES, Arrival, arrival
+from plugin_api.connection import Connection, State
 from plugin_api.exchange import Exchange, Outcome, refusal
+from plugin_api.following import Following
 
 HEAD_SECONDS = 10.0
 """For a TLS handshake, and for the whole of a request's head."""
@@ -41,29 +42,6 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 RECEIVE_BYTES = 65536
 
 
-class State(Enum):
-    """What a connection waits for."""
-
-    HANDSHAKE = "the end of its TLS handshake"
-    IDLE = "the first byte of a request"
-    HEAD = "the rest of a request's line and headers"
-    BODY = "the rest of a request's body"
-    ANSWERING = "a thread"
-    CLOSING = "the client's own end"
-
-
-class Connection:
-    """One client's connection."""
-
-    __slots__ = ("client", "deadline", "received", "server", "sock", "state")
-
-    def __init__(self, sock: socket.socket, client: object, server: object) -> None:
-        self.sock, self.client, self.server = sock, client, server
-        self.received = bytearray()
-        self.state = State.IDLE
-        self.deadline = 0.0
-
-
 class PatientWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
     """Of gunicorn's options it knows threads, keepalive, worker_connections, graceful_timeout and TLS."""
 
@@ -76,6 +54,7 @@ class PatientWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
         self._done: queue.SimpleQueue[tuple[Connection, Exchange, Outcome]] = queue.SimpleQueue()
         self._tls = ssl_context(self.cfg) if self.cfg.is_ssl else None
         self._next_sweep = 0.0
+        self._following = Following(self.cfg)
         super().init_process()
 
     def init_signals(self) -> None:
@@ -230,13 +209,26 @@ class PatientWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
         exchange = Exchange(
             self.cfg, connection.sock, connection.client, connection.server, received, patient
         )
-        pool = self._slow_threads if patient else self._threads
-        pool.submit(self._in_thread, connection, exchange, False)
+        if patient:
+            self._slow_threads.submit(self._in_thread, connection, exchange, False)
+            return
+        self._following.wanted.append(connection)
+        self._threads.submit(self._in_turn, connection, exchange)
+
+    def _in_turn(self, connection: Connection, exchange: Exchange) -> None:
+        self._following.wanted.popleft()
+        self._in_thread(connection, exchange, False)
 
     def _in_thread(self, connection: Connection, exchange: Exchange, rest: bool) -> None:
         outcome = Outcome.CLOSE
         try:
             outcome = exchange.finish() if rest else exchange.begin(self.wsgi, self.alive)
+            while outcome is Outcome.KEEP and self.alive:
+                following = self._following.exchange(connection, exchange.left_over())
+                if following is None:
+                    break
+                exchange, outcome = following, Outcome.CLOSE
+                outcome = exchange.begin(self.wsgi, self.alive)
         finally:
             self._done.put((connection, exchange, outcome))
             with suppress(BlockingIOError):  # a full pipe wakes the loop as well

@@ -5,8 +5,10 @@ import re
 import resource
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -40,6 +42,19 @@ def echoed(response: bytes) -> dict[str, object]:
     body = response.partition(b"\r\n\r\n")[2]
     echo: dict[str, object] = json.loads(body)
     return echo
+
+
+LENGTH = re.compile(rb"(?i)content-length: (\d+)\r\n.*?\r\n\r\n", re.DOTALL)
+
+
+def next_echo(sock: socket.socket) -> dict[str, object]:
+    """Read one answer, whose end its length tells."""
+    response = b""
+    while not (head := LENGTH.search(response)) or len(response) < head.end() + int(head[1]):
+        received = sock.recv(65536)
+        assert received, response
+        response += received
+    return echoed(response)
 
 
 def answers(port: int, seconds: float = 3.0) -> bool:
@@ -161,6 +176,50 @@ def test_a_connection_is_kept_for_the_next_request(server: Server) -> None:
             head = sock.recv(65536)
             assert head.startswith(b"HTTP/1.1 200")
             assert b"Connection: keep-alive" in head
+
+
+def test_requests_follow_each_other_soon_and_late(server: Server) -> None:
+    request = b"POST /%d HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc"
+    with connected(server.port) as sock:
+        for number, seconds in enumerate((0.0, 0.002, 0.02, 0.0, 0.2, 0.0)):
+            time.sleep(seconds)
+            sock.sendall(request % number)
+            assert next_echo(sock)["uri"] == f"/{number}"
+
+
+@pytest.mark.parametrize("split", [1, 20, 40, 53])
+def test_half_a_request_that_comes_with_the_one_before_waits_for_its_end(server: Server, split: int) -> None:
+    request = b"POST /a HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc"
+    with connected(server.port) as sock:
+        sock.sendall(request + request[:split])
+        assert next_echo(sock)["body"] == "abc"
+        time.sleep(0.05)
+        sock.sendall(request[split:])
+        assert next_echo(sock)["body"] == "abc"
+
+
+def test_busy_connections_leave_threads_to_all_others() -> None:
+    request = b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n"
+    with echo_server(TWO_THREADS) as server, ExitStack() as stack:
+        stop = threading.Event()
+        answered = [0] * 6
+
+        def busy(number: int) -> None:
+            with connected(server.port, 30) as sock:
+                while not stop.is_set():
+                    sock.sendall(request)
+                    assert next_echo(sock)["uri"] == "/a"
+                    answered[number] += 1
+
+        stack.callback(stop.set)
+        with ThreadPoolExecutor(len(answered)) as clients:
+            running = [clients.submit(busy, number) for number in range(len(answered))]
+            for _ in range(20):
+                assert answers(server.port)
+            stop.set()
+            for of in running:
+                of.result(30)
+        assert min(answered) > 0
 
 
 def test_an_expected_continue_is_said_when_the_body_is_wanted(server: Server) -> None:
