@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSLError
 from urllib3.exceptions import TimeoutError as LateAnswer
 from urllib3.util import SKIP_HEADER, Timeout, make_headers
@@ -26,6 +27,7 @@ HOP_BY_HOP = frozenset({
 
 CHUNK_BYTES = 64 * 1024
 READ_BYTES = 64 * 1024
+ONE_PIECE_BYTES = 64 * 1024
 LATE = "OpenSearch did not answer in time"
 NO_ANSWER = "OpenSearch, or what stands before it, answered a search with what is no answer to one"
 
@@ -79,6 +81,31 @@ class Upstream(Protocol):
         """
 
 
+class _InOnePiece(HTTPConnection):
+    """Sends a request's head and a short body together: urllib3 makes two packets of them."""
+
+    _waits_for_body = False
+    _head = b""
+
+    def request(self, method: str, url: str, body: Any = None, *args: Any, **options: Any) -> None:
+        """Send a request, as urllib3 does."""
+        self._head = b""
+        self._waits_for_body = isinstance(body, bytes) and 0 < len(body) <= ONE_PIECE_BYTES
+        super().request(method, url, body, *args, **options)
+
+    def send(self, data: Any) -> None:
+        """Send a head or a body; a head that waits for its body is kept."""
+        if self._waits_for_body:
+            self._waits_for_body, self._head = False, data
+            return
+        head, self._head = self._head, b""
+        super().send(head + data if head else data)
+
+
+class _SecureInOnePiece(_InOnePiece, HTTPSConnection):
+    """The same over TLS."""
+
+
 class HttpUpstream:
     """OpenSearch over HTTP. Thread-safe; share one among all requests of a process."""
 
@@ -100,6 +127,7 @@ class HttpUpstream:
             if parts.scheme == "https"
             else urllib3.HTTPConnectionPool(host, port or 80, **options)
         )
+        self._pool.ConnectionCls = _SecureInOnePiece if parts.scheme == "https" else _InOnePiece
 
     def ask(
         self,
