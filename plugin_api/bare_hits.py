@@ -120,7 +120,9 @@ def recall(
     answer = bare_answer(ask_all(upstream, request, [search], timeout_seconds)[1][0])
     if answer.error:
         raise refused(answer.status, reason(answer.error))
-    read_vectors(answer.hits.hits, known)
+    _read(answer.hits.hits, known)
+    unknown = sum(map(len, missing.values()))
+    known.judge(len(hits) - unknown, len(hits), shown=all(hit.stored for hit in answer.hits.hits))
     for found in answer.hits.hits:
         for hit in missing.pop(found.key, []):
             hit.stored = found.stored
@@ -129,11 +131,18 @@ def recall(
 
 def read_vectors(hits: Sequence[BareHit], known: CallersVectors | None) -> None:
     """Take hits' vectors from what was shown with them, and remember those."""
+    before = sum(known.get(of) is not None for hit in hits if (of := hit.vector_key)) if known else 0
+    _read(hits, known)
+    if known and hits:
+        known.judge(before, len(hits), shown=all(hit.stored for hit in hits))
+
+
+def _read(hits: Sequence[BareHit], known: CallersVectors | None) -> None:
     for hit in hits:
         if hit.fields and hit.fields.tokens:
             hit.stored = vector_bytes(*hit.key, hit.fields.tokens[0])
     if known:
-        known.learn([(hit.vector_key, hit.stored) for hit in hits])
+        known.remember([(hit.vector_key, hit.stored) for hit in hits])
 
 
 def vector_bytes(index: str, id_: str, tokens: str) -> bytes:

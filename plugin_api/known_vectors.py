@@ -22,6 +22,9 @@ TRUSTED_SECONDS = 60.0
 
 TRUSTED_VIEWS = 1024
 
+TRUSTED_SHARE = 0.75
+"""Of a search's hits so many must have been known for the next one to go by what is known."""
+
 VectorKey = tuple[str, str]
 """Version of the model, and hash of what it read."""
 
@@ -85,16 +88,18 @@ class CallersVectors:
         """Return a product's `attune.tokens`, None where they are not known."""
         return self.known.get(key)
 
-    def learn(self, shown: Sequence[tuple[VectorKey | None, bytes]]) -> None:
-        """Remember the vectors of hits as OpenSearch showed them; b"" for one without.
-
-        If all have some, what is known may be used from now on.
-        """
+    def remember(self, shown: Sequence[tuple[VectorKey | None, bytes]]) -> None:
+        """Remember vectors of hits as OpenSearch showed them; b"" for one without."""
         for key, stored in shown:
             if key and stored:
                 self.known.put(key, stored)
-        if all(key and stored for key, stored in shown):
-            if shown:
-                self.known.trust(self.view)
+
+    def judge(self, known: int, hits: int, shown: bool) -> None:
+        """Take note of how many of a search's hits were known, and whether OpenSearch showed all the others.
+
+        Where many are not, as in catalogues that do not fit into memory, all are better asked for at once.
+        """
+        if shown and known >= TRUSTED_SHARE * hits:
+            self.known.trust(self.view)
         else:
             self.known.distrust(self.view)

@@ -41,33 +41,51 @@ class Asking:
 
 @pytest.fixture
 def ask(shop: Shop) -> Asking:
+    """A search whose products' vectors are known, and were shown to ANN."""
     shop.products = {"a": 51, "b": 102, "c": 0}
     shop.near = {"d": 255, "b": 102}
-    return Asking(shop)
+    asking = Asking(shop)
+    for _ in range(2):
+        asking()
+        assert asking.asked_for_vectors == [[], []]  # by keywords and by vectors
+    return asking
 
 
 def test_vectors_that_are_known_are_not_asked_for(ask: Asking) -> None:
-    first = ask()
-    assert ask.asked_for_vectors == [[], []]  # by keywords and by vectors
-    second = ask()
+    known = ask()
     assert ask.asked_for_vectors == []
-    for body in (first, second):
+    asked = ask(BOB)
+    assert ask.asked_for_vectors == [[], []]
+    for body in (known, asked):
         del body["took"], body["ext"]["attune"]["took_ms"]
-    assert second == first
+    assert known == asked
 
 
 def test_only_those_of_new_and_changed_products_are_asked_for(shop: Shop, ask: Asking) -> None:
-    ask()
-    shop.near["e"] = 204
     shop.products["c"] = 230
+    assert ids(ask()) == ["d", "c", "b", "a"]
+    assert ask.asked_for_vectors == [["c"]]
+    shop.near["e"] = 204
     assert ids(ask()) == ["d", "c", "e", "b", "a"]
-    assert ask.asked_for_vectors == [["c", "e"]]
+    assert ask.asked_for_vectors == [["e"]]
     assert ids(ask()) == ["d", "c", "e", "b", "a"]
+    assert ask.asked_for_vectors == []
+
+
+def test_where_many_are_new_all_are_asked_for_at_once(shop: Shop, ask: Asking) -> None:
+    shop.near |= dict.fromkeys("efgh", 204)
+    ask()
+    assert ask.asked_for_vectors == [["e", "f", "g", "h"]]
+    shop.near |= dict.fromkeys("ijkl", 205)
+    ask()
+    assert ask.asked_for_vectors == [[], []]
+    ask()
+    assert ask.asked_for_vectors == [[], []]
+    ask()
     assert ask.asked_for_vectors == []
 
 
 def test_each_caller_has_to_be_shown_them(shop: Shop, ask: Asking) -> None:
-    ask(ANN)
     ask(BOB)
     assert ask.asked_for_vectors == [[], []]
     shop.without_tokens = set("abcd")
@@ -79,7 +97,6 @@ def test_each_caller_has_to_be_shown_them(shop: Shop, ask: Asking) -> None:
 
 
 def test_a_caller_who_is_not_shown_new_ones_is_asked_for_all_again(shop: Shop, ask: Asking) -> None:
-    ask()
     shop.near["e"] = 204
     shop.without_tokens = set("abcde")
     assert report(ask()) == ("failed", "product e in shop-1 has no attune.tokens: index the catalogue with "
@@ -89,7 +106,6 @@ def test_a_caller_who_is_not_shown_new_ones_is_asked_for_all_again(shop: Shop, a
 
 
 def test_products_that_are_deleted_meanwhile_are_left_out(shop: Shop, ask: Asking) -> None:
-    ask()
     shop.near["e"] = 204
     shop.refuse = {"vectors": NOTHING}
     body = ask()
@@ -98,7 +114,6 @@ def test_products_that_are_deleted_meanwhile_are_left_out(shop: Shop, ask: Askin
 
 
 def test_an_error_while_they_are_asked_for_leaves_opensearchs_hits(shop: Shop, ask: Asking) -> None:
-    ask()
     shop.near["e"] = 204
     error = {"root_cause": [{"type": "fault_exception", "reason": "as told"}], "type": "fault_exception"}
     shop.refuse = {"vectors": (503, {"error": error, "status": 503})}
@@ -111,19 +126,23 @@ def test_products_without_a_hash_are_asked_for_each_time(shop: Shop, ask: Asking
     shop.without_hash = {"a"}
     for _ in range(2):
         assert ids(ask()) == ["d", "b", "a", "c"]
-        assert ask.asked_for_vectors == [[], []]
+        assert ask.asked_for_vectors == [["a"]]
 
 
 def test_memory_is_bounded_and_trust_ends() -> None:
     now = 0.0
     known = KnownVectors(most_bytes=2 * (ENTRY_BYTES + 3), clock=lambda: now)
     callers = CallersVectors(known, "shop ann")
-    callers.learn([(("v1", name), b"123") for name in "abc"])
+    callers.remember([*((("v1", name), b"123") for name in "abc"), (None, b"123"), (("v1", "d"), b"")])
     assert [known.get(("v1", name)) for name in "abc"] == [None, b"123", b"123"]
     assert known.get(("v2", "c")) is None
+    assert not callers.trusted
+    callers.judge(3, 4, shown=False)
+    assert not callers.trusted
+    callers.judge(2, 4, shown=True)
+    assert not callers.trusted
+    callers.judge(3, 4, shown=True)
     assert callers.trusted
     assert not CallersVectors(known, "shop bob").trusted
-    callers.learn([])
-    assert callers.trusted
     now = TRUSTED_SECONDS + 1
     assert not callers.trusted
