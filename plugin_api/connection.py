@@ -3,6 +3,9 @@
 import socket
 from enum import Enum
 
+RECEIVE_BYTES = 65536
+"""Most that is received at a time."""
+
 
 class State(Enum):
     """What a connection waits for."""

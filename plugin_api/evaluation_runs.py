@@ -24,7 +24,7 @@ from plugin_api.candidates import gather
 from plugin_api.evaluation import Ranking, Run, System
 from plugin_api.request import RerankRequest, SearchCall, keyword_query, parse_call
 from plugin_api.reranking import Reranker
-from plugin_api.search import Search
+from plugin_api.search import Search, unhurried
 from plugin_api.upstream import HttpUpstream, identity
 from plugin_api.window import fuse
 from reranker.evaluation import Grades
@@ -102,10 +102,7 @@ class Searching:
     """The systems over one index with one model; each is an `Ask`."""
 
     def __init__(self, client: OpenSearch, index: str, model: Reranker, settings: Settings) -> None:
-        # Every search may take as long as it takes: time is measured, not limited.
-        patient = replace(settings.sidecar, deadline_ms=int(settings.opensearch.timeout_seconds * 1000))
-        fresh = replace(settings.search, keep_window_seconds=0.0)  # each search takes the time that it takes
-        self._settings = replace(settings, sidecar=patient, search=fresh)
+        self._settings = unhurried(settings)  # time is measured, not limited
         self._client, self._index, self._model = client, index, model
         self._upstream = HttpUpstream(settings.opensearch)
         self._search = Search(self._upstream, model, self._settings)

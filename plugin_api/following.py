@@ -10,13 +10,11 @@ from collections import deque
 from gunicorn.config import Config
 
 from plugin_api.arrival import Arrival, arrival
-from plugin_api.connection import Connection
+from plugin_api.connection import RECEIVE_BYTES, Connection
 from plugin_api.exchange import Exchange
 
 FOLLOWING_SECONDS = 0.005
 """How long a thread waits for the next request."""
-
-RECEIVE_BYTES = 65536
 
 
 class Following:

@@ -55,12 +55,8 @@ class Kept:
     model: str
     scored: int
     until: float
-
-    @property
-    def bytes(self) -> int:
-        """About how much memory it takes."""
-        around = sum(len(bytes(part)) for part in self.ranking.shell.values())
-        return around + sum(300 + len(index) + len(id_) for (index, id_), _ in self.ranking.hits)
+    size: int
+    """About how many bytes it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +124,19 @@ class RankedWindows:
 
     def keep(self, keys: Keys, ranking: Ranking, state: bytes, model: str, scored: int) -> None:
         """Keep a window that was ranked while the index was in that state from beginning to end."""
-        kept = Kept(ranking, state, model, scored, self._clock() + self._seconds)
-        if kept.bytes > WINDOW_BYTES:
+        size = sum(len(bytes(part)) for part in ranking.shell.values())
+        size += sum(300 + len(index) + len(id_) for (index, id_), _ in ranking.hits)
+        if size > WINDOW_BYTES:
             return
+        kept = Kept(ranking, state, model, scored, self._clock() + self._seconds, size)
         with self._lock:
             self._drop(keys.window)
             self._kept[keys.window] = kept
-            self._bytes += kept.bytes
+            self._bytes += kept.size
             while self._bytes > ALL_BYTES:
                 self._drop(next(iter(self._kept)))
 
     def _drop(self, window: str) -> None:
         kept = self._kept.pop(window, None)
         if kept is not None:
-            self._bytes -= kept.bytes
+            self._bytes -= kept.size

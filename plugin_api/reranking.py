@@ -68,7 +68,7 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class _Job:
+class Job:
     """One reranking under way: what it goes by, and what it has cost so far."""
 
     request: RerankRequest
@@ -77,10 +77,10 @@ class _Job:
     began: float
     deadline: float
     vectors: CallersVectors
-    keys: Keys | None
+    keys: Keys | None = None
     again: bool = False
     """Whether it is searched a second time."""
-    doing: str = ""
+    doing: str = "looking for a kept window"
     took: Took = field(default_factory=Took)
 
 
@@ -110,32 +110,33 @@ class Reranking:
         """Versions of the models at hand, the default one first."""
         return tuple(dict.fromkeys((self._reranker.version, *self._models)))
 
-    def check(self, request: RerankRequest) -> None:
-        """Raise BadRequest for a search whose `ext.attune` names a model that is not there, or no weights."""
-        version = request.options.model
-        if version and version not in self._models:
+    def job(self, request: RerankRequest, view: str, began: float) -> Job:
+        """Put together what a search that began at `began` (time.perf_counter) goes by.
+
+        Raises BadRequest where `ext.attune` names a model that is not there, or weights of nothing.
+        """
+        version = request.options.model or self._reranker.version
+        if version not in self._models:
             raise BadRequest(
                 f"ext.attune.model: {version} is not loaded; there are: {', '.join(self.models)}"
             )
-        request.options.over(self._settings.search)
-
-    def rerank(self, request: RerankRequest, view: str, began: float) -> Outcome:
-        """Rerank a search that began at `began` (time.perf_counter) and that `check` has passed.
-
-        Raises nothing: where no answer comes, the first stage's hits are still to be asked for.
-        """
         seconds = min(self._settings.sidecar.deadline_ms / 1000, _timeout(request))
-        settings = request.options.over(self._settings.search)
-        job = _Job(
+        return Job(
             request,
-            self._models[request.options.model or self._reranker.version],
-            settings,
+            self._models[version],
+            request.options.over(self._settings.search),
             began,
             began + RERANK_SHARE * seconds,
             CallersVectors(self._vectors, view),
-            self._windows.keys(request, view, settings.window),
         )
+
+    def rerank(self, job: Job) -> Outcome:
+        """Rerank a search. Raises nothing.
+
+        Where no answer comes, the first stage's hits are still to be asked for.
+        """
         try:
+            job.keys = self._windows.keys(job.request, job.vectors.view, job.settings.window)
             return self._kept_page(job) or self._new_page(job)
         except TimeoutError:
             late = f"{job.doing} passed the deadline of {self._settings.sidecar.deadline_ms} ms"
@@ -153,7 +154,7 @@ class Reranking:
             log.warning("%s failed: %s", job.doing, type(error).__name__)
             return self._failed(job, response.FAILED, str(error) or type(error).__name__)
 
-    def _kept_page(self, job: _Job) -> Outcome | None:
+    def _kept_page(self, job: Job) -> Outcome | None:
         """Answer with a page of a window that is kept; None where there is none that still holds."""
         kept = self._windows.get(job.keys) if job.keys else None
         if not job.keys or not kept:
@@ -168,7 +169,7 @@ class Reranking:
         report = Report(response.RERANKED, kept.model, window=kept.scored, took_ms=job.took, kept=True)
         return _answered(job, kept.ranking, page.hits, report)
 
-    def _new_page(self, job: _Job) -> Outcome:
+    def _new_page(self, job: Job) -> Outcome:
         query = self._encoded(job)
         while True:
             state = self._windows.settled(job.keys) if job.keys else b""
@@ -186,7 +187,7 @@ class Reranking:
             report = Report(response.RERANKED, job.model.version, window=len(scored), took_ms=job.took)
             return _answered(job, ranking, whole, report)
 
-    def _encoded(self, job: _Job) -> EncodedQuery:
+    def _encoded(self, job: Job) -> EncodedQuery:
         job.doing, began = "encoding the query", time.perf_counter()
         known = self._encodings.get(job.model.version, job.request.text)
         query = known or self._within(job, job.model.encode_query, job.request.text)
@@ -200,7 +201,7 @@ class Reranking:
             )
         return query
 
-    def _gather(self, job: _Job, query: EncodedQuery) -> tuple[EncodedQuery, FirstStage]:
+    def _gather(self, job: Job, query: EncodedQuery) -> tuple[EncodedQuery, FirstStage]:
         """Gather candidates; return them and the query as the model that encoded them has it."""
         job.doing, began = "gathering candidates", time.perf_counter()
         first = gather(
@@ -220,7 +221,7 @@ class Reranking:
             raise ModelError(f"the k-NN search failed: {first.neighbours_error}")
         return query, first
 
-    def _with_other_model(self, job: _Job, index: str, version: str) -> tuple[EncodedQuery, FirstStage]:
+    def _with_other_model(self, job: Job, index: str, version: str) -> tuple[EncodedQuery, FirstStage]:
         """Start over with the model that encoded the index. Raises ModelMismatch where it is not at hand."""
         if job.request.options.model or version not in self._models or job.model is not self._reranker:
             raise ModelMismatch(
@@ -230,7 +231,7 @@ class Reranking:
         job.model = self._models[version]
         return self._gather(job, self._encoded(job))
 
-    def _score(self, job: _Job, query: EncodedQuery, first: FirstStage) -> list[Scored]:
+    def _score(self, job: Job, query: EncodedQuery, first: FirstStage) -> list[Scored]:
         job.doing, began = "scoring", time.perf_counter()
         window = fuse(first, job.settings, without_intent(query.text))
         if not window:
@@ -250,7 +251,7 @@ class Reranking:
         job.took = replace(job.took, score=_ms(began))
         return [Scored(fused, score) for fused, score in zip(window, weighed, strict=True)]
 
-    def _whole(self, job: _Job, first: FirstStage, ranking: Ranking) -> response.Hits | None:
+    def _whole(self, job: Job, first: FirstStage, ranking: Ranking) -> response.Hits | None:
         """Return the page's hits whole; None, once, where they are gone: the alias moved on meanwhile."""
         if first.whole is not None:
             return first.whole
@@ -260,10 +261,10 @@ class Reranking:
         job.took = replace(job.took, fetch=_ms(began))
         return None if keys and not page.hits and not job.again else page.hits
 
-    def _failed(self, job: _Job, status: str, reason: str) -> Outcome:
+    def _failed(self, job: Job, status: str, reason: str) -> Outcome:
         return Outcome(Report(status, job.model.version, reason, took_ms=job.took))
 
-    def _within(self, job: _Job, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def _within(self, job: Job, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `work` on the model's threads. Raises TimeoutError when the deadline passes first."""
         future: Future[R] = self._executor.submit(work, *args, **kwargs)
         try:
@@ -273,7 +274,7 @@ class Reranking:
             raise
 
 
-def _answered(job: _Job, ranking: Ranking, whole: response.Hits, report: Report) -> Outcome:
+def _answered(job: Job, ranking: Ranking, whole: response.Hits, report: Report) -> Outcome:
     return Outcome(report, response.ranked_answer(ranking, whole, job.request, report, round(_ms(job.began))))
 
 

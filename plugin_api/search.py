@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from mappings.settings import Settings
 from plugin_api import response
@@ -20,6 +21,16 @@ Observe = Callable[[Report, float], None]
 
 def unobserved(_report: Report, _seconds: float) -> None:
     """Tell nobody."""
+
+
+def unhurried(settings: Settings) -> Settings:
+    """Settings for a command that searches by itself: OpenSearch's own patience, every search ranked anew."""
+    milliseconds = int(settings.opensearch.timeout_seconds * 1000)
+    return replace(
+        settings,
+        sidecar=replace(settings.sidecar, deadline_ms=milliseconds),
+        search=replace(settings.search, keep_window_seconds=0.0),
+    )
 
 
 class Search:
@@ -70,8 +81,8 @@ class Search:
         return self._pass(call, plain, self._report(response.SKIPPED, "reranking was not asked for"))
 
     def _reranked(self, call: SearchCall, request: RerankRequest, began: float) -> tuple[Answer, Report]:
-        self._reranking.check(request)
         view = view_key(call.index, call.headers)
+        job = self._reranking.job(request, view, began)
         refusal = self.breaker.refusal(view)
         if refusal:
             report = self._report(response.SKIPPED, refusal)
@@ -81,7 +92,7 @@ class Search:
             report = self._report(response.SHED, f"{limit} searches are being reranked (sidecar.max_reranks)")
             return self._pass(call, request.plain, report), report
         try:
-            outcome = self._reranking.rerank(request, view, began)
+            outcome = self._reranking.rerank(job)
         finally:
             self._slots.release()
         report = outcome.report

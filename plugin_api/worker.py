@@ -24,7 +24,7 @@ from gunicorn.sock import ssl_context
 from gunicorn.workers.base import Worker
 
 from plugin_api.arrival import HEAD_BYTES, WHOLE_BODY_BYTES, Arrival, arrival
-from plugin_api.connection import Connection, State
+from plugin_api.connection import RECEIVE_BYTES, Connection, State
 from plugin_api.exchange import Exchange, Outcome, refusal
 from plugin_api.following import Following
 
@@ -39,7 +39,6 @@ LINGER_SECONDS = 2.0
 
 SLOW_THREADS = 64
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-RECEIVE_BYTES = 65536
 
 
 class PatientWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,7 +21,7 @@ from plugin_api import response
 from plugin_api.cli import Wiring
 from plugin_api.request import SearchCall, keyword_query
 from plugin_api.response import Answer
-from plugin_api.search import Search
+from plugin_api.search import Search, unhurried
 from plugin_api.upstream import HttpUpstream, identity
 from reranker.model import load_model
 
@@ -78,8 +78,6 @@ def search(
     index = alias or settings.search.alias
     query = keyword_query(text, tuple(map(_term, filters)))
     folder = model or (Path(settings.model.folder) if settings.model.folder else None)
-    # Someone waiting at a terminal would rather have the reranked hits of a cold cluster than fast ones.
-    patient = replace(settings.sidecar, deadline_ms=int(settings.opensearch.timeout_seconds * 1000))
     logging.getLogger("attune").addHandler(logging.NullHandler())  # the last line tells it, once
     closing = click.get_current_context().call_on_close
     client, upstream = connect(settings.opensearch), HttpUpstream(settings.opensearch)
@@ -87,8 +85,8 @@ def search(
     closing(upstream.close)
     check_cluster(client, settings.opensearch)
     model_in_hand = load_model(folder, settings.model.threads)
-    once = replace(settings.search, keep_window_seconds=0.0)
-    searching = Search(upstream, model_in_hand, replace(settings, sidecar=patient, search=once))
+    # Someone waiting at a terminal would rather have the reranked hits of a cold cluster than fast ones.
+    searching = Search(upstream, model_in_hand, unhurried(settings))
 
     def call(body: JsonObject) -> SearchCall:
         headers = identity(settings.opensearch)
