@@ -9,7 +9,8 @@ from mappings.errors import BadRequest, ClusterDown
 from mappings.types import JsonObject
 from plugin_api.json_bytes import dumps, raw_object
 from plugin_api.request import HEADER_PARAMETERS, SHARED_PARAMETERS, RerankRequest
-from plugin_api.upstream import Headers, Reply, Upstream, with_query
+from plugin_api.upstream import Reply, Upstream, with_query
+from plugin_api.wire import Headers
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 

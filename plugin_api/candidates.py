@@ -31,7 +31,8 @@ from plugin_api.index_state import STATE_SEARCH, read_state
 from plugin_api.json_bytes import RawObject, as_list, decoded, dumps, raw_object, raw_objects
 from plugin_api.known_vectors import CallersVectors
 from plugin_api.request import RerankRequest
-from plugin_api.upstream import NO_ANSWER, Headers, Upstream
+from plugin_api.upstream import NO_ANSWER, Upstream
+from plugin_api.wire import Headers
 from reranker.stored import whole_numbers
 from reranker.types import Floats
 

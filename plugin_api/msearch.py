@@ -17,7 +17,8 @@ from plugin_api.request import HEADER_PARAMETERS, PlainRequest, RerankRequest, S
 from plugin_api.response import Answer, Report, error_answer
 from plugin_api.search import Search, own_words
 from plugin_api.templates import render
-from plugin_api.upstream import NO_ANSWER, Headers, Upstream, with_query
+from plugin_api.upstream import NO_ANSWER, Upstream, with_query
+from plugin_api.wire import Headers
 
 SHARED = frozenset({"typed_keys", "rest_total_hits_as_int", "ccs_minimize_roundtrips", "pretty"})
 """URL parameters that hold for each search of the list."""

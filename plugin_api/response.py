@@ -12,8 +12,8 @@ from plugin_api.bare_hits import STORED, Key
 from plugin_api.candidates import FirstStage
 from plugin_api.json_bytes import RawObject, dumps, raw_object
 from plugin_api.request import RerankRequest
-from plugin_api.upstream import Headers
 from plugin_api.window import Fused
+from plugin_api.wire import Headers
 
 RERANKED, SKIPPED, FAILED, TIMEOUT, MISMATCH = "reranked", "skipped", "failed", "timeout", "model_mismatch"
 SHED = "shed"

@@ -1,10 +1,10 @@
-"""TLS of the sidecar itself: its certificate, and the certificates of clients where they are asked for."""
+"""TLS on both sides of the sidecar: towards its clients, and towards OpenSearch."""
 
 import ssl
 from typing import NoReturn
 
 from mappings.errors import SettingsError
-from mappings.settings import SidecarSettings
+from mappings.settings import OpenSearchSettings, SidecarSettings
 
 
 def server_context(settings: SidecarSettings) -> ssl.SSLContext:
@@ -35,6 +35,34 @@ def server_context(settings: SidecarSettings) -> ssl.SSLContext:
                 "it must be a PEM file of certificates"
             ) from error
         context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def client_context(settings: OpenSearchSettings) -> ssl.SSLContext:
+    """The context for asking OpenSearch: its certificate is verified unless the settings say otherwise.
+
+    Raises SettingsError naming the file that can't be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
+    except OSError as error:
+        raise SettingsError(
+            f"opensearch.ca_file {settings.ca_file} can't be used: {error.strerror or error}; "
+            "it must be a PEM file of certificates"
+        ) from error
+    if not settings.verify_certificates:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    certificate, key = settings.client_certificate, settings.client_key
+    if certificate:
+        try:
+            context.load_cert_chain(certificate, key or None, password="")
+        except OSError as error:
+            raise SettingsError(
+                f"opensearch.client_certificate {certificate} with opensearch.client_key "
+                f"{key or certificate} can't be used: {error.strerror or error}; both must be PEM files, "
+                "the key without a password"
+            ) from error
     return context
 
 

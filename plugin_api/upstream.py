@@ -4,20 +4,21 @@ opensearch-py, which the commands use, reads answers whole, parses them and sign
 do none of that.
 """
 
+import ssl
 import time
+import zlib
+from base64 import b64encode
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlencode, urlsplit
 
-import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSLError
-from urllib3.exceptions import TimeoutError as LateAnswer
-from urllib3.util import SKIP_HEADER, Timeout, make_headers
-
-from mappings.errors import ClusterDown
+from mappings.errors import BadRequest, ClusterDown
 from mappings.settings import OpenSearchSettings
+from plugin_api.tls import client_context
+from plugin_api.wire import Headers, Wire, connected
 
 HOP_BY_HOP = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te",
@@ -26,12 +27,8 @@ HOP_BY_HOP = frozenset({
 """Headers that speak of one connection alone (RFC 9110, 7.6.1)."""
 
 CHUNK_BYTES = 64 * 1024
-READ_BYTES = 64 * 1024
-ONE_PIECE_BYTES = 64 * 1024
 LATE = "OpenSearch did not answer in time"
 NO_ANSWER = "OpenSearch, or what stands before it, answered a search with what is no answer to one"
-
-Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,53 +78,23 @@ class Upstream(Protocol):
         """
 
 
-class _InOnePiece(HTTPConnection):
-    """Sends a request's head and a short body together: urllib3 makes two packets of them."""
-
-    _waits_for_body = False
-    _head = b""
-
-    def request(self, method: str, url: str, body: Any = None, *args: Any, **options: Any) -> None:
-        """Send a request, as urllib3 does."""
-        self._head = b""
-        self._waits_for_body = isinstance(body, bytes) and 0 < len(body) <= ONE_PIECE_BYTES
-        super().request(method, url, body, *args, **options)
-
-    def send(self, data: Any) -> None:
-        """Send a head or a body; a head that waits for its body is kept."""
-        if self._waits_for_body:
-            self._waits_for_body, self._head = False, data
-            return
-        head, self._head = self._head, b""
-        super().send(head + data if head else data)
-
-
-class _SecureInOnePiece(_InOnePiece, HTTPSConnection):
-    """The same over TLS."""
-
-
 class HttpUpstream:
-    """OpenSearch over HTTP. Thread-safe; share one among all requests of a process."""
+    """OpenSearch over HTTP. Thread-safe; share one among all requests of a process.
+
+    It keeps up to `pool` connections for the next requests, and makes as many as are asked for at a time.
+    Raises SettingsError for certificates that can't be used.
+    """
 
     def __init__(self, settings: OpenSearchSettings, pool: int = 16) -> None:
-        self._url = settings.url
+        self._settings = settings
         parts = urlsplit(settings.url)
         self._prefix = parts.path.rstrip("/")
-        secure: dict[str, Any] = {
-            "cert_reqs": "CERT_REQUIRED" if settings.verify_certificates else "CERT_NONE",
-            "assert_hostname": None if settings.verify_certificates else False,
-            "ca_certs": settings.ca_file or None,
-            "cert_file": settings.client_certificate or None,
-            "key_file": settings.client_key or None,
-        }
-        options: dict[str, Any] = {"maxsize": pool, "block": False, "retries": False}
-        host, port = parts.hostname or "localhost", parts.port
-        self._pool: urllib3.HTTPConnectionPool = (
-            urllib3.HTTPSConnectionPool(host, port or 443, **options, **secure)
-            if parts.scheme == "https"
-            else urllib3.HTTPConnectionPool(host, port or 80, **options)
-        )
-        self._pool.ConnectionCls = _SecureInOnePiece if parts.scheme == "https" else _InOnePiece
+        secure = parts.scheme == "https"
+        self._context = client_context(settings) if secure else None
+        self._host, self._port = parts.hostname or "localhost", parts.port or (443 if secure else 80)
+        self._name = parts.netloc.rpartition("@")[2]
+        self._kept: deque[Wire] = deque()
+        self._pool = pool
 
     def ask(
         self,
@@ -138,106 +105,152 @@ class HttpUpstream:
         timeout_seconds: float | None = None,
     ) -> Reply:
         """See Upstream."""
-        came = {**headers, "accept-encoding": "identity"}
         ends = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        answer = self._open(method, target, came, body, Timeout(total=timeout_seconds), again=True)
+        wire = self._asked(method, target, {**headers, "accept-encoding": "identity"}, body, ends, again=True)
+        parts = []
         try:
-            return Reply(answer.status, _end_to_end(answer), _read(answer, ends))
-        except LateAnswer as error:
-            raise TimeoutError(LATE) from error
-        except HTTPError as error:
-            raise self._down(error) from error
-        finally:
-            answer.release_conn()
+            while part := wire.read(ends):
+                parts.append(part)
+        except OSError as error:
+            wire.close()
+            raise self._failed(error, ends, connecting=False) from error
+        whole = b"".join(parts)
+        self._keep(wire)
+        return Reply(wire.status, _end_to_end(wire.headers), _decoded(whole, wire.headers))
 
     def stream(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
     ) -> Stream:
         """See Upstream."""
         again = isinstance(body, bytes) and method in ("GET", "HEAD")
-        answer = self._open(method, target, headers, body, Timeout(total=None), again)
-        return Stream(answer.status, _end_to_end(answer), _Chunks(answer, self._down))
+        wire = self._asked(method, target, headers, body, None, again)
+        return Stream(wire.status, _end_to_end(wire.headers), _Chunks(wire, self._keep, self._failed))
 
     def close(self) -> None:
-        """Close all connections."""
-        self._pool.close()
+        """Close all connections that no request is using."""
+        with suppress(IndexError):
+            while True:
+                self._kept.pop().close()
 
-    def _open(
+    def _asked(
         self,
         method: str,
         target: str,
         headers: Mapping[str, str],
         body: bytes | Iterable[bytes],
-        timeout: Timeout,
+        ends: float | None,
         again: bool,
-    ) -> urllib3.BaseHTTPResponse:
-        # urllib3 would add these two of its own where the caller sent none.
-        came = {"accept-encoding": SKIP_HEADER, "user-agent": SKIP_HEADER, **headers}
-        chunked = not isinstance(body, bytes) and "content-length" not in came
+    ) -> Wire:
+        """Send a request; return the connection, the answer's head read."""
+        wire = self._idle() or self._connected(ends)
+        kept = wire.used
         try:
-            return self._pool.urlopen(
-                method,
-                self._prefix + target,
-                body=body or None,
-                headers=came,
-                timeout=timeout,
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-                chunked=chunked,
-            )
-        except LateAnswer as error:
-            if isinstance(error, NewConnectionError):
-                raise self._down(error) from error
-            raise TimeoutError(LATE) from error
-        except ProtocolError as error:
-            if again:  # OpenSearch, or a load balancer before it, had closed the connection that was kept
-                return self._open(method, target, headers, body, timeout, again=False)
-            raise self._down(error) from error
-        except HTTPError as error:
-            raise self._down(error) from error
+            wire.ask(method, self._prefix + target, headers, body, ends)
+        except TimeoutError as error:
+            wire.close()
+            raise self._failed(error, ends, connecting=False) from error
+        except OSError as error:
+            wire.close()
+            if again and kept:  # OpenSearch, or a load balancer before it, had closed the connection
+                return self._asked(method, target, headers, body, ends, again)
+            raise self._failed(error, ends, connecting=False) from error
+        except ValueError as error:
+            wire.close()
+            raise BadRequest(f"the request can't be sent on: {error}") from error
+        except BaseException:
+            wire.close()  # half a body must not look like a whole
+            raise
+        return wire
 
-    def _down(self, error: Exception) -> ClusterDown:
-        if isinstance(error, SSLError):
+    def _idle(self) -> Wire | None:
+        """Return a connection that was kept and is still open, the last one used first."""
+        with suppress(IndexError):
+            while True:
+                wire = self._kept.pop()
+                if wire.quiet:
+                    return wire
+                wire.close()
+        return None
+
+    def _connected(self, ends: float | None) -> Wire:
+        try:
+            return connected(self._host, self._port, self._context, self._name, ends)
+        except OSError as error:
+            raise self._failed(error, ends, connecting=True) from error
+
+    def _keep(self, wire: Wire) -> None:
+        if wire.whole and len(self._kept) < self._pool:
+            self._kept.append(wire)
+        else:
+            wire.close()
+
+    def _failed(self, error: OSError, ends: float | None, connecting: bool) -> ClusterDown | TimeoutError:
+        url = self._settings.url
+        if isinstance(error, TimeoutError) and ends is not None:
+            return TimeoutError(LATE)
+        if isinstance(error, ssl.SSLError) and connecting:
             return ClusterDown(
-                f"the certificate of OpenSearch at {self._url} can't be trusted: {error}; "
+                f"the certificate of OpenSearch at {url} can't be trusted: {error}; "
                 "opensearch.ca_file names its certificate authority"
             )
-        how = "does not answer" if isinstance(error, NewConnectionError) else "broke the connection"
+        how = "does not answer" if connecting else "broke the connection"
+        if isinstance(error, ssl.SSLError):  # a client certificate is refused so
+            how += f" ({error.reason or error})"
         return ClusterDown(
-            f"OpenSearch {how} at {self._url}: start one with `attune up`, "
+            f"OpenSearch {how} at {url}: start one with `attune up`, "
             "or set opensearch.url (ATTUNE_OPENSEARCH_URL)"
         )
 
 
 class _Chunks:
-    """A body as it is read. Not a generator: closing one of those before its first chunk runs none of it."""
+    """A body as it is read, a short one whole: should it break off, its reader has had none of it.
 
-    def __init__(self, answer: urllib3.BaseHTTPResponse, down: Callable[[Exception], ClusterDown]) -> None:
-        self._answer, self._down = answer, down
-        self._stream = answer.stream(CHUNK_BYTES, decode_content=False)
+    Not a generator: closing one of those before its first chunk runs none of it.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        keep: Callable[[Wire], None],
+        failed: Callable[[OSError, float | None, bool], Exception],
+    ) -> None:
+        self._wire: Wire | None = wire
+        length = next((value for name, value in wire.headers if name == "content-length"), "")
+        self._short = length.isdigit() and int(length) <= CHUNK_BYTES
+        self._keep, self._failed = keep, failed
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
+        if self._wire is None:
+            raise StopIteration
         try:
-            return next(self._stream)
-        except StopIteration:
-            self._answer.release_conn()
-            raise
-        except HTTPError as error:
+            part = self._wire.read(None)
+            while part and self._short and (more := self._wire.read(None)):
+                part += more
+        except OSError as error:
             self.close()
-            raise self._down(error) from error
+            raise self._failed(error, None, False) from error
+        if not part:
+            wire, self._wire = self._wire, None
+            self._keep(wire)
+            raise StopIteration
+        return part
 
     def close(self) -> None:
         """Close the connection unless all was read: OpenSearch learns that nobody waits any more."""
-        self._answer.close()
+        if self._wire is not None:
+            wire, self._wire = self._wire, None
+            wire.close()
 
 
 def identity(settings: OpenSearchSettings) -> dict[str, str]:
     """Headers by which Attune's own commands sign in; callers of the sidecar bring their own."""
-    return make_headers(basic_auth=f"{settings.user}:{settings.password}") if settings.user else {}
+    if not settings.user:
+        return {}
+    said = b64encode(f"{settings.user}:{settings.password}".encode()).decode()
+    return {"authorization": f"Basic {said}"}
 
 
 def with_query(path: str, params: Mapping[str, str]) -> str:
@@ -252,25 +265,18 @@ def end_to_end(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {name: value for name, value in kept.items() if name not in HOP_BY_HOP | named}
 
 
-def _read(answer: urllib3.BaseHTTPResponse, ends: float | None) -> bytes:
-    """The whole body. Raises TimeoutError when it is not there in time: urllib3 minds each part alone."""
-    # Attune's own searches ask for no coding; to be ready to undo one costs three copies of the body.
-    coded = answer.headers.get("content-encoding", "identity") != "identity"
-    if ends is None or coded:
-        return answer.read(decode_content=coded)
-    parts = []
-    while part := answer.read1(READ_BYTES, decode_content=False):
-        parts.append(part)
-        if time.monotonic() > ends:
-            answer.close()
-            raise TimeoutError(LATE)
-    return b"".join(parts)
+def _decoded(body: bytes, headers: Headers) -> bytes:
+    """The body, unpacked where it was packed although nobody asked for that. Raises ClusterDown."""
+    coding = next((value.lower() for name, value in headers if name == "content-encoding"), "identity")
+    if coding == "identity":
+        return body
+    try:
+        return zlib.decompress(body, zlib.MAX_WBITS | 32)  # gzip or deflate, as it says itself
+    except zlib.error as error:
+        raise ClusterDown(NO_ANSWER) from error
 
 
-def _end_to_end(answer: urllib3.BaseHTTPResponse) -> Headers:
-    named = {name.strip().lower() for name in answer.headers.get("connection", "").split(",")}
-    return tuple(
-        (name.lower(), value)
-        for name, value in answer.headers.iteritems()
-        if name.lower() not in HOP_BY_HOP | named
-    )
+def _end_to_end(headers: Headers) -> Headers:
+    named = next((value for name, value in headers if name == "connection"), "")
+    hop = HOP_BY_HOP.union(name.strip().lower() for name in named.split(",")) if named else HOP_BY_HOP
+    return tuple(header for header in headers if header[0] not in hop)

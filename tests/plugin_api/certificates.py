@@ -31,11 +31,11 @@ class Authority:
         made = _builder(self._subject, self._subject, self._key).add_extension(usage, critical=True)
         self.certificate.write_bytes(_pem(made.sign(self._key, hashes.SHA256())))
 
-    def sign(self, name: str) -> Signed:
-        """A certificate for `name`, good for localhost."""
+    def sign(self, name: str, address: str = "127.0.0.1") -> Signed:
+        """A certificate for `name`, good for localhost and an address."""
         key = ec.generate_private_key(ec.SECP256R1())
         hosts = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(address))]
         )
         made = _builder(_name(name), self._subject, key).add_extension(hosts, critical=False)
         signed = Signed(self._folder / f"{name}.crt", self._folder / f"{name}.key")
