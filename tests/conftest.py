@@ -18,5 +18,5 @@ def pytest_configure() -> None:
 def priority_of_their_own() -> Iterator[None]:
     """Keep the tests' priority where a command runs in their process: it could not be raised again."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(priority, "NICE", 0)
+        patch.setattr(priority, "ENABLED", False)
         yield

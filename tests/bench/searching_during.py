@@ -9,7 +9,8 @@ Clients ask the demo's queries all the time, each over one connection with a pau
 OpenSearch (those that find anything there, by keywords) and as many more through a sidecar. The rebuild and
 the rollback are `attune index` and `attune rollback`, processes of their own; the rebuild encodes every
 product anew. Phases: before; the rebuild until just before the alias moves; the swap, from there to the job's
-end; the rollback; after. A search counts for the phase that it began in. What runs on the machine shares its
+end; the rollback; after. A search counts for the phase that it began in. The sidecar answers most of them
+from windows that it keeps, until the alias moves: --rank-anew has it keep none. What runs on the machine shares its
 processors: here OpenSearch, the clients, the sidecar and the job.
 """
 
@@ -73,6 +74,12 @@ class Asked:
 @click.option(
     "--sidecar/--no-sidecar", default=True, show_default=True, help="Also search through a sidecar."
 )
+@click.option(
+    "--keep-windows/--rank-anew",
+    default=True,
+    show_default=True,
+    help="Whether the sidecar keeps ranked windows, as it does unless told otherwise.",
+)
 @click.option("--nice", default=0, show_default=True, help="Niceness of the jobs' processes.")
 @click.option("--batch", default=0, help="The setting index.batch. Default: its own.")
 @click.option("--remove", "removed", is_flag=True, help="Remove the alias's indexes at the end.")
@@ -83,6 +90,7 @@ def main(
     pause: float,
     idle: float,
     sidecar: bool,
+    keep_windows: bool,
     nice: int,
     batch: int,
     removed: bool,
@@ -108,7 +116,7 @@ def main(
         _spoil(catalogue)
         ways = {"opensearch": url}
         if sidecar:
-            ways["sidecar"] = stack.enter_context(_sidecar(url))
+            ways["sidecar"] = stack.enter_context(_sidecar(url, keep_windows))
         job = _Job(environment, nice)
         asked, moments = _run(client, ways, clients, pause, idle, job, catalogue)
     if removed:
@@ -118,6 +126,7 @@ def main(
         "measures": "searches during a rebuild, its swap and a rollback",
         "clients_of_each_way": clients,
         "pause_ms": pause * 1000,
+        "windows_kept": keep_windows,
         "nice": nice,
         "rebuild": job.report,
         "ways": {way: _phases(found, moments) for way, found in asked.items()},
@@ -251,10 +260,11 @@ def _watching(client: OpenSearch) -> Iterator[list[float]]:
 
 
 @contextmanager
-def _sidecar(url: str) -> Iterator[str]:
+def _sidecar(url: str, keep_windows: bool) -> Iterator[str]:
+    seconds = SearchSettings().keep_window_seconds if keep_windows else 0.0
     settings = Settings(
         opensearch=OpenSearchSettings(url=url),
-        search=SearchSettings(alias=ALIAS),
+        search=SearchSettings(alias=ALIAS, keep_window_seconds=seconds),
         sidecar=SidecarSettings(port=0, deadline_ms=DEADLINE_MS),
     )
     with serving(with_free_port(settings), os.environ) as sidecar:

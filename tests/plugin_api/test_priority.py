@@ -1,12 +1,33 @@
+import os
 import subprocess
 import sys
 
-PROGRAM = "import os\nfrom plugin_api import priority\npriority.step_back()\nprint(os.nice(0))"
+import pytest
+
+PROGRAM = """
+import os, threading
+from plugin_api import priority
+
+{before}
+priority.step_back()
+thread = threading.Thread(target=lambda: print(os.sched_getscheduler(threading.get_native_id()), os.nice(0)))
+thread.start()
+thread.join()
+"""
 
 
-def test_a_job_lets_others_go_first() -> None:
-    done = subprocess.run(
-        ["nice", "-n", "0", sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
-    )
-    own = subprocess.run(["nice"], capture_output=True, text=True, check=True)
-    assert int(done.stdout) == min(19, int(own.stdout) + 15)
+def policy_and_nice(before: str = "") -> list[int]:
+    """What holds in a thread that a process starts after it has stepped back."""
+    program = PROGRAM.format(before=before)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return [int(of) for of in done.stdout.split()]
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="needs Linux")
+def test_a_job_runs_in_idle_time() -> None:
+    assert policy_and_nice() == [os.SCHED_IDLE, os.nice(0)]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="needs Linux")
+def test_a_job_is_nice_where_there_is_no_such_policy() -> None:
+    assert policy_and_nice("del os.SCHED_IDLE") == [os.SCHED_OTHER, min(19, os.nice(0) + 15)]
