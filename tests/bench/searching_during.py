@@ -9,9 +9,9 @@ Clients ask the demo's queries all the time, each over one connection with a pau
 OpenSearch (those that find anything there, by keywords) and as many more through a sidecar. The rebuild and
 the rollback are `attune index` and `attune rollback`, processes of their own; the rebuild encodes every
 product anew. Phases: before; the rebuild until just before the alias moves; the swap, from there to the job's
-end; the rollback; after. A search counts for the phase that it began in. The sidecar answers most of them
-from windows that it keeps, until the alias moves: --rank-anew has it keep none. What runs on the machine shares its
-processors: here OpenSearch, the clients, the sidecar and the job.
+end; the rollbacks, to and fro; after. A search counts for the phase that it began in. The sidecar answers
+most of them from windows that it keeps, until the alias moves: --rank-anew has it keep none. What runs on the
+machine shares its processors: here OpenSearch, the clients, the sidecar and the job.
 """
 
 import http.client
@@ -69,6 +69,7 @@ class Asked:
 @click.option("--url", default=OpenSearchSettings().url, show_default=True, help="OpenSearch.")
 @click.option("--products", default=0, help="Products of the rebuild. Default: the whole catalogue.")
 @click.option("--clients", default=2, show_default=True, help="Clients of each way to search.")
+@click.option("--rollbacks", default=9, show_default=True, help="How often the alias moves back, or forth.")
 @click.option("--pause", default=0.05, show_default=True, help="Seconds between a client's searches.")
 @click.option("--idle", default=20.0, show_default=True, help="Seconds before the rebuild, and after all.")
 @click.option(
@@ -87,6 +88,7 @@ def main(
     url: str,
     products: int,
     clients: int,
+    rollbacks: int,
     pause: float,
     idle: float,
     sidecar: bool,
@@ -118,7 +120,8 @@ def main(
         if sidecar:
             ways["sidecar"] = stack.enter_context(_sidecar(url, keep_windows))
         job = _Job(environment, nice)
-        asked, moments = _run(client, ways, clients, pause, idle, job, catalogue)
+        with _asking(ways, clients, pause) as asked:
+            moments = _run(client, idle, rollbacks, job, catalogue)
     if removed:
         remove(client, ALIAS)
     client.close()
@@ -130,7 +133,7 @@ def main(
         "nice": nice,
         "rebuild": job.report,
         "ways": {way: _phases(found, moments) for way, found in asked.items()},
-        "seconds": {name: round(moments[name][1] - moments[name][0], 1) for name in moments},
+        "seconds": {name: round(sum(to - of for of, to in spans), 1) for name, spans in moments.items()},
         "load_after": round(os.getloadavg()[0], 2),
         "machine": facts,
     }
@@ -155,38 +158,40 @@ class _Job:
         return report
 
 
-def _run(
-    client: OpenSearch,
-    ways: dict[str, str],
-    clients: int,
-    pause: float,
-    idle: float,
-    job: _Job,
-    catalogue: Path,
-) -> tuple[dict[str, list[Asked]], dict[str, tuple[float, float]]]:
-    """Ask throughout; return all searches by way, and when each phase was."""
-    with _asking(ways, clients, pause) as asked:
-        time.sleep(5)  # connections and caches
-        started = time.monotonic()
-        time.sleep(idle)
-        begun = time.monotonic()
-        with _watching(client) as moved:
-            rejects = catalogue.with_suffix(".rejects.jsonl")
-            job.report = job.run("index", str(catalogue), f"--fields={FIELD_MAP}", f"--rejects={rejects}")
-        swapped = time.monotonic()
-        if not moved:
-            raise click.ClickException("the alias did not move")
-        job.run("rollback")
-        back = time.monotonic()
-        time.sleep(idle)
-        ended = time.monotonic()
+Spans = list[tuple[float, float]]
+"""From when to when (monotonic), once or several times."""
+
+
+def _run(client: OpenSearch, idle: float, rollbacks: int, job: _Job, catalogue: Path) -> dict[str, Spans]:
+    """Rebuild and roll back while searches are asked; return when each phase was."""
+    time.sleep(5)  # connections and caches
+    started = time.monotonic()
+    time.sleep(idle)
+    begun = time.monotonic()
+    with _watching(client) as moved:
+        rejects = catalogue.with_suffix(".rejects.jsonl")
+        job.report = job.run("index", str(catalogue), f"--fields={FIELD_MAP}", f"--rejects={rejects}")
+    swapped = time.monotonic()
+    if not moved:
+        raise click.ClickException("the alias did not move")
+    aliases = Aliases(client, ALIAS, Patience(60))
+    there, back = aliases.held()[0], [of.name for of in aliases.made() if of.complete][-2]
+    rolled: Spans = []
+    for number in range(rollbacks):
+        time.sleep(1)
+        began = time.monotonic()
+        job.run("rollback", f"--to={there if number % 2 else back}")
+        rolled.append((began, time.monotonic()))
+    time.sleep(idle / 2)  # windows are kept again
+    rested = time.monotonic()
+    time.sleep(idle)
     swapping = moved[0] - SWAP_SECONDS
-    return asked, {
-        "before": (started, begun),
-        "rebuild": (begun, swapping),
-        "swap": (swapping, swapped),
-        "rollback": (swapped, back),
-        "after": (back, ended),
+    return {
+        "before": [(started, begun)],
+        "rebuild": [(begun, swapping)],
+        "swap": [(swapping, swapped)],
+        "rollbacks": rolled,
+        "after": [(rested, time.monotonic())],
     }
 
 
@@ -279,10 +284,10 @@ def _spoil(catalogue: Path) -> None:
     catalogue.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
-def _phases(found: Sequence[Asked], moments: dict[str, tuple[float, float]]) -> JsonObject:
+def _phases(found: Sequence[Asked], moments: dict[str, Spans]) -> JsonObject:
     phases: JsonObject = {}
-    for name, (began, ended) in moments.items():
-        of = [asked for asked in found if began <= asked.began < ended]
+    for name, spans in moments.items():
+        of = [asked for asked in found if any(began <= asked.began < ended for began, ended in spans)]
         took = [asked.seconds * 1000 for asked in of]
         percentiles = statistics.quantiles(took, n=100) if len(took) > 1 else [0.0] * 99
         wrong = [asked.wrong for asked in of if asked.wrong]
