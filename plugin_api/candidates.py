@@ -19,6 +19,7 @@ from plugin_api.as_caller import JSON, ask_all, post, reason, refusal, refused
 from plugin_api.bare_hits import (
     BARE,
     STORED,
+    BareHit,
     Key,
     bare,
     bare_answer,
@@ -135,13 +136,11 @@ def gather(
         gone = recall(upstream, request, known, ranked, ends - time.monotonic())
     else:
         read_vectors(ranked, known)
-    everything = (*own.hits.hits, *(hit for answer in below_window for hit in answer.hits.hits))
+    everything = [*own.hits.hits, *(hit for answer in below_window for hit in answer.hits.hits)]
     return FirstStage(
-        own=tuple(candidate(hit, found=True) for hit in everything if hit.key not in gone),
+        own=tuple(candidate(hit, found=True) for hit in _less(everything, gone)),
         neighbours=tuple(
-            candidate(hit, FOUND in hit.matched_queries)
-            for hit in neighbours.hits.hits
-            if hit.key not in gone
+            candidate(hit, FOUND in hit.matched_queries) for hit in _less(neighbours.hits.hits, gone)
         ),
         neighbours_error=reason(neighbours.error) if neighbours.error else "",
         shell=shell,
@@ -184,6 +183,10 @@ def fetch(
         raise ClusterDown(NO_ANSWER)
     wanted = set(keys)
     return Page({key: hit for hit in found.hits.hits if (key := _key(hit)) in wanted}, state)
+
+
+def _less(hits: list[BareHit], gone: Collection[Key]) -> list[BareHit]:
+    return [hit for hit in hits if hit.key not in gone] if gone else hits
 
 
 def _shows_in_hits(body: RawObject) -> bool:

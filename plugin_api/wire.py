@@ -142,6 +142,8 @@ class _Answer:
             if not self.complete:  # what follows an answer to HEAD is judged by no one
                 raise BrokenOff("the answer is no HTTP") from error
             self.keeps_alive = False
+        if self.complete:
+            del self._parser  # which refers to this: they would wait for the garbage collector
 
     def end(self) -> None:
         """Take the connection's end, which is that of a body without a length. Raises BrokenOff."""
