@@ -280,7 +280,10 @@ def _answered(job: Job, ranking: Ranking, whole: response.Hits, report: Report) 
 
 def _timeout(request: RerankRequest) -> float:
     """Seconds that the caller gives the search; no end where it gives none, or none that can be read."""
-    found = _TIME.fullmatch(str(decoded(request.body.get("timeout"), "")))
+    try:
+        found = _TIME.fullmatch(str(decoded(request.body.get("timeout"), "")))
+    except ValueError:  # no Unicode, or a number beyond all floats: that is OpenSearch's to judge
+        return math.inf
     return int(found[1]) * _SECONDS[found[2]] if found else math.inf
 
 

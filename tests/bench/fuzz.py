@@ -92,8 +92,9 @@ def measure(url: str, alias: str, number: int, seed: int) -> JsonObject:
                 kinds[case.kind] += 1
                 reranked = dict(headers).get("x-attune-rerank-status", "passed")
                 statuses[f"{status} {reranked}"] += 1
-                if status == 503:
-                    ended += _wait_for(url)
+                if status == 503 and _wait_for(url):  # the case before may have ended it
+                    ended += 1
+                    status, headers, body = at.ask(case)
                 if status >= 500 and (_error_type(body) in OWN_ERRORS and _of_urls(url).ask(case)[0] < 500):
                     crashes.append(_shown(case, status, body))
                 if any(word in body or word in str(headers).encode() for word in INSIDE):

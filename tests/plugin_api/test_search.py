@@ -74,6 +74,14 @@ def test_hits_come_by_the_models_probability(stocked: Shop) -> None:
     assert "status" not in body
 
 
+@pytest.mark.parametrize("timeout", [b'"\xf3s"', b"1e999", b"null", b'"1 week"', b"{}", b'"1s"'])
+def test_a_timeout_that_can_not_be_read_is_opensearchs_to_judge(stocked: Shop, timeout: bytes) -> None:
+    body = b'{"query": {"match": {"title": "mouse"}}, "timeout": %b}' % timeout
+    answer = search(stocked).answer(SearchCall("shop", body))
+    assert answer.status == 200
+    assert report(answer.json())[0] in ("reranked", "failed")
+
+
 def test_fields_that_the_caller_asked_for_stay(stocked: Shop) -> None:
     body = ask(search(stocked), docvalue_fields=["price", "attune.model"])
     assert body["hits"]["hits"][0]["fields"] == {"price": [9.5], "attune.model": [VERSION]}
