@@ -10,7 +10,8 @@ made before the clock starts, or ("encoding") by the client meanwhile, as whoeve
 
 The sidecar keeps the windows that it ranked last ("kept"). So it is asked twice: the same queries again and
 again, and (as the direct ways are) each in a spelling of its own, "lApTop" and "LaptOp", which is new to the
-sidecar and the same work for everybody.
+sidecar and the same work for everybody. Each way is warmed up before each of its measurements, in the same
+manner: a window lasts a minute, and a measurement less, so that ranking it would weigh too much.
 """
 
 import http.client
@@ -41,6 +42,9 @@ from tests.bench.inputs import machine, middle, queries
 
 DEFAULTS = Settings()
 SOURCE = ["title", "brand", "price"]
+
+WARM_UP = 4
+"""How often each query is asked before a measurement, by as many clients: each worker then has its window."""
 
 
 @click.command()
@@ -77,21 +81,20 @@ def measure(
     ways = _ways(url, settings)
     spent: dict[str, list[JsonObject]] = {}
     node = _listener(urlsplit(url).port or 80)
-    asked = 0
+    asked, warm = 0, WARM_UP * len(_texts())
     memory: list[JsonObject] = []
     start_up: list[float] = []
     for _ in range(rounds):
         with serving(settings, os.environ) as sidecar:
             start_up.append(sidecar.seconds)
             assert sidecar.process is not None
-            for way in ways:
-                number = len(_texts())
-                _load(way.url or sidecar.url, alias, way.bodies(0, number), number, 1)  # warm up
             for number in clients:
-                asked += requests
+                asked += warm + requests
                 for way in ways:
+                    body = way.bodies(asked - warm - requests, warm)
+                    _load(way.url or sidecar.url, alias, body, warm, number)
                     before = _cpu_seconds(sidecar.process.pid), _cpu_seconds(node)
-                    body = way.bodies(asked, requests)
+                    body = way.bodies(asked - requests, requests)
                     run = _load(way.url or sidecar.url, alias, body, requests, number)
                     found[number].setdefault(way.name, []).append(run)
                     took = _cpu_seconds(sidecar.process.pid) - before[0], _cpu_seconds(node) - before[1]
