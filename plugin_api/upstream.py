@@ -4,6 +4,7 @@ opensearch-py, which the commands use, reads answers whole, parses them and sign
 do none of that.
 """
 
+import re
 import ssl
 import time
 import zlib
@@ -25,6 +26,9 @@ HOP_BY_HOP = frozenset({
     "trailer", "transfer-encoding", "upgrade",
 })  # fmt: skip
 """Headers that speak of one connection alone (RFC 9110, 7.6.1)."""
+
+SEARCH = re.compile(r"(/[^/?]+)?/_m?search(/template)?(\?|$)")
+"""Targets that change nothing, though they are POSTed."""
 
 CHUNK_BYTES = 64 * 1024
 LATE = "OpenSearch did not answer in time"
@@ -74,6 +78,7 @@ class Upstream(Protocol):
     ) -> Stream:
         """Send one request, its body as it comes, and return once the answer's headers are there.
 
+        What only reads, and is there whole, is sent again where a kept connection turns out to be closed.
         Waits for as long as OpenSearch takes: how long is the caller's to say. Raises ClusterDown.
         """
 
@@ -122,7 +127,8 @@ class HttpUpstream:
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
     ) -> Stream:
         """See Upstream."""
-        again = isinstance(body, bytes) and method in ("GET", "HEAD")
+        reads = method in ("GET", "HEAD") or (method == "POST" and SEARCH.match(target))
+        again = isinstance(body, bytes) and bool(reads)
         wire = self._asked(method, target, headers, body, None, again)
         return Stream(wire.status, _end_to_end(wire.headers), _Chunks(wire, self._keep, self._failed))
 

@@ -257,15 +257,19 @@ def test_a_search_is_asked_again_where_its_connection_was_closed_just_then(talk:
     server, upstream = talk(closing_at_the_second)
     for _ in range(3):
         assert upstream.ask("POST", "/_search", {}, b"{}").body == b"ok"
-    assert b"".join(upstream.stream("GET", "/", {}).chunks) == b"ok"
-    assert server.connections == 4
+    for method, target in (("GET", "/"), ("POST", "/shop/_search?q=a"), ("POST", "/_msearch/template")):
+        assert b"".join(upstream.stream(method, target, {}, b"{}").chunks) == b"ok"
+    assert server.connections == 6
 
 
-def test_what_may_change_something_is_sent_once(talk: Talk) -> None:
+@pytest.mark.parametrize(
+    "target", ["/_bulk", "/shop/_doc", "/_search/scroll", "/_searching", "/_doc/_search/x"]
+)
+def test_what_may_change_something_is_sent_once(talk: Talk, target: str) -> None:
     server, upstream = talk(closing_at_the_second)
-    assert b"".join(upstream.stream("POST", "/_bulk", {}, b"{}").chunks) == b"ok"
+    assert b"".join(upstream.stream("POST", target, {}, b"{}").chunks) == b"ok"
     with pytest.raises(ClusterDown, match="broke the connection"):
-        upstream.stream("POST", "/_bulk", {}, b"{}")
+        upstream.stream("POST", target, {}, b"{}")
     assert server.connections == 1
 
 
