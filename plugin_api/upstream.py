@@ -7,6 +7,7 @@ do none of that.
 import re
 import ssl
 import time
+import weakref
 import zlib
 from base64 import b64encode
 from collections import deque
@@ -100,6 +101,7 @@ class HttpUpstream:
         self._name = parts.netloc.rpartition("@")[2]
         self._kept: deque[Wire] = deque()
         self._pool = pool
+        weakref.finalize(self, _close, self._kept)
 
     def ask(
         self,
@@ -134,9 +136,7 @@ class HttpUpstream:
 
     def close(self) -> None:
         """Close all connections that no request is using."""
-        with suppress(IndexError):
-            while True:
-                self._kept.pop().close()
+        _close(self._kept)
 
     def _asked(
         self,
@@ -249,6 +249,14 @@ class _Chunks:
         if self._wire is not None:
             wire, self._wire = self._wire, None
             wire.close()
+
+    __del__ = close
+
+
+def _close(wires: deque[Wire]) -> None:
+    with suppress(IndexError):
+        while True:
+            wires.pop().close()
 
 
 def identity(settings: OpenSearchSettings) -> dict[str, str]:

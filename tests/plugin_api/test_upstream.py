@@ -1,3 +1,4 @@
+import gc
 import gzip
 import socket
 import threading
@@ -315,6 +316,27 @@ def test_a_reader_who_leaves_ends_the_request_in_opensearch(talk: Talk) -> None:
     stream.chunks.close()  # type: ignore[attr-defined]
     assert gone.wait(10)
     assert list(stream.chunks) == []
+
+
+def test_who_forgets_them_leaves_no_connection_open(talk: Talk) -> None:
+    gone = threading.Semaphore(0)
+
+    def script(conversation: Conversation) -> None:
+        conversation.read()
+        conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nabc")
+        if not conversation.read():
+            gone.release()
+
+    server, _ = talk(script)
+    upstream = HttpUpstream(OpenSearchSettings(url=server.url))
+    stream = upstream.stream("GET", "/", {})
+    del stream
+    assert gone.acquire(timeout=10)
+    server, _ = talk(closing_at_the_second)
+    upstream = HttpUpstream(OpenSearchSettings(url=server.url))
+    assert upstream.ask("GET", "/", {}).body == b"ok"
+    del upstream  # a socket that was left open would be a warning, and those fail tests
+    gc.collect()
 
 
 def test_a_caller_who_breaks_off_leaves_half_a_request(talk: Talk) -> None:
