@@ -191,6 +191,7 @@ class HttpUpstream:
             wire.close()
 
     def _failed(self, error: OSError, ends: float | None, connecting: bool) -> ClusterDown | TimeoutError:
+        _close(self._kept)  # where one is dead, or silent because the network is gone, so are the others
         url = self._settings.url
         if isinstance(error, TimeoutError) and ends is not None:
             return TimeoutError(LATE)

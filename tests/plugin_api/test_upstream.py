@@ -382,6 +382,31 @@ def test_no_answer_is_late(talk: Talk) -> None:
     done.set()
 
 
+def test_what_is_asked_after_silence_goes_over_a_new_connection(talk: Talk) -> None:
+    both, done = threading.Barrier(2), threading.Event()
+
+    def script(conversation: Conversation) -> None:
+        conversation.read()
+        if server.connections <= 2:
+            both.wait(10)
+        conversation.send(OK)
+        done.wait(60)  # as if the network were gone: no answer, and no end
+
+    server, upstream = talk(script)
+    asking = [threading.Thread(target=upstream.ask, args=("GET", "/", {})) for _ in range(2)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    with pytest.raises(TimeoutError, match="in time"):
+        upstream.ask("POST", "/_search", {}, b"{}", timeout_seconds=0.1)
+    began = time.monotonic()
+    assert b"".join(upstream.stream("POST", "/_search", {}, b"{}").chunks) == b"ok"
+    done.set()
+    assert server.connections == 3
+    assert time.monotonic() - began < 30
+
+
 def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
