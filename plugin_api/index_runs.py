@@ -54,7 +54,7 @@ class IndexRun:
     def rebuild(self, mode: str) -> None:
         """Write a new index and move the alias to it."""
         options, settings = self._options, self._settings
-        step_back()
+        step_back(idle=options.engine == "local")
         catalogue = None if mode == "reencode" else self._sources.catalogue(self._sources.opened())
         with self._reported("rebuild") as (metrics, progress):
             client = self._client()

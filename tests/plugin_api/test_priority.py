@@ -9,16 +9,16 @@ import os, threading
 from plugin_api import priority
 
 {before}
-priority.step_back()
+priority.step_back({idle})
 thread = threading.Thread(target=lambda: print(os.sched_getscheduler(threading.get_native_id()), os.nice(0)))
 thread.start()
 thread.join()
 """
 
 
-def policy_and_nice(before: str = "") -> list[int]:
+def policy_and_nice(before: str = "", idle: bool = True) -> list[int]:
     """What holds in a thread that a process starts after it has stepped back."""
-    program = PROGRAM.format(before=before)
+    program = PROGRAM.format(before=before, idle=idle)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return [int(of) for of in done.stdout.split()]
 
@@ -30,4 +30,5 @@ def test_a_job_runs_in_idle_time() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="needs Linux")
 def test_a_job_is_nice_where_there_is_no_such_policy() -> None:
-    assert policy_and_nice("del os.SCHED_IDLE") == [os.SCHED_OTHER, min(19, os.nice(0) + 15)]
+    expected = [os.SCHED_OTHER, min(19, os.nice(0) + 15)]
+    assert policy_and_nice("del os.SCHED_IDLE") == policy_and_nice(idle=False) == expected
