@@ -15,8 +15,8 @@ def step_back(idle: bool = True) -> None:
 
     On Linux it then runs in idle time alone (SCHED_IDLE): what else wakes up takes its core at once. Searches
     straight to OpenSearch, on two cores that encode, had a p95 1.6 times that without a rebuild; beside a job
-    of nice 15, whose turns last some milliseconds, 1.8 to 2.1 times. Not `idle`, as suits Ray, whose processes
-    take each other for dead where they get no time for long, it is nice there as well.
+    of nice 15, whose turns last some milliseconds, 1.8 to 2.1 times. Not `idle`, it is nice there as well: so
+    Ray wants it, whose processes take each other for dead where they get no time for long.
     """
     if not ENABLED:
         return
