@@ -121,9 +121,9 @@ class HttpUpstream:
         except OSError as error:
             wire.close()
             raise self._failed(error, ends, connecting=False) from error
-        whole = b"".join(parts)
-        self._keep(wire)
-        return Reply(wire.status, _end_to_end(wire.headers), _decoded(whole, wire.headers))
+        status, came = wire.status, wire.headers
+        self._keep(wire)  # from here on it is another request's
+        return Reply(status, _end_to_end(came), _decoded(b"".join(parts), came))
 
     def stream(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
@@ -222,7 +222,7 @@ class _Chunks:
         failed: Callable[[OSError, float | None, bool], Exception],
     ) -> None:
         self._wire: Wire | None = wire
-        length = next((value for name, value in wire.headers if name == "content-length"), "")
+        length = _value(wire.headers, "content-length")
         self._short = length.isdigit() and int(length) <= CHUNK_BYTES
         self._keep, self._failed = keep, failed
 
@@ -276,14 +276,13 @@ def with_query(path: str, params: Mapping[str, str]) -> str:
 def end_to_end(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Headers that go on to another server, names in lower case: less those of this connection alone."""
     kept = {name.lower(): value for name, value in headers}
-    named = {name.strip().lower() for name in kept.get("connection", "").split(",")}
-    return {name: value for name, value in kept.items() if name not in HOP_BY_HOP | named}
+    hop = _of_the_hop(kept.get("connection", ""))
+    return {name: value for name, value in kept.items() if name not in hop}
 
 
-def _decoded(body: bytes, headers: Headers) -> bytes:
+def _decoded(body: bytes, headers: Iterable[tuple[str, str]]) -> bytes:
     """The body, unpacked where it was packed although nobody asked for that. Raises ClusterDown."""
-    coding = next((value.lower() for name, value in headers if name == "content-encoding"), "identity")
-    if coding == "identity":
+    if _value(headers, "content-encoding").lower() in ("", "identity"):
         return body
     try:
         return zlib.decompress(body, zlib.MAX_WBITS | 32)  # gzip or deflate, as it says itself
@@ -291,7 +290,18 @@ def _decoded(body: bytes, headers: Headers) -> bytes:
         raise ClusterDown(NO_ANSWER) from error
 
 
-def _end_to_end(headers: Headers) -> Headers:
-    named = next((value for name, value in headers if name == "connection"), "")
-    hop = HOP_BY_HOP.union(name.strip().lower() for name in named.split(",")) if named else HOP_BY_HOP
+def _end_to_end(headers: Iterable[tuple[str, str]]) -> Headers:
+    hop = _of_the_hop(_value(headers, "connection"))
     return tuple(header for header in headers if header[0] not in hop)
+
+
+def _of_the_hop(connection: str) -> frozenset[str]:
+    """Names of the headers of one connection alone, those with it that its `connection` header names."""
+    if not connection:
+        return HOP_BY_HOP
+    return HOP_BY_HOP.union(name.strip().lower() for name in connection.split(","))
+
+
+def _value(headers: Iterable[tuple[str, str]], wanted: str) -> str:
+    """A header's first value; empty where it is not there."""
+    return next((value for name, value in headers if name == wanted), "")

@@ -1,6 +1,7 @@
 import gc
 import gzip
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -301,8 +302,36 @@ def test_no_more_connections_are_kept_than_the_pool_holds(talk: Talk) -> None:
     upstream.close()
 
 
-def test_a_reader_who_leaves_ends_the_request_in_opensearch(talk: Talk) -> None:
-    gone = threading.Event()
+def test_every_request_gets_its_own_answer(talk: Talk) -> None:
+    def script(conversation: Conversation) -> None:
+        while request := conversation.read():
+            name = request.split(b" ", 2)[1].strip(b"/")
+            conversation.send(b"HTTP/1.1 2%b OK\r\nX-Name: %b\r\nContent-Length: 0\r\n\r\n" % (name, name))
+
+    _, upstream = talk(script)
+    wrong: list[object] = []
+
+    def ask(first: int) -> None:
+        for number in range(first, first + 300):
+            reply = upstream.ask("GET", f"/{number % 100:02}", {})
+            if (reply.status, reply.headers[0]) != (200 + number % 100, ("x-name", f"{number % 100:02}")):
+                wrong.append(reply)
+
+    asking = [threading.Thread(target=ask, args=(number,)) for number in range(0, 1616, 101)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
+
+
+def half_an_answer(gone: threading.Event) -> Script:
+    """Answer in part, and tell when the client has closed the connection."""
 
     def script(conversation: Conversation) -> None:
         conversation.read()
@@ -310,7 +339,12 @@ def test_a_reader_who_leaves_ends_the_request_in_opensearch(talk: Talk) -> None:
         if not conversation.read():
             gone.set()
 
-    _, upstream = talk(script)
+    return script
+
+
+def test_a_reader_who_leaves_ends_the_request_in_opensearch(talk: Talk) -> None:
+    gone = threading.Event()
+    _, upstream = talk(half_an_answer(gone))
     stream = upstream.stream("GET", "/", {})
     assert next(stream.chunks) == b"abc"
     stream.chunks.close()  # type: ignore[attr-defined]
@@ -319,19 +353,11 @@ def test_a_reader_who_leaves_ends_the_request_in_opensearch(talk: Talk) -> None:
 
 
 def test_who_forgets_them_leaves_no_connection_open(talk: Talk) -> None:
-    gone = threading.Semaphore(0)
-
-    def script(conversation: Conversation) -> None:
-        conversation.read()
-        conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nabc")
-        if not conversation.read():
-            gone.release()
-
-    server, _ = talk(script)
-    upstream = HttpUpstream(OpenSearchSettings(url=server.url))
+    gone = threading.Event()
+    _, upstream = talk(half_an_answer(gone))
     stream = upstream.stream("GET", "/", {})
     del stream
-    assert gone.acquire(timeout=10)
+    assert gone.wait(10)
     server, _ = talk(closing_at_the_second)
     upstream = HttpUpstream(OpenSearchSettings(url=server.url))
     assert upstream.ask("GET", "/", {}).body == b"ok"
