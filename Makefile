@@ -26,7 +26,7 @@ lint: $(VENV)/ready-test ## ruff, mypy and the packages' layering
 	@$(BIN)/lint-imports
 
 weights: $(VENV)/ready-weights ## train the shipped weights again (an hour on 2 cores)
-	@$(BIN)/python -m plugin_api.weights
+	@$(BIN)/python -m plugin_api.commands.train.weights
 
 bench: $(VENV)/ready-test ## measurements, written to bench-results/
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -16,16 +16,16 @@ from mappings.errors import AttuneError
 from mappings.settings import Settings, load_settings
 
 COMMANDS = {
-    "up": "plugin_api.commands.node",
-    "down": "plugin_api.commands.node",
-    "index": "plugin_api.commands.index",
+    "up": "plugin_api.commands.node.command",
+    "down": "plugin_api.commands.node.command",
+    "index": "plugin_api.commands.index.command",
     "rollback": "plugin_api.commands.rollback",
     "search": "plugin_api.commands.search",
-    "evaluate": "plugin_api.commands.evaluate",
-    "serve": "plugin_api.commands.serve",
-    "train": "plugin_api.commands.train",
-    "install": "plugin_api.commands.install",
-    "demo": "plugin_api.commands.demo",
+    "evaluate": "plugin_api.commands.evaluate.command",
+    "serve": "plugin_api.commands.serve.command",
+    "train": "plugin_api.commands.train.command",
+    "install": "plugin_api.commands.install.command",
+    "demo": "plugin_api.commands.demo.command",
     "config": "plugin_api.commands.config",
 }
 """Command → module that defines it as a click command of the same name; imported when needed."""

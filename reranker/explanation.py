@@ -19,13 +19,13 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from mappings.types import Product
+from reranker.encoders.codec import FIELDS, StoredBatch, unpack
+from reranker.encoders.token_spans import TokenText, product_token_texts, query_token_texts
 from reranker.fusion import FEATURES, HEADS, Scorer, attention_weights, fused
-from reranker.intent import without_intent
 from reranker.model import ModelConfig
-from reranker.stored import FIELDS, StoredBatch, unpack
-from reranker.token_text import TokenText, product_token_texts, query_token_texts
+from reranker.text.intent import without_intent
+from reranker.text.words import hashed, words
 from reranker.types import EncodedProduct, EncodedQuery, Floats
-from reranker.words import hashed, words
 
 INTERACTION = "interaction"
 """Name of the pooled interaction among the features: t components, removed together."""

@@ -3,8 +3,8 @@
 Attention(X, Y) = softmax(X·Yᵀ/τ)·Y, from every BERT query token (rows of X) to a product's GPT-2 token
 vectors (rows of Y), both unit vectors in one space, so X·Yᵀ are cosines and τ takes the place of √d. Then
 the interaction of X with what it attended to, pooled over the query's tokens; then an MLP (Dense 128, ReLU →
-Dense 1, sigmoid) over that and the named scalar features. Training (reranker.training.scorer) calls the same
-`fused` for its inputs.
+Dense 1, sigmoid) over that and the named scalar features. Training
+(reranker.training.scoring.scorer) calls the same `fused` for its inputs.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.stored import FIELDS, StoredBatch, unpack
+from reranker.encoders.codec import FIELDS, StoredBatch, unpack
+from reranker.text.words import WordHashes, hashed, number_kind
 from reranker.types import EncodedQuery, Floats
-from reranker.words import WordHashes, hashed, number_kind
 
 HIDDEN = 128
 """Width of the MLP's hidden layer."""

@@ -25,13 +25,13 @@ from tokenizers import Tokenizer
 
 from mappings.errors import ModelError
 from mappings.types import Product
+from reranker.encoders.codec import pack
+from reranker.encoders.onnx_tower import Tower
+from reranker.encoders.product_encoder import encode_products
+from reranker.encoders.query_encoder import encode_query
 from reranker.fusion import Rarity, Scorer, score
-from reranker.onnx import Tower
-from reranker.product_encoder import encode_products
-from reranker.query_encoder import encode_query
-from reranker.stored import pack
+from reranker.text.words import hashed
 from reranker.types import EncodedProduct, EncodedQuery, Floats
-from reranker.words import hashed
 
 CONFIG, QUERY, PRODUCT, TOKENIZER, SCORER = FILES = (
     "config.json",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from plugin_api import priority
+from plugin_api.commands.index import priority
 
 
 def pytest_configure() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from plugin_api.cli import Wiring
-from plugin_api.priority import step_back
+from plugin_api.commands.index.priority import step_back
 
 
 @click.command()
@@ -25,10 +25,10 @@ def rollback(wiring: Wiring, alias: str | None, to: str, model: Path | None, as_
     """
     step_back()
     # Imported now: it takes two thirds of a rollback's time, and searches go first in that as well.
-    from indexer.patience import Patience
-    from indexer.rollback import roll_back
+    from indexer.rebuild.rollback import roll_back
+    from indexer.store.retry import Patience
     from mappings.client import check_cluster, connect
-    from plugin_api.model_folders import model_folders
+    from plugin_api.commands.index.models import model_folders
 
     settings = wiring.settings
     client = connect(settings.opensearch)

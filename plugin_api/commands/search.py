@@ -17,12 +17,12 @@ from mappings import fields
 from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, ModelMismatch
 from mappings.types import JsonObject
-from plugin_api import response
 from plugin_api.cli import Wiring
-from plugin_api.request import SearchCall, keyword_query
-from plugin_api.response import Answer
-from plugin_api.search import Search, unhurried
-from plugin_api.upstream import HttpUpstream, identity
+from plugin_api.opensearch.client import HttpUpstream, identity
+from plugin_api.search import response
+from plugin_api.search.query.request import SearchCall, keyword_query
+from plugin_api.search.response import Answer
+from plugin_api.search.search import Search, unhurried
 from reranker.model import load_model
 
 KEYWORD_DEPTH = 1000

@@ -27,18 +27,18 @@ from numpy.typing import NDArray
 from mappings.client import check_cluster, connect
 from mappings.settings import OpenSearchSettings, SearchSettings
 from mappings.types import Hit, JsonObject, Product
-from plugin_api.candidates import FirstStage, gather
-from plugin_api.demo_catalogue import PRODUCTS
-from plugin_api.query_type import QueryType, query_type
-from plugin_api.request import RerankRequest, SearchCall, keyword_query, parse_call
-from plugin_api.upstream import HttpUpstream
-from plugin_api.weights import esci_pairs
-from plugin_api.window import fuse
-from reranker.evaluation import by_query, countable, measured_by_query
-from reranker.judgements import read_judgements
+from plugin_api.commands.demo.catalogue import PRODUCTS
+from plugin_api.commands.train.weights import esci_pairs
+from plugin_api.opensearch.client import HttpUpstream
+from plugin_api.search.query.request import RerankRequest, SearchCall, keyword_query, parse_call
+from plugin_api.search.retrieval.candidates import FirstStage, gather
+from plugin_api.search.retrieval.fusion import fuse
+from reranker.evaluation.judgements import read_judgements
+from reranker.evaluation.measures import by_query, countable, measured_by_query
 from reranker.model import Model, load_model
-from reranker.training.keyword import KeywordIndex
-from reranker.training.queries import catalogue_queries
+from reranker.text.query_type import QueryType, query_type
+from reranker.training.datasets.bm25 import KeywordIndex
+from reranker.training.datasets.made_queries import catalogue_queries
 from reranker.types import Floats
 from tests.bench.inputs import JUDGEMENTS, machine, products
 

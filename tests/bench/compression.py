@@ -20,23 +20,23 @@ import torch
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import bulk
 
-from indexer.documents import document
+from indexer.store.documents import document
 from mappings import fields
 from mappings.client import connect, index_body
 from mappings.settings import IndexSettings, OpenSearchSettings
 from mappings.types import JsonObject, Product
+from reranker.encoders.codec import StoredBatch, unit, unpack, whole_numbers
+from reranker.encoders.onnx_tower import Tower
+from reranker.encoders.product_encoder import encode_products, token_rows
+from reranker.encoders.query_encoder import encode_query
 from reranker.model import PRODUCT, Model, load_model
-from reranker.onnx import Tower
-from reranker.product_encoder import encode_products, token_rows
-from reranker.product_text import product_text
-from reranker.query_encoder import encode_query
-from reranker.stored import StoredBatch, unit, unpack, whole_numbers
-from reranker.training import threads
-from reranker.training.bert import Bert, default_bert_folder
-from reranker.training.export import Quantisation, export_product_tower, export_query_tower
-from reranker.training.queries import catalogue_queries
-from reranker.training.restore import restored_tower
-from reranker.training.small_query import SmallQueryConfig, small_query_tower
+from reranker.text.product_text import product_text
+from reranker.training.datasets.made_queries import catalogue_queries
+from reranker.training.distillation.small_query import SmallQueryConfig, small_query_tower
+from reranker.training.encoders.bert import Bert, default_bert_folder
+from reranker.training.encoders.export import Quantisation, export_product_tower, export_query_tower
+from reranker.training.encoders.restore import restored_tower
+from reranker.training.run import threads
 from reranker.types import EncodedProduct, EncodedQuery, Floats
 from tests.bench.inputs import machine, middle, products
 from tests.bench.pools import Pools, loss, prior, read_pools

@@ -19,7 +19,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from tokenizers import Encoding, Tokenizer
 from transformers import AutoModelForSequenceClassification, logging
 
-from reranker.training.bert import default_bert_folder
+from reranker.training.encoders.bert import default_bert_folder
 
 Tokens = NDArray[np.int64]
 NAMES = ("input_ids", "attention_mask", "token_type_ids")

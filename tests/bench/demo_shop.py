@@ -7,17 +7,17 @@ from pathlib import Path
 
 from opensearchpy import OpenSearch
 
-from indexer.alias import Aliases
-from indexer.encoder import ProductEncoder
-from indexer.fieldmap import load_field_map
-from indexer.job import IndexJob, IndexReport, run_index_job
-from indexer.patience import Patience
-from indexer.reading import open_catalogue
-from indexer.supplies import CatalogueSupply
+from indexer.catalogue.field_map import load_field_map
+from indexer.rebuild.job import IndexJob, IndexReport, run_index_job
+from indexer.rebuild.product_source import CatalogueSupply
+from indexer.sources.files import open_catalogue
+from indexer.store.alias import Aliases
+from indexer.store.encoder import ProductEncoder
+from indexer.store.retry import Patience
 from mappings.client import connect
 from mappings.settings import IndexSettings, OpenSearchSettings
 from plugin_api.cli import ONE_THREAD
-from plugin_api.demo_catalogue import CATALOGUE, FIELD_MAP, PRODUCTS
+from plugin_api.commands.demo.catalogue import CATALOGUE, FIELD_MAP, PRODUCTS
 
 PATIENT_SECONDS = 300.0
 

@@ -14,9 +14,9 @@ from sentence_transformers import SentenceTransformer
 from mappings.settings import IndexSettings
 from mappings.types import JsonObject, Product
 from reranker.model import Model, load_model
-from reranker.product_text import product_text
-from reranker.training import threads
-from reranker.training.bert import default_bert_folder
+from reranker.text.product_text import product_text
+from reranker.training.encoders.bert import default_bert_folder
+from reranker.training.run import threads
 from tests.bench.demo_shop import as_the_command_does
 from tests.bench.inputs import machine, middle, products
 

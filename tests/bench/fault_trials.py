@@ -26,9 +26,9 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import TransportError
 from opensearchpy.helpers import scan
 
-from indexer.jobs_index import JOBS_INDEX
+from indexer.store.jobs_index import JOBS_INDEX
 from mappings.types import JsonObject
-from plugin_api.demo_catalogue import CATALOGUE, FIELD_MAP, PRODUCTS
+from plugin_api.commands.demo.catalogue import CATALOGUE, FIELD_MAP, PRODUCTS
 
 Kind = Literal["rebuild", "changes"]
 Fingerprints = dict[str, tuple[int, str]]

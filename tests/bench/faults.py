@@ -28,7 +28,7 @@ import psutil
 from mappings.client import check_cluster, connect
 from mappings.settings import Settings, load_settings
 from mappings.types import JsonObject
-from plugin_api import node
+from plugin_api.commands.node import lifecycle as node
 from tests.bench.fault_trials import ROOT, Kind, Outcome, Trials, kill_node
 from tests.bench.inputs import machine, middle
 from tests.bench.wire import Wire

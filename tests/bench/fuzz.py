@@ -22,10 +22,10 @@ import psutil
 
 from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
-from plugin_api.health import health
-from plugin_api.sidecar_process import with_free_port
+from plugin_api.commands.demo.sidecar_process import with_free_port
+from plugin_api.sidecar.health import health
 from tests.bench.inputs import machine
-from tests.plugin_api.broken_searches import Case, cases
+from tests.plugin_api.sidecar.broken_searches import Case, cases
 
 DEFAULTS = Settings()
 WARM_UP = 1000

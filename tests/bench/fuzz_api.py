@@ -17,11 +17,11 @@ import schemathesis
 
 from mappings.settings import OpenSearchSettings, PreviewSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
-from plugin_api.health import health
-from plugin_api.sidecar_process import sidecar_url, with_free_port
+from plugin_api.commands.demo.sidecar_process import sidecar_url, with_free_port
+from plugin_api.sidecar.health import health
 from tests.bench.fuzz import memory_mb, started
 from tests.bench.inputs import machine
-from tests.plugin_api.api_cases import INSIDE, fuzz
+from tests.plugin_api.sidecar.api_cases import INSIDE, fuzz
 
 DEFAULTS = Settings()
 SHOWN = 10

@@ -25,12 +25,12 @@ import click
 import numpy as np
 from opensearchpy import OpenSearch
 
-from indexer.alias import Aliases
-from indexer.fieldmap import load_field_map
-from indexer.job import IndexJob, run_index_job
-from indexer.patience import Patience
-from indexer.reading import open_catalogue
-from indexer.supplies import CatalogueSupply
+from indexer.catalogue.field_map import load_field_map
+from indexer.rebuild.job import IndexJob, run_index_job
+from indexer.rebuild.product_source import CatalogueSupply
+from indexer.sources.files import open_catalogue
+from indexer.store.alias import Aliases
+from indexer.store.retry import Patience
 from mappings.client import check_cluster, connect
 from mappings.settings import IndexSettings, OpenSearchSettings
 from mappings.types import JsonObject, Product

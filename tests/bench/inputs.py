@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from indexer.fieldmap import load_field_map
-from indexer.products import read_products
-from indexer.reading import open_catalogue
-from indexer.records import Item
+from indexer.catalogue.field_map import load_field_map
+from indexer.catalogue.products import read_products
+from indexer.sources.files import open_catalogue
+from indexer.sources.records import Item
 from mappings.types import JsonObject, Product
-from plugin_api.demo_catalogue import CATALOGUE, FIELD_MAP, PRODUCTS
+from plugin_api.commands.demo.catalogue import CATALOGUE, FIELD_MAP, PRODUCTS
 
 JUDGEMENTS = Path(__file__).parents[2] / "reranker" / "training" / "data" / "electronics" / "judgements.csv"
 

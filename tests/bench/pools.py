@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mappings.types import Product
-from plugin_api.weights import DEMO, catalogue, judgements
-from reranker.evaluation import Grades, by_query, countable, measured
+from plugin_api.commands.train.weights import DEMO, catalogue, judgements
+from reranker.encoders.codec import StoredBatch
+from reranker.evaluation.measures import Grades, by_query, countable, measured
 from reranker.fusion import attention
-from reranker.stored import StoredBatch
-from reranker.training.queries import catalogue_queries
-from reranker.training.scorer import PRIOR
+from reranker.training.datasets.made_queries import catalogue_queries
+from reranker.training.scoring.scorer import PRIOR
 from reranker.types import EncodedQuery, Floats
 
 SEED = 20

@@ -22,16 +22,16 @@ import click
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import bulk, scan
 
-from indexer.change_job import ChangeJob, run_changes
-from indexer.feeds import Feed
-from indexer.fieldmap import FieldMap
-from indexer.patience import Patience
-from indexer.reading import open_catalogue
+from indexer.catalogue.field_map import FieldMap
+from indexer.change.job import ChangeJob, run_changes
+from indexer.sources.change_stream import Feed
+from indexer.sources.files import open_catalogue
+from indexer.store.retry import Patience
 from mappings.client import check_cluster
 from mappings.settings import IndexSettings, ModelSettings, OpenSearchSettings
 from mappings.types import JsonObject
-from plugin_api.demo_catalogue import CATALOGUE, find_catalogue
-from plugin_api.model_folders import model_folders
+from plugin_api.commands.demo.catalogue import CATALOGUE, find_catalogue
+from plugin_api.commands.index.models import model_folders
 from reranker.model import load_model
 from tests.bench.demo_shop import as_the_command_does, node_cpu_seconds, patient_client, rebuild, remove
 from tests.bench.inputs import machine, middle

@@ -19,7 +19,7 @@ import psutil
 from mappings.client import check_cluster, connect
 from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
-from plugin_api.sidecar_process import serving, with_free_port
+from plugin_api.commands.demo.sidecar_process import serving, with_free_port
 from tests.bench.inputs import machine, middle
 
 DEFAULTS = Settings()

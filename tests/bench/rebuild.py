@@ -22,15 +22,15 @@ from opensearchpy import OpenSearch
 from opensearchpy.helpers import bulk
 from sentence_transformers import SentenceTransformer
 
-from indexer.documents import document_with
+from indexer.store.documents import document_with
 from mappings.client import check_cluster, index_body
 from mappings.settings import IndexSettings, OpenSearchSettings
 from mappings.types import JsonObject, Product
-from plugin_api.demo_catalogue import CATALOGUE
+from plugin_api.commands.demo.catalogue import CATALOGUE
 from reranker.model import Model, load_model
-from reranker.product_text import product_text
-from reranker.training import threads
-from reranker.training.bert import default_bert_folder
+from reranker.text.product_text import product_text
+from reranker.training.encoders.bert import default_bert_folder
+from reranker.training.run import threads
 from tests.bench.demo_shop import (
     as_the_command_does,
     node_cpu_seconds,

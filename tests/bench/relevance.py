@@ -20,28 +20,28 @@ from opensearchpy import OpenSearch
 from mappings.client import check_cluster, connect
 from mappings.settings import OpenSearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
-from plugin_api.request import SearchCall, keyword_query
-from plugin_api.search import Search
-from plugin_api.upstream import HttpUpstream
-from plugin_api.weights import StageLines, training_data
-from reranker.evaluation import countable, measured
+from plugin_api.commands.train.weights import StageLines, training_data
+from plugin_api.opensearch.client import HttpUpstream
+from plugin_api.search.query.request import SearchCall, keyword_query
+from plugin_api.search.search import Search
+from reranker.encoders.codec import unit
+from reranker.encoders.product_encoder import token_rows
+from reranker.evaluation.measures import countable, measured
 from reranker.fusion import Scorer, score
 from reranker.model import Model, load_model
-from reranker.product_encoder import token_rows
-from reranker.product_text import product_text
-from reranker.stored import unit
-from reranker.training.bert import Bert, QueryTower, default_bert_folder
-from reranker.training.examples import Catalogue
-from reranker.training.keyword import KeywordIndex
-from reranker.training.recipe import (
+from reranker.text.product_text import product_text
+from reranker.training.datasets.bm25 import KeywordIndex
+from reranker.training.distillation.teacher import teacher_states
+from reranker.training.encoders.bert import Bert, QueryTower, default_bert_folder
+from reranker.training.run.threads import use_all_cores
+from reranker.training.scoring.examples import Catalogue
+from reranker.training.shipped_recipe import (
     Recipe,
     cross_validated,
     encode_all,
     held_out_scorers,
     make_examples,
 )
-from reranker.training.teacher import teacher_states
-from reranker.training.threads import use_all_cores
 from reranker.types import EncodedQuery, Floats
 
 DEPTH = 100

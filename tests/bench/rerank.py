@@ -13,8 +13,8 @@ import click
 
 from mappings.types import JsonObject
 from reranker.model import load_model
-from reranker.product_text import product_text
-from reranker.training import threads
+from reranker.text.product_text import product_text
+from reranker.training.run import threads
 from tests.bench.cross_encoder import Runner, batches, encoded_pairs, runners, sizes_to_try
 from tests.bench.inputs import machine, middle, products, queries
 

@@ -33,16 +33,16 @@ from urllib.parse import urlsplit
 import click
 from opensearchpy import OpenSearch
 
-from indexer.alias import Aliases
-from indexer.patience import Patience
+from indexer.store.alias import Aliases
+from indexer.store.retry import Patience
 from mappings.client import check_cluster
 from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
 from plugin_api.cli import ONE_THREAD
-from plugin_api.demo_catalogue import CATALOGUE, FIELD_MAP, PRODUCTS, find_catalogue
-from plugin_api.demo_queries import QUERIES
-from plugin_api.request import keyword_query
-from plugin_api.sidecar_process import serving, with_free_port
+from plugin_api.commands.demo.catalogue import CATALOGUE, FIELD_MAP, PRODUCTS, find_catalogue
+from plugin_api.commands.demo.queries import QUERIES
+from plugin_api.commands.demo.sidecar_process import serving, with_free_port
+from plugin_api.search.query.request import keyword_query
 from reranker.model import load_model
 from tests.bench.demo_shop import as_the_command_does, patient_client, rebuild, remove, write_sample
 from tests.bench.inputs import machine

@@ -34,10 +34,10 @@ from mappings.client import check_cluster, connect
 from mappings.fields import VECTOR
 from mappings.settings import ModelSettings, OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
-from plugin_api.request import keyword_query
-from plugin_api.sidecar_process import serving, with_free_port
+from plugin_api.commands.demo.sidecar_process import serving, with_free_port
+from plugin_api.search.query.request import keyword_query
+from reranker.encoders.codec import whole_numbers
 from reranker.model import Model, load_model
-from reranker.stored import whole_numbers
 from tests.bench.inputs import machine, middle, queries
 
 DEFAULTS = Settings()

@@ -33,8 +33,8 @@ import psutil
 from mappings.client import check_cluster, connect
 from mappings.settings import Settings, load_settings
 from mappings.types import JsonObject
-from plugin_api.health import health
-from plugin_api.sidecar_process import sidecar_url, with_free_port
+from plugin_api.commands.demo.sidecar_process import sidecar_url, with_free_port
+from plugin_api.sidecar.health import health
 from tests.bench.inputs import machine
 from tests.bench.soak_requests import Ask, Client, Expected, Verdict, expected, judge, mix
 

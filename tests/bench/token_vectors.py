@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mappings.types import JsonObject
+from reranker.encoders.codec import unit, unpack
+from reranker.encoders.product_encoder import encode_products
+from reranker.encoders.query_encoder import encode_query
 from reranker.model import Model, load_model
-from reranker.product_encoder import encode_products
-from reranker.query_encoder import encode_query
-from reranker.stored import unit, unpack
-from reranker.training import threads
-from reranker.training.recipe import token_projection
-from reranker.training.scorer import PRIOR
-from reranker.training.teacher import TeacherStates
+from reranker.training.distillation.teacher import TeacherStates
+from reranker.training.run import threads
+from reranker.training.scoring.scorer import PRIOR
+from reranker.training.shipped_recipe import token_projection
 from reranker.types import EncodedProduct, Floats
 from tests.bench.inputs import machine
 from tests.bench.pools import SEED, Pools, loss, read_pools

@@ -27,7 +27,7 @@ from tests.integration.stack import (
     running_stack,
 )
 
-DEMO = ROOT / "plugin_api/demo"
+DEMO = ROOT / "plugin_api/commands/demo/data"
 QUERIES = (
     "laptop",
     "memory stick",

@@ -10,24 +10,24 @@ from typing import Any
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import scan
 
-from indexer.alias import Aliases, MadeIndex
-from indexer.change_job import ChangeJob, ChangesReport, run_changes
-from indexer.changes import Kind
-from indexer.comparison import Comparison, compare
-from indexer.encoder import ProductEncoder
-from indexer.feeds import Feed
-from indexer.fieldmap import FieldMap
-from indexer.guessing import guess_field_map
-from indexer.job import IndexJob, IndexReport, Progress, run_index_job
-from indexer.jobs_index import open_jobs
-from indexer.patience import Patience
-from indexer.reading import open_catalogue
-from indexer.rollback import RollbackReport, roll_back
-from indexer.supplies import CatalogueSupply, Supply, supply_of_index
+from indexer.catalogue.field_map import FieldMap
+from indexer.catalogue.guessing import guess_field_map
+from indexer.change.changes import Kind
+from indexer.change.job import ChangeJob, ChangesReport, run_changes
+from indexer.rebuild.job import IndexJob, IndexReport, Progress, run_index_job
+from indexer.rebuild.product_source import CatalogueSupply, Supply, supply_of_index
+from indexer.rebuild.rollback import RollbackReport, roll_back
+from indexer.rebuild.verify import Comparison, compare
+from indexer.sources.change_stream import Feed
+from indexer.sources.files import open_catalogue
+from indexer.store.alias import Aliases, MadeIndex
+from indexer.store.encoder import ProductEncoder
+from indexer.store.jobs_index import open_jobs
+from indexer.store.retry import Patience
 from mappings.settings import IndexSettings
 from mappings.types import JsonObject
-from tests.indexer.jobs import T0, One
-from tests.indexer.stand_in import StandInEncoder
+from tests.fakes.encoder import StandInEncoder
+from tests.fakes.jobs import T0, One
 
 PATIENCE = Patience(60)
 

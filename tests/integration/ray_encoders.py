@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mappings.types import Product
 from reranker.types import EncodedProduct
-from tests.indexer.stand_in import StandInEncoder
+from tests.fakes.encoder import StandInEncoder
 
 HELD_SECONDS = 300.0
 

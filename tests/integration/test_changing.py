@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from indexer.jobs_index import open_jobs
-from indexer.lock import locked
+from indexer.store.jobs_index import open_jobs
+from indexer.store.lock import locked
 from mappings.errors import JobRunning, SettingsError
 from tests.integration.indexing_shop import MUGS, PATIENCE, OtherEncoder, Shop, everything, mug
 

@@ -13,7 +13,7 @@ from opensearchpy import OpenSearch
 from mappings.client import connect
 from mappings.settings import OpenSearchSettings
 from plugin_api.cli import attune
-from tests.indexer.postgres import PostgresServer, postgres
+from tests.fakes.postgres import PostgresServer, postgres
 from tests.integration.stack import Stack
 
 __all__ = ["postgres"]

@@ -13,8 +13,8 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HttpWaitStrategy
 
 from mappings.errors import AttuneError
-from plugin_api import demo_catalogue
 from plugin_api.cli import attune
+from plugin_api.commands.demo import catalogue as demo_catalogue
 from tests.integration.stack import OPENSEARCH, SLOW_MACHINE_SECONDS, address
 
 PRODUCTS = 200

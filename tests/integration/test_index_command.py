@@ -11,8 +11,8 @@ from pathlib import Path
 
 from opensearchpy.helpers import scan
 
-from indexer.jobs_index import JOBS_INDEX, open_jobs
-from indexer.lock import locked
+from indexer.store.jobs_index import JOBS_INDEX, open_jobs
+from indexer.store.lock import locked
 from mappings.types import JsonObject
 from reranker.model import load_model
 from tests.integration.indexing_shop import MUGS, PATIENCE, Shop, everything, mug

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from opensearchpy import OpenSearch
 
-from indexer.alias import Aliases
-from indexer.guessing import guess_field_map
-from indexer.job import IndexJob, run_index_job
-from indexer.reading import open_catalogue
-from indexer.supplies import CatalogueSupply
+from indexer.catalogue.guessing import guess_field_map
+from indexer.rebuild.job import IndexJob, run_index_job
+from indexer.rebuild.product_source import CatalogueSupply
+from indexer.sources.files import open_catalogue
+from indexer.store.alias import Aliases
 from mappings.errors import CatalogueError, IndexingError
 from mappings.settings import IndexSettings
-from tests.indexer.stand_in import StandInEncoder
+from tests.fakes.encoder import StandInEncoder
 from tests.integration.indexing_shop import PATIENCE
 
 ROWS = [

@@ -13,13 +13,13 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from indexer.alias import Aliases
-from indexer.patience import Patience
+from indexer.store.alias import Aliases
+from indexer.store.retry import Patience
 from mappings.client import connect
-from mappings.cluster_bodies import WINDOW_PROCESSORS
 from mappings.errors import InstallError
 from mappings.settings import OpenSearchSettings
 from plugin_api.cli import attune
+from plugin_api.commands.install.bodies import WINDOW_PROCESSORS
 from tests.integration.stack import Stack, running_stack
 
 SIDECAR = "http://sidecar:8080"

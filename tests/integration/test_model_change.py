@@ -4,20 +4,20 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from indexer.alias import Aliases
-from indexer.guessing import guess_field_map
-from indexer.job import IndexJob, Progress, run_index_job
-from indexer.patience import Patience
-from indexer.reading import open_catalogue
-from indexer.rollback import roll_back
-from indexer.supplies import CatalogueSupply, supply_of_index
+from indexer.catalogue.guessing import guess_field_map
+from indexer.rebuild.job import IndexJob, Progress, run_index_job
+from indexer.rebuild.product_source import CatalogueSupply, supply_of_index
+from indexer.rebuild.rollback import roll_back
+from indexer.sources.files import open_catalogue
+from indexer.store.alias import Aliases
+from indexer.store.retry import Patience
 from mappings.client import connect
 from mappings.settings import IndexSettings, OpenSearchSettings, Settings, SidecarSettings
-from plugin_api.app import create_app
-from plugin_api.upstream import HttpUpstream
-from tests.indexer.jobs import One
+from plugin_api.opensearch.client import HttpUpstream
+from plugin_api.sidecar.app import create_app
+from tests.fakes.jobs import One
+from tests.fakes.preview_shop import other_model, shipped_model
 from tests.integration.stack import Stack
-from tests.plugin_api.preview_shop import other_model, shipped_model
 
 ALIAS = "changing"
 

@@ -18,12 +18,12 @@ import psutil
 import pytest
 from opensearchpy import OpenSearch
 
-from indexer.job import IndexReport, run_index_job
-from indexer.ray_engine import RayEngine
+from indexer.ray.engine import RayEngine
+from indexer.rebuild.job import IndexReport, run_index_job
 from mappings.errors import IndexingError, ModelMismatch, SettingsError
 from mappings.settings import IndexSettings
 from mappings.types import JsonObject
-from tests.indexer.stand_in import StandInEncoder
+from tests.fakes.encoder import StandInEncoder
 from tests.integration.indexing_shop import PATIENCE, Shop, mug
 from tests.integration.ray_encoders import DyingEncoder, HeldEncoder, OtherEncoder
 from tests.integration.stack import ROOT, free_port
@@ -134,11 +134,13 @@ def test_a_job_that_is_stopped_ends_its_cluster_and_goes_on_later(
     opensearch: str, client: OpenSearch, shop: Shop, tmp_path: Path
 ) -> None:
     path = tmp_path / "products.jsonl"
-    with gzip.open(ROOT / "plugin_api/demo/electronics.jsonl.gz", "rt", encoding="utf-8") as demo:
+    with gzip.open(
+        ROOT / "plugin_api/commands/demo/data/electronics.jsonl.gz", "rt", encoding="utf-8"
+    ) as demo:
         path.write_text("".join(line for line, _ in zip(demo, range(1000), strict=False)), encoding="utf-8")
 
     def command(alias: str, *options: str) -> tuple[list[str], dict[str, str]]:
-        fields = ROOT / "plugin_api/demo/electronics.toml"
+        fields = ROOT / "plugin_api/commands/demo/data/electronics.toml"
         arguments = ["index", str(path), "--fields", str(fields), "--alias", alias, "--json", *options]
         settings = {
             "ATTUNE_OPENSEARCH_URL": opensearch,

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-import indexer.new_index
-from indexer.alias import PIPELINE, Aliases
-from indexer.catch_up import CatchUp
-from indexer.job import Progress
-from indexer.jobs_index import open_jobs
-from indexer.lock import locked
+import indexer.rebuild.target
+from indexer.rebuild.job import Progress
+from indexer.store.alias import PIPELINE, Aliases
+from indexer.store.catch_up import CatchUp
+from indexer.store.jobs_index import open_jobs
+from indexer.store.lock import locked
 from mappings.errors import CatalogueError, IndexingError, JobRunning
 from mappings.settings import IndexSettings
 from tests.integration.indexing_shop import MUGS, PATIENCE, OtherEncoder, Shop, mug
@@ -67,7 +67,7 @@ def test_an_unchanged_catalogue_is_not_encoded_again_and_changed_text_alone_is(s
 def test_settings_are_for_loading_during_and_for_searches_after(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexer.new_index, "REPLICA_SECONDS", 1)  # one node has no place for them
+    monkeypatch.setattr(indexer.rebuild.target, "REPLICA_SECONDS", 1)  # one node has no place for them
     during = []
 
     def look(_: Progress) -> None:
@@ -333,8 +333,8 @@ def test_two_rebuilds_exclude_each_other_and_a_killed_ones_lock_is_taken_over(
     script.write_text(
         "import sys, time\n"
         "from opensearchpy import OpenSearch\n"
-        "from indexer.jobs_index import open_jobs\nfrom indexer.lock import locked\n"
-        "from indexer.patience import Patience\n"
+        "from indexer.store.jobs_index import open_jobs\nfrom indexer.store.lock import locked\n"
+        "from indexer.store.retry import Patience\n"
         "with locked(open_jobs(OpenSearch(sys.argv[1]), Patience(5)), sys.argv[2], 'rebuild'):\n"
         "    print('held', flush=True)\n    time.sleep(600)\n"
     )

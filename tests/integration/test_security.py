@@ -17,8 +17,8 @@ import requests
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HealthcheckWaitStrategy, HttpWaitStrategy
 
-from plugin_api.breaker import FAILURES
-from plugin_api.ranked_windows import SETTLED_SECONDS
+from plugin_api.search.circuit_breaker import FAILURES
+from plugin_api.search.ranking_cache import SETTLED_SECONDS
 from tests.integration.stack import LOCKED_DOWN, OPENSEARCH, SLOW_MACHINE_SECONDS, address
 
 KEY = "sesame"

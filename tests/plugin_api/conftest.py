@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 from opensearchpy import OpenSearch
 
-from tests.plugin_api.stand_in import Shop, shop_client
+from tests.fakes.shop import Shop, shop_client
 
 
 @pytest.fixture

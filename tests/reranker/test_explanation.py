@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from mappings.types import Product
+from reranker.encoders.codec import unpack
+from reranker.encoders.token_spans import product_token_texts, query_token_texts
 from reranker.explanation import INTERACTION, Explanation, explain
 from reranker.fusion import FEATURES, fused
 from reranker.model import Model, load_model
-from reranker.stored import unpack
-from reranker.token_text import product_token_texts, query_token_texts
 from reranker.types import Floats
 
 MOUSE = Product(

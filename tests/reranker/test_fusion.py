@@ -1,10 +1,10 @@
 import numpy as np
 import torch
 
+from reranker.encoders.codec import pack, unit, unpack
 from reranker.fusion import FEATURES, HEADS, HIDDEN, Rarity, Scorer, attention, fused, score
-from reranker.stored import pack, unit, unpack
+from reranker.text.words import hashed, words
 from reranker.types import EncodedQuery
-from reranker.words import hashed, words
 
 RANDOM = np.random.default_rng(2)
 D, T = 16, 8

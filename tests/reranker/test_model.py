@@ -7,8 +7,8 @@ import pytest
 
 from mappings.errors import ModelError
 from mappings.types import Product
+from reranker.encoders.product_encoder import word_vectors
 from reranker.model import FILES, Model, folder_version, load_model
-from reranker.product_encoder import word_vectors
 
 MOUSE = Product(
     "1", "Logitech M185 wireless mouse", "Logitech", "Mice", "A small mouse for laptops", {"colour": "Grey"}

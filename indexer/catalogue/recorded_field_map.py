@@ -1,0 +1,39 @@
+"""How the index in use was read from its catalogue, for what is applied to it or compared with it."""
+
+from dataclasses import replace
+
+from indexer.catalogue.field_map import FieldMap, field_map_from, listed_columns, with_operation
+from indexer.sources.files import Source
+from indexer.store.alias import MadeIndex
+from mappings.errors import CatalogueError
+
+
+def noted_field_map(live: MadeIndex | None, source: Source, partial: bool = False) -> FieldMap | None:
+    """Return the field map that an index was made by, to read `source` by; None where none is noted.
+
+    A catalogue must have the columns of its fields; attributes may come and go, and without the column of
+    versions it counts as true from its moment. Changes (`partial`) need only the id, none of them nothing.
+
+    Raises CatalogueError naming the columns that the source lacks.
+    """
+    noted = live.note.get("fields") if live else None
+    if not (live and noted):
+        return None
+    field_map = field_map_from(noted, f"the note of index {live.name}", partial)
+    fields = replace(field_map, attributes=(), version="", operation="").columns()
+    missing = source.missing([field_map.id] if partial else fields)
+    columns = source.columns()
+    if missing and (columns or not partial):
+        raise CatalogueError(
+            f"{source.name} has no column {', '.join(missing)}, which index {live.name} was made by; it has "
+            f"{listed_columns(columns)}. Name the columns in a field map: --fields map.toml"
+        )
+    if partial:
+        return with_operation(field_map, columns)
+    unversioned = field_map.version and source.missing([field_map.version])
+    return replace(field_map, version="") if unversioned else field_map
+
+
+def noted_simplified(live: MadeIndex | None) -> bool:
+    """Return whether Traditional Chinese was turned into Simplified when the index was made."""
+    return bool(live and live.note.get("simplified"))

@@ -1,0 +1,152 @@
+"""Where records come from, and the commonest place: catalogue files as JSON Lines, CSV and Parquet."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from indexer.sources.csv_reader import csv_columns, csv_records
+from indexer.sources.json_lines import json_records
+from indexer.sources.lines import read_lines
+from indexer.sources.records import Record, Reject
+from mappings.errors import CatalogueError
+
+Form = Literal["jsonl", "csv", "parquet"]
+
+FORMS: dict[str, Form] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+}
+"""File ending → form. All but Parquet may be followed by .gz."""
+
+SAMPLE = 2000
+"""Records that the columns of a JSON Lines file are taken from: it has no header."""
+
+
+class Source(Protocol):
+    """A catalogue or a series of changes, wherever it lies: a stream of records in constant memory."""
+
+    @property
+    def name(self) -> str:
+        """What messages and notes call it; never a password."""
+        ...
+
+    @property
+    def moment_ms(self) -> int:
+        """When it was true, in milliseconds since 1970: the version of records that have none."""
+        ...
+
+    def records(self) -> Iterator[Record | Reject]:
+        """Yield every record, or a Reject for one that can't be read. Raises CatalogueError."""
+        ...
+
+    def columns(self) -> tuple[str, ...]:
+        """Return its columns in their order, as far as they can be told beforehand."""
+        ...
+
+    def missing(self, wanted: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the `wanted` columns that it certainly lacks, sorted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """A catalogue file of a known form, a `Source`. Make one with `open_catalogue`."""
+
+    path: Path
+    form: Form
+
+    @property
+    def name(self) -> str:
+        """The file's path, as messages give it."""
+        return str(self.path)
+
+    @property
+    def moment_ms(self) -> int:
+        """When the file was last written to, in milliseconds since 1970: what it says was true then."""
+        try:
+            return self.path.stat().st_mtime_ns // 1_000_000
+        except OSError as error:
+            raise CatalogueError(f"{self.path} can't be read: {error.strerror or error}") from error
+
+    def records(self) -> Iterator[Record | Reject]:
+        """Yield every record, or a Reject for a bad line. Raises CatalogueError for a damaged file."""
+        if self.form == "csv":
+            return csv_records(read_lines(self.path), str(self.path))
+        if self.form == "jsonl":
+            return json_records(read_lines(self.path), str(self.path))
+        return _parquet_records(self.path)
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns in file order; for JSON Lines, the keys of the first 2,000 lines."""
+        if self.form == "parquet":
+            return tuple(_parquet_file(self.path).schema_arrow.names)
+        if self.form == "csv":
+            return csv_columns(read_lines(self.path), str(self.path))
+        sample = (record for record in islice(self.records(), SAMPLE) if isinstance(record, Record))
+        return tuple(dict.fromkeys(column for record in sample for column in record.values))
+
+    def missing(self, wanted: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the `wanted` columns that the file lacks.
+
+        A JSON Lines key may first appear far down: only when the sample lacks one is the file read through.
+        """
+        left = set(wanted).difference(self.columns())
+        if left and self.form == "jsonl":
+            for record in self.records():
+                if isinstance(record, Record):
+                    left.difference_update(record.values)
+                if not left:
+                    break
+        return tuple(sorted(left))
+
+
+def open_catalogue(path: Path) -> Catalogue:
+    """Recognise a catalogue by its ending. Raises CatalogueError when it is missing or of no known form."""
+    if not path.is_file():
+        problem = "is a folder, not a file" if path.is_dir() else "does not exist"
+        raise CatalogueError(f"catalogue file {path} {problem}")
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    zipped = suffixes[-1:] == [".gz"]
+    form = FORMS.get("".join(suffixes[-2:-1] if zipped else suffixes[-1:]))
+    if form is None or (zipped and form == "parquet"):
+        raise CatalogueError(
+            f"{path} is of no known form: call it .jsonl, .csv, .tsv (each also .gz) or .parquet"
+        )
+    return Catalogue(path, form)
+
+
+def _parquet_file(path: Path) -> Any:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise CatalogueError(f"reading {path} needs pyarrow: pip install 'attune[parquet]'") from error
+    try:
+        return parquet.ParquetFile(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise CatalogueError(f"{path} is no readable Parquet file: {error}") from error
+
+
+def _parquet_records(path: Path) -> Iterator[Record | Reject]:
+    file = _parquet_file(path)
+    total = max(1, file.metadata.num_rows)
+    row = 0
+    batches = file.iter_batches(batch_size=512)
+    while True:
+        try:
+            values = next(batches).to_pylist()
+        except StopIteration:
+            return
+        except Exception as error:  # pyarrow raises OSError, ArrowException and ValueError alike
+            raise CatalogueError(f"{path} is damaged after row {row}: {error}") from error
+        for value in values:
+            row += 1
+            yield Record(row, value, json.dumps(value, ensure_ascii=False, default=str), row / total)

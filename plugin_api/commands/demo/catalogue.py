@@ -1,0 +1,76 @@
+"""The demo's catalogue: 19,406 electronics products, their texts from Icecat, in an index of their own."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from opensearchpy import OpenSearch
+
+from indexer.catalogue.field_map import load_field_map
+from indexer.rebuild.job import IndexJob, Progress, run_index_job
+from indexer.rebuild.product_source import CatalogueSupply
+from indexer.sources.files import open_catalogue
+from indexer.store.alias import META
+from indexer.store.encoder import ProductEncoder
+from indexer.store.opensearch_errors import opensearch_errors
+from mappings.errors import AttuneError
+from mappings.settings import IndexSettings
+
+FOLDER = Path(__file__).parent / "data"
+CATALOGUE = FOLDER / "electronics.jsonl.gz"
+FIELD_MAP = FOLDER / "electronics.toml"
+PRODUCTS = 19_406
+SOURCE = 'Product texts: Icecat (icecat.com), under its Open Content License, provided "as is".'
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """The catalogue in OpenSearch; `seconds` is how long indexing took, 0 where it was there already."""
+
+    index: str
+    products: int
+    seconds: float = 0.0
+
+
+def find_catalogue(client: OpenSearch, alias: str, model: str) -> Indexed | None:
+    """Return the index behind `alias` if it holds the whole catalogue, encoded with this model version.
+
+    None where there is no such alias, or it holds the catalogue in part or by another model. Raises
+    AttuneError where it holds anything else: that is somebody's, and must not be replaced.
+    """
+    with opensearch_errors(f"looking up {alias}"):
+        if not client.indices.exists(index=alias):
+            return None
+        (index, held), *others = client.indices.get_mapping(index=alias).items()
+        note = held["mappings"].get("_meta", {}).get(META, {})
+        if others or note.get("source") != CATALOGUE.name:
+            raise AttuneError(
+                f"{alias} holds another catalogue than the demo's: give the demo a name of its own "
+                "(attune demo --alias demo)"
+            )
+        client.cluster.health(index=index, params={"wait_for_status": "yellow"})
+        products = int(client.count(index=index)["count"])
+    return Indexed(index, products) if (note["model"], products) == (model, PRODUCTS) else None
+
+
+def index_catalogue(
+    client: OpenSearch,
+    alias: str,
+    encoder: ProductEncoder,
+    settings: IndexSettings,
+    on_progress: Callable[[Progress], None],
+) -> Indexed:
+    """Encode and index the whole catalogue. Raises as `run_index_job` does."""
+    began = time.monotonic()
+    catalogue = open_catalogue(CATALOGUE)
+    with tempfile.TemporaryDirectory() as folder:
+        job = IndexJob(
+            supply=CatalogueSupply(catalogue, load_field_map(FIELD_MAP, catalogue)),
+            alias=alias,
+            rejects=Path(folder) / "rejects.jsonl",
+            settings=settings,
+        )
+        report = run_index_job(job, client, encoder, on_progress)
+    return Indexed(report.index, report.indexed, time.monotonic() - began)

@@ -1,0 +1,110 @@
+"""One query asked twice, straight of OpenSearch and through the sidecar, and the two rankings compared."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from opensearchpy import OpenSearch
+from opensearchpy.exceptions import ConnectionError as NoConnection
+from opensearchpy.exceptions import OpenSearchException, TransportError
+
+from mappings import fields
+from mappings.errors import AttuneError
+from mappings.types import JsonObject
+from plugin_api.commands.demo.queries import DemoQuery
+from plugin_api.search.query.request import keyword_query
+
+SHOWN = 5
+DEPTH = 1000
+"""How far down the keyword ranking a hit's place is looked up."""
+
+RUNS = 3
+PATIENCE_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A hit of Attune's ranking; `keyword_rank` is None where the keyword search's first DEPTH lack it."""
+
+    title: str
+    keyword_rank: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Both rankings of one query. Times in milliseconds, as a client sees them; `rerank_ms` is part of
+    `attune_ms`. `reason` says why the hits are not reranked; empty when they are.
+    """
+
+    query: str
+    shows: str
+    keyword: tuple[str, ...]
+    attune: tuple[Placed, ...]
+    keyword_ms: float
+    attune_ms: float
+    rerank_ms: float
+    reason: str
+
+
+def compare(direct: OpenSearch, sidecar: OpenSearch, index: str, query: DemoQuery) -> Comparison:
+    """Ask both clients the same `_search`; times are the middle ones of RUNS, after one to warm up.
+
+    Raises AttuneError when either does not answer.
+    """
+    words = keyword_query(query.text)
+    body: JsonObject = {"query": words, "size": SHOWN, "_source": [fields.TITLE]}
+    with _one_line_errors():
+        ranked = direct.search(index=index, body={"query": words, "size": DEPTH, "_source": False})
+        ranks = {hit["_id"]: rank for rank, hit in enumerate(ranked["hits"]["hits"], start=1)}
+        keyword_ms, keyword = _timed(direct, index, body)
+        attune_ms, attune = _timed(sidecar, index, body)
+    report = attune["ext"][fields.ATTUNE]
+    took = report["took_ms"]
+    return Comparison(
+        query=query.text,
+        shows=query.shows,
+        keyword=tuple(_title(hit) for hit in keyword["hits"]["hits"]),
+        attune=tuple(Placed(_title(hit), ranks.get(hit["_id"])) for hit in attune["hits"]["hits"]),
+        keyword_ms=round(keyword_ms, 1),
+        attune_ms=round(attune_ms, 1),
+        rerank_ms=round(took["encode"] + took["score"], 1),
+        reason=report.get("reason", ""),
+    )
+
+
+def serves_index(sidecar: OpenSearch, alias: str, index: str) -> bool:
+    """Tell whether a sidecar's `alias` is this very index: it might stand before another OpenSearch."""
+    try:
+        hits = sidecar.search(index=alias, body={"size": 1, "_source": False})["hits"]["hits"]
+    except OpenSearchException:
+        return False
+    return bool(hits) and hits[0]["_index"] == index
+
+
+def _timed(client: OpenSearch, index: str, body: JsonObject) -> tuple[float, JsonObject]:
+    """The middle one of RUNS answers by time, and its milliseconds.
+
+    Each has a timeout of its own, which makes it a new search to the sidecar: no window of it is kept.
+    """
+    client.search(index=index, body=body)
+    runs: list[tuple[float, JsonObject]] = []
+    for seconds in range(PATIENCE_SECONDS, PATIENCE_SECONDS + RUNS):
+        began = time.perf_counter()
+        answer: JsonObject = client.search(index=index, body={**body, "timeout": f"{seconds}s"})
+        runs.append(((time.perf_counter() - began) * 1000, answer))
+    return sorted(runs, key=lambda run: run[0])[RUNS // 2]
+
+
+def _title(hit: JsonObject) -> str:
+    return str(hit["_source"].get(fields.TITLE, hit["_id"]))
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except NoConnection as error:
+        raise AttuneError(f"a search was not answered: {error.error}; run the demo again") from error
+    except TransportError as error:
+        raise AttuneError(f"a search was refused: {error.status_code} {error.error}") from error

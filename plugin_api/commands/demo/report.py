@@ -1,0 +1,85 @@
+"""What the demo prints: the steps, both rankings of each query side by side, and what to type next."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from plugin_api.commands.demo.catalogue import SOURCE
+from plugin_api.commands.demo.comparison import DEPTH, Comparison, Placed
+
+NO_HITS = "no hits"
+PLAIN_WIDTH = 100
+"""Columns of output that goes to no terminal."""
+
+LEGEND = (
+    f"▲ ▼ places up or down from the keyword ranking, = the same place, new: not in its first {DEPTH:,}. "
+    "Milliseconds are whole requests over HTTP, the middle one of three."
+)
+
+
+def report_console() -> Console:
+    """Return a console as wide as the terminal, or 100 columns of plain text where there is none."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+
+
+def show_step(console: Console, what: str, how: str) -> None:
+    """Print one step of the way up, and how long it took."""
+    console.print(Text(f"{what:<64} ") + Text(how, style="dim"), soft_wrap=True)
+
+
+def show_legend(console: Console) -> None:
+    """Print what the marks and times mean, and where the texts come from."""
+    console.print()
+    console.print(Text(LEGEND, style="dim"))
+    console.print(Text(SOURCE, style="dim"))
+
+
+def show_comparison(console: Console, number: int, total: int, comparison: Comparison) -> None:
+    """Print one query's rankings side by side, titles cut to fit."""
+    console.print()
+    console.print(
+        Text(f"{number}/{total}  ", style="dim")
+        + Text(comparison.query, style="bold")
+        + Text(f"  {comparison.shows}", style="italic")
+    )
+    table = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("")
+    table.add_column(f"keyword, {comparison.keyword_ms:.0f} ms", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column("", justify="right", no_wrap=True)
+    reranking = f"of which reranking {comparison.rerank_ms:.0f} ms"
+    heading = f"Attune, {comparison.attune_ms:.0f} ms, {reranking}"
+    table.add_column(heading, ratio=1, no_wrap=True, overflow="ellipsis")
+    for rank in range(1, max(len(comparison.keyword), len(comparison.attune)) + 1):
+        left = comparison.keyword[rank - 1] if rank <= len(comparison.keyword) else ""
+        if rank == 1 and not left:
+            left = NO_HITS
+        right = comparison.attune[rank - 1] if rank <= len(comparison.attune) else Placed("", rank)
+        mark = move(rank, right.keyword_rank) if right.title else Text()
+        # Text, not str: a title with brackets in it is no markup.
+        table.add_row(str(rank), Text(left), mark, Text(right.title))
+    if not (comparison.keyword or comparison.attune):
+        table.add_row("", Text(NO_HITS), Text(), Text(NO_HITS))
+    console.print(table)
+    if comparison.reason:
+        console.print(Text(f"   not reranked: {comparison.reason}", style="red"))
+
+
+def move(rank: int, keyword_rank: int | None) -> Text:
+    """How far a hit moved from its place in the keyword ranking."""
+    if keyword_rank is None:
+        return Text("new", style="bold green")
+    if keyword_rank > rank:
+        return Text(f"▲{keyword_rank - rank}", style="green")
+    return Text(f"▼{rank - keyword_rank}", style="yellow") if keyword_rank < rank else Text("=", style="dim")
+
+
+def show_next(console: Console, lines: Iterable[tuple[str, str]]) -> None:
+    """Print commands to type next, each with what it does; unbroken, so that they can be copied."""
+    console.print()
+    console.print(Text("Next:", style="bold"))
+    for command, what in lines:
+        console.print(Text(f"  {what}:", style="dim"), soft_wrap=True)
+        console.print(Text(f"    {command}"), soft_wrap=True)

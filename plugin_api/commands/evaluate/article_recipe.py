@@ -1,0 +1,56 @@
+"""The article recipe among the systems that `attune evaluate` compares (extra `train`).
+
+It has to be trained, so each query is ranked by a network that learnt from the other queries' judgements
+only, in five folds. It reranks the window that Attune reranks, which it has no first stage of its own for.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from mappings.types import Product
+from plugin_api.commands.evaluate.systems import SYSTEMS
+from reranker.evaluation.comparison import Ranking, Run, System
+from reranker.evaluation.measures import GOOD, Grades
+from reranker.model import Model
+from reranker.text.product_text import product_text
+
+FOLDS = 5
+
+
+def article_run(
+    model: Model,
+    grades: Mapping[str, Grades],
+    windows: Mapping[str, Sequence[str]],
+    products: Mapping[str, Product],
+) -> Run:
+    """Rank each query's window and judged products by the recipe; `products` has the texts of all of them.
+
+    Raises ImportError where torch is not installed.
+    """
+    from reranker.training.scoring.article_recipe import ArticlePair, article_scores
+
+    texts = {i: product_text(product).pooled for i, product in products.items()}
+    queries = sorted(grades)
+    catalogue: dict[str, Ranking] = {}
+    pool: dict[str, Ranking] = {}
+    for fold in range(min(FOLDS, len(queries))):
+        held = queries[fold :: min(FOLDS, len(queries))]
+        train = [
+            ArticlePair(query, texts[i], grade >= GOOD)
+            for query in queries
+            if query not in held
+            for i, grade in grades[query].items()
+        ]
+        if not train:
+            continue
+        asked = [(query, i) for query in held for i in dict.fromkeys([*windows[query], *grades[query]])]
+        scores = article_scores(model, train, [(query, texts[i]) for query, i in asked])
+        likely = dict(zip(asked, scores.tolist(), strict=True))
+        for query in held:
+            catalogue[query] = _ordered(query, windows[query], likely)
+            pool[query] = _ordered(query, list(grades[query]), likely)
+    return Run(System("article", SYSTEMS["article"]), catalogue, pool)
+
+
+def _ordered(query: str, ids: Sequence[str], likely: Mapping[tuple[str, str], float]) -> Ranking:
+    ranked = sorted(ids, key=lambda i: likely[query, i], reverse=True)
+    return Ranking(tuple(ranked), tuple(likely[query, i] for i in ranked))

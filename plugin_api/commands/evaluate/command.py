@@ -1,0 +1,128 @@
+"""`attune evaluate`: how good the ranking is, by people's judgements, beside others."""
+
+import json
+from pathlib import Path
+
+import click
+
+from mappings.errors import EvaluationError
+from plugin_api.cli import Wiring
+from plugin_api.commands.evaluate.systems import SECOND, SYSTEMS
+from plugin_api.commands.node.command import terminal_progress
+
+A_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option(
+    "--judgements", type=A_PATH, help="CSV file with the columns query, product_id, grade (0 to 3)."
+)
+@click.option("--qrels", type=A_PATH, help="Judgements in TREC's qrels form instead.")
+@click.option("--queries", type=A_PATH, help="QUERY-ID<TAB>TEXT of the ids in --qrels and --run.")
+@click.option("--alias", help="Alias or index to search (search.alias).")
+@click.option(
+    "--system",
+    "systems",
+    multiple=True,
+    type=click.Choice(list(SYSTEMS)),
+    help="Only this ranking of the index; repeatable. Default: all.",
+)
+@click.option("--model", type=A_PATH, help="Model folder (model.folder).")
+@click.option("--second-model", type=A_PATH, help="Another model's folder, to compare with.")
+@click.option("--second-alias", help="The index made with the second model.")
+@click.option(
+    "--run", "runs", multiple=True, metavar="NAME=FILE", help="A ranking in TREC's run form; repeatable."
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Probability from which on a product counts as found in precision, recall and F1.",
+)
+@click.option(
+    "--depth", type=click.IntRange(10, 1000), default=100, show_default=True, help="Hits of each ranking."
+)
+@click.option("--held-out", is_flag=True, help="Leave out the queries that the model was trained on.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, every query's figures included.")
+@click.option("--html", type=A_PATH, help="Also write a report with plots to this file.")
+@click.pass_obj
+def evaluate(
+    wiring: Wiring,
+    judgements: Path | None,
+    qrels: Path | None,
+    queries: Path | None,
+    alias: str | None,
+    systems: tuple[str, ...],
+    model: Path | None,
+    second_model: Path | None,
+    second_alias: str | None,
+    runs: tuple[str, ...],
+    threshold: float,
+    depth: int,
+    held_out: bool,
+    as_json: bool,
+    html: Path | None,
+) -> None:
+    """Measure the ranking by people's judgements, beside BM25, its own parts, other models and other engines.
+
+    \b
+      attune evaluate --judgements judged.csv --alias shop --html report.html
+      attune evaluate --judgements judged.csv --alias shop --second-model NEW --second-alias shop-new
+      attune evaluate --qrels qrels.txt --run old=old.trec --run new=new.trec
+    With --run but neither --alias nor --system, no index is searched: OpenSearch needn't be there.
+
+    Every ranking is measured over the whole catalogue, where products that nobody judged count as irrelevant,
+    and over each query's judged products alone. The first system is compared with each other one: mean
+    change of nDCG@10 with a 95 % interval, a significance test, and the queries won and lost.
+    """
+    if (judgements is None) == (qrels is None):
+        raise click.UsageError("give the judgements: one of --judgements FILE.csv and --qrels FILE")
+    if (second_model is None) != (second_alias is None):
+        raise click.UsageError("--second-model and --second-alias go together: each model has its own index")
+    files = _named(runs)
+    settings = wiring.settings
+    indexed = bool(alias or systems or second_alias or not files)
+    try:
+        # ir-measures and scipy are an extra; `attune --help` imports this module without them.
+        from plugin_api.commands.evaluate.job import Asked, run_evaluation
+        from plugin_api.commands.evaluate.report import write_report
+        from plugin_api.commands.evaluate.table import as_json as tabulated
+        from plugin_api.commands.evaluate.table import show
+    except ModuleNotFoundError as error:
+        raise EvaluationError(f"measuring needs {error.name}: pip install 'attune[evaluate]'") from error
+    folder = model or (Path(settings.model.folder) if settings.model.folder else None)
+    asked = Asked(
+        judgements=judgements,
+        qrels=qrels,
+        queries=queries,
+        systems=(systems or tuple(SYSTEMS)) if indexed else (),
+        alias=alias or settings.search.alias,
+        model=folder,
+        second=(second_model, second_alias) if second_model and second_alias else None,
+        runs=files,
+        threshold=threshold,
+        depth=depth,
+        held_out=held_out,
+    )
+    evaluation = run_evaluation(asked, settings, terminal_progress)
+    if html:
+        write_report(evaluation, html)
+    if as_json:
+        click.echo(json.dumps(tabulated(evaluation), ensure_ascii=False, indent=2, allow_nan=False))
+        return
+    show(evaluation)
+    if html:
+        click.echo(f"Report: {html}")
+
+
+def _named(runs: tuple[str, ...]) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for pair in runs:
+        name, equals, path = pair.partition("=")
+        if not (name and equals and path):
+            raise click.BadParameter(f"{pair!r} is not of the form NAME=FILE", param_hint="--run")
+        if name in files or name in SYSTEMS or name == SECOND:
+            raise click.BadParameter(f"the name {name} is taken: choose another", param_hint="--run")
+        files[name] = Path(path)
+    return files

@@ -1,0 +1,209 @@
+"""One `attune evaluate`, from judgements to figures: who ranks, what is measured, what is left out."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from opensearchpy import OpenSearch
+
+from mappings.client import check_cluster, connect
+from mappings.errors import EvaluationError
+from mappings.settings import Settings
+from mappings.types import Judgement
+from plugin_api.commands.evaluate.article_recipe import article_run
+from plugin_api.commands.evaluate.runs import (
+    Advance,
+    Ask,
+    Searching,
+    check_version,
+    index_facts,
+    judged_texts,
+    ranked,
+)
+from plugin_api.commands.evaluate.systems import SECOND, SYSTEMS
+from reranker.evaluation.comparison import Evaluation, Judged, Ranking, Run, System, evaluate, judged_products
+from reranker.evaluation.judgements import query_key, read_judgements
+from reranker.evaluation.measures import Grades, by_query, trained_on
+from reranker.evaluation.trec import read_qrels, read_queries, read_run
+from reranker.model import Model, load_model
+
+Working = Callable[[str, int], AbstractContextManager[Advance]]
+"""Name and size of a piece of work → where its progress is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to measure. One of `judgements` (CSV) and `qrels` (TREC) is given.
+
+    `systems` are names of SYSTEMS, none where no index is to be searched. `second` is another model's folder
+    and the alias of its index. `runs` maps names to TREC run files.
+    """
+
+    judgements: Path | None
+    qrels: Path | None
+    queries: Path | None
+    systems: Sequence[str]
+    alias: str
+    model: Path | None
+    second: tuple[Path, str] | None
+    runs: Mapping[str, Path]
+    threshold: float
+    depth: int
+    held_out: bool
+
+
+def run_evaluation(asked: Asked, settings: Settings, working: Working) -> Evaluation:
+    """Rank, measure and compare.
+
+    Raises LabelsError and EvaluationError for files, ClusterDown, ModelMismatch and ModelError for index and
+    model.
+    """
+    notes: list[str] = []
+    texts = read_queries(asked.queries) if asked.queries else {}
+    grades = _grades(asked, texts, notes)
+    files = {name: read_run(path, texts) for name, path in asked.runs.items()}
+    if asked.systems:
+        judged, runs = _from_index(asked, settings, grades, notes, working)
+    else:
+        judged, runs = judged_products(grades, None), []
+    runs += [_from_file(name, found, judged, asked, notes) for name, found in files.items()]
+    return Evaluation(
+        judgements=str(asked.judgements or asked.qrels),
+        index=asked.alias if asked.systems else "",
+        judged=judged,
+        threshold=asked.threshold,
+        depth=asked.depth,
+        protocols=evaluate(runs, judged, asked.threshold),
+        notes=(*_trained(runs, judged), *_left_out(judged), *notes),
+    )
+
+
+def _grades(asked: Asked, texts: Mapping[str, str], notes: list[str]) -> dict[str, Grades]:
+    judgements: Sequence[Judgement]
+    if asked.judgements:
+        judgements = read_judgements(asked.judgements, notes.append)
+    elif asked.qrels:
+        judgements = read_qrels(asked.qrels, texts)
+    else:
+        raise EvaluationError("nothing to measure by: give judgements or qrels")
+    return dict(by_query(judgements))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranker:
+    """A model, the alias of its index, and the judged queries that it was trained on."""
+
+    label: str
+    model: Model
+    alias: str
+    trained: frozenset[str]
+
+
+def _from_index(
+    asked: Asked, settings: Settings, grades: Mapping[str, Grades], notes: list[str], working: Working
+) -> tuple[Judged, list[Run]]:
+    client = connect(settings.opensearch)
+    check_cluster(client, settings.opensearch)
+    rankers = _rankers(asked, settings, client, grades)
+    first = rankers[0]
+    if asked.held_out:
+        grades = _held_out(rankers, grades, notes)
+    products = judged_texts(client, asked.alias, sorted({i for found in grades.values() for i in found}))
+    judged = judged_products(grades, products, index_facts(client, asked.alias).products)
+    widest = max(map(len, judged.grades.values()))
+    searching = Searching(client, first.alias, first.model, settings)
+    wide = searching.widened(widest)
+    asks: dict[System, tuple[Ask, Ask]] = {}
+    for name in (name for name in SYSTEMS if name in asked.systems and name != "article"):
+        trained = first.trained if name == "attune" else frozenset[str]()
+        version = "" if name.startswith("bm25") else first.model.version
+        asks[System(name, SYSTEMS[name], version, trained)] = (searching.ask(name), wide.ask(name))
+    for other in rankers[1:]:
+        beside = Searching(client, other.alias, other.model, settings)
+        system = System(SECOND, other.label, other.model.version, other.trained)
+        asks[system] = (beside.attune, beside.widened(widest).attune)
+    runs: list[Run] = []
+    if asks:
+        with working("searching", len(judged.grades)) as advance:
+            runs = ranked(asks, judged.grades, asked.depth, advance)
+    if "article" in asked.systems:
+        with working("article recipe", len(judged.grades)) as advance:
+            windows = searching.windows(judged.grades, advance)
+        texts = {**products, **judged_texts(client, asked.alias, _new(windows, products))}
+        try:
+            runs.append(article_run(first.model, judged.grades, windows, texts))
+        except ModuleNotFoundError as error:
+            why = f"it is trained, which needs {error.name}: pip install 'attune[train]'"
+            notes.append(f"the article recipe is left out: {why}")
+    return judged, runs
+
+
+def _rankers(asked: Asked, settings: Settings, client: OpenSearch, queries: Iterable[str]) -> list[_Ranker]:
+    """Load the models. Raises ModelMismatch where an index was made with another."""
+    named = [(SYSTEMS["attune"], asked.model, asked.alias)]
+    if asked.second:
+        named.append((f"Second model ({asked.second[0].name})", *asked.second))
+    queries, rankers = list(queries), []
+    for label, folder, alias in named:
+        model = load_model(folder, settings.model.threads)
+        check_version(index_facts(client, alias), alias, model)
+        trained = frozenset(trained_on(model.config.origin, queries))
+        rankers.append(_Ranker(label, model, alias, trained))
+    return rankers
+
+
+def _held_out(
+    rankers: Sequence[_Ranker], grades: Mapping[str, Grades], notes: list[str]
+) -> dict[str, Grades]:
+    seen = frozenset[str]().union(*(ranker.trained for ranker in rankers))
+    left = {query: found for query, found in grades.items() if query not in seen}
+    if not left:
+        raise EvaluationError(
+            "the model was trained on every judged query, none is held out: judge others, or drop --held-out"
+        )
+    notes.append(f"{len(seen)} queries that a model was trained on are left out")
+    return left
+
+
+def _new(windows: Mapping[str, Sequence[str]], known: Mapping[str, object]) -> list[str]:
+    return sorted({i for window in windows.values() for i in window} - known.keys())
+
+
+def _from_file(
+    name: str, found: Mapping[str, Sequence[str]], judged: Judged, asked: Asked, notes: list[str]
+) -> Run:
+    answers = {query: tuple(found.get(query_key(query), ())) for query in judged.grades}
+    absent = sum(not answers[query] for query in judged.counted)
+    if absent == len(judged.counted):
+        raise EvaluationError(
+            f"run {name} ({asked.runs[name]}) ranks none of the judged queries: its query ids must be their "
+            "texts, or be listed with them in a --queries file"
+        )
+    if absent:
+        notes.append(f"run {name} has no ranking of {absent} queries: they count as 0")
+    catalogue = {query: Ranking(ids[: asked.depth]) for query, ids in answers.items()}
+    return Run(System(name, name), catalogue, {query: Ranking(ids) for query, ids in answers.items()})
+
+
+def _left_out(judged: Judged) -> list[str]:
+    unanswered = judged.queries - len(judged.counted)
+    notes = []
+    if unanswered:
+        notes.append(
+            f"{unanswered} of {judged.queries} judged queries don't count in a ranking's measures: "
+            "no product answers them well"
+        )
+    if judged.missing:
+        notes.append(f"{judged.missing} judged products are not in the index and don't count")
+    return notes
+
+
+def _trained(runs: Sequence[Run], judged: Judged) -> list[str]:
+    found = ((run.system.label, len(run.system.trained & judged.counted.keys())) for run in runs)
+    return [
+        f"{label} was trained on {number} of these {len(judged.counted)} queries: its figures flatter it "
+        "(--held-out leaves those queries out)"
+        for label, number in found
+        if number
+    ]

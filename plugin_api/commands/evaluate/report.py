@@ -1,0 +1,111 @@
+"""An evaluation as one HTML file that needs nothing else: no script, no request, its plots inline SVG."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mappings.errors import EvaluationError
+from plugin_api.commands.evaluate import plots
+from plugin_api.commands.evaluate.table import COLUMNS, SIGNIFICANT, bounds, columns, reading, share
+from reranker.evaluation.comparison import HEADLINE, Evaluation, Figures, Protocol
+from reranker.evaluation.measures import GOOD
+from reranker.evaluation.significance import Paired
+
+ENDS = 5
+"""How many of the most lost and most won queries are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One protocol with what is drawn of it. `best` has each measure's greatest mean, rounded as shown."""
+
+    protocol: Protocol
+    columns: Mapping[str, str]
+    best: Mapping[str, float]
+    spans: Mapping[str, plots.Span]
+    changes: list[plots.ChangePlot]
+
+    @property
+    def first(self) -> Figures:
+        """The system that the others are compared with."""
+        return self.protocol.figures[0]
+
+    @property
+    def rival(self) -> Figures | None:
+        """The best of the others."""
+        others = self.protocol.figures[1:]
+        return max(others, key=lambda found: found.values[HEADLINE].mean) if others else None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Name of each system → its label."""
+        return {found.system.name: found.system.label for found in self.protocol.figures}
+
+
+def write_report(evaluation: Evaluation, path: Path) -> None:
+    """Write the report. Raises EvaluationError where the file can't be written."""
+    try:
+        path.write_text(report(evaluation), encoding="utf-8")
+    except OSError as error:
+        raise EvaluationError(f"the report can't be written to {path}: {error.strerror or error}") from error
+
+
+def report(evaluation: Evaluation) -> str:
+    """Return the report's HTML."""
+    environment = Environment(
+        loader=PackageLoader("plugin_api.commands.evaluate", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"fixed": _fixed, "signed": _signed, "share": share, "bounds": bounds}
+    sections = [_section(protocol) for protocol in evaluation.protocols]
+    pool = evaluation.protocols[-1]
+    return environment.get_template("report.html").render(
+        evaluation=evaluation,
+        name=Path(evaluation.judgements).name,
+        sections=sections,
+        headline=HEADLINE,
+        good=GOOD,
+        columns=COLUMNS,
+        significant=SIGNIFICANT,
+        reading=reading(evaluation),
+        latency=plots.latency_plot(evaluation.protocols[0].figures),
+        reliability=[
+            plots.reliability_plot(found.system.label, found.calibration)
+            for found in pool.figures
+            if found.calibration
+        ],
+        plot=plots,
+        ends=_ends,
+        finite=math.isfinite,
+    )
+
+
+def _section(protocol: Protocol) -> Section:
+    names = columns(protocol)
+    best = {
+        name: max(round(found.values[name].mean, 3) for found in protocol.figures if name in found.values)
+        for name in names
+    }
+    return Section(protocol, names, best, plots.spans(protocol.compared), plots.change_plots(protocol))
+
+
+def _ends(paired: Paired) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+    """The queries most lost, worst first, and most won, best first."""
+    changes = list(paired.changes.items())
+    lost = [item for item in changes[:ENDS] if item[1] < 0]
+    won = [item for item in reversed(changes[-ENDS:]) if item[1] > 0]
+    return lost, won
+
+
+def _fixed(value: float, digits: int = 3) -> str:
+    return f"{value:.{digits}f}"
+
+
+def _signed(value: float, digits: int = 3) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")

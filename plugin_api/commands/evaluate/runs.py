@@ -1,0 +1,231 @@
+"""The rankings of an index that `attune evaluate` measures: Attune's, its parts', and plain BM25's.
+
+Each system answers every query twice: over the whole catalogue, timed, and over the query's judged products
+alone. The latter is the same search with an `ids` filter, so products are scored as in any filtered search;
+only the window is widened, where more products are judged than fit in it.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import quote
+
+from opensearchpy import OpenSearch
+from opensearchpy.exceptions import NotFoundError
+
+from indexer.store.opensearch_errors import opensearch_errors
+from mappings import fields
+from mappings.errors import BadRequest, EvaluationError, ModelMismatch
+from mappings.settings import SearchSettings, Settings
+from mappings.types import JsonObject, Product
+from plugin_api.opensearch.client import HttpUpstream, identity
+from plugin_api.search import response
+from plugin_api.search.query.request import RerankRequest, SearchCall, keyword_query, parse_call
+from plugin_api.search.rerank import Reranker
+from plugin_api.search.retrieval.candidates import gather
+from plugin_api.search.retrieval.fusion import fuse
+from plugin_api.search.search import Search, unhurried
+from reranker.encoders.codec import whole_numbers
+from reranker.evaluation.comparison import Ranking, Run, System
+from reranker.evaluation.measures import Grades
+
+MAX_WINDOW = 1000
+"""The widest window that the setting search.window takes."""
+
+Terms = tuple[JsonObject, ...]
+Ask = Callable[[str, Terms, int], Ranking]
+"""A query's text, filters, how many hits → its ranking, without time."""
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFacts:
+    """How many products an alias or index has, and the versions of the models that encoded them."""
+
+    products: int
+    models: tuple[str, ...]
+
+
+def index_facts(client: OpenSearch, index: str) -> IndexFacts:
+    """Look an index up. Raises EvaluationError where there is none, naming those that there are."""
+    models = {"models": {"terms": {"field": fields.MODEL, "size": 10}}}
+    body = {"size": 0, "track_total_hits": True, "aggs": models}
+    with opensearch_errors(f"looking up {index}"):
+        try:
+            found = client.search(index=index, body=body)
+        except NotFoundError as error:
+            held = client.indices.get_alias().values()
+            there = ", ".join(sorted({alias for one in held for alias in one["aliases"]}))
+            raise EvaluationError(
+                f"no alias or index {index}; there {f'are: {there}' if there else 'is none yet'}. "
+                f"Make it with `attune index FILE --alias {index}`"
+            ) from error
+    buckets = found.get("aggregations", {}).get("models", {}).get("buckets", [])
+    return IndexFacts(found["hits"]["total"]["value"], tuple(bucket["key"] for bucket in buckets))
+
+
+def check_version(facts: IndexFacts, index: str, model: Reranker) -> None:
+    """Raise ModelMismatch unless `model` encoded the index."""
+    if facts.models != (model.version,):
+        made = f"was made with {' and '.join(facts.models)}" if facts.models else "has no vectors of Attune's"
+        raise ModelMismatch(
+            f"index {index} {made}; the model to evaluate is {model.version}: index the catalogue with it, "
+            "or name the folder of the index's model by --model"
+        )
+
+
+def judged_texts(client: OpenSearch, index: str, ids: Sequence[str]) -> dict[str, Product]:
+    """Look products up by id: those that are in the index, with their texts."""
+    found: dict[str, Product] = {}
+    texts = [fields.TITLE, fields.BRAND, fields.CATEGORY, fields.DESCRIPTION]
+    for start in range(0, len(ids), MAX_WINDOW):
+        some = list(ids[start : start + MAX_WINDOW])
+        body = {"query": {"ids": {"values": some}}, "size": len(some), "_source": texts}
+        with opensearch_errors(f"looking up judged products in {index}"):
+            hits = client.search(index=index, body=body)["hits"]["hits"]
+        for hit in hits:
+            source = hit.get("_source", {})
+            text = {name: str(source.get(name) or "") for name in texts}
+            found[hit["_id"]] = Product(
+                hit["_id"],
+                title=text[fields.TITLE],
+                brand=text[fields.BRAND],
+                category=text[fields.CATEGORY],
+                description=text[fields.DESCRIPTION],
+            )
+    return found
+
+
+class Searching:
+    """The systems over one index with one model; each is an `Ask`."""
+
+    def __init__(self, client: OpenSearch, index: str, model: Reranker, settings: Settings) -> None:
+        self._settings = unhurried(settings)  # time is measured, not limited
+        self._client, self._index, self._model = client, index, model
+        self._upstream = HttpUpstream(settings.opensearch)
+        self._search = Search(self._upstream, model, self._settings)
+
+    def widened(self, window: int) -> "Searching":
+        """Return the same over a window that holds as many products at least."""
+        search = self._settings.search
+        wide = replace(search, window=min(max(search.window, window), MAX_WINDOW))
+        return Searching(self._client, self._index, self._model, replace(self._settings, search=wide))
+
+    def ask(self, system: str) -> Ask:
+        """Return the system of this name: one of SYSTEMS, but not the article recipe."""
+        return {
+            "attune": self.attune,
+            "bm25": lambda text, filters, size: self._hits(keyword_query(text, filters), size),
+            "bm25-plain": lambda text, filters, size: self._hits(_plain_query(text, filters), size),
+            "vectors": self.vectors,
+            "minmax": lambda text, filters, size: self._fused("minmax", text, filters, size),
+            "rrf": lambda text, filters, size: self._fused("rrf", text, filters, size),
+        }[system]
+
+    def attune(self, text: str, filters: Terms, size: int) -> Ranking:
+        """Rank by the sidecar's own code. Raises EvaluationError where a search was not reranked."""
+        answer = self._search.answer(self._call(text, filters, size)).json()
+        if "error" in answer:
+            raise EvaluationError(f"OpenSearch refused the search for {text!r}: {_cause(answer)}")
+        report = answer["ext"][fields.ATTUNE]
+        if report["rerank_status"] == response.MISMATCH:
+            raise ModelMismatch(report["reason"])
+        if report["rerank_status"] != response.RERANKED:
+            raise EvaluationError(f"the search for {text!r} was not reranked: {report['reason']}")
+        hits = answer["hits"]["hits"]
+        # Below the window a score only keeps the order.
+        likely = tuple(hit["_score"] for hit in hits[: report["window"]])
+        return Ranking(tuple(hit["_id"] for hit in hits), likely)
+
+    def vectors(self, text: str, filters: Terms, size: int) -> Ranking:
+        """Rank by k-NN alone."""
+        near: JsonObject = {"vector": whole_numbers(self._model.encode_query(text).vector), "k": size}
+        if filters:
+            near["filter"] = {"bool": {"filter": list(filters)}}
+        return self._hits({"knn": {fields.VECTOR: near}}, size)
+
+    def windows(self, texts: Iterable[str], advance: Advance) -> dict[str, tuple[str, ...]]:
+        """Return, for each query's text, the ids that Attune would rerank, in the first stage's order."""
+        found = {}
+        for text in texts:
+            found[text] = self._first_stage(self._settings.search, text, (), 1)[0]
+            advance(1)
+        return found
+
+    def _fused(self, fusion: str, text: str, filters: Terms, size: int) -> Ranking:
+        inside, below = self._first_stage(replace(self._settings.search, fusion=fusion), text, filters, size)
+        return Ranking((*inside, *below)[:size])
+
+    def _first_stage(
+        self, settings: SearchSettings, text: str, filters: Terms, size: int
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Ids of the fused window, and of the keyword hits below it down to `size`."""
+        request = parse_call(self._call(text, filters, size))
+        if not isinstance(request, RerankRequest):
+            raise EvaluationError(f"the search for {text!r} can't be reranked: {request.reason}")
+        vector = self._model.encode_query(request.text).vector
+        patience = self._settings.opensearch.timeout_seconds
+        try:
+            first = gather(self._upstream, request, vector, settings.window, patience)
+        except (BadRequest, TimeoutError) as error:
+            raise EvaluationError(f"searching for {text!r} failed: {error}") from error
+        if first.neighbours_error:
+            raise EvaluationError(f"the k-NN search for {text!r} failed: {first.neighbours_error}")
+        inside = tuple(fused.hit.id for fused in fuse(first, settings, request.text))
+        known = set(inside)
+        return inside, tuple(hit.id for hit in first.own if hit.id not in known)
+
+    def _hits(self, query: JsonObject, size: int) -> Ranking:
+        with opensearch_errors(f"searching {self._index}"):
+            found = self._client.search(
+                index=self._index, body={"query": query, "size": size, "_source": False}
+            )
+        return Ranking(tuple(hit["_id"] for hit in found["hits"]["hits"]))
+
+    def _call(self, text: str, filters: Terms, size: int) -> SearchCall:
+        body = {"query": keyword_query(text, filters), "size": size, "_source": False}
+        headers = identity(self._settings.opensearch)
+        return SearchCall(quote(self._index, safe=",*"), json.dumps(body).encode(), headers=headers)
+
+
+def ranked(
+    asks: Mapping[System, tuple[Ask, Ask]], grades: Mapping[str, Grades], depth: int, advance: Advance
+) -> list[Run]:
+    """Ask every system every query, over the whole catalogue and over its judged products.
+
+    Each system comes with two asks, the second with a window wide enough for judged products. One query after
+    the other, one system after the other, a different one first each time: none gains by another's caches.
+    """
+    whole: dict[System, dict[str, Ranking]] = {system: {} for system in asks}
+    pool: dict[System, dict[str, Ranking]] = {system: {} for system in asks}
+    order = list(asks)
+    for ask, _ in asks.values():
+        ask(next(iter(grades)), (), depth)  # opens connections, loads the model: not part of any search
+    for turn, (text, found) in enumerate(grades.items()):
+        only: Terms = ({"ids": {"values": list(found)}},)
+        for system in _from(order, turn):
+            ask, within = asks[system]
+            began = time.perf_counter()
+            answer = ask(text, (), depth)
+            ms = (time.perf_counter() - began) * 1000
+            whole[system][text] = replace(answer, ms=ms)
+            pool[system][text] = within(text, only, len(found))
+        advance(1)
+    return [Run(system, whole[system], pool[system]) for system in asks]
+
+
+def _from(order: Sequence[System], turn: int) -> Iterator[System]:
+    for step in range(len(order)):
+        yield order[(turn + step) % len(order)]
+
+
+def _plain_query(text: str, filters: Terms) -> JsonObject:
+    words = {"multi_match": {"query": text, "fields": [fields.TITLE, fields.DESCRIPTION]}}
+    return {"bool": {"must": [words], "filter": list(filters)}} if filters else words
+
+
+def _cause(answer: JsonObject) -> str:
+    causes = answer["error"].get("root_cause") or [answer["error"]]
+    return str(causes[0].get("reason"))

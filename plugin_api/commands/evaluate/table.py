@@ -1,0 +1,210 @@
+"""An evaluation as JSON for programs and as tables for a terminal."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mappings.types import JsonObject
+from reranker.evaluation.comparison import HEADLINE, JUDGED_PRODUCTS, Evaluation, Figures, Protocol
+from reranker.evaluation.significance import Interval, Paired
+
+COLUMNS = {
+    "ndcg@10": "nDCG@10",
+    "precision@10": "P@10",
+    "recall@100": "R@100",
+    "mrr": "MRR",
+    "map": "MAP",
+    "precision": "P≥t",
+    "recall": "R≥t",
+    "f1": "F1≥t",
+    "judged@10": "judged@10",
+}
+"""Measure → heading."""
+
+PLAIN_WIDTH = 130
+"""Columns of output that goes to no terminal."""
+
+SIGNIFICANT = 0.05
+
+
+def as_json(evaluation: Evaluation) -> JsonObject:
+    """Return everything that was measured; what isn't known is null."""
+    judged = evaluation.judged
+    return {
+        "judgements": evaluation.judgements,
+        "index": evaluation.index or None,
+        "queries": {"judged": judged.queries, "measured": len(judged.counted)},
+        "products": judged.products,
+        "judged_products_missing": judged.missing,
+        "threshold": evaluation.threshold,
+        "depth": evaluation.depth,
+        "notes": list(evaluation.notes),
+        **{protocol.name: _protocol(protocol) for protocol in evaluation.protocols},
+    }
+
+
+def _protocol(protocol: Protocol) -> JsonObject:
+    return {
+        "systems": [_system(found) for found in protocol.figures],
+        "compared": {name: _paired(paired) for name, paired in protocol.compared.items()},
+    }
+
+
+def _system(found: Figures) -> JsonObject:
+    return {
+        "name": found.system.name,
+        "label": found.system.label,
+        "model": found.system.model or None,
+        "trained_on": found.trained,
+        "measures": {name: _interval(value) for name, value in found.values.items()},
+        "products_shown": found.shown,
+        "coverage": found.coverage and round(found.coverage, 4),
+        "latency_ms": found.latency and {k: round(v, 2) for k, v in asdict(found.latency).items()},
+        "calibration": found.calibration and asdict(found.calibration),
+        "queries": {q: {k: round(v, 4) for k, v in values.items()} for q, values in found.by_query.items()},
+    }
+
+
+def _paired(paired: Paired) -> JsonObject:
+    return {
+        "change": _interval(paired.change),
+        "p": round(paired.p, 5),
+        "p_holm": round(paired.p_holm, 5),
+        "wins": paired.wins,
+        "losses": paired.losses,
+        "ties": paired.ties,
+        "changes": {query: round(change, 4) for query, change in paired.changes.items()},
+    }
+
+
+def _interval(value: Interval) -> JsonObject:
+    bounds = {"low": value.low, "high": value.high}
+    known = {name: round(bound, 4) if math.isfinite(bound) else None for name, bound in bounds.items()}
+    return {"mean": round(value.mean, 4), **known}
+
+
+def show(evaluation: Evaluation) -> None:
+    """Print both protocols' tables, the comparisons and the notes."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PLAIN_WIDTH)
+    judged = evaluation.judged
+    where = f" over {evaluation.index}" if evaluation.index else ""
+    console.print(Text(f"{evaluation.judgements}{where}, {len(judged.counted)} queries", style="bold"))
+    for protocol in evaluation.protocols:
+        console.print()
+        console.print(Text(protocol.title, style="bold"))
+        console.print(_figures_table(protocol))
+        if protocol.compared:
+            console.print(_compared_table(protocol))
+    console.print()
+    for note in (*reading(evaluation), *evaluation.notes):
+        console.print(Text(f"· {note}", style="dim"))
+
+
+def reading(evaluation: Evaluation) -> list[str]:
+    """Return what has to be known to read the figures."""
+    found = [
+        "± is half a 95 % bootstrap interval over queries; p is by sign randomisation, corrected for all "
+        "comparisons of a table (Holm)",
+        "whole catalogue: unjudged products count as irrelevant, so read nDCG beside judged@10",
+    ]
+    if any("f1" in one.values for one in evaluation.protocols[0].figures):
+        found.append(f"≥t: products whose probability is {evaluation.threshold:g} or more")
+    return found
+
+
+def columns(protocol: Protocol) -> dict[str, str]:
+    """Return measure → heading of the measures to show: those that some system has, and that can differ."""
+    all_judged = protocol.name == JUDGED_PRODUCTS
+    return {
+        name: heading
+        for name, heading in COLUMNS.items()
+        if any(name in found.values for found in protocol.figures)
+        and not (all_judged and name == "judged@10")
+    }
+
+
+def _figures_table(protocol: Protocol) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
+    table.add_column("")
+    names = columns(protocol)
+    for heading in names.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    latency = any(found.latency for found in protocol.figures)
+    coverage = any(found.coverage is not None for found in protocol.figures)
+    calibrated = any(found.calibration for found in protocol.figures)
+    extra = [("coverage", coverage), ("ms", latency), ("p95", latency), ("ECE", calibrated)]
+    for heading, there in extra:
+        if there:
+            table.add_column(heading, justify="right", no_wrap=True)
+    best = {name: max(_rounded(found, name) for found in protocol.figures) for name in names}
+    for found in protocol.figures:
+        cells = [_cell(found, name, best) for name in names]
+        cells += [Text(share(found.coverage))] if coverage else []
+        if latency:
+            cells += [Text(f"{ms:.1f}" if ms else "–") for ms in _times(found)]
+        if calibrated:
+            cells.append(Text(f"{found.calibration.error:.3f}" if found.calibration else "–"))
+        mark = f" [trained on {found.trained}]" if found.trained else ""
+        table.add_row(Text(found.system.label) + Text(mark, style="yellow"), *cells)
+    return table
+
+
+def _compared_table(protocol: Protocol) -> Table:
+    first = protocol.figures[0].system.label
+    labels = {found.system.name: found.system.label for found in protocol.figures}
+    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
+    table.add_column(f"{first}, {COLUMNS[HEADLINE]}, beside")
+    for heading in ("change", "95 %", "p", "won", "lost", "tied"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("most lost, most won", ratio=1)
+    for name, paired in protocol.compared.items():
+        style = "" if paired.p_holm >= SIGNIFICANT else "green" if paired.change.mean > 0 else "red"
+        changes = list(paired.changes.items())
+        table.add_row(
+            Text(labels[name]),
+            Text(f"{paired.change.mean:+.3f}", style=style),
+            bounds(paired.change),
+            f"{paired.p_holm:.3f}",
+            str(paired.wins),
+            str(paired.losses),
+            str(paired.ties),
+            Text(
+                ", ".join(f"{query} {change:+.2f}" for query, change in (changes[0], changes[-1])),
+                style="dim",
+            ),
+        )
+    return table
+
+
+def _cell(found: Figures, name: str, best: Mapping[str, float]) -> Text:
+    if name not in found.values:
+        return Text("–")
+    value = found.values[name]
+    shown = Text(f"{value.mean:.3f}", style="bold" if _rounded(found, name) == best[name] else "")
+    if name == HEADLINE and math.isfinite(value.low):
+        shown += Text(f" ±{(value.high - value.low) / 2:.3f}", style="dim")
+    return shown
+
+
+def _rounded(found: Figures, name: str) -> float:
+    return round(found.values[name].mean, 3) if name in found.values else -1.0
+
+
+def _times(found: Figures) -> tuple[float, float]:
+    return (found.latency.mean, found.latency.p95) if found.latency else (0.0, 0.0)
+
+
+def bounds(value: Interval) -> str:
+    """Return an interval's bounds, or a dash where one query tells of none."""
+    return f"{value.low:+.3f} {value.high:+.3f}" if math.isfinite(value.low) else "–"
+
+
+def share(value: float | None) -> str:
+    """Return a share as per cent, or a dash where it isn't known."""
+    return "–" if value is None else f"{100 * value:.1f} %"

@@ -1,0 +1,158 @@
+"""`attune index`: a catalogue, or its changes, into OpenSearch."""
+
+from pathlib import Path
+
+import click
+
+from indexer.change.changes import Kind
+from mappings.errors import SettingsError
+from plugin_api.cli import Wiring
+from plugin_api.commands.index.run import IndexRun
+from plugin_api.commands.index.sources import IndexOptions
+
+MODES = ("full", "changes", "verify", "reencode")
+
+
+@click.command()
+@click.argument("source", required=False, default="")
+@click.option(
+    "--full", "mode", flag_value="full", default="full", help="Rebuild the whole index (the default)."
+)
+@click.option("--changes", "mode", flag_value="changes", help="Apply changes to the index in use.")
+@click.option(
+    "--verify", "mode", flag_value="verify", help="Compare catalogue and index, and change nothing."
+)
+@click.option(
+    "--reencode", "mode", flag_value="reencode",
+    help="Rebuild from the index itself, as for another --model; no SOURCE.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option("--alias", help="Name that searches use. Default: the setting search.alias (products).")
+@click.option(
+    "--fields", type=click.Path(path_type=Path),
+    help="Field map in TOML. Default: guessed from the columns; for --changes and --verify, the index's.",
+)  # fmt: skip
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="Model folder. Default: the one shipped with Attune."
+)
+@click.option(
+    "--rejects", type=click.Path(path_type=Path), help="Reject file. Default: SOURCE.rejects.jsonl."
+)
+@click.option("--simplified", is_flag=True, help="Turn Traditional into Simplified Chinese.")
+@click.option("--limit", type=click.IntRange(min=1), help="Stop after this many products.")
+@click.option(
+    "--operation", type=click.Choice(["upsert", "update", "delete"]), default="upsert", show_default=True,
+    help="What a change without an operation of its own is.",
+)  # fmt: skip
+@click.option(
+    "--follow", type=click.FloatRange(min=0.1), is_flag=False, flag_value=5.0, metavar="[SECONDS]",
+    help="Go on: look at the folder or database again every so many seconds (5).",
+)  # fmt: skip
+@click.option("--table", help="Table of the database, as in shop.products.")
+@click.option("--query", help="Query of the database, instead of a table.")
+@click.option("--watermark", help="Column that grows with every change of a row: a time or a number.")
+@click.option("--deleted", help="Column that is true, or not null, in rows that are no more.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+              help="Where products are encoded.")  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Encoding workers of --engine ray. Default: all cores."
+)
+@click.option(
+    "--metrics", type=click.Path(path_type=Path), help="Write metrics for Prometheus to this .prom file."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
+@click.pass_obj
+def index(
+    wiring: Wiring,
+    source: str,
+    mode: str,
+    dry_run: bool,
+    alias: str | None,
+    fields: Path | None,
+    model: Path | None,
+    rejects: Path | None,
+    simplified: bool,
+    limit: int | None,
+    operation: Kind,
+    follow: float | None,
+    table: str | None,
+    query: str | None,
+    watermark: str | None,
+    deleted: str | None,
+    engine: str,
+    workers: int | None,
+    metrics: Path | None,
+    as_json: bool,
+) -> None:
+    """Clean, encode and index a catalogue, or what changed in it.
+
+    SOURCE is a file with one product a record: JSON Lines (.jsonl), CSV (.csv, .tsv; comma, semicolon, tab
+    or pipe), each also gzipped (.gz), or Parquet (.parquet). Or it is the URL of a database, with --table or
+    --query (better in ATTUNE_DATABASE_URL, for its password). Changes also come from standard input (-) as
+    JSON Lines, and from a folder, whose files are moved to done/ when they are applied.
+
+    A rebuild (--full) writes a new index, verifies it and moves the alias to it: searches see the old
+    catalogue whole until then, and `attune rollback` goes back. Killed, the same command goes on where it
+    was. Only text that is new to the model is encoded.
+
+    Changes (--changes) are whole products; records with `_op` = `update` hold only what changed (price and
+    stock need no encoding), with `_op` = `delete` only the id. `_version`, a time or a count, tells older
+    from newer; without it a file's own time does.
+
+    Which column is which is guessed and printed. For --changes and --verify it is as it was when the index
+    was made, and so is --simplified. To say it yourself, pass a field map by --fields:
+
+    \b
+      id = "sku"
+      title = ["name", "variant"]        # several columns are joined
+      brand = "supplier"
+      category = "department"
+      description = "long_text"
+      price = "price_cents"
+      price_scale = 0.01                 # the column is in cents
+      available = "in_stock"
+      image = "photo"
+      url = "link"
+      attributes = ["colour", "attr_*"]  # * stands for any text
+      version = "updated_at"
+      operation = "event"
+    Records that can't be used are written to the reject file with line number and reason.
+
+    Exit status: 0 done (for --verify: equal), 1 failed or different; run it again, 2 wrong use, 3 another
+    job is at work on this alias.
+    """
+    if bool(source or table or query) == (mode == "reencode"):
+        said = (
+            "--reencode reads the index itself: leave SOURCE out"
+            if mode == "reencode"
+            else "SOURCE is missing"
+        )
+        raise SettingsError(f"{said}. `attune index --help` says more")
+    if engine == "ray" and (mode in ("changes", "verify") or dry_run):
+        raise SettingsError("--engine ray is for rebuilds: --full and --reencode")
+    options = IndexOptions(
+        source=source,
+        alias=alias if alias is not None else wiring.settings.search.alias,
+        fields=fields,
+        model=model,
+        rejects=rejects,
+        simplified=simplified,
+        limit=limit,
+        operation=operation,
+        follow=follow,
+        table=table or "",
+        query=query or "",
+        watermark=watermark or "",
+        deleted=deleted or "",
+        engine=engine,
+        workers=workers or 0,
+        metrics=metrics,
+        as_json=as_json,
+    )
+    run = IndexRun(wiring.settings, options)
+    if mode == "changes":
+        run.changes(dry_run)
+    elif mode == "verify" or dry_run:
+        run.compare(mode, dry_run)
+    else:
+        run.rebuild(mode)

@@ -1,0 +1,151 @@
+"""What must hold before a node is started: a local address, a free port, enough memory."""
+
+import errno
+import http.client
+import json
+import re
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mappings.errors import NodeError, SettingsError
+from mappings.types import JsonObject
+from plugin_api.commands.node.install import require
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+BESIDE_HEAP = 300_000_000
+"""Bytes that the JVM needs at least beside its heap: classes, compiled code, threads, network buffers."""
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def local_port(url: str) -> int:
+    """The port that the embedded node must listen on to be found at `url`.
+
+    Raises NodeError where `url` is not plain HTTP on this machine, SettingsError for a port that is none.
+    """
+    parts = urlsplit(url)
+    try:
+        port = parts.port or 80
+    except ValueError as error:
+        raise SettingsError(f"opensearch.url is {url}: its port must be a number up to 65535") from error
+    if parts.scheme != "http" or parts.hostname not in LOCAL_HOSTS:
+        raise NodeError(
+            f"`attune up` starts OpenSearch on this machine, but opensearch.url is {url}: "
+            "set it to http://localhost:9200 (ATTUNE_OPENSEARCH_URL), or use that cluster as it is"
+        )
+    return port
+
+
+def check_port(port: int) -> None:
+    """Raise NodeError when something listens on `port` already, naming it where that can be told."""
+    if not any(_taken(family, host, port) for family, host in _loopbacks()):
+        return
+    if "opensearch" in str(answer(port, "/", seconds=2).get("version", "")):
+        raise NodeError(
+            f"another OpenSearch already answers at http://localhost:{port}: use that one as it is, stop it, "
+            "or choose another port with opensearch.url (ATTUNE_OPENSEARCH_URL)"
+        )
+    holder = _holder(port)
+    raise NodeError(
+        f"port {port} is taken{f' by {holder}' if holder else ''}: stop that program, "
+        "or choose another port with opensearch.url (ATTUNE_OPENSEARCH_URL)"
+    )
+
+
+def heap_bytes(heap: str) -> int:
+    """Bytes of a heap size such as `1g` or `512m`. Raises SettingsError for anything else."""
+    match = re.fullmatch(r"(\d+)([mgMG])", heap)
+    if not match or int(match[1]) == 0:
+        raise SettingsError(
+            f'node.heap must be a number of m(ega) or g(iga)bytes such as "512m" or "1g", not {heap!r}'
+        )
+    return int(match[1]) << (30 if match[2] in "gG" else 20)
+
+
+def check_memory(heap: str, available: Callable[[], int] | None = None) -> None:
+    """Raise NodeError when there is no room for the heap and the JVM around it."""
+    left = (available or available_memory)()
+    if left < heap_bytes(heap) + BESIDE_HEAP:
+        raise NodeError(
+            f"memory is short: OpenSearch needs node.heap ({heap}) and {BESIDE_HEAP // 1_000_000} MB beside, "
+            f"but only {left // 1_000_000} MB is available: end other programs, or set node.heap lower "
+            "(ATTUNE_NODE_HEAP=512m)"
+        )
+
+
+def available_memory(cgroup: Path = CGROUP) -> int:
+    """Bytes that a new process can use without swapping, within the container's limit where there is one."""
+    machine = int(require("psutil").virtual_memory().available)
+    try:
+        limit = (cgroup / "memory.max").read_text().strip()
+        used = int((cgroup / "memory.current").read_text())
+        cached = re.search(r"^inactive_file (\d+)$", (cgroup / "memory.stat").read_text(), re.MULTILINE)
+    except OSError:
+        return machine
+    if limit == "max":
+        return machine
+    return min(machine, int(limit) - used + (int(cached[1]) if cached else 0))
+
+
+def answer(
+    port: int,
+    path: str,
+    seconds: float,
+    host: str = "localhost",
+    context: ssl.SSLContext | None = None,
+) -> JsonObject:
+    """The JSON object that the port answers a GET with; empty when it does not within `seconds`.
+
+    It is asked through TLS where a `context` is given.
+    Not through opensearch-py, which logs every refused connection, and never through a proxy.
+    """
+    connection = (
+        http.client.HTTPConnection(host, port, timeout=seconds)
+        if context is None
+        else http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
+    )
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = json.loads(response.read(1_000_000))
+        return body if response.status == 200 and isinstance(body, dict) else {}
+    except (OSError, http.client.HTTPException, ValueError):
+        return {}
+    finally:
+        connection.close()
+
+
+def _loopbacks() -> list[tuple[socket.AddressFamily, str]]:
+    both = [(socket.AF_INET, "127.0.0.1")]
+    return [*both, (socket.AF_INET6, "::1")] if socket.has_ipv6 else both
+
+
+def _taken(family: socket.AddressFamily, host: str, port: int) -> bool:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # As OpenSearch itself binds: connections that linger after a stop don't count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except PermissionError:
+        raise NodeError(
+            f"port {port} is reserved for root: choose one above 1023 with opensearch.url"
+        ) from None
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
+
+
+def _holder(port: int) -> str:
+    psutil = require("psutil")
+    try:
+        listening = [
+            found.pid
+            for found in psutil.net_connections(kind="tcp")
+            if found.status == psutil.CONN_LISTEN and found.laddr.port == port and found.pid
+        ]
+        return f"{psutil.Process(listening[0]).name()} (process {listening[0]})" if listening else ""
+    except psutil.Error:
+        return ""

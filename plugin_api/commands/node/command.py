@@ -1,0 +1,81 @@
+"""`attune up` and `attune down`: the embedded OpenSearch node."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from plugin_api.cli import Wiring
+from plugin_api.commands.node import lifecycle as node
+
+
+@contextmanager
+def terminal_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show one piece of work on standard error while the block runs, if that is a terminal."""
+    console = Console(stderr=True)
+    columns = [SpinnerColumn(), TextColumn("{task.description}")]
+    columns += [BarColumn(), TaskProgressColumn()] if total else []
+    bar = Progress(
+        *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
+    )
+    with bar:
+        task = bar.add_task(name, total=total or None)
+        yield lambda amount: bar.advance(task, amount)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.pass_obj
+def up(wiring: Wiring, as_json: bool) -> None:
+    """Start a local OpenSearch with k-NN, fetching it first where needed.
+
+    It listens on this machine only, at opensearch.url, keeps its data in node.home
+    (~/.attune; /var/lib/attune for root) and runs until `attune down`. Where it runs already,
+    nothing changes.
+    """
+    running = node.up(wiring.settings, os.environ, terminal_progress)
+    if as_json:
+        click.echo(
+            json.dumps(_shown(running) | {"started": running.started, "seconds": round(running.seconds, 1)})
+        )
+    elif running.started:
+        click.echo(
+            f"OpenSearch is up at {running.url} after {running.seconds:.0f} s (data in {running.home})."
+        )
+        click.echo("Next: attune index FILE --alias NAME    Stop it: attune down")
+    else:
+        click.echo(f"OpenSearch already runs at {running.url} (data in {running.home}).")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.pass_obj
+def down(wiring: Wiring, as_json: bool) -> None:
+    """Stop the local OpenSearch that `attune up` started; its data stays."""
+    stopped = node.down(wiring.settings, os.environ)
+    home = node.node_home(wiring.settings.node, os.environ)
+    if as_json:
+        click.echo(
+            json.dumps(
+                {"stopped": stopped is not None} | (_shown(stopped) if stopped else {"home": str(home)})
+            )
+        )
+    elif stopped:
+        click.echo(f"OpenSearch at {stopped.url} is stopped; its data stays in {stopped.home}.")
+    else:
+        click.echo(f"No OpenSearch of {home} is running.")
+
+
+def _shown(running: node.Node) -> dict[str, object]:
+    return {"url": running.url, "pid": running.pid, "home": str(running.home)}

@@ -1,0 +1,85 @@
+"""`attune serve`: the sidecar."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from flask import Flask
+
+from mappings.client import connect
+from plugin_api.cli import Wiring
+from plugin_api.commands.serve.index_models import other_models
+from plugin_api.opensearch.client import HttpUpstream
+from plugin_api.sidecar.app import PASSED, create_app
+from plugin_api.sidecar.server import listen
+from plugin_api.sidecar.server import serve as run_server
+from plugin_api.sidecar.telemetry.tracing import Tracing
+
+
+@click.command()
+@click.option("--host", help="Address to listen at (sidecar.host).")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen at; 0 takes a free one (sidecar.port)."
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), help="Processes, each with its own model (sidecar.workers)."
+)
+@click.option("--model", type=click.Path(path_type=Path), help="Model folder (model.folder).")
+@click.pass_obj
+def serve(
+    wiring: Wiring, host: str | None, port: int | None, workers: int | None, model: Path | None
+) -> None:
+    """Serve reranked searches over HTTP: point your search box here instead of at OpenSearch.
+
+    \b
+      attune serve
+      curl 'localhost:8080/products/_search?pretty' -H 'Content-Type: application/json' \\
+        -d '{"query": {"match": {"title": "wireless mouse"}}}'
+    """
+    settings = wiring.settings
+    sidecar = replace(
+        settings.sidecar,
+        host=host or settings.sidecar.host,
+        port=settings.sidecar.port if port is None else port,
+        workers=workers or settings.sidecar.workers,
+    )
+    folder = model or (Path(settings.model.folder) if settings.model.folder else None)
+    settings = replace(settings, sidecar=sidecar)
+    listener = listen(sidecar)
+    named = f"[{sidecar.host}]" if ":" in sidecar.host else sidecar.host
+    scheme = "https" if sidecar.tls_certificate else "http"
+    address = f"{scheme}://{named}:{listener.getsockname()[1]}"
+
+    versions: list[str] = []
+
+    def build() -> Flask:
+        # Imported in the worker: ONNX Runtime starts threads when imported, and a fork would lose them;
+        # prometheus-client looks, when imported, where workers share their numbers.
+        from plugin_api.sidecar.telemetry.metrics import Metrics
+        from plugin_api.sidecar.telemetry.middleware import Observer
+        from reranker.model import load_model
+
+        loaded = load_model(folder, settings.model.threads).load()
+        others = [load_model(Path(of), settings.model.threads).load() for of in settings.model.other_folders]
+        versions.extend(dict.fromkeys(each.version for each in (loaded, *others)))
+        observer = Observer(
+            Metrics(versions), Tracing(sidecar.tracing_endpoint) if sidecar.tracing_endpoint else None
+        )
+        upstream = HttpUpstream(settings.opensearch, pool=2 * sidecar.threads)
+        app = create_app(settings, upstream, loaded, others, observe=observer.searched)
+        observer.watch(app, PASSED, lambda: app.extensions["attune"].breaker.open)
+        return app
+
+    def ready() -> None:
+        client = connect(settings.opensearch)
+        for line in other_models(client, settings.search.alias, versions):
+            click.echo(f"attune: {line}", err=True)
+        client.close()
+        click.echo(f"Attune reranks the searches of {settings.opensearch.url} at {address}. Try:")
+        click.echo(
+            f"  curl '{address}/{settings.search.alias}/_search?pretty' -H 'Content-Type: application/json' "
+            """-d '{"query": {"match": {"title": "wireless mouse"}}}'"""
+        )
+        click.echo(f"Rankings side by side: {address}/_attune/")
+
+    run_server(listener, sidecar, build, ready)

@@ -1,0 +1,133 @@
+"""`attune train`: a model folder for one shop, from its catalogue and what labels it has."""
+
+import json
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import click
+
+from mappings.client import check_cluster, connect
+from mappings.errors import AttuneError, SettingsError
+from plugin_api.cli import Wiring
+from plugin_api.terminal.stage_progress import StageBars, StageLines
+from reranker.model import shipped_folder
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Model folder to make.")
+@click.option(
+    "--fields", type=click.Path(path_type=Path), help="Field map in TOML. Default: guessed from the columns."
+)
+@click.option("--simplified", is_flag=True, help="Turn Traditional into Simplified Chinese.")
+@click.option("--judgements", type=click.Path(path_type=Path), help="CSV: query, product id, grade 0 to 3.")
+@click.option(
+    "--clicks",
+    type=click.Path(path_type=Path),
+    nargs=2,
+    metavar="QUERIES EVENTS",
+    help="Click log in the UBI schema: two JSON Lines files.",
+)
+@click.option("--clicks-from-cluster", is_flag=True, help="Click log from ubi_queries and ubi_events.")
+@click.option("--base", type=click.Path(path_type=Path), help="Model folder to go on from (model.folder).")
+@click.option(
+    "--query-encoder",
+    help="BERT-like model, hub name or folder, instead of the base's; new makes one of the catalogue.",
+)
+@click.option("--product-encoder", help="GPT-2-like model, hub name or folder, to start from.")
+@click.option(
+    "--query-layers", type=click.IntRange(1), help="Layers of a smaller, faster query tower, such as 2."
+)
+@click.option(
+    "--budget", type=click.FloatRange(0, min_open=True), default=20.0, show_default=True, help="Minutes."
+)
+@click.option("--steps", type=click.IntRange(1), help="Steps of distillation, instead of what time allows.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Of everything that is drawn.")
+@click.option("--fresh", is_flag=True, help="Start over, and replace a finished folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
+@click.pass_obj
+def train(
+    wiring: Wiring,
+    file: Path,
+    out: Path,
+    fields: Path | None,
+    simplified: bool,
+    judgements: Path | None,
+    clicks: tuple[Path, Path] | None,
+    clicks_from_cluster: bool,
+    base: Path | None,
+    query_encoder: str | None,
+    product_encoder: str | None,
+    query_layers: int | None,
+    budget: float,
+    steps: int | None,
+    seed: int,
+    fresh: bool,
+    as_json: bool,
+) -> None:
+    """Train a model for the catalogue FILE, which is read as `attune index` reads it.
+
+    The catalogue alone is enough: the product encoder learns its texts from the query encoder, and the
+    scorer learns from queries made of the products. Judgements and clicks add what people think.
+
+    \b
+      attune train products.csv --out shop-model
+      attune train products.csv --out shop-model --judgements judged.csv --budget 10
+      attune train products.csv --out shop-model --clicks queries.jsonl.gz events.jsonl.gz
+      attune index products.csv --model shop-model --alias shop
+      attune serve --model shop-model
+    Ctrl-C stops it; the same command goes on where it stopped. It runs on a GPU where there is one.
+    Needs the extra train: pip install 'attune[train]'.
+    """
+    if clicks and clicks_from_cluster:
+        raise SettingsError("--clicks and --clicks-from-cluster name two logs: choose one")
+    try:
+        from plugin_api.commands.train import sources as training
+        from reranker.training import pipeline as jobs
+        from reranker.training.distillation.small_query import SmallQueryConfig
+        from reranker.training.run.run_folder import partial
+        from reranker.training.run.threads import use_all_cores
+    except ImportError as error:
+        raise AttuneError(f"training needs {error.name}: pip install 'attune[train]'") from error
+    settings = wiring.settings
+    cluster = connect(settings.opensearch) if clicks_from_cluster else None
+    if cluster:
+        check_cluster(cluster, settings.opensearch)
+    sources = training.Sources(file, fields, simplified, judgements, clicks, cluster)
+    read = training.read_sources(
+        sources, settings.clicks, lambda line: None if as_json else click.echo(line, err=True)
+    )
+    job = jobs.TrainJob(
+        folder=out,
+        products=read.products,
+        base=base or (Path(settings.model.folder) if settings.model.folder else shipped_folder()),
+        judgements=read.judgements,
+        clicks=read.clicks,
+        query_encoder=query_encoder,
+        product_encoder=product_encoder,
+        small_query=SmallQueryConfig(query_layers) if query_layers else None,
+        budget_minutes=budget,
+        steps=steps,
+        seed=seed,
+        fresh=fresh,
+        sources=sources.named(),
+    )
+    job = replace(job, pairs=training.shipped_pairs(job))
+    use_all_cores()
+    stages = StageBars() if sys.stderr.isatty() and not as_json else StageLines(time.monotonic(), err=True)
+    try:
+        with stages:
+            report = jobs.run_train_job(job, stages)
+    except KeyboardInterrupt:
+        click.echo(f"attune: stopped; the same command goes on from {partial(out)}", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    if as_json:
+        click.echo(json.dumps({**asdict(report), "folder": str(report.folder)}, ensure_ascii=False))
+    else:
+        for line in training.summary(report):
+            click.echo(line)

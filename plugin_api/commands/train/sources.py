@@ -1,0 +1,141 @@
+"""From what `attune train` is given to a training job: the catalogue and its labels, read and described.
+
+Imports torch by way of reranker.training: only the command that trains may import it, when it does.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from opensearchpy import OpenSearch
+
+from indexer.catalogue.field_map import FieldMap, load_field_map
+from indexer.catalogue.guessing import guess_field_map
+from indexer.catalogue.products import read_products
+from indexer.clicks.product_names import product_names
+from indexer.clicks.ubi_files import read_ubi_files
+from indexer.sources.files import Catalogue, open_catalogue
+from indexer.sources.records import Item
+from mappings.errors import CatalogueError
+from mappings.settings import ClickSettings
+from mappings.types import Judgement, Product
+from plugin_api.commands.train.ubi_indexes import read_ubi_cluster
+from plugin_api.commands.train.weights import esci_pairs
+from reranker.evaluation.judgements import read_judgements
+from reranker.training.clicks.click_labels import ClickEvidence, click_evidence
+from reranker.training.clicks.click_log import ClickLog
+from reranker.training.pipeline import TrainJob, TrainReport
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a job's data is. Of the two kinds of click logs at most one is given."""
+
+    catalogue: Path
+    fields: Path | None = None
+    simplified: bool = False
+    judgements: Path | None = None
+    click_files: tuple[Path, Path] | None = None
+    click_cluster: OpenSearch | None = None
+
+    def named(self) -> dict[str, str]:
+        """Return the sources by name, for the model's config."""
+        found = {"catalogue": self.catalogue.name}
+        if self.judgements:
+            found["judgements"] = self.judgements.name
+        if self.click_files:
+            found["clicks"] = ", ".join(path.name for path in self.click_files)
+        if self.click_cluster:
+            found["clicks"] = "ubi_queries and ubi_events of the cluster"
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the sources hold."""
+
+    products: list[Product]
+    judgements: list[Judgement]
+    clicks: list[ClickEvidence]
+
+
+def read_sources(sources: Sources, settings: ClickSettings, note: Note) -> Read:
+    """Read everything, telling `note` what was found. Raises CatalogueError, LabelsError, ClusterDown."""
+    products = read_catalogue(sources.catalogue, sources.fields, sources.simplified)
+    note(f"{len(products):,} products in {sources.catalogue}")
+    judgements = read_judgements(sources.judgements, note) if sources.judgements else []
+    if judgements:
+        note(f"{len(judgements):,} judgements in {sources.judgements}")
+    log = _click_log(sources)
+    if log is None:
+        return Read(products, judgements, [])
+    ids = {product.id: product.id for product in products}
+    if settings.id_column:
+        ids |= _other_names(sources, settings.id_column)
+    clicks, summary = click_evidence(log, settings, ids)
+    for line in summary.lines():
+        note(line)
+    return Read(products, judgements, clicks)
+
+
+def _other_names(sources: Sources, column: str) -> dict[str, str]:
+    catalogue = open_catalogue(sources.catalogue)
+    return product_names(catalogue.records(), _field_map(catalogue, sources.fields).id, column)
+
+
+def read_catalogue(path: Path, fields: Path | None, simplified: bool = False) -> list[Product]:
+    """Read a whole catalogue, cleaned as for indexing. Raises CatalogueError where nothing can be used."""
+    catalogue = open_catalogue(path)
+    found = read_products(catalogue.records(), _field_map(catalogue, fields), simplified)
+    products = [item.product for item in found if isinstance(item, Item)]
+    if not products:
+        raise CatalogueError(f"{path} holds no usable product: `attune index` says why, record by record")
+    return products
+
+
+def shipped_pairs(job: TrainJob) -> list[tuple[str, Product, float]]:
+    """Return the judged pairs that teach the scorer what a probability is.
+
+    They are in English, so none for encoders of somebody else's choice.
+    """
+    return [] if job.query_encoder or job.product_encoder else list(esci_pairs())
+
+
+def summary(report: TrainReport) -> Iterator[str]:
+    """Yield what a run made, as lines for people."""
+    figures = report.figures
+    known, judged = figures["known_item"], figures.get("judged", {})
+    before, after = known["before"], known["after"]
+    yield (
+        f"Model {report.model} is in {report.folder}, after {report.seconds / 60:.1f} min "
+        f"and {report.steps:,} steps."
+    )
+    if report.learnt < report.products:
+        yield f"There was time for {report.learnt:,} of {report.products:,} products: --budget gives more."
+    yield f"Product encoder beside its teacher: cosine {figures['product_tower_cosine']:.3f}."
+    yield (
+        f"{known['queries']} made queries, never trained on, among {known['products']:,} products: their own "
+        f"product in the top 10 {before['recall@10']:.0%} before, {after['recall@10']:.0%} now; "
+        f"nDCG@10 {before['ndcg@10']:.3f} before, {after['ndcg@10']:.3f} now."
+    )
+    if "test_ndcg@10" in judged:
+        then = judged["test_ndcg@10_before"]
+        yield (
+            f"{judged['queries']['test']} judged queries, never trained on: nDCG@10 "
+            f"{judged['test_ndcg@10']:.3f}{'' if then is None else f', {then:.3f} before'}."
+        )
+    elif judged:
+        yield "Too few judged queries to hold some back: no figure on them is reported."
+    yield f"Next: attune index FILE --model {report.folder} --alias NAME"
+
+
+def _field_map(catalogue: Catalogue, fields: Path | None) -> FieldMap:
+    return load_field_map(fields, catalogue) if fields else guess_field_map(catalogue)
+
+
+def _click_log(sources: Sources) -> ClickLog | None:
+    if sources.click_files:
+        return read_ubi_files(*sources.click_files)
+    return read_ubi_cluster(sources.click_cluster) if sources.click_cluster else None

@@ -1,0 +1,208 @@
+"""Explaining one hit of a search to the caller who sees it.
+
+The product, the keyword scores and the nearest vectors are asked of OpenSearch anew, with the caller's own
+credentials: a product or a field that OpenSearch does not show this caller is not explained.
+"""
+
+import binascii
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Protocol
+
+import msgspec
+from msgspec import Meta
+
+from indexer.store.documents import shown_product
+from mappings import fields
+from mappings.errors import BadRequest, ModelError
+from mappings.settings import SearchSettings
+from mappings.types import JsonObject
+from plugin_api.opensearch.client import Reply, Upstream
+from plugin_api.search.query.request import Options, keyword_query
+from plugin_api.search.query.source_filter import HIDDEN
+from plugin_api.search.query.text import MAX_TEXT, QueryText, read_query
+from plugin_api.search.retrieval.candidates import nearest
+from reranker.explanation import Explained, Explanation, explain
+from reranker.keyword_evidence import TYPICAL_SHARE, log_odds_moved
+
+SHOWN_FIELDS = (fields.TITLE, fields.BRAND, fields.CATEGORY, fields.DESCRIPTION)
+
+
+class ExplainRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which hit to explain, of which search.
+
+    `index` is what was searched, `hit_index` the hit's own where an alias has several. `search` is the
+    search's `query`, by default the keyword query that `attune search` asks; `options` its `ext.attune`.
+    """
+
+    index: Annotated[str, Meta(min_length=1, max_length=1000)]
+    id: Annotated[str, Meta(min_length=1, max_length=512)]
+    query: Annotated[str, Meta(max_length=MAX_TEXT)]
+    hit_index: str = ""
+    search: dict[str, Any] | None = None
+    options: Options = Options()
+
+
+class ExplainModel(Explained, Protocol):
+    """An explained model with a version; reranker.model.Model is one."""
+
+    @property
+    def version(self) -> str:
+        """Stamped on every product that this model encoded."""
+
+
+class Refusal(Exception):
+    """OpenSearch's own error, to be handed on as it came."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"OpenSearch answered {reply.status}")
+        self.reply = reply
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the first stage says of a hit; ranks count from 1, 0 is not among the window's best.
+
+    `log_odds` is what the keyword score moves the model's log-odds by, beside a hit with a typical one.
+    """
+
+    bm25: float
+    best_bm25: float
+    keyword_rank: int
+    vector_rank: int
+    log_odds: float
+
+
+def explain_hit(
+    request: ExplainRequest,
+    upstream: Upstream,
+    headers: Mapping[str, str],
+    model: ExplainModel,
+    settings: SearchSettings,
+    timeout_seconds: float,
+) -> JsonObject:
+    """Return the explanation of a hit as JSON: what the page shows.
+
+    Raises Refusal with OpenSearch's own error, BadRequest, ClusterDown, ModelError and TimeoutError.
+    """
+    chosen = request.options.over(settings)
+    text = request.options.query if request.options.query is not None else request.query
+    encoded = model.encode_query(text)
+    search = request.search if request.search is not None else keyword_query(request.query)
+    conditions = found.conditions if isinstance(found := read_query(search), QueryText) else ()
+    bare = {"size": chosen.window, "_source": False, "track_total_hits": False}
+    itself, keyword, near = _ask(
+        request,
+        upstream,
+        headers,
+        timeout_seconds,
+        {"query": search, **bare},
+        {"query": nearest(encoded.vector, chosen.window, conditions), **bare},
+    )
+    hits = itself["hits"]["hits"]
+    if not hits:
+        raise BadRequest(
+            f"there is no product {request.id} in {request.index}, or none that you may see",
+            "document_missing_exception",
+        )
+    hit = hits[0]
+    evidence = _evidence(hit, keyword["hits"]["hits"], near.get("hits", {}).get("hits", []), chosen)
+    heads = (chosen.relevance_weight, chosen.click_weight, chosen.purchase_weight)
+    product = shown_product(request.id, hit.get("_source", {}))
+    stored, why_not = _stored(hit, model.version)
+    explanation = explain(model, text, product, stored, heads)
+    if stored is not None and not explanation.as_stored:
+        why_not = "other_text"
+    whole = explanation.log_odds + evidence.log_odds
+    return {
+        "index": hit["_index"],
+        "id": request.id,
+        "query": text,
+        "model": model.version,
+        "score": 1 / (1 + math.exp(-min(max(whole, -30.0), 30.0))),
+        "log_odds": whole,
+        "unknown": encoded.unknown,
+        "as_ranked": not why_not,
+        "why_not": why_not,
+        "evidence": {**asdict(evidence), "typical_share": TYPICAL_SHARE},
+        **_rendered(explanation),
+    }
+
+
+def _ask(
+    request: ExplainRequest,
+    upstream: Upstream,
+    headers: Mapping[str, str],
+    timeout_seconds: float,
+    *others: JsonObject,
+) -> list[JsonObject]:
+    """One round trip: the product as this caller sees it, its keyword hits, its neighbours."""
+    wanted: list[JsonObject] = [{"ids": {"values": [request.id]}}]
+    if request.hit_index:
+        wanted.append({"term": {"_index": request.hit_index}})
+    itself = {
+        "query": {"bool": {"filter": wanted}},
+        "size": 1,
+        "_source": {"excludes": list(HIDDEN)},
+        "docvalue_fields": [fields.TOKENS, fields.MODEL],
+    }
+    header = json.dumps({"index": request.index})
+    lines = "".join(f"{header}\n{json.dumps(body)}\n" for body in (itself, *others))
+    sent = {**headers, "content-type": "application/x-ndjson"}
+    reply = upstream.ask("POST", "/_msearch", sent, lines.encode("utf-8", "surrogatepass"), timeout_seconds)
+    if reply.status != 200:
+        raise Refusal(reply)
+    responses: list[JsonObject] = msgspec.json.decode(reply.body)["responses"]
+    for response in responses[:2]:  # an index without vectors has no neighbours, and can be explained
+        if "error" in response:
+            status = int(response.get("status", 400))
+            body = msgspec.json.encode({"error": response["error"], "status": status})
+            raise Refusal(Reply(status, (("content-type", "application/json; charset=UTF-8"),), body))
+    return responses
+
+
+def _evidence(
+    hit: JsonObject, keyword: Sequence[JsonObject], near: Sequence[JsonObject], settings: SearchSettings
+) -> Evidence:
+    def rank(hits: Sequence[JsonObject]) -> int:
+        same = (i for i, of in enumerate(hits, 1) if (of["_index"], of["_id"]) == (hit["_index"], hit["_id"]))
+        return next(same, 0)
+
+    scores = [of["_score"] or 0.0 for of in keyword]
+    best, at = max(scores, default=0.0), rank(keyword)
+    bm25 = scores[at - 1] if at else 0.0
+    moved = log_odds_moved((bm25, best), settings.keyword_weight)
+    return Evidence(bm25, best, at, rank(near), 0.0 if moved is None else float(moved[0]))
+
+
+def _stored(hit: JsonObject, version: str) -> tuple[bytes | None, str]:
+    """Return the stored form that OpenSearch shows this caller; or None, and why a search can't use it."""
+    values = hit.get("fields", {})
+    encoded, made_with = values.get(fields.TOKENS), values.get(fields.MODEL)
+    if not encoded:
+        return None, "no_vectors"
+    if made_with and made_with[0] != version:
+        return None, "other_model"
+    try:
+        return binascii.a2b_base64(encoded[0] + "=="), ""  # OpenSearch leaves the padding out
+    except binascii.Error as error:
+        raise ModelError(f"product {hit['_id']}: {fields.TOKENS} is no base64") from error
+
+
+def _rendered(explanation: Explanation) -> JsonObject:
+    attention = explanation.attention
+    return {
+        "model_log_odds": explanation.log_odds,
+        "heads": explanation.heads,
+        "features": [asdict(feature) for feature in explanation.features],
+        "words": [asdict(word) for word in explanation.words],
+        "attention": {
+            "query": [token.text for token in attention.query],
+            "product": [asdict(token) for token in attention.product],
+            "weights": [[round(x, 4) for x in row] for row in attention.weights.tolist()],
+            "cosines": [[round(x, 4) for x in row] for row in attention.cosines.tolist()],
+            "log_odds": [None if math.isnan(x) else x for x in attention.log_odds.tolist()],
+        },
+    }

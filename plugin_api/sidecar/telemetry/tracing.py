@@ -1,0 +1,98 @@
+"""Spans of requests and of a search's stages, sent to an OpenTelemetry collector where one is configured.
+
+OpenTelemetry is imported only then: `pip install 'attune[tracing]'`.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from mappings.errors import SettingsError
+from plugin_api.search.response import Report
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+TRACES_PATH = "/v1/traces"
+EXPORT_SECONDS = 5.0
+STAGES = ("encode", "search", "score", "fetch")
+HEADERS = {"traceparent": "HTTP_TRACEPARENT", "tracestate": "HTTP_TRACESTATE"}
+"""W3C Trace Context's headers, and where WSGI has them."""
+
+
+class Tracing:
+    """Makes spans and sends them in the background. Thread-safe; one for each worker process."""
+
+    def __init__(self, endpoint: str) -> None:
+        """Send to an OTLP/HTTP address. Raises SettingsError where OpenTelemetry is not installed."""
+        try:
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+            from opentelemetry.sdk.resources import Resource
+            from opentelemetry.sdk.trace import TracerProvider
+            from opentelemetry.sdk.trace.export import BatchSpanProcessor
+            from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+        except ModuleNotFoundError as error:
+            raise SettingsError(
+                "sidecar.tracing_endpoint needs OpenTelemetry: pip install 'attune[tracing]'"
+            ) from error
+        whole = endpoint if endpoint.endswith(TRACES_PATH) else endpoint.rstrip("/") + TRACES_PATH
+        self._provider = TracerProvider(resource=Resource.create({"service.name": "attune"}))
+        exporter = OTLPSpanExporter(endpoint=whole, timeout=EXPORT_SECONDS)
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._tracer = self._provider.get_tracer("attune")
+        self._propagator = TraceContextTextMapPropagator()
+
+    def begin(self, environ: dict[str, Any], name: str) -> "Span":
+        """Begin a request's span, under the caller's where it named one; OpenSearch's will be under ours.
+
+        `environ` is changed: its trace headers, which go on to OpenSearch, name the new span.
+        """
+        from opentelemetry.trace import SpanKind, set_span_in_context
+
+        came = {name: environ[key] for name, key in HEADERS.items() if key in environ}
+        span = self._tracer.start_span(name, self._propagator.extract(came), SpanKind.SERVER)
+        going: dict[str, str] = {}
+        self._propagator.inject(going, set_span_in_context(span))
+        environ.update({HEADERS[name]: value for name, value in going.items()})
+        return span
+
+    @contextmanager
+    def current(self, span: "Span") -> Iterator[None]:
+        """Put what is made in the block under the span."""
+        from opentelemetry.trace import use_span
+
+        with use_span(span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
+            yield
+
+    def searched(self, report: Report, seconds: float) -> None:
+        """Add the span of a search that has just ended, and of its stages, one after the other."""
+        from opentelemetry.trace import set_span_in_context
+
+        ended = time.time_ns()
+        began = ended - int(seconds * 1e9)
+        span = self._tracer.start_span("attune.search", start_time=began)
+        span.set_attribute("attune.rerank_status", report.rerank_status)
+        span.set_attribute("attune.window", report.window)
+        within = set_span_in_context(span)
+        for stage in STAGES:
+            nanoseconds = int(getattr(report.took_ms, stage) * 1e6)
+            if nanoseconds:
+                self._tracer.start_span(stage, within, start_time=began).end(began + nanoseconds)
+                began += nanoseconds
+        span.end(ended)
+
+    def end(self, span: "Span", method: str, path: str, status: int) -> None:
+        """End a request's span."""
+        from opentelemetry.trace import StatusCode
+
+        span.set_attributes(
+            {"http.request.method": method, "url.path": path, "http.response.status_code": status}
+        )
+        if status >= 500:
+            span.set_status(StatusCode.ERROR)
+        span.end()
+
+    def close(self) -> None:
+        """Send what is left."""
+        self._provider.shutdown()

@@ -1,0 +1,31 @@
+"""The query side: text → BERT token states → one k-NN vector and projected token vectors."""
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from reranker.encoders.codec import unit
+from reranker.encoders.onnx_tower import Tower
+from reranker.text.intent import without_intent
+from reranker.text.word_tokens import kept, unknown_share
+from reranker.text.words import words
+from reranker.types import EncodedQuery, Floats
+
+
+def encode_query(
+    text: str, tokenizer: Tokenizer, tower: Tower, projection: Floats, most: int
+) -> EncodedQuery:
+    """Encode one query of at most `most` tokens, the two markers included; the rest is not read.
+
+    Intent words ("buy", 购买) are left out first. The vector is the mean of all token states, as
+    all-MiniLM-L6-v2 was trained; markers such as [CLS] and [SEP] have no token vector, since they match
+    anything.
+    """
+    asked = without_intent(text)
+    encoding = tokenizer.encode(asked)
+    stay = kept(encoding, most) or [0]
+    ids = [encoding.ids[i] for i in stay] if encoding.ids else [0]  # no tokens, no markers: still a vector
+    marks = [encoding.special_tokens_mask[i] for i in stay] if encoding.ids else [0]
+    states = tower.states(np.array([ids], dtype=np.int64), np.array([len(ids)]))[0]  # (Lq, d)
+    inner = states if all(marks) else states[np.array(marks) == 0]
+    unknown = unknown_share(tokenizer, ids, marks)
+    return EncodedQuery(text, unit(states.mean(0)), unit(inner @ projection), words(asked), unknown)

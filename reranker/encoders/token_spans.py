@@ -1,0 +1,66 @@
+"""Which piece of text each token vector stands for: a query's, and a product's stored ones."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+
+from mappings.types import Product
+from reranker.encoders.product_encoder import token_rows
+from reranker.text.intent import without_intent
+from reranker.text.product_text import product_text
+from reranker.text.word_tokens import kept
+
+
+@dataclass(frozen=True, slots=True)
+class TokenText:
+    """The text of one token vector; `field` is the product's that it comes from, empty for a query."""
+
+    text: str
+    field: str = ""
+
+
+def query_token_texts(text: str, tokenizer: Tokenizer, most: int) -> list[TokenText]:
+    """Return what the rows of encode_query's `tokens` stand for; one empty text where it has no token."""
+    asked = without_intent(text)
+    encoding = tokenizer.encode(asked)
+    rows = [i for i in kept(encoding, most) if not encoding.special_tokens_mask[i]]
+    if not rows:
+        # Nothing but markers, or nothing at all: encode_query's rows are the markers then.
+        return [TokenText("")] * max(len(kept(encoding, most)), 1)
+    spans = (encoding.offsets[i] for i in rows)
+    return [TokenText(asked[start:end]) for start, end in spans]
+
+
+def product_token_texts(product: Product, tokenizer: Tokenizer, most: int, stored: int) -> list[TokenText]:
+    """Return the word, and its field, of each token vector that encode_products stores of a product."""
+    text = product_text(product)
+    [row] = token_rows(tokenizer, [text], most)
+    whole = f"{text.pooled} {text.attended}"
+    starts = list(_field_starts(product, len(text.pooled)))
+    found: dict[int, tuple[int, int]] = {}
+    for group, (start, end) in zip(row.words, row.spans, strict=True):
+        if group >= 0:
+            first, last = found.get(group, (start, end))
+            found[group] = (min(first, start), max(last, end))
+    words = [found[group] for group in sorted(found)[:stored]]
+    if not words:  # no word to speak of: encode_products stores the first state
+        return [TokenText(whole.strip(), starts[0][0] if starts else "")]
+    return [
+        TokenText(whole[start:end], next((name for name, at in reversed(starts) if at <= start), ""))
+        for start, end in words
+    ]
+
+
+def _field_starts(product: Product, pooled: int) -> Iterator[tuple[str, int]]:
+    """Yield where each field begins in product_text: pooled fields are joined by ". ", attributes follow."""
+    parts: set[str] = set()
+    at = 0
+    for name in ("title", "brand", "category", "description"):
+        part = getattr(product, name)
+        # The text cuts long descriptions, but the last field's length moves nothing behind it.
+        if part and part not in parts:
+            parts.add(part)
+            yield name, at
+            at += len(part) + 2
+    yield "attributes", pooled + 1

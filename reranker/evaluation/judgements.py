@@ -1,0 +1,179 @@
+"""Judgements files: who may read them, what they may look like, and on which side of a split a query is."""
+
+import csv
+import gzip
+import hashlib
+import io
+import unicodedata
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Literal, Protocol, TypeVar
+
+from mappings.errors import LabelsError
+from mappings.types import Judgement
+from reranker.text.words import words
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "query": ("query", "query_text", "user_query", "search_term", "keywords"),
+    "product_id": ("product_id", "product", "doc_id", "docid", "document_id", "item_id", "sku", "id"),
+    "grade": ("grade", "rating", "relevance", "rel", "label", "judgement", "judgment"),
+}
+"""What each column may be called, however capitalised or spaced; the first that the header has counts."""
+
+GRADES = range(4)
+DELIMITERS = ",;\t"
+MAX_SHOWN = 5
+
+Side = Literal["train", "dev", "test"]
+
+
+class HasQuery(Protocol):
+    """Whatever speaks of one query: a Judgement, the ClickEvidence of a log."""
+
+    @property
+    def query(self) -> str:
+        """The query's text."""
+
+
+T = TypeVar("T", bound=HasQuery)
+
+
+@dataclass(frozen=True, slots=True)
+class Split(Generic[T]):
+    """Labels by side. No query, nor another spelling of it, is on two sides."""
+
+    train: list[T]
+    dev: list[T]
+    test: list[T]
+
+
+def read_judgements(path: Path, note: Callable[[str], None] = lambda _: None) -> list[Judgement]:
+    """Read a CSV file with a header: query, product id, grade 0 to 3.
+
+    The file may be gzipped (.gz), its delimiter a comma, semicolon or tab.
+    `COLUMNS` has the names that the columns may bear; other columns are ignored. Queries that differ in case
+    or spacing only are one, under the spelling that comes first. A pair that is graded several times
+    gets the mean, rounded with halves up, and `note` a sentence that says how many did.
+
+    Raises LabelsError when the file can't be read, lacks a column or has no judgement, and for bad lines: the
+    first few are named by their number, and none is skipped.
+    """
+    graded: dict[tuple[str, str], list[int]] = {}
+    spelling: dict[str, str] = {}
+    problems: list[str] = []
+    for line, query, product_id, grade in _cells(path):
+        value = _grade(grade)
+        if not query or not product_id:
+            problems.append(f"line {line}: no {'product id' if query else 'query'}")
+        elif value is None:
+            problems.append(f"line {line}: grade {grade!r} is none of 0, 1, 2, 3")
+        else:
+            key = query_key(query)
+            spelling.setdefault(key, " ".join(query.split()))
+            graded.setdefault((key, product_id), []).append(value)
+    if problems:
+        more = f" and {len(problems) - MAX_SHOWN} more" if len(problems) > MAX_SHOWN else ""
+        raise LabelsError(f"{path}: {'; '.join(problems[:MAX_SHOWN])}{more}: correct or remove these lines")
+    if not graded:
+        raise LabelsError(
+            f"{path} has a header and no judgement: give one query, product id and grade a line"
+        )
+    repeated = [found for found in graded.values() if len(found) > 1]
+    if repeated:
+        differ = sum(len(set(found)) > 1 for found in repeated)
+        note(
+            f"{path}: {len(repeated)} pairs are graded more than once, {differ} of them differently: "
+            "each counts once, by its mean grade"
+        )
+    return [
+        Judgement(spelling[key], product_id, (2 * sum(found) + len(found)) // (2 * len(found)))
+        for (key, product_id), found in graded.items()
+    ]
+
+
+def split_by_query(labels: Iterable[T], dev: float = 0.15, test: float = 0.2) -> Split[T]:
+    """Split labels so that a query is always on the same side, in whatever file, log or order it comes.
+
+    `dev` and `test` are the expected shares of queries; the side is drawn by a hash of the query (`side_of`).
+    """
+    sides: dict[Side, list[T]] = {"train": [], "dev": [], "test": []}
+    for label in labels:
+        sides[side_of(label.query, dev, test)].append(label)
+    return Split(sides["train"], sides["dev"], sides["test"])
+
+
+def side_of(query: str, dev: float = 0.15, test: float = 0.2) -> Side:
+    """Return the side of a query, drawn by SHA-256 of its stemmed words in alphabetical order.
+
+    So "Phone case", "phone  cases" and "case phone" are on one side: one tells too much of the others.
+    Raises ValueError for shares that are negative or leave nothing to train on.
+    """
+    if min(dev, test) < 0 or dev + test >= 1:
+        raise ValueError(f"dev {dev} and test {test} must not be negative, and leave a share to train on")
+    digest = hashlib.sha256((" ".join(sorted(words(query))) or query_key(query)).encode()).digest()
+    drawn = int.from_bytes(digest[:8], "big") / 2**64
+    if drawn < test:
+        return "test"
+    return "dev" if drawn < test + dev else "train"
+
+
+def query_key(query: str) -> str:
+    """Return what queries are compared by: NFKC, case-folded, single spaces."""
+    return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
+
+
+def _cells(path: Path) -> Iterator[tuple[int, str, str, str]]:
+    text = _text(path)
+    header, _, _ = text.partition("\n")
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count), strict=True)
+    line = 1
+    try:
+        names = ["_".join(cell.split()).lower() for cell in next(rows, [])]
+        at = [_column(path, wanted, names) for wanted in COLUMNS]
+        line = rows.line_num + 1
+        for row in rows:
+            if any(cell.strip() for cell in row):
+                query, product_id, grade = (row[i].strip() if i < len(row) else "" for i in at)
+                yield line, query, product_id, grade
+            line = rows.line_num + 1
+    except csv.Error as error:
+        raise LabelsError(
+            f"{path}: line {line} is broken CSV ({error}): quote its fields properly"
+        ) from error
+
+
+def _column(path: Path, wanted: str, names: list[str]) -> int:
+    for name in COLUMNS[wanted]:
+        if name in names:
+            return names.index(name)
+    raise LabelsError(
+        f"{path}: the header ({', '.join(names)}) has no column for {wanted}: "
+        f"call it one of {', '.join(COLUMNS[wanted])}"
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        if path.suffix.lower() == ".gz":
+            data = gzip.decompress(data)
+        return data.decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise LabelsError(f"judgements file {path} does not exist") from error
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise LabelsError(f"{path}: line {line} is not UTF-8: save the file as UTF-8") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise LabelsError(f"{path} is damaged ({error}): copy it again") from error
+    except OSError as error:
+        raise LabelsError(f"{path} can't be read: {error.strerror or error}") from error
+
+
+def _grade(text: str) -> int | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return int(value) if value in GRADES else None

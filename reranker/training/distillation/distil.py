@@ -1,0 +1,250 @@
+"""Distillation: the GPT-2 product tower learns to say what the BERT teacher says of the same text.
+
+Loss, a batch: 1 - cos(pooled, teacher's pooled) + token_weight x mean(1 - cos(token, teacher's token)) +
+relation_weight x KL between the in-batch similarity distributions of teacher and student
+(relational knowledge distillation, Park et al. 2019). The token term is what lets BERT query tokens
+attend to GPT-2 product tokens: both towers share the WordPiece vocabulary and, after this, a space.
+
+With made queries at hand, batches are drawn as neighbourhoods of products and two more terms are added:
+rank_weight x KL between teacher's and student's distributions of each query's cosines over the batch's
+products, token_rank_weight x the same of its token matches. So what queries tell apart counts for more.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mappings.errors import ModelError
+from reranker.encoders.codec import unit
+from reranker.training.distillation.agreement import divergence, token_match
+from reranker.training.distillation.teacher import Asked, TeacherStates
+from reranker.training.encoders.gpt2 import pool
+from reranker.training.run.device import half_precision
+
+Tower = TypeVar("Tower", bound=nn.Module)
+"""Maps right-padded ids (B, T) to states (B, T, d)."""
+
+GROUP = 32
+"""Batches that are drawn together, so that texts of like length meet in one."""
+
+
+@dataclass(frozen=True)
+class DistilConfig:
+    """What distillation does; all of it is stamped into the model's config."""
+
+    steps: int = 1800
+    batch: int = 48
+    learning_rate: float = 7e-4
+    warmup: int = 100
+    weight_decay: float = 0.01
+    token_weight: float = 0.75
+    relation_weight: float = 0.1
+    temperature: float = 0.05
+    rank_weight: float = 0.3
+    token_rank_weight: float = 0.15
+    neighbours: int = 3
+    pond: int = 1500
+    queries: int = 32
+    seed: int = 7
+
+
+def distil(
+    tower: Tower,
+    teacher: TeacherStates,
+    weights: NDArray[np.float64],
+    config: DistilConfig,
+    progress: Callable[[int, int], None],
+) -> Tower:
+    """Train `tower` in place on texts drawn with the given `weights` (n,); return it."""
+    run = Distillation(tower, teacher, weights, config, torch.device("cpu"))
+    while run.step < run.steps:
+        run.advance()
+        progress(run.step, run.steps)
+    return run.finished()
+
+
+class Distillation(Generic[Tower]):
+    """Distillation a step at a time: it can be stopped between two, saved, and gone on with.
+
+    What a step does follows from the seed, its number and `steps`, which may be set anew on the way: the
+    learning rate falls by the share of them that is done.
+    """
+
+    def __init__(
+        self,
+        tower: Tower,
+        teacher: TeacherStates,
+        weights: NDArray[np.float64],
+        config: DistilConfig,
+        device: torch.device,
+        asked: Asked | None = None,
+    ) -> None:
+        """Train `tower` in place, on `device`, on texts drawn with the given `weights` (n,).
+
+        `asked` are queries made from these texts.
+        """
+        self.step = 0
+        self.steps = config.steps
+        self._config, self._device = config, device
+        self._tower = tower.to(device).train()
+        self._teacher = teacher
+        self._chances = weights / weights.sum()
+        self._lengths = np.array([len(i) for i in teacher.ids])
+        self._group: tuple[int, list[NDArray[np.int64]]] = (-1, [])
+        self._asked = asked
+        self._queries: dict[int, list[int]] = {}
+        if asked:
+            self._vectors = np.stack([unit(s.astype(np.float32).mean(0)) for s in teacher.states])  # (n, d)
+            for query, row in enumerate(asked.rows.tolist()):
+                self._queries.setdefault(row, []).append(query)
+        decayed = [p for p in tower.parameters() if p.requires_grad and p.ndim > 1]
+        plain = [p for p in tower.parameters() if p.requires_grad and p.ndim <= 1]
+        self._trained = decayed + plain
+        self._optimizer = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": config.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
+            lr=config.learning_rate,
+            betas=(0.9, 0.98),
+        )
+
+    def advance(self) -> None:
+        """Take one step."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._config.learning_rate * self._schedule()
+        rows, queries = self._drawn()
+        ids, lengths, target = (t.to(self._device) for t in _padded(self._teacher, rows))
+        with half_precision(self._device):
+            states = self._tower(ids)  # (B, T, d)
+        loss = distil_loss(states.float(), target, lengths, self._config)
+        if self._asked and queries:
+            asked = [t.to(self._device) for t in _padded_queries(self._asked, queries)]
+            loss = loss + rank_loss(states.float(), target, lengths, asked, self._config)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._trained, 1.0)
+        self._optimizer.step()
+        self.step += 1
+
+    def finished(self) -> Tower:
+        """Return the tower, on the CPU, for use."""
+        return self._tower.cpu().eval()
+
+    def save(self, path: Path) -> None:
+        """Write everything that going on needs; the frozen word embeddings are no part of it."""
+        learnt = {name: p.detach() for name, p in self._tower.named_parameters() if p.requires_grad}
+        state = {"step": self.step, "steps": self.steps, "tower": learnt}
+        torch.save({**state, "optimizer": self._optimizer.state_dict()}, path)
+
+    def load(self, path: Path) -> None:
+        """Go on from what `save` wrote. Raises ModelError where the file is damaged or another tower's."""
+        try:
+            state = torch.load(path, map_location=self._device, weights_only=True)
+            missing, unexpected = self._tower.load_state_dict(state["tower"], strict=False)
+            if unexpected or any(self._tower.get_parameter(name).requires_grad for name in missing):
+                raise KeyError("it is another tower's")
+            self._optimizer.load_state_dict(state["optimizer"])
+            self.step, self.steps = state["step"], state["steps"]
+        except (OSError, RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
+            raise ModelError(f"{path} can't be gone on from ({error}): start over") from error
+
+    def _schedule(self) -> float:
+        """Share of the full learning rate: up while warming up, then down in a cosine."""
+        warmup = self._config.warmup
+        if self.step < warmup:
+            return (self.step + 1) / warmup
+        done = (self.step - warmup) / max(1, self.steps - warmup)
+        return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+    def _drawn(self) -> tuple[NDArray[np.int64], list[int]]:
+        """Row numbers of this step's texts, and of queries made of them."""
+        if not self._asked:
+            return self._rows(), []
+        config, total = self._config, len(self._chances)
+        random = np.random.default_rng((config.seed, self.step))
+        rows: list[int] = []
+        for seed in random.choice(total, config.batch // (config.neighbours + 1), p=self._chances).tolist():
+            pond = random.choice(total, min(config.pond, total), replace=False)
+            near = pond[np.argsort(-(self._vectors[pond] @ self._vectors[seed]))[: 2 * config.neighbours + 2]]
+            rows += [seed, *random.choice(near, min(config.neighbours, len(near)), replace=False).tolist()]
+        rows = list(dict.fromkeys(rows))
+        queries = [int(random.choice(self._queries[row])) for row in rows if row in self._queries]
+        return np.array(rows), queries[: config.queries]
+
+    def _rows(self) -> NDArray[np.int64]:
+        """Row numbers of this step's texts: drawn by weight, of similar length within a batch."""
+        number, at = divmod(self.step, GROUP)
+        if self._group[0] != number:
+            random = np.random.default_rng((self._config.seed, number))
+            batch = self._config.batch
+            drawn = random.choice(len(self._chances), size=GROUP * batch, p=self._chances)
+            drawn = drawn[np.argsort(self._lengths[drawn] + random.random(len(drawn)), kind="stable")]
+            order = random.permutation(GROUP)
+            self._group = (number, [drawn[i * batch : (i + 1) * batch] for i in order])
+        return self._group[1][at]
+
+
+def distil_loss(states: Tensor, target: Tensor, lengths: Tensor, config: DistilConfig) -> Tensor:
+    """Loss of student `states` (B, T, d) against the teacher's `target` (B, T, d), both right-padded."""
+    mask = torch.arange(states.shape[1], device=states.device) < lengths[:, None]  # (B, T)
+    student, teacher = pool(states, lengths), pool(target, lengths)  # (B, d)
+    pooled = 1 - (student * teacher).sum(-1).mean()
+    tokens = 1 - F.cosine_similarity(states[mask], target[mask], dim=-1).mean()
+    eye = torch.eye(len(states), dtype=torch.bool, device=states.device)
+    student_sim = (student @ student.T).masked_fill(eye, -1e3)  # (B, B)
+    teacher_sim = (teacher @ teacher.T).masked_fill(eye, -1e3)  # (B, B)
+    relation = divergence(student_sim, teacher_sim, 1 / config.temperature)
+    return pooled + config.token_weight * tokens + config.relation_weight * relation
+
+
+def rank_loss(
+    states: Tensor, target: Tensor, lengths: Tensor, asked: Sequence[Tensor], config: DistilConfig
+) -> Tensor:
+    """KL of how queries rank the student's `states` (B, T, d) against the teacher's `target` (B, T, d).
+
+    `asked` are the queries' pooled vectors (Q, d), token states (Q, L, d) and mask (Q, L).
+    """
+    vectors, tokens, told = asked
+    present = torch.arange(states.shape[1], device=states.device) < lengths[:, None]  # (B, T)
+    present[:, 0] = False  # [CLS] matches anything
+
+    def matches(of: Tensor) -> Tensor:
+        return token_match(tokens, told, F.normalize(of, dim=-1), present)
+
+    slope = 1 / config.temperature
+    cosines = divergence(vectors @ pool(states, lengths).T, vectors @ pool(target, lengths).T, slope)
+    ranks = divergence(matches(states), matches(target), slope)
+    return config.rank_weight * cosines + config.token_rank_weight * ranks
+
+
+def _padded_queries(asked: Asked, queries: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Pooled vectors (Q, d), token states (Q, L, d) and mask (Q, L) of queries."""
+    rows = [asked.tokens[query] for query in queries]
+    tokens = torch.zeros(len(rows), max(map(len, rows)), rows[0].shape[1])
+    told = torch.zeros(tokens.shape[:2], dtype=torch.bool)
+    for row, states in enumerate(rows):
+        tokens[row, : len(states)] = torch.from_numpy(states.astype(np.float32))
+        told[row, : len(states)] = True
+    return torch.from_numpy(asked.pooled[list(queries)]), tokens, told
+
+
+def _padded(teacher: TeacherStates, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+    lengths = torch.tensor([len(teacher.ids[i]) for i in rows])
+    width = int(lengths.max())
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    target = torch.zeros(len(rows), width, teacher.states[0].shape[1])
+    for row, i in enumerate(rows):
+        n = len(teacher.ids[i])
+        ids[row, :n] = torch.from_numpy(teacher.ids[i])
+        target[row, :n] = torch.from_numpy(teacher.states[i].astype(np.float32))
+    return ids, lengths, target

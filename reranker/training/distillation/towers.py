@@ -1,0 +1,179 @@
+"""Both towers of a model folder: what the product tower starts from, what it reads, and its distillation."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from mappings.errors import ModelError
+from mappings.types import Product
+from reranker.model import PRODUCT, PRODUCT_TOKENIZER, QUERY, TOKENIZER, Model
+from reranker.text.product_text import product_text
+from reranker.training.datasets.made_queries import catalogue_queries
+from reranker.training.distillation.disk_cache import kept_states, unseen
+from reranker.training.distillation.distil import DistilConfig
+from reranker.training.distillation.teacher import (
+    Reading,
+    TeacherStates,
+    asked_states,
+    product_states,
+    readings,
+)
+from reranker.training.distillation.time_budget import distilled
+from reranker.training.encoders.bert import Bert, Encoder
+from reranker.training.encoders.export import export_product_tower, export_query_tower
+from reranker.training.encoders.gpt2 import ProductTower
+from reranker.training.encoders.hub import load_tokenizer
+from reranker.training.encoders.initialisation import new_tower, spread_layers, tower_from_pretrained
+from reranker.training.encoders.restore import restored_tower
+from reranker.training.run.files import complete_or_absent
+from reranker.training.run.run_folder import Run
+
+QUERY_TOKENS = 24
+QUERIES_EACH = 2
+MOST_QUERIES = 15_000
+"""Queries made of a catalogue for distillation."""
+
+Progress = Callable[[int, int], None]
+Stages = Callable[[str], Progress]
+"""Name of a stage → where its progress (done, of) is reported."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the product tower starts from; `tokenizer` is the one it reads by."""
+
+    tower: ProductTower
+    tokenizer: Tokenizer
+
+
+def start_from_base(base: Model, bert: Encoder) -> Start:
+    """Go on with the towers of a model folder, whose query encoder is `bert`.
+
+    Raises ModelError where it is another.
+    """
+    if base.dimension != bert.dimension or base.tokenizer.get_vocab() != bert.tokenizer.get_vocab():
+        raise ModelError(
+            f"the model in {base.folder} was not made with this query encoder: name the right one by "
+            "--query-encoder together with --product-encoder, or another --base"
+        )
+    return Start(restored_tower(base.folder / PRODUCT), base.product_tokenizer)
+
+
+def start_from_encoder(bert: Encoder, source: str | None, positions: int) -> Start:
+    """Start from the GPT-2 named by `source`, or for None from the query encoder's own layers.
+
+    Raises ModelError where it can't be had or is no GPT-2.
+    """
+    if source:
+        return Start(tower_from_pretrained(source, bert.dimension, positions), load_tokenizer(source))
+    if not isinstance(bert, Bert):
+        raise ModelError("no GPT-2 to start from: name --product-encoder")
+    layers = spread_layers(bert.network.config.num_hidden_layers)
+    return Start(new_tower(bert, layers, positions), bert.tokenizer)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What the product tower learns from: `chances` (n,) that a text is drawn; the first `main` are the
+    catalogue's. `queries` are made of them: (query, row).
+    """
+
+    readings: Sequence[Reading]
+    chances: NDArray[np.float64]
+    main: int
+    queries: Sequence[tuple[str, int]]
+
+
+def tower_texts(
+    bert: Encoder,
+    tokenizer: Tokenizer,
+    groups: Sequence[tuple[Sequence[Product], float]],
+    most: int,
+    with_attributes_every: int,
+    seed: int,
+) -> Texts:
+    """Return the texts of groups of products, each with its share of what is drawn; the catalogue's first.
+
+    Products with attributes come without them and, every so many, with them as well: the tower reads both.
+    """
+    found: list[Reading] = []
+    chances: list[float] = []
+    queries: list[tuple[str, int]] = []
+    for products, share in groups:
+        first = len(found)
+        made = catalogue_queries(products, min(QUERIES_EACH * len(products), MOST_QUERIES), seed)
+        queries += [(text, first + row) for text, row in made]
+        rows = readings(bert, tokenizer, [product_text(p) for p in products], most)
+        whole = [row for row in rows if len(row.product.ids) > row.product.pooled]
+        found += [row.head() for row in rows] + whole[::with_attributes_every]
+        chances += [share / max(1, len(products))] * (len(found) - len(chances))
+    return Texts(found, np.array(chances) / sum(chances), len(groups[0][0]), queries)
+
+
+@dataclass(frozen=True)
+class Towers:
+    """A model folder with its towers, and what the product tower learnt from.
+
+    `states` are the teacher's of the catalogue's pooled texts; `positions` is how many tokens of a product
+    the tower reads, `steps` how long it was distilled.
+    """
+
+    folder: Path
+    states: TeacherStates
+    positions: int
+    steps: int
+
+
+def make_towers(
+    run: Run,
+    bert: Encoder,
+    start: Start,
+    texts: Texts,
+    config: DistilConfig,
+    seconds: float | None,
+    stages: Stages,
+    base: Path | None = None,
+) -> Towers:
+    """Distil and export both towers into a folder of `run`, in `seconds` or in as long as it takes.
+
+    The query tower is the one of the folder `base`, where there is one, else `bert` exported.
+    """
+    until = None if seconds is None else time.monotonic() + seconds
+    folder = run.work / "model"
+    folder.mkdir(exist_ok=True)
+    teacher = kept_states(
+        lambda rows: product_states(bert, [texts.readings[i] for i in rows], unseen).states,
+        [reading.product.ids for reading in texts.readings],
+        bert.dimension,
+        run.work / "teacher.f16",
+        stages("teacher reads the products"),
+    )
+    if not (folder / PRODUCT).is_file():
+        learning = stages("product tower learns")
+        left = None if until is None else until - time.monotonic()
+        asked = asked_states(bert, texts.queries, QUERY_TOKENS) if texts.queries else None
+        tower, steps = distilled(run, start.tower, teacher, texts.chances, config, left, learning, asked)
+        run.decide("steps", steps)
+        _queries(bert, start, base, folder)
+        with complete_or_absent(folder / PRODUCT) as unfinished:
+            export_product_tower(tower, unfinished)
+    main = TeacherStates(teacher.ids[: texts.main], teacher.states[: texts.main])
+    return Towers(folder, main, start.tower.positions, run.decided["steps"])
+
+
+def _queries(bert: Encoder, start: Start, base: Path | None, folder: Path) -> None:
+    if isinstance(bert, Bert):
+        bert.network.cpu()
+        export_query_tower(bert, folder / QUERY)
+        bert.tokenizer.save(str(folder / TOKENIZER))
+    elif base:
+        for name in (QUERY, TOKENIZER):
+            shutil.copyfile(base / name, folder / name)
+    if start.tokenizer.to_str() != bert.tokenizer.to_str():
+        start.tokenizer.save(str(folder / PRODUCT_TOKENIZER))

@@ -1,0 +1,109 @@
+"""A product tower back from its int8 ONNX file, so that training can go on where a model folder stopped.
+
+Model folders hold no torch weights: 50 MB is all that ships. What quantisation rounded off is lost; on the
+shipped tower that moves the pooled vectors by less than 0.001 in cosine, which some steps of distillation
+mend.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from mappings.errors import ModelError
+from reranker.encoders.onnx_tower import Tower
+from reranker.training.encoders.gpt2 import Block, GPT2Config, ProductTower
+from reranker.types import Floats
+
+AGREES = 0.96
+"""Cosine from which on the states of both are taken for the same network's: int8 activations differ."""
+
+
+def restored_tower(path: Path) -> ProductTower:
+    """Return the tower that `export_product_tower` wrote to `path`, word embeddings frozen.
+
+    The file does not say how many attention heads there are: the number with which the tower comes nearest to
+    the file's own answers is taken. Raises ModelError where none does.
+    """
+    weights = _weights(path)
+    try:
+        table = weights["transformer.wte.weight"]
+        layers = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("transformer.h."))
+        positions, width = weights["transformer.wpe.weight"].shape
+        dimension = len(weights["head.bias"])
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"{path} is no product tower made by Attune: {error} is missing") from error
+    tower = ProductTower(GPT2Config(len(table), positions, width, layers, 1), dimension)
+    try:
+        tower.load_state_dict({name: torch.tensor(array) for name, array in weights.items()})
+    except RuntimeError as error:
+        raise ModelError(f"{path} is no product tower made by Attune: {error}") from error
+    tower.transformer.wte.weight.requires_grad_(False)
+    ids = np.random.default_rng(0).integers(0, len(table), (2, min(16, positions)))
+    expected = Tower(path, 1).states(ids, np.full(2, ids.shape[1]))
+    divisors = [n for n in range(1, width // 4 + 1) if width % n == 0]
+    best, heads = max((_agreement(_with_heads(tower.eval(), n), ids, expected), n) for n in divisors)
+    if best < AGREES:
+        raise ModelError(f"{path}: the tower rebuilt from it says something else (cosine {best:.3f} at most)")
+    return _with_heads(tower, heads)
+
+
+def _with_heads(tower: ProductTower, heads: int) -> ProductTower:
+    tower.transformer.config = replace(tower.transformer.config, n_head=heads)
+    for block in tower.transformer.h:
+        assert isinstance(block, Block)
+        block.attn.n_head = heads
+    return tower
+
+
+def _agreement(tower: ProductTower, ids: NDArray[np.int64], expected: Floats) -> float:
+    with torch.inference_mode():
+        found = tower(torch.from_numpy(ids)).numpy()
+    norms = np.linalg.norm(found, axis=-1) * np.linalg.norm(expected, axis=-1)
+    return float(((found * expected).sum(-1) / np.maximum(norms, 1e-9)).mean())
+
+
+def _weights(path: Path) -> dict[str, Floats]:
+    """Return the tower's parameters by name, int8 ones multiplied out."""
+    try:
+        graph = onnx.load(str(path)).graph
+        found = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+    except Exception as error:  # protobuf's and onnx's own, by many names
+        raise ModelError(f"{path} is no ONNX model: {error}") from error
+    for node in graph.node:
+        if node.op_type == "MatMulNBits":
+            rows = next(attribute.i for attribute in node.attribute if attribute.name == "K")
+            found[node.input[1]] = _from_blocks(found[node.input[1]], found[node.input[2]], rows)
+    weights: dict[str, Floats] = {}
+    for name, array in found.items():
+        base = name.removesuffix("_quantized").removesuffix("_Q8")
+        if name.endswith("wte.table"):
+            scale = found[name.removesuffix("table") + "scale"]
+            weights["transformer.wte.weight"] = array.astype(np.float32) * scale
+        elif base != name:
+            whole = array
+            if name.endswith("_quantized"):
+                scale, zero = found[f"{base}_scale"], found[f"{base}_zero_point"]
+                whole = (
+                    array.astype(np.float32) - zero.astype(np.float32)
+                ) * scale  # (in, out), a scale a column
+            # torch's exporter transposes the head, the one nn.Linear, and gives it a number for a name.
+            named = base.startswith("transformer.")
+            weights[base if named else "head.weight"] = whole if named else whole.T
+        elif name.startswith(("transformer.", "head.")) and name.endswith((".weight", ".bias")):
+            weights[name] = array
+    return weights
+
+
+def _from_blocks(blocks: NDArray[np.uint8], scales: Floats, rows: int) -> Floats:
+    """Return the matrix (in, out) of a MatMulNBits: blocks (out, n, size) around 128, a scale each.
+
+    `rows` is how many of the n x size components are no padding.
+    """
+    whole = (blocks.astype(np.float32) - 128) * scales.reshape(blocks.shape[0], -1, 1)
+    result: Floats = whole.reshape(len(blocks), -1)[:, :rows].T
+    return result

@@ -1,0 +1,130 @@
+"""A run's folder of unfinished work, beside the folder that it makes: what makes training resumable.
+
+    FOLDER.partial/run.json   what the run is, how long it has taken so far, and what it has decided
+    FOLDER.partial/...        what its stages have done
+    FOLDER                    comes at the end, complete, in one step
+
+The same run goes on where it stopped; another is refused.
+"""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mappings.errors import ModelError
+from reranker.training.run.files import read_json, write_json
+
+RUN = "run.json"
+SAVE_SECONDS = 45.0
+"""Time between two checkpoints: a run that is killed loses less than a minute."""
+
+
+@dataclass
+class Run:
+    """A run under way. `work` is its folder, `resumed` whether an earlier process began it."""
+
+    folder: Path
+    work: Path
+    identity: Mapping[str, Any]
+    resumed: bool
+    decided: dict[str, Any] = field(default_factory=dict)
+    _before: float = 0.0
+    _started: float = field(default_factory=time.monotonic)
+    _saved: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken, earlier processes' part included up to their last checkpoint."""
+        return self._before + time.monotonic() - self._started
+
+    def decide(self, name: str, value: Any) -> Any:
+        """Return what was decided under `name`, now or by an earlier process."""
+        if name not in self.decided:
+            self.decided[name] = value
+            self.save()
+        return self.decided[name]
+
+    def save(self) -> None:
+        """Write down what is decided and how long it has taken."""
+        self._saved = time.monotonic()
+        found = {"run": self.identity, "seconds": round(self.seconds, 1), "decided": self.decided}
+        write_json(self.work / RUN, found)
+
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return time.monotonic() - self._saved > SAVE_SECONDS
+
+    def finish(self, made: Path) -> None:
+        """Give `made`, a folder in `work`, the name `folder`, and remove the rest.
+
+        A folder of that name is replaced.
+        """
+        old = self.work / "old"
+        if self.folder.exists():
+            os.replace(self.folder, old)
+        os.replace(made, self.folder)
+        shutil.rmtree(self.work)
+
+
+def partial(folder: Path) -> Path:
+    """Where the unfinished work for `folder` lies."""
+    return folder.with_name(f"{folder.name}.partial")
+
+
+@contextmanager
+def open_run(folder: Path, identity: Mapping[str, Any], fresh: bool, replace: bool) -> Iterator[Run]:
+    """Begin the run that makes `folder`, or go on with it.
+
+    `identity` tells it from others, in JSON's types only. `fresh` forgets earlier work; `replace` allows
+    `folder` to be there already. Raises ModelError when it is, when another run's work is in the way, or when
+    another process is at it.
+    """
+    if folder.exists() and not replace and (not folder.is_dir() or any(folder.iterdir())):
+        raise ModelError(f"{folder} is there already: name another --out, or --fresh to make it anew")
+    work = partial(folder)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock = (work / "lock").open("w")
+    except OSError as error:
+        raise ModelError(f"can't write to {work}: {error.strerror}; name another --out") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ModelError(f"another process is at {work} right now: wait for it, or stop it") from error
+        if fresh:
+            _clear(work)
+        run = _taken_up(folder, work, identity)
+        try:
+            yield run
+        finally:
+            with suppress(FileNotFoundError):  # finished, and gone
+                run.save()
+
+
+def _taken_up(folder: Path, work: Path, identity: Mapping[str, Any]) -> Run:
+    if not (work / RUN).is_file():
+        _clear(work)
+        run = Run(folder, work, identity, resumed=False)
+        run.save()
+        return run
+    found = read_json(work / RUN)
+    other = [name for name in identity if found["run"].get(name) != identity[name]]
+    if other:
+        raise ModelError(
+            f"{work} holds the work of another run (another {', another '.join(other)}): "
+            "give the same command to go on with it, or --fresh to start over"
+        )
+    return Run(folder, work, identity, True, found["decided"], found["seconds"])
+
+
+def _clear(work: Path) -> None:
+    for path in work.iterdir():
+        if path.name != "lock":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

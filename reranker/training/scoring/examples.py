@@ -1,0 +1,182 @@
+"""From catalogues, judged pairs and judgements to the scorer's training examples."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mappings.types import Product
+from reranker.encoders.codec import FIELDS, unit, unpack
+from reranker.encoders.product_encoder import product_words
+from reranker.evaluation.measures import GOOD, Grades
+from reranker.fusion import HEADS, Rarity, fused
+from reranker.model import Model
+from reranker.training.clicks.click_labels import ClickEvidence
+from reranker.training.datasets.bm25 import KeywordIndex
+from reranker.training.datasets.made_queries import catalogue_queries
+from reranker.training.encoders.bert import Encoder
+from reranker.training.scoring.scorer import PRIOR, PRIOR_SLOPE, Example
+from reranker.types import EncodedProduct, EncodedQuery, Floats
+
+Progress = Callable[[int, int], None]
+
+NEIGHBOURS = 50
+"""How many of the nearest products, by BM25 and by vector, hard negatives are drawn from."""
+
+MUCH_SHOWN = 100.0
+"""Shows of a query's products that were looked at with which its clicks count half."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A catalogue with everything that examples are made from, row by row alike."""
+
+    products: Sequence[Product]
+    encoded: Sequence[EncodedProduct]
+    teacher: Sequence[NDArray[np.float16]]  # the BERT's token states of each product's text, each (T, d)
+    keywords: KeywordIndex
+
+
+@dataclass(frozen=True)
+class SoftConfig:
+    """How examples are made from a bare catalogue."""
+
+    queries: int = 1500
+    keyword_candidates: int = 12
+    vector_candidates: int = 12
+    random_candidates: int = 4
+    source_share: float = 0.05
+    seed: int = 7
+
+
+def rarity(products: Sequence[Product]) -> Rarity:
+    """Return how rare words are among `products`, for fusion's BM25."""
+    found = np.zeros(1 << 16)
+    lengths = np.zeros((len(products), len(FIELDS)))
+    for row, product in enumerate(products):
+        by_field = product_words(product)
+        lengths[row] = [len(of) for of in by_field]
+        found[np.unique(np.concatenate(by_field) & 0xFFFF)] += 1
+    idf = np.log1p((len(products) - found + 0.5) / (found + 0.5))
+    return Rarity(idf.astype(np.float16).astype(np.float32), lengths.mean(0).astype(np.float32))
+
+
+def fused_inputs(model: Model, query: EncodedQuery, stored: Sequence[bytes]) -> Floats:
+    """Return the MLP's inputs (n, F + t) of products, as serving computes them."""
+    batch = unpack(stored, model.dimension, query.tokens.shape[1])
+    return fused(query, batch, model.scorer.temperature, model.scorer.rarity)
+
+
+def soft_examples(
+    model: Model, bert: Encoder, catalogue: Catalogue, config: SoftConfig, progress: Progress
+) -> list[Example]:
+    """Return one example a made query: its product, BM25 and vector neighbours, and random others.
+
+    The target mixes the teacher's judgement of every candidate (several products may answer a query
+    as well as the one it was made from) with certainty about that one.
+    """
+    random = np.random.default_rng(config.seed)
+    vectors = np.stack([e.vector for e in catalogue.encoded])  # (N, d)
+    queries = catalogue_queries(catalogue.products, config.queries, config.seed)
+    examples = []
+    for done, (text, source) in enumerate(queries):
+        query = model.encode_query(text)
+        keyword = catalogue.keywords.scores(text)
+        most = min(NEIGHBOURS, len(vectors) - 1)
+        near = np.argpartition(-(vectors @ query.vector), most)[:NEIGHBOURS]
+        close = np.argpartition(-keyword, most)[:NEIGHBOURS]
+        matching = close[keyword[close] > 0]
+        rows = np.unique(
+            np.concatenate(
+                [
+                    [source],
+                    random.choice(matching, min(config.keyword_candidates, len(matching)), replace=False),
+                    random.choice(near, config.vector_candidates, replace=False),
+                    random.choice(len(vectors), config.random_candidates, replace=False),
+                ]
+            ).astype(np.int64)
+        )
+        inputs = fused_inputs(model, query, [catalogue.encoded[i].stored for i in rows])
+        judged = teacher_prior(bert, text, [catalogue.teacher[i] for i in rows])
+        soft = np.exp(PRIOR_SLOPE * (judged - judged.max()))
+        target = (1 - config.source_share) * soft / soft.sum() + config.source_share * (rows == source)
+        examples.append(Example(inputs, target.astype(np.float32), None))
+        progress(done + 1, len(queries))
+    return examples
+
+
+def teacher_prior(bert: Encoder, text: str, products: Sequence[NDArray[np.float16]]) -> Floats:
+    """Return the BERT teacher's judgement (n,) of products, BERT on both sides: the scorer's prior,
+    undistilled.
+    """
+    states, _ = bert.states(bert.token_ids([text], 32))
+    x = states[0].numpy()  # (Lq, d)
+    pooled, tokens = unit(x.mean(0)), unit(x[1:-1])
+    judged = []
+    for states_of in products:
+        y = states_of.astype(np.float32)
+        best = (tokens @ unit(y[1:-1]).T).max(1)
+        said = {"cosine": pooled @ unit(y.mean(0)), "token_match": best.mean(), "token_worst": best.min()}
+        judged.append(sum(weight * float(said[name]) for name, weight in PRIOR.items()))
+    return np.array(judged, dtype=np.float32)
+
+
+def graded_examples(
+    model: Model, catalogue: Catalogue, grades: Mapping[str, Grades], weight: float
+) -> dict[str, Example]:
+    """Return one example a judged query, over its judged products that the catalogue has; keyed by query."""
+    row_of = {p.id: row for row, p in enumerate(catalogue.products)}
+    examples = {}
+    for text, judged in grades.items():
+        ids = [i for i in judged if i in row_of]
+        if not ids:
+            continue
+        rows = [row_of[i] for i in ids]
+        grade = np.array([judged[i] for i in ids])
+        stored = [catalogue.encoded[i].stored for i in rows]
+        inputs = fused_inputs(model, model.encode_query(text), stored)
+        gains = (2.0**grade - 1).astype(np.float32)
+        examples[text] = Example(inputs, gains, (grade >= GOOD).astype(np.float32), weight)
+    return examples
+
+
+def pair_examples(
+    model: Model, pairs: Sequence[tuple[str, EncodedProduct, float]], weight: float
+) -> list[Example]:
+    """Return one example a judged pair (query, product, probability that it is relevant)."""
+    return [
+        Example(
+            fused_inputs(model, model.encode_query(text), [product.stored]),
+            None,
+            np.array([relevant], dtype=np.float32),
+            weight,
+        )
+        for text, product, relevant in pairs
+    ]
+
+
+def click_examples(
+    model: Model, catalogue: Catalogue, evidence: Sequence[ClickEvidence], weight: float
+) -> list[Example]:
+    """Return two examples a clicked query, over its products that the catalogue has, for the heads click and
+    purchase; one where nothing says who bought.
+
+    Their order is that of `click` and `purchase`, free of position; a list counts by how much of it was seen.
+    """
+    row_of = {p.id: row for row, p in enumerate(catalogue.products)}
+    grouped: dict[str, list[ClickEvidence]] = {}
+    for found in evidence:
+        if found.product_id in row_of:
+            grouped.setdefault(found.query, []).append(found)
+    examples = []
+    for text, seen in grouped.items():
+        rows = [row_of[found.product_id] for found in seen]
+        inputs = fused_inputs(model, model.encode_query(text), [catalogue.encoded[i].stored for i in rows])
+        shown = sum(found.shown for found in seen)
+        share = weight * shown / (shown + MUCH_SHOWN)
+        for head in ("click", "purchase"):
+            chances = np.array([getattr(found, head) for found in seen], dtype=np.float32)
+            if not np.isnan(chances).any() and chances.sum():
+                examples.append(Example(inputs, chances, chances, share, HEADS.index(head)))
+    return examples

@@ -1,0 +1,100 @@
+"""What a training run reports of the model it made: on made queries held back, and on judged ones."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mappings.errors import ModelError
+from mappings.types import Product
+from reranker.evaluation.measures import Grades, countable, measured, trained_on
+from reranker.model import Model
+from reranker.training.datasets.bm25 import KeywordIndex
+from reranker.training.datasets.made_queries import catalogue_queries
+from reranker.types import EncodedProduct, Floats
+
+DEPTH = 50
+"""How many of the best by BM25 and by vector the scorer orders."""
+
+HELD_SEED = 1_000_003
+
+
+def held_queries(
+    products: Sequence[Product], trained: Sequence[str], seed: int, count: int
+) -> dict[str, Product]:
+    """Return up to `count` queries made from `products`, each with its product; none of `trained`."""
+    seen = {text.casefold() for text in trained}
+    made = catalogue_queries(products, 2 * count, seed + HELD_SEED)
+    kept = [(text, products[row]) for text, row in made if text.casefold() not in seen]
+    return dict(kept[:count])
+
+
+def known_item(
+    model: Model,
+    products: Sequence[Product],
+    encoded: Sequence[EncodedProduct],
+    queries: Mapping[str, Product],
+) -> dict[str, float]:
+    """Return recall@10 and nDCG@10 of finding, among `products`, the one that each query was made from.
+
+    As a search does: the best by BM25 and by vector, ordered by the scorer.
+    """
+    keywords = KeywordIndex(products)
+    vectors = np.stack([e.vector for e in encoded])  # (N, d)
+    places = []
+    for text, wanted in queries.items():
+        query, keyword = model.encode_query(text), keywords.scores(text)
+        near = np.argsort(-(vectors @ query.vector), kind="stable")[:DEPTH]
+        matching = np.argsort(-keyword, kind="stable")[:DEPTH]
+        rows = np.union1d(near, matching[keyword[matching] > 0])
+        scores = _scores(model, text, [encoded[i] for i in rows])
+        best = ranked([products[i].id for i in rows], scores)[:10]
+        places.append(best.index(wanted.id) if wanted.id in best else None)
+    found = [place for place in places if place is not None]
+    count = max(1, len(places))
+    return {
+        "recall@10": round(len(found) / count, 4),
+        "ndcg@10": round(sum(1 / np.log2(2 + place) for place in found) / count, 4),
+    }
+
+
+def judged_pool(model: Model, products: Sequence[Product], grades: Mapping[str, Grades]) -> float:
+    """Return nDCG@10 over each query's judged products; NaN where no query has a product that answers it.
+
+    Raises ModelError where the model learnt from one of these queries.
+    """
+    seen = trained_on(model.config.origin, grades)
+    if seen:
+        raise ModelError(
+            f"model {model.version} was trained on {len(seen)} of these {len(grades)} queries "
+            f"({', '.join(seen[:3])} ...): no figure on them is reported"
+        )
+    return round(judged_ndcg(_rankings(model, products, grades), grades), 4)
+
+
+def judged_ndcg(rankings: Mapping[str, Sequence[str]], grades: Mapping[str, Grades]) -> float:
+    """Return nDCG@10 over the queries that some product answers well; NaN where there is none."""
+    counts = countable(grades)
+    return measured(rankings, counts)["ndcg@10"] if counts else float("nan")
+
+
+def ranked(ids: Sequence[str], scores: Floats) -> list[str]:
+    """Return ids by their scores (n,), best first."""
+    return [ids[at] for at in np.argsort(-scores, kind="stable")]
+
+
+def _rankings(
+    model: Model, products: Sequence[Product], grades: Mapping[str, Grades]
+) -> dict[str, list[str]]:
+    row_of = {p.id: row for row, p in enumerate(products)}
+    wanted = sorted({row_of[i] for judged in grades.values() for i in judged if i in row_of})
+    encoded = dict(zip(wanted, model.encode_products([products[row] for row in wanted]), strict=True))
+    rankings = {}
+    for text, judged in grades.items():
+        ids = [i for i in judged if i in row_of]
+        scores = _scores(model, text, [encoded[row_of[i]] for i in ids])
+        rankings[text] = ranked(ids, scores)
+    return rankings
+
+
+def _scores(model: Model, text: str, encoded: Sequence[EncodedProduct]) -> Floats:
+    return model.score(model.encode_query(text), [e.stored for e in encoded])

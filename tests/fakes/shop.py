@@ -1,0 +1,209 @@
+"""A small deterministic model and a cluster that answers from memory, for tests of searching."""
+
+import base64
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import numpy as np
+from opensearchpy import Connection, OpenSearch
+
+from mappings.errors import ModelError
+from plugin_api.opensearch.client import Reply, Stream
+from plugin_api.search.retrieval.candidates import FOUND
+from plugin_api.search.retrieval.index_fingerprint import STATE_SEARCH
+from reranker.types import EncodedQuery, Floats
+
+VERSION = "0123456789ab"
+DIMENSION = 4
+
+Refusal = tuple[int, dict[str, Any]]
+
+
+class StandInModel:
+    """Scores a candidate by its first stored byte, 0 to 255; sleeps where told to."""
+
+    version = VERSION
+
+    def __init__(self, encode_seconds: float = 0.0, score_seconds: float = 0.0) -> None:
+        self.encode_seconds, self.score_seconds = encode_seconds, score_seconds
+        self.texts: list[str] = []
+
+    def encode_query(self, text: str) -> EncodedQuery:
+        time.sleep(self.encode_seconds)
+        self.texts.append(text)
+        if text == "unreadable":
+            raise ModelError("the query can't be encoded")
+        vector: Floats = np.full(DIMENSION, 0.5, dtype=np.float32)
+        unknown = 1.0 if text == "苹果手机" else 0.0
+        return EncodedQuery(text, vector, vector[None, :], tuple(text.split()), unknown)
+
+    def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
+        time.sleep(self.score_seconds)
+        if not all(stored):
+            raise ModelError("stored product vectors are cut short")
+        return np.array([data[0] / 255 for data in stored], dtype=np.float32)
+
+
+class Shop:
+    """OpenSearch as far as the tests need it, an Upstream: `products` by keyword rank, `near` by vector rank.
+
+    Each is a mapping of id to the byte that StandInModel scores by. `writes` tells one state of the index
+    from another. `refuse` has error replies for "products", "near", "fetch", "vectors", "state" or "msearch".
+    Every answer takes `slow_seconds`. `requests` records what came: path, parameters, body lines, headers;
+    `sent` the same as bytes. What is no search is answered by `other`.
+    """
+
+    def __init__(self) -> None:
+        self.products: dict[str, int] = {}
+        self.near: dict[str, int] = {}
+        self.models: dict[str, str] = {}
+        self.without_tokens: set[str] = set()
+        self.without_hash: set[str] = set()
+        self.writes = 0
+        self.refuse: dict[str, Refusal] = {}
+        self.slow_seconds = 0.0
+        self.requests: list[tuple[str, Mapping[str, str], list[dict[str, Any]], Mapping[str, str]]] = []
+        self.sent: list[tuple[str, str, bytes]] = []
+        self.other = Reply(200, (("content-type", "application/json"),), b'{"acknowledged":true}')
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        timeout_seconds: float | None = None,
+    ) -> Reply:
+        path, _, query = target.partition("?")
+        try:
+            lines = [json.loads(line) for line in body.splitlines()]
+        except ValueError:
+            lines = []
+        self.sent.append((method, target, body))
+        self.requests.append((path, dict(parse_qsl(query, keep_blank_values=True)), lines, dict(headers)))
+        if timeout_seconds is not None and timeout_seconds < self.slow_seconds:
+            time.sleep(timeout_seconds)
+            raise TimeoutError("OpenSearch did not answer in time")
+        time.sleep(self.slow_seconds)
+        if path.endswith("_msearch"):
+            status, reply = self.refuse.get("msearch") or (200, self._searches(lines))
+        elif path.endswith("/_search") and method in ("GET", "POST") and path.count("/") < 3:
+            status, reply = self._reply(lines[0] if lines else {})
+        else:
+            return self.other
+        text = json.dumps(reply).encode()
+        kind = "application/json; charset=UTF-8"
+        return Reply(status, (("content-type", kind), ("content-length", str(len(text)))), text)
+
+    def stream(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
+    ) -> Stream:
+        reply = self.ask(method, target, headers, body if isinstance(body, bytes) else b"".join(body))
+        return Stream(reply.status, reply.headers, iter([reply.body]))
+
+    def _searches(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
+        replies = [self._reply(search) for search in lines[1::2]]
+        return {"took": 3, "responses": [{**reply, "status": status} for status, reply in replies]}
+
+    def _reply(self, search: dict[str, Any]) -> Refusal:
+        return self.refuse.get(_kind(search)) or (200, self._search(search))
+
+    def _search(self, search: dict[str, Any]) -> dict[str, Any]:
+        kind = _kind(search)
+        if kind == "state":
+            numbers = {"count": len(self.products), "sum": float(self.writes)}
+            bucket = {"key": "shop-1", "doc_count": len(self.products), "numbers": numbers}
+            return {"took": 1, "hits": {"hits": []}, "aggregations": {"indexes": {"buckets": [bucket]}}}
+        if kind in ("fetch", "vectors"):
+            asked = search["query"]["bool"]["filter"][0]["ids"]["values"]
+            ranked = dict.fromkeys(sorted(asked, reverse=True), 0)
+        else:
+            ranked = {"products": self.products, "near": self.near}[kind]
+        hits = [self._hit(rank, key, search, kind) for rank, key in enumerate(ranked)]
+        start = search.get("from", 0)
+        reply: dict[str, Any] = {
+            "took": 2,
+            "timed_out": False,
+            "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
+            "hits": {
+                "max_score": 1.0 if hits else None,
+                "hits": hits[start : start + search.get("size", 10)],
+            },
+        }
+        if search.get("track_total_hits") is not False:
+            reply["hits"]["total"] = {"value": len(hits), "relation": "eq"}
+        if "aggs" in search:
+            reply["aggregations"] = {"brands": {"buckets": []}}
+        return reply
+
+    def _hit(self, rank: int, key: str, search: dict[str, Any], kind: str) -> dict[str, Any]:
+        hit: dict[str, Any] = {"_index": "shop-1", "_id": key, "_score": 1.0 / (1 + rank)}
+        if search.get("stored_fields") == "_none_":
+            del hit["_id"]
+        if search.get("_source") is not False:
+            hit["_source"] = {"title": f"product {key}"}
+        if kind == "near" and key in self.products:
+            hit["matched_queries"] = [FOUND]
+        byte = self.near.get(key, self.products.get(key, 0))
+        shown = {
+            "attune.id": [key],
+            "attune.tokens": []
+            if key in self.without_tokens
+            else [base64.b64encode(bytes([byte])).decode().rstrip("=")],
+            "attune.hash": [] if key in self.without_hash else [f"{key} {byte}"],
+            "attune.model": [self.models.get(key, VERSION)],
+            "price": [9.5],
+        }
+        values = {name: shown[name] for name in search.get("docvalue_fields", []) if shown.get(name)}
+        return {**hit, "fields": values} if values else hit
+
+
+class ShopConnection(Connection):
+    """opensearch-py's way to a Shop."""
+
+    shop: Shop
+
+    def perform_request(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        timeout: float | None = None,
+        ignore: Any = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, dict[str, str], str]:
+        target = f"{url}?{urlencode(params)}" if params else url
+        reply = self.shop.ask(method, target, headers or {}, body or b"", timeout)
+        if reply.status >= 300:
+            self._raise_error(reply.status, reply.body.decode(), "application/json")
+        return reply.status, dict(reply.headers), reply.body.decode()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _kind(search: dict[str, Any]) -> str:
+    if search == STATE_SEARCH:
+        return "state"
+    whole = search.get("query", {}).get("bool", {})
+    if not isinstance(whole, dict):
+        return "products"
+    if any("knn" in clause for clause in whole.get("must", []) if isinstance(whole.get("must"), list)):
+        return "near"
+    filters = whole.get("filter", [])
+    if not isinstance(filters, list) or not filters or "ids" not in filters[0]:
+        return "products"
+    return "vectors" if search.get("stored_fields") == "_none_" else "fetch"
+
+
+def shop_client() -> tuple[OpenSearch, Shop]:
+    """A Shop, and an opensearch-py client whose only connection is it."""
+    client = OpenSearch("http://localhost:9200", connection_class=ShopConnection, max_retries=0)
+    connection = client.transport.get_connection()
+    assert isinstance(connection, ShopConnection)
+    connection.shop = Shop()
+    return client, connection.shop

@@ -1,0 +1,179 @@
+import json
+from pathlib import Path
+
+import pytest
+from opensearchpy import OpenSearch
+
+from indexer.change.job import CHANGES
+from indexer.rebuild.job import run_index_job
+from indexer.store.jobs_index import JOBS_INDEX, open_jobs
+from indexer.store.lock import locked
+from indexer.store.retry import Patience
+from mappings.errors import IndexingError, JobRunning, SettingsError
+from tests.fakes.encoder import StandInEncoder
+from tests.fakes.jobs import MUGS, T0, change, job_for
+from tests.fakes.shelf import Shelf, shelf
+
+NONE = Patience(0)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> tuple[OpenSearch, Shelf]:
+    client, connection = shelf()
+    run_index_job(job_for(tmp_path, MUGS), client, StandInEncoder(), patience=NONE)
+    return client, connection
+
+
+def documents(connection: Shelf) -> dict[str, dict[str, object]]:
+    (index,) = connection.aliases["mugs"]
+    return connection.indexes[index].documents
+
+
+def versions(connection: Shelf) -> dict[str, int]:
+    (index,) = connection.aliases["mugs"]
+    return {key: of.version for key, of in connection.indexes[index].kept.items()}
+
+
+def test_whole_products_parts_and_deletes(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+    client, connection = cluster
+    before = json.loads(json.dumps(documents(connection)))
+    encoder = StandInEncoder()
+    lines = [
+        '{"id": "1", "title": "Cup 1", "color": "red"}',
+        '{"id": "2", "_op": "update", "price": 3}',
+        '{"id": "3", "_op": "update", "title": "Cup 3"}',
+        '{"id": "4", "_op": "delete"}',
+        '{"id": "new", "title": "New"}',
+        '{"id": "6", "title": "Mug 6", "color": "blue"}',
+    ]
+    report = change(client, tmp_path, lines, encoder)
+    assert (report.changes, report.upserted, report.updated, report.deleted) == (6, 3, 2, 1)
+    assert (report.encoded, report.stale, report.unchanged, report.rejected, report.feeds) == (3, 0, 0, 0, 1)
+    after = documents(connection)
+    assert after.keys() == {*"012356789", "new"}
+    assert (after["1"]["title"], after["1"]["attributes"]) == ("Cup 1", {"color": "red"})
+    assert after["2"] == {**before["2"], "price": 3.0} | {"attune": after["2"]["attune"]}
+    assert after["2"]["attune"] == {**before["2"]["attune"], "version": T0 + 1000, "changed": True}
+    assert (after["3"]["title"], after["3"]["attributes"]) == ("Cup 3", {"color": "blue"})
+    assert after["3"]["attune"]["hash"] != before["3"]["attune"]["hash"]
+    assert after["6"]["attune"]["vector"] == before["6"]["attune"]["vector"]
+    assert versions(connection)["0"] == T0
+    assert {versions(connection)[key] for key in ("1", "2", "3", "6", "new")} == {T0 + 1000}
+
+
+def test_prices_need_no_encoder(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+    client, connection = cluster
+    encoder = StandInEncoder()
+    lines = [json.dumps({"id": str(n), "price": n, "available": n % 2}) for n in range(10)]
+    report = change(client, tmp_path, lines, encoder, default="update")
+    assert (report.updated, report.encoded, encoder.batches) == (10, 0, [])
+    assert [of["price"] for of in documents(connection).values()] == [float(n) for n in range(10)]
+    again = change(client, tmp_path, lines, encoder, default="update")
+    assert (again.updated, again.unchanged) == (0, 10)
+
+
+def test_changes_of_one_product_are_applied_in_their_order(
+    tmp_path: Path, cluster: tuple[OpenSearch, Shelf]
+) -> None:
+    client, connection = cluster
+    lines = [
+        '{"id": "1", "_op": "update", "price": 1}',
+        '{"id": "1", "_op": "update", "color": "red"}',
+        '{"id": "1", "_op": "update", "title": "Cup"}',
+        '{"id": "2", "_op": "delete"}',
+        '{"id": "2", "title": "Back again"}',
+        '{"id": "3", "title": "Short life"}',
+        '{"id": "3", "_op": "delete"}',
+    ]
+    change(client, tmp_path, lines, StandInEncoder())
+    after = documents(connection)
+    assert (after["1"]["title"], after["1"]["price"], after["1"]["attributes"]) == (
+        "Cup",
+        1.0,
+        {"color": "red"},
+    )
+    assert after["2"]["title"] == "Back again"
+    assert "3" not in after
+
+
+def test_what_comes_late_changes_nothing(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+    client, connection = cluster
+    change(
+        client, tmp_path, ['{"id": "1", "title": "Cup"}', '{"id": "2", "_op": "delete"}'], StandInEncoder()
+    )
+    held = json.loads(json.dumps(documents(connection)))
+    late = [
+        '{"id": "1", "title": "Older"}',
+        '{"id": "1", "_op": "update", "price": 1}',
+        '{"id": "1", "_op": "delete"}',
+        '{"id": "2", "title": "Older"}',
+    ]
+    report = change(client, tmp_path, late, StandInEncoder(), T0 + 999)
+    assert (report.stale, report.upserted, report.encoded) == (4, 0, 0)
+    assert documents(connection) == held
+    change(client, tmp_path, ['{"id": "2", "title": "Newer"}'], StandInEncoder(), T0 + 1001)
+    assert documents(connection)["2"]["title"] == "Newer"
+
+
+def test_what_cant_be_applied_is_told(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+    client, connection = cluster
+    connection.refuse["1"] = [400]
+    lines = [
+        '{"id": "1", "title": "Cup"}',
+        '{"id": "none", "_op": "update", "price": 1}',
+        '{"id": "2", "_op": "update", "title": ""}',
+        '{"id": "3", "_op": "sideways"}',
+        "{",
+        '{"id": "4", "title": "Cup 4"}',
+    ]
+    report = change(client, tmp_path, lines, StandInEncoder())
+    assert (report.rejected, report.upserted) == (5, 1)
+    rows = [json.loads(line) for line in (tmp_path / "changes.rejects.jsonl").read_text().splitlines()]
+    reasons = {row["line"]: row["reason"] for row in rows}
+    assert reasons[1] == "OpenSearch refused the document: refused with 400"
+    assert reasons[2] == "no product none in the index to change a part of: send it whole"
+    assert "no text" in reasons[3]
+    assert "unknown operation 'sideways'" in reasons[4]
+    assert "broken JSON" in reasons[5]
+    assert documents(connection)["4"]["title"] == "Cup 4"
+
+
+def test_a_dry_run_counts_and_changes_nothing(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+    client, connection = cluster
+    held = json.loads(json.dumps(documents(connection)))
+    encoder = StandInEncoder()
+    lines = [
+        '{"id": "1", "title": "Cup"}',
+        '{"id": "2", "_op": "update", "price": 1}',
+        '{"id": "3", "_op": "delete"}',
+    ]
+    report = change(client, tmp_path, lines, encoder, dry=True)
+    assert (report.upserted, report.updated, report.deleted, report.encoded) == (1, 1, 1, 1)
+    assert documents(connection) == held
+    assert encoder.batches == []
+    kinds = [of["kind"] for of in connection.indexes[JOBS_INDEX].documents.values()]
+    assert "tombstone" not in kinds
+
+
+def test_without_an_index_there_is_nothing_to_change(tmp_path: Path) -> None:
+    client, _ = shelf()
+    with pytest.raises(IndexingError, match="make one first by `attune index FILE --alias mugs`"):
+        change(client, tmp_path, ['{"id": "1", "title": "Cup"}'], StandInEncoder())
+
+
+def test_counts_are_not_compared_with_times(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+    client, _ = cluster
+    with pytest.raises(SettingsError, match=r"version 7 is a count, and index mugs-.* has times"):
+        change(client, tmp_path, ['{"id": "1", "title": "Cup", "_version": 7}'], StandInEncoder())
+
+
+def test_one_job_of_changes_at_a_time(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+    client, connection = cluster
+    with (
+        locked(open_jobs(client, NONE), "mugs", CHANGES),
+        pytest.raises(JobRunning, match="is at work") as raised,
+    ):
+        change(client, tmp_path, ['{"id": "1", "title": "Cup"}'], StandInEncoder())
+    assert raised.value.exit_code == 3
+    assert change(client, tmp_path, ['{"id": "1", "title": "Cup"}'], StandInEncoder()).upserted == 1
+    assert not [of for of in connection.indexes[JOBS_INDEX].documents.values() if of["kind"] == "lock"]

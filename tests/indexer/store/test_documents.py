@@ -1,0 +1,97 @@
+import base64
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from indexer.store.documents import content_hash, document, shown_product, vector_json
+from mappings.types import JsonObject, Product
+from tests.fakes.encoder import encoded
+from tests.fakes.preview_products import PRODUCTS
+
+PRODUCT = Product(
+    id="1",
+    title="Mug",
+    brand="ACME",
+    category="Kitchen",
+    description="Holds much",
+    attributes={"colour": "Blue", "height": 9.0, "lid": False, "dishwasher safe": True},
+    price=12.5,
+    available=False,
+    image="http://a/1.jpg",
+    url="http://a/1",
+)
+
+
+def test_the_whole_document() -> None:
+    vectors = encoded("Mug")
+    body = document(PRODUCT, vectors, "0123456789ab", 1700000000000, "float")
+    own = body.pop("attune")
+    assert body == {
+        "title": "Mug",
+        "brand": "ACME",
+        "category": "Kitchen",
+        "description": "Holds much",
+        "attributes": {"colour": "Blue", "height": "9", "lid": "false", "dishwasher safe": "true"},
+        "facets": ["colour=Blue", "height=9", "dishwasher safe=true"],
+        "price": 12.5,
+        "available": False,
+        "image": "http://a/1.jpg",
+        "url": "http://a/1",
+    }
+    assert own.keys() == {"id", "vector", "tokens", "model", "hash", "version"}
+    assert (own["id"], own["model"], own["version"]) == (PRODUCT.id, "0123456789ab", 1700000000000)
+    assert base64.b64decode(own["tokens"]) == vectors.stored
+    np.testing.assert_allclose(own["vector"], vectors.vector, atol=1e-6)
+    assert len(json.dumps(own["vector"])) <= 10 * len(own["vector"]) + 2
+
+
+def test_a_vector_of_bytes_points_where_the_floats_do() -> None:
+    vectors = encoded("Mug")
+    of_bytes = vector_json(vectors, "byte")
+    assert all(type(component) is int for component in of_bytes)
+    assert max(map(abs, of_bytes)) == 127
+    assert np.dot(of_bytes, vectors.vector) / np.linalg.norm(of_bytes) > 0.9999
+
+
+def test_empty_fields_are_left_out() -> None:
+    body = document(Product(id="1", title="Mug", price=0.0), encoded("Mug"), "m", 1, "byte")
+    assert body.keys() == {"title", "price", "attune"}
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"id": "2", "price": 1.0, "available": True, "image": "", "url": ""}, True),
+        ({"title": "Cup"}, False),
+        ({"brand": "B"}, False),
+        ({"description": "Holds little"}, False),
+        ({"attributes": {"colour": "Red"}}, False),
+    ],
+)
+def test_the_hash_follows_what_the_encoder_reads(change: dict[str, object], same: bool) -> None:
+    changed = dataclasses.replace(PRODUCT, **change)  # type: ignore[arg-type]
+    assert (content_hash(changed) == content_hash(PRODUCT)) is same
+    assert len(content_hash(PRODUCT)) == 32
+
+
+@pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: product.id)
+def test_a_document_gives_back_what_the_encoder_read(product: Product) -> None:
+    body = document(product, encoded("any"), "m", 1, "byte")
+    shown = shown_product(product.id, body)
+    assert content_hash(shown) == content_hash(product)
+    assert document(shown, encoded("any"), "m", 1, "byte") == body
+    unordered = {**body, "attributes": dict(sorted(body.get("attributes", {}).items()))}  # as when filtered
+    assert content_hash(shown_product(product.id, unordered)) == content_hash(product)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [{}, {"title": None}, {"title": ["a", "b"]}, {"title": 3, "attributes": "x", "facets": "y=z"},
+     {"attributes": {"a": 1, "b": ["c"], "d": "nan", "e": "1e999", "f": "1_000"}}],
+)  # fmt: skip
+def test_a_document_of_any_shape_is_a_product(source: JsonObject) -> None:
+    product = shown_product("1", source)
+    assert product.title == ("a b" if source.get("title") == ["a", "b"] else "")
+    assert all(isinstance(value, str) for value in product.attributes.values())

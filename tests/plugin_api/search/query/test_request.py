@@ -1,0 +1,225 @@
+import json
+
+import pytest
+
+from mappings.errors import BadRequest
+from mappings.settings import SearchSettings
+from plugin_api.opensearch.raw_json import decoded
+from plugin_api.search.query.request import PlainRequest, RerankRequest, SearchCall, keyword_query, parse_call
+
+MOUSE = {"match": {"title": "mouse"}}
+HIDDEN = ["attune", "attune.*"]
+
+
+def reranked(body: object, **params: str) -> RerankRequest:
+    request = parse_call(SearchCall("shop", json.dumps(body).encode(), params))
+    assert isinstance(request, RerankRequest), request
+    return request
+
+
+def plain(body: object, **params: str) -> PlainRequest:
+    request = parse_call(SearchCall("shop", json.dumps(body).encode(), params))
+    assert isinstance(request, PlainRequest), request
+    return request
+
+
+def test_page_defaults_to_ten_from_the_top() -> None:
+    request = reranked({"query": MOUSE})
+    assert (request.text, request.start, request.size, request.widens) == ("mouse", 0, 10, True)
+
+
+def test_url_parameters_win_over_the_body() -> None:
+    request = reranked({"query": MOUSE, "from": 1, "size": "2"}, **{"from": "30", "track_total_hits": "true"})
+    assert (request.start, request.size, decoded(request.body["track_total_hits"])) == (30, 2, True)
+
+
+def test_parameters_that_msearch_does_not_take_leave_the_callers_own_hits() -> None:
+    assert reranked({"query": MOUSE}, preference="me", routing="a", typed_keys="true", pretty="").widens
+    assert not reranked({"query": MOUSE}, terminate_after="100").widens
+
+
+@pytest.mark.parametrize(
+    ("source", "params", "expected"),
+    [
+        (None, {}, {"excludes": HIDDEN}),
+        (True, {}, {"excludes": HIDDEN}),
+        (False, {}, False),
+        ("title", {}, {"includes": ["title"], "excludes": HIDDEN}),
+        (["title", "attune.model"], {}, {"includes": ["title", "attune.model"], "excludes": HIDDEN}),
+        ({"includes": "t*", "excludes": "tax"}, {}, {"includes": "t*", "excludes": ["tax", *HIDDEN]}),
+        ({"exclude": ["tax"]}, {}, {"excludes": ["tax", *HIDDEN]}),
+        (["title"], {"_source": "false"}, False),
+        (["title"], {"_source": "brand,price"}, {"includes": ["brand", "price"], "excludes": HIDDEN}),
+        (None, {"_source_includes": "brand"}, {"includes": ["brand"], "excludes": HIDDEN}),
+        (None, {"_source_excludes": "tax"}, {"excludes": ["tax", *HIDDEN]}),
+    ],
+)
+def test_own_fields_never_come_with_the_source(
+    source: object, params: dict[str, str], expected: object
+) -> None:
+    body = {"query": MOUSE} if source is None else {"query": MOUSE, "_source": source}
+    request = reranked(body, **params)
+    assert decoded(request.body["_source"]) == expected
+    assert json.loads(request.plain.body)["_source"] == expected
+    assert not request.plain.params
+
+
+@pytest.mark.parametrize(
+    ("asked", "params", "source"),
+    [
+        ({"stored_fields": ["title"]}, {}, None),
+        ({"stored_fields": []}, {}, None),
+        ({}, {"stored_fields": ""}, {"excludes": HIDDEN}),
+        ({"stored_fields": ["_source"]}, {}, {"excludes": HIDDEN}),
+        ({"stored_fields": ["title"], "_source": True}, {}, {"excludes": HIDDEN}),
+        ({"script_fields": {"one": {"script": "1"}}}, {}, None),
+        ({"script_fields": {}}, {}, {"excludes": HIDDEN}),
+        ({}, {"stored_fields": "title"}, None),
+        ({}, {"stored_fields": "title,_source"}, {"excludes": HIDDEN}),
+    ],
+)
+def test_no_source_comes_where_opensearch_would_send_none(
+    asked: dict[str, object], params: dict[str, str], source: object
+) -> None:
+    request = reranked({"query": MOUSE, **asked}, **params)
+    assert decoded(request.body.get("_source")) == source
+    assert json.loads(request.plain.body).get("_source") == source
+
+
+def test_post_filter_binds_neighbours() -> None:
+    only = {"term": {"brand": "HP"}}
+    assert reranked({"query": MOUSE, "post_filter": only}).conditions == (only,)
+
+
+@pytest.mark.parametrize(
+    ("body", "params", "reason"),
+    [
+        ({"query": MOUSE, "sort": ["price"]}, {}, "its own sort"),
+        ({"query": MOUSE, "sort": ["_score", "_score"]}, {}, "its own sort"),
+        ({"query": MOUSE, "search_after": [1]}, {}, "its own search_after"),
+        ({"query": MOUSE, "size": 0}, {}, "no hits were asked for"),
+        ({"query": MOUSE, "from": -1}, {}, "from or size"),
+        ({"query": MOUSE, "size": "ten"}, {}, "from or size"),
+        ({"query": MOUSE, "size": True}, {}, "from or size"),
+        ({"query": MOUSE, "from": None}, {}, "from or size"),
+        ({"query": MOUSE}, {"size": "-5"}, "from or size"),
+        ({}, {}, "no text"),
+    ],
+)
+def test_what_is_not_reranked_goes_on_as_it_came(
+    body: dict[str, object], params: dict[str, str], reason: str
+) -> None:
+    request = plain(body, **params)
+    assert reason in request.reason
+    assert request.params == params
+    assert json.loads(request.body) == {**body, "_source": {"excludes": HIDDEN}}
+
+
+@pytest.mark.parametrize(
+    "body", [b"nope", b"[1]", b"\xff\xfe", b"[" * 100_000, b'{"from": ' + b"9" * 5000 + b"}"]
+)
+def test_unreadable_bodies_go_on_untouched(body: bytes) -> None:
+    request = parse_call(SearchCall("shop", body))
+    assert isinstance(request, PlainRequest)
+    assert request.body == body
+    assert request.reason
+
+
+@pytest.mark.parametrize("name", ["scroll", "filter_path", "format", "source"])
+def test_what_can_not_be_put_together_again_goes_on_byte_for_byte(name: str) -> None:
+    body = b'{"query": {"match": {"title": "mouse"}} }'
+    request = parse_call(SearchCall("shop", body, {name: "x"}))
+    assert isinstance(request, PlainRequest)
+    assert (request.body, request.params, request.exact) == (body, {name: "x"}, True)
+    assert request.reason
+
+
+def test_an_answer_that_is_no_json_goes_on_byte_for_byte() -> None:
+    body = json.dumps({"query": MOUSE}).encode()
+    request = parse_call(SearchCall("shop", body, headers={"accept": "application/yaml"}))
+    assert isinstance(request, PlainRequest)
+    assert (request.body, request.exact, request.reason) == (body, True, "a search is reranked in JSON only")
+    assert isinstance(parse_call(SearchCall("shop", body, headers={"accept": "*/*"})), RerankRequest)
+
+
+def test_a_search_in_the_url_alone_is_reordered() -> None:
+    request = parse_call(SearchCall("shop", b"", {"q": "title:mouse", "_source_excludes": "tax"}))
+    assert isinstance(request, RerankRequest)
+    assert (request.text, request.widens, request.params) == ("mouse", False, {"q": "title:mouse"})
+    assert decoded(request.body["_source"]) == {"excludes": ["tax", *HIDDEN]}
+
+
+@pytest.mark.parametrize("key", ["collapse", "min_score", "rescore", "explain", "profile", "stored_fields"])
+def test_what_vectors_could_break_leaves_the_callers_own_hits(key: str) -> None:
+    assert not reranked({"query": MOUSE, key: 1}).widens
+
+
+@pytest.mark.parametrize("sort", ["_score", ["_score"], {"_score": "desc"}, [{"_score": {"order": "desc"}}]])
+def test_a_sort_by_relevance_is_what_reranking_improves(sort: object) -> None:
+    assert "sort" not in reranked({"query": MOUSE, "sort": sort}).body
+
+
+def test_options_take_the_settings_place() -> None:
+    options = reranked(
+        {"query": MOUSE, "ext": {"attune": {"window": 7, "vector_weight": 1, "click_weight": 0}, "other": {}}}
+    )
+    assert decoded(options.body["ext"]) == {"other": {}}
+    settings = options.options.over(SearchSettings())
+    assert (settings.window, settings.vector_weight_head, settings.click_weight) == (7, 1.0, 0.0)
+    assert settings.keyword_weight == SearchSettings().keyword_weight
+
+
+def test_a_text_given_apart_replaces_the_querys() -> None:
+    only = {"term": {"brand": "HP"}}
+    request = reranked({"query": {"bool": {"filter": only}}, "ext": {"attune": {"query": "quiet mouse"}}})
+    assert request.text == "quiet mouse"
+    assert reranked({"ext": {"attune": {"query": "quiet mouse"}}}).widens
+    assert (
+        plain({"query": MOUSE, "ext": {"attune": {"rerank": False}}}).reason == "reranking was not asked for"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"windw": 5}, "windw"), ({"window": 0}, "window"), ({"window": "5"}, "window"), (7, "object")],
+)
+def test_options_that_are_none_are_refused_by_name(options: object, named: str) -> None:
+    with pytest.raises(BadRequest, match=named):
+        reranked({"query": MOUSE, "ext": {"attune": options}})
+
+
+def test_numbers_keep_their_digits() -> None:
+    body = b'{"query":{"match":{"title":"mouse"}},"min_score":1.00000000000000000001,"sort":["price"]}'
+    request = parse_call(SearchCall("shop", body))
+    assert b"1.00000000000000000001" in (request.body if isinstance(request, PlainRequest) else b"")
+
+
+def test_hits_without_an_id_keep_their_order() -> None:
+    reason = "hits without an id can't be put in another order"
+    assert plain({"query": MOUSE, "stored_fields": "_none_"}).reason == reason
+    assert plain({"query": MOUSE}, stored_fields="_none_").reason == reason
+
+
+def test_doc_values_asked_for_by_name_are_known() -> None:
+    request = reranked(
+        {"query": MOUSE, "docvalue_fields": [{"field": "attune.model"}, "price"], "fields": ["*"]}
+    )
+    assert request.asked == {"attune.model", "price"}
+
+
+def test_keyword_query_is_one_that_gets_reranked() -> None:
+    only = {"term": {"brand.keyword": "HP"}}
+    assert reranked({"query": keyword_query("usb mouse")}).text == "usb mouse"
+    assert reranked({"query": keyword_query("usb mouse", (only,))}).conditions == (only,)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("buy laptop", "laptop"), ("购买新款手机", "手机"), ("buy", "buy")]
+)
+def test_keyword_query_leaves_intent_words_out(text: str, words: str) -> None:
+    assert keyword_query(text)["multi_match"]["query"] == words
+
+
+def test_half_of_the_pairs_of_chinese_characters_are_enough() -> None:
+    assert keyword_query("降噪耳机")["multi_match"]["minimum_should_match"] == "2<50%"
+    assert keyword_query("new phone")["multi_match"]["minimum_should_match"] == "2<67%"

@@ -1,0 +1,153 @@
+from typing import Any
+
+import pytest
+
+from mappings.settings import SearchSettings, Settings, SidecarSettings
+from plugin_api.search.query.request import SearchCall
+from plugin_api.search.retrieval.vector_cache import (
+    ENTRY_BYTES,
+    TRUSTED_SECONDS,
+    CallersVectors,
+    KnownVectors,
+)
+from plugin_api.search.search import Search
+from tests.fakes.shop import Shop, StandInModel
+from tests.plugin_api.search.test_search import ids, report
+
+ANN, BOB = {"authorization": "Basic ann"}, {"authorization": "Basic bob"}
+NOTHING: tuple[int, dict[str, Any]] = (200, {"took": 1, "hits": {"hits": []}})
+
+
+class Asking:
+    """Searches whose windows are not kept."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        settings = SearchSettings(window=10, keyword_weight=0.0, keep_window_seconds=0.0)
+        whole = Settings(search=settings, sidecar=SidecarSettings(deadline_ms=5000))
+        self.search = Search(shop, StandInModel(), whole)
+
+    def __call__(self, headers: dict[str, str] | None = None) -> dict[str, Any]:
+        self.shop.requests.clear()
+        body = b'{"query": {"match": {"title": "mouse"}}}'
+        found: dict[str, Any] = self.search.answer(SearchCall("shop", body, headers=headers or ANN)).json()
+        return found
+
+    @property
+    def asked_for_vectors(self) -> list[list[str]]:
+        """What the last search asked the vectors of: ids, or [] for all that it would find."""
+        searches = [search for _, _, lines, _ in self.shop.requests for search in lines]
+        return [
+            search["query"]["bool"]["filter"][0]["ids"]["values"] if "filter" in str(search["query"]) else []
+            for search in searches
+            if "attune.tokens" in search.get("docvalue_fields", ())
+        ]
+
+
+@pytest.fixture
+def ask(shop: Shop) -> Asking:
+    """A search whose products' vectors are known, and were shown to ANN."""
+    shop.products = {"a": 51, "b": 102, "c": 0}
+    shop.near = {"d": 255, "b": 102}
+    asking = Asking(shop)
+    for _ in range(2):
+        asking()
+        assert asking.asked_for_vectors == [[], []]  # by keywords and by vectors
+    return asking
+
+
+def test_vectors_that_are_known_are_not_asked_for(ask: Asking) -> None:
+    known = ask()
+    assert ask.asked_for_vectors == []
+    asked = ask(BOB)
+    assert ask.asked_for_vectors == [[], []]
+    for body in (known, asked):
+        del body["took"], body["ext"]["attune"]["took_ms"]
+    assert known == asked
+
+
+def test_only_those_of_new_and_changed_products_are_asked_for(shop: Shop, ask: Asking) -> None:
+    shop.products["c"] = 230
+    assert ids(ask()) == ["d", "c", "b", "a"]
+    assert ask.asked_for_vectors == [["c"]]
+    shop.near["e"] = 204
+    assert ids(ask()) == ["d", "c", "e", "b", "a"]
+    assert ask.asked_for_vectors == [["e"]]
+    assert ids(ask()) == ["d", "c", "e", "b", "a"]
+    assert ask.asked_for_vectors == []
+
+
+def test_where_many_are_new_all_are_asked_for_at_once(shop: Shop, ask: Asking) -> None:
+    shop.near |= dict.fromkeys("efgh", 204)
+    ask()
+    assert ask.asked_for_vectors == [["e", "f", "g", "h"]]
+    shop.near |= dict.fromkeys("ijkl", 205)
+    ask()
+    assert ask.asked_for_vectors == [[], []]
+    ask()
+    assert ask.asked_for_vectors == [[], []]
+    ask()
+    assert ask.asked_for_vectors == []
+
+
+def test_each_caller_has_to_be_shown_them(shop: Shop, ask: Asking) -> None:
+    ask(BOB)
+    assert ask.asked_for_vectors == [[], []]
+    shop.without_tokens = set("abcd")
+    assert report(ask(ANN)) == ("reranked", "")  # for a minute
+    other = {"authorization": "Basic carl"}
+    assert report(ask(other))[0] == "failed"
+    assert report(ask(other))[0] == "failed"
+    assert ask.asked_for_vectors == [[], []]
+
+
+def test_a_caller_who_is_not_shown_new_ones_is_asked_for_all_again(shop: Shop, ask: Asking) -> None:
+    shop.near["e"] = 204
+    shop.without_tokens = set("abcde")
+    assert report(ask()) == ("failed", "product e in shop-1 has no attune.tokens: index the catalogue with "
+                             "`attune index`")  # fmt: skip
+    ask()
+    assert ask.asked_for_vectors == [[], []]
+
+
+def test_products_that_are_deleted_meanwhile_are_left_out(shop: Shop, ask: Asking) -> None:
+    shop.near["e"] = 204
+    shop.refuse = {"vectors": NOTHING}
+    body = ask()
+    assert report(body) == ("reranked", "")
+    assert ids(body) == ["d", "b", "a", "c"]
+
+
+def test_an_error_while_they_are_asked_for_leaves_opensearchs_hits(shop: Shop, ask: Asking) -> None:
+    shop.near["e"] = 204
+    error = {"root_cause": [{"type": "fault_exception", "reason": "as told"}], "type": "fault_exception"}
+    shop.refuse = {"vectors": (503, {"error": error, "status": 503})}
+    body = ask()
+    assert report(body) == ("failed", "OpenSearch answered 503: fault_exception: as told")
+    assert ids(body) == ["a", "b", "c"]
+
+
+def test_products_without_a_hash_are_asked_for_each_time(shop: Shop, ask: Asking) -> None:
+    shop.without_hash = {"a"}
+    for _ in range(2):
+        assert ids(ask()) == ["d", "b", "a", "c"]
+        assert ask.asked_for_vectors == [["a"]]
+
+
+def test_memory_is_bounded_and_trust_ends() -> None:
+    now = 0.0
+    known = KnownVectors(most_bytes=2 * (ENTRY_BYTES + 3), clock=lambda: now)
+    callers = CallersVectors(known, "shop ann")
+    callers.remember([*((("v1", name), b"123") for name in "abc"), (None, b"123"), (("v1", "d"), b"")])
+    assert [known.get(("v1", name)) for name in "abc"] == [None, b"123", b"123"]
+    assert known.get(("v2", "c")) is None
+    assert not callers.trusted
+    callers.judge(3, 4, shown=False)
+    assert not callers.trusted
+    callers.judge(2, 4, shown=True)
+    assert not callers.trusted
+    callers.judge(3, 4, shown=True)
+    assert callers.trusted
+    assert not CallersVectors(known, "shop bob").trusted
+    now = TRUSTED_SECONDS + 1
+    assert not callers.trusted

@@ -1,0 +1,151 @@
+"""Requests made from the OpenAPI document, by schemathesis: such as it allows, and such as it doesn't."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed
+from hypothesis import settings as hypothesis_settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.checks import not_a_server_error
+from schemathesis.core import NotSet
+from schemathesis.schemas import BaseSchema
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from plugin_api.opensearch.client import Reply, Stream
+
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+)
+INSIDE = (b"Traceback", b'File "', b"site-packages", b"plugin_api", b"object at 0x", b"Z2VoZWltZXM6")
+SECRETS = {"Authorization": "Basic Z2VoZWltZXM6cGFzc3dvcnQ="}
+PASSED_ON = ("/_search", "/_msearch")
+"""In paths whose bodies are OpenSearch's to judge: what it takes is no business of the document's."""
+
+READ_FREELY = ("/_attune/query", "/_attune/assets/{name}")
+"""Where any text will do."""
+
+
+@schemathesis.serializer("application/x-ndjson")
+def _lines(ctx: object, value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
+
+
+@dataclass
+class Outcome:
+    """What became of the requests to one operation; `failures` maps what is wrong to how often it was."""
+
+    operation: str
+    kind: str
+    statuses: Counter[int] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def cases(self) -> int:
+        return self.statuses.total()
+
+
+def fuzz(schema: BaseSchema, examples: int, number: int, left_out: Iterable[str] = ()) -> Iterator[Outcome]:
+    """Send up to `examples` allowed and as many other requests to each operation but `left_out`."""
+    operations = [found.ok() for found in schema.get_all_operations()]
+    for operation in operations:
+        if operation.label in left_out:
+            continue
+        for mode in schemathesis.GenerationMode:
+            outcome = Outcome(operation.label, mode.value)
+            judged = not any(word in operation.path for word in (*PASSED_ON, *READ_FREELY))
+            checks = [*CHECKS, *((negative_data_rejection,) if judged else ())]
+            _run(operation.as_strategy(generation_mode=mode), outcome, checks, examples, number)
+            yield outcome
+
+
+def _run(strategy: Any, outcome: Outcome, checks: list[Any], examples: int, number: int) -> None:
+    @seed(number)
+    @hypothesis_settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=strategy)
+    def ask(case: schemathesis.Case) -> None:
+        if not isinstance(case.body, NotSet | bytes):
+            case.body = _whole(case.body)
+        response = case.call(headers=SECRETS)
+        outcome.statuses[response.status_code] += 1
+        shown = response.content + str(response.headers).encode()
+        if any(word in shown for word in INSIDE):
+            outcome.failures[f"shows the inside: {shown[:500]!r}"] += 1
+        try:
+            case.validate_response(response, checks=checks, headers=SECRETS)
+        except schemathesis.errors.FailureGroup as failure:
+            outcome.failures[str(failure)] += 1
+
+    with suppress(Unsatisfiable):  # an operation that takes nothing can't be asked wrongly
+        ask()
+
+
+def _whole(value: Any) -> Any:
+    """The value with 3.0 as 3: JSON schema takes both for whole numbers, Attune only the latter."""
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
+class OneHit:
+    """An Upstream that finds the same one product in answer to everything; `stored` is its attune.tokens."""
+
+    def __init__(self, stored: str, model: str) -> None:
+        self._hit = {
+            "_index": "shop-1",
+            "_id": "1",
+            "_score": 1.5,
+            "_source": {"title": "Wireless mouse", "price": 19.9},
+            "fields": {"attune.id": ["1"], "attune.tokens": [stored], "attune.model": [model]},
+        }
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        timeout_seconds: float | None = None,
+    ) -> Reply:
+        found = {
+            "took": 1,
+            "timed_out": False,
+            "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
+            "hits": {"total": {"value": 1, "relation": "eq"}, "max_score": 1.5, "hits": [self._hit]},
+            "status": 200,
+        }
+        if "_msearch" in target:
+            searches = len([line for line in body.split(b"\n") if line]) // 2
+            text = msgspec.json.encode({"took": 1, "responses": [found] * searches})
+        else:
+            text = msgspec.json.encode(found)
+        kind = ("content-type", "application/json; charset=UTF-8")
+        return Reply(200, (kind, ("content-length", str(len(text)))), text)
+
+    def stream(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
+    ) -> Stream:
+        reply = self.ask(method, target, headers, body if isinstance(body, bytes) else b"".join(body))
+        return Stream(reply.status, reply.headers, iter([reply.body]))

@@ -1,0 +1,158 @@
+"""A browser on the preview page of a real sidecar. `TESTS_SCREENSHOTS` names a folder to keep pictures in."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, sync_playwright
+
+from mappings.settings import PreviewSettings, Settings, SidecarSettings
+from plugin_api.sidecar.app import create_app
+from tests.fakes.preview_shop import PreviewShop, other_model, served, shipped_model, stocked_shop
+
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run", "--disable-quic",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium: the system's, else Playwright's own. Without one these tests are skipped.
+
+    Where TESTS_REQUIRE_BROWSER is set they fail. Not for the whole session: while it is there, asyncio.run
+    fails in other tests.
+    """
+    with sync_playwright() as playwright:
+        try:
+            opened = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=list(ARGUMENTS)
+            )
+        except Error as error:
+            reason = (
+                "needs Chromium: `apt-get install chromium`, or `python -m playwright install chromium`: "
+                f"{error.message.splitlines()[0]}"
+            )
+            if os.environ.get("TESTS_REQUIRE_BROWSER"):
+                pytest.fail(reason, pytrace=False)
+            pytest.skip(reason)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def shop() -> PreviewShop:
+    """The cluster behind the sidecar."""
+    return stocked_shop()
+
+
+@dataclass
+class Visit:
+    """A page of a sidecar, and what went on in it."""
+
+    page: Page
+    url: str
+    hosts: set[str] = field(default_factory=set)
+    searches: list[dict[str, Any]] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    refusals: bool = False  # whether answers of 400 and above are what the test is about
+
+    @property
+    def unexpected(self) -> list[str]:
+        """Complaints that the test is not about."""
+        return [of for of in self.complaints if not (self.refusals and "Failed to load resource" in of)]
+
+    def search(self, text: str) -> None:
+        """Type a query, press Enter, and wait for its hits."""
+        self.page.locator("#query").fill(text)
+        self.page.keyboard.press("Enter")
+        self.settled()
+
+    def settled(self) -> None:
+        """Wait until hits are shown and no search is under way."""
+        self.page.wait_for_selector(".hit, #summary p", state="attached")
+        self.page.wait_for_selector("body:not(.searching)")
+
+    def ids(self, column: str) -> list[str]:
+        """Ids of the products in a column, from the top."""
+        found: list[str] = self.page.locator(f"#{column} .hit").evaluate_all(
+            "all => all.map(of => of.dataset.id)"
+        )
+        return found
+
+    def explain(self, product_id: str, column: str = "attune") -> None:
+        """Open a hit's explanation."""
+        self.page.locator(f"#{column} .hit[data-id='{product_id}'] button[aria-haspopup=dialog]").click()
+        self.page.wait_for_selector("#explanation .map td")
+
+    def picture(self, name: str) -> None:
+        """Keep a screenshot where they are wanted."""
+        if folder := os.environ.get("TESTS_SCREENSHOTS"):
+            self.page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+Open = Callable[..., Visit]
+
+
+@pytest.fixture
+def open_page(browser: Browser, shop: PreviewShop) -> Iterator[Open]:
+    """Open the page of a new sidecar: `preview` and `sidecar` are its settings, the rest the browser's.
+
+    At the end no page may have complained in its console, nor asked anything of another host.
+    """
+    visits: list[Visit] = []
+    with ExitStack() as stack:
+
+        def opened(
+            preview: PreviewSettings | None = None,
+            sidecar: SidecarSettings | None = None,
+            address: str = "",
+            **context: Any,
+        ) -> Visit:
+            settings = Settings(
+                preview=preview or PreviewSettings(), sidecar=sidecar or SidecarSettings(deadline_ms=30_000)
+            )
+            app = create_app(settings, shop, shipped_model(), [other_model()])
+            url = stack.enter_context(served(app))
+            viewport = {"width": 1360, "height": 900}
+            window: BrowserContext = browser.new_context(
+                **{"locale": "en-US", "viewport": viewport, **context}
+            )
+            stack.callback(window.close)
+            visit = Visit(window.new_page(), url)
+            visits.append(visit)
+            _watch(visit)
+            visit.page.set_default_timeout(20_000)
+            visit.page.goto(f"{url}/_attune/{address}")
+            while any("ERR_NETWORK_CHANGED" in of for of in visit.complaints):  # containers come and go
+                visit.complaints.clear()
+                visit.page.reload()
+            return visit
+
+        yield opened
+    for visit in visits:
+        assert not visit.unexpected
+        assert visit.hosts <= {visit.url}
+
+
+def _watch(visit: Visit) -> None:
+    def noted(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            visit.complaints.append(message.text)
+
+    def asked(url: str, body: dict[str, Any] | None) -> None:
+        host = re.match(r"\w+://[^/]+", url)
+        if host:
+            visit.hosts.add(host[0])
+        if url.endswith("/_search") and body:
+            visit.searches.append(body)
+
+    visit.page.on("console", noted)
+    visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    visit.page.on("request", lambda of: asked(of.url, of.post_data_json if of.method == "POST" else None))

@@ -1,0 +1,20 @@
+from mappings.types import Product
+from reranker.text.words import words
+from reranker.training.datasets.made_queries import catalogue_queries
+
+PRODUCTS = [
+    Product("1", "Logitech M185 wireless mouse", "Logitech", "Mice", "A small mouse", {"colour": "Grey"}),
+    Product("2", "Brother TN-2110 toner cartridge", "Brother", "Printer toner", "Prints 1500 pages"),
+    Product("3", "USB cable"),
+]
+
+
+def test_queries_are_distinct_seeded_and_made_of_their_products_words() -> None:
+    queries = catalogue_queries(PRODUCTS, 30, seed=1)
+    assert queries == catalogue_queries(PRODUCTS, 30, seed=1)
+    assert queries != catalogue_queries(PRODUCTS, 30, seed=2)
+    assert len({text.casefold() for text, _ in queries}) == len(queries) > 10
+    for text, row in queries:
+        p = PRODUCTS[row]
+        texts = [p.title, p.brand, p.category, p.description, *map(str, p.attributes.values())]
+        assert set(words(text)) <= set(words(" ".join(texts)))
