@@ -49,7 +49,7 @@ class SidecarSettings:
     workers: int = 1
     threads: int = 32
     deadline_ms: int = 500
-    max_reranks: int = 16
+    max_concurrent_reranks: int = 16
     max_body_bytes: int = 10_000_000
     max_documents: int = 1000
     tls_certificate: str = ""
@@ -76,7 +76,7 @@ class SearchSettings:
     relevance_weight: float = 1.0
     click_weight: float = 0.5
     purchase_weight: float = 0.5
-    keep_window_seconds: float = 60.0
+    cache_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ class IndexSettings:
     shards: int = 1
     replicas: int = 0
     batch: int = 256
-    keep: int = 1
+    keep_previous: int = 1
     min_share: float = 0.5
-    patience_seconds: float = 300.0
+    retry_seconds: float = 300.0
 
 
 @dataclass(frozen=True)
@@ -311,8 +311,8 @@ def _check_ranges(settings: Settings) -> None:
             wrong.append(f"search.{key} must not be negative")
     if not settings.search.relevance_weight + settings.search.click_weight + settings.search.purchase_weight:
         wrong.append("one of search.relevance_weight, click_weight and purchase_weight must be above 0")
-    if not 0 <= settings.search.keep_window_seconds <= 3600:
-        wrong.append("search.keep_window_seconds must be between 0 and 3600")
+    if not 0 <= settings.search.cache_seconds <= 3600:
+        wrong.append("search.cache_seconds must be between 0 and 3600")
     if settings.index.engine not in ("lucene", "faiss"):
         wrong.append('index.engine must be "lucene" or "faiss"')
     if settings.index.vectors not in ("byte", "float"):
@@ -323,7 +323,7 @@ def _check_ranges(settings: Settings) -> None:
         wrong.append("database.overlap_seconds must not be negative")
     if not 0.0 <= settings.index.min_share <= 1.0:
         wrong.append("index.min_share must be between 0 and 1")
-    for key in ("keep", "patience_seconds"):
+    for key in ("keep_previous", "retry_seconds"):
         if getattr(settings.index, key) < 0:
             wrong.append(f"index.{key} must not be negative")
     if settings.sidecar.deadline_ms < 1:

@@ -104,7 +104,7 @@ def run_changes(
     Raises JobRunning where another job of changes is at work on the alias, IndexingError where there is no
     index of Attune's, ModelMismatch where its model is not at hand, ClusterDown, and CatalogueError.
     """
-    patience = patience or Patience(job.settings.patience_seconds)
+    patience = patience or Patience(job.settings.retry_seconds)
     aliases = Aliases(client, job.alias, patience)
     aliases.check()
     jobs = JobsIndex(client, patience) if job.dry else open_jobs(client, patience)

@@ -99,7 +99,7 @@ def run_index_job(
     where another rebuild of the alias is at work, IndexingError, ClusterDown, ModelError, and SettingsError
     for a bad alias.
     """
-    patience = patience or Patience(job.settings.patience_seconds)
+    patience = patience or Patience(job.settings.retry_seconds)
     aliases = Aliases(client, job.alias, patience)
     aliases.check()
     jobs = open_jobs(client, patience)
@@ -149,7 +149,7 @@ class _Rebuild:
                 raise
         for name in set(begun.reuse) - {live.name if live else ""}:
             self._aliases.delete(name)
-        removed = self._aliases.drop_old(self._job.settings.keep)
+        removed = self._aliases.drop_old(self._job.settings.keep_previous)
         self._forget()
         tally, seconds = self._tally, time.monotonic() - started
         return IndexReport(

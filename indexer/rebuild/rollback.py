@@ -75,5 +75,7 @@ def _target(aliases: Aliases, live: MadeIndex | None, to: str) -> MadeIndex:
         why = f"there is no index before {live.name if live else 'any'}"
     if not found:
         known = ", ".join(of.name for of in others) or "none"
-        raise IndexingError(f"{why}: there are {known}. The setting index.keep says how many are kept")
+        raise IndexingError(
+            f"{why}: there are {known}. The setting index.keep_previous says how many are kept"
+        )
     return found[-1]

@@ -21,7 +21,7 @@ def rollback(wiring: Wiring, alias: str | None, to: str, model: Path | None, as_
 
     Changes that came since are brought to that index first, so nothing is lost but the rebuild. The index
     that is left stays: `attune rollback --to INDEX` goes there again. How many are kept is the setting
-    index.keep.
+    index.keep_previous.
     """
     step_back()
     # Imported now: it takes two thirds of a rollback's time, and searches go first in that as well.
@@ -39,7 +39,7 @@ def rollback(wiring: Wiring, alias: str | None, to: str, model: Path | None, as_
         to,
         model_folders(model, settings.model),
         settings.index,
-        Patience(settings.index.patience_seconds),
+        Patience(settings.index.retry_seconds),
     )
     if as_json:
         click.echo(json.dumps(asdict(report)))

@@ -99,7 +99,7 @@ class Reranking:
         self._settings = settings
         self._encodings = Encodings()
         self._vectors = KnownVectors()
-        self._windows = RankedWindows(settings.search.keep_window_seconds)
+        self._windows = RankedWindows(settings.search.cache_seconds)
         # The model runs here so that a request can stop waiting for it; more threads than cores would only
         # make all of them late together.
         cores = min(settings.sidecar.threads, os.cpu_count() or 1)

@@ -29,7 +29,7 @@ def unhurried(settings: Settings) -> Settings:
     return replace(
         settings,
         sidecar=replace(settings.sidecar, deadline_ms=milliseconds),
-        search=replace(settings.search, keep_window_seconds=0.0),
+        search=replace(settings.search, cache_seconds=0.0),
     )
 
 
@@ -52,7 +52,7 @@ class Search:
         self._settings = settings
         self._observe = observe
         self.breaker = Breaker()
-        self._slots = threading.BoundedSemaphore(settings.sidecar.max_reranks)
+        self._slots = threading.BoundedSemaphore(settings.sidecar.max_concurrent_reranks)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -88,8 +88,10 @@ class Search:
             report = self._report(response.SKIPPED, refusal)
             return self._pass(call, request.plain, report), report
         if not self._slots.acquire(blocking=False):
-            limit = self._settings.sidecar.max_reranks
-            report = self._report(response.SHED, f"{limit} searches are being reranked (sidecar.max_reranks)")
+            limit = self._settings.sidecar.max_concurrent_reranks
+            report = self._report(
+                response.SHED, f"{limit} searches are being reranked (sidecar.max_concurrent_reranks)"
+            )
             return self._pass(call, request.plain, report), report
         try:
             outcome = self._reranking.rerank(job)

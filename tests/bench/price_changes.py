@@ -97,7 +97,7 @@ def _attune(client: OpenSearch, folder: Path, ids: Sequence[str]) -> JsonObject:
     models = model_folders(None, ModelSettings())
     before = _costs(client)
     report = run_changes(
-        job, client, models, [Feed(open_catalogue(path))], patience=Patience(IndexSettings().patience_seconds)
+        job, client, models, [Feed(open_catalogue(path))], patience=Patience(IndexSettings().retry_seconds)
     )
     figures = _figures(client, before, len(ids))
     if (report.updated, report.encoded) != (len(ids), 0):

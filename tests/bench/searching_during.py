@@ -266,10 +266,10 @@ def _watching(client: OpenSearch) -> Iterator[list[float]]:
 
 @contextmanager
 def _sidecar(url: str, keep_windows: bool) -> Iterator[str]:
-    seconds = SearchSettings().keep_window_seconds if keep_windows else 0.0
+    seconds = SearchSettings().cache_seconds if keep_windows else 0.0
     settings = Settings(
         opensearch=OpenSearchSettings(url=url),
-        search=SearchSettings(alias=ALIAS, keep_window_seconds=seconds),
+        search=SearchSettings(alias=ALIAS, cache_seconds=seconds),
         sidecar=SidecarSettings(port=0, deadline_ms=DEADLINE_MS),
     )
     with serving(with_free_port(settings), os.environ) as sidecar:

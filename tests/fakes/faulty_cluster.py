@@ -60,9 +60,9 @@ class FaultyCluster:
     def __post_init__(self) -> None:
         self.held.set()
 
-    def settings(self, deadline_ms: int = 600, max_reranks: int = 16) -> Settings:
+    def settings(self, deadline_ms: int = 600, reranks: int = 16) -> Settings:
         """Settings of a sidecar before this cluster."""
-        sidecar = SidecarSettings(port=0, threads=8, deadline_ms=deadline_ms, max_reranks=max_reranks)
+        sidecar = SidecarSettings(port=0, threads=8, deadline_ms=deadline_ms, max_concurrent_reranks=reranks)
         return replace(
             Settings(),
             opensearch=OpenSearchSettings(url=f"http://127.0.0.1:{self.port}"),
@@ -97,9 +97,9 @@ def faulty_cluster() -> Iterator[FaultyCluster]:
 
 
 @contextmanager
-def sidecar_before(cluster: FaultyCluster, deadline_ms: int = 600, max_reranks: int = 16) -> Iterator[Server]:
+def sidecar_before(cluster: FaultyCluster, deadline_ms: int = 600, reranks: int = 16) -> Iterator[Server]:
     """Serve with a model of a few lines, in a process of its own."""
-    with echo_server(cluster.settings(deadline_ms, max_reranks), SHORTLY + PROGRAM) as server:
+    with echo_server(cluster.settings(deadline_ms, reranks), SHORTLY + PROGRAM) as server:
         yield server
 
 

@@ -58,7 +58,7 @@ class IndexRun:
         catalogue = None if mode == "reencode" else self._sources.catalogue(self._sources.opened())
         with self._reported("rebuild") as (metrics, progress):
             client = self._client()
-            patience = Patience(settings.index.patience_seconds, progress.waiting)
+            patience = Patience(settings.index.retry_seconds, progress.waiting)
             encoder = load_model(self._model_folder(), settings.model.threads)
             job = IndexJob(
                 supply=catalogue or self._index(client, patience),
@@ -84,7 +84,7 @@ class IndexRun:
         stop = threading.Event()
         with self._reported("changes") as (metrics, progress):
             client = self._client()
-            patience = Patience(settings.index.patience_seconds, progress.waiting)
+            patience = Patience(settings.index.retry_seconds, progress.waiting)
             live = settled(Aliases(client, options.alias, patience))
             job = ChangeJob(
                 alias=options.alias,
@@ -118,7 +118,7 @@ class IndexRun:
         catalogue = self._sources.catalogue(source) if source and dry else None
         with self._reported("verify") as (metrics, progress):
             client = self._client()
-            patience = Patience(settings.index.patience_seconds, progress.waiting)
+            patience = Patience(settings.index.retry_seconds, progress.waiting)
             aliases = Aliases(client, options.alias, patience)
             aliases.check()
             live = settled(aliases)

@@ -59,7 +59,7 @@ def cluster_blueprint(settings: Settings, reranker: Reranker) -> Blueprint:
     blueprint = Blueprint("cluster", __name__, url_prefix="/_attune/cluster")
     searching = ClusterSearch(reranker, settings)
     # Nobody waits: that would cost the shopper more than the first stage's order.
-    turns = Turns(settings.sidecar.max_reranks, waiting=0, seconds=0.0)
+    turns = Turns(settings.sidecar.max_concurrent_reranks, waiting=0, seconds=0.0)
 
     @blueprint.post("/rewrite")
     def _rewrite() -> Response:
@@ -93,7 +93,8 @@ def cluster_blueprint(settings: Settings, reranker: Reranker) -> Blueprint:
 
     @blueprint.errorhandler(Busy)
     def _shed(_: Busy) -> Response:
-        reason = f"{settings.sidecar.max_reranks} searches are being reranked (sidecar.max_reranks)"
+        limit = settings.sidecar.max_concurrent_reranks
+        reason = f"{limit} searches are being reranked (sidecar.max_concurrent_reranks)"
         return _error(BUSY, "rejected_execution_exception", reason)
 
     return blueprint

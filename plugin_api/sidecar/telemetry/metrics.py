@@ -27,7 +27,7 @@ REASONS = (
     ("OpenSearch answered", "opensearch_error"),
     ("broke the connection", "opensearch_error"),
     ("does not answer at", "opensearch_down"),
-    ("sidecar.max_reranks", "busy"),
+    ("sidecar.max_concurrent_reranks", "busy"),
     ("was made with model", "other_model"),
     ("doesn't know", "unknown_words"),
     ("was not asked for", "not_asked"),

@@ -31,7 +31,7 @@ class Asking:
 
     def __init__(self, shop: Shop, seconds: float = 10.0) -> None:
         self.model = Counting()
-        settings = SearchSettings(window=10, keyword_weight=0.0, keep_window_seconds=seconds)
+        settings = SearchSettings(window=10, keyword_weight=0.0, cache_seconds=seconds)
         whole = Settings(search=settings, sidecar=SidecarSettings(deadline_ms=5000))
         self.search = Search(shop, self.model, whole)
 

@@ -236,7 +236,10 @@ def test_a_slow_cluster_rests_as_well(cluster: FaultyCluster, sidecar: Server) -
 
 
 def test_what_is_too_much_is_shed_before_it_queues() -> None:
-    with faulty_cluster() as cluster, sidecar_before(cluster, max_reranks=2, deadline_ms=20_000) as server:
+    with (
+        faulty_cluster() as cluster,
+        sidecar_before(cluster, reranks=2, deadline_ms=20_000) as server,
+    ):
         reranked_again(server)
         cluster.held.clear()
         asked = cluster.asked.count("msearch")
@@ -248,7 +251,7 @@ def test_what_is_too_much_is_shed_before_it_queues() -> None:
         for _ in range(3):
             code, answer = ask(server)
             assert (code, hits(answer), report(answer)[0]) == (200, OWN, "shed")
-            assert "sidecar.max_reranks" in report(answer)[1]
+            assert "sidecar.max_concurrent_reranks" in report(answer)[1]
         cluster.held.set()
         for thread in threads:
             thread.join()

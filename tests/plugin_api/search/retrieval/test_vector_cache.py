@@ -23,7 +23,7 @@ class Asking:
 
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
-        settings = SearchSettings(window=10, keyword_weight=0.0, keep_window_seconds=0.0)
+        settings = SearchSettings(window=10, keyword_weight=0.0, cache_seconds=0.0)
         whole = Settings(search=settings, sidecar=SidecarSettings(deadline_ms=5000))
         self.search = Search(shop, StandInModel(), whole)
 

@@ -13,7 +13,7 @@ from plugin_api.sidecar.app import create_app
 from tests.fakes.shop import VERSION, Shop, StandInModel
 
 MOUSE = {"query": {"match": {"title": "mouse"}}, "size": 2}
-SETTINGS = Settings(sidecar=SidecarSettings(max_body_bytes=5000, max_reranks=1))
+SETTINGS = Settings(sidecar=SidecarSettings(max_body_bytes=5000, max_concurrent_reranks=1))
 
 
 @pytest.fixture
@@ -147,5 +147,5 @@ def test_who_would_have_to_wait_is_told_at_once(shop: Shop) -> None:
     model.end.set()
     thread.join()
     assert answer.status_code == 429
-    assert "max_reranks" in error(answer)["reason"]
+    assert "max_concurrent_reranks" in error(answer)["reason"]
     assert first == [200]

@@ -24,7 +24,9 @@ def test_searches_are_counted_and_timed_by_stage() -> None:
     metrics.searched(Report(RERANKED, "v1", "", 100, Took(1.5, 9.0, 1.0)), 0.012)
     metrics.searched(Report(RERANKED, "v1", "", 40, Took(1.5, 9.0, 1.0, 3.0)), 0.012)
     metrics.searched(Report(TIMEOUT, "v1", "scoring passed the deadline of 5 ms"), 0.4)
-    metrics.searched(Report(SHED, "v1", "16 searches are being reranked (sidecar.max_reranks)"), 0.1)
+    metrics.searched(
+        Report(SHED, "v1", "16 searches are being reranked (sidecar.max_concurrent_reranks)"), 0.1
+    )
     shown = samples(metrics)
     assert shown["attune_search_seconds_count rerank_status=reranked"] == 2
     assert shown["attune_search_seconds_count rerank_status=timeout"] == 1
