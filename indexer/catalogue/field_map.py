@@ -29,7 +29,7 @@ from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from indexer.sources.files import Source
+from indexer.catalogue.records import Source
 from mappings.errors import SettingsError
 
 MANY = ("title", "description", "brand", "category", "attributes")

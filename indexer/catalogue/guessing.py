@@ -3,7 +3,7 @@
 import re
 
 from indexer.catalogue.field_map import OPERATIONS, FieldMap, listed_columns, with_operation
-from indexer.sources.files import Source
+from indexer.catalogue.records import Source
 from mappings.errors import CatalogueError
 
 # Best first: of several columns that would do, the first listed here is taken. Names are compared in lower

@@ -7,8 +7,8 @@ from functools import lru_cache
 from indexer.catalogue import values
 from indexer.catalogue.cleaning import clean_id, cleaner
 from indexer.catalogue.field_map import AttributeNames, FieldMap, tidy_name
+from indexer.catalogue.records import Item, Record, Reject
 from indexer.catalogue.values import BadValue
-from indexer.sources.records import Item, Record, Reject
 from indexer.store.id_set import SeenIds
 from mappings.types import AttributeValue, Product
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from indexer.catalogue.field_map import FieldMap, field_map_from, listed_columns, with_operation
-from indexer.sources.files import Source
+from indexer.catalogue.records import Source
 from indexer.store.alias import MadeIndex
 from mappings.errors import CatalogueError
 

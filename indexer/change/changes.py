@@ -17,8 +17,8 @@ from typing import Literal
 
 from indexer.catalogue.field_map import FieldMap
 from indexer.catalogue.products import FIELDS, FieldValue, ProductMaker, named_values, with_text
+from indexer.catalogue.records import Record, Reject
 from indexer.catalogue.values import BadValue
-from indexer.sources.records import Record, Reject
 from mappings import fields
 from mappings.types import AttributeValue, JsonObject, Product
 

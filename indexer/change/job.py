@@ -15,11 +15,11 @@ from pathlib import Path
 from opensearchpy import OpenSearch
 
 from indexer.catalogue.field_map import FieldMap
+from indexer.catalogue.records import Reject
 from indexer.change.changes import Change, Kind, read_changes
 from indexer.change.plan import Plan, Planner
 from indexer.rebuild.job import REBUILD, WRITING, settled
 from indexer.sources.change_stream import Feed, batches
-from indexer.sources.records import Reject
 from indexer.sources.rejects import RejectFile
 from indexer.store.alias import Aliases, MadeIndex
 from indexer.store.bulk import AT_A_TIME, Written, in_order, write

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from opensearchpy import OpenSearch
 
+from indexer.catalogue.records import Reject
 from indexer.catalogue.values import BadValue
 from indexer.change.changes import Change, applied, merged
-from indexer.sources.records import Reject
 from indexer.store.alias import MadeIndex
 from indexer.store.bulk import Action
 from indexer.store.documents import content_hash, document, document_with, shown_product, stored_vectors

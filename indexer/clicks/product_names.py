@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from indexer.catalogue.cleaning import clean_id
+from indexer.catalogue.records import Record, Reject
 from indexer.catalogue.values import BadValue, identifier
-from indexer.sources.records import Record, Reject
 from mappings.errors import CatalogueError
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from indexer.catalogue.records import Reject
 from indexer.sources.files import Catalogue
-from indexer.sources.records import Reject
 from mappings.errors import CatalogueError, LabelsError
 from reranker.training.clicks.click_log import ClickLog, Unusable, action_of, search_of
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from opensearchpy import OpenSearch
 
+from indexer.catalogue.records import Item, Reject
 from indexer.sources.prefetcher import Ahead
-from indexer.sources.records import Item, Reject
 from indexer.store.bulk import Action, Written, in_order, write
 from indexer.store.documents import content_hash, document, document_with, stored_vectors
 from indexer.store.encoder import ProductEncoder

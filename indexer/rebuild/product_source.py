@@ -8,8 +8,7 @@ from opensearchpy import OpenSearch
 
 from indexer.catalogue.field_map import FieldMap
 from indexer.catalogue.products import read_products
-from indexer.sources.files import Source
-from indexer.sources.records import Item, Reject
+from indexer.catalogue.records import Item, Reject, Source
 from indexer.store.alias import MadeIndex
 from indexer.store.catch_up import Since
 from indexer.store.documents import shown_product

@@ -3,8 +3,8 @@
 import random
 from dataclasses import dataclass, field
 
+from indexer.catalogue.records import Reject
 from indexer.rebuild.loading import Loaded
-from indexer.sources.records import Reject
 from indexer.sources.rejects import RejectFile
 
 SAMPLES = 100

@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 from opensearchpy import OpenSearch
 
+from indexer.catalogue.records import Item, Reject
 from indexer.rebuild.job import Progress
 from indexer.rebuild.loading import batches_of
 from indexer.rebuild.product_source import Supply
-from indexer.sources.records import Item, Reject
 from indexer.store.alias import MadeIndex
 from indexer.store.catch_up import CHANGED
 from indexer.store.documents import content_hash, document_with

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from indexer.sources.files import Source
+from indexer.catalogue.records import Source
 from indexer.sources.prefetcher import Ahead, Ended
 from mappings.errors import CatalogueError
 

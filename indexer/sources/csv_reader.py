@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from indexer.catalogue.records import Record, Reject
 from indexer.sources.lines import MAX_LINE_BYTES, Line
-from indexer.sources.records import Record, Reject
 from mappings.errors import CatalogueError
 
 DELIMITERS = ",;\t|"

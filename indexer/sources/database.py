@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 from uuid import UUID
 
+from indexer.catalogue.records import Record, Reject
 from indexer.catalogue.values import BadValue
-from indexer.sources.records import Record, Reject
 from indexer.sources.watermarks import Watermark, version_of, watermark
 from mappings.errors import CatalogueError, SettingsError
 

@@ -10,9 +10,9 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from indexer.catalogue.records import Record, Reject
 from indexer.sources.change_stream import Feed
 from indexer.sources.database import OPERATION, Database, Lost
-from indexer.sources.records import Record, Reject
 from indexer.sources.watermarks import (
     OVERLAP,
     SavedWatermark,

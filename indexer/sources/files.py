@@ -1,16 +1,16 @@
-"""Where records come from, and the commonest place: catalogue files as JSON Lines, CSV and Parquet."""
+"""Catalogue files: JSON Lines, CSV and Parquet."""
 
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+from indexer.catalogue.records import Record, Reject
 from indexer.sources.csv_reader import csv_columns, csv_records
 from indexer.sources.json_lines import json_records
 from indexer.sources.lines import read_lines
-from indexer.sources.records import Record, Reject
 from mappings.errors import CatalogueError
 
 Form = Literal["jsonl", "csv", "parquet"]
@@ -28,32 +28,6 @@ FORMS: dict[str, Form] = {
 
 SAMPLE = 2000
 """Records that the columns of a JSON Lines file are taken from: it has no header."""
-
-
-class Source(Protocol):
-    """A catalogue or a series of changes, wherever it lies: a stream of records in constant memory."""
-
-    @property
-    def name(self) -> str:
-        """What messages and notes call it; never a password."""
-        ...
-
-    @property
-    def moment_ms(self) -> int:
-        """When it was true, in milliseconds since 1970: the version of records that have none."""
-        ...
-
-    def records(self) -> Iterator[Record | Reject]:
-        """Yield every record, or a Reject for one that can't be read. Raises CatalogueError."""
-        ...
-
-    def columns(self) -> tuple[str, ...]:
-        """Return its columns in their order, as far as they can be told beforehand."""
-        ...
-
-    def missing(self, wanted: Iterable[str]) -> tuple[str, ...]:
-        """Return those of the `wanted` columns that it certainly lacks, sorted."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

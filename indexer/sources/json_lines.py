@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterable, Iterator
 
+from indexer.catalogue.records import Record, Reject
 from indexer.sources.lines import MAX_LINE_BYTES, Line
-from indexer.sources.records import Record, Reject
 from mappings.errors import CatalogueError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from indexer.sources.records import Reject
+from indexer.catalogue.records import Reject
 from mappings.errors import CatalogueError
 
 MAX_RAW = 2000

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
+from indexer.catalogue.records import Record, Reject
 from indexer.sources.json_lines import json_records
 from indexer.sources.lines import stream_lines
-from indexer.sources.records import Record, Reject
 
 NAME = "standard input"
 LOOK_SECONDS = 0.2

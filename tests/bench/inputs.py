@@ -10,8 +10,8 @@ from pathlib import Path
 
 from indexer.catalogue.field_map import load_field_map
 from indexer.catalogue.products import read_products
+from indexer.catalogue.records import Item
 from indexer.sources.files import open_catalogue
-from indexer.sources.records import Item
 from mappings.types import JsonObject, Product
 from plugin_api.commands.demo.catalogue import CATALOGUE, FIELD_MAP, PRODUCTS
 

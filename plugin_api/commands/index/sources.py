@@ -12,12 +12,13 @@ from opensearchpy import OpenSearch
 from indexer.catalogue.field_map import FieldMap, load_field_map
 from indexer.catalogue.guessing import guess_field_map
 from indexer.catalogue.recorded_field_map import noted_field_map, noted_simplified
+from indexer.catalogue.records import Source
 from indexer.change.changes import Kind
 from indexer.rebuild.product_source import CatalogueSupply
 from indexer.sources.change_stream import Feed
 from indexer.sources.database import DatabaseTable, open_database
 from indexer.sources.database_changes import database_feeds
-from indexer.sources.files import Source, open_catalogue
+from indexer.sources.files import open_catalogue
 from indexer.sources.folder import folder_feeds
 from indexer.sources.standard_input import StandardInput
 from indexer.store.alias import MadeIndex

@@ -12,10 +12,10 @@ from opensearchpy import OpenSearch
 from indexer.catalogue.field_map import FieldMap, load_field_map
 from indexer.catalogue.guessing import guess_field_map
 from indexer.catalogue.products import read_products
+from indexer.catalogue.records import Item
 from indexer.clicks.product_names import product_names
 from indexer.clicks.ubi_files import read_ubi_files
 from indexer.sources.files import Catalogue, open_catalogue
-from indexer.sources.records import Item
 from mappings.errors import CatalogueError
 from mappings.settings import ClickSettings
 from mappings.types import Judgement, Product

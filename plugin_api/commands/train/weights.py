@@ -17,8 +17,8 @@ import click
 
 from indexer.catalogue.field_map import load_field_map
 from indexer.catalogue.products import read_products
+from indexer.catalogue.records import Item
 from indexer.sources.files import open_catalogue
-from indexer.sources.records import Item
 from mappings.types import Judgement, Product
 from plugin_api.terminal.stage_progress import StageLines
 from reranker.evaluation.measures import by_query

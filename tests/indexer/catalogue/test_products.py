@@ -5,7 +5,7 @@ import pytest
 
 from indexer.catalogue.field_map import FieldMap
 from indexer.catalogue.products import read_products
-from indexer.sources.records import Item, Record, Reject
+from indexer.catalogue.records import Item, Record, Reject
 from indexer.store.id_set import SeenIds
 from mappings.types import Product
 

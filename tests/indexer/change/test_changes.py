@@ -13,10 +13,10 @@ import pytest
 from indexer.catalogue.field_map import FieldMap, load_field_map
 from indexer.catalogue.guessing import guess_field_map
 from indexer.catalogue.products import read_products
+from indexer.catalogue.records import Item, Record, Reject
 from indexer.catalogue.values import BadValue
 from indexer.change.changes import Change, Kind, Part, applied, merged, read_changes
 from indexer.sources.files import open_catalogue
-from indexer.sources.records import Item, Record, Reject
 from indexer.store.documents import document, shown_product
 from mappings.types import JsonObject, Product
 from tests.fakes.encoder import encoded

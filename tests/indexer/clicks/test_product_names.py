@@ -1,7 +1,7 @@
 import pytest
 
+from indexer.catalogue.records import Record, Reject
 from indexer.clicks.product_names import product_names
-from indexer.sources.records import Record, Reject
 from mappings.errors import CatalogueError
 
 RECORDS = [

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from indexer.catalogue.records import Record, Reject
 from indexer.sources.csv_reader import csv_records
 from indexer.sources.lines import read_lines
-from indexer.sources.records import Record, Reject
 from mappings.errors import CatalogueError
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from indexer.catalogue.field_map import FieldMap
 from indexer.catalogue.products import read_products
+from indexer.catalogue.records import Item, Record, Reject
 from indexer.sources.database import DatabaseTable, is_deleted, open_database
-from indexer.sources.records import Item, Record, Reject
 from mappings.errors import CatalogueError, SettingsError
 from tests.fakes.postgres import PASSWORD, PASSWORD_IN_URL, PostgresServer, postgres
 

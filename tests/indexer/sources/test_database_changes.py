@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from indexer.catalogue.records import Record, Reject
 from indexer.sources import database_changes
 from indexer.sources.change_stream import Feed, batches
 from indexer.sources.database import DatabaseTable, Lost, open_database
 from indexer.sources.database_changes import database_feeds
-from indexer.sources.records import Record, Reject
 from mappings.errors import CatalogueError, SettingsError
 from mappings.types import JsonObject
 from tests.fakes.postgres import PASSWORD, PostgresServer, postgres

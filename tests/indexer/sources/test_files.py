@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from indexer.catalogue.records import Record, Reject
 from indexer.sources.files import Catalogue, open_catalogue
 from indexer.sources.lines import MAX_LINE_BYTES, read_lines
-from indexer.sources.records import Record, Reject
 from mappings.errors import CatalogueError
 
 GOOD = '{"id": "1", "title": "Mug"}'

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from indexer.catalogue.records import Record
 from indexer.sources.change_stream import Feed
 from indexer.sources.folder import folder_feeds
-from indexer.sources.records import Record
 from mappings.errors import CatalogueError
 
 SETTLE = 0.05

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.sources.records import Reject
+from indexer.catalogue.records import Reject
 from indexer.sources.rejects import MAX_RAW, RejectFile
 from mappings.errors import CatalogueError
 

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 import pytest
 
+from indexer.catalogue.records import Record, Reject
 from indexer.sources.change_stream import batches
-from indexer.sources.records import Record, Reject
 from indexer.sources.standard_input import StandardInput
 from mappings.errors import CatalogueError
 

@@ -1,8 +1,8 @@
-"""What reading a catalogue yields: records as they stand in the file, and lines that can't be used."""
+"""Records: what a source yields before cleaning, what cleaning makes of them, and what is rejected."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from mappings.types import Product
 
@@ -50,3 +50,29 @@ class Item:
     share: float
     version: int | None = None
     changed: bool = False
+
+
+class Source(Protocol):
+    """A catalogue or a series of changes, read as a stream of records in constant memory."""
+
+    @property
+    def name(self) -> str:
+        """The name for messages. It never holds a password."""
+        ...
+
+    @property
+    def moment_ms(self) -> int:
+        """When the contents were true, in milliseconds since 1970: the version of records that have none."""
+        ...
+
+    def records(self) -> Iterator[Record | Reject]:
+        """Yield every record, or a Reject for one that can't be read. Raises CatalogueError."""
+        ...
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns in their order, as far as they are known before reading everything."""
+        ...
+
+    def missing(self, wanted: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the `wanted` columns that the source certainly lacks, sorted."""
+        ...
