@@ -1,6 +1,8 @@
 """What the encoders hand out and the scorer takes in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,3 +30,20 @@ class EncodedQuery:
     tokens: Floats  # (Lq, t) unit rows
     words: tuple[str, ...]
     unknown: float = 0.0
+
+
+class Reranker(Protocol):
+    """What a search needs of a model. `reranker.model.Model` implements it."""
+
+    @property
+    def version(self) -> str:
+        """Version of the model: it is stamped on every product that the model encoded."""
+
+    def encode_query(self, text: str) -> EncodedQuery:
+        """Encode one query."""
+
+    def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
+        """Return the probability (n,) of each stored product, averaged over the model's heads by `weights`.
+
+        Raises ModelError for malformed bytes.
+        """

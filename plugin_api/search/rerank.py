@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, TypeVar
 
 from mappings import fields
 from mappings.errors import BadRequest, ClusterDown, ModelError, ModelMismatch, UnreadableQuery
@@ -25,7 +25,7 @@ from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.retrieval.vector_cache import CallersVectors, KnownVectors
 from reranker.keyword_evidence import with_keywords
 from reranker.text.intent import without_intent
-from reranker.types import EncodedQuery, Floats
+from reranker.types import EncodedQuery, Reranker
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,20 +39,6 @@ RERANK_SHARE = 0.8
 
 _TIME = re.compile(r"(\d{1,18})(nanos|micros|ms|s|m|h|d)")
 _SECONDS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-class Reranker(Protocol):
-    """What searching needs of a model; reranker.model.Model is one."""
-
-    @property
-    def version(self) -> str:
-        """Stamped on every product that this model encoded."""
-
-    def encode_query(self, text: str) -> EncodedQuery:
-        """Encode one query."""
-
-    def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
-        """Probability (n,) of each product, its heads weighted. Raises ModelError for malformed bytes."""
 
 
 @dataclass(frozen=True, slots=True)

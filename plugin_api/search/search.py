@@ -12,8 +12,9 @@ from plugin_api.search import response
 from plugin_api.search.caller_key import view_key
 from plugin_api.search.circuit_breaker import Breaker
 from plugin_api.search.query.request import PlainRequest, RerankRequest, SearchCall, parse_call
-from plugin_api.search.rerank import Reranker, Reranking
+from plugin_api.search.rerank import Reranking
 from plugin_api.search.response import Answer, Report
+from reranker.types import Reranker
 
 Observe = Callable[[Report, float], None]
 """Told of every search: what became of it, and the seconds that it took."""

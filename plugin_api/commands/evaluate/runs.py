@@ -22,13 +22,13 @@ from mappings.types import JsonObject, Product
 from plugin_api.opensearch.client import HttpUpstream, identity
 from plugin_api.search import response
 from plugin_api.search.query.request import RerankRequest, SearchCall, keyword_query, parse_call
-from plugin_api.search.rerank import Reranker
 from plugin_api.search.retrieval.candidates import gather
 from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.search import Search, unhurried
 from reranker.encoders.codec import whole_numbers
 from reranker.evaluation.comparison import Ranking, Run, System
 from reranker.evaluation.measures import Grades
+from reranker.types import Reranker
 
 MAX_WINDOW = 1000
 """The widest window that the setting search.window takes."""

@@ -19,8 +19,7 @@ from tokenizers import Tokenizer
 
 from mappings.errors import ModelError
 from mappings.types import Product
-from plugin_api.search.rerank import Reranker
-from reranker.types import EncodedProduct, Floats
+from reranker.types import EncodedProduct, Floats, Reranker
 
 MAX_QUERY_CHARACTERS = 512
 """Beyond it a query is not read: the tower stops at 32 tokens, and time grows with every word compared."""

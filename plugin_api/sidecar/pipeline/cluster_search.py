@@ -15,10 +15,10 @@ from mappings.settings import Settings
 from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import RawObject, decoded, dumps, raw_object
 from plugin_api.search.query.request import RerankRequest, SearchCall, parse_call
-from plugin_api.search.rerank import UNREADABLE, Reranker
+from plugin_api.search.rerank import UNREADABLE
 from plugin_api.search.retrieval.candidates import nearest
 from reranker.keyword_evidence import with_keywords
-from reranker.types import EncodedQuery
+from reranker.types import EncodedQuery, Reranker
 
 DEPTH = 1000
 """How far down a hybrid search is paged. Constant, or pages would be of different lists."""

@@ -8,11 +8,11 @@ from msgspec import Meta, Raw
 
 from mappings.errors import BadRequest, ModelError
 from mappings.settings import Settings
-from plugin_api.search.rerank import Reranker
 from plugin_api.search.response import error_answer
 from plugin_api.sidecar.model_api.concurrency_limiter import Busy, Turns
 from plugin_api.sidecar.passthrough import wsgi_response
 from plugin_api.sidecar.pipeline.cluster_search import ClusterSearch, NotReranked
+from reranker.types import Reranker
 
 UNPROCESSABLE, BUSY = 422, 429
 
