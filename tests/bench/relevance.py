@@ -9,7 +9,6 @@ The index must be the bundled catalogue, made with the model measured (`attune d
 """
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,10 +19,11 @@ from opensearchpy import OpenSearch
 from mappings.client import check_cluster, connect
 from mappings.settings import OpenSearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
-from plugin_api.commands.train.weights import StageLines, training_data
+from plugin_api.commands.train.weights import training_data
 from plugin_api.opensearch.client import HttpUpstream
 from plugin_api.search.query.request import SearchCall, keyword_query
 from plugin_api.search.search import Search
+from plugin_api.terminal import StageProgress
 from reranker.encoders.codec import unit
 from reranker.encoders.product_encoder import token_rows
 from reranker.evaluation.measures import countable, measured
@@ -115,7 +115,7 @@ def main(url: str, index: str, folder: Path | None) -> None:
     model = load_model(folder).load()
     data, recipe = training_data(), Recipe()
     untrained, own = Bert(default_bert_folder()), QueryTower(model)
-    stages = StageLines(time.monotonic(), err=True)
+    stages = StageProgress(terminal=False)
     rows = token_rows(model.product_tokenizer, [product_text(p) for p in data.main], recipe.product_tokens)
     texts = [row.ids[: row.pooled] for row in rows]
     plain = teacher_states(untrained, texts, stages("MiniLM reads the catalogue"))

@@ -23,7 +23,7 @@ from plugin_api.cli import Wiring
 from plugin_api.commands.demo.catalogue import Indexed, find_catalogue, index_catalogue
 from plugin_api.commands.demo.comparison import Comparison, compare, serves_index
 from plugin_api.commands.demo.queries import QUERIES
-from plugin_api.commands.demo.report import report_console, show_comparison, show_legend, show_next, show_step
+from plugin_api.commands.demo.report import show_comparison, show_legend, show_next, show_step
 from plugin_api.commands.demo.sidecar_process import (
     Sidecar,
     served_model,
@@ -33,8 +33,7 @@ from plugin_api.commands.demo.sidecar_process import (
 )
 from plugin_api.commands.node import lifecycle as node
 from plugin_api.commands.node.checks import LOCAL_HOSTS, answer, local_port
-from plugin_api.commands.node.command import terminal_progress
-from plugin_api.terminal.job_progress import JobProgress
+from plugin_api.terminal import JobProgress, output_console, task_progress
 from reranker.model import Model, load_model
 
 
@@ -62,7 +61,7 @@ def demo(wiring: Wiring, port: int | None, alias: str | None, once: bool, as_jso
     settings = replace(settings, search=replace(settings.search, alias=alias))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # titles have characters that not every terminal knows
-    console = report_console()
+    console = output_console()
     console.quiet = as_json
     began = time.monotonic()
     served = served_model(settings.sidecar)  # first, so that a taken port is told before minutes of work
@@ -139,7 +138,7 @@ def _have_opensearch(settings: Settings, client: OpenSearch) -> node.Node | None
     if settings.opensearch.user or not local or "version" in answer(local_port(url), "/", seconds=2):
         check_cluster(client, settings.opensearch)
         return None
-    running = node.up(settings, os.environ, terminal_progress)
+    running = node.up(settings, os.environ, task_progress)
     return running if running.started else None
 
 
@@ -158,7 +157,7 @@ def _have_catalogue(
 def _have_sidecar(settings: Settings, indexed: Indexed, served: str, ending: ExitStack) -> Sidecar:
     """Take the sidecar that serves already, or start one that runs until `ending` closes."""
     if not served:
-        with terminal_progress("starting the sidecar", 0):
+        with task_progress("starting the sidecar", 0):
             return ending.enter_context(serving(settings, os.environ))
     found = Sidecar(sidecar_url(settings.sidecar))
     client = connect(replace(settings.opensearch, url=found.url))

@@ -10,19 +10,11 @@ from plugin_api.commands.demo.catalogue import SOURCE
 from plugin_api.commands.demo.comparison import DEPTH, Comparison, Placed
 
 NO_HITS = "no hits"
-PLAIN_WIDTH = 100
-"""Columns of output that goes to no terminal."""
 
 LEGEND = (
     f"▲ ▼ places up or down from the keyword ranking, = the same place, new: not in its first {DEPTH:,}. "
     "Milliseconds are whole requests over HTTP, the middle one of three."
 )
-
-
-def report_console() -> Console:
-    """Return a console as wide as the terminal, or 100 columns of plain text where there is none."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
 
 
 def show_step(console: Console, what: str, how: str) -> None:

@@ -8,7 +8,7 @@ import click
 from mappings.errors import EvaluationError
 from plugin_api.cli import Wiring
 from plugin_api.commands.evaluate.systems import SECOND, SYSTEMS
-from plugin_api.commands.node.command import terminal_progress
+from plugin_api.terminal import task_progress
 
 A_PATH = click.Path(path_type=Path)
 
@@ -105,7 +105,7 @@ def evaluate(
         depth=depth,
         held_out=held_out,
     )
-    evaluation = run_evaluation(asked, settings, terminal_progress)
+    evaluation = run_evaluation(asked, settings, task_progress)
     if html:
         write_report(evaluation, html)
     if as_json:

@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from mappings.types import JsonObject
+from plugin_api.terminal import output_console
 from reranker.evaluation.comparison import HEADLINE, JUDGED_PRODUCTS, Evaluation, Figures, Protocol
 from reranker.evaluation.significance import Interval, Paired
 
@@ -24,9 +24,6 @@ COLUMNS = {
     "judged@10": "judged@10",
 }
 """Measure → heading."""
-
-PLAIN_WIDTH = 130
-"""Columns of output that goes to no terminal."""
 
 SIGNIFICANT = 0.05
 
@@ -89,9 +86,7 @@ def _interval(value: Interval) -> JsonObject:
 
 def show(evaluation: Evaluation) -> None:
     """Print both protocols' tables, the comparisons and the notes."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PLAIN_WIDTH)
+    console = output_console(plain_width=130)
     judged = evaluation.judged
     where = f" over {evaluation.index}" if evaluation.index else ""
     console.print(Text(f"{evaluation.judgements}{where}, {len(judged.counted)} queries", style="bold"))

@@ -32,7 +32,7 @@ from plugin_api.commands.index.priority import step_back
 from plugin_api.commands.index.signals import stopping, terminated
 from plugin_api.commands.index.sources import IndexOptions, IndexSources
 from plugin_api.commands.index.summary import changes_summary, comparison_summary, rebuild_summary
-from plugin_api.terminal.job_progress import JobProgress
+from plugin_api.terminal import JobProgress
 from reranker.model import load_model
 
 RAY_ENVIRONMENT = {

@@ -2,36 +2,12 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 from plugin_api.cli import Wiring
 from plugin_api.commands.node import lifecycle as node
-
-
-@contextmanager
-def terminal_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show one piece of work on standard error while the block runs, if that is a terminal."""
-    console = Console(stderr=True)
-    columns = [SpinnerColumn(), TextColumn("{task.description}")]
-    columns += [BarColumn(), TaskProgressColumn()] if total else []
-    bar = Progress(
-        *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
-    )
-    with bar:
-        task = bar.add_task(name, total=total or None)
-        yield lambda amount: bar.advance(task, amount)
+from plugin_api.terminal import task_progress
 
 
 @click.command()
@@ -44,7 +20,7 @@ def up(wiring: Wiring, as_json: bool) -> None:
     (~/.attune; /var/lib/attune for root) and runs until `attune down`. Where it runs already,
     nothing changes.
     """
-    running = node.up(wiring.settings, os.environ, terminal_progress)
+    running = node.up(wiring.settings, os.environ, task_progress)
     if as_json:
         click.echo(
             json.dumps(_shown(running) | {"started": running.started, "seconds": round(running.seconds, 1)})

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import click
 from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, SettingsError
 from plugin_api.cli import Wiring
-from plugin_api.terminal.stage_progress import StageBars, StageLines
+from plugin_api.terminal import StageProgress
 from reranker.model import shipped_folder
 
 INTERRUPTED = 130
@@ -119,7 +118,7 @@ def train(
     )
     job = replace(job, pairs=training.shipped_pairs(job))
     use_all_cores()
-    stages = StageBars() if sys.stderr.isatty() and not as_json else StageLines(time.monotonic(), err=True)
+    stages = StageProgress(terminal=sys.stderr.isatty() and not as_json)
     try:
         with stages:
             report = jobs.run_train_job(job, stages)

@@ -9,7 +9,6 @@ import gzip
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from indexer.catalogue.products import read_products
 from indexer.catalogue.records import Item
 from indexer.sources.files import open_catalogue
 from mappings.types import Judgement, Product
-from plugin_api.terminal.stage_progress import StageLines
+from plugin_api.terminal import StageProgress
 from reranker.evaluation.measures import by_query
 from reranker.model import shipped_folder
 from reranker.training.encoders.bert import default_bert_folder
@@ -99,7 +98,7 @@ def main() -> None:
     threads.use_all_cores()
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else shipped_folder()
     config = make_weights(
-        training_data(), default_bert_folder(), folder, Recipe(), StageLines(time.monotonic()), mpnet_folder
+        training_data(), default_bert_folder(), folder, Recipe(), StageProgress(terminal=False), mpnet_folder
     )
     size = sum(file.stat().st_size for file in folder.iterdir())
     click.echo(json.dumps({"folder": os.fspath(folder), "bytes": size, **config.figures}, indent=2))

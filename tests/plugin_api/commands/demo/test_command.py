@@ -20,8 +20,9 @@ from plugin_api.cli import attune
 from plugin_api.commands.demo.catalogue import CATALOGUE, FIELD_MAP, PRODUCTS
 from plugin_api.commands.demo.comparison import Comparison, Placed, compare, serves_index
 from plugin_api.commands.demo.queries import QUERIES, DemoQuery
-from plugin_api.commands.demo.report import move, report_console, show_comparison, show_next
+from plugin_api.commands.demo.report import move, show_comparison, show_next
 from plugin_api.sidecar.app import create_app
+from plugin_api.terminal import output_console
 from tests.fakes.shop import Shop, StandInModel
 
 MOUSE = DemoQuery("mouse", "a test")
@@ -166,7 +167,7 @@ def test_no_hits_are_said_to_be_none() -> None:
 def test_without_a_terminal_the_output_has_100_columns_and_commands_stay_whole(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    console = report_console()
+    console = output_console()
     assert console.width == 100
     command = "curl " + "x" * 150
     show_next(console, [(command, "a test")])

@@ -11,7 +11,7 @@ from mappings.settings import Settings
 from plugin_api.cli import attune
 from plugin_api.commands.index.run import IndexRun
 from plugin_api.commands.index.sources import IndexOptions
-from plugin_api.terminal.job_progress import JobProgress
+from plugin_api.terminal import JobProgress
 
 
 @pytest.mark.parametrize("mode", ["--changes", "--verify", "--dry-run"])
