@@ -58,7 +58,7 @@ def clean_text(text: str) -> str:
     return " ".join(_INVISIBLE.sub("", text).split())
 
 
-def cleaner(simplified: bool) -> Callable[[str], str]:
+def make_cleaner(simplified: bool) -> Callable[[str], str]:
     """Return `clean_text`, or a cleaner that also turns Traditional into Simplified Chinese.
 
     Raises CatalogueError when `simplified` is asked for and OpenCC is not installed.

@@ -32,10 +32,10 @@ from pathlib import Path
 from indexer.catalogue.records import Source
 from mappings.errors import SettingsError
 
-MANY = ("title", "description", "brand", "category", "attributes")
-SINGLE = ("id", "price", "available", "image", "url", "version", "operation")
+_LISTS = ("title", "description", "brand", "category", "attributes")
+_SINGLE = ("id", "price", "available", "image", "url", "version", "operation")
 
-OPERATIONS = ("_op", "_operation")
+OPERATION_COLUMNS = ("_op", "_operation")
 """Columns that say of a change what it does, where the map does not name another."""
 
 
@@ -57,15 +57,15 @@ class FieldMap:
     version: str = ""
     operation: str = ""
 
-    def columns_of(self, name: str) -> tuple[str, ...]:
+    def columns_for(self, name: str) -> tuple[str, ...]:
         """Return the columns of one field, for attributes with their patterns."""
         value: str | tuple[str, ...] = getattr(self, name)
         return (value,) if value and isinstance(value, str) else tuple(value)
 
     def columns(self) -> tuple[str, ...]:
         """Return the columns that are named outright; patterns are left out."""
-        many = [column for name in MANY for column in getattr(self, name) if "*" not in column]
-        return (*many, *(column for name in SINGLE if (column := getattr(self, name))))
+        many = [column for name in _LISTS for column in getattr(self, name) if "*" not in column]
+        return (*many, *(column for name in _SINGLE if (column := getattr(self, name))))
 
     def as_toml(self) -> str:
         """Return the map as the text of a field map file, one line a field."""
@@ -83,7 +83,7 @@ def load_field_map(path: Path, catalogue: Source, partial: bool = False) -> Fiel
 
     A catalogue must have every column but that of the operation; changes need only the id: a list of
     prices lacks the title, a list of deletions all else, and an empty file is no mistake. For them
-    `with_operation` completes the map.
+    `add_operation` completes the map.
 
     Raises SettingsError naming every unknown key, value of a wrong type and column that the catalogue lacks.
     """
@@ -100,9 +100,9 @@ def load_field_map(path: Path, catalogue: Source, partial: bool = False) -> Fiel
     if missing and (columns or not partial):
         raise SettingsError(
             f"field map {path}: {catalogue.name} has no column {', '.join(missing)}; "
-            f"it has {listed_columns(columns)}"
+            f"it has {format_columns(columns)}"
         )
-    return with_operation(field_map, columns) if partial else field_map
+    return add_operation(field_map, columns) if partial else field_map
 
 
 def field_map_from(values: Mapping[str, object], source: str, partial: bool = False) -> FieldMap:
@@ -130,18 +130,20 @@ def field_map_from(values: Mapping[str, object], source: str, partial: bool = Fa
     return FieldMap(**taken)  # type: ignore[arg-type]  # each value was checked by its field's name above
 
 
-def with_operation(field_map: FieldMap, columns: Iterable[str]) -> FieldMap:
-    """Return the map of a source of changes: where it names no column of operations, one of OPERATIONS is.
+def add_operation(field_map: FieldMap, columns: Iterable[str]) -> FieldMap:
+    """Return the map with a column of operations, for changes that are read by a map without one.
 
     Without a look at the columns the first: those of JSON Lines are a sample, and a delete may come late.
     """
     if field_map.operation:
         return field_map
     there = set(columns)
-    return replace(field_map, operation=next((name for name in OPERATIONS if name in there), OPERATIONS[0]))
+    return replace(
+        field_map, operation=next((name for name in OPERATION_COLUMNS if name in there), OPERATION_COLUMNS[0])
+    )
 
 
-def listed_columns(columns: tuple[str, ...], most: int = 30) -> str:
+def format_columns(columns: tuple[str, ...], most: int = 30) -> str:
     """Return columns for a message, long lists cut."""
     more = f" and {len(columns) - most} more" if len(columns) > most else ""
     return ", ".join(columns[:most]) + more if columns else "no columns at all"
@@ -157,7 +159,7 @@ class AttributeNames:
         self._patterns = patterns
         self._names: dict[str, str | None] = dict.fromkeys(never)
 
-    def of(self, column: str) -> str | None:
+    def name_of(self, column: str) -> str | None:
         """Return the attribute's name: the column's, without what precedes the * that matched it, tidied."""
         if column not in self._names:
             self._names[column] = self._find(column)
@@ -186,9 +188,9 @@ def _checked(name: str, value: object) -> str | float | tuple[str, ...] | None:
         good = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
         return float(value) if good else None  # type: ignore[arg-type]
     if isinstance(value, str) and value:
-        return (value,) if name in MANY else value
+        return (value,) if name in _LISTS else value
     if (
-        name in MANY
+        name in _LISTS
         and isinstance(value, list)
         and all(isinstance(column, str) and column for column in value)
     ):
@@ -199,4 +201,4 @@ def _checked(name: str, value: object) -> str | float | tuple[str, ...] | None:
 def _wanted(name: str) -> str:
     if name == "price_scale":
         return "a number above 0"
-    return "a column's name" + (" or a list of them" if name in MANY else "")
+    return "a column's name" + (" or a list of them" if name in _LISTS else "")

@@ -2,7 +2,7 @@
 
 import re
 
-from indexer.catalogue.field_map import OPERATIONS, FieldMap, listed_columns, with_operation
+from indexer.catalogue.field_map import OPERATION_COLUMNS, FieldMap, add_operation, format_columns
 from indexer.catalogue.records import Source
 from mappings.errors import CatalogueError
 
@@ -56,7 +56,7 @@ def guess_field_map(catalogue: Source, partial: bool = False) -> FieldMap:
     if lacking:
         raise CatalogueError(
             f"{catalogue.name}: no column looks like {' or '.join(lacking)}; it has "
-            f"{listed_columns(columns)}. Name the columns in a field map: --fields map.toml"
+            f"{format_columns(columns)}. Name the columns in a field map: --fields map.toml"
         )
     prefixes = {match[0] for column in columns if (match := _PREFIXED.match(column))}
     named = [
@@ -80,9 +80,9 @@ def guess_field_map(catalogue: Source, partial: bool = False) -> FieldMap:
         url=found.get("url", ""),
         attributes=(*named, *patterns),
         version=next((column for column in columns if column == _VERSION), ""),
-        operation=next((column for column in OPERATIONS if column in columns), ""),
+        operation=next((column for column in OPERATION_COLUMNS if column in columns), ""),
     )
-    return with_operation(field_map, columns) if partial else field_map
+    return add_operation(field_map, columns) if partial else field_map
 
 
 def _plain(column: str) -> str:

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from functools import lru_cache
 
 from indexer.catalogue import values
-from indexer.catalogue.cleaning import clean_id, cleaner
+from indexer.catalogue.cleaning import clean_id, make_cleaner
 from indexer.catalogue.field_map import AttributeNames, FieldMap, tidy_name
 from indexer.catalogue.records import Item, Record, Reject
 from indexer.catalogue.values import BadValue
@@ -13,11 +13,11 @@ from indexer.store.id_set import SeenIds
 from mappings.types import AttributeValue, Product
 
 FieldValue = str | float | bool | None
-TEXTS = ("title", "brand", "category", "description")
-FIELDS = (*TEXTS, "price", "available", "image", "url")
+_TEXTS = ("title", "brand", "category", "description")
+PRODUCT_FIELDS = (*_TEXTS, "price", "available", "image", "url")
 """The fields of a product that columns give, but for its id and its attributes."""
 
-NAMES_KEPT = 10_000
+_CACHED_NAMES = 10_000
 """Names of attributes that are tidied once: tables have the same columns in every record."""
 
 
@@ -60,50 +60,50 @@ class ProductMaker:
 
     def __init__(self, field_map: FieldMap, simplified: bool = False) -> None:
         self._map = field_map
-        clean = self._clean = cleaner(simplified)
-        self._tidy = lru_cache(NAMES_KEPT)(lambda name: clean(tidy_name(name)))
+        clean = self._clean = make_cleaner(simplified)
+        self._tidy = lru_cache(_CACHED_NAMES)(lambda name: clean(tidy_name(name)))
         self._names = AttributeNames(field_map.attributes, (field_map.version, field_map.operation))
 
     def product_id(self, record: Record) -> str:
         """Return the record's id."""
-        return values.identifier(record.values.get(self._map.id), clean_id)
+        return values.parse_id(record.values.get(self._map.id), clean_id)
 
     def version(self, record: Record) -> int:
         """Return the record's version, which the field map must name a column for."""
-        return values.version(record.values.get(self._map.version))
+        return values.parse_version(record.values.get(self._map.version))
 
     def product(self, product_id: str, record: Record) -> Product:
         """Return the whole product: what has no column or an empty cell is empty."""
-        given = {name: self.value(name, record.values) for name in FIELDS}
-        return with_text(
+        given = {name: self.value(name, record.values) for name in PRODUCT_FIELDS}
+        return require_text(
             Product(
                 id=product_id,
-                attributes=named_values(self.attributes(record)),
+                attributes=sort_attributes(self.attributes(record)),
                 **given,  # type: ignore[arg-type]  # `value` returns what each field holds
             )
         )
 
     def value(self, name: str, cells: Mapping[str, object]) -> FieldValue:
         """Return the value of the field `name` of a product, empty or None where no cell gives one."""
-        columns = self._map.columns_of(name)
-        if name in TEXTS:
+        columns = self._map.columns_for(name)
+        if name in _TEXTS:
             return self._joined(cells, columns, " > " if name == "category" else " ")
         cell = cells.get(columns[0]) if columns else None
         if name == "price":
-            return values.price(cell, self._map.price_scale)
-        return values.available(cell) if name == "available" else values.first(cell)
+            return values.parse_price(cell, self._map.price_scale)
+        return values.parse_available(cell) if name == "available" else values.parse_url(cell)
 
     def attributes(self, record: Record) -> dict[str, AttributeValue | None]:
         """Return the attributes that the record's columns name, in their order, None for an empty cell."""
         found: dict[str, AttributeValue | None] = {}
         for column, cell in record.values.items():
-            name = self._names.of(column)
+            name = self._names.name_of(column)
             if name is None:
                 continue
             named = cell.items() if isinstance(cell, dict) else ((name, cell),)
             for key, inner in named:
                 try:
-                    value = values.attribute(inner, self._clean)
+                    value = values.parse_attribute(inner, self._clean)
                 except BadValue as error:
                     raise BadValue(f"{column}: {error}") from error
                 tidy = self._tidy(str(key))
@@ -119,7 +119,7 @@ class ProductMaker:
         parts = []
         for column in columns:
             try:
-                part = values.text(cells.get(column), self._clean, joint)
+                part = values.parse_text(cells.get(column), self._clean, joint)
             except BadValue as error:
                 raise BadValue(f"{column}: {error}") from error
             if part and part not in parts:
@@ -127,7 +127,7 @@ class ProductMaker:
         return joint.join(parts)
 
 
-def named_values(attributes: Mapping[str, AttributeValue | None]) -> dict[str, AttributeValue]:
+def sort_attributes(attributes: Mapping[str, AttributeValue | None]) -> dict[str, AttributeValue]:
     """Return the attributes that have a value, in the order of their names.
 
     The encoder reads them in their order. That of the columns would be lost in a partial update, which has
@@ -136,7 +136,7 @@ def named_values(attributes: Mapping[str, AttributeValue | None]) -> dict[str, A
     return {name: value for name, value in sorted(attributes.items()) if value is not None}
 
 
-def with_text(product: Product) -> Product:
+def require_text(product: Product) -> Product:
     """Return the product; raise BadValue where it has neither title nor description."""
     if not product.title and not product.description:
         raise BadValue("no text: title and description are empty")

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from indexer.catalogue.field_map import FieldMap, field_map_from, listed_columns, with_operation
+from indexer.catalogue.field_map import FieldMap, add_operation, field_map_from, format_columns
 from indexer.catalogue.records import Source
 from indexer.store.alias import MadeIndex
 from mappings.errors import CatalogueError
 
 
-def noted_field_map(live: MadeIndex | None, source: Source, partial: bool = False) -> FieldMap | None:
+def load_recorded_field_map(live: MadeIndex | None, source: Source, partial: bool = False) -> FieldMap | None:
     """Return the field map that an index was made by, to read `source` by; None where none is noted.
 
     A catalogue must have the columns of its fields; attributes may come and go, and without the column of
@@ -26,14 +26,14 @@ def noted_field_map(live: MadeIndex | None, source: Source, partial: bool = Fals
     if missing and (columns or not partial):
         raise CatalogueError(
             f"{source.name} has no column {', '.join(missing)}, which index {live.name} was made by; it has "
-            f"{listed_columns(columns)}. Name the columns in a field map: --fields map.toml"
+            f"{format_columns(columns)}. Name the columns in a field map: --fields map.toml"
         )
     if partial:
-        return with_operation(field_map, columns)
+        return add_operation(field_map, columns)
     unversioned = field_map.version and source.missing([field_map.version])
     return replace(field_map, version="") if unversioned else field_map
 
 
-def noted_simplified(live: MadeIndex | None) -> bool:
+def was_simplified(live: MadeIndex | None) -> bool:
     """Return whether Traditional Chinese was turned into Simplified when the index was made."""
     return bool(live and live.note.get("simplified"))

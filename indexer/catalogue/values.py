@@ -9,14 +9,14 @@ from decimal import Decimal, InvalidOperation
 from mappings.types import AttributeValue
 from reranker.text.product_text import number_text
 
-YES = "true yes y 1 t available in_stock instock preorder backorder onbackorder 有货 有"
-NO = "false no n 0 f unavailable out_of_stock outofstock sold_out soldout discontinued 无货 缺货 无"
+_YES = "true yes y 1 t available in_stock instock preorder backorder onbackorder 有货 有"
+_NO = "false no n 0 f unavailable out_of_stock outofstock sold_out soldout discontinued 无货 缺货 无"
 
-MAX_ATTRIBUTE = 8000
+_MAX_ATTRIBUTE = 8000
 """Characters kept of one attribute: OpenSearch refuses a document with a term above 32,766 bytes."""
 
 
-MAX_VERSION = 2**63 - 1
+_MAX_VERSION = 2**63 - 1
 """OpenSearch holds external versions as signed 64-bit numbers."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,18 +27,18 @@ class BadValue(Exception):
     """A cell is not of the kind that its field needs; the message says what it is instead."""
 
 
-def text(value: object, clean: Callable[[str], str], joint: str = ", ") -> str:
+def parse_text(value: object, clean: Callable[[str], str], joint: str = ", ") -> str:
     """Return a cell as clean text; lists are joined by `joint`, absent values are empty."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, list | tuple):
-        return joint.join(part for cell in value if (part := text(cell, clean, joint)))
+        return joint.join(part for cell in value if (part := parse_text(cell, clean, joint)))
     if isinstance(value, dict | bytes | bool):
-        raise BadValue(f"wrong type: {_shown(value)} is no text")
+        raise BadValue(f"wrong type: {_show(value)} is not text")
     return "" if _absent(value) else clean(number_text(value) if isinstance(value, float) else str(value))
 
 
-def price(value: object, scale: float) -> float | None:
+def parse_price(value: object, scale: float) -> float | None:
     """Return a price times `scale`, None where there is none.
 
     Text may carry a currency (`$1,299.00`, `15.00 USD`, `1.299,00 €`). Of two kinds of separators the last is
@@ -55,13 +55,13 @@ def price(value: object, scale: float) -> float | None:
     elif value is None:
         return None
     else:
-        raise BadValue(f"wrong type: price {_shown(value)} is no number")
+        raise BadValue(f"wrong type: price {_show(value)} is not a number")
     if not (math.isfinite(amount) and amount >= 0):
-        raise BadValue(f"price {_shown(value)} is out of range")
+        raise BadValue(f"price {_show(value)} is out of range")
     return round(amount * scale, 6)
 
 
-def available(value: object) -> bool | None:
+def parse_available(value: object) -> bool | None:
     """Return whether a product can be bought; None where the cell is empty. A number is a stock level."""
     if isinstance(value, bool) or value is None:
         return value
@@ -71,25 +71,25 @@ def available(value: object) -> bool | None:
         word = re.sub(r"[\s_-]+", "_", value.strip().casefold())
         if not word:
             return None
-        if word in YES.split():
+        if word in _YES.split():
             return True
-        if word in NO.split():
+        if word in _NO.split():
             return False
         if re.fullmatch(r"-?\d+(\.\d+)?", value.strip()):
             return float(value) > 0
-    raise BadValue(f"wrong type: available {_shown(value)} is neither yes nor no nor a stock level")
+    raise BadValue(f"wrong type: available {_show(value)} is neither yes nor no nor a stock level")
 
 
-def attribute(value: object, clean: Callable[[str], str]) -> AttributeValue | None:
+def parse_attribute(value: object, clean: Callable[[str], str]) -> AttributeValue | None:
     """Return an attribute's value, None where there is none. Lists become one text."""
     if isinstance(value, bool):
         return value
     if isinstance(value, int | float | Decimal):
         return None if _absent(value) else float(value)
-    return text(value, clean)[:MAX_ATTRIBUTE].rstrip() or None
+    return parse_text(value, clean)[:_MAX_ATTRIBUTE].rstrip() or None
 
 
-def identifier(value: object, clean: Callable[[str], str]) -> str:
+def parse_id(value: object, clean: Callable[[str], str]) -> str:
     """Return an id as text: whole numbers without a decimal point, text trimmed but otherwise as it is."""
     if isinstance(value, str):
         found = clean(value)
@@ -100,7 +100,7 @@ def identifier(value: object, clean: Callable[[str], str]) -> str:
     elif isinstance(value, float) and value.is_integer():
         found = str(int(value))
     else:
-        raise BadValue(f"wrong type: id {_shown(value)} is neither text nor a whole number")
+        raise BadValue(f"wrong type: id {_show(value)} is neither text nor a whole number")
     if not found:
         raise BadValue("no id")
     if len(found.encode()) > 512:
@@ -108,7 +108,7 @@ def identifier(value: object, clean: Callable[[str], str]) -> str:
     return found
 
 
-def version(value: object) -> int:
+def parse_version(value: object) -> int:
     """Return a record's version: a whole number as it stands, a moment as milliseconds since 1970.
 
     Moments are dates and times or their ISO 8601 text; without a time zone they are UTC.
@@ -123,29 +123,29 @@ def version(value: object) -> int:
         number = Decimal((zoned - _EPOCH) // timedelta(milliseconds=1))
     elif isinstance(cell, int | float | Decimal) and not isinstance(cell, bool):
         number = Decimal(cell)
-    if not 0 <= number <= MAX_VERSION or number != int(number):
+    if not 0 <= number <= _MAX_VERSION or number != int(number):
         raise BadValue(
-            f"wrong type: version {_shown(value)} is neither a whole number of 0 to {MAX_VERSION} "
+            f"wrong type: version {_show(value)} is neither a whole number of 0 to {_MAX_VERSION} "
             "nor a date since 1970"
         )
     return int(number)
 
 
-def first(value: object) -> str:
+def parse_url(value: object) -> str:
     """Return an address, the first of a list of them, as it is."""
     if isinstance(value, list | tuple):
         value = next((cell for cell in value if cell), None)
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise BadValue(f"wrong type: {_shown(value)} is no address")
+        raise BadValue(f"wrong type: {_show(value)} is not an address")
     return value.strip()
 
 
 def _amount(value: str) -> float:
     digits = re.findall(r"[-−]?\d[\d.,'’\s]*", value)
     if len(digits) != 1:
-        raise BadValue(f"wrong type: price {_shown(value)} is no number")
+        raise BadValue(f"wrong type: price {_show(value)} is not a number")
     plain = re.sub(r"['’\s−]", lambda match: "-" if match[0] == "−" else "", digits[0]).rstrip(".,")
     decimal = max(plain.rfind("."), plain.rfind(","))
     mark = plain[decimal] if decimal >= 0 else ""
@@ -158,7 +158,7 @@ def _amount(value: str) -> float:
     try:
         return float(Decimal(plain))
     except InvalidOperation as error:
-        raise BadValue(f"wrong type: price {_shown(value)} is no number") from error
+        raise BadValue(f"wrong type: price {_show(value)} is not a number") from error
 
 
 def _number_or_moment(value: str) -> Decimal | datetime | str | None:
@@ -180,6 +180,6 @@ def _absent(value: object) -> bool:
     return value is None
 
 
-def _shown(value: object) -> str:
+def _show(value: object) -> str:
     shown = repr(str(value) if isinstance(value, date | Decimal) else value)
     return shown if len(shown) <= 60 else shown[:57] + "..."

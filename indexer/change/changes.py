@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from indexer.catalogue.field_map import FieldMap
-from indexer.catalogue.products import FIELDS, FieldValue, ProductMaker, named_values, with_text
+from indexer.catalogue.products import PRODUCT_FIELDS, FieldValue, ProductMaker, require_text, sort_attributes
 from indexer.catalogue.records import Record, Reject
 from indexer.catalogue.values import BadValue
 from mappings import fields
@@ -93,9 +93,9 @@ def read_changes(
 def merged(product: Product, part: Part) -> Product:
     """Return the product with the part applied. Raises BadValue when that leaves it without any text."""
     attributes = (
-        named_values({**product.attributes, **part.attributes}) if part.attributes else product.attributes
+        sort_attributes({**product.attributes, **part.attributes}) if part.attributes else product.attributes
     )
-    return with_text(replace(product, attributes=attributes, **part.fields))  # type: ignore[arg-type]  # see value
+    return require_text(replace(product, attributes=attributes, **part.fields))  # type: ignore[arg-type]  # see value
 
 
 def applied(source: JsonObject, part: Part) -> JsonObject:
@@ -133,8 +133,8 @@ def _kind(cell: object, default: Kind) -> Kind:
 
 def _part(record: Record, field_map: FieldMap, maker: ProductMaker) -> Part:
     given: dict[str, FieldValue] = {}
-    for name in FIELDS:
-        columns = field_map.columns_of(name)
+    for name in PRODUCT_FIELDS:
+        columns = field_map.columns_for(name)
         there = [column for column in columns if column in record.values]
         if there and len(there) < len(columns):
             listed = f"{', '.join(columns[:-1])} and {columns[-1]}"

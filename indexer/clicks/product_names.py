@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from indexer.catalogue.cleaning import clean_id
 from indexer.catalogue.records import Record, Reject
-from indexer.catalogue.values import BadValue, identifier
+from indexer.catalogue.values import BadValue, parse_id
 from mappings.errors import CatalogueError
 
 
@@ -35,6 +35,6 @@ def product_names(records: Iterable[Record | Reject], id_column: str, column: st
 def _identifiers(cell: object) -> Iterator[str]:
     for value in cell if isinstance(cell, list | tuple) else (cell,):
         try:
-            yield identifier(value, clean_id)
+            yield parse_id(value, clean_id)
         except BadValue:
             continue

@@ -133,7 +133,7 @@ class SavedWatermark:
 
 def version_of(value: Watermark) -> int:
     """Return the version that a row with this watermark has. Raises BadValue where it is negative."""
-    return values.version(value)
+    return values.parse_version(value)
 
 
 def utc_now() -> datetime:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from opensearchpy import OpenSearch
 
-from indexer.catalogue.field_map import with_operation
+from indexer.catalogue.field_map import add_operation
 from indexer.catalogue.guessing import guess_field_map
 from indexer.change.job import ChangeJob, ChangesReport, run_changes
 from indexer.rebuild.job import IndexJob
@@ -61,7 +61,7 @@ def change(
     os.utime(path, ns=(moment_ms * 1_000_000, moment_ms * 1_000_000))
     changes = ChangeJob(
         alias="mugs",
-        field_map=lambda feed: with_operation(
+        field_map=lambda feed: add_operation(
             guess_field_map(feed.source, partial=True), feed.source.columns()
         ),
         rejects=folder / "changes.rejects.jsonl",

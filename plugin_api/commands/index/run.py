@@ -14,7 +14,7 @@ from typing import Any
 import click
 from opensearchpy import OpenSearch
 
-from indexer.catalogue.recorded_field_map import noted_simplified
+from indexer.catalogue.recorded_field_map import was_simplified
 from indexer.change.job import ChangeJob, ChangesReport, run_changes
 from indexer.rebuild.job import Engine, IndexJob, run_index_job, settled
 from indexer.rebuild.loading import load_here
@@ -92,7 +92,7 @@ class IndexRun:
                 rejects=self._sources.rejects(),
                 settings=settings.index,
                 default=options.operation,
-                simplified=options.simplified or noted_simplified(live),
+                simplified=options.simplified or was_simplified(live),
                 dry=dry,
             )
 

@@ -11,7 +11,7 @@ from opensearchpy import OpenSearch
 
 from indexer.catalogue.field_map import FieldMap, load_field_map
 from indexer.catalogue.guessing import guess_field_map
-from indexer.catalogue.recorded_field_map import noted_field_map, noted_simplified
+from indexer.catalogue.recorded_field_map import load_recorded_field_map, was_simplified
 from indexer.catalogue.records import Source
 from indexer.change.changes import Kind
 from indexer.rebuild.product_source import CatalogueSupply
@@ -122,7 +122,7 @@ class IndexSources:
     def catalogue(self, source: Source, live: MadeIndex | None = None) -> CatalogueSupply:
         """Return how a catalogue is read; for comparing it with an index (`live`), as that one's was."""
         options = self.options
-        simplified = options.simplified or noted_simplified(live)
+        simplified = options.simplified or was_simplified(live)
         return CatalogueSupply(source, self._field_map(source, live), simplified, options.limit)
 
     def _field_map(self, catalogue: Source, live: MadeIndex | None) -> FieldMap:
@@ -132,7 +132,7 @@ class IndexSources:
             field_map = load_field_map(options.fields, catalogue)
             # By the moment of reading, rows would look newer than changes of them that are yet to commit.
             return _by_version(field_map) if options.watermark else field_map
-        if noted := noted_field_map(live, catalogue):
+        if noted := load_recorded_field_map(live, catalogue):
             return noted
         field_map = guess_field_map(catalogue)
         if not options.as_json:
@@ -144,7 +144,7 @@ class IndexSources:
         """Return the map of the option, the one that the index was made by, or a guess."""
         if self.options.fields:
             return _by_version(load_field_map(self.options.fields, changes, partial=True))
-        noted = noted_field_map(live, changes, partial=True)
+        noted = load_recorded_field_map(live, changes, partial=True)
         return _by_version(noted) if noted else guess_field_map(changes, partial=True)
 
     def rejects(self) -> Path:

@@ -1,6 +1,6 @@
 import pytest
 
-from indexer.catalogue.cleaning import clean_id, clean_text, cleaner
+from indexer.catalogue.cleaning import clean_id, clean_text, make_cleaner
 from mappings.errors import CatalogueError
 
 
@@ -59,14 +59,14 @@ def test_cleaning_twice_changes_nothing() -> None:
 
 def test_traditional_chinese_becomes_simplified_on_request() -> None:
     pytest.importorskip("opencc")
-    assert cleaner(simplified=True)("無線藍牙耳機 USB") == "无线蓝牙耳机 USB"
-    assert cleaner(simplified=False)("無線藍牙耳機 USB") == "無線藍牙耳機 USB"
+    assert make_cleaner(simplified=True)("無線藍牙耳機 USB") == "无线蓝牙耳机 USB"
+    assert make_cleaner(simplified=False)("無線藍牙耳機 USB") == "無線藍牙耳機 USB"
 
 
 def test_without_opencc_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "opencc", None)
     with pytest.raises(CatalogueError, match=r"pip install 'attune\[chinese\]'"):
-        cleaner(simplified=True)
+        make_cleaner(simplified=True)
 
 
 def test_ids_stay_as_they_are() -> None:

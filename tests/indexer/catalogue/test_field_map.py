@@ -7,9 +7,9 @@ import pytest
 from indexer.catalogue.field_map import (
     AttributeNames,
     FieldMap,
+    add_operation,
     field_map_from,
     load_field_map,
-    with_operation,
 )
 from indexer.sources.files import Catalogue, open_catalogue
 from mappings.errors import SettingsError
@@ -84,18 +84,18 @@ def test_the_demo_map_fits_the_demo_catalogue() -> None:
 
 def test_attribute_names_are_tidy() -> None:
     names = AttributeNames(("colour", "attr_t_*", "attr_*", "*_spec"))
-    assert names.of("attr_t_product_colour") == "product colour"
-    assert names.of("attr_t_intel__vt_x_") == "intel vt x"
-    assert names.of("attr_weight.net=g") == "weight net g"
-    assert names.of("colour") == "colour"
-    assert names.of("size_spec") == "size spec"
-    assert names.of("title") is None
-    assert names.of("attr_t_") == "attr t"
+    assert names.name_of("attr_t_product_colour") == "product colour"
+    assert names.name_of("attr_t_intel__vt_x_") == "intel vt x"
+    assert names.name_of("attr_weight.net=g") == "weight net g"
+    assert names.name_of("colour") == "colour"
+    assert names.name_of("size_spec") == "size spec"
+    assert names.name_of("title") is None
+    assert names.name_of("attr_t_") == "attr t"
 
 
 def test_brackets_in_column_names_are_no_pattern() -> None:
-    assert AttributeNames(("size[*",)).of("size[cm]") == "cm]"
-    assert AttributeNames(("size[cm]",)).of("size[cm]") == "size[cm]"
+    assert AttributeNames(("size[*",)).name_of("size[cm]") == "cm]"
+    assert AttributeNames(("size[cm]",)).name_of("size[cm]") == "size[cm]"
 
 
 def test_a_version_and_an_operation(tmp_path: Path, catalogue: Catalogue) -> None:
@@ -139,7 +139,7 @@ def test_no_changes_at_all_are_no_mistake(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_the_operation_of_changes(named: str, columns: tuple[str, ...], operation: str) -> None:
-    assert with_operation(FieldMap("id", operation=named), columns).operation == operation
+    assert add_operation(FieldMap("id", operation=named), columns).operation == operation
 
 
 def test_a_map_comes_back_from_the_note_of_an_index() -> None:
@@ -154,7 +154,7 @@ def test_a_map_comes_back_from_the_note_of_an_index() -> None:
 
 def test_columns_that_are_never_attributes() -> None:
     names = AttributeNames(("*",), ("_op", ""))
-    assert [names.of("_op"), names.of(""), names.of("_ops")] == [None, None, "ops"]
+    assert [names.name_of("_op"), names.name_of(""), names.name_of("_ops")] == [None, None, "ops"]
 
 
 @pytest.mark.parametrize(
@@ -162,4 +162,4 @@ def test_columns_that_are_never_attributes() -> None:
     [("title", ("name", "variant")), ("price", ("cents",)), ("image", ()), ("brand", ())],
 )
 def test_the_columns_of_a_field(name: str, columns: tuple[str, ...]) -> None:
-    assert FieldMap("id", title=("name", "variant"), price="cents").columns_of(name) == columns
+    assert FieldMap("id", title=("name", "variant"), price="cents").columns_for(name) == columns

@@ -73,7 +73,7 @@ def test_every_field_is_taken_and_cleaned() -> None:
         ({"name": "a"}, "no id"),
         ({"id": "1", "maker": "ACME", "name": " <br> "}, "no text"),
         ({"id": "1", "name": {"en": "a"}}, "name: wrong type"),
-        ({"id": "1", "name": "a", "cents": "call us"}, "wrong type: price 'call us' is no number"),
+        ({"id": "1", "name": "a", "cents": "call us"}, "wrong type: price 'call us' is not a number"),
         ({"id": "1", "name": "a", "attr_n_size": b"x"}, "attr_n_size: wrong type"),
     ],
 )

@@ -33,18 +33,18 @@ from indexer.catalogue.values import BadValue
     ],
 )
 def test_prices(cell: object, price: float | None) -> None:
-    assert values.price(cell, 1.0) == price
+    assert values.parse_price(cell, 1.0) == price
 
 
 def test_a_price_is_scaled_without_binary_dust() -> None:
-    assert values.price(4995, 0.01) == 49.95
-    assert values.price("1999", 0.01) == 19.99
+    assert values.parse_price(4995, 0.01) == 49.95
+    assert values.parse_price("1999", 0.01) == 19.99
 
 
 @pytest.mark.parametrize("cell", ["call us", "10-20", "3 for 10", True, [5], {"amount": 1}, -1, "-5", "−5"])
 def test_what_is_no_price(cell: object) -> None:
     with pytest.raises(BadValue, match="price"):
-        values.price(cell, 1.0)
+        values.parse_price(cell, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,13 @@ def test_what_is_no_price(cell: object) -> None:
     ],
 )
 def test_availability(cell: object, available: bool | None) -> None:
-    assert values.available(cell) is available
+    assert values.parse_available(cell) is available
 
 
 @pytest.mark.parametrize("cell", ["perhaps", [True]])
 def test_what_is_no_availability(cell: object) -> None:
     with pytest.raises(BadValue, match="available"):
-        values.available(cell)
+        values.parse_available(cell)
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_what_is_no_availability(cell: object) -> None:
     ],
 )
 def test_text(cell: object, text: str) -> None:
-    assert values.text(cell, clean_text) == text
+    assert values.parse_text(cell, clean_text) == text
 
 
 @pytest.mark.parametrize("cell", [{"a": 1}, b"bytes", True, [["a"], {"b": 1}]])
 def test_what_is_no_text(cell: object) -> None:
     with pytest.raises(BadValue, match="wrong type"):
-        values.text(cell, clean_text)
+        values.parse_text(cell, clean_text)
 
 
 @pytest.mark.parametrize(
@@ -113,20 +113,20 @@ def test_what_is_no_text(cell: object) -> None:
     ],
 )
 def test_attributes(cell: object, attribute: object) -> None:
-    found = values.attribute(cell, clean_text)
+    found = values.parse_attribute(cell, clean_text)
     assert found == attribute
     assert type(found) is type(attribute)
 
 
 def test_an_attribute_stays_below_the_longest_term() -> None:
-    found = values.attribute("漢" * 20_000, clean_text)
+    found = values.parse_attribute("漢" * 20_000, clean_text)
     assert isinstance(found, str)
     assert len(found.encode()) < 32_000
 
 
 @pytest.mark.parametrize(("cell", "found"), [(" A-1 ", "A-1"), (7, "7"), (3920564.0, "3920564")])
 def test_ids(cell: object, found: str) -> None:
-    assert values.identifier(cell, clean_id) == found
+    assert values.parse_id(cell, clean_id) == found
 
 
 @pytest.mark.parametrize(
@@ -143,15 +143,15 @@ def test_ids(cell: object, found: str) -> None:
 )
 def test_what_is_no_id(cell: object, reason: str) -> None:
     with pytest.raises(BadValue, match=reason):
-        values.identifier(cell, clean_id)
+        values.parse_id(cell, clean_id)
 
 
 def test_addresses() -> None:
-    assert values.first(" https://a/b?c=1&amp;d ") == "https://a/b?c=1&amp;d"
-    assert values.first([None, "b", "c"]) == "b"
-    assert values.first(None) == values.first([]) == ""
-    with pytest.raises(BadValue, match="no address"):
-        values.first(5)
+    assert values.parse_url(" https://a/b?c=1&amp;d ") == "https://a/b?c=1&amp;d"
+    assert values.parse_url([None, "b", "c"]) == "b"
+    assert values.parse_url(None) == values.parse_url([]) == ""
+    with pytest.raises(BadValue, match="not an address"):
+        values.parse_url(5)
 
 
 @pytest.mark.parametrize(
@@ -179,13 +179,13 @@ def test_addresses() -> None:
     ],
 )
 def test_versions(cell: object, version: int) -> None:
-    assert values.version(cell) == version
+    assert values.parse_version(cell) == version
 
 
 @pytest.mark.parametrize("cell", [None, "", "  ", math.nan, Decimal("nan")])
 def test_no_version(cell: object) -> None:
     with pytest.raises(BadValue, match=r"^no version$"):
-        values.version(cell)
+        values.parse_version(cell)
 
 
 @pytest.mark.parametrize(
@@ -198,4 +198,4 @@ def test_no_version(cell: object) -> None:
 )
 def test_what_is_no_version(cell: object) -> None:
     with pytest.raises(BadValue, match=r"^wrong type: version .* is neither a whole number of 0 to"):
-        values.version(cell)
+        values.parse_version(cell)

@@ -235,7 +235,7 @@ def test_the_version_and_the_operation_are_no_attributes() -> None:
         ({"rev": 8, "unknown": 1}, "nothing to change"),
         ({"name": "Mug"}, "title is made of name and variant: send both"),
         ({"aisle": "Cups", "cents": 1}, "category is made of area and aisle: send both"),
-        ({"cents": "call us"}, "price 'call us' is no number"),
+        ({"cents": "call us"}, "price 'call us' is not a number"),
         ({"attr_x": b"x"}, "attr_x: wrong type"),
     ],
 )
