@@ -1,0 +1,137 @@
+"""No two public names in different modules of the four packages are the same."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("mappings", "reranker", "indexer", "plugin_api")
+
+DELIBERATE = frozenset({"main"})
+"""Names that may stand in several modules: `main` is where a program starts."""
+
+REMAINING: frozenset[str] = frozenset(
+    {
+        "ALL_BYTES",
+        "AT_A_TIME",
+        "AT_ONCE",
+        "Action",
+        "Application",
+        "Asked",
+        "Attention",
+        "BATCH",
+        "CHANGED",
+        "CHUNK_BYTES",
+        "COLUMNS",
+        "Catalogue",
+        "Comparison",
+        "DELIMITERS",
+        "DEPTH",
+        "DESCRIPTION",
+        "Environ",
+        "FAILURES",
+        "FIELDS",
+        "FIRST_SECONDS",
+        "FOLDS",
+        "Feed",
+        "Grades",
+        "HEADERS",
+        "HIDDEN",
+        "HOLD_SECONDS",
+        "Headers",
+        "Hits",
+        "KINDS",
+        "Key",
+        "Kind",
+        "LATE",
+        "LOGGER",
+        "LONGEST_SECONDS",
+        "MAX_DEPTH",
+        "MAX_SHOWN",
+        "NAME",
+        "OF_THE_BODY",
+        "OLDEST",
+        "OPERATIONS",
+        "Outcome",
+        "PAGE",
+        "PARTS",
+        "PATIENCE_SECONDS",
+        "PAUSE_SECONDS",
+        "PIPELINE",
+        "Pace",
+        "Prepared",
+        "Progress",
+        "QUERIES",
+        "R",
+        "REMEMBERED",
+        "Ranking",
+        "Reply",
+        "RerankRequest",
+        "Row",
+        "Run",
+        "SAMPLE",
+        "SECONDS",
+        "STAGES",
+        "START_SECONDS",
+        "STOP_SECONDS",
+        "Scores",
+        "Search",
+        "Sidecar",
+        "Span",
+        "T",
+        "Texts",
+        "Tower",
+        "VERSION",
+        "compare",
+        "down",
+        "evaluate",
+        "fetch",
+        "identity",
+        "install",
+        "log",
+        "query_key",
+        "ranked",
+        "reason",
+        "refusal",
+        "serve",
+        "spans",
+        "unpack",
+        "up",
+        "write",
+        "write_config",
+    }
+)
+"""Names that are still to be made unique. Take a name out once it is."""
+
+
+def public_names(module: ast.Module) -> Iterator[str]:
+    """Yield the functions, classes and constants at the top of a module, imported names left out."""
+    for node in module.body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                names = [node.name]
+            case ast.Assign():
+                names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                names = [name]
+            case _:
+                continue
+        yield from (name for name in names if not name.startswith("_"))
+
+
+def modules_by_name() -> dict[str, set[str]]:
+    """Return the modules that define each public name."""
+    modules: dict[str, set[str]] = defaultdict(set)
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        for name in public_names(ast.parse(path.read_text(encoding="utf-8"))):
+            modules[name].add(str(path.relative_to(ROOT)))
+    return modules
+
+
+def test_no_public_name_is_defined_in_two_modules() -> None:
+    defined = modules_by_name()
+    repeated = {name: sorted(modules) for name, modules in defined.items() if len(modules) > 1}
+    new = {name: where for name, where in repeated.items() if name not in DELIBERATE | REMAINING}
+    assert not new, f"rename one of each, or begin it with _ where no other module uses it: {new}"
+    assert not REMAINING - repeated.keys(), "these are unique now: take them out of REMAINING"
