@@ -18,7 +18,7 @@ from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, ModelMismatch
 from mappings.types import JsonObject
 from plugin_api.cli import Wiring
-from plugin_api.opensearch.client import HttpUpstream, identity
+from plugin_api.opensearch.client import HttpClient, identity
 from plugin_api.search import response
 from plugin_api.search.query.request import SearchCall, keyword_query
 from plugin_api.search.response import Answer
@@ -80,13 +80,13 @@ def search(
     folder = model or (Path(settings.model.folder) if settings.model.folder else None)
     logging.getLogger("attune").addHandler(logging.NullHandler())  # the last line tells it, once
     closing = click.get_current_context().call_on_close
-    client, upstream = connect(settings.opensearch), HttpUpstream(settings.opensearch)
+    client, opensearch = connect(settings.opensearch), HttpClient(settings.opensearch)
     closing(client.close)
-    closing(upstream.close)
+    closing(opensearch.close)
     check_cluster(client, settings.opensearch)
     model_in_hand = load_model(folder, settings.model.threads)
     # Someone waiting at a terminal would rather have the reranked hits of a cold cluster than fast ones.
-    searching = Search(upstream, model_in_hand, unhurried(settings))
+    searching = Search(opensearch, model_in_hand, unhurried(settings))
 
     def call(body: JsonObject) -> SearchCall:
         headers = identity(settings.opensearch)

@@ -37,7 +37,7 @@ NO_ANSWER = "OpenSearch, or what stands before it, answered a search with what i
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class OpenSearchResponse:
     """A whole answer. `headers` are end-to-end, names in lower case."""
 
     status: int
@@ -46,7 +46,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class StreamedResponse:
     """An answer whose body comes as it is read; closing `chunks` early ends the request in OpenSearch too.
 
     Reading them raises ClusterDown where OpenSearch breaks off.
@@ -57,17 +57,17 @@ class Stream:
     chunks: Iterator[bytes]
 
 
-class Upstream(Protocol):
-    """What searching and passing through need of a cluster; HttpUpstream is one."""
+class OpenSearchClient(Protocol):
+    """What searching and passing through need of a cluster; HttpClient is one."""
 
-    def ask(
+    def request(
         self,
         method: str,
         target: str,
         headers: Mapping[str, str],
         body: bytes = b"",
         timeout_seconds: float | None = None,
-    ) -> Reply:
+    ) -> OpenSearchResponse:
         """Send one request, again where a kept connection turns out to be closed, and read its answer.
 
         `target` is path and query string, percent-encoded. Raises ClusterDown, and TimeoutError when
@@ -76,7 +76,7 @@ class Upstream(Protocol):
 
     def stream(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
-    ) -> Stream:
+    ) -> StreamedResponse:
         """Send one request, its body as it comes, and return once the answer's headers are there.
 
         What only reads, and is there whole, is sent again where a kept connection turns out to be closed.
@@ -84,7 +84,7 @@ class Upstream(Protocol):
         """
 
 
-class HttpUpstream:
+class HttpClient:
     """OpenSearch over HTTP. Thread-safe; share one among all requests of a process.
 
     It keeps up to `pool` connections for the next requests, and makes as many as are asked for at a time.
@@ -103,15 +103,15 @@ class HttpUpstream:
         self._pool = pool
         weakref.finalize(self, _close, self._kept)
 
-    def ask(
+    def request(
         self,
         method: str,
         target: str,
         headers: Mapping[str, str],
         body: bytes = b"",
         timeout_seconds: float | None = None,
-    ) -> Reply:
-        """See Upstream."""
+    ) -> OpenSearchResponse:
+        """See OpenSearchClient."""
         ends = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         wire = self._asked(method, target, {**headers, "accept-encoding": "identity"}, body, ends, again=True)
         parts = []
@@ -123,16 +123,18 @@ class HttpUpstream:
             raise self._failed(error, ends, connecting=False) from error
         status, came = wire.status, wire.headers
         self._keep(wire)  # from here on it is another request's
-        return Reply(status, _end_to_end(came), _decoded(b"".join(parts), came))
+        return OpenSearchResponse(status, _end_to_end(came), _decoded(b"".join(parts), came))
 
     def stream(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
-    ) -> Stream:
-        """See Upstream."""
+    ) -> StreamedResponse:
+        """See OpenSearchClient."""
         reads = method in ("GET", "HEAD") or (method == "POST" and SEARCH.match(target))
         again = isinstance(body, bytes) and bool(reads)
         wire = self._asked(method, target, headers, body, None, again)
-        return Stream(wire.status, _end_to_end(wire.headers), _Chunks(wire, self._keep, self._failed))
+        return StreamedResponse(
+            wire.status, _end_to_end(wire.headers), _Chunks(wire, self._keep, self._failed)
+        )
 
     def close(self) -> None:
         """Close all connections that no request is using."""

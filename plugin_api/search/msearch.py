@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from mappings.errors import BadRequest, ClusterDown
-from plugin_api.opensearch.client import NO_ANSWER, Upstream, with_query
+from plugin_api.opensearch.client import NO_ANSWER, OpenSearchClient, with_query
 from plugin_api.opensearch.connection import Headers
 from plugin_api.opensearch.raw_json import RawObject, decoded, dumps, raw_object, raw_objects
 from plugin_api.search import response
@@ -56,8 +56,8 @@ class _Refused(Exception):
 class MultiSearch:
     """Answers `_msearch`. Thread-safe; share one among all requests of a process."""
 
-    def __init__(self, upstream: Upstream, search: Search) -> None:
-        self._upstream = upstream
+    def __init__(self, client: OpenSearchClient, search: Search) -> None:
+        self._client = client
         self._search = search
         self._executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="attune-msearch")
 
@@ -104,7 +104,7 @@ class MultiSearch:
         """Answer one `_msearch/template`. Raises as `answer` does, and NotRendered."""
         lines = call.body.strip().split(b"\n")
         for number in range(1, len(lines), 2):
-            lines[number] = render(self._upstream, call.headers, lines[number], timeout_seconds)
+            lines[number] = render(self._client, call.headers, lines[number], timeout_seconds)
         return self.answer(replace(call, body=b"\n".join(lines)))
 
     def _one(self, item: _Item) -> tuple[RawObject, Headers]:
@@ -139,7 +139,7 @@ class MultiSearch:
         headers = {**call.headers, "content-type": "application/x-ndjson"}
         path = f"/{call.index}/_msearch" if call.index else "/_msearch"
         body = b"\n".join(lines) + b"\n"
-        reply = self._upstream.ask("POST", with_query(path, call.params), headers, body)
+        reply = self._client.request("POST", with_query(path, call.params), headers, body)
         if reply.status in (400, 401):
             raise _Refused(Answer(reply.status, reply.body, reply.headers))
         try:

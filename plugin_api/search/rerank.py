@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 from mappings import fields
 from mappings.errors import BadRequest, ClusterDown, ModelError, ModelMismatch, UnreadableQuery
 from mappings.settings import SearchSettings, Settings
-from plugin_api.opensearch.client import Upstream
+from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.opensearch.raw_json import decoded
 from plugin_api.search import response
 from plugin_api.search.query.request import RerankRequest
@@ -77,9 +77,9 @@ class Reranking:
     """
 
     def __init__(
-        self, upstream: Upstream, reranker: Reranker, others: Sequence[Reranker], settings: Settings
+        self, client: OpenSearchClient, reranker: Reranker, others: Sequence[Reranker], settings: Settings
     ) -> None:
-        self._upstream = upstream
+        self._client = client
         self._reranker = reranker
         self._models = {model.version: model for model in (*others, reranker)}
         self._settings = settings
@@ -147,7 +147,7 @@ class Reranking:
             return None
         job.doing, began = "fetching the page", time.perf_counter()
         keys = [key for key, _ in kept.ranking.page(job.request)]
-        page = fetch(self._upstream, job.request, keys, _left(job.deadline), watched=True)
+        page = fetch(self._client, job.request, keys, _left(job.deadline), watched=True)
         self._windows.seen(job.keys, page.state)
         if page.state != kept.state or page.hits.keys() != set(keys):
             return None
@@ -191,7 +191,7 @@ class Reranking:
         """Gather candidates; return them and the query as the model that encoded them has it."""
         job.doing, began = "gathering candidates", time.perf_counter()
         first = gather(
-            self._upstream,
+            self._client,
             job.request,
             query.vector,
             job.settings.window,
@@ -243,7 +243,7 @@ class Reranking:
             return first.whole
         job.doing, began = "fetching the page", time.perf_counter()
         keys = [key for key, _ in ranking.page(job.request)]
-        page = fetch(self._upstream, job.request, keys, _left(job.deadline))
+        page = fetch(self._client, job.request, keys, _left(job.deadline))
         job.took = replace(job.took, fetch=_ms(began))
         return None if keys and not page.hits and not job.again else page.hits
 

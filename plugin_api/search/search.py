@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mappings.settings import Settings
-from plugin_api.opensearch.client import Upstream, with_query
+from plugin_api.opensearch.client import OpenSearchClient, with_query
 from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search import response
 from plugin_api.search.caller_key import view_key
@@ -42,14 +42,14 @@ class Search:
 
     def __init__(
         self,
-        upstream: Upstream,
+        client: OpenSearchClient,
         reranker: Reranker,
         settings: Settings,
         others: Sequence[Reranker] = (),
         observe: Observe = unobserved,
     ) -> None:
-        self._upstream = upstream
-        self._reranking = Reranking(upstream, reranker, others, settings)
+        self._client = client
+        self._reranking = Reranking(client, reranker, others, settings)
         self._settings = settings
         self._observe = observe
         self.breaker = Breaker()
@@ -117,7 +117,7 @@ class Search:
         if not request.exact:
             headers |= {"content-type": "application/json", "accept-encoding": "identity"}
         method = "POST" if request.body else call.method
-        stream = self._upstream.stream(method, with_query(call.path, request.params), headers, request.body)
+        stream = self._client.stream(method, with_query(call.path, request.params), headers, request.body)
         own = own_words(call, request) if stream.status == 400 else None
         if own:
             for _ in stream.chunks:

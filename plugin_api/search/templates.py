@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Raw
 
-from plugin_api.opensearch.client import Upstream
+from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.opensearch.raw_json import RawObject, dumps, raw_object
 from plugin_api.search.query.request import SearchCall
 
@@ -16,7 +16,9 @@ class NotRendered(ValueError):
     """A template that this caller can't have rendered: its search goes on as it came."""
 
 
-def render(upstream: Upstream, headers: Mapping[str, str], body: bytes, timeout_seconds: float) -> bytes:
+def render(
+    client: OpenSearchClient, headers: Mapping[str, str], body: bytes, timeout_seconds: float
+) -> bytes:
     """Return the search that a body of `_search/template` stands for.
 
     Raises NotRendered where OpenSearch does not render it for this caller, or not in time; ClusterDown.
@@ -28,7 +30,7 @@ def render(upstream: Upstream, headers: Mapping[str, str], body: bytes, timeout_
     template = dumps({name: asked[name] for name in RENDERED_KEYS if name in asked})
     json_headers = {**headers, "content-type": "application/json"}
     try:
-        reply = upstream.ask("POST", "/_render/template", json_headers, template, timeout_seconds)
+        reply = client.request("POST", "/_render/template", json_headers, template, timeout_seconds)
     except TimeoutError as error:
         raise NotRendered("OpenSearch did not render the template in time") from error
     if reply.status != 200:
@@ -41,11 +43,11 @@ def render(upstream: Upstream, headers: Mapping[str, str], body: bytes, timeout_
     return dumps({**rendered, **more})
 
 
-def rendered_call(upstream: Upstream, call: SearchCall, timeout_seconds: float) -> SearchCall:
+def rendered_call(client: OpenSearchClient, call: SearchCall, timeout_seconds: float) -> SearchCall:
     """Return the `_search` that a `_search/template` stands for. Raises as `render` does."""
     return SearchCall(
         call.index,
-        render(upstream, call.headers, call.body, timeout_seconds),
+        render(client, call.headers, call.body, timeout_seconds),
         call.params,
         call.headers,
     )

@@ -14,7 +14,7 @@ from werkzeug.routing import Rule
 from mappings.errors import AttuneError, BadRequest, ClusterDown
 from mappings.settings import Settings
 from mappings.types import JsonObject
-from plugin_api.opensearch.client import Upstream
+from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.opensearch.json_depth import check_depth
 from plugin_api.opensearch.raw_json import dumps, pretty
 from plugin_api.search import response
@@ -55,11 +55,11 @@ class ServedModel(TextModel, ExplainModel, Protocol):
 class Sidecar:
     """Answers everything but Attune's own routes. Thread-safe."""
 
-    def __init__(self, settings: Settings, upstream: Upstream, search: Search) -> None:
+    def __init__(self, settings: Settings, client: OpenSearchClient, search: Search) -> None:
         self._settings = settings
-        self._upstream = upstream
+        self._client = client
         self._search = search
-        self._msearch = MultiSearch(upstream, search)
+        self._msearch = MultiSearch(client, search)
 
     def answer(self) -> Answer:
         """Answer the request at hand. Raises AttuneError."""
@@ -67,7 +67,7 @@ class Sidecar:
         kind, index = searched(path) if request.method in ("GET", "POST") else ("", "")
         body = request_body(request.environ)
         if not kind:
-            return forward(self._upstream, request.environ, body)
+            return forward(self._client, request.environ, body)
         whole, body = _up_to(body, self._settings.sidecar.max_body_bytes)
         try:
             read = whole if whole is None else _decompressed(whole, self._settings.sidecar.max_body_bytes)
@@ -96,7 +96,7 @@ class Sidecar:
         if kind == "_msearch":
             return self._msearch.answer(call)
         if kind == "_search/template":
-            rendered = rendered_call(self._upstream, call, seconds)
+            rendered = rendered_call(self._client, call, seconds)
             search = parse_call(rendered)
             if isinstance(search, PlainRequest) and search.exact:
                 raise NotRendered(search.reason)
@@ -104,14 +104,14 @@ class Sidecar:
         return self._msearch.answer_templates(call, seconds)
 
     def _exact(self, body: Iterator[bytes] | bytes, why: str) -> Answer:
-        answer = forward(self._upstream, request.environ, body)
+        answer = forward(self._client, request.environ, body)
         report = Report(response.SKIPPED, self._search.models[0], why)
         return replace(answer, headers=(*answer.headers, *report.headers))
 
 
 def create_app(
     settings: Settings,
-    upstream: Upstream,
+    client: OpenSearchClient,
     reranker: ServedModel,
     others: Sequence[ServedModel] = (),
     observe: Observe = unobserved,
@@ -124,14 +124,14 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.sidecar.max_body_bytes  # of what Attune's own routes read
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
-    search = Search(upstream, reranker, settings, others, observe)
-    sidecar = Sidecar(settings, upstream, search)
+    search = Search(client, reranker, settings, others, observe)
+    sidecar = Sidecar(settings, client, search)
     app.extensions["attune"] = search
     require_key(app, settings.sidecar.api_keys, PASSED, PUBLIC_RULES)
     app.register_blueprint(model_blueprint(settings, reranker))
     app.register_blueprint(cluster_blueprint(settings, reranker))
     app.register_blueprint(openapi_blueprint(bool(settings.sidecar.api_keys.strip(" ,"))))
-    app.register_blueprint(preview_blueprint(settings, upstream, (reranker, *others)))
+    app.register_blueprint(preview_blueprint(settings, client, (reranker, *others)))
 
     def _everything(**_: str) -> Response:
         if request.path.startswith("/_attune/"):  # a second slash makes it no route, nor OpenSearch's
@@ -148,7 +148,7 @@ def create_app(
 
     @app.get("/_attune/ready")
     def _ready() -> Response:
-        reason = _unready(upstream, settings)
+        reason = _unready(client, settings)
         body: JsonObject = {"status": "unready", "reason": reason} if reason else {"status": "ready"}
         return _json({**body, "model": reranker.version}, 503 if reason else 200)
 
@@ -243,10 +243,10 @@ def _json(body: JsonObject, status: int = 200) -> Response:
     return wsgi_response(Answer(status, dumps(body)))
 
 
-def _unready(upstream: Upstream, settings: Settings) -> str:
+def _unready(client: OpenSearchClient, settings: Settings) -> str:
     """Why searches can't be answered now; empty when they can."""
     try:
-        status = upstream.ask("GET", "/", {}, timeout_seconds=READY_TIMEOUT_SECONDS).status
+        status = client.request("GET", "/", {}, timeout_seconds=READY_TIMEOUT_SECONDS).status
     except (ClusterDown, TimeoutError):
         return f"OpenSearch does not answer at {settings.opensearch.url}"
     # Who refuses a nameless request does answer; searches come with their callers' own credentials.

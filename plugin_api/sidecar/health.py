@@ -10,7 +10,7 @@ import sys
 from mappings.errors import AttuneError
 from mappings.settings import SidecarSettings, load_settings
 from mappings.types import JsonObject
-from plugin_api.commands.node.checks import answer
+from plugin_api.opensearch.probe import get_json
 
 EVERYWHERE = ("0.0.0.0", "::")
 SECONDS = 5.0
@@ -25,7 +25,7 @@ def health(settings: SidecarSettings, seconds: float) -> JsonObject:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    return answer(settings.port, "/_attune/health", seconds, local_host(settings), context)
+    return get_json(settings.port, "/_attune/health", seconds, local_host(settings), context)
 
 
 def local_host(settings: SidecarSettings) -> str:

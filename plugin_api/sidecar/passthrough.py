@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from flask import Response
 
 from mappings.errors import BadRequest
-from plugin_api.opensearch.client import CHUNK_BYTES, Upstream, end_to_end
+from plugin_api.opensearch.client import CHUNK_BYTES, OpenSearchClient, end_to_end
 from plugin_api.search.response import Answer
 
 Environ = dict[str, Any]
@@ -16,10 +16,10 @@ OF_THE_HOP = frozenset({"host", "expect"})
 """Request headers that are this connection's: OpenSearch has an address of its own."""
 
 
-def forward(upstream: Upstream, environ: Environ, body: Iterable[bytes] | bytes) -> Answer:
+def forward(client: OpenSearchClient, environ: Environ, body: Iterable[bytes] | bytes) -> Answer:
     """Send a request on as it came. Raises ClusterDown."""
     headers = request_headers(environ)
-    stream = upstream.stream(environ["REQUEST_METHOD"], target(environ), headers, body)
+    stream = client.stream(environ["REQUEST_METHOD"], target(environ), headers, body)
     return Answer(stream.status, stream.chunks, stream.headers)
 
 

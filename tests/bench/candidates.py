@@ -29,7 +29,7 @@ from mappings.settings import OpenSearchSettings, SearchSettings
 from mappings.types import Hit, JsonObject, Product
 from plugin_api.commands.demo.catalogue import PRODUCTS
 from plugin_api.commands.train.weights import esci_pairs
-from plugin_api.opensearch.client import HttpUpstream
+from plugin_api.opensearch.client import HttpClient
 from plugin_api.search.query.request import RerankRequest, SearchCall, keyword_query, parse_call
 from plugin_api.search.retrieval.candidates import FirstStage, gather
 from plugin_api.search.retrieval.fusion import fuse
@@ -222,7 +222,7 @@ def by_type(asked: Sequence[Asked], cut: int = WINDOW) -> JsonObject:
 def main(url: str, index: str, folder: Path | None, parts: tuple[str, ...]) -> None:
     """Measure and print."""
     where = OpenSearchSettings(url=url, timeout_seconds=PATIENCE_SECONDS)
-    client, upstream = connect(where), HttpUpstream(where)
+    client, opensearch = connect(where), HttpClient(where)
     result: JsonObject = machine("attune") | {"opensearch": check_cluster(client, where)}
     model = load_model(folder)
     judged: dict[str, Grades] = dict(countable(by_query(read_judgements(JUDGEMENTS))))
@@ -240,7 +240,7 @@ def main(url: str, index: str, folder: Path | None, parts: tuple[str, ...]) -> N
             Asked(
                 text,
                 grades,
-                gather(upstream, *asked(text, _source=False), WINDOW, PATIENCE_SECONDS),
+                gather(opensearch, *asked(text, _source=False), WINDOW, PATIENCE_SECONDS),
             )
             for text, grades in texts.items()
         ]

@@ -20,7 +20,7 @@ from mappings.client import check_cluster, connect
 from mappings.settings import OpenSearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
 from plugin_api.commands.train.weights import training_data
-from plugin_api.opensearch.client import HttpUpstream
+from plugin_api.opensearch.client import HttpClient
 from plugin_api.search.query.request import SearchCall, keyword_query
 from plugin_api.search.search import Search
 from plugin_api.terminal import StageProgress
@@ -135,7 +135,7 @@ def main(url: str, index: str, folder: Path | None) -> None:
     def note(name: str, query: str, ranking: Ranking) -> None:
         runs.setdefault(name, {})[query] = ranking
 
-    searching = Search(HttpUpstream(settings.opensearch), HeldOut(model, scorers), settings)
+    searching = Search(HttpClient(settings.opensearch), HeldOut(model, scorers), settings)
     for query in counts:
         bm25 = searched(client, index, two_field_query(query))
         note("BM25, title + description", query, list(bm25))

@@ -118,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.served.asked.append(kind)
         if kind == "msearch":
             self.served.held.wait(30)
-        reply = self.served.shop.ask(self.command, self.path, {}, body)
+        reply = self.served.shop.request(self.command, self.path, {}, body)
         self._send(self.served.faults.get(kind, GOOD), reply.status, reply.body)
 
     do_POST = do_PUT = do_GET

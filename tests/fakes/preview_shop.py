@@ -17,7 +17,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from indexer.store.documents import document
 from mappings.types import JsonObject
-from plugin_api.opensearch.client import Reply, Stream
+from plugin_api.opensearch.client import OpenSearchResponse, StreamedResponse
 from plugin_api.search.retrieval.index_fingerprint import STATE_SEARCH
 from reranker.model import Model, load_model
 from reranker.text.words import words
@@ -28,7 +28,7 @@ SVG = b'<svg width="9" height="9" xmlns="http://www.w3.org/2000/svg"><circle cx=
 
 
 class PreviewShop:
-    """OpenSearch as far as the page asks it, an Upstream: BM25, k-NN, filters, aggregations, highlights.
+    """OpenSearch as far as the page needs it, as a client: BM25, k-NN, filters, aggregations, highlights.
 
     `refuse` maps the end of a path to the error it gets; `password` is the Authorization that every request
     must bear, where there is one; `hidden` are fields that this caller may not see. `requests` keeps what
@@ -66,15 +66,15 @@ class PreviewShop:
             if "query" in line
         ]
 
-    def ask(
+    def request(
         self,
         method: str,
         target: str,
         headers: Mapping[str, str],
         body: bytes = b"",
         timeout_seconds: float | None = None,
-    ) -> Reply:
-        """See Upstream."""
+    ) -> OpenSearchResponse:
+        """See OpenSearchClient."""
         path, _, query = target.partition("?")
         lines = [json.loads(line) for line in body.splitlines()]
         self.requests.append((method, target, lines, dict(headers)))
@@ -92,10 +92,10 @@ class PreviewShop:
 
     def stream(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
-    ) -> Stream:
-        """See Upstream."""
-        reply = self.ask(method, target, headers, body if isinstance(body, bytes) else b"".join(body))
-        return Stream(reply.status, reply.headers, iter([reply.body]))
+    ) -> StreamedResponse:
+        """See OpenSearchClient."""
+        reply = self.request(method, target, headers, body if isinstance(body, bytes) else b"".join(body))
+        return StreamedResponse(reply.status, reply.headers, iter([reply.body]))
 
     def _answer(self, path: str, params: Mapping[str, list[str]], lines: Sequence[JsonObject]) -> object:
         if path.endswith("/_search"):
@@ -284,17 +284,17 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _json(body: object, status: int = 200) -> Reply:
+def _json(body: object, status: int = 200) -> OpenSearchResponse:
     text = json.dumps(body).encode()
     kind = "application/json; charset=UTF-8"
-    return Reply(status, (("content-type", kind), ("content-length", str(len(text)))), text)
+    return OpenSearchResponse(status, (("content-type", kind), ("content-length", str(len(text)))), text)
 
 
-def _error(status: int, kind: str, reason: str) -> Reply:
+def _error(status: int, kind: str, reason: str) -> OpenSearchResponse:
     cause = {"type": kind, "reason": reason}
     reply = _json({"error": {"root_cause": [cause], **cause}, "status": status}, status)
     challenge = (("www-authenticate", 'Basic realm="OpenSearch"'),) if status == 401 else ()
-    return Reply(status, (*reply.headers, *challenge), reply.body)
+    return OpenSearchResponse(status, (*reply.headers, *challenge), reply.body)
 
 
 class _Quiet(WSGIRequestHandler):

@@ -11,7 +11,7 @@ import numpy as np
 from opensearchpy import Connection, OpenSearch
 
 from mappings.errors import ModelError
-from plugin_api.opensearch.client import Reply, Stream
+from plugin_api.opensearch.client import OpenSearchResponse, StreamedResponse
 from plugin_api.search.retrieval.candidates import FOUND
 from plugin_api.search.retrieval.index_fingerprint import STATE_SEARCH
 from reranker.types import EncodedQuery, Floats
@@ -48,7 +48,7 @@ class StandInModel:
 
 
 class Shop:
-    """OpenSearch as far as the tests need it, an Upstream: `products` by keyword rank, `near` by vector rank.
+    """OpenSearch as far as the tests need it, as a client: `products` by keyword rank, `near` by vector rank.
 
     Each is a mapping of id to the byte that StandInModel scores by. `writes` tells one state of the index
     from another. `refuse` has error replies for "products", "near", "fetch", "vectors", "state" or "msearch".
@@ -67,16 +67,18 @@ class Shop:
         self.slow_seconds = 0.0
         self.requests: list[tuple[str, Mapping[str, str], list[dict[str, Any]], Mapping[str, str]]] = []
         self.sent: list[tuple[str, str, bytes]] = []
-        self.other = Reply(200, (("content-type", "application/json"),), b'{"acknowledged":true}')
+        self.other = OpenSearchResponse(
+            200, (("content-type", "application/json"),), b'{"acknowledged":true}'
+        )
 
-    def ask(
+    def request(
         self,
         method: str,
         target: str,
         headers: Mapping[str, str],
         body: bytes = b"",
         timeout_seconds: float | None = None,
-    ) -> Reply:
+    ) -> OpenSearchResponse:
         path, _, query = target.partition("?")
         try:
             lines = [json.loads(line) for line in body.splitlines()]
@@ -96,13 +98,13 @@ class Shop:
             return self.other
         text = json.dumps(reply).encode()
         kind = "application/json; charset=UTF-8"
-        return Reply(status, (("content-type", kind), ("content-length", str(len(text)))), text)
+        return OpenSearchResponse(status, (("content-type", kind), ("content-length", str(len(text)))), text)
 
     def stream(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
-    ) -> Stream:
-        reply = self.ask(method, target, headers, body if isinstance(body, bytes) else b"".join(body))
-        return Stream(reply.status, reply.headers, iter([reply.body]))
+    ) -> StreamedResponse:
+        reply = self.request(method, target, headers, body if isinstance(body, bytes) else b"".join(body))
+        return StreamedResponse(reply.status, reply.headers, iter([reply.body]))
 
     def _searches(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
         replies = [self._reply(search) for search in lines[1::2]]
@@ -177,7 +179,7 @@ class ShopConnection(Connection):
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, dict[str, str], str]:
         target = f"{url}?{urlencode(params)}" if params else url
-        reply = self.shop.ask(method, target, headers or {}, body or b"", timeout)
+        reply = self.shop.request(method, target, headers or {}, body or b"", timeout)
         if reply.status >= 300:
             self._raise_error(reply.status, reply.body.decode(), "application/json")
         return reply.status, dict(reply.headers), reply.body.decode()

@@ -13,7 +13,7 @@ from indexer.store.alias import Aliases
 from indexer.store.retry import Patience
 from mappings.client import connect
 from mappings.settings import IndexSettings, OpenSearchSettings, Settings, SidecarSettings
-from plugin_api.opensearch.client import HttpUpstream
+from plugin_api.opensearch.client import HttpClient
 from plugin_api.sidecar.app import create_app
 from tests.fakes.jobs import One
 from tests.fakes.preview_shop import other_model, shipped_model
@@ -25,7 +25,7 @@ ALIAS = "changing"
 def test_index_and_model_change_together(stack: Stack, catalogue: Path, tmp_path: Path) -> None:
     where = OpenSearchSettings(url=stack.direct, timeout_seconds=120)
     settings = Settings(opensearch=where, sidecar=SidecarSettings(deadline_ms=30_000))
-    web = create_app(settings, HttpUpstream(where), shipped_model(), [other_model()]).test_client()
+    web = create_app(settings, HttpClient(where), shipped_model(), [other_model()]).test_client()
     client, patience = connect(where), Patience(60)
     some = tmp_path / "some.jsonl"
     some.write_text("".join((catalogue / "products.jsonl").read_text().splitlines(keepends=True)[:60]))

@@ -32,7 +32,8 @@ from plugin_api.commands.demo.sidecar_process import (
     with_free_port,
 )
 from plugin_api.commands.node import lifecycle as node
-from plugin_api.commands.node.checks import LOCAL_HOSTS, answer, local_port
+from plugin_api.commands.node.checks import LOCAL_HOSTS, local_port
+from plugin_api.opensearch.probe import get_json
 from plugin_api.terminal import JobProgress, output_console, task_progress
 from reranker.model import Model, load_model
 
@@ -135,7 +136,7 @@ def _have_opensearch(settings: Settings, client: OpenSearch) -> node.Node | None
     """Have OpenSearch at `opensearch.url`; return the embedded node if this call started it."""
     url = settings.opensearch.url
     local = url.startswith("http://") and any(url.startswith(f"http://{host}:") for host in LOCAL_HOSTS)
-    if settings.opensearch.user or not local or "version" in answer(local_port(url), "/", seconds=2):
+    if settings.opensearch.user or not local or "version" in get_json(local_port(url), "/", seconds=2):
         check_cluster(client, settings.opensearch)
         return None
     running = node.up(settings, os.environ, task_progress)

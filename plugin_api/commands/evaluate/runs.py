@@ -19,7 +19,7 @@ from mappings import fields
 from mappings.errors import BadRequest, EvaluationError, ModelMismatch
 from mappings.settings import SearchSettings, Settings
 from mappings.types import JsonObject, Product
-from plugin_api.opensearch.client import HttpUpstream, identity
+from plugin_api.opensearch.client import HttpClient, identity
 from plugin_api.search import response
 from plugin_api.search.query.request import RerankRequest, SearchCall, keyword_query, parse_call
 from plugin_api.search.retrieval.candidates import gather
@@ -104,8 +104,8 @@ class Searching:
     def __init__(self, client: OpenSearch, index: str, model: Reranker, settings: Settings) -> None:
         self._settings = unhurried(settings)  # time is measured, not limited
         self._client, self._index, self._model = client, index, model
-        self._upstream = HttpUpstream(settings.opensearch)
-        self._search = Search(self._upstream, model, self._settings)
+        self._opensearch = HttpClient(settings.opensearch)
+        self._search = Search(self._opensearch, model, self._settings)
 
     def widened(self, window: int) -> "Searching":
         """Return the same over a window that holds as many products at least."""
@@ -168,7 +168,7 @@ class Searching:
         vector = self._model.encode_query(request.text).vector
         patience = self._settings.opensearch.timeout_seconds
         try:
-            first = gather(self._upstream, request, vector, settings.window, patience)
+            first = gather(self._opensearch, request, vector, settings.window, patience)
         except (BadRequest, TimeoutError) as error:
             raise EvaluationError(f"searching for {text!r} failed: {error}") from error
         if first.neighbours_error:

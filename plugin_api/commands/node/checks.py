@@ -1,18 +1,15 @@
 """What must hold before a node is started: a local address, a free port, enough memory."""
 
 import errno
-import http.client
-import json
 import re
 import socket
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from mappings.errors import NodeError, SettingsError
-from mappings.types import JsonObject
 from plugin_api.commands.node.install import require
+from plugin_api.opensearch.probe import get_json
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 BESIDE_HEAP = 300_000_000
@@ -43,7 +40,7 @@ def check_port(port: int) -> None:
     """Raise NodeError when something listens on `port` already, naming it where that can be told."""
     if not any(_taken(family, host, port) for family, host in _loopbacks()):
         return
-    if "opensearch" in str(answer(port, "/", seconds=2).get("version", "")):
+    if "opensearch" in str(get_json(port, "/", seconds=2).get("version", "")):
         raise NodeError(
             f"another OpenSearch already answers at http://localhost:{port}: use that one as it is, stop it, "
             "or choose another port with opensearch.url (ATTUNE_OPENSEARCH_URL)"
@@ -88,34 +85,6 @@ def available_memory(cgroup: Path = CGROUP) -> int:
     if limit == "max":
         return machine
     return min(machine, int(limit) - used + (int(cached[1]) if cached else 0))
-
-
-def answer(
-    port: int,
-    path: str,
-    seconds: float,
-    host: str = "localhost",
-    context: ssl.SSLContext | None = None,
-) -> JsonObject:
-    """The JSON object that the port answers a GET with; empty when it does not within `seconds`.
-
-    It is asked through TLS where a `context` is given.
-    Not through opensearch-py, which logs every refused connection, and never through a proxy.
-    """
-    connection = (
-        http.client.HTTPConnection(host, port, timeout=seconds)
-        if context is None
-        else http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
-    )
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = json.loads(response.read(1_000_000))
-        return body if response.status == 200 and isinstance(body, dict) else {}
-    except (OSError, http.client.HTTPException, ValueError):
-        return {}
-    finally:
-        connection.close()
 
 
 def _loopbacks() -> list[tuple[socket.AddressFamily, str]]:

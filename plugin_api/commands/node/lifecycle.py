@@ -23,11 +23,12 @@ from typing import Any
 
 from mappings.errors import NodeError
 from mappings.settings import NodeSettings, Settings, attune_home
-from plugin_api.commands.node.checks import answer, check_memory, check_port, heap_bytes, local_port
+from plugin_api.commands.node.checks import check_memory, check_port, heap_bytes, local_port
 from plugin_api.commands.node.install import Installation, Progress, check_disk, install, require, writing
 from plugin_api.commands.node.java import Java, find_java, reachable_java
 from plugin_api.commands.node.launch import last_words, marker, spawn, write_config
 from plugin_api.commands.node.user import check_reach, node_user
+from plugin_api.opensearch.probe import get_json
 
 START_BYTES = 300_000_000
 """Free disk that a start asks for, beside what is stored already."""
@@ -189,7 +190,7 @@ def _wait_until_ready(node: Node, seconds: float, process: subprocess.Popen[byte
                 "OpenSearch ended while it was starting: "
                 f"{last_words(log.read_text(encoding='utf-8', errors='replace'))}; more is in {log.parent}"
             )
-        health = answer(port, "/_cluster/health?wait_for_status=yellow&timeout=2s", seconds=5)
+        health = get_json(port, "/_cluster/health?wait_for_status=yellow&timeout=2s", seconds=5)
         if health.get("status") in ("green", "yellow"):
             if process is not None:
                 process.returncode = 0  # it outlives this program: Popen need not warn of that

@@ -9,7 +9,7 @@ from flask import Flask
 from mappings.client import connect
 from plugin_api.cli import Wiring
 from plugin_api.commands.serve.index_models import other_models
-from plugin_api.opensearch.client import HttpUpstream
+from plugin_api.opensearch.client import HttpClient
 from plugin_api.sidecar.app import PASSED, create_app
 from plugin_api.sidecar.server import listen
 from plugin_api.sidecar.server import serve as run_server
@@ -65,8 +65,8 @@ def serve(
         observer = Observer(
             Metrics(versions), Tracing(sidecar.tracing_endpoint) if sidecar.tracing_endpoint else None
         )
-        upstream = HttpUpstream(settings.opensearch, pool=2 * sidecar.threads)
-        app = create_app(settings, upstream, loaded, others, observe=observer.searched)
+        opensearch = HttpClient(settings.opensearch, pool=2 * sidecar.threads)
+        app = create_app(settings, opensearch, loaded, others, observe=observer.searched)
         observer.watch(app, PASSED, lambda: app.extensions["attune"].breaker.open)
         return app
 

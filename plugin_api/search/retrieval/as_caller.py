@@ -7,7 +7,7 @@ from msgspec import Raw, Struct
 
 from mappings.errors import BadRequest, ClusterDown
 from mappings.types import JsonObject
-from plugin_api.opensearch.client import Reply, Upstream, with_query
+from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse, with_query
 from plugin_api.opensearch.connection import Headers
 from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.query.request import HEADER_PARAMETERS, SHARED_PARAMETERS, RerankRequest
@@ -23,7 +23,7 @@ _responses = msgspec.json.Decoder(_Responses)
 
 
 def ask_all(
-    upstream: Upstream, request: RerankRequest, searches: Sequence[JsonObject], timeout_seconds: float
+    client: OpenSearchClient, request: RerankRequest, searches: Sequence[JsonObject], timeout_seconds: float
 ) -> tuple[Headers, list[bytes]]:
     """Send searches in one round trip; several one by one for a caller who may `_search` only.
 
@@ -32,31 +32,31 @@ def ask_all(
     """
     header = {name: value for name, value in request.params.items() if name in HEADER_PARAMETERS}
     if len(searches) == 1:
-        return _ask_each(upstream, request, header, searches, timeout_seconds)
+        return _ask_each(client, request, header, searches, timeout_seconds)
     index = f"/{request.call.index}" if request.call.index else ""
     shared = {name: value for name, value in request.params.items() if name in SHARED_PARAMETERS}
     head = dumps(header)
     lines = b"".join(b"%b\n%b\n" % (head, dumps(search).replace(b"\n", b" ")) for search in searches)
-    reply = post(upstream, request, f"{index}/_msearch", shared, lines, NDJSON, timeout_seconds)
+    reply = post(client, request, f"{index}/_msearch", shared, lines, NDJSON, timeout_seconds)
     if reply.status == 403:
-        return _ask_each(upstream, request, header | shared, searches, timeout_seconds)
+        return _ask_each(client, request, header | shared, searches, timeout_seconds)
     if reply.status != 200:
         raise refused(reply.status, refusal(reply))
     return reply.headers, [bytes(answer) for answer in _responses.decode(reply.body).responses]
 
 
 def post(
-    upstream: Upstream,
+    client: OpenSearchClient,
     request: RerankRequest,
     path: str,
     params: Mapping[str, str],
     body: bytes,
     content_type: str,
     timeout_seconds: float,
-) -> Reply:
+) -> OpenSearchResponse:
     """Send one request. Raises ClusterDown and TimeoutError."""
     headers = {**request.call.headers, "content-type": content_type}
-    return upstream.ask("POST", with_query(path, params), headers, body, timeout_seconds)
+    return client.request("POST", with_query(path, params), headers, body, timeout_seconds)
 
 
 def refused(status: int, why: str) -> BadRequest | ClusterDown:
@@ -67,7 +67,7 @@ def refused(status: int, why: str) -> BadRequest | ClusterDown:
     return ClusterDown(why if why == said else f"{said}: {why}")
 
 
-def refusal(reply: Reply) -> str:
+def refusal(reply: OpenSearchResponse) -> str:
     """Why OpenSearch refused a request."""
     try:
         return reason(raw_object(reply.body)["error"])
@@ -85,7 +85,7 @@ def reason(error: Raw | bytes) -> str:
 
 
 def _ask_each(
-    upstream: Upstream,
+    client: OpenSearchClient,
     request: RerankRequest,
     params: Mapping[str, str],
     searches: Sequence[JsonObject],
@@ -93,7 +93,7 @@ def _ask_each(
 ) -> tuple[Headers, list[bytes]]:
     path = request.call.path
     replies = [
-        post(upstream, request, path, params, dumps(search), JSON, timeout_seconds) for search in searches
+        post(client, request, path, params, dumps(search), JSON, timeout_seconds) for search in searches
     ]
     if replies[0].status == 403:
         raise BadRequest(refusal(replies[0]))

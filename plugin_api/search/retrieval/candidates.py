@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 from mappings import fields
 from mappings.errors import ClusterDown
 from mappings.types import Hit, JsonObject
-from plugin_api.opensearch.client import NO_ANSWER, Upstream
+from plugin_api.opensearch.client import NO_ANSWER, OpenSearchClient
 from plugin_api.opensearch.connection import Headers
 from plugin_api.opensearch.raw_json import RawObject, as_list, decoded, dumps, raw_object, raw_objects
 from plugin_api.search.query.request import RerankRequest
@@ -91,7 +91,7 @@ _found = msgspec.json.Decoder(_Found)
 
 
 def gather(
-    upstream: Upstream,
+    client: OpenSearchClient,
     request: RerankRequest,
     vector: Floats,  # (d,) unit length
     window: int,
@@ -106,7 +106,7 @@ def gather(
     are not Attune's, TimeoutError and ClusterDown.
     """
     if not request.widens:
-        return _own_hits(upstream, request, window, timeout_seconds)
+        return _own_hits(client, request, window, timeout_seconds)
     end = request.start + request.size
     matching = {key: request.body[key] for key in MATCH_KEYS if key in request.body}
     around = {key: value for key, value in request.body.items() if key not in HIT_KEYS}
@@ -121,7 +121,7 @@ def gather(
         searches.append({**matching, **BARE, **below, "track_total_hits": False})
     if watched:
         searches.append(STATE_SEARCH)
-    headers, answers = ask_all(upstream, request, searches, timeout_seconds)
+    headers, answers = ask_all(client, request, searches, timeout_seconds)
     state = read_state(answers.pop()) if watched else b""
     own, neighbours, *below_window = (bare_answer(answer) for answer in answers)
     for answer in (own, *below_window):
@@ -133,7 +133,7 @@ def gather(
     ranked = [*own.hits.hits, *neighbours.hits.hits]
     gone: Collection[Key] = ()
     if known and trusted:
-        gone = recall(upstream, request, known, ranked, ends - time.monotonic())
+        gone = recall(client, request, known, ranked, ends - time.monotonic())
     else:
         read_vectors(ranked, known)
     everything = [*own.hits.hits, *(hit for answer in below_window for hit in answer.hits.hits)]
@@ -150,7 +150,7 @@ def gather(
 
 
 def fetch(
-    upstream: Upstream,
+    client: OpenSearchClient,
     request: RerankRequest,
     keys: Sequence[Key],
     timeout_seconds: float,
@@ -172,7 +172,7 @@ def fetch(
         searches.append({**shape, "query": {"bool": query}, "size": size, "track_total_hits": False})
     if not searches:
         return Page({})
-    _, answers = ask_all(upstream, request, searches, timeout_seconds)
+    _, answers = ask_all(client, request, searches, timeout_seconds)
     state = read_state(answers[0]) if watched else b""
     if not keys:
         return Page({}, state)
@@ -203,11 +203,13 @@ def nearest(vector: Floats, k: int, conditions: Sequence[JsonObject]) -> JsonObj
     return {"knn": {fields.VECTOR: near}}
 
 
-def _own_hits(upstream: Upstream, request: RerankRequest, window: int, timeout_seconds: float) -> FirstStage:
+def _own_hits(
+    client: OpenSearchClient, request: RerankRequest, window: int, timeout_seconds: float
+) -> FirstStage:
     size = max(window, request.start + request.size)
     docvalues = [*as_list(decoded(request.body.get("docvalue_fields"))), *STORED]
     body = dumps({**request.body, "from": 0, "size": size, "docvalue_fields": docvalues})
-    reply = post(upstream, request, request.call.path, request.params, body, JSON, timeout_seconds)
+    reply = post(client, request, request.call.path, request.params, body, JSON, timeout_seconds)
     if reply.status != 200:
         raise refused(reply.status, refusal(reply))
     shell = raw_object(reply.body)

@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 from mappings import fields
 from mappings.errors import ModelError
 from mappings.types import Hit, JsonObject
-from plugin_api.opensearch.client import Upstream
+from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.search.query.request import RerankRequest
 from plugin_api.search.retrieval.as_caller import ask_all, reason, refused
 from plugin_api.search.retrieval.vector_cache import CallersVectors, VectorKey
@@ -94,7 +94,7 @@ def candidate(hit: BareHit, found: bool) -> Hit:
 
 
 def recall(
-    upstream: Upstream,
+    client: OpenSearchClient,
     request: RerankRequest,
     known: CallersVectors,
     hits: Sequence[BareHit],
@@ -117,7 +117,7 @@ def recall(
     by_id = {"bool": {"filter": [{"ids": {"values": sorted({id_ for _, id_ in missing})}}]}}
     size = len(missing) * len({index for index, _ in missing})
     search = {"query": by_id, "size": size, "track_total_hits": False, **bare(trusted=False)}
-    answer = bare_answer(ask_all(upstream, request, [search], timeout_seconds)[1][0])
+    answer = bare_answer(ask_all(client, request, [search], timeout_seconds)[1][0])
     if answer.error:
         raise refused(answer.status, reason(answer.error))
     _read(answer.hits.hits, known)

@@ -19,7 +19,7 @@ from mappings import fields
 from mappings.errors import BadRequest, ModelError
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
-from plugin_api.opensearch.client import Reply, Upstream
+from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse
 from plugin_api.search.query.request import Options, keyword_query
 from plugin_api.search.query.source_filter import HIDDEN
 from plugin_api.search.query.text import MAX_TEXT, QueryText, read_query
@@ -56,7 +56,7 @@ class ExplainModel(Explained, Protocol):
 class Refusal(Exception):
     """OpenSearch's own error, to be handed on as it came."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: OpenSearchResponse) -> None:
         super().__init__(f"OpenSearch answered {reply.status}")
         self.reply = reply
 
@@ -77,7 +77,7 @@ class Evidence:
 
 def explain_hit(
     request: ExplainRequest,
-    upstream: Upstream,
+    client: OpenSearchClient,
     headers: Mapping[str, str],
     model: ExplainModel,
     settings: SearchSettings,
@@ -95,7 +95,7 @@ def explain_hit(
     bare = {"size": chosen.window, "_source": False, "track_total_hits": False}
     itself, keyword, near = _ask(
         request,
-        upstream,
+        client,
         headers,
         timeout_seconds,
         {"query": search, **bare},
@@ -133,7 +133,7 @@ def explain_hit(
 
 def _ask(
     request: ExplainRequest,
-    upstream: Upstream,
+    client: OpenSearchClient,
     headers: Mapping[str, str],
     timeout_seconds: float,
     *others: JsonObject,
@@ -151,7 +151,7 @@ def _ask(
     header = json.dumps({"index": request.index})
     lines = "".join(f"{header}\n{json.dumps(body)}\n" for body in (itself, *others))
     sent = {**headers, "content-type": "application/x-ndjson"}
-    reply = upstream.ask("POST", "/_msearch", sent, lines.encode("utf-8", "surrogatepass"), timeout_seconds)
+    reply = client.request("POST", "/_msearch", sent, lines.encode("utf-8", "surrogatepass"), timeout_seconds)
     if reply.status != 200:
         raise Refusal(reply)
     responses: list[JsonObject] = msgspec.json.decode(reply.body)["responses"]
@@ -159,7 +159,9 @@ def _ask(
         if "error" in response:
             status = int(response.get("status", 400))
             body = msgspec.json.encode({"error": response["error"], "status": status})
-            raise Refusal(Reply(status, (("content-type", "application/json; charset=UTF-8"),), body))
+            raise Refusal(
+                OpenSearchResponse(status, (("content-type", "application/json; charset=UTF-8"),), body)
+            )
     return responses
 
 

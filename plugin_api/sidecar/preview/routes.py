@@ -18,7 +18,7 @@ from msgspec import Meta
 from mappings.errors import BadRequest
 from mappings.settings import PreviewSettings, Settings
 from mappings.types import JsonObject
-from plugin_api.opensearch.client import Upstream
+from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.opensearch.raw_json import dumps
 from plugin_api.search.query.request import keyword_query
 from plugin_api.search.query.text import MAX_TEXT
@@ -68,7 +68,9 @@ class GradesRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     product_ids: Annotated[list[str], Meta(max_length=MAX_SHOWN)]
 
 
-def preview_blueprint(settings: Settings, upstream: Upstream, models: Sequence[ExplainModel]) -> Blueprint:
+def preview_blueprint(
+    settings: Settings, client: OpenSearchClient, models: Sequence[ExplainModel]
+) -> Blueprint:
     """Return the page's routes. `models` are those that searches may name, the default one first."""
     routes = Blueprint("preview", __name__)
     by_version = {model.version: model for model in models}
@@ -122,7 +124,7 @@ def preview_blueprint(settings: Settings, upstream: Upstream, models: Sequence[E
         try:
             with turns.turn():
                 found = explain_hit(
-                    wanted, upstream, _callers(request.environ), by_version[version], settings.search, seconds
+                    wanted, client, _callers(request.environ), by_version[version], settings.search, seconds
                 )
         except Busy:
             return _refused(429, "rejected_execution_exception", "too many explanations at once: try again")

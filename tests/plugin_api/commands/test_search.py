@@ -28,7 +28,7 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
             return json_response({"shop-1": {"aliases": {"shop": {}}}, "toys-1": {"aliases": {"toys": {}}}})
         if request.path.startswith("/nowhere/"):
             return json_response({"error": {"type": "index_not_found_exception"}, "status": 404}, 404)
-        reply = shop.ask(request.method, request.full_path, {}, request.get_data())
+        reply = shop.request(request.method, request.full_path, {}, request.get_data())
         return Response(reply.body, reply.status, dict(reply.headers))
 
     server = make_server("127.0.0.1", 0, answer, threaded=True)

@@ -10,7 +10,7 @@ import pytest
 
 from mappings.errors import BadRequest, ClusterDown
 from mappings.settings import OpenSearchSettings
-from plugin_api.opensearch.client import HttpUpstream
+from plugin_api.opensearch.client import HttpClient
 from plugin_api.opensearch.connection import ONE_PIECE_BYTES
 from tests.fakes.http_peer import OK, Conversation, Peer, Script, answering, keeping, peer
 
@@ -19,20 +19,20 @@ CHUNKED = (
 )
 CLOSED = b"HTTP/1.1 200 OK\r\nX-Some: thing\r\n\r\nabcde"
 
-Talk = Callable[[Script], tuple[Peer, HttpUpstream]]
+Talk = Callable[[Script], tuple[Peer, HttpClient]]
 
 
 @pytest.fixture
 def talk() -> Iterator[Talk]:
-    """Start a server that keeps to a script, and return it with an upstream that asks it."""
+    """Start a server that keeps to a script, and return it with a client of it."""
     ends: list[Callable[[], object]] = []
 
-    def start(script: Script) -> tuple[Peer, HttpUpstream]:
+    def start(script: Script) -> tuple[Peer, HttpClient]:
         server = peer(script)
         running = server.__enter__()
-        upstream = HttpUpstream(OpenSearchSettings(url=running.url))
-        ends.extend((upstream.close, lambda: server.__exit__(None, None, None)))
-        return running, upstream
+        client = HttpClient(OpenSearchSettings(url=running.url))
+        ends.extend((client.close, lambda: server.__exit__(None, None, None)))
+        return running, client
 
     yield start
     for end in ends:
@@ -42,7 +42,7 @@ def talk() -> Iterator[Talk]:
 # Requests
 
 
-def received(talk: Talk, send: Callable[[HttpUpstream], object]) -> bytes:
+def received(talk: Talk, send: Callable[[HttpClient], object]) -> bytes:
     """What the server receives of one request."""
     seen: list[bytes] = []
 
@@ -50,14 +50,14 @@ def received(talk: Talk, send: Callable[[HttpUpstream], object]) -> bytes:
         seen.append(conversation.read())
         conversation.send(OK)
 
-    _, upstream = talk(script)
-    send(upstream)
+    _, client = talk(script)
+    send(client)
     return seen[0]
 
 
 def test_a_request_goes_as_it_is_with_its_host_and_length(talk: Talk) -> None:
     headers = {"authorization": "Basic eA==", "x-opaque-id": "Jürgen 7"}
-    came = received(talk, lambda up: up.ask("POST", "/caf%C3%a9/_search?q=a%20b", headers, b"{}"))
+    came = received(talk, lambda up: up.request("POST", "/caf%C3%a9/_search?q=a%20b", headers, b"{}"))
     first, host, *rest = came.decode("latin-1").split("\r\n")
     assert first == "POST /caf%C3%a9/_search?q=a%20b HTTP/1.1"
     assert host.startswith("host: 127.0.0.1:")
@@ -96,13 +96,13 @@ def test_a_short_body_goes_in_one_packet_with_its_head(talk: Talk, monkeypatch: 
                 sizes.append(len(data))
             super().sendall(data, *flags)
 
-    _, upstream = talk(keeping(OK))
+    _, client = talk(keeping(OK))
     monkeypatch.setattr(socket, "socket", Noting)
     for size in (3, ONE_PIECE_BYTES):
-        assert upstream.ask("POST", "/shop/_search", {}, b"x" * size).body == b"ok"
+        assert client.request("POST", "/shop/_search", {}, b"x" * size).body == b"ok"
         assert len(sizes) == 1
         sizes.clear()
-    assert upstream.ask("POST", "/shop/_search", {}, b"x" * (ONE_PIECE_BYTES + 1)).body == b"ok"
+    assert client.request("POST", "/shop/_search", {}, b"x" * (ONE_PIECE_BYTES + 1)).body == b"ok"
     assert sizes[1:] == [ONE_PIECE_BYTES + 1]
 
 
@@ -119,10 +119,10 @@ def test_a_short_body_goes_in_one_packet_with_its_head(talk: Talk, monkeypatch: 
 )
 def test_what_would_be_two_requests_is_none(talk: Talk, target: str, headers: dict[str, str]) -> None:
     seen: list[bytes] = []
-    _, upstream = talk(lambda conversation: seen.append(conversation.read()))
+    _, client = talk(lambda conversation: seen.append(conversation.read()))
     with pytest.raises(BadRequest, match="can't be sent on"):
-        upstream.ask("GET", target, headers)
-    upstream.close()
+        client.request("GET", target, headers)
+    client.close()
     assert seen in ([], [b""])
 
 
@@ -151,9 +151,9 @@ def test_answers_of_every_length(talk: Talk, method: str, answer: bytes, body: b
             if answer is CLOSED:
                 return
 
-    server, upstream = talk(script)
+    server, client = talk(script)
     for _ in range(3):
-        stream = upstream.stream(method, "/", {})
+        stream = client.stream(method, "/", {})
         assert b"".join(stream.chunks) == body
         assert f" {stream.status} ".encode() in answer
         assert "x" not in dict(stream.headers)
@@ -165,8 +165,8 @@ def test_an_answers_headers_are_its_own_alone(talk: Talk) -> None:
         b"HTTP/1.1 200 OK\r\nWarning: one\r\nWarning: two\r\nConnection: keep-alive, X-Hop\r\n"
         b"X-Hop: 1\r\nKeep-Alive: 5\r\nX-Name:  J\xfcrgen \r\nContent-Length: 0\r\n\r\n"
     )
-    _, upstream = talk(keeping(answer))
-    assert upstream.ask("GET", "/", {}).headers == (
+    _, client = talk(keeping(answer))
+    assert client.request("GET", "/", {}).headers == (
         *(("warning", "one"), ("warning", "two"), ("x-name", "Jürgen"), ("content-length", "0")),
     )
 
@@ -174,12 +174,12 @@ def test_an_answers_headers_are_its_own_alone(talk: Talk) -> None:
 def test_a_body_that_was_packed_unasked_is_unpacked(talk: Talk) -> None:
     packed = gzip.compress(b'{"hits": {}}')
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
-    _, upstream = talk(keeping(head + packed))
-    assert upstream.ask("POST", "/_search", {}, b"{}").body == b'{"hits": {}}'
-    assert b"".join(upstream.stream("POST", "/_search", {}, b"{}").chunks) == packed
-    _, upstream = talk(keeping(head.replace(b"gzip", b"br") + packed[::-1]))
+    _, client = talk(keeping(head + packed))
+    assert client.request("POST", "/_search", {}, b"{}").body == b'{"hits": {}}'
+    assert b"".join(client.stream("POST", "/_search", {}, b"{}").chunks) == packed
+    _, client = talk(keeping(head.replace(b"gzip", b"br") + packed[::-1]))
     with pytest.raises(ClusterDown, match="no answer to one"):
-        upstream.ask("POST", "/_search", {}, b"{}")
+        client.request("POST", "/_search", {}, b"{}")
 
 
 @pytest.mark.parametrize(
@@ -196,11 +196,11 @@ def test_a_body_that_was_packed_unasked_is_unpacked(talk: Talk) -> None:
     ],
 )
 def test_half_an_answer_is_none(talk: Talk, answer: bytes) -> None:
-    _, upstream = talk(answering(answer))
+    _, client = talk(answering(answer))
     with pytest.raises(ClusterDown, match="broke the connection"):
-        upstream.ask("POST", "/_search", {}, b"{}")
+        client.request("POST", "/_search", {}, b"{}")
     with pytest.raises(ClusterDown, match="broke the connection"):
-        b"".join(upstream.stream("POST", "/_search", {}, b"{}").chunks)
+        b"".join(client.stream("POST", "/_search", {}, b"{}").chunks)
 
 
 def test_an_answer_that_comes_before_the_whole_body_is_the_answer(talk: Talk) -> None:
@@ -210,14 +210,14 @@ def test_an_answer_that_comes_before_the_whole_body_is_the_answer(talk: Talk) ->
         conversation.sock.shutdown(socket.SHUT_WR)
         time.sleep(0.3)
 
-    _, upstream = talk(script)
+    _, client = talk(script)
 
     def endless() -> Iterator[bytes]:
         for _ in range(200):
             yield b"x" * 65536
             time.sleep(0.01)
 
-    stream = upstream.stream("POST", "/_bulk", {}, endless())
+    stream = client.stream("POST", "/_bulk", {}, endless())
     assert (stream.status, b"".join(stream.chunks)) == (413, b"big")
 
 
@@ -234,18 +234,18 @@ def test_an_answer_that_comes_before_the_whole_body_is_the_answer(talk: Talk) ->
     ],
 )
 def test_a_connection_that_can_carry_no_more_is_not_kept(talk: Talk, answer: bytes) -> None:
-    server, upstream = talk(keeping(answer))
+    server, client = talk(keeping(answer))
     for _ in range(3):
-        assert upstream.ask("GET", "/", {}).body == b"ok"
+        assert client.request("GET", "/", {}).body == b"ok"
     assert server.connections == 3
 
 
 def test_a_connection_that_was_closed_meanwhile_is_replaced(talk: Talk) -> None:
-    server, upstream = talk(answering(OK))
+    server, client = talk(answering(OK))
     for _ in range(3):
-        assert upstream.ask("POST", "/_search", {}, b"{}").body == b"ok"
+        assert client.request("POST", "/_search", {}, b"{}").body == b"ok"
         time.sleep(0.05)
-    assert b"".join(upstream.stream("POST", "/_bulk", {}, b"{}").chunks) == b"ok"
+    assert b"".join(client.stream("POST", "/_bulk", {}, b"{}").chunks) == b"ok"
     assert server.connections == 4
 
 
@@ -256,11 +256,11 @@ def closing_at_the_second(conversation: Conversation) -> None:
 
 
 def test_a_search_is_asked_again_where_its_connection_was_closed_just_then(talk: Talk) -> None:
-    server, upstream = talk(closing_at_the_second)
+    server, client = talk(closing_at_the_second)
     for _ in range(3):
-        assert upstream.ask("POST", "/_search", {}, b"{}").body == b"ok"
+        assert client.request("POST", "/_search", {}, b"{}").body == b"ok"
     for method, target in (("GET", "/"), ("POST", "/shop/_search?q=a"), ("POST", "/_msearch/template")):
-        assert b"".join(upstream.stream(method, target, {}, b"{}").chunks) == b"ok"
+        assert b"".join(client.stream(method, target, {}, b"{}").chunks) == b"ok"
     assert server.connections == 6
 
 
@@ -268,17 +268,17 @@ def test_a_search_is_asked_again_where_its_connection_was_closed_just_then(talk:
     "target", ["/_bulk", "/shop/_doc", "/_search/scroll", "/_searching", "/_doc/_search/x"]
 )
 def test_what_may_change_something_is_sent_once(talk: Talk, target: str) -> None:
-    server, upstream = talk(closing_at_the_second)
-    assert b"".join(upstream.stream("POST", target, {}, b"{}").chunks) == b"ok"
+    server, client = talk(closing_at_the_second)
+    assert b"".join(client.stream("POST", target, {}, b"{}").chunks) == b"ok"
     with pytest.raises(ClusterDown, match="broke the connection"):
-        upstream.stream("POST", target, {}, b"{}")
+        client.stream("POST", target, {}, b"{}")
     assert server.connections == 1
 
 
 def test_a_search_is_not_asked_again_over_a_connection_that_is_new(talk: Talk) -> None:
-    server, upstream = talk(lambda conversation: [conversation.read(), None][1])
+    server, client = talk(lambda conversation: [conversation.read(), None][1])
     with pytest.raises(ClusterDown, match="broke the connection"):
-        upstream.ask("POST", "/_search", {}, b"{}")
+        client.request("POST", "/_search", {}, b"{}")
     assert server.connections == 1
 
 
@@ -291,15 +291,15 @@ def test_no_more_connections_are_kept_than_the_pool_holds(talk: Talk) -> None:
             conversation.send(OK)
 
     server, _ = talk(script)
-    upstream = HttpUpstream(OpenSearchSettings(url=server.url), pool=2)
+    client = HttpClient(OpenSearchSettings(url=server.url), pool=2)
     for _ in range(2):
-        asking = [threading.Thread(target=upstream.ask, args=("GET", "/", {})) for _ in range(3)]
+        asking = [threading.Thread(target=client.request, args=("GET", "/", {})) for _ in range(3)]
         for thread in asking:
             thread.start()
         for thread in asking:
             thread.join()
     assert server.connections == 4
-    upstream.close()
+    client.close()
 
 
 def test_every_request_gets_its_own_answer(talk: Talk) -> None:
@@ -308,12 +308,12 @@ def test_every_request_gets_its_own_answer(talk: Talk) -> None:
             name = request.split(b" ", 2)[1].strip(b"/")
             conversation.send(b"HTTP/1.1 2%b OK\r\nX-Name: %b\r\nContent-Length: 0\r\n\r\n" % (name, name))
 
-    _, upstream = talk(script)
+    _, client = talk(script)
     wrong: list[object] = []
 
     def ask(first: int) -> None:
         for number in range(first, first + 300):
-            reply = upstream.ask("GET", f"/{number % 100:02}", {})
+            reply = client.request("GET", f"/{number % 100:02}", {})
             if (reply.status, reply.headers[0]) != (200 + number % 100, ("x-name", f"{number % 100:02}")):
                 wrong.append(reply)
 
@@ -344,8 +344,8 @@ def half_an_answer(gone: threading.Event) -> Script:
 
 def test_a_reader_who_leaves_ends_the_request_in_opensearch(talk: Talk) -> None:
     gone = threading.Event()
-    _, upstream = talk(half_an_answer(gone))
-    stream = upstream.stream("GET", "/", {})
+    _, client = talk(half_an_answer(gone))
+    stream = client.stream("GET", "/", {})
     assert next(stream.chunks) == b"abc"
     stream.chunks.close()  # type: ignore[attr-defined]
     assert gone.wait(10)
@@ -354,27 +354,27 @@ def test_a_reader_who_leaves_ends_the_request_in_opensearch(talk: Talk) -> None:
 
 def test_who_forgets_them_leaves_no_connection_open(talk: Talk) -> None:
     gone = threading.Event()
-    _, upstream = talk(half_an_answer(gone))
-    stream = upstream.stream("GET", "/", {})
+    _, client = talk(half_an_answer(gone))
+    stream = client.stream("GET", "/", {})
     del stream
     assert gone.wait(10)
     server, _ = talk(closing_at_the_second)
-    upstream = HttpUpstream(OpenSearchSettings(url=server.url))
-    assert upstream.ask("GET", "/", {}).body == b"ok"
-    del upstream  # a socket that was left open would be a warning, and those fail tests
+    client = HttpClient(OpenSearchSettings(url=server.url))
+    assert client.request("GET", "/", {}).body == b"ok"
+    del client  # a socket that was left open would be a warning, and those fail tests
     gc.collect()
 
 
 def test_a_caller_who_breaks_off_leaves_half_a_request(talk: Talk) -> None:
     seen: list[bytes] = []
-    _, upstream = talk(lambda conversation: seen.append(conversation.read()))
+    _, client = talk(lambda conversation: seen.append(conversation.read()))
 
     def broken() -> Iterator[bytes]:
         yield b"abc"
         raise BadRequest("the request's body ended early")
 
     with pytest.raises(BadRequest, match="ended early"):
-        upstream.stream("POST", "/_bulk", {}, broken())
+        client.stream("POST", "/_bulk", {}, broken())
     deadline = time.monotonic() + 10
     while not seen and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -392,18 +392,18 @@ def test_an_answer_in_drips_is_late_all_in_all(talk: Talk) -> None:
             conversation.send(b"x")
             time.sleep(0.05)
 
-    _, upstream = talk(script)
+    _, client = talk(script)
     began = time.monotonic()
     with pytest.raises(TimeoutError, match="in time"):
-        upstream.ask("POST", "/_search", {}, b"{}", timeout_seconds=0.3)
+        client.request("POST", "/_search", {}, b"{}", timeout_seconds=0.3)
     assert time.monotonic() - began < 3
 
 
 def test_no_answer_is_late(talk: Talk) -> None:
     done = threading.Event()
-    server, upstream = talk(lambda conversation: [conversation.read(), done.wait(10), None][2])
+    server, client = talk(lambda conversation: [conversation.read(), done.wait(10), None][2])
     with pytest.raises(TimeoutError, match="in time"):
-        upstream.ask("POST", "/_search", {}, b"{}", timeout_seconds=0.1)
+        client.request("POST", "/_search", {}, b"{}", timeout_seconds=0.1)
     assert server.connections == 1  # and is not asked again
     done.set()
 
@@ -418,16 +418,16 @@ def test_what_is_asked_after_silence_goes_over_a_new_connection(talk: Talk) -> N
         conversation.send(OK)
         done.wait(60)  # as if the network were gone: no answer, and no end
 
-    server, upstream = talk(script)
-    asking = [threading.Thread(target=upstream.ask, args=("GET", "/", {})) for _ in range(2)]
+    server, client = talk(script)
+    asking = [threading.Thread(target=client.request, args=("GET", "/", {})) for _ in range(2)]
     for thread in asking:
         thread.start()
     for thread in asking:
         thread.join()
     with pytest.raises(TimeoutError, match="in time"):
-        upstream.ask("POST", "/_search", {}, b"{}", timeout_seconds=0.1)
+        client.request("POST", "/_search", {}, b"{}", timeout_seconds=0.1)
     began = time.monotonic()
-    assert b"".join(upstream.stream("POST", "/_search", {}, b"{}").chunks) == b"ok"
+    assert b"".join(client.stream("POST", "/_search", {}, b"{}").chunks) == b"ok"
     done.set()
     assert server.connections == 3
     assert time.monotonic() - began < 30
@@ -436,7 +436,7 @@ def test_what_is_asked_after_silence_goes_over_a_new_connection(talk: Talk) -> N
 def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    upstream = HttpUpstream(OpenSearchSettings(url=url))
-    for ask in (lambda: upstream.ask("GET", "/", {}, b"", 5.0), lambda: upstream.stream("GET", "/", {})):
+    client = HttpClient(OpenSearchSettings(url=url))
+    for ask in (lambda: client.request("GET", "/", {}, b"", 5.0), lambda: client.stream("GET", "/", {})):
         with pytest.raises(ClusterDown, match=f"does not answer at {url}"):
             ask()

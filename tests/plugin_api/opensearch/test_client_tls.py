@@ -7,7 +7,7 @@ import pytest
 
 from mappings.errors import ClusterDown, SettingsError
 from mappings.settings import OpenSearchSettings
-from plugin_api.opensearch.client import HttpUpstream
+from plugin_api.opensearch.client import HttpClient
 from tests.fakes.certificates import Authority
 from tests.fakes.http_peer import OK, Peer, keeping, peer
 
@@ -31,11 +31,11 @@ def opensearch(authority: Authority, address: str = "127.0.0.1", asks: bool = Fa
 
 
 def asked(url: str, times: int = 1, **settings: object) -> bytes:
-    upstream = HttpUpstream(OpenSearchSettings(url=url, **settings))  # type: ignore[arg-type]
+    client = HttpClient(OpenSearchSettings(url=url, **settings))  # type: ignore[arg-type]
     try:
-        return b"".join(upstream.ask("POST", "/_search", {}, b"{}", 30.0).body for _ in range(times))
+        return b"".join(client.request("POST", "/_search", {}, b"{}", 30.0).body for _ in range(times))
     finally:
-        upstream.close()
+        client.close()
 
 
 def test_a_certificate_of_the_given_authority_is_trusted(authority: Authority) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import pytest
 
 from mappings.settings import Settings
-from plugin_api.opensearch.client import Reply
+from plugin_api.opensearch.client import OpenSearchResponse
 from plugin_api.sidecar.app import create_app
 from tests.fakes.shop import Shop, StandInModel
 
@@ -16,17 +16,17 @@ CHALLENGE = 'Basic realm="OpenSearch Security"'
 class Locked(Shop):
     """A cluster that knows nobody, and says so in plain text, as the security plugin does."""
 
-    def ask(
+    def request(
         self,
         method: str,
         target: str,
         headers: Mapping[str, str],
         body: bytes = b"",
         timeout_seconds: float | None = None,
-    ) -> Reply:
-        super().ask(method, target, headers, body, timeout_seconds)
+    ) -> OpenSearchResponse:
+        super().request(method, target, headers, body, timeout_seconds)
         kind = ("content-type", "text/plain; charset=UTF-8")
-        return Reply(401, (kind, ("www-authenticate", CHALLENGE)), b"Unauthorized")
+        return OpenSearchResponse(401, (kind, ("www-authenticate", CHALLENGE)), b"Unauthorized")
 
 
 @pytest.mark.parametrize("searches", [[MOUSE], [MOUSE, SORTED], [SORTED, MOUSE], [SORTED]])

@@ -8,7 +8,7 @@ import pytest
 
 from mappings.errors import ClusterDown
 from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
-from plugin_api.opensearch.client import HttpUpstream
+from plugin_api.opensearch.client import HttpClient
 from plugin_api.search.query.request import SearchCall
 from plugin_api.search.search import Search
 from reranker.types import EncodedQuery, Floats
@@ -252,7 +252,7 @@ def test_filter_path_gets_nothing_added(stocked: Shop) -> None:
 
 def test_opensearch_that_is_down() -> None:
     settings = Settings(opensearch=OpenSearchSettings(url="http://127.0.0.1:9"))
-    nobody = HttpUpstream(settings.opensearch)
+    nobody = HttpClient(settings.opensearch)
     for body in (b'{"query": {"match": {"title": "mouse"}}}', b"{}"):
         with pytest.raises(ClusterDown, match="attune up"):
             Search(nobody, StandInModel(), settings).answer(SearchCall("shop", body))

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from plugin_api.opensearch.client import Reply, Stream
+from plugin_api.opensearch.client import OpenSearchResponse, StreamedResponse
 
 CHECKS = (
     not_a_server_error,
@@ -110,7 +110,7 @@ def _whole(value: Any) -> Any:
 
 
 class OneHit:
-    """An Upstream that finds the same one product in answer to everything; `stored` is its attune.tokens."""
+    """A client that finds the same one product in answer to everything; `stored` is its attune.tokens."""
 
     def __init__(self, stored: str, model: str) -> None:
         self._hit = {
@@ -121,14 +121,14 @@ class OneHit:
             "fields": {"attune.id": ["1"], "attune.tokens": [stored], "attune.model": [model]},
         }
 
-    def ask(
+    def request(
         self,
         method: str,
         target: str,
         headers: Mapping[str, str],
         body: bytes = b"",
         timeout_seconds: float | None = None,
-    ) -> Reply:
+    ) -> OpenSearchResponse:
         found = {
             "took": 1,
             "timed_out": False,
@@ -142,10 +142,10 @@ class OneHit:
         else:
             text = msgspec.json.encode(found)
         kind = ("content-type", "application/json; charset=UTF-8")
-        return Reply(200, (kind, ("content-length", str(len(text)))), text)
+        return OpenSearchResponse(200, (kind, ("content-length", str(len(text)))), text)
 
     def stream(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
-    ) -> Stream:
-        reply = self.ask(method, target, headers, body if isinstance(body, bytes) else b"".join(body))
-        return Stream(reply.status, reply.headers, iter([reply.body]))
+    ) -> StreamedResponse:
+        reply = self.request(method, target, headers, body if isinstance(body, bytes) else b"".join(body))
+        return StreamedResponse(reply.status, reply.headers, iter([reply.body]))

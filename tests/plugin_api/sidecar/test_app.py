@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
-from plugin_api.opensearch.client import HttpUpstream, Reply
+from plugin_api.opensearch.client import HttpClient, OpenSearchResponse
 from plugin_api.sidecar.app import create_app, searched
 from tests.fakes.shop import VERSION, Shop, StandInModel
 
@@ -28,7 +28,7 @@ def web(shop: Shop) -> FlaskClient:
 @pytest.fixture
 def down() -> Iterator[FlaskClient]:
     settings = Settings(opensearch=OpenSearchSettings(url="http://127.0.0.1:9"), sidecar=SETTINGS.sidecar)
-    nobody = HttpUpstream(settings.opensearch)
+    nobody = HttpClient(settings.opensearch)
     yield create_app(settings, nobody, StandInModel()).test_client()
     nobody.close()
 
@@ -106,7 +106,9 @@ def test_down_is_503_in_opensearchs_shape(down: FlaskClient) -> None:
 def test_everything_else_goes_through_byte_for_byte(
     web: FlaskClient, shop: Shop, method: str, path: str
 ) -> None:
-    shop.other = Reply(418, (("content-type", "text/plain"), ("x-a", "1"), ("x-a", "2")), b"\x00\xff")
+    shop.other = OpenSearchResponse(
+        418, (("content-type", "text/plain"), ("x-a", "1"), ("x-a", "2")), b"\x00\xff"
+    )
     response = web.open(path, method=method, data=b"{not json")
     assert (response.status_code, response.data) == (418, b"\x00\xff")
     assert response.headers.getlist("x-a") == ["1", "2"]
@@ -181,7 +183,7 @@ def test_a_list_of_searches_that_go_on_as_they_came_does_so_whole(web: FlaskClie
 
 
 def test_a_template_is_rendered_then_reranked(web: FlaskClient, shop: Shop) -> None:
-    shop.other = Reply(200, (), json.dumps({"template_output": MOUSE}).encode())
+    shop.other = OpenSearchResponse(200, (), json.dumps({"template_output": MOUSE}).encode())
     template = {"id": "by-title", "params": {"text": "mouse"}}
     response = web.post("/shop/_search/template", json=template)
     assert response.json["ext"]["attune"]["rerank_status"] == "reranked"  # type: ignore[index]
@@ -191,7 +193,7 @@ def test_a_template_is_rendered_then_reranked(web: FlaskClient, shop: Shop) -> N
 
 
 def test_a_template_that_is_not_to_be_reranked_goes_on_as_it_came(web: FlaskClient, shop: Shop) -> None:
-    shop.other = Reply(200, (), json.dumps({"template_output": MOUSE}).encode())
+    shop.other = OpenSearchResponse(200, (), json.dumps({"template_output": MOUSE}).encode())
     template = b'{"id": "by-title"}'
     response = web.post("/_search/template?scroll=1m", data=template, content_type="application/json")
     assert "scroll" in response.headers["x-attune-rerank-reason"]
@@ -199,7 +201,7 @@ def test_a_template_that_is_not_to_be_reranked_goes_on_as_it_came(web: FlaskClie
 
 
 def test_a_template_that_is_not_rendered_goes_on_as_it_came(web: FlaskClient, shop: Shop) -> None:
-    shop.other = Reply(403, (), b'{"error": {"type": "security_exception"}}')
+    shop.other = OpenSearchResponse(403, (), b'{"error": {"type": "security_exception"}}')
     response = web.post("/shop/_search/template", data=b'{"id": "x" }', content_type="application/json")
     assert (response.status_code, response.headers["x-attune-rerank-status"]) == (403, "skipped")
     assert shop.sent[-1] == ("POST", "/shop/_search/template", b'{"id": "x" }')
@@ -223,5 +225,5 @@ def test_ready_needs_opensearch_but_alive_does_not(down: FlaskClient) -> None:
 def test_who_refuses_the_sidecars_credentials_is_there(
     web: FlaskClient, shop: Shop, status: int, expected: int
 ) -> None:
-    shop.other = Reply(status, (), b"{}")
+    shop.other = OpenSearchResponse(status, (), b"{}")
     assert web.get("/_attune/ready").status_code == expected

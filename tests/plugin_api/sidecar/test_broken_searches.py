@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from mappings.settings import Settings
-from plugin_api.opensearch.client import Reply, Stream
+from plugin_api.opensearch.client import OpenSearchResponse, StreamedResponse
 from plugin_api.search.circuit_breaker import Breaker
 from plugin_api.sidecar.app import create_app
 from tests.fakes.shop import StandInModel
@@ -34,19 +34,19 @@ INSIDE = (b"Traceback", b'File "', b"site-packages", b"plugin_api", b"c2VjcmV0",
 
 
 class AnyCluster:
-    """An Upstream that answers anything with a hit or an error; some answers are themselves broken."""
+    """A client that answers anything with a hit or an error; some answers are themselves broken."""
 
     def __init__(self, seed: int, broken: float) -> None:
         self._random, self._broken = random.Random(seed), broken
 
-    def ask(
+    def request(
         self,
         method: str,
         target: str,
         headers: Mapping[str, str],
         body: bytes = b"",
         timeout_seconds: float | None = None,
-    ) -> Reply:
+    ) -> OpenSearchResponse:
         one = ERROR if self._random.random() < 0.2 else FOUND
         status = 400 if one is ERROR else 200
         if "_msearch" in target:
@@ -59,13 +59,13 @@ class AnyCluster:
             text = self._random.choice(
                 (b"", b"[]", b"<html>", text[:40], b'{"hits": []}', b'{"responses": [1]}')
             )
-        return Reply(status, (*JSON, ("content-length", str(len(text)))), text)
+        return OpenSearchResponse(status, (*JSON, ("content-length", str(len(text)))), text)
 
     def stream(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
-    ) -> Stream:
-        reply = self.ask(method, target, headers, body if isinstance(body, bytes) else b"".join(body))
-        return Stream(reply.status, reply.headers, iter([reply.body]))
+    ) -> StreamedResponse:
+        reply = self.request(method, target, headers, body if isinstance(body, bytes) else b"".join(body))
+        return StreamedResponse(reply.status, reply.headers, iter([reply.body]))
 
 
 @pytest.mark.parametrize("broken", [0.0, 0.3], ids=["sound answers", "broken answers"])

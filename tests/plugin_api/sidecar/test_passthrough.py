@@ -6,23 +6,23 @@ import pytest
 from flask import Flask
 
 from mappings.errors import BadRequest
-from plugin_api.opensearch.client import CHUNK_BYTES, Stream
+from plugin_api.opensearch.client import CHUNK_BYTES, StreamedResponse
 from plugin_api.search.response import Answer
 from plugin_api.sidecar.passthrough import forward, request_body, request_headers, target, wsgi_response
 
 
 class Recorder:
-    """An Upstream that keeps what it is sent."""
+    """An OpenSearchClient that keeps what it is sent."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, dict[str, str], bytes]] = []
 
     def stream(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
-    ) -> Stream:
+    ) -> StreamedResponse:
         whole = body if isinstance(body, bytes) else b"".join(body)
         self.sent.append((method, target, dict(headers), whole))
-        return Stream(207, (("x-a", "1"), ("x-a", "2")), iter([b"one", b"two"]))
+        return StreamedResponse(207, (("x-a", "1"), ("x-a", "2")), iter([b"one", b"two"]))
 
 
 def environ(**more: Any) -> dict[str, Any]:

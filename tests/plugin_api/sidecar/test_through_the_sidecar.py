@@ -30,11 +30,11 @@ def build():
     from plugin_api.sidecar.app import PASSED, create_app
     from plugin_api.sidecar.telemetry.metrics import Metrics
     from plugin_api.sidecar.telemetry.middleware import Observer
-    from plugin_api.opensearch.client import HttpUpstream
+    from plugin_api.opensearch.client import HttpClient
     from tests.fakes.shop import StandInModel
 
     observer = Observer(Metrics(["v1"]))
-    app = create_app(settings, HttpUpstream(settings.opensearch), StandInModel(), observe=observer.searched)
+    app = create_app(settings, HttpClient(settings.opensearch), StandInModel(), observe=observer.searched)
     observer.watch(app, PASSED, lambda: app.extensions["attune"].breaker.open)
     return app
 

@@ -9,13 +9,13 @@ import pytest
 
 from mappings.errors import NodeError, SettingsError
 from plugin_api.commands.node.checks import (
-    answer,
     available_memory,
     check_memory,
     check_port,
     heap_bytes,
     local_port,
 )
+from plugin_api.opensearch.probe import get_json
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_another_opensearch_on_the_port_is_recognised() -> None:
         try:
             with pytest.raises(NodeError, match="another OpenSearch already answers"):
                 check_port(server.server_port)
-            assert answer(server.server_port, "/_cluster/health", 5) == {}
+            assert get_json(server.server_port, "/_cluster/health", 5) == {}
         finally:
             server.shutdown()
             thread.join()

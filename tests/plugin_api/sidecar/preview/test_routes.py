@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from mappings.settings import OpenSearchSettings, PreviewSettings, SearchSettings, Settings, SidecarSettings
-from plugin_api.opensearch.client import HttpUpstream, Reply, Stream, Upstream
+from plugin_api.opensearch.client import HttpClient, OpenSearchClient, OpenSearchResponse, StreamedResponse
 from plugin_api.search.query.request import keyword_query
 from plugin_api.sidecar.app import create_app
 from plugin_api.sidecar.preview.routes import EXPLAIN_WAITING
@@ -27,9 +27,9 @@ def shop() -> PreviewShop:
     return stocked_shop()
 
 
-def web(upstream: Upstream, **sections: object) -> FlaskClient:
+def web(client: OpenSearchClient, **sections: object) -> FlaskClient:
     settings = Settings(**{"sidecar": SidecarSettings(deadline_ms=30_000), **sections})  # type: ignore[arg-type]
-    return create_app(settings, upstream, shipped_model()).test_client()
+    return create_app(settings, client, shipped_model()).test_client()
 
 
 def test_the_page_may_load_nothing_of_others(shop: PreviewShop) -> None:
@@ -162,7 +162,7 @@ def test_an_opensearch_that_is_too_slow(shop: PreviewShop) -> None:
 
 def test_an_opensearch_that_is_not_there() -> None:
     settings = OpenSearchSettings(url="http://127.0.0.1:9")
-    nobody = HttpUpstream(settings)
+    nobody = HttpClient(settings)
     down = web(nobody, opensearch=settings).post("/_attune/explain", json=MOUSE)
     nobody.close()
     assert down.status_code == 503
@@ -213,21 +213,21 @@ class _Gated:
         self.open = threading.Event()
         self.arrived = threading.Semaphore(0)
 
-    def ask(
+    def request(
         self,
         method: str,
         target: str,
         headers: Mapping[str, str],
         body: bytes = b"",
         timeout_seconds: float | None = None,
-    ) -> Reply:
+    ) -> OpenSearchResponse:
         self.arrived.release()
         self.open.wait(60)
-        return self._shop.ask(method, target, headers, body, timeout_seconds)
+        return self._shop.request(method, target, headers, body, timeout_seconds)
 
     def stream(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
-    ) -> Stream:
+    ) -> StreamedResponse:
         return self._shop.stream(method, target, headers, body)
 
 
