@@ -3,7 +3,7 @@
     python -m tests.bench.compression [--url http://localhost:9200]
 
 Every way is beside the same towers in float32, in one run, taken in turn. Relevance is the scorer's prior on
-tests.bench.pools. With --url, two indexes are made in that cluster, of float and of byte vectors, and
+tests.bench.inputs.pools. With --url, two indexes are made in that cluster, of float and of byte vectors, and
 removed again.
 """
 
@@ -39,7 +39,7 @@ from reranker.training.encoders.restore import restored_tower
 from reranker.training.run import threads
 from reranker.types import EncodedProduct, EncodedQuery, Floats
 from tests.bench.inputs import machine, middle, products
-from tests.bench.pools import Pools, loss, prior, read_pools
+from tests.bench.inputs.pools import Pools, loss, prior, read_pools
 
 WHOLE = "float32"
 WAYS: tuple[Quantisation, ...] = ("float32", "int8", "int8-static", "int8-blocks")

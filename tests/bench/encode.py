@@ -17,8 +17,8 @@ from reranker.model import Model, load_model
 from reranker.text.product_text import product_text
 from reranker.training.encoders.bert import default_bert_folder
 from reranker.training.run import threads
-from tests.bench.demo_shop import as_the_command_does
 from tests.bench.inputs import machine, middle, products
+from tests.bench.inputs.demo_shop import as_the_command_does
 
 
 @click.command()

@@ -33,8 +33,14 @@ from mappings.types import JsonObject
 from plugin_api.commands.demo.catalogue import CATALOGUE, find_catalogue
 from plugin_api.commands.index.models import model_folders
 from reranker.model import load_model
-from tests.bench.demo_shop import as_the_command_does, node_cpu_seconds, patient_client, rebuild, remove
 from tests.bench.inputs import machine, middle
+from tests.bench.inputs.demo_shop import (
+    as_the_command_does,
+    node_cpu_seconds,
+    patient_client,
+    rebuild,
+    remove,
+)
 
 ALIAS = "bench-demo"
 FIELDS = FieldMap(id="id", price="price", available="available")

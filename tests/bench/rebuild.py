@@ -31,7 +31,8 @@ from reranker.model import Model, load_model
 from reranker.text.product_text import product_text
 from reranker.training.encoders.bert import default_bert_folder
 from reranker.training.run import threads
-from tests.bench.demo_shop import (
+from tests.bench.inputs import machine, middle, products
+from tests.bench.inputs.demo_shop import (
     as_the_command_does,
     node_cpu_seconds,
     patient_client,
@@ -39,7 +40,6 @@ from tests.bench.demo_shop import (
     remove,
     write_sample,
 )
-from tests.bench.inputs import machine, middle, products
 
 ALIAS = "bench-rebuild"
 OTHER = "bench-minilm"

@@ -44,8 +44,8 @@ from plugin_api.commands.demo.queries import QUERIES
 from plugin_api.commands.demo.sidecar_process import serving, with_free_port
 from plugin_api.search.query.request import keyword_query
 from reranker.model import load_model
-from tests.bench.demo_shop import as_the_command_does, patient_client, rebuild, remove, write_sample
 from tests.bench.inputs import machine
+from tests.bench.inputs.demo_shop import as_the_command_does, patient_client, rebuild, remove, write_sample
 
 ALIAS = "bench-demo"
 DEADLINE_MS = 10_000

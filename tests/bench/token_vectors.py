@@ -27,7 +27,7 @@ from reranker.training.scoring.scorer import PRIOR
 from reranker.training.shipped_recipe import token_projection
 from reranker.types import EncodedProduct, Floats
 from tests.bench.inputs import machine
-from tests.bench.pools import SEED, Pools, loss, read_pools
+from tests.bench.inputs.pools import SEED, Pools, loss, read_pools
 
 NUMBERS = (4, 8, 16, 24, 32, 48)
 DIMENSIONS = (16, 32, 64, 96, 128)

@@ -25,6 +25,12 @@ class StandInEncoder:
         return [encoded(product.title) for product in products]
 
 
+class OtherEncoder(StandInEncoder):
+    """The stand-in as another version of it."""
+
+    version = "ba9876543210"
+
+
 def encoded(text: str) -> EncodedProduct:
     digest = hashlib.sha256(text.encode()).digest()
     vector = np.frombuffer(digest[:4], dtype=np.uint8).astype(np.float32) + 1

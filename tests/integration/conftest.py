@@ -16,7 +16,7 @@ from opensearchpy import OpenSearch
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HttpWaitStrategy
 
-from tests.integration.indexing_shop import Shop
+from tests.integration.indexing.shop import Shop
 from tests.integration.stack import (
     COMPOSE,
     OPENSEARCH,

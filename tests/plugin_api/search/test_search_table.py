@@ -3,14 +3,14 @@
 import ast
 from pathlib import Path
 
-from tests.integration.search_cases import CASES, PROOFS
-from tests.integration.search_table import FILE, table
+from tests.integration.search.cases import CASES, PROOFS
+from tests.integration.search.table import FILE, table
 
-COMPATIBILITY = Path(__file__).parents[2] / "integration/test_compatibility.py"
+COMPATIBILITY = Path(__file__).parents[2] / "integration/search/test_compatibility.py"
 
 
 def test_the_page_is_what_the_cases_say() -> None:
-    assert FILE.read_text(encoding="utf-8") == table(), "run `python -m tests.integration.search_table`"
+    assert FILE.read_text(encoding="utf-8") == table(), "run `python -m tests.integration.search.table`"
 
 
 def test_every_row_is_there_once_and_proved_by_a_test() -> None:

@@ -22,9 +22,9 @@ from opensearchpy import (
 )
 from opensearchpy.helpers import BulkIndexError
 
-from tests.integration.client_comparison import BODY, DOCS, SCRATCH, Grades, by_text, ids, is_better, scratch
+from tests.integration.clients.comparison import BODY, DOCS, SCRATCH, Grades, by_text, ids, is_better, scratch
+from tests.integration.clients.node_scripts import installed, printed
 from tests.integration.conftest import QUERIES
-from tests.integration.node_scripts import installed, printed
 from tests.integration.stack import Stack
 
 pytestmark = pytest.mark.parametrize("stack", ["3.5.0"], indirect=True)
@@ -275,7 +275,7 @@ def test_the_asynchronous_client(stack: Stack, grades: Grades) -> None:
 
 @pytest.fixture(scope="session")
 def node_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """tests/integration/clients with its packages. Without Node these tests are skipped, saying so."""
+    """tests/integration/clients/node with its packages. Without Node these tests are skipped, saying so."""
     if not shutil.which("npm") or not shutil.which("node"):
         reason = "needs Node and npm"
         if os.environ.get("TESTS_REQUIRE_NODE"):

@@ -24,8 +24,8 @@ from mappings.errors import IndexingError, ModelMismatch, SettingsError
 from mappings.settings import IndexSettings
 from mappings.types import JsonObject
 from tests.fakes.encoder import StandInEncoder
-from tests.integration.indexing_shop import PATIENCE, Shop, mug
-from tests.integration.ray_encoders import DyingEncoder, HeldEncoder, OtherEncoder
+from tests.fakes.ray_encoders import DyingEncoder, HeldEncoder, OtherEncoder
+from tests.integration.indexing.shop import PATIENCE, Shop, mug
 from tests.integration.stack import ROOT, free_port
 
 # Ray warns of settings of its own that it copies.

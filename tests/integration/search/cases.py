@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from tests.integration.search_cases_answers import ANSWERS
-from tests.integration.search_cases_calls import CALLS
-from tests.integration.search_cases_queries import QUERIES
-from tests.integration.search_features import Outcome
+from tests.integration.search.case import Outcome
+from tests.integration.search.cases_of_answers import ANSWERS
+from tests.integration.search.cases_of_calls import CALLS
+from tests.integration.search.cases_of_queries import QUERIES
 
 CASES = (*QUERIES, *ANSWERS, *CALLS)
 CONDITIONS = tuple(case for case in QUERIES if case.reason.endswith(f", only {case.feature.strip('`')}"))

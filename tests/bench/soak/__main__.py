@@ -36,7 +36,7 @@ from mappings.types import JsonObject
 from plugin_api.commands.demo.sidecar_process import sidecar_url, with_free_port
 from plugin_api.sidecar.health import health
 from tests.bench.inputs import machine
-from tests.bench.soak_requests import Ask, Client, Expected, Verdict, expected, judge, mix
+from tests.bench.soak.requests import Ask, Client, Expected, Verdict, expected, judge, mix
 
 RESTARTS = (0.27, 0.53)
 KILL = 0.75
@@ -237,7 +237,7 @@ class Soak:
             for command in ("down", "up"):
                 subprocess.run(
                     [sys.executable, "-P", "-m", "plugin_api", command],
-                    env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+                    env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
                     stdout=subprocess.DEVNULL,
                     check=True,
                 )
@@ -284,7 +284,7 @@ def _served(settings: Settings, log: IO[bytes]) -> Iterator[subprocess.Popen[byt
     environment = replace(settings, sidecar=replace(settings.sidecar, log_format="json")).as_environment()
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "plugin_api", "serve"],
-        env={**os.environ, **environment, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, **environment, "PYTHONPATH": str(Path(__file__).parents[3])},
         stdout=subprocess.DEVNULL,
         stderr=log,
     )

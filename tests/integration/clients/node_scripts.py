@@ -1,4 +1,4 @@
-"""Running the scripts of tests/integration/clients with Node."""
+"""Running the scripts of tests/integration/clients/node with Node."""
 
 import json
 import shutil
@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-NODE_PROJECT = Path(__file__).parent / "clients"
+NODE_PROJECT = Path(__file__).parent / "node"
 INSTALL_SECONDS = 300
 SCRIPT_SECONDS = 240
 

@@ -7,7 +7,8 @@ import pytest
 from indexer.store.jobs_index import open_jobs
 from indexer.store.lock import locked
 from mappings.errors import JobRunning, SettingsError
-from tests.integration.indexing_shop import MUGS, PATIENCE, OtherEncoder, Shop, everything, mug
+from tests.fakes.encoder import OtherEncoder
+from tests.integration.indexing.shop import MUGS, PATIENCE, Shop, everything, mug
 
 
 def test_upserts_partial_updates_and_deletes(shop: Shop) -> None:

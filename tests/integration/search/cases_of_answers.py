@@ -1,6 +1,6 @@
 """Cases of all that stands beside the query: which hits, what they show, what comes beside them."""
 
-from tests.integration.search_features import LAPTOP, TARGUS, Case, Outcome, asked, asking, in_url
+from tests.integration.search.case import LAPTOP, TARGUS, Case, Outcome, asked, asking, in_url
 
 LIMITS, HITS, BESIDE = "Which hits", "What a hit shows", "What comes beside the hits"
 W, R, P, E = Outcome.WIDENED, Outcome.REORDERED, Outcome.PLAIN, Outcome.REFUSED

@@ -15,7 +15,8 @@ from indexer.store.jobs_index import open_jobs
 from indexer.store.lock import locked
 from mappings.errors import CatalogueError, IndexingError, JobRunning
 from mappings.settings import IndexSettings
-from tests.integration.indexing_shop import MUGS, PATIENCE, OtherEncoder, Shop, mug
+from tests.fakes.encoder import OtherEncoder
+from tests.integration.indexing.shop import MUGS, PATIENCE, Shop, mug
 
 
 def settings_of(shop: Shop, index: str) -> dict[str, object]:
@@ -339,7 +340,7 @@ def test_two_rebuilds_exclude_each_other_and_a_killed_ones_lock_is_taken_over(
         "    print('held', flush=True)\n    time.sleep(600)\n"
     )
     command = [sys.executable, str(script), url, shop.alias]
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, cwd=root, env={"PYTHONPATH": root}
     ) as other:

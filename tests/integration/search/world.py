@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import requests
 
-from tests.integration.search_features import CHEAP, LAPTOP, NDJSON
+from tests.integration.search.case import CHEAP, LAPTOP, NDJSON
 
 VARIANTS = 60
 """Products that the index `variants` has too, under the same ids."""

@@ -3,7 +3,7 @@
 import base64
 import json
 
-from tests.integration.search_features import CHEAP, LAPTOP, TARGUS, Case, Outcome, asking
+from tests.integration.search.case import CHEAP, LAPTOP, TARGUS, Case, Outcome, asking
 
 WORDS, CONDITIONS = "Queries with a text", "Queries without one"
 STAND = {"match": {"title": "stand"}}

@@ -42,12 +42,6 @@ def mug(number: int | str, **more: Any) -> JsonObject:
 MUGS = [mug(number) for number in range(20)]
 
 
-class OtherEncoder(StandInEncoder):
-    """The stand-in as another version of it."""
-
-    version = "ba9876543210"
-
-
 @dataclass
 class Shop:
     """One alias. Catalogues and changes are true `at` milliseconds after T0 where they have no versions."""

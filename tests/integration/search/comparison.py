@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import requests
 
-from tests.integration.search_features import JSON, Case, Outcome
+from tests.integration.search.case import JSON, Case, Outcome
 
 Json = dict[str, Any]
 

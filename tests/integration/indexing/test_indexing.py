@@ -14,7 +14,7 @@ from indexer.store.alias import Aliases
 from mappings.errors import CatalogueError, IndexingError
 from mappings.settings import IndexSettings
 from tests.fakes.encoder import StandInEncoder
-from tests.integration.indexing_shop import PATIENCE
+from tests.integration.indexing.shop import PATIENCE
 
 ROWS = [
     "1,Brother TN-2110 toner,Black,,Prints 2600 pages",

@@ -1,16 +1,16 @@
-"""Writes plugin_api/SEARCH.md from the cases that prove it: `python -m tests.integration.search_table`."""
+"""Writes plugin_api/SEARCH.md from the cases that prove it: `python -m tests.integration.search.table`."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.integration.search_cases import CASES, PROOFS
-from tests.integration.search_features import Case, Outcome
+from tests.integration.search.case import Case, Outcome
+from tests.integration.search.cases import CASES, PROOFS
 
-FILE = Path(__file__).parent.parent.parent / "plugin_api/SEARCH.md"
+FILE = Path(__file__).parents[3] / "plugin_api/SEARCH.md"
 
 HEAD = """# `_search` and `_msearch`: what is reranked, and what is not
 
-Written by `python -m tests.integration.search_table` from the cases that `tests/integration/test_compatibility.py`
+Written by `python -m tests.integration.search.table` from the cases that `tests/integration/search/test_compatibility.py`
 asks of OpenSearch 3.5.0 and 2.19.1 directly and through the sidecar: change a case, not this page. For every row
 the two answers are compared:
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.bench.fault_trials import Kind, Trials
-from tests.bench.wire import Wire
+from tests.bench.faults.trials import Kind, Trials
+from tests.fakes.tcp_proxy import TcpProxy
 
 HELD_SECONDS = 7
 """Longer than the jobs wait for an answer."""
@@ -36,7 +36,7 @@ def test_a_job_that_is_killed_ends_with_the_same_index(
 
 
 def test_a_job_that_gets_no_answers_for_a_while_goes_on_by_itself(trials: Trials) -> None:
-    with Wire(trials.url) as wire:
+    with TcpProxy(trials.url) as wire:
 
         def hold() -> None:
             with wire.held():

@@ -1,6 +1,6 @@
 """What a search can ask for, as data: each case is run on real OpenSearch, and is a row of SEARCH.md.
 
-The lists themselves are in `search_cases*.py`.
+The lists themselves are in `cases_of_*.py`.
 """
 
 import json

@@ -15,7 +15,7 @@ from indexer.store.jobs_index import JOBS_INDEX, open_jobs
 from indexer.store.lock import locked
 from mappings.types import JsonObject
 from reranker.model import load_model
-from tests.integration.indexing_shop import MUGS, PATIENCE, Shop, everything, mug
+from tests.integration.indexing.shop import MUGS, PATIENCE, Shop, everything, mug
 from tests.integration.stack import ROOT, SLOW_MACHINE_SECONDS
 
 

@@ -3,7 +3,7 @@
 import gzip
 import json
 
-from tests.integration.search_features import (
+from tests.integration.search.case import (
     ALL,
     CHEAP,
     JSON,

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 
-class Wire:
+class TcpProxy:
     """A TCP proxy on a free port of localhost to the address `url`.
 
     Cut, it resets every connection at once. Held, it takes connections and passes nothing on until it is
@@ -54,7 +54,7 @@ class Wire:
         for end in list(self._open):
             _reset(end)
 
-    def __enter__(self) -> "Wire":
+    def __enter__(self) -> "TcpProxy":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -29,9 +29,9 @@ from mappings.client import check_cluster, connect
 from mappings.settings import Settings, load_settings
 from mappings.types import JsonObject
 from plugin_api.commands.node import lifecycle as node
-from tests.bench.fault_trials import ROOT, Kind, Outcome, Trials, kill_node
+from tests.bench.faults.trials import ROOT, Kind, Outcome, Trials, kill_node
 from tests.bench.inputs import machine, middle
-from tests.bench.wire import Wire
+from tests.fakes.tcp_proxy import TcpProxy
 
 KINDS: tuple[Kind, Kind] = ("rebuild", "changes")
 
@@ -63,7 +63,7 @@ def main(job_kills: int, opensearch_kills: int, losses: int, products: int, seed
         for kind in KINDS:
             for share in moments(opensearch_kills, chance):
                 told(trials.disturb(kind, "OpenSearch killed", share, _killing(settings)))
-        with Wire(settings.opensearch.url) as wire:
+        with TcpProxy(settings.opensearch.url) as wire:
             for kind in KINDS:
                 for number, share in enumerate(moments(losses, chance)):
                     what, seconds = ("cut", "held")[number % 2], chance.uniform(2, 12)
@@ -112,7 +112,7 @@ def _killing(settings: Settings) -> Callable[[], None]:
     return kill
 
 
-def _losing(wire: Wire, what: str, seconds: float) -> Callable[[], None]:
+def _losing(wire: TcpProxy, what: str, seconds: float) -> Callable[[], None]:
     def lose() -> None:
         with wire.cut() if what == "cut" else wire.held():
             time.sleep(seconds)

@@ -34,7 +34,7 @@ Kind = Literal["rebuild", "changes"]
 Fingerprints = dict[str, tuple[int, str]]
 """Id → version and a hash of `_source`."""
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CATALOGUE_MS = 1_700_000_000_000
 TRIES = 5
 JOB_SECONDS = 300

@@ -15,8 +15,8 @@ from mappings.types import JsonObject
 from reranker.model import load_model
 from reranker.text.product_text import product_text
 from reranker.training.run import threads
-from tests.bench.cross_encoder import Runner, batches, encoded_pairs, runners, sizes_to_try
 from tests.bench.inputs import machine, middle, products, queries
+from tests.bench.rerank.cross_encoder import Runner, batches, encoded_pairs, runners, sizes_to_try
 
 ATTUNE_RUNS = 9
 """Timed runs of Attune where the cross-encoder has one: it is over before the clock settles."""

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import pytest
 import requests
 
-from tests.integration.search_cases import CASES, CONDITIONS
-from tests.integration.search_comparison import Answer, ask, differences, same_order, without_options
-from tests.integration.search_features import CHEAP, JSON, LAPTOP, NDJSON, Case, Outcome, asking
-from tests.integration.search_world import build
+from tests.integration.search.case import CHEAP, JSON, LAPTOP, NDJSON, Case, Outcome, asking
+from tests.integration.search.cases import CASES, CONDITIONS
+from tests.integration.search.comparison import Answer, ask, differences, same_order, without_options
+from tests.integration.search.world import build
 from tests.integration.stack import Stack, search
 
 T = TypeVar("T")

@@ -1,0 +1,6 @@
+"""What the measurements share: products, queries, facts of the machine."""
+
+from tests.bench.inputs.catalogue import JUDGEMENTS, products, queries
+from tests.bench.inputs.measurement import machine, middle
+
+__all__ = ["JUDGEMENTS", "machine", "middle", "products", "queries"]
