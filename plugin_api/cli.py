@@ -26,7 +26,7 @@ COMMANDS = {
     "train": "plugin_api.commands.train.command",
     "install": "plugin_api.commands.install.command",
     "demo": "plugin_api.commands.demo.command",
-    "config": "plugin_api.commands.config",
+    "config": "plugin_api.commands.config.command",
 }
 """Command → module that defines it as a click command of the same name; imported when needed."""
 

@@ -9,8 +9,6 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from mappings.settings import Settings
-
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS_OF_LOCK = {
@@ -37,16 +35,6 @@ def tracked() -> list[Path]:
 def test_the_newest_changelog_section_is_this_version() -> None:
     sections = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert sections[0] == PROJECT["project"]["version"]
-
-
-def test_every_setting_and_its_default_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    documented = dict(re.findall(r"^\| `([a-z]+\.[a-z_]+)` \| (.*?) \|", readme, re.MULTILINE))
-    in_force = {
-        name: "" if value == "" else f"`{str(value).lower() if isinstance(value, bool) else value}`"
-        for name, value, _ in Settings().rows()
-    }
-    assert documented == in_force
 
 
 @pytest.mark.parametrize("name", EXTRAS_OF_LOCK)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-_RESAMPLES = 9_999
-_CONFIDENCE = 0.95
-_SEED = 7
-_TIE = 1e-9
+RESAMPLES = 9_999
+CONFIDENCE = 0.95
+SEED = 7
+TIE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class PairedComparison:
+class Paired:
     """How the first of two rankings does beside the second on the same queries.
 
     `changes` maps each query to its value under the first less that under the second, worst change first.
@@ -38,7 +38,7 @@ class PairedComparison:
     changes: Mapping[str, float]
 
 
-def bootstrap_mean(values: Sequence[float]) -> Interval:
+def interval(values: Sequence[float]) -> Interval:
     """Bootstrap the mean over queries (percentile method; Efron and Tibshirani 1993).
 
     A single value has no spread that could be known: its interval is all of the real line.
@@ -49,17 +49,15 @@ def bootstrap_mean(values: Sequence[float]) -> Interval:
     found = stats.bootstrap(
         (np.asarray(values),),
         np.mean,
-        n_resamples=_RESAMPLES,
-        confidence_level=_CONFIDENCE,
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
         method="percentile",
-        rng=_SEED,
+        rng=SEED,
     ).confidence_interval
     return Interval(mean, float(found.low), float(found.high))
 
 
-def compare_paired(
-    first: Mapping[str, float], others: Mapping[str, Mapping[str, float]]
-) -> dict[str, PairedComparison]:
+def compared(first: Mapping[str, float], others: Mapping[str, Mapping[str, float]]) -> dict[str, Paired]:
     """Compare `first` with each of `others`, all of them query → value over the same queries.
 
     The test is Fisher's randomisation of the sign of each query's change, which Smucker, Allan and Carterette
@@ -70,22 +68,22 @@ def compare_paired(
         name: {query: first[query] - other[query] for query in first} for name, other in others.items()
     }
     p_values = {name: _sign_flips(list(found.values())) for name, found in changes.items()}
-    corrected = correct_by_holm(p_values)
+    corrected = holm(p_values)
     return {
-        name: PairedComparison(
-            change=bootstrap_mean(list(found.values())),
+        name: Paired(
+            change=interval(list(found.values())),
             p=p_values[name],
             p_holm=corrected[name],
-            wins=sum(change > _TIE for change in found.values()),
-            losses=sum(change < -_TIE for change in found.values()),
-            ties=sum(abs(change) <= _TIE for change in found.values()),
+            wins=sum(change > TIE for change in found.values()),
+            losses=sum(change < -TIE for change in found.values()),
+            ties=sum(abs(change) <= TIE for change in found.values()),
             changes=dict(sorted(found.items(), key=lambda item: item[1])),
         )
         for name, found in changes.items()
     }
 
 
-def correct_by_holm(p_values: Mapping[str, float]) -> dict[str, float]:
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Correct p-values made together: the k-th least of n times n - k + 1, never falling, at most 1."""
     corrected: dict[str, float] = {}
     least = 0.0
@@ -97,14 +95,14 @@ def correct_by_holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 def _sign_flips(changes: Sequence[float]) -> float:
     """Two-sided p of a mean this far from 0 if each change's sign were a coin's."""
-    if len(changes) < 2 or max(map(abs, changes)) <= _TIE:
+    if len(changes) < 2 or max(map(abs, changes)) <= TIE:
         return 1.0
     found = stats.permutation_test(
         (np.asarray(changes),),
         np.mean,
         permutation_type="samples",
-        n_resamples=_RESAMPLES,
+        n_resamples=RESAMPLES,
         vectorized=True,
-        rng=_SEED,
+        rng=SEED,
     )
     return float(found.pvalue)

@@ -125,7 +125,7 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "catalogue in no volume": ({"indexer": {"rebuild": {"enabled": True}}}, "indexer.catalogueClaim"),
     "changes in no volume": (
         {"indexer": {"catalogueClaim": "c", "changes": {"enabled": True, "source": "/changes"}}},
-        "indexer.change.changes.claim",
+        "indexer.changes.claim",
     ),
     "nothing to read of a database": (
         {"existingSecret": "shop", "indexer": {"source": "", "rebuild": {"enabled": True}}},
@@ -137,7 +137,7 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
     ),
     "changes that are a file": (
         {"indexer": {"catalogueClaim": "c", "changes": {"enabled": True}}},
-        "indexer.change.changes.claim",
+        "indexer.changes.claim",
     ),
     "database's address in a ConfigMap": ({"settings": {"database": {"url": "x"}}}, "url"),
     "table and query": (

@@ -8,6 +8,7 @@ import click
 
 from mappings.client import connect
 from mappings.errors import InstallError
+from mappings.settings import FusionMethod
 from plugin_api.cli import Wiring
 from plugin_api.commands.install import installer as installing
 from plugin_api.commands.install.bodies import PIPELINE, Wanted
@@ -43,7 +44,7 @@ def install(
     sidecar_url: str | None,
     alias: str | None,
     as_default: bool,
-    fusion: str | None,
+    fusion: FusionMethod | None,
     window: int | None,
     hybrid: bool | None,
     api_key: str | None,

@@ -58,7 +58,7 @@ WAIT_SECONDS = 10.0
 SERVED = "attune-"
 """What the served model's name begins with; its version follows."""
 
-PRODUCT_FIELDS = ("title", "brand", "category", "description")
+_PRODUCT_FIELDS = ("title", "brand", "category", "description")
 LOG_ODDS_FLOOR = 1e-9
 _AT = re.compile(r" - at `\$\.?(?P<path>(?P<name>[^`.\[]*)[^`]*)`$")
 
@@ -192,7 +192,7 @@ def as_product(at: int, document: str | dict[str, Value], rank_fields: Sequence[
     """
     if isinstance(document, str):
         return Product("", title=document)
-    wanted = rank_fields or (("text",) if "text" in document else PRODUCT_FIELDS)
+    wanted = rank_fields or (("text",) if "text" in document else _PRODUCT_FIELDS)
     found = {name: _text(document[name]) for name in wanted if name in document}
     if not found:
         has = ", ".join(sorted(document)[:10]) or "nothing"
@@ -201,7 +201,7 @@ def as_product(at: int, document: str | dict[str, Value], rank_fields: Sequence[
             "name in rank_fields what is to be read",
             "documents",
         )
-    brand, category, description = (found.pop(name, "") for name in PRODUCT_FIELDS[1:])
+    brand, category, description = (found.pop(name, "") for name in _PRODUCT_FIELDS[1:])
     title = ". ".join(text for text in found.values() if text)
     return Product("", title, brand, category, description)
 

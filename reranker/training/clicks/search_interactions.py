@@ -6,21 +6,14 @@ from dataclasses import dataclass
 
 from mappings.errors import SettingsError
 from mappings.settings import ClickSettings
-from reranker.evaluation.judgements import normalise_query
-from reranker.training.clicks.click_log import (
-    ACTIONS,
-    ActionKind,
-    ClickLog,
-    LoggedAction,
-    LoggedSearch,
-    UnusableRecord,
-)
+from reranker.evaluation.judgements import query_key
+from reranker.training.clicks.click_log import ACTIONS, Action, ActionKind, ClickLog, Search, Unusable
 
-_MAX_EXAMPLES = 5
+MAX_EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class SearchInteraction:
+class Visit:
     """One search, the products it showed, and which of them were clicked and bought.
 
     Whatever is bought or put in the cart was clicked too, whether or not the click was logged. `click_times`
@@ -38,17 +31,17 @@ class SearchInteraction:
 
 
 @dataclass(frozen=True, slots=True)
-class JoinedLog:
+class Joined:
     """The visits of a log, and what of it could not be used: reason → count, with a few named."""
 
-    visits: list[SearchInteraction]
+    visits: list[Visit]
     searches: int
     actions: Mapping[str, int]  # name → how many, those that say nothing of a product included
     dropped: Counter[str]
     examples: tuple[str, ...]
 
 
-def join_log(log: ClickLog, settings: ClickSettings, ids: Mapping[str, str]) -> JoinedLog:
+def join(log: ClickLog, settings: ClickSettings, ids: Mapping[str, str]) -> Joined:
     """Read a log to its end and join it by `query_id`.
 
     `ids` maps the log's product ids to the catalogue's; those it lacks are taken as they are. A `query_id`
@@ -56,18 +49,18 @@ def join_log(log: ClickLog, settings: ClickSettings, ids: Mapping[str, str]) -> 
     impressions are logged, only they (and whatever was acted on) count as shown; else every returned product
     does. Raises SettingsError for an impossible `clicks.actions`.
     """
-    kinds = parse_action_kinds(settings.actions)
+    kinds = action_kinds(settings.actions)
     dropped: Counter[str] = Counter()
     examples: list[str] = []
 
-    def unusable(found: UnusableRecord, what: str) -> None:
+    def unusable(found: Unusable, what: str) -> None:
         dropped[f"{what} that can't be read"] += 1
-        if len(examples) < _MAX_EXAMPLES:
+        if len(examples) < MAX_EXAMPLES:
             examples.append(f"{found.where}: {found.reason}")
 
-    searches: dict[str, LoggedSearch] = {}
+    searches: dict[str, Search] = {}
     for search in log.searches:
-        if isinstance(search, UnusableRecord):
+        if isinstance(search, Unusable):
             unusable(search, "searches")
         elif search.query_id not in searches:
             searches[search.query_id] = search
@@ -76,14 +69,12 @@ def join_log(log: ClickLog, settings: ClickSettings, ids: Mapping[str, str]) -> 
             shown = tuple(dict.fromkeys(known.shown + search.shown))
             if shown == known.shown:
                 dropped["searches logged again"] += 1
-            searches[search.query_id] = LoggedSearch(
-                known.query_id, known.client, known.query, shown, known.at
-            )
+            searches[search.query_id] = Search(known.query_id, known.client, known.query, shown, known.at)
 
     names: Counter[str] = Counter()
-    actions: dict[str, list[LoggedAction]] = defaultdict(list)
+    actions: dict[str, list[Action]] = defaultdict(list)
     for action in log.actions:
-        if isinstance(action, UnusableRecord):
+        if isinstance(action, Unusable):
             unusable(action, "actions")
             continue
         names[action.name] += 1
@@ -100,10 +91,10 @@ def join_log(log: ClickLog, settings: ClickSettings, ids: Mapping[str, str]) -> 
         _visit(search, actions.get(query_id, []), kinds, ids, settings.cart_counts, dropped)
         for query_id, search in searches.items()
     ]
-    return JoinedLog(visits, len(searches), names, dropped, tuple(examples))
+    return Joined(visits, len(searches), names, dropped, tuple(examples))
 
 
-def parse_action_kinds(own: str) -> Mapping[str, ActionKind]:
+def action_kinds(own: str) -> Mapping[str, ActionKind]:
     """Return action names → kinds: `ACTIONS`, and the setting's, as in `produktklick=click, kauf=purchase`.
 
     Raises SettingsError where that is not its form or a kind is unknown.
@@ -120,16 +111,16 @@ def parse_action_kinds(own: str) -> Mapping[str, ActionKind]:
 
 
 def _visit(
-    search: LoggedSearch,
-    actions: Iterable[LoggedAction],
+    search: Search,
+    actions: Iterable[Action],
     kinds: Mapping[str, ActionKind],
     ids: Mapping[str, str],
     cart_counts: bool,
     dropped: Counter[str],
-) -> SearchInteraction:
+) -> Visit:
     returned = {product: place for place, product in enumerate(search.shown, 1)}
     seen: dict[str, int] = {}
-    acted: list[tuple[ActionKind, LoggedAction]] = []
+    acted: list[tuple[ActionKind, Action]] = []
     client = search.client
     for action in actions:
         client = client or action.client
@@ -160,9 +151,9 @@ def _visit(
     first: dict[str, int] = {}
     for product, place in sorted(places.items(), key=lambda found: found[1]):
         first.setdefault(own[product], place)
-    return SearchInteraction(
+    return Visit(
         client or search.query_id,
-        normalise_query(search.query),
+        query_key(search.query),
         " ".join(search.query.split()),
         search.at,
         first,
@@ -172,5 +163,5 @@ def _visit(
     )
 
 
-def _named(action: LoggedAction, products: Mapping[str, int]) -> str:
+def _named(action: Action, products: Mapping[str, int]) -> str:
     return next((i for i in action.ids if i in products), action.ids[0])

@@ -6,13 +6,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.training.distillation.product_distillation import DistilConfig, Distillation
-from reranker.training.distillation.teacher import QueryStates, TeacherStates
+from reranker.training.distillation.distil import DistilConfig, Distillation
+from reranker.training.distillation.teacher import Asked, TeacherStates
 from reranker.training.encoders.gpt2 import ProductTower
-from reranker.training.run.device import choose_device
-from reranker.training.run.files import write_atomically
-from reranker.training.run.interrupt import hold_back_interrupt
-from reranker.training.run.run_folder import TrainingRun
+from reranker.training.run.device import best_device
+from reranker.training.run.files import complete_or_absent
+from reranker.training.run.interrupt import interrupt_held_back
+from reranker.training.run.run_folder import Run
 
 Progress = Callable[[int, int], None]
 
@@ -25,34 +25,34 @@ LATE = 1.1
 CHECKPOINT = "distillation.pt"
 
 
-def distil_within_budget(
-    run: TrainingRun,
+def distilled(
+    run: Run,
     tower: ProductTower,
     teacher: TeacherStates,
     weights: NDArray[np.float64],
     config: DistilConfig,
     seconds: float | None,
     progress: Progress,
-    asked: QueryStates | None = None,
+    asked: Asked | None = None,
 ) -> tuple[ProductTower, int]:
     """Distil, from `run`'s checkpoint where it has one; return the tower and how many steps it took.
 
     `seconds` is what is left for it: `config.steps` are then the most it takes, and the first ones tell how
     many fit. None takes them all. Ctrl-C ends it between two steps, with a checkpoint.
     """
-    work = Distillation(tower, teacher, weights, config, choose_device(), asked)
+    work = Distillation(tower, teacher, weights, config, best_device(), asked)
     file = run.work / CHECKPOINT
     if file.is_file():
         work.load(file)
-    pace = StepBudget(work.step, None if seconds is None else time.monotonic() + seconds)
-    with hold_back_interrupt() as interrupted:
+    pace = Pace(work.step, None if seconds is None else time.monotonic() + seconds)
+    with interrupt_held_back() as interrupted:
         while work.step < work.steps:
             work.advance()
             work.steps = pace.fitting(work.step, work.steps)
             progress(work.step, work.steps)
             stop = interrupted()
             if run.due() or stop or work.step == work.steps:
-                with write_atomically(file) as unfinished:
+                with complete_or_absent(file) as unfinished:
                     work.save(unfinished)
                 run.save()
             if stop:
@@ -60,7 +60,7 @@ def distil_within_budget(
     return work.finished(), work.step
 
 
-class StepBudget:
+class Pace:
     """How many steps fit until a moment, from how long those since `step` took."""
 
     def __init__(self, step: int, until: float | None) -> None:

@@ -9,7 +9,6 @@ from werkzeug.serving import make_server
 
 from mappings.errors import AttuneError, ClusterDown, ModelMismatch
 from plugin_api.cli import Wiring
-from plugin_api.commands.config import config
 from plugin_api.commands.search import search
 from tests.fakes.shop import Shop
 
@@ -109,18 +108,3 @@ def test_opensearch_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     error = failure("mouse")
     assert isinstance(error, ClusterDown)
     assert "attune up" in str(error)
-
-
-def test_config_tells_values_and_origins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ATTUNE_SEARCH_WINDOW", "50")
-    monkeypatch.setenv("ATTUNE_OPENSEARCH_PASSWORD", "secret")
-    result = CliRunner().invoke(config, ["--json"], obj=Wiring(None))
-    rows = {row["setting"]: row for row in json.loads(result.stdout)}
-    assert (rows["search.window"]["value"], rows["search.window"]["origin"]) == (
-        50,
-        "environment ATTUNE_SEARCH_WINDOW",
-    )
-    assert rows["search.fusion"]["origin"] == "default"
-    table = CliRunner().invoke(config, [], obj=Wiring(None)).stdout
-    assert "search.window" in table
-    assert "secret" not in result.stdout + table

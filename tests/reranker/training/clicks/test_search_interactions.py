@@ -2,29 +2,25 @@ import pytest
 
 from mappings.errors import SettingsError
 from mappings.settings import ClickSettings
-from reranker.training.clicks.click_log import ClickLog, LoggedAction, LoggedSearch, UnusableRecord
-from reranker.training.clicks.search_interactions import JoinedLog, join_log
+from reranker.training.clicks.click_log import Action, ClickLog, Search, Unusable
+from reranker.training.clicks.search_interactions import Joined, join
 
 
 def joined(
-    searches: list[LoggedSearch | UnusableRecord],
-    actions: list[LoggedAction | UnusableRecord],
+    searches: list[Search | Unusable],
+    actions: list[Action | Unusable],
     settings: ClickSettings | None = None,
     ids: dict[str, str] | None = None,
-) -> JoinedLog:
-    return join_log(ClickLog(iter(searches), iter(actions)), settings or ClickSettings(), ids or {})
+) -> Joined:
+    return join(ClickLog(iter(searches), iter(actions)), settings or ClickSettings(), ids or {})
 
 
-def search(
-    query_id: str = "q1", shown: str = "abc", client: str = "ann", query: str = "USB  hub"
-) -> LoggedSearch:
-    return LoggedSearch(query_id, client, query, tuple(shown), 100.0)
+def search(query_id: str = "q1", shown: str = "abc", client: str = "ann", query: str = "USB  hub") -> Search:
+    return Search(query_id, client, query, tuple(shown), 100.0)
 
 
-def action(
-    name: str, product: str, query_id: str = "q1", position: int = 0, at: float = 101.0
-) -> LoggedAction:
-    return LoggedAction(name, query_id, "ann", (product,) if product else (), position, at)
+def action(name: str, product: str, query_id: str = "q1", position: int = 0, at: float = 101.0) -> Action:
+    return Action(name, query_id, "ann", (product,) if product else (), position, at)
 
 
 def test_actions_join_their_search() -> None:
@@ -50,9 +46,9 @@ def test_a_cart_is_no_purchase_unless_it_counts() -> None:
 
 def test_what_cannot_be_used_is_counted_and_named() -> None:
     found = joined(
-        [search(), UnusableRecord("queries line 2", "no query_id"), search()],
+        [search(), Unusable("queries line 2", "no query_id"), search()],
         [
-            UnusableRecord("events line 1", "broken JSON"),
+            Unusable("events line 1", "broken JSON"),
             action("click", "a"),
             action("click", "a", at=150),
             action("click", "z"),
@@ -95,7 +91,7 @@ def test_impressions_say_what_was_shown_and_where() -> None:
 
 
 def test_products_go_by_either_of_their_ids() -> None:
-    click = LoggedAction("click", "q1", "ann", ("ean-b", "b"), 0, 101.0)
+    click = Action("click", "q1", "ann", ("ean-b", "b"), 0, 101.0)
     (visit,) = joined([search()], [click]).visits
     assert visit.clicked == {"b"}
 

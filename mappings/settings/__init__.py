@@ -1,0 +1,39 @@
+"""The settings: their types, limits and defaults, and how they are read from a file and the environment."""
+
+from mappings.settings.listing import Setting, list_settings
+from mappings.settings.loading import ENV_CONFIG, ENV_HOME, attune_home, load_settings
+from mappings.settings.sections import (
+    SECRETS,
+    ClickSettings,
+    DatabaseSettings,
+    FusionMethod,
+    IndexSettings,
+    ModelSettings,
+    NodeSettings,
+    OpenSearchSettings,
+    PreviewSettings,
+    SearchSettings,
+    Settings,
+    SidecarSettings,
+)
+
+__all__ = [
+    "ENV_CONFIG",
+    "ENV_HOME",
+    "SECRETS",
+    "ClickSettings",
+    "DatabaseSettings",
+    "FusionMethod",
+    "IndexSettings",
+    "ModelSettings",
+    "NodeSettings",
+    "OpenSearchSettings",
+    "PreviewSettings",
+    "SearchSettings",
+    "Setting",
+    "Settings",
+    "SidecarSettings",
+    "attune_home",
+    "list_settings",
+    "load_settings",
+]

@@ -1,0 +1,296 @@
+"""Every setting with its type, limits, default and description. A section of the settings is a class here."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+SECRETS = ("opensearch.password", "sidecar.api_keys", "database.url")
+"""Settings whose values are never shown."""
+
+ENV_PREFIX = "ATTUNE_"
+
+_HOST = r"(https?://)?(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?"
+"""A source that a Content-Security-Policy takes: no spaces, semicolons or paths."""
+
+_Url = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://[^\s/?#]+", extra={"allowed": "an address that begins with http:// or https://"}
+    ),
+]
+_Plain = Annotated[
+    str, Meta(pattern=r"^(|.*(?<!\.gz))$", extra={"allowed": "a file that is not compressed (.gz)"})
+]
+_Hosts = Annotated[
+    str,
+    Meta(
+        pattern=rf"^\s*({_HOST}\s*(,\s*{_HOST}\s*)*,?\s*)?$",
+        extra={"allowed": "hosts such as cdn.example.com, *.example.com or https://img.example.com"},
+    ),
+]
+_Heap = Annotated[
+    str,
+    Meta(
+        pattern=r"^0*[1-9][0-9]*[mMgG]$",
+        extra={"allowed": 'a number of m(ega) or g(iga)bytes such as "512m" or "1g"'},
+    ),
+]
+FusionMethod = Literal["minmax", "rrf"]
+
+_Share = Annotated[float, Meta(ge=0, le=1)]
+"""A part of a whole: 0 is none of it, 1 all."""
+
+_Weight = Annotated[float, Meta(ge=0)]
+_Positive = Annotated[int, Meta(ge=1)]
+_Count = Annotated[int, Meta(ge=0)]
+_Seconds = Annotated[float, Meta(ge=0)]
+
+
+@dataclass(frozen=True)
+class OpenSearchSettings:
+    """The cluster, and who Attune's own commands are there."""
+
+    url: _Url = "http://localhost:9200"
+    """Address of the cluster."""
+    user: str = ""
+    """User name for Attune's own calls. Callers' credentials are passed on unchanged."""
+    password: str = ""
+    """Password of that user. Better set in the environment than in a file."""
+    ca_file: str = ""
+    """Certificate authority of a cluster that has its own, a PEM file."""
+    verify_certificates: bool = True
+    """Check the cluster's certificate. Turn it off for experiments only."""
+    client_certificate: str = ""
+    """Certificate that Attune shows to the cluster, a PEM file. Callers' requests use it too: give it no
+    rights of its own.
+    """
+    client_key: str = ""
+    """Private key of that certificate, where it is in a file of its own."""
+    timeout_seconds: Annotated[float, Meta(gt=0)] = 30.0
+    """Longest wait, in seconds, for the answer to one of Attune's own calls."""
+
+
+@dataclass(frozen=True)
+class SidecarSettings:
+    """The HTTP sidecar (`attune serve`)."""
+
+    host: str = "127.0.0.1"
+    """Address that the sidecar listens on. `0.0.0.0` is every interface."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    """Port that the sidecar listens on; 0 takes any free port."""
+    workers: _Positive = 1
+    """Processes. Each holds the model in memory."""
+    threads: _Positive = 32
+    """Requests that one process answers at a time."""
+    deadline_ms: _Positive = 500
+    """Milliseconds that a search may take in all. Afterwards the first-stage hits come back."""
+    max_concurrent_reranks: _Count = 16
+    """Searches that one process reranks at a time. Further searches come back at once, unranked."""
+    max_body_bytes: _Count = 10_000_000
+    """Largest request body, in bytes, that is read as a search or a model call."""
+    max_documents: _Positive = 1000
+    """Most texts in one call of `/v1/rerank`, `/v2/rerank`, `/rerank` or `/v1/embeddings`."""
+    tls_certificate: str = ""
+    """Certificate and chain, a PEM file. With it the sidecar speaks HTTPS only."""
+    tls_key: str = ""
+    """Private key of that certificate, where it is in a file of its own."""
+    client_ca: str = ""
+    """Certificate authority, a PEM file. With it callers must show a certificate of this authority; health
+    and readiness need none.
+    """
+    api_keys: str = ""
+    """Keys, separated by commas. With them Attune's own routes ask for one of them; searches do not."""
+    log_format: Literal["text", "json"] = "text"
+    """Format of the access log, one line a request."""
+    tracing_endpoint: str = ""
+    """OTLP/HTTP address that traces are sent to; empty sends none."""
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How candidates are gathered, fused and reranked."""
+
+    alias: Annotated[str, Meta(min_length=1)] = "products"
+    """Alias that commands use where `--alias` is not given."""
+    window: Annotated[int, Meta(ge=1, le=1000)] = 100
+    """Number of candidates that are reranked."""
+    fusion: FusionMethod = "minmax"
+    """How keyword and vector scores are fused to choose the candidates."""
+    vector_weight: _Share = 0.4
+    """Share of the vector score in the fusion, for queries of three or four words."""
+    vector_weight_head: _Share = 0.4
+    """The same, for queries of one or two words."""
+    vector_weight_model: _Share = 0.3
+    """The same, for queries with a model number in them."""
+    vector_weight_sentence: _Share = 0.5
+    """The same, for sentences: five words or more, function words, a question."""
+    rrf_k: Annotated[int, Meta(ge=1, le=10_000)] = 60
+    """Rank constant of the fusion `rrf`."""
+    keyword_weight: _Weight = 3.0
+    """How much nearness to the best keyword hit moves the log-odds. 0 trusts the model alone."""
+    relevance_weight: _Weight = 1.0
+    """Weight of the scorer's relevance head."""
+    click_weight: _Weight = 0.5
+    """Weight of the click head. Without training on clicks it equals the relevance head."""
+    purchase_weight: _Weight = 0.5
+    """Weight of the purchase head. Without training on purchases it equals the others."""
+    cache_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60.0
+    """Seconds that a ranked window is reused for the next page or the same search, as long as the index
+    does not change. 0 ranks every page anew.
+    """
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """How `attune index` writes."""
+
+    engine: Literal["lucene", "faiss"] = "lucene"
+    """k-NN engine of new indexes."""
+    vectors: Literal["byte", "float"] = "byte"
+    """Type of the k-NN vectors' components. The engine `faiss` needs `float`."""
+    shards: _Positive = 1
+    """Primary shards of new indexes."""
+    replicas: _Count = 0
+    """Replicas of each shard."""
+    batch: _Positive = 256
+    """Products that are encoded and written at a time."""
+    keep_previous: _Count = 1
+    """Old indexes of an alias that are kept for `attune rollback`."""
+    min_share: _Share = 0.5
+    """A rebuild with a smaller share of the products that searches have now is refused."""
+    retry_seconds: _Seconds = 300.0
+    """Seconds that a job keeps trying while OpenSearch is away or overloaded."""
+
+
+@dataclass(frozen=True)
+class DatabaseSettings:
+    """A database that `attune index` reads."""
+
+    url: str = ""
+    """SQLAlchemy URL of the database that `attune index --table` reads. Better set in the environment than
+    in a file.
+    """
+    overlap_seconds: _Seconds = 60.0
+    """Seconds before the last watermark that are read again: the longest that a transaction takes to
+    commit.
+    """
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The model."""
+
+    folder: str = ""
+    """Folder of the model; empty is the one shipped with Attune."""
+    others: str = ""
+    """Folders of further models, separated by commas. Each serves the indexes that it encoded, so that an
+    index and its model change together.
+    """
+    threads: _Count = 0
+    """Threads that encode. 0 is every core for products, and one thread for a query."""
+
+    @property
+    def other_folders(self) -> tuple[str, ...]:
+        """Folders of the models that serve the indexes they encoded, beside the one of all other indexes."""
+        return tuple(folder.strip() for folder in self.others.split(",") if folder.strip())
+
+
+@dataclass(frozen=True)
+class ClickSettings:
+    """How a click log becomes training data: whose searches count, and how much evidence it takes."""
+
+    actions: str = ""
+    """Further names of events in the log, such as `produktklick=click, kauf=purchase`."""
+    id_column: str = ""
+    """The catalogue's column that the log names products by, where it is not their id."""
+    cart_counts: bool = True
+    """Count what is put in the cart as bought: checkouts seldom carry the id of a query."""
+    session_minutes: Annotated[float, Meta(gt=0)] = 30.0
+    """Minutes within which the same search of a client counts once."""
+    robot_searches_per_minute: _Positive = 30
+    """A client that ever searched more often in a minute is a robot. Raise it for search-as-you-type."""
+    robot_searches_per_day: _Positive = 500
+    """A client that searched more often within 24 hours is a robot."""
+    burst_clicks: _Positive = 5
+    """More clicks than this within `clicks.burst_seconds` do not count."""
+    burst_seconds: _Seconds = 5.0
+    """Seconds of a burst of clicks."""
+    min_searches: _Count = 10
+    """Searches that a query needs to count."""
+    min_clients: _Count = 3
+    """Clients that must have searched for a query."""
+    min_clicks: _Count = 3
+    """Clicks that a query needs to count."""
+    min_examined: _Weight = 5.0
+    """Expected number of times that shoppers must have looked at a product."""
+    prior_strength: Annotated[float, Meta(gt=0)] = 5.0
+    """Number of looks that the mean click rate counts for: products with little evidence are drawn to it."""
+
+
+@dataclass(frozen=True)
+class PreviewSettings:
+    """The search preview page at `/_attune/`."""
+
+    judgements: _Plain = ""
+    """CSV file that grades given on the preview page are saved in. Empty keeps them in the browser."""
+    image_hosts: _Hosts = ""
+    """Hosts, separated by commas, that the page may load product images from; empty is none."""
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The hosts that the page may load product images from."""
+        return tuple(host.strip() for host in self.image_hosts.split(",") if host.strip())
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """The embedded OpenSearch node (`attune up`)."""
+
+    home: str = ""
+    """Folder of the node and its data; empty is `ATTUNE_HOME`."""
+    heap: _Heap = "1g"
+    """Memory that the node's JVM takes for its heap."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings. `origins` maps `section.key` to where its value came from."""
+
+    opensearch: OpenSearchSettings = field(default_factory=OpenSearchSettings)
+    sidecar: SidecarSettings = field(default_factory=SidecarSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+    index: IndexSettings = field(default_factory=IndexSettings)
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    clicks: ClickSettings = field(default_factory=ClickSettings)
+    preview: PreviewSettings = field(default_factory=PreviewSettings)
+    node: NodeSettings = field(default_factory=NodeSettings)
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def rows(self) -> Iterator[tuple[str, object, str]]:
+        """Yield (`section.key`, value, origin) for every setting, with secrets masked."""
+        for name, value in self._values():
+            yield name, "***" if name in SECRETS and value else value, self.origins.get(name, "default")
+
+    def as_environment(self) -> dict[str, str]:
+        """Return the variables that give another process these settings, secrets included."""
+        return {environment_variable(name): str(value) for name, value in self._values()}
+
+    def _values(self) -> Iterator[tuple[str, object]]:
+        for section in SECTIONS:
+            values = getattr(self, section)
+            for key in fields(values):
+                yield f"{section}.{key.name}", getattr(values, key.name)
+
+
+SECTIONS: Mapping[str, Any] = {
+    section.name: section.default_factory for section in fields(Settings) if section.name != "origins"
+}
+"""The class of each section, by the section's name."""
+
+
+def environment_variable(name: str) -> str:
+    """Return the variable that overrides the setting `section.key`: `ATTUNE_SECTION_KEY`."""
+    return ENV_PREFIX + name.replace(".", "_").upper()

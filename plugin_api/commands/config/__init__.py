@@ -1,0 +1,1 @@
+"""`attune config`, and the table of settings in mappings/SETTINGS.md."""
