@@ -19,12 +19,12 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from mappings.types import Product
-from reranker.encoders.codec import FIELDS, StoredBatch, unpack
-from reranker.encoders.token_spans import TokenText, product_token_texts, query_token_texts
-from reranker.fusion import FEATURES, HEADS, Scorer, attention_weights, fused
+from reranker.encoders.codec import TEXT_FIELDS, StoredBatch, unpack_products
+from reranker.encoders.token_spans import TokenText, list_product_tokens, list_query_tokens
+from reranker.fusion import FEATURES, HEADS, Scorer, build_scorer_inputs, compute_attention
 from reranker.model import ModelConfig
-from reranker.text.intent import without_intent
-from reranker.text.words import hashed, words
+from reranker.text.intent import strip_intent
+from reranker.text.word_tokens import hash_words, split_words
 from reranker.types import EncodedProduct, EncodedQuery, Floats
 
 INTERACTION = "interaction"
@@ -40,7 +40,7 @@ Encoding again differs by how quantisation scales a batch: on 300 products of th
 MAX_QUERY_WORDS = 12
 
 
-class Explained(Protocol):
+class ExplainableModel(Protocol):
     """What explaining needs of a model; reranker.model.Model is one."""
 
     @property
@@ -92,7 +92,7 @@ class QueryWord:
 
 
 @dataclass(frozen=True, slots=True)
-class Attention:
+class AttentionMap:
     """From the query's Lq tokens to the product's K: attention weights, cosines, what each column adds."""
 
     query: tuple[TokenText, ...]
@@ -114,12 +114,12 @@ class Explanation:
     heads: dict[str, float]
     features: tuple[Contribution, ...]
     words: tuple[QueryWord, ...]
-    attention: Attention
+    attention: AttentionMap
     as_stored: bool
 
 
 def explain(
-    model: Explained,
+    model: ExplainableModel,
     text: str,
     product: Product,
     stored: bytes | None = None,
@@ -133,11 +133,11 @@ def explain(
     query = model.encode_query(text)
     width = query.tokens.shape[1]
     [again] = model.encode_products([product])
-    batch = unpack([again.stored], len(query.vector), width)
+    batch = unpack_products([again.stored], len(query.vector), width)
     as_stored = False
     if stored is not None:
-        kept = unpack([stored], len(query.vector), width)
-        as_stored = holds_only(kept, batch, product)
+        kept = unpack_products([stored], len(query.vector), width)
+        as_stored = matches_product(kept, batch, product)
         batch = kept if as_stored else batch
     share = np.asarray(weights, dtype=np.float64)
     share /= share.sum()
@@ -153,7 +153,7 @@ def explain(
     )
 
 
-def holds_only(stored: StoredBatch, again: StoredBatch, product: Product) -> bool:
+def matches_product(stored: StoredBatch, again: StoredBatch, product: Product) -> bool:
     """Whether a stored form has no word and no token vector but those of the product's text, encoded again.
 
     Both batches are of one product. A word counts as the product's wherever in the same field it stands, also
@@ -163,7 +163,7 @@ def holds_only(stored: StoredBatch, again: StoredBatch, product: Product) -> boo
         return False
     texts = (product.title, product.brand, product.category, _other(product))
     for text, held in zip(texts, np.split(stored.words, stored.ends[0][:-1]), strict=True):
-        if not np.isin(held, hashed(words(text))).all():
+        if not np.isin(held, hash_words(split_words(text))).all():
             return False
     ours, theirs = stored.tokens[0], again.tokens[0]  # (K, t)
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
@@ -180,8 +180,8 @@ def _shown(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _inputs(model: Explained, query: EncodedQuery, batch: StoredBatch) -> Floats:
-    return fused(query, batch, model.scorer.temperature, model.scorer.rarity)
+def _inputs(model: ExplainableModel, query: EncodedQuery, batch: StoredBatch) -> Floats:
+    return build_scorer_inputs(query, batch, model.scorer.temperature, model.scorer.idf_table)
 
 
 def _features(scorer: Scorer, inputs: Floats, share: np.ndarray) -> tuple[Contribution, ...]:
@@ -201,15 +201,17 @@ def _features(scorer: Scorer, inputs: Floats, share: np.ndarray) -> tuple[Contri
 
 
 def _query_words(
-    model: Explained, query: EncodedQuery, batch: StoredBatch, share: np.ndarray, whole: float
+    model: ExplainableModel, query: EncodedQuery, batch: StoredBatch, share: np.ndarray, whole: float
 ) -> tuple[QueryWord, ...]:
-    pieces = without_intent(query.text).split()
+    pieces = strip_intent(query.text).split()
     held = np.split(batch.words, batch.ends[0][:-1])
     result: list[QueryWord] = []
     for i, piece in enumerate(pieces):
-        asked = hashed(words(piece))
+        asked = hash_words(split_words(piece))
         where = tuple(
-            name for name, of in zip(FIELDS, held, strict=True) if len(asked) and np.isin(asked, of).all()
+            name
+            for name, of in zip(TEXT_FIELDS, held, strict=True)
+            if len(asked) and np.isin(asked, of).all()
         )
         rest = " ".join(pieces[:i] + pieces[i + 1 :])
         log_odds = None
@@ -221,14 +223,14 @@ def _query_words(
 
 
 def _attention(
-    model: Explained,
+    model: ExplainableModel,
     query: EncodedQuery,
     batch: StoredBatch,
     product: Product,
     share: np.ndarray,
     whole: float,
-) -> Attention:
-    weights, cosines = attention_weights(query.tokens, batch, model.scorer.temperature)
+) -> AttentionMap:
+    weights, cosines = compute_attention(query.tokens, batch, model.scorer.temperature)
     count = batch.tokens.shape[1]
     moved = np.full(count, np.nan, dtype=np.float32)
     if count > 1:
@@ -236,9 +238,9 @@ def _attention(
             hidden = replace(batch, mask=batch.mask & (np.arange(count) != k))
             moved[k] = whole - float(model.scorer.logits(_inputs(model, query, hidden))[0] @ share)
     config = model.config
-    asked = query_token_texts(query.text, model.tokenizer, config.query_tokens)
-    of = product_token_texts(product, model.product_tokenizer, config.product_tokens, config.stored_tokens)
-    return Attention(tuple(asked), tuple(of), weights[0], cosines[0], moved)
+    asked = list_query_tokens(query.text, model.tokenizer, config.query_tokens)
+    of = list_product_tokens(product, model.product_tokenizer, config.product_tokens, config.stored_tokens)
+    return AttentionMap(tuple(asked), tuple(of), weights[0], cosines[0], moved)
 
 
 def _sigmoid(logit: float) -> float:

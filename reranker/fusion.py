@@ -4,7 +4,7 @@ Attention(X, Y) = softmax(X·Yᵀ/τ)·Y, from every BERT query token (rows of X
 vectors (rows of Y), both unit vectors in one space, so X·Yᵀ are cosines and τ takes the place of √d. Then
 the interaction of X with what it attended to, pooled over the query's tokens; then an MLP (Dense 128, ReLU →
 Dense 1, sigmoid) over that and the named scalar features. Training
-(reranker.training.scoring.scorer) calls the same `fused` for its inputs.
+(reranker.training.scoring.scorer) calls the same `build_scorer_inputs` for its inputs.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.encoders.codec import FIELDS, StoredBatch, unpack
-from reranker.text.words import WordHashes, hashed, number_kind
+from reranker.encoders.codec import TEXT_FIELDS, StoredBatch, unpack_products
+from reranker.text.word_tokens import WordHashes, classify_number, hash_words
 from reranker.types import EncodedQuery, Floats
 
-HIDDEN = 128
+HIDDEN_UNITS = 128
 """Width of the MLP's hidden layer."""
 
 FEATURES = (
@@ -59,7 +59,7 @@ _K1, _B = 1.2, 0.75
 
 
 @dataclass(frozen=True, slots=True)
-class Rarity:
+class IdfTable:
     """How rare words are in a catalogue, for BM25 over stored words.
 
     `idf` (65536,) is by the lower 16 bits of a word's hash; `lengths` (4,) are the mean numbers of words of
@@ -79,7 +79,7 @@ class Scorer:
     """
 
     temperature: float
-    rarity: Rarity
+    idf_table: IdfTable
     mean: Floats  # (F + t,)
     scale: Floats  # (F + t,)
     hidden: Floats  # (F + t, 128)
@@ -103,7 +103,7 @@ class Scorer:
         return result
 
 
-def score(
+def score_products(
     scorer: Scorer,
     query: EncodedQuery,
     stored: Sequence[bytes],
@@ -117,13 +117,17 @@ def score(
     """
     if not stored:
         return np.empty(0, dtype=np.float32)
-    batch = unpack(stored, len(query.vector), query.tokens.shape[1])
-    return scorer.probability(fused(query, batch, scorer.temperature, scorer.rarity), weights)
+    batch = unpack_products(stored, len(query.vector), query.tokens.shape[1])
+    return scorer.probability(
+        build_scorer_inputs(query, batch, scorer.temperature, scorer.idf_table), weights
+    )
 
 
-def fused(query: EncodedQuery, batch: StoredBatch, temperature: float, rarity: Rarity) -> Floats:
+def build_scorer_inputs(
+    query: EncodedQuery, batch: StoredBatch, temperature: float, idf_table: IdfTable
+) -> Floats:
     """Return the MLP's inputs (n, F + t): scalar features, then the pooled interaction."""
-    attended, best = attention(query.tokens, batch, temperature)  # (n, Lq, t), (n, Lq)
+    attended, best = attend(query.tokens, batch, temperature)  # (n, Lq, t), (n, Lq)
     interaction = attended * query.tokens  # (n, Lq, t)
     closeness = interaction.sum(2)  # (n, Lq)
     features = np.stack(
@@ -132,23 +136,23 @@ def fused(query: EncodedQuery, batch: StoredBatch, temperature: float, rarity: R
             best.mean(1),
             closeness.mean(1),
             best.min(1),
-            *_word_features(query, batch, rarity),
+            *_word_features(query, batch, idf_table),
         ],
         axis=1,
     ).astype(np.float32)  # (n, F)
     return np.concatenate([features, interaction.mean(1)], axis=1)
 
 
-def attention(x: Floats, batch: StoredBatch, temperature: float) -> tuple[Floats, Floats]:
+def attend(x: Floats, batch: StoredBatch, temperature: float) -> tuple[Floats, Floats]:
     """Attend from query tokens x (Lq, t) to each product's token vectors.
 
     Returns what each token attended to (n, Lq, t), as unit rows, and its best cosine (n, Lq).
     """
-    weights, cosines = attention_weights(x, batch, temperature)  # (n, Lq, K), (n, Lq, K)
+    weights, cosines = compute_attention(x, batch, temperature)  # (n, Lq, K), (n, Lq, K)
     return np.matmul(weights, batch.tokens), cosines.max(2)
 
 
-def attention_weights(x: Floats, batch: StoredBatch, temperature: float) -> tuple[Floats, Floats]:
+def compute_attention(x: Floats, batch: StoredBatch, temperature: float) -> tuple[Floats, Floats]:
     """Return how much each query token of x (Lq, t) attends to each product token, and their cosines.
 
     Both are (n, Lq, K); weights sum to 1 over K. Where a product has no token the weight is 0, the cosine -1.
@@ -162,27 +166,27 @@ def attention_weights(x: Floats, batch: StoredBatch, temperature: float) -> tupl
     return weights, cosines
 
 
-def _word_features(query: EncodedQuery, batch: StoredBatch, rarity: Rarity) -> list[Floats]:
+def _word_features(query: EncodedQuery, batch: StoredBatch, idf_table: IdfTable) -> list[Floats]:
     """Return each word feature of FEATURES (n,), in their order."""
     n = len(batch.ends)
-    asked: WordHashes = hashed(query.words)  # (w,)
+    asked: WordHashes = hash_words(query.words)  # (w,)
     flat_ends = batch.ends.ravel()
     counts = np.diff(flat_ends, prepend=0)  # (n * 4,) words in each candidate's field
-    owner = np.repeat(np.arange(n * len(FIELDS)), counts)  # (W,)
-    found = np.zeros((n * len(FIELDS), len(asked)), dtype=bool)
+    owner = np.repeat(np.arange(n * len(TEXT_FIELDS)), counts)  # (W,)
+    found = np.zeros((n * len(TEXT_FIELDS), len(asked)), dtype=bool)
     hits, which = np.nonzero(np.equal.outer(batch.words, asked))
     found[owner[hits], which] = True
-    by_field = found.reshape(n, len(FIELDS), len(asked))
-    sizes = counts.reshape(n, len(FIELDS))
-    named = np.bincount(owner[np.unique(hits)], minlength=n * len(FIELDS)).reshape(n, len(FIELDS))
+    by_field = found.reshape(n, len(TEXT_FIELDS), len(asked))
+    sizes = counts.reshape(n, len(TEXT_FIELDS))
+    named = np.bincount(owner[np.unique(hits)], minlength=n * len(TEXT_FIELDS)).reshape(n, len(TEXT_FIELDS))
     anywhere: NDArray[np.bool_] = np.asarray(by_field.any(1))  # (n, w)
 
-    idf = rarity.idf[asked & 0xFFFF]  # (w,)
-    long = 1 - _B + _B * sizes / np.maximum(rarity.lengths, 1)  # (n, 4)
+    idf = idf_table.idf[asked & 0xFFFF]  # (w,)
+    long = 1 - _B + _B * sizes / np.maximum(idf_table.lengths, 1)  # (n, 4)
     keyword = by_field @ idf / max(float(idf.sum()), 1e-6)  # (n, 4)
     bm25 = keyword * (_K1 + 1) / (1 + _K1 * long) / ((_K1 + 1) / (1 + _K1 * (1 - _B)))
 
-    kinds = [number_kind(word) for word in query.words]
+    kinds = [classify_number(word) for word in query.words]
     size = max(len(asked), 1)
     return [
         *bm25.T,

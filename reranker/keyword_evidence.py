@@ -12,7 +12,7 @@ Measured on the electronics judgements, scorers held out: expected calibration e
 """
 
 
-def log_odds_moved(first_scores: Sequence[float], weight: float) -> NDArray[np.float64] | None:
+def compute_keyword_log_odds(first_scores: Sequence[float], weight: float) -> NDArray[np.float64] | None:
     """Return what each hit's keyword score moves its log-odds by; None where keywords have no say.
 
     `weight` x (its share of the best BM25 score - TYPICAL_SHARE); what the keyword search did not return
@@ -27,9 +27,11 @@ def log_odds_moved(first_scores: Sequence[float], weight: float) -> NDArray[np.f
     return moved
 
 
-def with_keywords(scores: Sequence[float], first_scores: Sequence[float], weight: float) -> list[float]:
+def add_keyword_evidence(
+    scores: Sequence[float], first_scores: Sequence[float], weight: float
+) -> list[float]:
     """Move each probability's log-odds by how near its hit comes to the best keyword hit."""
-    moved = log_odds_moved(first_scores, weight)
+    moved = compute_keyword_log_odds(first_scores, weight)
     if moved is None:
         return list(scores)
     likely = np.clip(np.asarray(scores, dtype=np.float64), 1e-9, 1 - 1e-9)

@@ -25,12 +25,12 @@ from tokenizers import Tokenizer
 
 from mappings.errors import ModelError
 from mappings.types import Product
-from reranker.encoders.codec import pack
+from reranker.encoders.codec import pack_product
 from reranker.encoders.onnx_tower import Tower
 from reranker.encoders.product_encoder import encode_products
 from reranker.encoders.query_encoder import encode_query
-from reranker.fusion import Rarity, Scorer, score
-from reranker.text.words import hashed
+from reranker.fusion import IdfTable, Scorer, score_products
+from reranker.text.word_tokens import hash_words
 from reranker.types import EncodedProduct, EncodedQuery, Floats
 
 CONFIG, QUERY, PRODUCT, TOKENIZER, SCORER = FILES = (
@@ -69,7 +69,7 @@ class Model:
             )
         self.folder = folder
         self.config = read_config(folder / CONFIG)
-        self.version = folder_version(folder)
+        self.version = compute_version(folder)
         self._threads = threads
 
     @property
@@ -116,10 +116,10 @@ class Model:
     def load(self) -> "Model":
         """Load and run all that a search needs now, so that the first one doesn't wait. Raises ModelError."""
         query = self.encode_query("warm up")
-        itself = pack(
+        itself = pack_product(
             query.vector,
             query.tokens,
-            [hashed(query.words), *3 * [hashed(())]],
+            [hash_words(query.words), *3 * [hash_words(())]],
             self.config.token_bits,
         )
         self.score(query, [itself])
@@ -150,7 +150,7 @@ class Model:
         It comes from the log-odds of the heads (fusion.HEADS), averaged by `weights`. Raises ModelError for
         malformed bytes.
         """
-        return score(self.scorer, query, stored, weights)
+        return score_products(self.scorer, query, stored, weights)
 
 
 def load_model(folder: Path | None, threads: int = 0) -> Model:
@@ -158,15 +158,15 @@ def load_model(folder: Path | None, threads: int = 0) -> Model:
 
     `threads` encode products, and one query; 0 takes all cores for products, one for a query.
     """
-    return Model(folder if folder is not None else shipped_folder(), threads)
+    return Model(folder if folder is not None else locate_shipped_model(), threads)
 
 
-def shipped_folder() -> Path:
+def locate_shipped_model() -> Path:
     """Folder of the weights that come with Attune."""
     return Path(str(resources.files("reranker").joinpath("weights")))
 
 
-def folder_version(folder: Path) -> str:
+def compute_version(folder: Path) -> str:
     """Return the version of a model folder: 12 hex digits of a hash over its files."""
     whole = hashlib.sha256()
     own = (PRODUCT_TOKENIZER,) if (folder / PRODUCT_TOKENIZER).is_file() else ()
@@ -203,16 +203,16 @@ def read_scorer(path: Path) -> tuple[Scorer, Floats]:
     """Read the scorer and the token projection (d, t). Raises ModelError where an array is missing."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            rarity = Rarity(arrays["idf"].astype(np.float32), arrays["lengths"])
-            learnt = {f.name: arrays[f.name] for f in fields(Scorer) if f.name != "rarity"}
+            idf_table = IdfTable(arrays["idf"].astype(np.float32), arrays["lengths"])
+            learnt = {f.name: arrays[f.name] for f in fields(Scorer) if f.name != "idf_table"}
             learnt["temperature"] = learnt["temperature"].item()
-            return Scorer(rarity=rarity, **learnt), arrays["projection"]
+            return Scorer(idf_table=idf_table, **learnt), arrays["projection"]
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise ModelError(f"{path} holds no scorer: {error}") from error
 
 
 def write_scorer(path: Path, scorer: Scorer, projection: Floats) -> None:
     """Write the scorer and the token projection (d, t)."""
-    learnt = {f.name: getattr(scorer, f.name) for f in fields(Scorer) if f.name != "rarity"}
-    idf = scorer.rarity.idf.astype(np.float16)
-    np.savez(path, projection=projection, idf=idf, lengths=scorer.rarity.lengths, **learnt)
+    learnt = {f.name: getattr(scorer, f.name) for f in fields(Scorer) if f.name != "idf_table"}
+    idf = scorer.idf_table.idf.astype(np.float16)
+    np.savez(path, projection=projection, idf=idf, lengths=scorer.idf_table.lengths, **learnt)

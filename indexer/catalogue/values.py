@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 
 from mappings.types import AttributeValue
-from reranker.text.product_text import number_text
+from reranker.text.product_text import format_number
 
 _YES = "true yes y 1 t available in_stock instock preorder backorder onbackorder 有货 有"
 _NO = "false no n 0 f unavailable out_of_stock outofstock sold_out soldout discontinued 无货 缺货 无"
@@ -35,7 +35,7 @@ def parse_text(value: object, clean: Callable[[str], str], joint: str = ", ") ->
         return joint.join(part for cell in value if (part := parse_text(cell, clean, joint)))
     if isinstance(value, dict | bytes | bool):
         raise BadValue(f"wrong type: {_show(value)} is not text")
-    return "" if _absent(value) else clean(number_text(value) if isinstance(value, float) else str(value))
+    return "" if _absent(value) else clean(format_number(value) if isinstance(value, float) else str(value))
 
 
 def parse_price(value: object, scale: float) -> float | None:

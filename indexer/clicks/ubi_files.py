@@ -7,7 +7,7 @@ from typing import TypeVar
 from indexer.catalogue.records import Reject
 from indexer.sources.files import Catalogue
 from mappings.errors import CatalogueError, LabelsError
-from reranker.training.clicks.click_log import ClickLog, Unusable, action_of, search_of
+from reranker.training.clicks.click_log import ClickLog, UnusableRecord, parse_action, parse_search
 
 T = TypeVar("T")
 
@@ -24,15 +24,17 @@ def read_ubi_files(queries: Path, events: Path) -> ClickLog:
             raise LabelsError(
                 f"click log {path} {'is a folder, not a file' if path.exists() else 'does not exist'}"
             )
-    return ClickLog(_read(queries, search_of), _read(events, action_of))
+    return ClickLog(_read(queries, parse_search), _read(events, parse_action))
 
 
-def _read(path: Path, parse: Callable[[Mapping[str, object], str], T | Unusable]) -> Iterator[T | Unusable]:
+def _read(
+    path: Path, parse: Callable[[Mapping[str, object], str], T | UnusableRecord]
+) -> Iterator[T | UnusableRecord]:
     try:
         for record in Catalogue(path, "jsonl").records():
             where = f"{path} line {record.line}"
             if isinstance(record, Reject):
-                yield Unusable(where, record.reason)
+                yield UnusableRecord(where, record.reason)
                 continue
             if len(record.values) == 1 and next(iter(record.values)) in ("index", "create"):
                 continue

@@ -8,8 +8,8 @@ import numpy as np
 
 from mappings import fields
 from mappings.types import JsonObject, Product
-from reranker.encoders.codec import whole_numbers
-from reranker.text.product_text import attribute_text, attribute_words
+from reranker.encoders.codec import quantise_vector
+from reranker.text.product_text import format_attribute, list_attribute_values
 from reranker.types import EncodedProduct
 
 
@@ -48,7 +48,7 @@ def document_with(product: Product, vectors: JsonObject, version: int, changed: 
     (checked on 3.5.0: the buckets stay empty). A false attribute is no facet: a keyword search for
     "touchscreen" must not find what has none; the filter `attributes.touchscreen: false` still does.
     """
-    attributes = {name: attribute_text(value) for name, value in product.attributes.items()}
+    attributes = {name: format_attribute(value) for name, value in product.attributes.items()}
     given: JsonObject = {
         fields.TITLE: product.title,
         fields.BRAND: product.brand,
@@ -75,7 +75,13 @@ def document_with(product: Product, vectors: JsonObject, version: int, changed: 
 
 def content_hash(product: Product) -> str:
     """Return a hash of exactly what the encoder reads: equal hashes need no new vectors (128 bits, hex)."""
-    read = [product.title, product.brand, product.category, product.description, *attribute_words(product)]
+    read = [
+        product.title,
+        product.brand,
+        product.category,
+        product.description,
+        *list_attribute_values(product),
+    ]
     return hashlib.blake2b(json.dumps(read).encode(), digest_size=16).hexdigest()
 
 
@@ -109,7 +115,7 @@ def shown_product(product_id: str, source: JsonObject) -> Product:
 def vector_json(encoded: EncodedProduct, vectors: str) -> list[int] | list[float]:
     """Return the vector (d,) for JSON, of bytes or floats: six decimals, half the bytes of a full print."""
     if vectors == "byte":
-        return whole_numbers(encoded.vector)
+        return quantise_vector(encoded.vector)
     rounded: list[float] = np.round(encoded.vector.astype(np.float64), 6).tolist()
     return rounded
 

@@ -23,8 +23,8 @@ from plugin_api.search.response import Answer, Ranking, Report, Scored, Took
 from plugin_api.search.retrieval.candidates import FirstStage, fetch, gather
 from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.retrieval.vector_cache import CallersVectors, KnownVectors
-from reranker.keyword_evidence import with_keywords
-from reranker.text.intent import without_intent
+from reranker.keyword_evidence import add_keyword_evidence
+from reranker.text.intent import strip_intent
 from reranker.types import EncodedQuery, Reranker
 
 P = ParamSpec("P")
@@ -219,7 +219,7 @@ class Reranking:
 
     def _score(self, job: Job, query: EncodedQuery, first: FirstStage) -> list[Scored]:
         job.doing, began = "scoring", time.perf_counter()
-        window = fuse(first, job.settings, without_intent(query.text))
+        window = fuse(first, job.settings, strip_intent(query.text))
         if not window:
             return []
         for fused in window:
@@ -233,7 +233,9 @@ class Reranking:
         scores = self._within(job, job.model.score, query, stored, heads).tolist()
         if len(scores) != len(window) or not all(map(math.isfinite, scores)):
             raise ModelError(f"model {job.model.version} returned scores that are no probabilities")
-        weighed = with_keywords(scores, [fused.first_score for fused in window], job.settings.keyword_weight)
+        weighed = add_keyword_evidence(
+            scores, [fused.first_score for fused in window], job.settings.keyword_weight
+        )
         job.took = replace(job.took, score=_ms(began))
         return [Scored(fused, score) for fused, score in zip(window, weighed, strict=True)]
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mappings.errors import ModelError
-from reranker.text.words import WordHashes
+from reranker.text.word_tokens import WordHashes
 from reranker.types import Floats
 
 FORMATS = {8: 1, 1: 2}
@@ -24,14 +24,14 @@ FORMATS = {8: 1, 1: 2}
 SIGNS_COSINE = math.sqrt(2 / math.pi)
 """The mean cosine between a vector of many like components and its signs."""
 
-FIELDS = ("title", "brand", "category", "other")
-_HEADER = 4 + len(FIELDS)
+TEXT_FIELDS = ("title", "brand", "category", "other")
+_HEADER = 4 + len(TEXT_FIELDS)
 _SIGNS_OF_BYTE: Floats = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) * np.float32(2) - 1
 
 Int8s = NDArray[np.int8]
 
 
-def pack(vector: Floats, tokens: Floats, words: Sequence[WordHashes], bits: int = 8) -> bytes:
+def pack_product(vector: Floats, tokens: Floats, words: Sequence[WordHashes], bits: int = 8) -> bytes:
     """Return the stored form of one product.
 
     vector: (d,), tokens: (n, t), rows of any length; words: the word hashes of each of FIELDS; `bits` a
@@ -55,7 +55,7 @@ class StoredBatch:
     ends: NDArray[np.int64]  # (n, 4) where each candidate's field ends in `words`
 
 
-def unpack(stored: Sequence[bytes], dimension: int, width: int) -> StoredBatch:
+def unpack_products(stored: Sequence[bytes], dimension: int, width: int) -> StoredBatch:
     """Unpack n stored products with d = `dimension` and t = `width`, all of one format.
 
     Rows of bits are as long as makes their dot products, on average, those of the vectors they were.
@@ -92,15 +92,15 @@ def unpack(stored: Sequence[bytes], dimension: int, width: int) -> StoredBatch:
     )
     mask = np.arange(most) < counts[:, None]
     return StoredBatch(
-        vectors=unit(vectors.astype(np.float32)),
-        tokens=_signs(tokens, mask) if one_bit else unit(tokens.view(np.int8).astype(np.float32)),
+        vectors=normalise(vectors.astype(np.float32)),
+        tokens=_signs(tokens, mask) if one_bit else normalise(tokens.view(np.int8).astype(np.float32)),
         mask=mask,
         words=words,
-        ends=heads[:, 4:].ravel().cumsum().reshape(n, len(FIELDS)),
+        ends=heads[:, 4:].ravel().cumsum().reshape(n, len(TEXT_FIELDS)),
     )
 
 
-def whole_numbers(vector: Floats) -> list[int]:
+def quantise_vector(vector: Floats) -> list[int]:
     """Return a vector (d,) of the same direction in whole numbers from -127 to 127.
 
     A k-NN field of bytes takes nothing else. To one of floats a query may come so as well: OpenSearch's
@@ -110,7 +110,7 @@ def whole_numbers(vector: Floats) -> list[int]:
     return whole
 
 
-def unit(x: Floats) -> Floats:
+def normalise(x: Floats) -> Floats:
     """Return x with its last axis scaled to length 1; zero rows stay zero."""
     norm = np.sqrt(np.einsum("...i,...i->...", x, x))[..., None]
     result: Floats = x / np.maximum(norm, np.float32(1e-9))

@@ -8,11 +8,11 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from mappings.types import Product
-from reranker.encoders.codec import pack, unit
+from reranker.encoders.codec import normalise, pack_product
 from reranker.encoders.onnx_tower import Tower
-from reranker.text.product_text import ProductText, attribute_words, product_text
-from reranker.text.word_tokens import Span, kept, spans, word_groups
-from reranker.text.words import WordHashes, hashed, words
+from reranker.text.product_text import ProductText, build_product_text, list_attribute_values
+from reranker.text.subword_tokens import Span, group_by_word, locate_tokens, select_tokens
+from reranker.text.word_tokens import WordHashes, hash_words, split_words
 from reranker.types import EncodedProduct, Floats
 
 
@@ -33,7 +33,7 @@ def encode_products(
     vectors must depend on nothing but the product. So `threads` can share them out, each core at work on one
     product: on two cores 500 products/s, where a tower that splits each operation over both makes 300.
     """
-    rows = token_rows(tokenizer, [product_text(p) for p in products], most)
+    rows = tokenise_products(tokenizer, [build_product_text(p) for p in products], most)
 
     def encoded(row: TokenRow, product: Product) -> EncodedProduct:
         states = tower.states(np.array([row.ids], dtype=np.int64), np.array([len(row.ids)]))[0]  # (T, d)
@@ -49,8 +49,8 @@ def encode_products(
 class TokenRow:
     """What a tower reads of one product: `[CLS] pooled text [SEP] attended text`, markers where it has them.
 
-    The first `pooled` of `ids` are averaged into the vector; `words` numbers the word of each token, -1
-    where it has none; `spans` says where each stands in pooled text + 1 character + attended text.
+    The first `pooled` of `ids` are averaged into the vector; `split_words` numbers the word of each token, -1
+    where it has none; `locate_tokens` says where each stands in pooled text + 1 character + attended text.
     """
 
     ids: list[int]
@@ -64,7 +64,7 @@ class TokenRow:
         return TokenRow(self.ids[:n], n, self.words[:n], self.spans[:n])
 
 
-def token_rows(tokenizer: Tokenizer, texts: Sequence[ProductText], most: int) -> list[TokenRow]:
+def tokenise_products(tokenizer: Tokenizer, texts: Sequence[ProductText], most: int) -> list[TokenRow]:
     """Tokenise product texts to at most `most` tokens each, the pooled text's first."""
     heads = tokenizer.encode_batch([t.pooled for t in texts])
     tails = tokenizer.encode_batch([t.attended for t in texts], add_special_tokens=False)
@@ -72,28 +72,28 @@ def token_rows(tokenizer: Tokenizer, texts: Sequence[ProductText], most: int) ->
 
 
 def _row(head: Encoding, tail: Encoding, text: ProductText, most: int) -> TokenRow:
-    ids, groups, where = head.ids, word_groups(head, text.pooled), spans(head, len(text.pooled), 0)
-    stay = kept(head, most)
+    ids, groups, where = head.ids, group_by_word(head, text.pooled), locate_tokens(head, len(text.pooled), 0)
+    stay = select_tokens(head, most)
     if len(stay) < len(ids):
         ids, groups, where = [ids[i] for i in stay], [groups[i] for i in stay], [where[i] for i in stay]
     if not ids:
         ids, groups, where = [0], [-1], [(0, 0)]  # a text without one token still needs a vector
     room = most - len(ids)
     after = max(groups) + 1
-    tail_groups = [group if group < 0 else after + group for group in word_groups(tail, text.attended)]
-    tail_spans = spans(tail, len(text.attended), len(text.pooled) + 1)
+    tail_groups = [group if group < 0 else after + group for group in group_by_word(tail, text.attended)]
+    tail_spans = locate_tokens(tail, len(text.attended), len(text.pooled) + 1)
     return TokenRow(ids + tail.ids[:room], len(ids), groups + tail_groups[:room], where + tail_spans[:room])
 
 
 def _encoded(
     states: Floats, row: TokenRow, product: Product, projection: Floats, stored: int, bits: int
 ) -> EncodedProduct:
-    vector = unit(states[: row.pooled].mean(0))
-    tokens = word_vectors(states, row.words, stored) @ projection
-    return EncodedProduct(vector, pack(vector, unit(tokens), product_words(product), bits))
+    vector = normalise(states[: row.pooled].mean(0))
+    tokens = average_words(states, row.words, stored) @ projection
+    return EncodedProduct(vector, pack_product(vector, normalise(tokens), hash_product_words(product), bits))
 
 
-def word_vectors(states: Floats, groups: Sequence[int], most: int) -> Floats:
+def average_words(states: Floats, groups: Sequence[int], most: int) -> Floats:
     """Mean state of each word (n, d), in order, at most `most` words; tokens of group -1 are left out."""
     member = np.array(groups)
     found = np.unique(member[member >= 0])[:most]
@@ -104,7 +104,7 @@ def word_vectors(states: Floats, groups: Sequence[int], most: int) -> Floats:
     return result
 
 
-def product_words(product: Product) -> list[WordHashes]:
+def hash_product_words(product: Product) -> list[WordHashes]:
     """Return the word hashes of title, brand, category and everything else."""
-    other = " ".join([product.description, *attribute_words(product)])
-    return [hashed(words(text)) for text in (product.title, product.brand, product.category, other)]
+    other = " ".join([product.description, *list_attribute_values(product)])
+    return [hash_words(split_words(text)) for text in (product.title, product.brand, product.category, other)]

@@ -3,11 +3,11 @@
 import numpy as np
 from tokenizers import Tokenizer
 
-from reranker.encoders.codec import unit
+from reranker.encoders.codec import normalise
 from reranker.encoders.onnx_tower import Tower
-from reranker.text.intent import without_intent
-from reranker.text.word_tokens import kept, unknown_share
-from reranker.text.words import words
+from reranker.text.intent import strip_intent
+from reranker.text.subword_tokens import measure_unknown_share, select_tokens
+from reranker.text.word_tokens import split_words
 from reranker.types import EncodedQuery, Floats
 
 
@@ -20,12 +20,14 @@ def encode_query(
     all-MiniLM-L6-v2 was trained; markers such as [CLS] and [SEP] have no token vector, since they match
     anything.
     """
-    asked = without_intent(text)
+    asked = strip_intent(text)
     encoding = tokenizer.encode(asked)
-    stay = kept(encoding, most) or [0]
+    stay = select_tokens(encoding, most) or [0]
     ids = [encoding.ids[i] for i in stay] if encoding.ids else [0]  # no tokens, no markers: still a vector
     marks = [encoding.special_tokens_mask[i] for i in stay] if encoding.ids else [0]
     states = tower.states(np.array([ids], dtype=np.int64), np.array([len(ids)]))[0]  # (Lq, d)
     inner = states if all(marks) else states[np.array(marks) == 0]
-    unknown = unknown_share(tokenizer, ids, marks)
-    return EncodedQuery(text, unit(states.mean(0)), unit(inner @ projection), words(asked), unknown)
+    unknown = measure_unknown_share(tokenizer, ids, marks)
+    return EncodedQuery(
+        text, normalise(states.mean(0)), normalise(inner @ projection), split_words(asked), unknown
+    )

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from mappings.types import Product
-from reranker.encoders.product_encoder import token_rows
-from reranker.text.intent import without_intent
-from reranker.text.product_text import product_text
-from reranker.text.word_tokens import kept
+from reranker.encoders.product_encoder import tokenise_products
+from reranker.text.intent import strip_intent
+from reranker.text.product_text import build_product_text
+from reranker.text.subword_tokens import select_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +20,22 @@ class TokenText:
     field: str = ""
 
 
-def query_token_texts(text: str, tokenizer: Tokenizer, most: int) -> list[TokenText]:
+def list_query_tokens(text: str, tokenizer: Tokenizer, most: int) -> list[TokenText]:
     """Return what the rows of encode_query's `tokens` stand for; one empty text where it has no token."""
-    asked = without_intent(text)
+    asked = strip_intent(text)
     encoding = tokenizer.encode(asked)
-    rows = [i for i in kept(encoding, most) if not encoding.special_tokens_mask[i]]
+    rows = [i for i in select_tokens(encoding, most) if not encoding.special_tokens_mask[i]]
     if not rows:
         # Nothing but markers, or nothing at all: encode_query's rows are the markers then.
-        return [TokenText("")] * max(len(kept(encoding, most)), 1)
+        return [TokenText("")] * max(len(select_tokens(encoding, most)), 1)
     spans = (encoding.offsets[i] for i in rows)
     return [TokenText(asked[start:end]) for start, end in spans]
 
 
-def product_token_texts(product: Product, tokenizer: Tokenizer, most: int, stored: int) -> list[TokenText]:
+def list_product_tokens(product: Product, tokenizer: Tokenizer, most: int, stored: int) -> list[TokenText]:
     """Return the word, and its field, of each token vector that encode_products stores of a product."""
-    text = product_text(product)
-    [row] = token_rows(tokenizer, [text], most)
+    text = build_product_text(product)
+    [row] = tokenise_products(tokenizer, [text], most)
     whole = f"{text.pooled} {text.attended}"
     starts = list(_field_starts(product, len(text.pooled)))
     found: dict[int, tuple[int, int]] = {}

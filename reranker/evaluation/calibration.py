@@ -31,7 +31,7 @@ class Calibration:
     bins: tuple[Bin, ...]
 
 
-def calibration(probabilities: Sequence[float], relevant: Sequence[bool]) -> Calibration:
+def measure_calibration(probabilities: Sequence[float], relevant: Sequence[bool]) -> Calibration:
     """Return the expected calibration error over BINS bins of equal width (Guo et al. 2017).
 
     That is the mean, over pairs, of how far their bin's mean probability is from its share of relevant ones.

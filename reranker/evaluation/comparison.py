@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mappings.errors import EvaluationError
-from reranker.evaluation.calibration import Calibration, calibration
+from reranker.evaluation.calibration import Calibration, measure_calibration
 from reranker.evaluation.measures import (
     GOOD,
     Grades,
     Values,
-    countable,
-    decided_by_query,
-    measured_by_query,
-    shown_products,
+    count_shown_products,
+    measure_by_query,
+    measure_decisions,
+    select_answerable,
 )
-from reranker.evaluation.significance import Interval, Paired, compared, interval
+from reranker.evaluation.significance import Interval, PairedComparison, bootstrap_mean, compare_paired
 
 HEADLINE = "ndcg@10"
 """The measure that systems are compared by."""
@@ -32,7 +32,7 @@ WHOLE_CATALOGUE, JUDGED_PRODUCTS = "whole_catalogue", "judged_products"
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
+class RankedList:
     """One answer: product ids, best first; the first ones' probabilities, where the system has any; its time.
 
     `ms` is what a caller waits for it, in milliseconds.
@@ -54,12 +54,12 @@ class System:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SystemRun:
     """All answers of one system: query → ranking of the whole catalogue, and of the judged products."""
 
     system: System
-    catalogue: Mapping[str, Ranking]
-    pool: Mapping[str, Ranking]
+    catalogue: Mapping[str, RankedList]
+    pool: Mapping[str, RankedList]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +94,16 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """Every system's figures; `compared` has the first system beside each other one, by HEADLINE."""
+    """Every system's figures; `compare_paired` has the first system beside each other one, by HEADLINE."""
 
     name: str
     title: str
     figures: tuple[Figures, ...]
-    compared: Mapping[str, Paired]
+    compared: Mapping[str, PairedComparison]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgementPool:
     """What is measured by: the grades of products that can be found, and those of queries that count.
 
     A query counts where some product answers it well; on the others every ranking is as good, but the model's
@@ -124,16 +124,16 @@ class Evaluation:
 
     judgements: str
     index: str
-    judged: Judged
+    judged: JudgementPool
     threshold: float
     depth: int
     protocols: tuple[Protocol, ...]
     notes: tuple[str, ...] = field(default=())
 
 
-def judged_products(
+def pool_judgements(
     grades: Mapping[str, Grades], present: Iterable[str] | None, products: int | None = None
-) -> Judged:
+) -> JudgementPool:
     """Keep what can be measured by: products that are `present` (None: all), queries that one answers well.
 
     Raises EvaluationError when nothing is left.
@@ -145,7 +145,7 @@ def judged_products(
     }
     judged_ids = {i for found in grades.values() for i in found}
     missing = 0 if there is None else len(judged_ids - there)
-    counted = countable(kept)
+    counted = select_answerable(kept)
     if not counted:
         lost = f"; {missing} of {len(judged_ids)} judged products are not in the index" if missing else ""
         raise EvaluationError(
@@ -153,10 +153,10 @@ def judged_products(
             "judge some, or name the --alias of the catalogue they were judged in"
         )
     findable = {query: found for query, found in kept.items() if found}
-    return Judged(findable, counted, len(grades), missing, products)
+    return JudgementPool(findable, counted, len(grades), missing, products)
 
 
-def restricted(ranked: Sequence[str], grades: Grades) -> tuple[str, ...]:
+def restrict_to_pool(ranked: Sequence[str], grades: Grades) -> tuple[str, ...]:
     """Rank all judged products of a query: those in `ranked` in its order, then the others by id.
 
     What a system doesn't return has no order of its own; by id, chance alone places it.
@@ -165,38 +165,41 @@ def restricted(ranked: Sequence[str], grades: Grades) -> tuple[str, ...]:
     return found + tuple(sorted(grades.keys() - set(found)))
 
 
-def evaluate(runs: Sequence[Run], judged: Judged, threshold: float) -> tuple[Protocol, ...]:
+def compare_runs(runs: Sequence[SystemRun], judged: JudgementPool, threshold: float) -> tuple[Protocol, ...]:
     """Measure every run under both protocols; the others are compared with the first."""
-    whole = [figures(run.system, run.catalogue, judged, threshold) for run in runs]
-    pool = [figures(run.system, _all_judged(run.pool, judged), judged, threshold, pool=True) for run in runs]
+    whole = [measure_system(run.system, run.catalogue, judged, threshold) for run in runs]
+    pool = [
+        measure_system(run.system, _all_judged(run.pool, judged), judged, threshold, pool=True)
+        for run in runs
+    ]
     return (
         Protocol(WHOLE_CATALOGUE, "Whole catalogue", tuple(whole), _compared(whole)),
         Protocol(JUDGED_PRODUCTS, "Judged products only", tuple(pool), _compared(pool)),
     )
 
 
-def figures(
+def measure_system(
     system: System,
-    rankings: Mapping[str, Ranking],
-    judged: Judged,
+    rankings: Mapping[str, RankedList],
+    judged: JudgementPool,
     threshold: float,
     pool: bool = False,
 ) -> Figures:
     """Measure one system's rankings; with `pool`, its calibration as well instead of coverage and time."""
     grades = judged.counted
     ids = {query: found.ids for query, found in rankings.items() if query in grades}
-    by_query = measured_by_query(ids, grades)
+    by_query = measure_by_query(ids, grades)
     likely = {
         query: dict(zip(found.ids, found.probabilities, strict=False)) for query, found in rankings.items()
     }
     gives_probabilities = any(likely.values())
     if gives_probabilities:
-        decided = decided_by_query(likely, grades, threshold)
+        decided = measure_decisions(likely, grades, threshold)
         by_query = {query: values | decided[query] for query, values in by_query.items()}
     names = next(iter(by_query.values()))
-    values = {name: interval([found[name] for found in by_query.values()]) for name in names}
+    values = {name: bootstrap_mean([found[name] for found in by_query.values()]) for name in names}
     times = [found.ms for query, found in rankings.items() if query in grades and found.ms is not None]
-    shown = shown_products(ids.values())
+    shown = count_shown_products(ids.values())
     return Figures(
         system,
         values,
@@ -208,11 +211,11 @@ def figures(
     )
 
 
-def _all_judged(rankings: Mapping[str, Ranking], judged: Judged) -> dict[str, Ranking]:
-    none = Ranking(())
+def _all_judged(rankings: Mapping[str, RankedList], judged: JudgementPool) -> dict[str, RankedList]:
+    none = RankedList(())
     return {
-        query: Ranking(
-            restricted(rankings.get(query, none).ids, grades), rankings.get(query, none).probabilities
+        query: RankedList(
+            restrict_to_pool(rankings.get(query, none).ids, grades), rankings.get(query, none).probabilities
         )
         for query, grades in judged.grades.items()
     }
@@ -224,10 +227,10 @@ def _calibration(likely: Mapping[str, Mapping[str, float]], grades: Mapping[str,
         for query, found in likely.items()
         for i, probability in found.items()
     ]
-    return calibration([probability for probability, _ in pairs], [good for _, good in pairs])
+    return measure_calibration([probability for probability, _ in pairs], [good for _, good in pairs])
 
 
-def _compared(found: Sequence[Figures]) -> dict[str, Paired]:
+def _compared(found: Sequence[Figures]) -> dict[str, PairedComparison]:
     by_query = [{q: values[HEADLINE] for q, values in one.by_query.items()} for one in found]
     others = {one.system.name: values for one, values in zip(found[1:], by_query[1:], strict=True)}
-    return compared(by_query[0], others)
+    return compare_paired(by_query[0], others)

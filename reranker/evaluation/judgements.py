@@ -13,9 +13,9 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from mappings.errors import LabelsError
 from mappings.types import Judgement
-from reranker.text.words import words
+from reranker.text.word_tokens import split_words
 
-COLUMNS: Mapping[str, tuple[str, ...]] = {
+COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "query": ("query", "query_text", "user_query", "search_term", "keywords"),
     "product_id": ("product_id", "product", "doc_id", "docid", "document_id", "item_id", "sku", "id"),
     "grade": ("grade", "rating", "relevance", "rel", "label", "judgement", "judgment"),
@@ -23,8 +23,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 """What each column may be called, however capitalised or spaced; the first that the header has counts."""
 
 GRADES = range(4)
-DELIMITERS = ",;\t"
-MAX_SHOWN = 5
+_DELIMITERS = ",;\t"
+_MAX_SHOWN = 5
 
 Side = Literal["train", "dev", "test"]
 
@@ -37,25 +37,25 @@ class HasQuery(Protocol):
         """The query's text."""
 
 
-T = TypeVar("T", bound=HasQuery)
+_Label = TypeVar("_Label", bound=HasQuery)
 
 
 @dataclass(frozen=True, slots=True)
-class Split(Generic[T]):
+class Split(Generic[_Label]):
     """Labels by side. No query, nor another spelling of it, is on two sides."""
 
-    train: list[T]
-    dev: list[T]
-    test: list[T]
+    train: list[_Label]
+    dev: list[_Label]
+    test: list[_Label]
 
 
 def read_judgements(path: Path, note: Callable[[str], None] = lambda _: None) -> list[Judgement]:
     """Read a CSV file with a header: query, product id, grade 0 to 3.
 
-    The file may be gzipped (.gz), its delimiter a comma, semicolon or tab.
-    `COLUMNS` has the names that the columns may bear; other columns are ignored. Queries that differ in case
-    or spacing only are one, under the spelling that comes first. A pair that is graded several times
-    gets the mean, rounded with halves up, and `note` a sentence that says how many did.
+    The file may be gzipped (.gz). Its delimiter is a comma, semicolon or tab. `COLUMN_NAMES` lists the
+    accepted column names; other columns are ignored. Queries that differ only in case or spacing count as
+    one, under the first spelling. A pair that is graded several times gets the mean, rounded with halves up,
+    and `note` receives a sentence that counts such pairs.
 
     Raises LabelsError when the file can't be read, lacks a column or has no judgement, and for bad lines: the
     first few are named by their number, and none is skipped.
@@ -70,12 +70,12 @@ def read_judgements(path: Path, note: Callable[[str], None] = lambda _: None) ->
         elif value is None:
             problems.append(f"line {line}: grade {grade!r} is none of 0, 1, 2, 3")
         else:
-            key = query_key(query)
+            key = normalise_query(query)
             spelling.setdefault(key, " ".join(query.split()))
             graded.setdefault((key, product_id), []).append(value)
     if problems:
-        more = f" and {len(problems) - MAX_SHOWN} more" if len(problems) > MAX_SHOWN else ""
-        raise LabelsError(f"{path}: {'; '.join(problems[:MAX_SHOWN])}{more}: correct or remove these lines")
+        more = f" and {len(problems) - _MAX_SHOWN} more" if len(problems) > _MAX_SHOWN else ""
+        raise LabelsError(f"{path}: {'; '.join(problems[:_MAX_SHOWN])}{more}: correct or remove these lines")
     if not graded:
         raise LabelsError(
             f"{path} has a header and no judgement: give one query, product id and grade a line"
@@ -93,18 +93,18 @@ def read_judgements(path: Path, note: Callable[[str], None] = lambda _: None) ->
     ]
 
 
-def split_by_query(labels: Iterable[T], dev: float = 0.15, test: float = 0.2) -> Split[T]:
+def split_by_query(labels: Iterable[_Label], dev: float = 0.15, test: float = 0.2) -> Split[_Label]:
     """Split labels so that a query is always on the same side, in whatever file, log or order it comes.
 
-    `dev` and `test` are the expected shares of queries; the side is drawn by a hash of the query (`side_of`).
+    `dev` and `test` are the expected shares of queries. `assign_side` draws the side by a hash of the query.
     """
-    sides: dict[Side, list[T]] = {"train": [], "dev": [], "test": []}
+    sides: dict[Side, list[_Label]] = {"train": [], "dev": [], "test": []}
     for label in labels:
-        sides[side_of(label.query, dev, test)].append(label)
+        sides[assign_side(label.query, dev, test)].append(label)
     return Split(sides["train"], sides["dev"], sides["test"])
 
 
-def side_of(query: str, dev: float = 0.15, test: float = 0.2) -> Side:
+def assign_side(query: str, dev: float = 0.15, test: float = 0.2) -> Side:
     """Return the side of a query, drawn by SHA-256 of its stemmed words in alphabetical order.
 
     So "Phone case", "phone  cases" and "case phone" are on one side: one tells too much of the others.
@@ -112,14 +112,16 @@ def side_of(query: str, dev: float = 0.15, test: float = 0.2) -> Side:
     """
     if min(dev, test) < 0 or dev + test >= 1:
         raise ValueError(f"dev {dev} and test {test} must not be negative, and leave a share to train on")
-    digest = hashlib.sha256((" ".join(sorted(words(query))) or query_key(query)).encode()).digest()
+    digest = hashlib.sha256(
+        (" ".join(sorted(split_words(query))) or normalise_query(query)).encode()
+    ).digest()
     drawn = int.from_bytes(digest[:8], "big") / 2**64
     if drawn < test:
         return "test"
     return "dev" if drawn < test + dev else "train"
 
 
-def query_key(query: str) -> str:
+def normalise_query(query: str) -> str:
     """Return what queries are compared by: NFKC, case-folded, single spaces."""
     return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
 
@@ -127,11 +129,13 @@ def query_key(query: str) -> str:
 def _cells(path: Path) -> Iterator[tuple[int, str, str, str]]:
     text = _text(path)
     header, _, _ = text.partition("\n")
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count), strict=True)
+    rows = csv.reader(
+        io.StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=header.count), strict=True
+    )
     line = 1
     try:
         names = ["_".join(cell.split()).lower() for cell in next(rows, [])]
-        at = [_column(path, wanted, names) for wanted in COLUMNS]
+        at = [_column(path, wanted, names) for wanted in COLUMN_NAMES]
         line = rows.line_num + 1
         for row in rows:
             if any(cell.strip() for cell in row):
@@ -145,12 +149,12 @@ def _cells(path: Path) -> Iterator[tuple[int, str, str, str]]:
 
 
 def _column(path: Path, wanted: str, names: list[str]) -> int:
-    for name in COLUMNS[wanted]:
+    for name in COLUMN_NAMES[wanted]:
         if name in names:
             return names.index(name)
     raise LabelsError(
         f"{path}: the header ({', '.join(names)}) has no column for {wanted}: "
-        f"call it one of {', '.join(COLUMNS[wanted])}"
+        f"call it one of {', '.join(COLUMN_NAMES[wanted])}"
     )
 
 

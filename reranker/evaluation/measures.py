@@ -25,27 +25,27 @@ MEASURES = {
 }
 """Of a ranking. nDCG's gain is 2^grade - 1, an unjudged id's is 0 (Järvelin and Kekäläinen 2002)."""
 
-DECIDED = {"precision": SetP(rel=GOOD), "recall": SetR(rel=GOOD), "f1": SetF(rel=GOOD)}
+DECISION_MEASURES = {"precision": SetP(rel=GOOD), "recall": SetR(rel=GOOD), "f1": SetF(rel=GOOD)}
 """Of the products whose probability reaches a threshold, in whatever order."""
 
 
-def query_key(text: str) -> str:
+def fingerprint_query(text: str) -> str:
     """Return what a model folder notes of a query that it was trained on: 16 hex digits of a SHA-256.
 
     Spellings that differ in case, width or spacing only have the same. A model lists the keys under
     `origin["trained_queries"]`, so that its folder tells of no shopper what they asked.
     """
-    return hashlib.sha256(reading.query_key(text).encode()).hexdigest()[:16]
+    return hashlib.sha256(reading.normalise_query(text).encode()).hexdigest()[:16]
 
 
-def trained_on(origin: Mapping[str, object], queries: Iterable[str]) -> list[str]:
+def find_trained_queries(origin: Mapping[str, object], queries: Iterable[str]) -> list[str]:
     """Return those of `queries`, in their order, that a model of this `ModelConfig.origin` was trained on."""
     noted = origin.get("trained_queries", ())
     keys = set(noted) if isinstance(noted, Iterable) else set()
-    return [query for query in queries if query_key(query) in keys]
+    return [query for query in queries if fingerprint_query(query) in keys]
 
 
-def by_query(judgements: Iterable[Judgement]) -> dict[str, dict[str, int]]:
+def group_by_query(judgements: Iterable[Judgement]) -> dict[str, dict[str, int]]:
     """Group judgements: query → product id → grade."""
     grouped: dict[str, dict[str, int]] = {}
     for judgement in judgements:
@@ -53,27 +53,27 @@ def by_query(judgements: Iterable[Judgement]) -> dict[str, dict[str, int]]:
     return grouped
 
 
-def countable(grades: Mapping[str, Grades]) -> dict[str, Grades]:
+def select_answerable(grades: Mapping[str, Grades]) -> dict[str, Grades]:
     """Keep the queries that some product answers well: on the others every ranking is as good."""
     return {query: found for query, found in grades.items() if max(found.values(), default=0) >= GOOD}
 
 
-def measured(rankings: Mapping[str, Sequence[str]], grades: Mapping[str, Grades]) -> Values:
+def measure(rankings: Mapping[str, Sequence[str]], grades: Mapping[str, Grades]) -> Values:
     """Return the mean of each of MEASURES over `grades`'s queries.
 
     `rankings` maps each query to product ids, best first. A query without a ranking counts as 0.
     """
-    return means(measured_by_query(rankings, grades))
+    return average_values(measure_by_query(rankings, grades))
 
 
-def measured_by_query(
+def measure_by_query(
     rankings: Mapping[str, Sequence[str]], grades: Mapping[str, Grades]
 ) -> dict[str, Values]:
-    """Return query → measure → value for each of MEASURES and of `grades`'s queries, as `measured` does."""
+    """Return query → measure → value for each of MEASURES and of `grades`'s queries, as `measure` does."""
     return _measured(MEASURES, rankings, grades)
 
 
-def decided_by_query(
+def measure_decisions(
     probabilities: Mapping[str, Mapping[str, float]], grades: Mapping[str, Grades], threshold: float
 ) -> dict[str, Values]:
     """Return query → precision, recall and F1 of the products whose probability is `threshold` or more.
@@ -85,16 +85,16 @@ def decided_by_query(
         query: [i for i, probability in found.items() if probability >= threshold]
         for query, found in probabilities.items()
     }
-    return _measured(DECIDED, taken, grades)
+    return _measured(DECISION_MEASURES, taken, grades)
 
 
-def means(values: Mapping[str, Values]) -> Values:
+def average_values(values: Mapping[str, Values]) -> Values:
     """Return each measure's mean over the queries (0 for no queries)."""
     names = dict.fromkeys(name for found in values.values() for name in found)
     return {name: sum(found[name] for found in values.values()) / len(values) for name in names}
 
 
-def shown_products(rankings: Iterable[Sequence[str]], top: int = 10) -> int:
+def count_shown_products(rankings: Iterable[Sequence[str]], top: int = 10) -> int:
     """Count the different products in the first `top` of any ranking."""
     return len({i for ranking in rankings for i in ranking[:top]})
 

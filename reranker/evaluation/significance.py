@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-RESAMPLES = 9_999
-CONFIDENCE = 0.95
-SEED = 7
-TIE = 1e-9
+_RESAMPLES = 9_999
+_CONFIDENCE = 0.95
+_SEED = 7
+_TIE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class PairedComparison:
     """How the first of two rankings does beside the second on the same queries.
 
     `changes` maps each query to its value under the first less that under the second, worst change first.
@@ -38,7 +38,7 @@ class Paired:
     changes: Mapping[str, float]
 
 
-def interval(values: Sequence[float]) -> Interval:
+def bootstrap_mean(values: Sequence[float]) -> Interval:
     """Bootstrap the mean over queries (percentile method; Efron and Tibshirani 1993).
 
     A single value has no spread that could be known: its interval is all of the real line.
@@ -49,15 +49,17 @@ def interval(values: Sequence[float]) -> Interval:
     found = stats.bootstrap(
         (np.asarray(values),),
         np.mean,
-        n_resamples=RESAMPLES,
-        confidence_level=CONFIDENCE,
+        n_resamples=_RESAMPLES,
+        confidence_level=_CONFIDENCE,
         method="percentile",
-        rng=SEED,
+        rng=_SEED,
     ).confidence_interval
     return Interval(mean, float(found.low), float(found.high))
 
 
-def compared(first: Mapping[str, float], others: Mapping[str, Mapping[str, float]]) -> dict[str, Paired]:
+def compare_paired(
+    first: Mapping[str, float], others: Mapping[str, Mapping[str, float]]
+) -> dict[str, PairedComparison]:
     """Compare `first` with each of `others`, all of them query → value over the same queries.
 
     The test is Fisher's randomisation of the sign of each query's change, which Smucker, Allan and Carterette
@@ -68,22 +70,22 @@ def compared(first: Mapping[str, float], others: Mapping[str, Mapping[str, float
         name: {query: first[query] - other[query] for query in first} for name, other in others.items()
     }
     p_values = {name: _sign_flips(list(found.values())) for name, found in changes.items()}
-    corrected = holm(p_values)
+    corrected = correct_by_holm(p_values)
     return {
-        name: Paired(
-            change=interval(list(found.values())),
+        name: PairedComparison(
+            change=bootstrap_mean(list(found.values())),
             p=p_values[name],
             p_holm=corrected[name],
-            wins=sum(change > TIE for change in found.values()),
-            losses=sum(change < -TIE for change in found.values()),
-            ties=sum(abs(change) <= TIE for change in found.values()),
+            wins=sum(change > _TIE for change in found.values()),
+            losses=sum(change < -_TIE for change in found.values()),
+            ties=sum(abs(change) <= _TIE for change in found.values()),
             changes=dict(sorted(found.items(), key=lambda item: item[1])),
         )
         for name, found in changes.items()
     }
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+def correct_by_holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Correct p-values made together: the k-th least of n times n - k + 1, never falling, at most 1."""
     corrected: dict[str, float] = {}
     least = 0.0
@@ -95,14 +97,14 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 def _sign_flips(changes: Sequence[float]) -> float:
     """Two-sided p of a mean this far from 0 if each change's sign were a coin's."""
-    if len(changes) < 2 or max(map(abs, changes)) <= TIE:
+    if len(changes) < 2 or max(map(abs, changes)) <= _TIE:
         return 1.0
     found = stats.permutation_test(
         (np.asarray(changes),),
         np.mean,
         permutation_type="samples",
-        n_resamples=RESAMPLES,
+        n_resamples=_RESAMPLES,
         vectorized=True,
-        rng=SEED,
+        rng=_SEED,
     )
     return float(found.pvalue)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mappings.errors import EvaluationError, LabelsError
 from mappings.types import Judgement
-from reranker.evaluation.judgements import GRADES, query_key
+from reranker.evaluation.judgements import GRADES, normalise_query
 
 
 def read_queries(path: Path) -> dict[str, str]:
@@ -49,7 +49,7 @@ def read_qrels(path: Path, texts: Mapping[str, str]) -> list[Judgement]:
 
 
 def read_run(path: Path, texts: Mapping[str, str]) -> dict[str, list[str]]:
-    """Read a TREC run: `query_key` of each query → product ids, best first.
+    """Read a TREC run: `normalise_query` of each query → product ids, best first.
 
     The scores decide and the ranks don't, and of equal scores the greater id comes first: so trec_eval does.
     `texts` is as for `read_qrels`. Raises EvaluationError with the line's number.
@@ -64,7 +64,7 @@ def read_run(path: Path, texts: Mapping[str, str]) -> dict[str, list[str]]:
             raise EvaluationError(
                 f"{path}: line {number} is not QUERY-ID Q0 PRODUCT-ID RANK SCORE TAG"
             ) from error
-        hits = scored.setdefault(query_key(_text(query.strip(), texts, path, number)), {})
+        hits = scored.setdefault(normalise_query(_text(query.strip(), texts, path, number)), {})
         if product_id in hits:
             raise EvaluationError(f"{path}: line {number} ranks product {product_id} a second time")
         hits[product_id] = value

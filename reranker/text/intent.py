@@ -48,7 +48,7 @@ _TRAILING = re.compile(
 )
 
 
-def without_intent(text: str) -> str:
+def strip_intent(text: str) -> str:
     """Return `text` without intent words at its ends; as it is where nothing else is left."""
     left = _TRAILING.sub("", _LEADING.sub("", text)).strip()
     return left if any(map(str.isalnum, left)) else text

@@ -29,7 +29,7 @@ class ProductText:
     attended: str
 
 
-def product_text(product: Product) -> ProductText:
+def build_product_text(product: Product) -> ProductText:
     """Return the text of one product, fields that only repeat an earlier one left out."""
     parts: list[str] = []
     for part in (product.title, product.brand, product.category, product.description[:_DESCRIPTION_CHARS]):
@@ -37,25 +37,25 @@ def product_text(product: Product) -> ProductText:
             parts.append(part)
     values = [
         value
-        for value in attribute_words(product)
+        for value in list_attribute_values(product)
         if len(value) <= _ATTRIBUTE_CHARS and _WORDLIKE.search(value)
     ]
     return ProductText(". ".join(parts), ", ".join(values[:_ATTRIBUTES]))
 
 
-def attribute_words(product: Product) -> list[str]:
+def list_attribute_values(product: Product) -> list[str]:
     """Return what the encoder reads of the attributes, in their order: the values that are no yes or no."""
-    values = map(attribute_text, product.attributes.values())
+    values = map(format_attribute, product.attributes.values())
     return [value for value in values if value not in ("true", "false")]
 
 
-def attribute_text(value: AttributeValue) -> str:
+def format_attribute(value: AttributeValue) -> str:
     """Return an attribute's value as documents hold it; the encoder reads it the same from either."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value if isinstance(value, str) else number_text(value)
+    return value if isinstance(value, str) else format_number(value)
 
 
-def number_text(value: float) -> str:
+def format_number(value: float) -> str:
     """Return a number the way people write it: 17.0 is 17."""
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

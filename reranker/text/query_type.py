@@ -41,7 +41,7 @@ _FUNCTION_WORD = re.compile(
 _ASKING = re.compile("什么|怎么|如何|哪|吗|多少|推荐|ですか|おすすめ")
 
 
-def query_type(text: str) -> QueryType:
+def classify_query(text: str) -> QueryType:
     """Tell what `text` looks like. Two Han characters count as a word, a run of kana as one."""
     text = unicodedata.normalize("NFKC", text).casefold()
     found = _WORD.findall(text)

@@ -1,61 +1,87 @@
-"""What the towers read of a text: token ids, cut to length with their markers kept, and where words are.
-
-Nothing here knows a tokenizer's kind: WordPiece with [CLS] and [SEP], byte-level BPE without markers and
-Unigram all tell markers from text, and where in the text each token stands.
+"""Words as the scorer compares them: folded, lightly stemmed, and hashed so that a product's can be
+stored.
 """
 
-from collections.abc import Sequence
+import re
+import threading
+import unicodedata
+import zlib
+from collections.abc import Iterable
+from functools import lru_cache
 
-from tokenizers import Encoding, Tokenizer
+import numpy as np
+import snowballstemmer
+from numpy.typing import NDArray
 
-from reranker.text.words import is_cjk
+WordHashes = NDArray[np.uint32]
 
-Span = tuple[int, int]
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+_PIECES = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:[.,][0-9]+)*")
+_IS_CJK = re.compile(rf"[{_CJK}]")
+_LETTERS_OR_DIGITS = re.compile(r"[0-9]+(?:[.,][0-9]+)*|[^\W\d_]+")
+_JOINED = re.compile(r"[^\W_]+(?:[-/.][^\W_]+)+")
+_UNIT = (
+    "mm|cm|dm|m|km|in|inch|ft|yd|mg|g|kg|lb|oz|ml|cl|l|litre|liter|gal|kb|mb|gb|tb|mah|ah|wh|kwh|w|kw|v|mv|a"
+    "|hz|khz|mhz|ghz|mp|px|dpi|ppm|rpm|btu|lm|k|p|fps|bit|gbit|mbit|gbps|mbps|pack|pc|ct"
+)
+_SPACED_UNIT = re.compile(rf"(?<![\w.,])([0-9]+(?:[.,][0-9]+)*)[ -]?({_UNIT})(?:es|s)?(?!\w)")
+_WITH_UNIT = re.compile(rf"[0-9]+(?:[.,][0-9]+)*(?:{_UNIT})")
+_STEMMERS = threading.local()
+"""A stemmer for each thread: it keeps the word that it is at."""
 
 
-def kept(encoding: Encoding, most: int) -> list[int]:
-    """Return which tokens stay of at most `most`: the first ones, and the markers at the end."""
-    count = len(encoding.ids)
-    if count <= most:
-        return list(range(count))
-    closing = next((i for i, mark in enumerate(reversed(encoding.special_tokens_mask)) if not mark), 0)
-    closing = min(closing, most)
-    return [*range(most - closing), *range(count - closing, count)]
+def split_words(text: str) -> tuple[str, ...]:
+    """Return the distinct words of `text` in order: NFKC, case-folded, plurals and endings stemmed.
 
-
-def word_groups(encoding: Encoding, text: str) -> list[int]:
-    """Number the word of each token from 0; -1 for markers and punctuation, which match nothing of use.
-
-    A word is the tokenizer's own, but in Chinese and Japanese, where byte-level BPE takes a whole sentence
-    for one, each token is: mostly one character.
+    A model number stands whole and in its parts (`TN-2110` and `TN2110` both give tn, 2110 and tn2110), so
+    does a number with its unit (`128gb` and `128 GB`: 128, gb, 128gb), and Chinese, Japanese and Korean text
+    as pairs of neighbouring characters.
     """
-    groups: list[int] = []
-    numbers: dict[tuple[str, int], int] = {}
-    for word, (start, end) in zip(encoding.word_ids, encoding.offsets, strict=True):
-        piece = text[start:end]
-        if word is None or not any(map(str.isalnum, piece)):
-            groups.append(-1)
+    found: dict[str, None] = {}
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    for piece in _PIECES.findall(folded):
+        if _IS_CJK.match(piece):
+            found.update(dict.fromkeys(_pairs(piece)))
             continue
-        key = ("at", start) if any(map(is_cjk, piece)) else ("word", word)
-        groups.append(numbers.setdefault(key, len(numbers)))
-    return groups
+        found[_stem(piece)] = None
+        parts = _LETTERS_OR_DIGITS.findall(piece)
+        if len(parts) > 1:
+            found.update(dict.fromkeys(map(_stem, parts)))
+    if any(map(str.isdigit, folded)):
+        found.update(dict.fromkeys("".join(of) for of in _SPACED_UNIT.findall(folded)))
+        for joined in _JOINED.findall(folded):
+            whole = re.sub(r"[-/.]", "", joined)
+            if not whole.isdigit() and not whole.isalpha() and not _IS_CJK.search(whole):
+                found[whole] = None
+    return tuple(found)
 
 
-def spans(encoding: Encoding, length: int, first: int) -> list[Span]:
-    """Return where in the text each token stands, counted from `first`; markers are empty, at its ends."""
-    found: list[Span] = []
-    inside = False
-    for mark, (start, end) in zip(encoding.special_tokens_mask, encoding.offsets, strict=True):
-        inside = inside or not mark
-        at = length if inside else 0
-        found.append((first + at, first + at) if mark else (first + start, first + end))
-    return found
+def classify_number(word: str) -> str:
+    """Tell what a word with a digit is: "unit" (128gb), "model" (tn2110) or "number" (13); else ""."""
+    if not any(map(str.isdigit, word)):
+        return ""
+    if _WITH_UNIT.fullmatch(word):
+        return "unit"
+    return "model" if len(word) > 2 and any(map(str.isalpha, word)) else "number"
 
 
-def unknown_share(tokenizer: Tokenizer, ids: Sequence[int], marks: Sequence[int]) -> float:
-    """Return the share of a text's tokens that the tokenizer doesn't know; 0 for byte-level ones."""
-    unknown = getattr(tokenizer.model, "unk_token", None)
-    text = [i for i, mark in zip(ids, marks, strict=True) if not mark]
-    if unknown is None or not text:
-        return 0.0
-    return sum(i == tokenizer.token_to_id(unknown) for i in text) / len(text)
+def is_cjk(character: str) -> bool:
+    """Whether a character is a Han character, kana or hangul: of text that is written without spaces."""
+    return bool(_IS_CJK.match(character))
+
+
+def hash_words(found: Iterable[str]) -> WordHashes:
+    """Return the CRC-32 of each word: 4 bytes each, one clash in millions of comparisons."""
+    return np.array([zlib.crc32(word.encode()) for word in found], dtype=np.uint32)
+
+
+def _pairs(piece: str) -> list[str]:
+    return [piece] if len(piece) == 1 else [piece[i : i + 2] for i in range(len(piece) - 1)]
+
+
+@lru_cache(maxsize=100_000)
+def _stem(word: str) -> str:
+    if not hasattr(_STEMMERS, "english"):
+        _STEMMERS.english = snowballstemmer.stemmer("english")
+    stemmed: str = _STEMMERS.english.stemWord(word)
+    return stemmed

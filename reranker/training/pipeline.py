@@ -15,16 +15,21 @@ from typing import Any
 
 from mappings.errors import ModelError
 from mappings.types import Judgement, Product
-from reranker.evaluation.judgements import side_of, split_by_query
-from reranker.evaluation.measures import by_query, countable, query_key, trained_on
+from reranker.evaluation.judgements import assign_side, split_by_query
+from reranker.evaluation.measures import (
+    find_trained_queries,
+    fingerprint_query,
+    group_by_query,
+    select_answerable,
+)
 from reranker.fusion import Scorer
 from reranker.model import CONFIG, QUERY, SCORER, Model, write_config, write_scorer
-from reranker.text.product_text import product_text
+from reranker.text.product_text import build_product_text
 from reranker.training.clicks.click_labels import ClickEvidence
-from reranker.training.datasets.made_queries import catalogue_queries
-from reranker.training.distillation.disk_cache import unseen
-from reranker.training.distillation.small_query import SmallQueryConfig, small_query_tower
-from reranker.training.distillation.teacher import product_states, readings
+from reranker.training.datasets.synthetic_queries import make_queries
+from reranker.training.distillation.disk_cache import ignore_progress
+from reranker.training.distillation.small_query import SmallQueryConfig, reduce_query_encoder
+from reranker.training.distillation.teacher import compute_product_states, tokenise_readings
 from reranker.training.distillation.towers import (
     Stages,
     Towers,
@@ -32,29 +37,29 @@ from reranker.training.distillation.towers import (
     start_from_base,
     start_from_encoder,
 )
-from reranker.training.encoders.bert import Bert, Encoder, QueryTower, default_bert_folder
+from reranker.training.encoders.bert import Bert, Encoder, QueryTower, locate_minilm
 from reranker.training.encoders.export import export_query_tower
-from reranker.training.encoders.new_bert import NEW, small_bert
-from reranker.training.run.device import best_device
-from reranker.training.run.files import complete_or_absent
-from reranker.training.run.notice import NOTICE, notice
-from reranker.training.run.plan import (
-    SAMPLE,
-    Pace,
-    drawn,
-    learnt,
-    most_queries,
-    most_steps,
-    seconds_after,
+from reranker.training.encoders.scratch_bert import NEW, train_small_bert
+from reranker.training.run.device import choose_device
+from reranker.training.run.files import write_atomically
+from reranker.training.run.notice import NOTICE, render_notice
+from reranker.training.run.run_folder import TrainingRun, open_run
+from reranker.training.run.time_plan import (
+    SAMPLE_PRODUCTS,
+    MachineSpeed,
+    draw_rows,
+    estimate_seconds_after,
+    limit_queries,
+    limit_steps,
+    select_rows,
 )
-from reranker.training.run.run_folder import Run, open_run
-from reranker.training.scoring.examples import click_examples, graded_examples
+from reranker.training.scoring.examples import make_click_examples, make_graded_examples
 from reranker.training.scoring.figures import (
-    held_queries,
-    judged_ndcg,
-    judged_pool,
-    known_item,
-    ranked,
+    hold_out_queries,
+    measure_judged_ndcg,
+    measure_judged_pool,
+    measure_known_item,
+    rank_ids,
 )
 from reranker.training.scoring.scorer import train_scorer
 from reranker.training.shipped_recipe import (
@@ -109,7 +114,7 @@ class TrainJob:
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What a run made. `learnt` is how many of the `products` there was time to learn from."""
+    """What a run made. `select_rows` is how many of the `products` there was time to learn from."""
 
     folder: Path
     model: str
@@ -162,14 +167,14 @@ def fingerprint(records: Sequence[object]) -> str:
 class _Training:
     """A job's stages, one after another."""
 
-    def __init__(self, job: TrainJob, run: Run, stages: Stages) -> None:
+    def __init__(self, job: TrainJob, run: TrainingRun, stages: Stages) -> None:
         self._job, self._run, self._stages = job, run, stages
         self._base = Model(job.base)
         self._takes_over = not (job.query_encoder or job.product_encoder)
         self._bert = self._query_encoder()
         split = split_by_query(job.judgements)
-        self._graded, self._dev, self._test = map(by_query, (split.train, split.dev, split.test))
-        self._clicks = [found for found in job.clicks if side_of(found.query) == "train"]
+        self._graded, self._dev, self._test = map(group_by_query, (split.train, split.dev, split.test))
+        self._clicks = [found for found in job.clicks if assign_side(found.query) == "train"]
         self._recipe = replace(
             job.recipe,
             product_source=job.product_encoder,
@@ -182,7 +187,7 @@ class _Training:
         if not named:
             return QueryTower(self._base)
         bert = Bert(self._own_encoder() if named == NEW else named)
-        bert.network.to(best_device())
+        bert.network.to(choose_device())
         return bert
 
     def _own_encoder(self) -> Path:
@@ -190,19 +195,21 @@ class _Training:
         folder = self._run.work / "query_encoder"
         if not (folder / "tokenizer.json").is_file():  # it is written last
             config = replace(self._job.recipe.scratch, seed=self._job.seed)
-            small_bert(self._job.products, folder, config, self._stages("query encoder learns the catalogue"))
+            train_small_bert(
+                self._job.products, folder, config, self._stages("query encoder learns the catalogue")
+            )
         return folder
 
     def report(self) -> TrainReport:
         """Run every stage and give the folder its name."""
         job, run = self._job, self._run
-        rows = drawn(job.products, self._labelled(), job.seed)
-        sample = [job.products[row] for row in sorted(rows[:SAMPLE])]
-        pace = Pace(**(run.decided.get("pace") or run.decide("pace", asdict(self._pace(sample)))))
-        timely = learnt(rows, pace, 60 * job.budget_minutes) if job.steps is None else sorted(rows)
+        rows = draw_rows(job.products, self._labelled(), job.seed)
+        sample = [job.products[row] for row in sorted(rows[:SAMPLE_PRODUCTS])]
+        pace = MachineSpeed(**(run.decided.get("pace") or run.decide("pace", asdict(self._pace(sample)))))
+        timely = select_rows(rows, pace, 60 * job.budget_minutes) if job.steps is None else sorted(rows)
         main = [job.products[row] for row in timely]
         if job.steps is None:
-            most = most_queries(pace, len(main), 60 * job.budget_minutes)
+            most = limit_queries(pace, len(main), 60 * job.budget_minutes)
             soft = replace(self._recipe.soft, queries=min(self._recipe.soft.queries, most))
             self._recipe = replace(self._recipe, soft=soft)
         queries = self._held_queries(main, sample)
@@ -215,7 +222,7 @@ class _Training:
         write_config(towers.folder / CONFIG, config)
         model = Model(towers.folder)
         encoded_of = {p.id: e for p, e in zip(main, prepared.catalogue.encoded, strict=True)}
-        after = known_item(model, sample, [encoded_of[p.id] for p in sample], queries)
+        after = measure_known_item(model, sample, [encoded_of[p.id] for p in sample], queries)
         figures = {
             "product_tower_cosine": prepared.examples.tower_cosine,
             "known_item": {
@@ -228,7 +235,7 @@ class _Training:
         if job.judgements:
             figures["judged"] = self._judged(model, dev_ndcg)
         write_config(towers.folder / CONFIG, replace(config, figures=figures))
-        note = notice(config.origin, self._encoders())
+        note = render_notice(config.origin, self._encoders())
         (towers.folder / NOTICE).write_text(note, encoding="utf-8")
         version, seconds = Model(towers.folder).version, round(run.seconds, 1)
         run.finish(towers.folder)
@@ -244,20 +251,22 @@ class _Training:
         named = {"query encoder": self._job.query_encoder, "product encoder": self._job.product_encoder}
         return {part: source for part, source in named.items() if source}
 
-    def _pace(self, sample: Sequence[Product]) -> Pace:
+    def _pace(self, sample: Sequence[Product]) -> MachineSpeed:
         trial = sample[:TRIAL_PRODUCTS]
-        texts = [product_text(p) for p in trial]
+        texts = [build_product_text(p) for p in trial]
         began = time.monotonic()
-        product_states(
-            self._bert, readings(self._bert, self._bert.tokenizer, texts, self._recipe.product_tokens), unseen
+        compute_product_states(
+            self._bert,
+            tokenise_readings(self._bert, self._bert.tokenizer, texts, self._recipe.product_tokens),
+            ignore_progress,
         )
         read = time.monotonic()
         encoded = self._base.encode_products(trial)
         ready = time.monotonic()
-        queries = held_queries(trial, (), self._job.seed, TRIAL_QUERIES)
-        known_item(self._base, trial, encoded, queries)
+        queries = hold_out_queries(trial, (), self._job.seed, TRIAL_QUERIES)
+        measure_known_item(self._base, trial, encoded, queries)
         searched = time.monotonic()
-        return Pace(
+        return MachineSpeed(
             round(len(trial) / (read - began), 2),
             round(len(trial) / (ready - read), 2),
             round(len(queries) / (searched - ready), 2),
@@ -266,36 +275,36 @@ class _Training:
     def _held_queries(self, main: Sequence[Product], sample: Sequence[Product]) -> dict[str, Product]:
         """Return made queries that the scorer does not learn from."""
         soft = self._recipe.soft
-        learnt_from = [text for text, _ in catalogue_queries(main, soft.queries, soft.seed)]
-        return held_queries(sample, learnt_from, self._job.seed, HELD_QUERIES)
+        learnt_from = [text for text, _ in make_queries(main, soft.queries, soft.seed)]
+        return hold_out_queries(sample, learnt_from, self._job.seed, HELD_QUERIES)
 
     def _before(self, sample: Sequence[Product], queries: Mapping[str, Product]) -> dict[str, Any]:
         """Return what the base model makes of this catalogue, and of the judged queries held back."""
         encoded = encode_all(self._base, sample, self._stages("base model is measured"))
-        found: dict[str, Any] = {"known_item": known_item(self._base, sample, encoded, queries)}
-        if countable(self._test):
-            trained = trained_on(self._base.config.origin, self._test)
+        found: dict[str, Any] = {"known_item": measure_known_item(self._base, sample, encoded, queries)}
+        if select_answerable(self._test):
+            trained = find_trained_queries(self._base.config.origin, self._test)
             # A base that learnt from them already would shine.
             found["test_ndcg@10"] = (
-                None if trained else judged_pool(self._base, self._job.products, self._test)
+                None if trained else measure_judged_pool(self._base, self._job.products, self._test)
             )
         return found
 
-    def _towers(self, data: TrainingData, pace: Pace) -> Towers:
+    def _towers(self, data: TrainingData, pace: MachineSpeed) -> Towers:
         job, recipe = self._job, self._recipe
         if self._takes_over:
             start = start_from_base(self._base, self._bert)
         else:
             start = start_from_encoder(self._bert, job.product_encoder, recipe.product_tokens)
         texts = texts_of(replace(data, pairs=()), self._bert, start, recipe)
-        steps = job.steps or most_steps(len(texts.readings), recipe.distil.batch)
+        steps = job.steps or limit_steps(len(texts.readings), recipe.distil.batch)
         config = replace(recipe.distil, steps=steps, seed=job.seed)
         if self._takes_over:
             config = replace(config, learning_rate=MORE_RATE, warmup=MORE_WARMUP)
         small = self._small_query_tower(data)
         left = None
         if job.steps is None:
-            after = seconds_after(pace, len(data.main), recipe.soft.queries)
+            after = estimate_seconds_after(pace, len(data.main), recipe.soft.queries)
             left = max(0.0, 60 * job.budget_minutes - self._run.seconds - after)
         base = None if job.query_encoder else job.base
         towers = make_towers(self._run, self._bert, start, texts, config, left, self._stages, base)
@@ -309,13 +318,13 @@ class _Training:
         if not job.small_query:
             return None
         if not file.is_file():
-            made = [query for query, _ in catalogue_queries(data.main, SMALL_QUERIES, job.seed)]
+            made = [query for query, _ in make_queries(data.main, SMALL_QUERIES, job.seed)]
             asked = [*made, *(query for query, _, _ in job.pairs), *self._graded]
             learning = self._stages("small query tower learns")
             # The base's encoder has no torch weights to begin with; the one that it was tuned from has.
-            start = self._bert if isinstance(self._bert, Bert) else Bert(default_bert_folder())
-            small = small_query_tower(start, asked, job.small_query, learning, self._bert)
-            with complete_or_absent(file) as unfinished:
+            start = self._bert if isinstance(self._bert, Bert) else Bert(locate_minilm())
+            small = reduce_query_encoder(start, asked, job.small_query, learning, self._bert)
+            with write_atomically(file) as unfinished:
                 export_query_tower(small, unfinished)
         return file
 
@@ -324,25 +333,25 @@ class _Training:
         examples = [*prepared.examples.unjudged, *prepared.examples.graded.values()]
         if self._clicks:
             weight = self._recipe.click_weight
-            examples += click_examples(prepared.model, prepared.catalogue, self._clicks, weight)
-        dev = graded_examples(prepared.model, prepared.catalogue, self._dev, 1.0)
+            examples += make_click_examples(prepared.model, prepared.catalogue, self._clicks, weight)
+        dev = make_graded_examples(prepared.model, prepared.catalogue, self._dev, 1.0)
         grades = {query: self._dev[query] for query in dev}
         learning = self._stages("scorer learns")
         known = {p.id for p in prepared.catalogue.products}
 
         def watch(scorer: Scorer) -> float:
             rankings = {
-                query: ranked([i for i in grades[query] if i in known], scorer.probability(example.inputs))
+                query: rank_ids([i for i in grades[query] if i in known], scorer.probability(example.inputs))
                 for query, example in dev.items()
             }
-            return judged_ndcg(rankings, grades)
+            return measure_judged_ndcg(rankings, grades)
 
-        watched = watch if countable(grades) else None
+        watched = watch if select_answerable(grades) else None
         blank = prepared.model.scorer
         if isinstance(self._bert, QueryTower):  # the base's query encoder: cosines mean what they meant there
             blank = replace(blank, anchor=self._base.scorer.anchor)
         scorer = train_scorer(examples, blank, self._recipe.scorer, watched)
-        with complete_or_absent(towers.folder / SCORER) as unfinished:
+        with write_atomically(towers.folder / SCORER) as unfinished:
             write_scorer(unfinished, scorer, prepared.model.projection)
         learning(1, 1)
         return watch(scorer) if watched else None
@@ -371,7 +380,7 @@ class _Training:
             "steps": towers.steps,
             "seed": job.seed,
             "recipe": asdict(self._recipe),
-            "trained_queries": sorted({*earlier, *map(query_key, judged)}),
+            "trained_queries": sorted({*earlier, *map(fingerprint_query, judged)}),
         }
 
     def _judged(self, model: Model, dev_ndcg: float | None) -> dict[str, Any]:
@@ -381,7 +390,7 @@ class _Training:
         }
         if dev_ndcg is not None:
             figures["dev_ndcg@10"] = round(dev_ndcg, 4)
-        if countable(self._test):
-            figures["test_ndcg@10"] = judged_pool(model, self._job.products, self._test)
+        if select_answerable(self._test):
+            figures["test_ndcg@10"] = measure_judged_pool(model, self._job.products, self._test)
             figures["test_ndcg@10_before"] = self._run.decided["before"]["test_ndcg@10"]
         return figures

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from mappings.types import Product
-from reranker.encoders.codec import unit
-from reranker.evaluation.measures import GOOD, Grades, countable, measured, query_key
+from reranker.encoders.codec import normalise
+from reranker.evaluation.measures import GOOD, Grades, fingerprint_query, measure, select_answerable
 from reranker.fusion import FEATURES, Scorer
 from reranker.model import (
     CONFIG,
@@ -23,35 +23,39 @@ from reranker.model import (
     write_config,
     write_scorer,
 )
-from reranker.text.product_text import product_text
+from reranker.text.product_text import build_product_text
 from reranker.training.datasets.bm25 import KeywordIndex
-from reranker.training.distillation.disk_cache import kept_encodings
-from reranker.training.distillation.distil import DistilConfig
-from reranker.training.distillation.query_distillation import TuneConfig, tune_data, tuned
+from reranker.training.distillation.disk_cache import cache_encodings
+from reranker.training.distillation.product_distillation import DistilConfig
+from reranker.training.distillation.query_distillation import (
+    QueryDistillationConfig,
+    distil_query_encoder,
+    draw_distillation_data,
+)
 from reranker.training.distillation.teacher import TeacherStates
 from reranker.training.distillation.towers import (
     Stages,
-    Start,
-    Texts,
+    StartingPoint,
     Towers,
+    TowerTexts,
+    collect_tower_texts,
     make_towers,
     start_from_encoder,
-    tower_texts,
 )
 from reranker.training.encoders.bert import Bert, Encoder
-from reranker.training.encoders.new_bert import ScratchConfig
-from reranker.training.run.files import complete_or_absent
+from reranker.training.encoders.scratch_bert import ScratchConfig
+from reranker.training.run.files import write_atomically
 from reranker.training.run.notice import TUNED_MINILM
-from reranker.training.run.run_folder import Run, open_run
-from reranker.training.scoring.article_recipe import ArticlePair, article_scores
+from reranker.training.run.run_folder import TrainingRun, open_run
+from reranker.training.scoring.article_recipe import ArticlePair, score_by_article_recipe
 from reranker.training.scoring.examples import (
-    Catalogue,
+    EncodedCatalogue,
     Progress,
     SoftConfig,
-    graded_examples,
-    pair_examples,
-    rarity,
-    soft_examples,
+    build_idf_table,
+    make_graded_examples,
+    make_pair_examples,
+    make_soft_examples,
 )
 from reranker.training.scoring.scorer import Example, ScorerConfig, train_scorer
 from reranker.types import EncodedProduct, Floats
@@ -84,7 +88,7 @@ class Recipe:
     them, and their share of the batches.
     """
 
-    tune: TuneConfig = field(default_factory=TuneConfig)
+    tune: QueryDistillationConfig = field(default_factory=QueryDistillationConfig)
     tune_main: tuple[int, int, float] = (8000, 12_000, 0.55)
     tune_others: tuple[int, int, float] = (3000, 2500, 0.12)
     distil: DistilConfig = field(default_factory=DistilConfig)
@@ -133,7 +137,7 @@ def make_weights(
             origin={
                 "query_tower": TUNED_MINILM,
                 "recipe": asdict(recipe),
-                "trained_queries": sorted({query_key(query) for query in data.judgements}),
+                "trained_queries": sorted({fingerprint_query(query) for query in data.judgements}),
             },
             figures={"product_tower_cosine": prepared.examples.tower_cosine, **figures},
         )
@@ -143,7 +147,7 @@ def make_weights(
 
 
 def _query_encoder(
-    run: Run,
+    run: TrainingRun,
     data: TrainingData,
     source: Path,
     second: Callable[[Path], Path] | None,
@@ -157,26 +161,28 @@ def _query_encoder(
     if not (folder / TOKENIZER).is_file():  # it is written last
         products, queries, share = recipe.tune_main
         others, asked, others_share = recipe.tune_others
-        drawn = tune_data(
+        drawn = draw_distillation_data(
             [(data.main, products, queries, share), (data.others, others, asked, others_share)],
             [(query, product) for query, product, _ in data.pairs],
             1 - share - others_share,
             recipe.tune.seed,
         )
         teachers = [Bert(source), Bert(second(run.work))]
-        student = tuned(Bert(source), teachers, drawn, recipe.tune, stages("query encoder learns from two"))
+        student = distil_query_encoder(
+            Bert(source), teachers, drawn, recipe.tune, stages("query encoder learns from two")
+        )
         student.network.save_pretrained(folder)
         student.tokenizer.save(str(folder / TOKENIZER))
     return folder
 
 
-def texts_of(data: TrainingData, bert: Encoder, start: Start, recipe: Recipe) -> Texts:
+def texts_of(data: TrainingData, bert: Encoder, start: StartingPoint, recipe: Recipe) -> TowerTexts:
     """Return what the product tower reads: `others` and `pairs` have their shares, whatever their numbers."""
     others, paired = recipe.others_share, recipe.pairs_share
     shares = [1.0, others if data.others else 0.0, paired if data.pairs else 0.0]
     shares[0] -= shares[1] + shares[2]
     groups = [data.main, data.others, [product for _, product, _ in data.pairs]]
-    return tower_texts(
+    return collect_tower_texts(
         bert,
         start.tokenizer,
         list(zip(groups, shares, strict=True)),
@@ -191,12 +197,12 @@ class Prepared:
     """All that the scorer is trained with; `model` has its towers and projection, and a blank scorer."""
 
     model: Model
-    catalogue: Catalogue
+    catalogue: EncodedCatalogue
     examples: "Examples"
 
 
 def prepare_scorer(
-    run: Run, data: TrainingData, bert: Encoder, towers: Towers, recipe: Recipe, stages: Stages
+    run: TrainingRun, data: TrainingData, bert: Encoder, towers: Towers, recipe: Recipe, stages: Stages
 ) -> Prepared:
     """Write projection and config beside the towers, encode the catalogue, and make the examples."""
     folder = towers.folder
@@ -205,8 +211,8 @@ def prepare_scorer(
             towers.states, recipe.token_width, recipe.distil.seed, recipe.token_bits
         )
         none = np.zeros(1, np.float32)
-        blank = Scorer(TEMPERATURE, rarity(data.main), none, none, none, none, none, none)
-        with complete_or_absent(folder / SCORER) as unfinished:
+        blank = Scorer(TEMPERATURE, build_idf_table(data.main), none, none, none, none, none, none)
+        with write_atomically(folder / SCORER) as unfinished:
             write_scorer(unfinished, blank, projection)
     config = ModelConfig(
         dimension=bert.dimension,
@@ -217,8 +223,8 @@ def prepare_scorer(
     )
     write_config(folder / CONFIG, config)
     model = Model(folder)
-    encoded = kept_encodings(model, data.main, run.work / "encoded", stages("catalogue is encoded"))
-    catalogue = Catalogue(data.main, encoded, towers.states.states, KeywordIndex(data.main))
+    encoded = cache_encodings(model, data.main, run.work / "encoded", stages("catalogue is encoded"))
+    catalogue = EncodedCatalogue(data.main, encoded, towers.states.states, KeywordIndex(data.main))
     return Prepared(model, catalogue, make_examples(data, bert, catalogue, model, recipe, stages))
 
 
@@ -232,19 +238,24 @@ class Examples:
 
 
 def make_examples(
-    data: TrainingData, bert: Encoder, catalogue: Catalogue, model: Model, recipe: Recipe, stages: Stages
+    data: TrainingData,
+    bert: Encoder,
+    catalogue: EncodedCatalogue,
+    model: Model,
+    recipe: Recipe,
+    stages: Stages,
 ) -> Examples:
     """Make every example that the scorer learns from."""
-    soft = soft_examples(model, bert, catalogue, recipe.soft, stages("queries are made and judged"))
+    soft = make_soft_examples(model, bert, catalogue, recipe.soft, stages("queries are made and judged"))
     paired = model.encode_products([product for _, product, _ in data.pairs])
-    pairs = pair_examples(
+    pairs = make_pair_examples(
         model,
         [(query, p, relevant) for (query, _, relevant), p in zip(data.pairs, paired, strict=True)],
         recipe.pair_weight,
     )
-    graded = graded_examples(model, catalogue, data.judgements, recipe.graded_weight)
+    graded = make_graded_examples(model, catalogue, data.judgements, recipe.graded_weight)
     cosines = [
-        e.vector @ unit(states.astype(np.float32).mean(0))
+        e.vector @ normalise(states.astype(np.float32).mean(0))
         for e, states in zip(catalogue.encoded, catalogue.teacher, strict=True)
     ]
     return Examples([*soft, *pairs], graded, round(float(np.mean(cosines)), 4))
@@ -276,7 +287,7 @@ def token_projection(teacher: TeacherStates, width: int, seed: int, bits: int = 
             for i in random.choice(len(teacher.states), min(2000, len(teacher.states)), replace=False)
         ]
     ).astype(np.float32)
-    _, vectors = np.linalg.eigh(unit(sample).T @ unit(sample))  # ascending
+    _, vectors = np.linalg.eigh(normalise(sample).T @ normalise(sample))  # ascending
     leading = vectors[:, ::-1][:, :width]
     if bits == 1:
         leading = leading @ np.linalg.qr(random.normal(size=(leading.shape[1], leading.shape[1])))[0]
@@ -298,7 +309,7 @@ def cross_validated(model: Model, data: TrainingData, examples: Examples, recipe
 
     Only the judged products of a query are ranked; a query counts where some product answers it well.
     """
-    text_of = {p.id: product_text(p).pooled for p in data.main}
+    text_of = {p.id: build_product_text(p).pooled for p in data.main}
     pools = {q: [i for i in data.judgements[q] if i in text_of] for q in examples.graded}
     scorers = held_out_scorers(model.scorer, examples, recipe.scorer)
     article = article_cross_validated(model, data, pools, text_of, scorers, recipe.scorer.seed)
@@ -313,9 +324,9 @@ def cross_validated(model: Model, data: TrainingData, examples: Examples, recipe
             ("bm25", keywords.scores(q)[[row_of[i] for i in pool]]),
         ):
             rankings[name][q] = [pool[i] for i in np.argsort(-scores, kind="stable")]
-    counts = countable(data.judgements)
+    counts = select_answerable(data.judgements)
     return {
-        f"judged_pool_ndcg@10_{name}": round(measured(found, counts)["ndcg@10"], 4)
+        f"judged_pool_ndcg@10_{name}": round(measure(found, counts)["ndcg@10"], 4)
         for name, found in rankings.items()
     }
 
@@ -338,7 +349,9 @@ def article_cross_validated(
             if q not in held
             for i in pool
         ]
-        scores = article_scores(model, train, [(q, text_of[i]) for q in held for i in pools[q]], seed)
+        scores = score_by_article_recipe(
+            model, train, [(q, text_of[i]) for q in held for i in pools[q]], seed
+        )
         ends = np.cumsum([len(pools[q]) for q in held])
         found |= dict(zip(held, np.split(scores, ends[:-1]), strict=True))
     return found

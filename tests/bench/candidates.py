@@ -34,11 +34,11 @@ from plugin_api.search.query.request import RerankRequest, SearchCall, keyword_q
 from plugin_api.search.retrieval.candidates import FirstStage, gather
 from plugin_api.search.retrieval.fusion import fuse
 from reranker.evaluation.judgements import read_judgements
-from reranker.evaluation.measures import by_query, countable, measured_by_query
+from reranker.evaluation.measures import group_by_query, measure_by_query, select_answerable
 from reranker.model import Model, load_model
-from reranker.text.query_type import QueryType, query_type
+from reranker.text.query_type import QueryType, classify_query
 from reranker.training.datasets.bm25 import KeywordIndex
-from reranker.training.datasets.made_queries import catalogue_queries
+from reranker.training.datasets.synthetic_queries import make_queries
 from reranker.types import Floats
 from tests.bench.inputs import JUDGEMENTS, machine, products
 
@@ -68,7 +68,7 @@ class Asked:
     @property
     def kind(self) -> QueryType:
         """The query's type."""
-        return query_type(self.text)
+        return classify_query(self.text)
 
 
 def spoken_queries(catalogue: Sequence[Product], count: int) -> list[tuple[str, int]]:
@@ -87,7 +87,7 @@ def spoken_queries(catalogue: Sequence[Product], count: int) -> list[tuple[str, 
         text = chooser.choice(
             (f"i need a {thing} with {detail}", f"which {product.brand} {thing} has {detail}")
         )
-        if query_type(text) == QueryType.SENTENCE:
+        if classify_query(text) == QueryType.SENTENCE:
             found.append((text, row))
     return found
 
@@ -96,8 +96,8 @@ def known_items(catalogue: Sequence[Product]) -> dict[str, Grades]:
     """Query → the product it was made from: A_TYPE of each type."""
     counts: Counter[QueryType] = Counter()
     found: dict[str, Grades] = {}
-    for text, row in spoken_queries(catalogue, A_TYPE) + catalogue_queries(catalogue, 30 * A_TYPE, SEED):
-        kind = query_type(text)
+    for text, row in spoken_queries(catalogue, A_TYPE) + make_queries(catalogue, 30 * A_TYPE, SEED):
+        kind = classify_query(text)
         if counts[kind] < A_TYPE:
             counts[kind] += 1
             found[text] = {catalogue[row].id: 3}
@@ -143,7 +143,7 @@ def ids(first: FirstStage, settings: SearchSettings, text: str) -> list[str]:
 
 def measures(asked: Sequence[Asked], cut: int, settings: SearchSettings) -> dict[str, dict[str, float]]:
     """Query → recall among the best `cut`, and nDCG at 10, of the fused lists."""
-    found = measured_by_query(
+    found = measure_by_query(
         {one.text: ids(one.first, settings, one.text)[:cut] for one in asked},
         {one.text: one.grades for one in asked},
     )
@@ -225,7 +225,7 @@ def main(url: str, index: str, folder: Path | None, parts: tuple[str, ...]) -> N
     client, opensearch = connect(where), HttpClient(where)
     result: JsonObject = machine("attune") | {"opensearch": check_cluster(client, where)}
     model = load_model(folder)
-    judged: dict[str, Grades] = dict(countable(by_query(read_judgements(JUDGEMENTS))))
+    judged: dict[str, Grades] = dict(select_answerable(group_by_query(read_judgements(JUDGEMENTS))))
     result |= {"model": model.version, "weights": WEIGHTS}
 
     def asked(text: str, **body: object) -> tuple[RerankRequest, Floats]:

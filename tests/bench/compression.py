@@ -25,17 +25,17 @@ from mappings import fields
 from mappings.client import connect, index_body
 from mappings.settings import IndexSettings, OpenSearchSettings
 from mappings.types import JsonObject, Product
-from reranker.encoders.codec import StoredBatch, unit, unpack, whole_numbers
+from reranker.encoders.codec import StoredBatch, normalise, quantise_vector, unpack_products
 from reranker.encoders.onnx_tower import Tower
-from reranker.encoders.product_encoder import encode_products, token_rows
+from reranker.encoders.product_encoder import encode_products, tokenise_products
 from reranker.encoders.query_encoder import encode_query
 from reranker.model import PRODUCT, Model, load_model
-from reranker.text.product_text import product_text
-from reranker.training.datasets.made_queries import catalogue_queries
-from reranker.training.distillation.small_query import SmallQueryConfig, small_query_tower
-from reranker.training.encoders.bert import Bert, default_bert_folder
+from reranker.text.product_text import build_product_text
+from reranker.training.datasets.synthetic_queries import make_queries
+from reranker.training.distillation.small_query import SmallQueryConfig, reduce_query_encoder
+from reranker.training.encoders.bert import Bert, locate_minilm
 from reranker.training.encoders.export import Quantisation, export_product_tower, export_query_tower
-from reranker.training.encoders.restore import restored_tower
+from reranker.training.encoders.restore import restore_tower
 from reranker.training.run import threads
 from reranker.types import EncodedProduct, EncodedQuery, Floats
 from tests.bench.inputs import machine, middle, products
@@ -88,7 +88,7 @@ def main(
     facts = machine("onnxruntime", "torch")
     threads.use_all_cores()
     found = load_model(model)
-    bert = Bert(query_encoder or default_bert_folder())
+    bert = Bert(query_encoder or locate_minilm())
     pools = read_pools(shelf, made)
     report: JsonObject = {
         "measures": "compression: relevance, size and speed",
@@ -108,23 +108,25 @@ def towers(
 ) -> JsonObject:
     """Return the rows of the query towers and of the product towers, each beside the other in float32."""
     texts = products(2000)
-    asked = [query for query, _ in catalogue_queries(texts, 8000, 5) if query not in pools.known]
+    asked = [query for query, _ in make_queries(texts, 8000, 5) if query not in pools.known]
     exported: dict[str, Path] = {}
     for way in WAYS:
         exported[way] = folder / f"query-{way}.onnx"
         export_query_tower(bert, exported[way], way, bert.token_ids(asked[:CALIBRATION], 32))
     config = SmallQueryConfig(SMALL)
     config = replace(config, distil=replace(config.distil, steps=steps))
-    small = small_query_tower(bert, asked, config, lambda *_: None)
+    small = reduce_query_encoder(bert, asked, config, lambda *_: None)
     exported[f"{SMALL} layers, {SHIPPED}"] = folder / "query-small.onnx"
     export_query_tower(small, folder / "query-small.onnx", SHIPPED)
     queries, query_times = _encoded_queries(model, exported, pools.queries)
 
-    tower = restored_tower(model.folder / PRODUCT)
+    tower = restore_tower(model.folder / PRODUCT)
     if product_weights:
         tower.load_state_dict(torch.load(product_weights, weights_only=True))
     made: dict[str, Path] = {}
-    rows = token_rows(model.product_tokenizer, [product_text(p) for p in texts[::20]], tower.positions)
+    rows = tokenise_products(
+        model.product_tokenizer, [build_product_text(p) for p in texts[::20]], tower.positions
+    )
     for way in WAYS:
         made[way] = folder / f"product-{way}.onnx"
         export_product_tower(tower, made[way], way, [row.ids for row in rows])
@@ -207,7 +209,8 @@ def _encoded_products(
             rates[way].append(len(part) / (time.perf_counter() - began))
     width = model.projection.shape[1]
     unpacked = {
-        way: unpack([e.stored for e in all_], model.dimension, width) for way, all_ in encoded.items()
+        way: unpack_products([e.stored for e in all_], model.dimension, width)
+        for way, all_ in encoded.items()
     }
     return unpacked, {way: middle(found, 1) for way, found in rates.items()}
 
@@ -215,7 +218,7 @@ def _encoded_products(
 def _vectors_alone(pools: Pools, queries: Mapping[str, EncodedQuery], batch: StoredBatch) -> JsonObject:
     """Return what bytes on both sides cost where vectors alone rank; stored products are bytes already."""
     whole = {q: e.vector for q, e in queries.items()}
-    small = {q: unit(np.array(whole_numbers(x), dtype=np.float32)) for q, x in whole.items()}
+    small = {q: normalise(np.array(quantise_vector(x), dtype=np.float32)) for q, x in whole.items()}
     found = {}
     for name, asked in (("float queries", whole), ("byte queries", small)):
 
@@ -234,7 +237,7 @@ def indexes(client: OpenSearch, model: Model, count: int) -> JsonObject:
     for at in range(0, len(found), PART):
         encoded += model.encode_products(found[at : at + PART])
     vectors = np.stack([e.vector for e in encoded])
-    queries = {text: model.encode_query(text).vector for text, _ in catalogue_queries(found, 300, 9)}
+    queries = {text: model.encode_query(text).vector for text, _ in make_queries(found, 300, 9)}
     exact = {
         text: {found[row].id for row in np.argsort(-(vectors @ x))[:DEPTH]} for text, x in queries.items()
     }
@@ -257,7 +260,7 @@ def indexes(client: OpenSearch, model: Model, count: int) -> JsonObject:
         for text, vector in queries.items():
             for kind, name in names.items():
                 body = {
-                    "query": {"knn": {fields.VECTOR: {"vector": whole_numbers(vector), "k": DEPTH}}},
+                    "query": {"knn": {fields.VECTOR: {"vector": quantise_vector(vector), "k": DEPTH}}},
                     "size": DEPTH,
                     "_source": False,
                 }

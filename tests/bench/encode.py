@@ -14,8 +14,8 @@ from sentence_transformers import SentenceTransformer
 from mappings.settings import IndexSettings
 from mappings.types import JsonObject, Product
 from reranker.model import Model, load_model
-from reranker.text.product_text import product_text
-from reranker.training.encoders.bert import default_bert_folder
+from reranker.text.product_text import build_product_text
+from reranker.training.encoders.bert import locate_minilm
 from reranker.training.run import threads
 from tests.bench.inputs import machine, middle, products
 from tests.bench.inputs.demo_shop import as_the_command_does
@@ -36,9 +36,9 @@ def measure(limit: int, repeats: int, folder: Path | None) -> JsonObject:
     facts = machine("onnxruntime", "torch", "sentence-transformers", "tokenizers")
     threads.use_all_cores()
     found = products(limit)
-    texts = [f"{text.pooled} {text.attended}" for text in map(product_text, found)]
+    texts = [f"{text.pooled} {text.attended}" for text in map(build_product_text, found)]
     model = load_model(folder)
-    other = SentenceTransformer(str(default_bert_folder()), device="cpu")
+    other = SentenceTransformer(str(locate_minilm()), device="cpu")
     _encode(model, found[:50])
     other.encode(texts[:50], show_progress_bar=False)
     attune: list[float] = []

@@ -28,8 +28,8 @@ from mappings.settings import IndexSettings, OpenSearchSettings
 from mappings.types import JsonObject, Product
 from plugin_api.commands.demo.catalogue import CATALOGUE
 from reranker.model import Model, load_model
-from reranker.text.product_text import product_text
-from reranker.training.encoders.bert import default_bert_folder
+from reranker.text.product_text import build_product_text
+from reranker.training.encoders.bert import locate_minilm
 from reranker.training.run import threads
 from tests.bench.inputs import machine, middle, products
 from tests.bench.inputs.demo_shop import (
@@ -64,7 +64,7 @@ def measure(url: str, count: int, rounds: int, whole: bool) -> JsonObject:
     client = patient_client(url)
     facts["opensearch"] = check_cluster(client, OpenSearchSettings(url=url))
     model = load_model(None)
-    other = SentenceTransformer(str(default_bert_folder()), device="cpu")
+    other = SentenceTransformer(str(locate_minilm()), device="cpu")
     found = products(count)
     model.encode_products(found[:WARM_UP])
     other.encode(_texts(found[:WARM_UP]), show_progress_bar=False)
@@ -134,7 +134,7 @@ def _minilm(client: OpenSearch, other: SentenceTransformer, found: list[Product]
 
 
 def _texts(found: list[Product]) -> list[str]:
-    return [f"{text.pooled} {text.attended}" for text in map(product_text, found)]
+    return [f"{text.pooled} {text.attended}" for text in map(build_product_text, found)]
 
 
 def _costs(client: OpenSearch) -> tuple[float, float, float]:

@@ -24,17 +24,17 @@ from plugin_api.opensearch.client import HttpClient
 from plugin_api.search.query.request import SearchCall, keyword_query
 from plugin_api.search.search import Search
 from plugin_api.terminal import StageProgress
-from reranker.encoders.codec import unit
-from reranker.encoders.product_encoder import token_rows
-from reranker.evaluation.measures import countable, measured
-from reranker.fusion import Scorer, score
+from reranker.encoders.codec import normalise
+from reranker.encoders.product_encoder import tokenise_products
+from reranker.evaluation.measures import measure, select_answerable
+from reranker.fusion import Scorer, score_products
 from reranker.model import Model, load_model
-from reranker.text.product_text import product_text
+from reranker.text.product_text import build_product_text
 from reranker.training.datasets.bm25 import KeywordIndex
-from reranker.training.distillation.teacher import teacher_states
-from reranker.training.encoders.bert import Bert, QueryTower, default_bert_folder
+from reranker.training.distillation.teacher import compute_teacher_states
+from reranker.training.encoders.bert import Bert, QueryTower, locate_minilm
 from reranker.training.run.threads import use_all_cores
-from reranker.training.scoring.examples import Catalogue
+from reranker.training.scoring.examples import EncodedCatalogue
 from reranker.training.shipped_recipe import (
     Recipe,
     cross_validated,
@@ -57,7 +57,7 @@ class HeldOut:
         self._scorers = scorers
 
     def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
-        return score(self._scorers[query.text], query, stored, weights)
+        return score_products(self._scorers[query.text], query, stored, weights)
 
 
 def two_field_query(text: str) -> JsonObject:
@@ -114,19 +114,21 @@ def main(url: str, index: str, folder: Path | None) -> None:
     check_cluster(client, settings.opensearch)
     model = load_model(folder).load()
     data, recipe = training_data(), Recipe()
-    untrained, own = Bert(default_bert_folder()), QueryTower(model)
+    untrained, own = Bert(locate_minilm()), QueryTower(model)
     stages = StageProgress(terminal=False)
-    rows = token_rows(model.product_tokenizer, [product_text(p) for p in data.main], recipe.product_tokens)
+    rows = tokenise_products(
+        model.product_tokenizer, [build_product_text(p) for p in data.main], recipe.product_tokens
+    )
     texts = [row.ids[: row.pooled] for row in rows]
-    plain = teacher_states(untrained, texts, stages("MiniLM reads the catalogue"))
-    minilm = np.stack([unit(states.astype(np.float32).mean(0)) for states in plain.states])  # (N, d)
+    plain = compute_teacher_states(untrained, texts, stages("MiniLM reads the catalogue"))
+    minilm = np.stack([normalise(states.astype(np.float32).mean(0)) for states in plain.states])  # (N, d)
     del plain
-    teacher = teacher_states(own, texts, stages("the query encoder reads the catalogue"))
+    teacher = compute_teacher_states(own, texts, stages("the query encoder reads the catalogue"))
     encoded = encode_all(model, data.main, stages("catalogue is encoded"))
-    catalogue = Catalogue(data.main, encoded, teacher.states, KeywordIndex(data.main))
+    catalogue = EncodedCatalogue(data.main, encoded, teacher.states, KeywordIndex(data.main))
     examples = make_examples(data, own, catalogue, model, recipe, stages)
     scorers = held_out_scorers(model.scorer, examples, recipe.scorer)
-    counts = countable(data.judgements)
+    counts = select_answerable(data.judgements)
 
     ids = [p.id for p in data.main]
     runs: dict[str, dict[str, Ranking]] = {}
@@ -142,7 +144,7 @@ def main(url: str, index: str, folder: Path | None) -> None:
         fielded = searched(client, index, keyword_query(query))
         note("BM25, all text fields (Attune's own keyword query)", query, list(fielded))
         states = untrained.states(untrained.token_ids([query], 32))[0][0].numpy()  # (T, d)
-        cosines = minilm @ unit(states.mean(0))
+        cosines = minilm @ normalise(states.mean(0))
         best = np.argsort(-cosines, kind="stable")[:DEPTH]
         judged = [i for i in range(len(ids)) if ids[i] in counts[query]]
         pooled[query] = [ids[i] for i in np.array(judged)[np.argsort(-cosines[judged], kind="stable")]]
@@ -156,7 +158,7 @@ def main(url: str, index: str, folder: Path | None) -> None:
         ):
             note(f"Attune over {name}", query, attune_ranking(searching, index, body))
     rounded = {
-        name: {measure: round(value, 4) for measure, value in measured(run, counts).items()}
+        name: {measure: round(value, 4) for measure, value in measure(run, counts).items()}
         for name, run in runs.items()
     }
     print(
@@ -167,7 +169,7 @@ def main(url: str, index: str, folder: Path | None) -> None:
                 "product_tower_cosine": examples.tower_cosine,
                 "judged_pool": {
                     **cross_validated(model, data, examples, recipe),
-                    "judged_pool_ndcg@10_minilm": round(measured(pooled, counts)["ndcg@10"], 4),
+                    "judged_pool_ndcg@10_minilm": round(measure(pooled, counts)["ndcg@10"], 4),
                 },
                 "whole_catalogue": rounded,
             },

@@ -36,7 +36,7 @@ from mappings.settings import ModelSettings, OpenSearchSettings, SearchSettings,
 from mappings.types import JsonObject
 from plugin_api.commands.demo.sidecar_process import serving, with_free_port
 from plugin_api.search.query.request import keyword_query
-from reranker.encoders.codec import whole_numbers
+from reranker.encoders.codec import quantise_vector
 from reranker.model import Model, load_model
 from tests.bench.inputs import machine, middle, queries
 
@@ -154,7 +154,9 @@ class _Way:
         text = texts[number % len(texts)]
         query = keyword_query(_spelt(text, number // len(texts)) if self.new else text)
         if self.vectors or self.model:
-            vector = whole_numbers(self.model.encode_query(text).vector) if self.model else self.vectors[text]
+            vector = (
+                quantise_vector(self.model.encode_query(text).vector) if self.model else self.vectors[text]
+            )
             near = {"vector": vector, "k": DEFAULTS.search.window}
             query = {"bool": {"should": [query, {"knn": {VECTOR: near}}]}}
         return json.dumps({"query": query, "_source": SOURCE}).encode()
@@ -168,7 +170,7 @@ def _texts() -> tuple[str, ...]:
 def _ways(url: str, settings: Settings) -> list[_Way]:
     folder = settings.model.folder
     model = load_model(Path(folder) if folder else None, settings.model.threads).load()
-    vectors = {text: whole_numbers(model.encode_query(text).vector) for text in _texts()}
+    vectors = {text: quantise_vector(model.encode_query(text).vector) for text in _texts()}
     return [
         _Way("direct BM25", url, True),
         _Way("direct hybrid", url, True, vectors),

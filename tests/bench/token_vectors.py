@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mappings.types import JsonObject
-from reranker.encoders.codec import unit, unpack
+from reranker.encoders.codec import normalise, unpack_products
 from reranker.encoders.product_encoder import encode_products
 from reranker.encoders.query_encoder import encode_query
 from reranker.model import Model, load_model
@@ -48,7 +48,8 @@ class Words:
     def mapped(self, projection: Floats) -> "Words":
         """Project to unit rows of fewer components."""
         return Words(
-            unit(self.products @ projection), {q: unit(x @ projection) for q, x in self.queries.items()}
+            normalise(self.products @ projection),
+            {q: normalise(x @ projection) for q, x in self.queries.items()},
         )
 
 
@@ -67,7 +68,7 @@ def measure(model: Model, shelf: int, made: int) -> JsonObject:
     threads.use_all_cores()
     pools = read_pools(shelf, made)
     encoded = _encoded_products(model, pools)
-    batch = unpack([e.stored for e in encoded], model.dimension, model.dimension)
+    batch = unpack_products([e.stored for e in encoded], model.dimension, model.dimension)
     whole = np.eye(model.dimension, dtype=np.float32)
     queries = {
         q: encode_query(q, model.tokenizer, model.query_tower, whole, model.config.query_tokens)
@@ -136,8 +137,8 @@ def _stored(words: Words, bits: int) -> Words:
     """Return the words with the products' as they are read back: int8, or signs."""
     if bits == 8:
         top = np.abs(words.products).max(-1, keepdims=True).clip(1e-9)
-        return Words(unit(np.rint(words.products * (127 / top)).astype(np.float32)), words.queries)
-    return Words(unit(np.where(words.products < 0, -1, 1).astype(np.float32)), words.queries)
+        return Words(normalise(np.rint(words.products * (127 / top)).astype(np.float32)), words.queries)
+    return Words(normalise(np.where(words.products < 0, -1, 1).astype(np.float32)), words.queries)
 
 
 def _best(words: Words, mask: NDArray[np.bool_], pools: Pools) -> dict[str, Floats]:

@@ -20,7 +20,7 @@ from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchResponse, StreamedResponse
 from plugin_api.search.retrieval.index_fingerprint import STATE_SEARCH
 from reranker.model import Model, load_model
-from reranker.text.words import words
+from reranker.text.word_tokens import split_words
 from tests.fakes.preview_products import PRODUCTS
 
 ALIAS, INDEX = "products", "products-1"
@@ -179,7 +179,7 @@ class PreviewShop:
         return 0.0 if fits else None
 
     def _bm25(self, text: str, id_: str) -> float | None:
-        asked, held = words(text), self._texts[id_]
+        asked, held = split_words(text), self._texts[id_]
         found = [word for word in asked if word in held]
         if not asked or len(found) < (len(asked) if len(asked) <= 2 else len(asked) * 2 // 3):
             return None
@@ -250,7 +250,7 @@ def stocked_shop() -> PreviewShop:
 def _weighted(source: JsonObject) -> Counter[str]:
     counted: Counter[str] = Counter()
     for name, boost in (("title", 3), ("brand", 2), ("category", 2), ("description", 1)):
-        counted.update(dict.fromkeys(words(source.get(name, "")), boost))
+        counted.update(dict.fromkeys(split_words(source.get(name, "")), boost))
     return counted
 
 
@@ -261,9 +261,11 @@ def _rarities(texts: Iterable[Counter[str]]) -> dict[str, float]:
 
 def _lit(title: str, body: JsonObject) -> str:
     """The title with the words that the query asks for between its tags; empty where there are none."""
-    asked = {word for text in _texts(body["query"]) for word in words(text)}
+    asked = {word for text in _texts(body["query"]) for word in split_words(text)}
     (before,), (after,) = body["highlight"]["pre_tags"], body["highlight"]["post_tags"]
-    pieces = [f"{before}{word}{after}" if asked & set(words(word)) else word for word in title.split(" ")]
+    pieces = [
+        f"{before}{word}{after}" if asked & set(split_words(word)) else word for word in title.split(" ")
+    ]
     return " ".join(pieces) if " ".join(pieces) != title else ""
 
 

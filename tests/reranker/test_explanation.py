@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from mappings.types import Product
-from reranker.encoders.codec import unpack
-from reranker.encoders.token_spans import product_token_texts, query_token_texts
+from reranker.encoders.codec import unpack_products
+from reranker.encoders.token_spans import list_product_tokens, list_query_tokens
 from reranker.explanation import INTERACTION, Explanation, explain
-from reranker.fusion import FEATURES, fused
+from reranker.fusion import FEATURES, build_scorer_inputs
 from reranker.model import Model, load_model
 from reranker.types import Floats
 
@@ -42,8 +42,8 @@ def explained(model: Model, stored: bytes) -> Explanation:
 
 def inputs_of(model: Model, text: str, stored: bytes) -> Floats:
     query = model.encode_query(text)
-    batch = unpack([stored], model.dimension, model.config.token_width)
-    return fused(query, batch, model.scorer.temperature, model.scorer.rarity)
+    batch = unpack_products([stored], model.dimension, model.config.token_width)
+    return build_scorer_inputs(query, batch, model.scorer.temperature, model.scorer.idf_table)
 
 
 def log_odds(probability: float) -> float:
@@ -114,12 +114,12 @@ def test_hiding_a_product_word_moves_the_score_as_it_says(
     model: Model, stored: bytes, explained: Explanation
 ) -> None:
     query = model.encode_query("wireless mouse")
-    batch = unpack([stored], model.dimension, model.config.token_width)
+    batch = unpack_products([stored], model.dimension, model.config.token_width)
     whole = scored(model, inputs_of(model, "wireless mouse", stored))
     for k, said in enumerate(explained.attention.log_odds):
         left = np.delete(np.arange(batch.tokens.shape[1]), k)
         hidden = replace(batch, tokens=batch.tokens[:, left], mask=batch.mask[:, left])
-        inputs = fused(query, hidden, model.scorer.temperature, model.scorer.rarity)
+        inputs = build_scorer_inputs(query, hidden, model.scorer.temperature, model.scorer.idf_table)
         assert whole - scored(model, inputs) == pytest.approx(float(said), abs=1e-3)
     assert np.abs(explained.attention.log_odds).max() > 0.05
 
@@ -153,9 +153,9 @@ def test_every_stored_vector_has_a_text(model: Model) -> None:
         Product("5", "苹果手机壳"),
     ):
         [encoded] = model.encode_products([product])
-        batch = unpack([encoded.stored], model.dimension, model.config.token_width)
+        batch = unpack_products([encoded.stored], model.dimension, model.config.token_width)
         config = model.config
-        texts = product_token_texts(
+        texts = list_product_tokens(
             product, model.product_tokenizer, config.product_tokens, config.stored_tokens
         )
         assert len(texts) == batch.tokens.shape[1], product.title[:20]
@@ -163,7 +163,7 @@ def test_every_stored_vector_has_a_text(model: Model) -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "🎧", "word " * 500, "苹果手机", "buy a TN-2110 toner"])
 def test_every_query_vector_has_a_text(model: Model, text: str) -> None:
-    texts = query_token_texts(text, model.tokenizer, model.config.query_tokens)
+    texts = list_query_tokens(text, model.tokenizer, model.config.query_tokens)
     assert len(texts) == len(model.encode_query(text).tokens)
 
 

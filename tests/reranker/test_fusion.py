@@ -1,40 +1,51 @@
 import numpy as np
 import torch
 
-from reranker.encoders.codec import pack, unit, unpack
-from reranker.fusion import FEATURES, HEADS, HIDDEN, Rarity, Scorer, attention, fused, score
-from reranker.text.words import hashed, words
+from reranker.encoders.codec import normalise, pack_product, unpack_products
+from reranker.fusion import (
+    FEATURES,
+    HEADS,
+    HIDDEN_UNITS,
+    IdfTable,
+    Scorer,
+    attend,
+    build_scorer_inputs,
+    score_products,
+)
+from reranker.text.word_tokens import hash_words, split_words
 from reranker.types import EncodedQuery
 
 RANDOM = np.random.default_rng(2)
 D, T = 16, 8
-RARITY = Rarity(np.ones(1 << 16, np.float32), np.array([4, 1, 2, 10], np.float32))
+IDF_TABLE = IdfTable(np.ones(1 << 16, np.float32), np.array([4, 1, 2, 10], np.float32))
 
 
 def stored(title: str, brand: str = "", category: str = "", other: str = "", tokens: int = 3) -> bytes:
-    vector = unit(RANDOM.normal(size=D).astype(np.float32))
-    rows = unit(RANDOM.normal(size=(tokens, T)).astype(np.float32))
-    return pack(vector, rows, [hashed(words(text)) for text in (title, brand, category, other)])
+    vector = normalise(RANDOM.normal(size=D).astype(np.float32))
+    rows = normalise(RANDOM.normal(size=(tokens, T)).astype(np.float32))
+    return pack_product(
+        vector, rows, [hash_words(split_words(text)) for text in (title, brand, category, other)]
+    )
 
 
 def query(text: str) -> EncodedQuery:
     return EncodedQuery(
         text,
-        unit(RANDOM.normal(size=D).astype(np.float32)),
-        unit(RANDOM.normal(size=(2, T)).astype(np.float32)),
-        words(text),
+        normalise(RANDOM.normal(size=D).astype(np.float32)),
+        normalise(RANDOM.normal(size=(2, T)).astype(np.float32)),
+        split_words(text),
     )
 
 
-def features(text: str, *products: bytes, rarity: Rarity = RARITY) -> dict[str, list[float]]:
-    found = fused(query(text), unpack(products, D, T), 0.05, rarity)
+def features(text: str, *products: bytes, idf_table: IdfTable = IDF_TABLE) -> dict[str, list[float]]:
+    found = build_scorer_inputs(query(text), unpack_products(products, D, T), 0.05, idf_table)
     return {name: [round(float(x), 4) for x in found[:, i]] for i, name in enumerate(FEATURES)}
 
 
 def test_attention_is_the_softmax_of_the_products() -> None:
     asked = query("x")
-    batch = unpack([stored("a", tokens=3), stored("b", tokens=5)], D, T)
-    attended, best = attention(asked.tokens, batch, 0.1)
+    batch = unpack_products([stored("a", tokens=3), stored("b", tokens=5)], D, T)
+    attended, best = attend(asked.tokens, batch, 0.1)
     for i, count in enumerate((3, 5)):
         y = torch.from_numpy(batch.tokens[i, :count])
         x = torch.from_numpy(asked.tokens)
@@ -78,10 +89,10 @@ def test_model_numbers_match_whole_or_in_part() -> None:
 
 def test_a_rare_word_weighs_more_in_a_field_and_a_long_field_less() -> None:
     idf = np.ones(1 << 16, np.float32)
-    idf[hashed(["stand"]) & 0xFFFF] = 5.0
-    rarity = Rarity(idf, RARITY.lengths)
+    idf[hash_words(["stand"]) & 0xFFFF] = 5.0
+    idf_table = IdfTable(idf, IDF_TABLE.lengths)
     found = features(
-        "phone stand", stored("phone"), stored("stand"), stored("stand a b c d e"), rarity=rarity
+        "phone stand", stored("phone"), stored("stand"), stored("stand a b c d e"), idf_table=idf_table
     )
     phone, stand, lost = found["title"]
     assert stand > lost > phone
@@ -95,25 +106,27 @@ def test_score_matches_the_mlp_in_torch() -> None:
     width = len(FEATURES) + T
     scorer = Scorer(
         0.05,
-        RARITY,
+        IDF_TABLE,
         RANDOM.normal(size=width).astype(np.float32),
         RANDOM.random(width).astype(np.float32),
-        RANDOM.normal(size=(width, HIDDEN)).astype(np.float32),
-        RANDOM.normal(size=HIDDEN).astype(np.float32),
-        RANDOM.normal(size=(HIDDEN, len(HEADS))).astype(np.float32) * 0.1,
+        RANDOM.normal(size=(width, HIDDEN_UNITS)).astype(np.float32),
+        RANDOM.normal(size=HIDDEN_UNITS).astype(np.float32),
+        RANDOM.normal(size=(HIDDEN_UNITS, len(HEADS))).astype(np.float32) * 0.1,
         np.array([0.25, 0, -0.5], np.float32),
     )
     asked = query("red shoe")
     products = [stored("red shoe"), stored("blue hat")]
-    inputs = torch.from_numpy(fused(asked, unpack(products, D, T), 0.05, RARITY))
+    inputs = torch.from_numpy(build_scorer_inputs(asked, unpack_products(products, D, T), 0.05, IDF_TABLE))
     x = (inputs - torch.from_numpy(scorer.mean)) * torch.from_numpy(scorer.scale)
     hidden = torch.relu(x @ torch.from_numpy(scorer.hidden) + torch.from_numpy(scorer.hidden_bias))
     logits = hidden @ torch.from_numpy(scorer.output) + torch.from_numpy(scorer.output_bias)  # (2, H)
-    assert np.allclose(score(scorer, asked, products), logits[:, 0].sigmoid().numpy(), atol=1e-5)
+    assert np.allclose(score_products(scorer, asked, products), logits[:, 0].sigmoid().numpy(), atol=1e-5)
     mixed = (logits @ torch.tensor([0.5, 0.25, 0.25])).sigmoid().numpy()
-    assert np.allclose(score(scorer, asked, products, (2.0, 1.0, 1.0)), mixed, atol=1e-5)
+    assert np.allclose(score_products(scorer, asked, products, (2.0, 1.0, 1.0)), mixed, atol=1e-5)
 
 
 def test_no_candidates_no_scores() -> None:
     empty = np.zeros(1, np.float32)
-    assert score(Scorer(0.05, RARITY, empty, empty, empty, empty, empty, empty), query("x"), []).shape == (0,)
+    assert score_products(
+        Scorer(0.05, IDF_TABLE, empty, empty, empty, empty, empty, empty), query("x"), []
+    ).shape == (0,)

@@ -7,8 +7,8 @@ import pytest
 
 from mappings.errors import ModelError
 from mappings.types import Product
-from reranker.encoders.product_encoder import word_vectors
-from reranker.model import FILES, Model, folder_version, load_model
+from reranker.encoders.product_encoder import average_words
+from reranker.model import FILES, Model, compute_version, load_model
 
 MOUSE = Product(
     "1", "Logitech M185 wireless mouse", "Logitech", "Mice", "A small mouse for laptops", {"colour": "Grey"}
@@ -84,10 +84,10 @@ def test_a_spoilt_file_is_named(copied: Path, name: str) -> None:
 
 
 def test_the_version_follows_weights_and_config(model: Model, copied: Path) -> None:
-    assert folder_version(copied) == model.version
+    assert compute_version(copied) == model.version
     config = json.loads((copied / "config.json").read_text())
     (copied / "config.json").write_text(json.dumps({**config, "stored_tokens": 3}))
-    assert folder_version(copied) != model.version
+    assert compute_version(copied) != model.version
 
 
 def test_token_vectors_of_bits_take_an_eighth_and_score(model: Model, copied: Path) -> None:
@@ -115,6 +115,6 @@ def test_a_products_vectors_depend_on_nothing_but_the_product(model: Model) -> N
 
 def test_word_vectors_are_means_of_their_tokens() -> None:
     states = np.arange(12, dtype=np.float32).reshape(6, 2)
-    found = word_vectors(states, [-1, 0, 0, 1, 2, -1], most=2)
+    found = average_words(states, [-1, 0, 0, 1, 2, -1], most=2)
     assert found.tolist() == [[3, 4], [6, 7]]
-    assert word_vectors(states, [-1] * 6, most=2).tolist() == [[0, 1]]
+    assert average_words(states, [-1] * 6, most=2).tolist() == [[0, 1]]

@@ -8,32 +8,32 @@ from collections.abc import Mapping, Sequence
 
 from mappings.types import Product
 from plugin_api.commands.evaluate.systems import SYSTEMS
-from reranker.evaluation.comparison import Ranking, Run, System
+from reranker.evaluation.comparison import RankedList, System, SystemRun
 from reranker.evaluation.measures import GOOD, Grades
 from reranker.model import Model
-from reranker.text.product_text import product_text
+from reranker.text.product_text import build_product_text
 
-FOLDS = 5
+_FOLDS = 5
 
 
-def article_run(
+def run_article_recipe(
     model: Model,
     grades: Mapping[str, Grades],
     windows: Mapping[str, Sequence[str]],
     products: Mapping[str, Product],
-) -> Run:
+) -> SystemRun:
     """Rank each query's window and judged products by the recipe; `products` has the texts of all of them.
 
     Raises ImportError where torch is not installed.
     """
-    from reranker.training.scoring.article_recipe import ArticlePair, article_scores
+    from reranker.training.scoring.article_recipe import ArticlePair, score_by_article_recipe
 
-    texts = {i: product_text(product).pooled for i, product in products.items()}
+    texts = {i: build_product_text(product).pooled for i, product in products.items()}
     queries = sorted(grades)
-    catalogue: dict[str, Ranking] = {}
-    pool: dict[str, Ranking] = {}
-    for fold in range(min(FOLDS, len(queries))):
-        held = queries[fold :: min(FOLDS, len(queries))]
+    catalogue: dict[str, RankedList] = {}
+    pool: dict[str, RankedList] = {}
+    for fold in range(min(_FOLDS, len(queries))):
+        held = queries[fold :: min(_FOLDS, len(queries))]
         train = [
             ArticlePair(query, texts[i], grade >= GOOD)
             for query in queries
@@ -43,14 +43,14 @@ def article_run(
         if not train:
             continue
         asked = [(query, i) for query in held for i in dict.fromkeys([*windows[query], *grades[query]])]
-        scores = article_scores(model, train, [(query, texts[i]) for query, i in asked])
+        scores = score_by_article_recipe(model, train, [(query, texts[i]) for query, i in asked])
         likely = dict(zip(asked, scores.tolist(), strict=True))
         for query in held:
             catalogue[query] = _ordered(query, windows[query], likely)
             pool[query] = _ordered(query, list(grades[query]), likely)
-    return Run(System("article", SYSTEMS["article"]), catalogue, pool)
+    return SystemRun(System("article", SYSTEMS["article"]), catalogue, pool)
 
 
-def _ordered(query: str, ids: Sequence[str], likely: Mapping[tuple[str, str], float]) -> Ranking:
+def _ordered(query: str, ids: Sequence[str], likely: Mapping[tuple[str, str], float]) -> RankedList:
     ranked = sorted(ids, key=lambda i: likely[query, i], reverse=True)
-    return Ranking(tuple(ranked), tuple(likely[query, i] for i in ranked))
+    return RankedList(tuple(ranked), tuple(likely[query, i] for i in ranked))

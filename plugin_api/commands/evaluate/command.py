@@ -85,14 +85,14 @@ def evaluate(
     indexed = bool(alias or systems or second_alias or not files)
     try:
         # ir-measures and scipy are an extra; `attune --help` imports this module without them.
-        from plugin_api.commands.evaluate.job import Asked, run_evaluation
+        from plugin_api.commands.evaluate.job import EvaluationJob, run_evaluation
         from plugin_api.commands.evaluate.report import write_report
-        from plugin_api.commands.evaluate.table import as_json as tabulated
-        from plugin_api.commands.evaluate.table import show
+        from plugin_api.commands.evaluate.table import print_tables
+        from plugin_api.commands.evaluate.table import tabulate_evaluation as tabulated
     except ModuleNotFoundError as error:
         raise EvaluationError(f"measuring needs {error.name}: pip install 'attune[evaluate]'") from error
     folder = model or (Path(settings.model.folder) if settings.model.folder else None)
-    asked = Asked(
+    asked = EvaluationJob(
         judgements=judgements,
         qrels=qrels,
         queries=queries,
@@ -111,7 +111,7 @@ def evaluate(
     if as_json:
         click.echo(json.dumps(tabulated(evaluation), ensure_ascii=False, indent=2, allow_nan=False))
         return
-    show(evaluation)
+    print_tables(evaluation)
     if html:
         click.echo(f"Report: {html}")
 

@@ -11,20 +11,28 @@ from mappings.client import check_cluster, connect
 from mappings.errors import EvaluationError
 from mappings.settings import Settings
 from mappings.types import Judgement
-from plugin_api.commands.evaluate.article_recipe import article_run
+from plugin_api.commands.evaluate.article_recipe import run_article_recipe
 from plugin_api.commands.evaluate.runs import (
     Advance,
     Ask,
     Searching,
     check_version,
-    index_facts,
-    judged_texts,
-    ranked,
+    fetch_judged_products,
+    look_up_index,
+    rank_queries,
 )
 from plugin_api.commands.evaluate.systems import SECOND, SYSTEMS
-from reranker.evaluation.comparison import Evaluation, Judged, Ranking, Run, System, evaluate, judged_products
-from reranker.evaluation.judgements import query_key, read_judgements
-from reranker.evaluation.measures import Grades, by_query, trained_on
+from reranker.evaluation.comparison import (
+    Evaluation,
+    JudgementPool,
+    RankedList,
+    System,
+    SystemRun,
+    compare_runs,
+    pool_judgements,
+)
+from reranker.evaluation.judgements import normalise_query, read_judgements
+from reranker.evaluation.measures import Grades, find_trained_queries, group_by_query
 from reranker.evaluation.trec import read_qrels, read_queries, read_run
 from reranker.model import Model, load_model
 
@@ -33,7 +41,7 @@ Working = Callable[[str, int], AbstractContextManager[Advance]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class EvaluationJob:
     """What to measure. One of `judgements` (CSV) and `qrels` (TREC) is given.
 
     `systems` are names of SYSTEMS, none where no index is to be searched. `second` is another model's folder
@@ -53,7 +61,7 @@ class Asked:
     held_out: bool
 
 
-def run_evaluation(asked: Asked, settings: Settings, working: Working) -> Evaluation:
+def run_evaluation(asked: EvaluationJob, settings: Settings, working: Working) -> Evaluation:
     """Rank, measure and compare.
 
     Raises LabelsError and EvaluationError for files, ClusterDown, ModelMismatch and ModelError for index and
@@ -66,7 +74,7 @@ def run_evaluation(asked: Asked, settings: Settings, working: Working) -> Evalua
     if asked.systems:
         judged, runs = _from_index(asked, settings, grades, notes, working)
     else:
-        judged, runs = judged_products(grades, None), []
+        judged, runs = pool_judgements(grades, None), []
     runs += [_from_file(name, found, judged, asked, notes) for name, found in files.items()]
     return Evaluation(
         judgements=str(asked.judgements or asked.qrels),
@@ -74,12 +82,12 @@ def run_evaluation(asked: Asked, settings: Settings, working: Working) -> Evalua
         judged=judged,
         threshold=asked.threshold,
         depth=asked.depth,
-        protocols=evaluate(runs, judged, asked.threshold),
+        protocols=compare_runs(runs, judged, asked.threshold),
         notes=(*_trained(runs, judged), *_left_out(judged), *notes),
     )
 
 
-def _grades(asked: Asked, texts: Mapping[str, str], notes: list[str]) -> dict[str, Grades]:
+def _grades(asked: EvaluationJob, texts: Mapping[str, str], notes: list[str]) -> dict[str, Grades]:
     judgements: Sequence[Judgement]
     if asked.judgements:
         judgements = read_judgements(asked.judgements, notes.append)
@@ -87,7 +95,7 @@ def _grades(asked: Asked, texts: Mapping[str, str], notes: list[str]) -> dict[st
         judgements = read_qrels(asked.qrels, texts)
     else:
         raise EvaluationError("nothing to measure by: give judgements or qrels")
-    return dict(by_query(judgements))
+    return dict(group_by_query(judgements))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +109,18 @@ class _Ranker:
 
 
 def _from_index(
-    asked: Asked, settings: Settings, grades: Mapping[str, Grades], notes: list[str], working: Working
-) -> tuple[Judged, list[Run]]:
+    asked: EvaluationJob, settings: Settings, grades: Mapping[str, Grades], notes: list[str], working: Working
+) -> tuple[JudgementPool, list[SystemRun]]:
     client = connect(settings.opensearch)
     check_cluster(client, settings.opensearch)
     rankers = _rankers(asked, settings, client, grades)
     first = rankers[0]
     if asked.held_out:
         grades = _held_out(rankers, grades, notes)
-    products = judged_texts(client, asked.alias, sorted({i for found in grades.values() for i in found}))
-    judged = judged_products(grades, products, index_facts(client, asked.alias).products)
+    products = fetch_judged_products(
+        client, asked.alias, sorted({i for found in grades.values() for i in found})
+    )
+    judged = pool_judgements(grades, products, look_up_index(client, asked.alias).products)
     widest = max(map(len, judged.grades.values()))
     searching = Searching(client, first.alias, first.model, settings)
     wide = searching.widened(widest)
@@ -123,23 +133,25 @@ def _from_index(
         beside = Searching(client, other.alias, other.model, settings)
         system = System(SECOND, other.label, other.model.version, other.trained)
         asks[system] = (beside.attune, beside.widened(widest).attune)
-    runs: list[Run] = []
+    runs: list[SystemRun] = []
     if asks:
         with working("searching", len(judged.grades)) as advance:
-            runs = ranked(asks, judged.grades, asked.depth, advance)
+            runs = rank_queries(asks, judged.grades, asked.depth, advance)
     if "article" in asked.systems:
         with working("article recipe", len(judged.grades)) as advance:
             windows = searching.windows(judged.grades, advance)
-        texts = {**products, **judged_texts(client, asked.alias, _new(windows, products))}
+        texts = {**products, **fetch_judged_products(client, asked.alias, _new(windows, products))}
         try:
-            runs.append(article_run(first.model, judged.grades, windows, texts))
+            runs.append(run_article_recipe(first.model, judged.grades, windows, texts))
         except ModuleNotFoundError as error:
             why = f"it is trained, which needs {error.name}: pip install 'attune[train]'"
             notes.append(f"the article recipe is left out: {why}")
     return judged, runs
 
 
-def _rankers(asked: Asked, settings: Settings, client: OpenSearch, queries: Iterable[str]) -> list[_Ranker]:
+def _rankers(
+    asked: EvaluationJob, settings: Settings, client: OpenSearch, queries: Iterable[str]
+) -> list[_Ranker]:
     """Load the models. Raises ModelMismatch where an index was made with another."""
     named = [(SYSTEMS["attune"], asked.model, asked.alias)]
     if asked.second:
@@ -147,8 +159,8 @@ def _rankers(asked: Asked, settings: Settings, client: OpenSearch, queries: Iter
     queries, rankers = list(queries), []
     for label, folder, alias in named:
         model = load_model(folder, settings.model.threads)
-        check_version(index_facts(client, alias), alias, model)
-        trained = frozenset(trained_on(model.config.origin, queries))
+        check_version(look_up_index(client, alias), alias, model)
+        trained = frozenset(find_trained_queries(model.config.origin, queries))
         rankers.append(_Ranker(label, model, alias, trained))
     return rankers
 
@@ -171,9 +183,13 @@ def _new(windows: Mapping[str, Sequence[str]], known: Mapping[str, object]) -> l
 
 
 def _from_file(
-    name: str, found: Mapping[str, Sequence[str]], judged: Judged, asked: Asked, notes: list[str]
-) -> Run:
-    answers = {query: tuple(found.get(query_key(query), ())) for query in judged.grades}
+    name: str,
+    found: Mapping[str, Sequence[str]],
+    judged: JudgementPool,
+    asked: EvaluationJob,
+    notes: list[str],
+) -> SystemRun:
+    answers = {query: tuple(found.get(normalise_query(query), ())) for query in judged.grades}
     absent = sum(not answers[query] for query in judged.counted)
     if absent == len(judged.counted):
         raise EvaluationError(
@@ -182,11 +198,13 @@ def _from_file(
         )
     if absent:
         notes.append(f"run {name} has no ranking of {absent} queries: they count as 0")
-    catalogue = {query: Ranking(ids[: asked.depth]) for query, ids in answers.items()}
-    return Run(System(name, name), catalogue, {query: Ranking(ids) for query, ids in answers.items()})
+    catalogue = {query: RankedList(ids[: asked.depth]) for query, ids in answers.items()}
+    return SystemRun(
+        System(name, name), catalogue, {query: RankedList(ids) for query, ids in answers.items()}
+    )
 
 
-def _left_out(judged: Judged) -> list[str]:
+def _left_out(judged: JudgementPool) -> list[str]:
     unanswered = judged.queries - len(judged.counted)
     notes = []
     if unanswered:
@@ -199,7 +217,7 @@ def _left_out(judged: Judged) -> list[str]:
     return notes
 
 
-def _trained(runs: Sequence[Run], judged: Judged) -> list[str]:
+def _trained(runs: Sequence[SystemRun], judged: JudgementPool) -> list[str]:
     found = ((run.system.label, len(run.system.trained & judged.counted.keys())) for run in runs)
     return [
         f"{label} was trained on {number} of these {len(judged.counted)} queries: its figures flatter it "

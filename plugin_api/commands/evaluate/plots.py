@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reranker.evaluation.calibration import Calibration
 from reranker.evaluation.comparison import HEADLINE, Figures, Protocol
-from reranker.evaluation.significance import Paired
+from reranker.evaluation.significance import PairedComparison
 
 WIDTH, HEIGHT = 420.0, 250.0
 LEFT, RIGHT, TOP, BOTTOM = 42.0, 408.0, 12.0, 206.0
@@ -212,7 +212,7 @@ def reliability_plot(label: str, found: Calibration) -> ReliabilityPlot:
     )
 
 
-def spans(compared: Mapping[str, Paired]) -> dict[str, Span]:
+def spans(compared: Mapping[str, PairedComparison]) -> dict[str, Span]:
     """Place each comparison's change and interval on one scale that holds them all, and no change."""
     changes = {name: paired.change for name, paired in compared.items()}
     bounds = [0.0, *(_finite(b, c.mean) for c in changes.values() for b in (c.low, c.high))]

@@ -9,10 +9,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mappings.errors import EvaluationError
 from plugin_api.commands.evaluate import plots
-from plugin_api.commands.evaluate.table import COLUMNS, SIGNIFICANT, bounds, columns, reading, share
+from plugin_api.commands.evaluate.table import (
+    HEADINGS,
+    SIGNIFICANT,
+    format_bounds,
+    format_share,
+    list_caveats,
+    select_columns,
+)
 from reranker.evaluation.comparison import HEADLINE, Evaluation, Figures, Protocol
 from reranker.evaluation.measures import GOOD
-from reranker.evaluation.significance import Paired
+from reranker.evaluation.significance import PairedComparison
 
 ENDS = 5
 """How many of the most lost and most won queries are named."""
@@ -48,12 +55,12 @@ class Section:
 def write_report(evaluation: Evaluation, path: Path) -> None:
     """Write the report. Raises EvaluationError where the file can't be written."""
     try:
-        path.write_text(report(evaluation), encoding="utf-8")
+        path.write_text(render_report(evaluation), encoding="utf-8")
     except OSError as error:
         raise EvaluationError(f"the report can't be written to {path}: {error.strerror or error}") from error
 
 
-def report(evaluation: Evaluation) -> str:
+def render_report(evaluation: Evaluation) -> str:
     """Return the report's HTML."""
     environment = Environment(
         loader=PackageLoader("plugin_api.commands.evaluate", "."),
@@ -62,7 +69,12 @@ def report(evaluation: Evaluation) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"fixed": _fixed, "signed": _signed, "share": share, "bounds": bounds}
+    environment.filters |= {
+        "fixed": _fixed,
+        "signed": _signed,
+        "share": format_share,
+        "bounds": format_bounds,
+    }
     sections = [_section(protocol) for protocol in evaluation.protocols]
     pool = evaluation.protocols[-1]
     return environment.get_template("report.html").render(
@@ -71,9 +83,9 @@ def report(evaluation: Evaluation) -> str:
         sections=sections,
         headline=HEADLINE,
         good=GOOD,
-        columns=COLUMNS,
+        columns=HEADINGS,
         significant=SIGNIFICANT,
-        reading=reading(evaluation),
+        reading=list_caveats(evaluation),
         latency=plots.latency_plot(evaluation.protocols[0].figures),
         reliability=[
             plots.reliability_plot(found.system.label, found.calibration)
@@ -87,7 +99,7 @@ def report(evaluation: Evaluation) -> str:
 
 
 def _section(protocol: Protocol) -> Section:
-    names = columns(protocol)
+    names = select_columns(protocol)
     best = {
         name: max(round(found.values[name].mean, 3) for found in protocol.figures if name in found.values)
         for name in names
@@ -95,7 +107,7 @@ def _section(protocol: Protocol) -> Section:
     return Section(protocol, names, best, plots.spans(protocol.compared), plots.change_plots(protocol))
 
 
-def _ends(paired: Paired) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+def _ends(paired: PairedComparison) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
     """The queries most lost, worst first, and most won, best first."""
     changes = list(paired.changes.items())
     lost = [item for item in changes[:ENDS] if item[1] < 0]

@@ -25,8 +25,8 @@ from plugin_api.search.query.request import RerankRequest, SearchCall, keyword_q
 from plugin_api.search.retrieval.candidates import gather
 from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.search import Search, unhurried
-from reranker.encoders.codec import whole_numbers
-from reranker.evaluation.comparison import Ranking, Run, System
+from reranker.encoders.codec import quantise_vector
+from reranker.evaluation.comparison import RankedList, System, SystemRun
 from reranker.evaluation.measures import Grades
 from reranker.types import Reranker
 
@@ -34,7 +34,7 @@ MAX_WINDOW = 1000
 """The widest window that the setting search.window takes."""
 
 Terms = tuple[JsonObject, ...]
-Ask = Callable[[str, Terms, int], Ranking]
+Ask = Callable[[str, Terms, int], RankedList]
 """A query's text, filters, how many hits → its ranking, without time."""
 
 Advance = Callable[[int], None]
@@ -48,7 +48,7 @@ class IndexFacts:
     models: tuple[str, ...]
 
 
-def index_facts(client: OpenSearch, index: str) -> IndexFacts:
+def look_up_index(client: OpenSearch, index: str) -> IndexFacts:
     """Look an index up. Raises EvaluationError where there is none, naming those that there are."""
     models = {"models": {"terms": {"field": fields.MODEL, "size": 10}}}
     body = {"size": 0, "track_total_hits": True, "aggs": models}
@@ -76,7 +76,7 @@ def check_version(facts: IndexFacts, index: str, model: Reranker) -> None:
         )
 
 
-def judged_texts(client: OpenSearch, index: str, ids: Sequence[str]) -> dict[str, Product]:
+def fetch_judged_products(client: OpenSearch, index: str, ids: Sequence[str]) -> dict[str, Product]:
     """Look products up by id: those that are in the index, with their texts."""
     found: dict[str, Product] = {}
     texts = [fields.TITLE, fields.BRAND, fields.CATEGORY, fields.DESCRIPTION]
@@ -124,7 +124,7 @@ class Searching:
             "rrf": lambda text, filters, size: self._fused("rrf", text, filters, size),
         }[system]
 
-    def attune(self, text: str, filters: Terms, size: int) -> Ranking:
+    def attune(self, text: str, filters: Terms, size: int) -> RankedList:
         """Rank by the sidecar's own code. Raises EvaluationError where a search was not reranked."""
         answer = self._search.answer(self._call(text, filters, size)).json()
         if "error" in answer:
@@ -137,11 +137,11 @@ class Searching:
         hits = answer["hits"]["hits"]
         # Below the window a score only keeps the order.
         likely = tuple(hit["_score"] for hit in hits[: report["window"]])
-        return Ranking(tuple(hit["_id"] for hit in hits), likely)
+        return RankedList(tuple(hit["_id"] for hit in hits), likely)
 
-    def vectors(self, text: str, filters: Terms, size: int) -> Ranking:
+    def vectors(self, text: str, filters: Terms, size: int) -> RankedList:
         """Rank by k-NN alone."""
-        near: JsonObject = {"vector": whole_numbers(self._model.encode_query(text).vector), "k": size}
+        near: JsonObject = {"vector": quantise_vector(self._model.encode_query(text).vector), "k": size}
         if filters:
             near["filter"] = {"bool": {"filter": list(filters)}}
         return self._hits({"knn": {fields.VECTOR: near}}, size)
@@ -154,9 +154,9 @@ class Searching:
             advance(1)
         return found
 
-    def _fused(self, fusion: FusionMethod, text: str, filters: Terms, size: int) -> Ranking:
+    def _fused(self, fusion: FusionMethod, text: str, filters: Terms, size: int) -> RankedList:
         inside, below = self._first_stage(replace(self._settings.search, fusion=fusion), text, filters, size)
-        return Ranking((*inside, *below)[:size])
+        return RankedList((*inside, *below)[:size])
 
     def _first_stage(
         self, settings: SearchSettings, text: str, filters: Terms, size: int
@@ -177,12 +177,12 @@ class Searching:
         known = set(inside)
         return inside, tuple(hit.id for hit in first.own if hit.id not in known)
 
-    def _hits(self, query: JsonObject, size: int) -> Ranking:
+    def _hits(self, query: JsonObject, size: int) -> RankedList:
         with opensearch_errors(f"searching {self._index}"):
             found = self._client.search(
                 index=self._index, body={"query": query, "size": size, "_source": False}
             )
-        return Ranking(tuple(hit["_id"] for hit in found["hits"]["hits"]))
+        return RankedList(tuple(hit["_id"] for hit in found["hits"]["hits"]))
 
     def _call(self, text: str, filters: Terms, size: int) -> SearchCall:
         body = {"query": keyword_query(text, filters), "size": size, "_source": False}
@@ -190,16 +190,16 @@ class Searching:
         return SearchCall(quote(self._index, safe=",*"), json.dumps(body).encode(), headers=headers)
 
 
-def ranked(
+def rank_queries(
     asks: Mapping[System, tuple[Ask, Ask]], grades: Mapping[str, Grades], depth: int, advance: Advance
-) -> list[Run]:
+) -> list[SystemRun]:
     """Ask every system every query, over the whole catalogue and over its judged products.
 
     Each system comes with two asks, the second with a window wide enough for judged products. One query after
     the other, one system after the other, a different one first each time: none gains by another's caches.
     """
-    whole: dict[System, dict[str, Ranking]] = {system: {} for system in asks}
-    pool: dict[System, dict[str, Ranking]] = {system: {} for system in asks}
+    whole: dict[System, dict[str, RankedList]] = {system: {} for system in asks}
+    pool: dict[System, dict[str, RankedList]] = {system: {} for system in asks}
     order = list(asks)
     for ask, _ in asks.values():
         ask(next(iter(grades)), (), depth)  # opens connections, loads the model: not part of any search
@@ -213,7 +213,7 @@ def ranked(
             whole[system][text] = replace(answer, ms=ms)
             pool[system][text] = within(text, only, len(found))
         advance(1)
-    return [Run(system, whole[system], pool[system]) for system in asks]
+    return [SystemRun(system, whole[system], pool[system]) for system in asks]
 
 
 def _from(order: Sequence[System], turn: int) -> Iterator[System]:

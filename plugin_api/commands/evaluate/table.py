@@ -10,9 +10,9 @@ from rich.text import Text
 from mappings.types import JsonObject
 from plugin_api.terminal import output_console
 from reranker.evaluation.comparison import HEADLINE, JUDGED_PRODUCTS, Evaluation, Figures, Protocol
-from reranker.evaluation.significance import Interval, Paired
+from reranker.evaluation.significance import Interval, PairedComparison
 
-COLUMNS = {
+HEADINGS = {
     "ndcg@10": "nDCG@10",
     "precision@10": "P@10",
     "recall@100": "R@100",
@@ -28,7 +28,7 @@ COLUMNS = {
 SIGNIFICANT = 0.05
 
 
-def as_json(evaluation: Evaluation) -> JsonObject:
+def tabulate_evaluation(evaluation: Evaluation) -> JsonObject:
     """Return everything that was measured; what isn't known is null."""
     judged = evaluation.judged
     return {
@@ -66,7 +66,7 @@ def _system(found: Figures) -> JsonObject:
     }
 
 
-def _paired(paired: Paired) -> JsonObject:
+def _paired(paired: PairedComparison) -> JsonObject:
     return {
         "change": _interval(paired.change),
         "p": round(paired.p, 5),
@@ -84,7 +84,7 @@ def _interval(value: Interval) -> JsonObject:
     return {"mean": round(value.mean, 4), **known}
 
 
-def show(evaluation: Evaluation) -> None:
+def print_tables(evaluation: Evaluation) -> None:
     """Print both protocols' tables, the comparisons and the notes."""
     console = output_console(plain_width=130)
     judged = evaluation.judged
@@ -97,11 +97,11 @@ def show(evaluation: Evaluation) -> None:
         if protocol.compared:
             console.print(_compared_table(protocol))
     console.print()
-    for note in (*reading(evaluation), *evaluation.notes):
+    for note in (*list_caveats(evaluation), *evaluation.notes):
         console.print(Text(f"· {note}", style="dim"))
 
 
-def reading(evaluation: Evaluation) -> list[str]:
+def list_caveats(evaluation: Evaluation) -> list[str]:
     """Return what has to be known to read the figures."""
     found = [
         "± is half a 95 % bootstrap interval over queries; p is by sign randomisation, corrected for all "
@@ -113,12 +113,12 @@ def reading(evaluation: Evaluation) -> list[str]:
     return found
 
 
-def columns(protocol: Protocol) -> dict[str, str]:
+def select_columns(protocol: Protocol) -> dict[str, str]:
     """Return measure → heading of the measures to show: those that some system has, and that can differ."""
     all_judged = protocol.name == JUDGED_PRODUCTS
     return {
         name: heading
-        for name, heading in COLUMNS.items()
+        for name, heading in HEADINGS.items()
         if any(name in found.values for found in protocol.figures)
         and not (all_judged and name == "judged@10")
     }
@@ -127,7 +127,7 @@ def columns(protocol: Protocol) -> dict[str, str]:
 def _figures_table(protocol: Protocol) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("")
-    names = columns(protocol)
+    names = select_columns(protocol)
     for heading in names.values():
         table.add_column(heading, justify="right", no_wrap=True)
     latency = any(found.latency for found in protocol.figures)
@@ -140,7 +140,7 @@ def _figures_table(protocol: Protocol) -> Table:
     best = {name: max(_rounded(found, name) for found in protocol.figures) for name in names}
     for found in protocol.figures:
         cells = [_cell(found, name, best) for name in names]
-        cells += [Text(share(found.coverage))] if coverage else []
+        cells += [Text(format_share(found.coverage))] if coverage else []
         if latency:
             cells += [Text(f"{ms:.1f}" if ms else "–") for ms in _times(found)]
         if calibrated:
@@ -154,7 +154,7 @@ def _compared_table(protocol: Protocol) -> Table:
     first = protocol.figures[0].system.label
     labels = {found.system.name: found.system.label for found in protocol.figures}
     table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column(f"{first}, {COLUMNS[HEADLINE]}, beside")
+    table.add_column(f"{first}, {HEADINGS[HEADLINE]}, beside")
     for heading in ("change", "95 %", "p", "won", "lost", "tied"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("most lost, most won", ratio=1)
@@ -164,7 +164,7 @@ def _compared_table(protocol: Protocol) -> Table:
         table.add_row(
             Text(labels[name]),
             Text(f"{paired.change.mean:+.3f}", style=style),
-            bounds(paired.change),
+            format_bounds(paired.change),
             f"{paired.p_holm:.3f}",
             str(paired.wins),
             str(paired.losses),
@@ -195,11 +195,11 @@ def _times(found: Figures) -> tuple[float, float]:
     return (found.latency.mean, found.latency.p95) if found.latency else (0.0, 0.0)
 
 
-def bounds(value: Interval) -> str:
+def format_bounds(value: Interval) -> str:
     """Return an interval's bounds, or a dash where one query tells of none."""
     return f"{value.low:+.3f} {value.high:+.3f}" if math.isfinite(value.low) else "–"
 
 
-def share(value: float | None) -> str:
+def format_share(value: float | None) -> str:
     """Return a share as per cent, or a dash where it isn't known."""
     return "–" if value is None else f"{100 * value:.1f} %"

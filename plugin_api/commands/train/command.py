@@ -11,7 +11,7 @@ from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, SettingsError
 from plugin_api.cli import Wiring
 from plugin_api.terminal import StageProgress
-from reranker.model import shipped_folder
+from reranker.model import locate_shipped_model
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -89,7 +89,7 @@ def train(
         from plugin_api.commands.train import sources as training
         from reranker.training import pipeline as jobs
         from reranker.training.distillation.small_query import SmallQueryConfig
-        from reranker.training.run.run_folder import partial
+        from reranker.training.run.run_folder import locate_partial_work
         from reranker.training.run.threads import use_all_cores
     except ImportError as error:
         raise AttuneError(f"training needs {error.name}: pip install 'attune[train]'") from error
@@ -104,7 +104,7 @@ def train(
     job = jobs.TrainJob(
         folder=out,
         products=read.products,
-        base=base or (Path(settings.model.folder) if settings.model.folder else shipped_folder()),
+        base=base or (Path(settings.model.folder) if settings.model.folder else locate_shipped_model()),
         judgements=read.judgements,
         clicks=read.clicks,
         query_encoder=query_encoder,
@@ -116,17 +116,17 @@ def train(
         fresh=fresh,
         sources=sources.named(),
     )
-    job = replace(job, pairs=training.shipped_pairs(job))
+    job = replace(job, pairs=training.select_pairs(job))
     use_all_cores()
     stages = StageProgress(terminal=sys.stderr.isatty() and not as_json)
     try:
         with stages:
             report = jobs.run_train_job(job, stages)
     except KeyboardInterrupt:
-        click.echo(f"attune: stopped; the same command goes on from {partial(out)}", err=True)
+        click.echo(f"attune: stopped; the same command goes on from {locate_partial_work(out)}", err=True)
         raise SystemExit(INTERRUPTED) from None
     if as_json:
         click.echo(json.dumps({**asdict(report), "folder": str(report.folder)}, ensure_ascii=False))
     else:
-        for line in training.summary(report):
+        for line in training.summarise_training(report):
             click.echo(line)

@@ -22,7 +22,7 @@ from mappings.types import Judgement, Product
 from plugin_api.commands.train.ubi_indexes import read_ubi_cluster
 from plugin_api.commands.train.weights import esci_pairs
 from reranker.evaluation.judgements import read_judgements
-from reranker.training.clicks.click_labels import ClickEvidence, click_evidence
+from reranker.training.clicks.click_labels import ClickEvidence, derive_click_evidence
 from reranker.training.clicks.click_log import ClickLog
 from reranker.training.pipeline import TrainJob, TrainReport
 
@@ -53,7 +53,7 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class LoadedSources:
     """What the sources hold."""
 
     products: list[Product]
@@ -61,7 +61,7 @@ class Read:
     clicks: list[ClickEvidence]
 
 
-def read_sources(sources: Sources, settings: ClickSettings, note: Note) -> Read:
+def read_sources(sources: Sources, settings: ClickSettings, note: Note) -> LoadedSources:
     """Read everything, telling `note` what was found. Raises CatalogueError, LabelsError, ClusterDown."""
     products = read_catalogue(sources.catalogue, sources.fields, sources.simplified)
     note(f"{len(products):,} products in {sources.catalogue}")
@@ -70,14 +70,14 @@ def read_sources(sources: Sources, settings: ClickSettings, note: Note) -> Read:
         note(f"{len(judgements):,} judgements in {sources.judgements}")
     log = _click_log(sources)
     if log is None:
-        return Read(products, judgements, [])
+        return LoadedSources(products, judgements, [])
     ids = {product.id: product.id for product in products}
     if settings.id_column:
         ids |= _other_names(sources, settings.id_column)
-    clicks, summary = click_evidence(log, settings, ids)
+    clicks, summary = derive_click_evidence(log, settings, ids)
     for line in summary.lines():
         note(line)
-    return Read(products, judgements, clicks)
+    return LoadedSources(products, judgements, clicks)
 
 
 def _other_names(sources: Sources, column: str) -> dict[str, str]:
@@ -95,7 +95,7 @@ def read_catalogue(path: Path, fields: Path | None, simplified: bool = False) ->
     return products
 
 
-def shipped_pairs(job: TrainJob) -> list[tuple[str, Product, float]]:
+def select_pairs(job: TrainJob) -> list[tuple[str, Product, float]]:
     """Return the judged pairs that teach the scorer what a probability is.
 
     They are in English, so none for encoders of somebody else's choice.
@@ -103,7 +103,7 @@ def shipped_pairs(job: TrainJob) -> list[tuple[str, Product, float]]:
     return [] if job.query_encoder or job.product_encoder else list(esci_pairs())
 
 
-def summary(report: TrainReport) -> Iterator[str]:
+def summarise_training(report: TrainReport) -> Iterator[str]:
     """Yield what a run made, as lines for people."""
     figures = report.figures
     known, judged = figures["known_item"], figures.get("judged", {})

@@ -12,12 +12,12 @@ from opensearchpy.helpers.errors import ScanError
 
 from mappings.errors import ClusterDown, LabelsError
 from mappings.types import JsonObject
-from reranker.training.clicks.click_log import ClickLog, Unusable, action_of, search_of
+from reranker.training.clicks.click_log import ClickLog, UnusableRecord, parse_action, parse_search
 
-QUERIES = "ubi_queries"
-EVENTS = "ubi_events"
+_QUERIES = "ubi_queries"
+_EVENTS = "ubi_events"
 
-QUERY_FIELDS = (
+_QUERY_FIELDS = (
     "query_id",
     "client_id",
     "user_query",
@@ -25,7 +25,7 @@ QUERY_FIELDS = (
     "query_response_hit_ids",
     "query_response_object_ids",
 )
-EVENT_FIELDS = (
+_EVENT_FIELDS = (
     "action_name",
     "query_id",
     "client_id",
@@ -34,18 +34,18 @@ EVENT_FIELDS = (
     "event_attributes.object.internal_id",
     "event_attributes.position.ordinal",
 )
-BATCH = 1000
-TIME = "strict_date_time"
+_BATCH = 1000
+_TIME = "strict_date_time"
 
-T = TypeVar("T")
+_Record = TypeVar("_Record")
 
 
 def read_ubi_cluster(
     client: OpenSearch,
     since: datetime | None = None,
     until: datetime | None = None,
-    queries: str = QUERIES,
-    events: str = EVENTS,
+    queries: str = _QUERIES,
+    events: str = _EVENTS,
 ) -> ClickLog:
     """Open the log that the cluster has, from `since` on and before `until`.
 
@@ -55,8 +55,8 @@ def read_ubi_cluster(
     missing, closed to this user or can't be read whole, ClusterDown where OpenSearch does not answer.
     """
     return ClickLog(
-        _read(client, queries, _body(QUERY_FIELDS, since, until), search_of),
-        _read(client, events, _body(EVENT_FIELDS, since, until), action_of),
+        _read(client, queries, _body(_QUERY_FIELDS, since, until), parse_search),
+        _read(client, events, _body(_EVENT_FIELDS, since, until), parse_action),
     )
 
 
@@ -66,7 +66,7 @@ def _body(fields: Sequence[str], since: datetime | None, until: datetime | None)
         for key, time in (("gte", since), ("lt", until))
         if time
     }
-    query: JsonObject = {"range": {"timestamp": {**bounds, "format": TIME}}} if bounds else {"match_all": {}}
+    query: JsonObject = {"range": {"timestamp": {**bounds, "format": _TIME}}} if bounds else {"match_all": {}}
     return {"query": query, "_source": list(fields)}
 
 
@@ -74,10 +74,10 @@ def _read(
     client: OpenSearch,
     index: str,
     body: JsonObject,
-    parse: Callable[[Mapping[str, object], str], T | Unusable],
-) -> Iterator[T | Unusable]:
+    parse: Callable[[Mapping[str, object], str], _Record | UnusableRecord],
+) -> Iterator[_Record | UnusableRecord]:
     try:
-        for hit in scan(client, query=body, index=index, size=BATCH):
+        for hit in scan(client, query=body, index=index, size=_BATCH):
             yield parse(hit.get("_source") or {}, f"{hit['_index']}/{hit['_id']}")
     except NotFoundError as error:
         raise LabelsError(

@@ -20,10 +20,10 @@ from indexer.catalogue.records import Item
 from indexer.sources.files import open_catalogue
 from mappings.types import Judgement, Product
 from plugin_api.terminal import StageProgress
-from reranker.evaluation.measures import by_query
-from reranker.model import shipped_folder
-from reranker.training.encoders.bert import default_bert_folder
-from reranker.training.encoders.mpnet import mpnet_folder
+from reranker.evaluation.measures import group_by_query
+from reranker.model import locate_shipped_model
+from reranker.training.encoders.bert import locate_minilm
+from reranker.training.encoders.mpnet import unpack_mpnet
 from reranker.training.run import threads
 from reranker.training.shipped_recipe import Recipe, TrainingData, make_weights
 
@@ -40,7 +40,7 @@ def training_data() -> TrainingData:
         main=catalogue(DEMO / "electronics.jsonl.gz", DEMO / "electronics.toml"),
         others=distinct(groceries()),
         pairs=list(esci_pairs()),
-        judgements=by_query(judgements()),
+        judgements=group_by_query(judgements()),
     )
 
 
@@ -96,9 +96,9 @@ def judgements() -> Iterator[Judgement]:
 def main() -> None:
     """Make the weights, print the figures."""
     threads.use_all_cores()
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else shipped_folder()
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else locate_shipped_model()
     config = make_weights(
-        training_data(), default_bert_folder(), folder, Recipe(), StageProgress(terminal=False), mpnet_folder
+        training_data(), locate_minilm(), folder, Recipe(), StageProgress(terminal=False), unpack_mpnet
     )
     size = sum(file.stat().st_size for file in folder.iterdir())
     click.echo(json.dumps({"folder": os.fspath(folder), "bytes": size, **config.figures}, indent=2))

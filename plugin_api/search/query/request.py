@@ -17,8 +17,8 @@ from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import RawObject, as_list, decoded, dumps, raw_object
 from plugin_api.search.query.source_filter import SOURCE_PARAMETERS, source_of, stored_fields, visible
 from plugin_api.search.query.text import MAX_TEXT, QueryText, Unranked, read_query
-from reranker.text.intent import without_intent
-from reranker.text.words import is_cjk
+from reranker.text.intent import strip_intent
+from reranker.text.word_tokens import is_cjk
 
 HEADER_PARAMETERS = frozenset({
     "routing", "preference", "search_type", "request_cache", "allow_partial_search_results",
@@ -169,7 +169,7 @@ def keyword_query(text: str, filters: tuple[JsonObject, ...] = ()) -> JsonObject
 
     Intent words ("buy", 购买) are left out.
     """
-    asked = without_intent(text)
+    asked = strip_intent(text)
     options = KEYWORD_OPTIONS | (UNSPACED_OPTIONS if any(map(is_cjk, asked)) else {})
     words: JsonObject = {"multi_match": {"query": asked, "fields": list(fields.TEXT_FIELDS), **options}}
     return {"bool": {"must": [words], "filter": list(filters)}} if filters else words

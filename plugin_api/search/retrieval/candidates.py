@@ -34,7 +34,7 @@ from plugin_api.search.retrieval.slim_hits import (
     vector_bytes,
 )
 from plugin_api.search.retrieval.vector_cache import CallersVectors
-from reranker.encoders.codec import whole_numbers
+from reranker.encoders.codec import quantise_vector
 from reranker.types import Floats
 
 FOUND = "attune.found"
@@ -197,7 +197,7 @@ def _shows_in_hits(body: RawObject) -> bool:
 
 def nearest(vector: Floats, k: int, conditions: Sequence[JsonObject]) -> JsonObject:
     """The query for the `k` products nearest to a vector (d,) among those that meet the conditions."""
-    near: JsonObject = {"vector": whole_numbers(vector), "k": k}
+    near: JsonObject = {"vector": quantise_vector(vector), "k": k}
     if conditions:
         near["filter"] = {"bool": {"filter": list(conditions)}}
     return {"knn": {fields.VECTOR: near}}

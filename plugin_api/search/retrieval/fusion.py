@@ -7,7 +7,7 @@ from mappings.settings import SearchSettings
 from mappings.types import Hit
 from plugin_api.search.retrieval.candidates import FirstStage
 from plugin_api.search.retrieval.slim_hits import Key
-from reranker.text.query_type import QueryType, query_type
+from reranker.text.query_type import QueryType, classify_query
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def vector_weight(settings: SearchSettings, text: str) -> float:
         QueryType.MODEL: settings.vector_weight_model,
         QueryType.SENTENCE: settings.vector_weight_sentence,
     }
-    return weights.get(query_type(text), settings.vector_weight)
+    return weights.get(classify_query(text), settings.vector_weight)
 
 
 def _fused(

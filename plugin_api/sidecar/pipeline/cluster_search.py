@@ -17,7 +17,7 @@ from plugin_api.opensearch.raw_json import RawObject, decoded, dumps, raw_object
 from plugin_api.search.query.request import RerankRequest, SearchCall, parse_call
 from plugin_api.search.rerank import UNREADABLE
 from plugin_api.search.retrieval.candidates import nearest
-from reranker.keyword_evidence import with_keywords
+from reranker.keyword_evidence import add_keyword_evidence
 from reranker.types import EncodedQuery, Reranker
 
 DEPTH = 1000
@@ -129,7 +129,9 @@ class ClusterSearch:
             raise ModelError(f"model {self._reranker.version} returned scores that are no probabilities")
         shares = [_share(rank) for rank in range(first, first + len(stored))]
         # One more hit, of the best share, keeps a later page from being measured by its own best.
-        weighed = with_keywords([*scores, 0.5], [*shares, 1.0], RANK_WEIGHT * self._settings.keyword_weight)
+        weighed = add_keyword_evidence(
+            [*scores, 0.5], [*shares, 1.0], RANK_WEIGHT * self._settings.keyword_weight
+        )
         return weighed[:-1]
 
 

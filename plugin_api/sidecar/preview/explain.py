@@ -24,8 +24,8 @@ from plugin_api.search.query.request import Options, keyword_query
 from plugin_api.search.query.source_filter import HIDDEN
 from plugin_api.search.query.text import MAX_TEXT, QueryText, read_query
 from plugin_api.search.retrieval.candidates import nearest
-from reranker.explanation import Explained, Explanation, explain
-from reranker.keyword_evidence import TYPICAL_SHARE, log_odds_moved
+from reranker.explanation import ExplainableModel, Explanation, explain
+from reranker.keyword_evidence import TYPICAL_SHARE, compute_keyword_log_odds
 
 SHOWN_FIELDS = (fields.TITLE, fields.BRAND, fields.CATEGORY, fields.DESCRIPTION)
 
@@ -45,7 +45,7 @@ class ExplainRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: Options = Options()
 
 
-class ExplainModel(Explained, Protocol):
+class ExplainModel(ExplainableModel, Protocol):
     """An explained model with a version; reranker.model.Model is one."""
 
     @property
@@ -175,7 +175,7 @@ def _evidence(
     scores = [of["_score"] or 0.0 for of in keyword]
     best, at = max(scores, default=0.0), rank(keyword)
     bm25 = scores[at - 1] if at else 0.0
-    moved = log_odds_moved((bm25, best), settings.keyword_weight)
+    moved = compute_keyword_log_odds((bm25, best), settings.keyword_weight)
     return Evidence(bm25, best, at, rank(near), 0.0 if moved is None else float(moved[0]))
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mappings.errors import LabelsError
-from reranker.evaluation.judgements import COLUMNS, DELIMITERS, query_key
+from reranker.evaluation.judgements import _DELIMITERS, COLUMN_NAMES, normalise_query
 
 Row = list[str]
 
@@ -30,12 +30,12 @@ class JudgementsFile:
 
     def grades(self, query: str, product_ids: Sequence[str]) -> dict[str, int]:
         """Return the grades of those of `product_ids` that are judged for `query`. Raises LabelsError."""
-        wanted, key = set(product_ids), query_key(query)
+        wanted, key = set(product_ids), normalise_query(query)
         table = self._read()
         return {
             product_id: int(grade)
             for of, product_id, grade in table.judgements()
-            if product_id in wanted and query_key(of) == key and grade in ("0", "1", "2", "3")
+            if product_id in wanted and normalise_query(of) == key and grade in ("0", "1", "2", "3")
         }
 
     def save(self, query: str, product_id: str, grade: int | None) -> None:
@@ -101,7 +101,7 @@ class _Table:
 
     @classmethod
     def of(cls, text: str, path: Path) -> "_Table":
-        delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
+        delimiter = max(_DELIMITERS, key=text.partition("\n")[0].count)
         try:
             header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) or [
                 []
@@ -109,13 +109,16 @@ class _Table:
         except csv.Error as error:
             raise LabelsError(f"{path} is broken CSV ({error}): correct it, or name another file") from error
         except ValueError:  # nothing in it yet
-            header, rows = list(COLUMNS), []
+            header, rows = list(COLUMN_NAMES), []
         names = ["_".join(cell.split()).lower() for cell in header]
-        at = [next((names.index(name) for name in known if name in names), -1) for known in COLUMNS.values()]
+        at = [
+            next((names.index(name) for name in known if name in names), -1)
+            for known in COLUMN_NAMES.values()
+        ]
         if min(at) < 0:
             raise LabelsError(
-                f"{path}: the header ({', '.join(header)}) must name {', '.join(COLUMNS)}: correct it, or "
-                "set preview.judgements to another file"
+                f"{path}: the header ({', '.join(header)}) must name {', '.join(COLUMN_NAMES)}: correct it "
+                "or set preview.judgements to another file"
             )
         kept = [row + [""] * (len(header) - len(row)) for row in rows if any(row)]
         return cls(header, kept, (at[0], at[1], at[2]), delimiter)
@@ -128,11 +131,11 @@ class _Table:
 
     def with_grade(self, query: str, product_id: str, grade: int | None) -> "_Table":
         """Return the table with one pair's grade replaced where its first row is; None takes its rows out."""
-        key = query_key(query)
+        key = normalise_query(query)
         rows: list[Row] = []
         placed = grade is None
         for row, (of, judged, _) in zip(self._rows, self.judgements(), strict=True):
-            if judged != product_id or query_key(of) != key:
+            if judged != product_id or normalise_query(of) != key:
                 rows.append(row)
             elif not placed:
                 placed = True

@@ -10,14 +10,22 @@ import numpy as np
 from mappings.errors import LabelsError
 from mappings.settings import ClickSettings
 from reranker.training.clicks.click_log import ClickLog
-from reranker.training.clicks.position_bias import BANDS, Doubles, PositionModel, Shows, bands, fit, sums
-from reranker.training.clicks.robots_filter import shoppers
-from reranker.training.clicks.search_interactions import Visit, join
+from reranker.training.clicks.position_bias import (
+    BANDS,
+    Doubles,
+    Impressions,
+    PositionModel,
+    assign_bands,
+    fit_position_model,
+    sum_by_row,
+)
+from reranker.training.clicks.robots_filter import filter_robots
+from reranker.training.clicks.search_interactions import SearchInteraction, join_log
 
 Pair = tuple[str, str]
 """A query's key and a product id."""
 
-MOVED_CLICKS = 100
+_MOVED_CLICKS = 100
 """Clicks on products that moved, below which examination is more assumed than learnt."""
 
 
@@ -86,7 +94,7 @@ class ClickSummary:
         yield f"kept: {kept}"
         curve = ", ".join(f"{band.name} {band.examined:.2f}" for band in self.examination)
         yield f"examination by position: {curve}"
-        if self.compared < MOVED_CLICKS:
+        if self.compared < _MOVED_CLICKS:
             yield (
                 f"  only {self.compared} clicks are on products that stood at several positions: "
                 "the curve is more assumed than learnt"
@@ -98,12 +106,12 @@ class _Counts:
     """Visits added up by pair and band of positions."""
 
     pairs: list[Pair]
-    shows: Shows
+    shows: Impressions
     clicked: Doubles  # (P,)
     bought: Doubles  # (P,)
 
 
-def click_evidence(
+def derive_click_evidence(
     log: ClickLog, settings: ClickSettings, ids: Mapping[str, str] | None = None
 ) -> tuple[list[ClickEvidence], ClickSummary]:
     """Return the evidence on every pair that has enough, by query and best first, and what became of the log.
@@ -116,14 +124,14 @@ def click_evidence(
 
     Raises LabelsError when nothing is left, saying what was dropped.
     """
-    joined = join(log, settings, ids or {})
-    traffic = shoppers(joined.visits, settings)
+    joined = join_log(log, settings, ids or {})
+    traffic = filter_robots(joined.visits, settings)
     visits = [visit for visit in traffic.visits if visit.places]
     dropped = joined.dropped + traffic.dropped
     dropped["searches that showed nothing"] = len(traffic.visits) - len(visits)
     evidence: list[ClickEvidence] = []
     counts = _count(visits)
-    model = fit(counts.shows, settings.prior_strength) if counts.pairs else None
+    model = fit_position_model(counts.shows, settings.prior_strength) if counts.pairs else None
     kept: list[int] = []
     if model:
         enough = _enough(visits, settings, dropped)
@@ -151,7 +159,7 @@ def click_evidence(
     return evidence, summary
 
 
-def _count(visits: Iterable[Visit]) -> _Counts:
+def _count(visits: Iterable[SearchInteraction]) -> _Counts:
     pairs: dict[Pair, int] = {}
     rows: dict[tuple[int, int], int] = {}
     shown: list[int] = []
@@ -159,7 +167,7 @@ def _count(visits: Iterable[Visit]) -> _Counts:
     bought: Counter[int] = Counter()
     for visit in visits:
         for (product, _), band in zip(
-            visit.places.items(), bands(list(visit.places.values())).tolist(), strict=True
+            visit.places.items(), assign_bands(list(visit.places.values())).tolist(), strict=True
         ):
             pair = pairs.setdefault((visit.key, product), len(pairs))
             row = rows.setdefault((pair, band), len(rows))
@@ -170,16 +178,20 @@ def _count(visits: Iterable[Visit]) -> _Counts:
             clicked[row] += product in visit.clicked
             bought[pair] += product in visit.bought
     cells = np.array(list(rows), dtype=np.int64).reshape(-1, 2)  # (n, 2)
-    shows = Shows(cells[:, 0], cells[:, 1], np.array(shown, dtype=float), np.array(clicked, dtype=float))
+    shows = Impressions(
+        cells[:, 0], cells[:, 1], np.array(shown, dtype=float), np.array(clicked, dtype=float)
+    )
     return _Counts(
         list(pairs),
         shows,
-        sums(shows.pair, shows.clicked, len(pairs)),
+        sum_by_row(shows.pair, shows.clicked, len(pairs)),
         np.array([bought[pair] for pair in range(len(pairs))], dtype=float),
     )
 
 
-def _enough(visits: Iterable[Visit], settings: ClickSettings, dropped: Counter[str]) -> Mapping[str, str]:
+def _enough(
+    visits: Iterable[SearchInteraction], settings: ClickSettings, dropped: Counter[str]
+) -> Mapping[str, str]:
     """Return the queries with enough evidence: key → the spelling that is most used."""
     searches: Counter[str] = Counter()
     clicks: Counter[str] = Counter()
@@ -221,8 +233,8 @@ def _evidence(
     return sorted(found, key=lambda e: (e.query, -e.click, e.product_id))
 
 
-def _curve(shows: Shows, model: PositionModel) -> Iterator[Examination]:
-    shown = sums(shows.band, shows.shown, len(BANDS))
+def _curve(shows: Impressions, model: PositionModel) -> Iterator[Examination]:
+    shown = sum_by_row(shows.band, shows.shown, len(BANDS))
     for band, first in enumerate(BANDS):
         if shown[band]:
             last = BANDS[band + 1] - 1 if band + 1 < len(BANDS) else 0

@@ -40,7 +40,7 @@ ACTIONS: Mapping[str, ActionKind] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class LoggedSearch:
     """One search and the ids of what it returned, best first. `at` is seconds since 1970, NaN if unknown."""
 
     query_id: str
@@ -51,7 +51,7 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class LoggedAction:
     """One event. `ids` are the names its product may go by, none where it speaks of no product.
 
     `position` counts from 1, 0 where the log does not say. `at` is seconds since 1970, NaN if unknown.
@@ -66,7 +66,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Unusable:
+class UnusableRecord:
     """A line or document of the log that can't be used. `where` names it: file and line, or index and id."""
 
     where: str
@@ -77,31 +77,33 @@ class Unusable:
 class ClickLog:
     """A log as it is read: each iterator can be used once."""
 
-    searches: Iterator[Search | Unusable]
-    actions: Iterator[Action | Unusable]
+    searches: Iterator[LoggedSearch | UnusableRecord]
+    actions: Iterator[LoggedAction | UnusableRecord]
 
 
-def search_of(document: Mapping[str, object], where: str) -> Search | Unusable:
+def parse_search(document: Mapping[str, object], where: str) -> LoggedSearch | UnusableRecord:
     """Return a document of `ubi_queries` as a Search, or why it can't be one."""
     query_id, query = _text(document.get("query_id")), _text(document.get("user_query"))
     if not query_id or not query:
-        return Unusable(where, f"no {'user_query' if query_id else 'query_id'}")
+        return UnusableRecord(where, f"no {'user_query' if query_id else 'query_id'}")
     shown = document.get("query_response_hit_ids") or document.get("query_response_object_ids") or []
     if not isinstance(shown, list):
-        return Unusable(where, "query_response_hit_ids is no list")
+        return UnusableRecord(where, "query_response_hit_ids is no list")
     ids = tuple(dict.fromkeys(found for cell in shown if (found := _text(cell))))
-    return Search(query_id, _text(document.get("client_id")), query, ids, _seconds(document.get("timestamp")))
+    return LoggedSearch(
+        query_id, _text(document.get("client_id")), query, ids, _seconds(document.get("timestamp"))
+    )
 
 
-def action_of(document: Mapping[str, object], where: str) -> Action | Unusable:
+def parse_action(document: Mapping[str, object], where: str) -> LoggedAction | UnusableRecord:
     """Return a document of `ubi_events` as an Action, or why it can't be one."""
     name = _text(document.get("action_name"))
     if not name:
-        return Unusable(where, "no action_name")
+        return UnusableRecord(where, "no action_name")
     attributes = _object(document.get("event_attributes"))
     product = _object(attributes.get("object"))
     ordinal = _object(attributes.get("position")).get("ordinal")
-    return Action(
+    return LoggedAction(
         name,
         _text(document.get("query_id")),
         _text(document.get("client_id")),

@@ -25,15 +25,15 @@ Integers = NDArray[np.int64]
 BANDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 21, 31, 51, 101)
 """First positions of the bands that share one examination: deep ones are seen too seldom to stand alone."""
 
-ASSUMED_CLICKS = 10.0
+_ASSUMED_CLICKS = 10.0
 """What the curve assumed before any evidence is worth."""
 
-ROUNDS = 2000
-TOLERANCE = 1e-7
+_ROUNDS = 2000
+_TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
-class Shows:
+class Impressions:
     """How often a pair (query, product) was shown in a band of positions, and clicked there; a row each."""
 
     pair: Integers  # (n,) 0 to P-1
@@ -58,32 +58,32 @@ class PositionModel:
     compared: int
 
 
-def bands(positions: Sequence[int]) -> Integers:
+def assign_bands(positions: Sequence[int]) -> Integers:
     """Return the band (n,) of positions that count from 1."""
     return np.searchsorted(BANDS, np.asarray(positions), side="right").astype(np.int64) - 1
 
 
-def sums(rows: Integers, values: Doubles, count: int) -> Doubles:
+def sum_by_row(rows: Integers, values: Doubles, count: int) -> Doubles:
     """Return the sums (count,) of the values (n,) that belong to each row (n,)."""
     return np.bincount(rows, values, count).astype(np.float64)
 
 
-def fit(shows: Shows, strength: float) -> PositionModel:
+def fit_position_model(shows: Impressions, strength: float) -> PositionModel:
     """Fit the model to shows, at least one.
 
     A pair's attraction is clicks over examined shows, drawn to the mean of all by a prior worth `strength`
     examined shows, so that few clicks move it little.
     """
-    examination, compared = examination_of(shows)
+    examination, compared = estimate_examination(shows)
     pairs = int(shows.pair.max()) + 1
-    clicked = sums(shows.pair, shows.clicked, pairs)  # (P,)
-    examined = sums(shows.pair, shows.shown * examination[shows.band], pairs)  # (P,)
+    clicked = sum_by_row(shows.pair, shows.clicked, pairs)  # (P,)
+    examined = sum_by_row(shows.pair, shows.shown * examination[shows.band], pairs)  # (P,)
     mean = min(float(clicked.sum() / examined.sum()), 1.0)
     attraction = np.minimum((clicked + strength * mean) / (examined + strength), 1.0)
     return PositionModel(examination, attraction, examined, mean, compared)
 
 
-def examination_of(shows: Shows) -> tuple[Doubles, int]:
+def estimate_examination(shows: Impressions) -> tuple[Doubles, int]:
     """Return each band's examination (B,), 1 for the first, and the number of clicks it was learnt from.
 
     Before any evidence examination is position^-½, and where products hardly move that is what comes out:
@@ -96,14 +96,14 @@ def examination_of(shows: Shows) -> tuple[Doubles, int]:
     moved = np.bincount(shows.pair, minlength=pairs) > 1
     used = moved[shows.pair]
     pair, band, shown, clicked = shows.pair[used], shows.band[used], shows.shown[used], shows.clicked[used]
-    of_pair = sums(pair, clicked, pairs)
-    of_band = sums(band, clicked, count) + ASSUMED_CLICKS * assumed / assumed.sum()
+    of_pair = sum_by_row(pair, clicked, pairs)
+    of_band = sum_by_row(band, clicked, count) + _ASSUMED_CLICKS * assumed / assumed.sum()
     examination = assumed
-    for _ in range(ROUNDS):
-        expected = sums(pair, shown * examination[band], pairs)[pair]  # (n,) of the row's pair
-        rate = sums(band, shown * of_pair[pair] / expected, count) + ASSUMED_CLICKS / examination.sum()
+    for _ in range(_ROUNDS):
+        expected = sum_by_row(pair, shown * examination[band], pairs)[pair]  # (n,) of the row's pair
+        rate = sum_by_row(band, shown * of_pair[pair] / expected, count) + _ASSUMED_CLICKS / examination.sum()
         before, examination = examination, of_band / rate
         examination = examination / examination[0]
-        if np.abs(examination - before).max() < TOLERANCE:
+        if np.abs(examination - before).max() < _TOLERANCE:
             break
     return np.minimum(examination, 1.0), int(clicked.sum())

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from mappings.settings import ClickSettings
-from reranker.training.clicks.search_interactions import Visit
+from reranker.training.clicks.search_interactions import SearchInteraction
 
-MINUTE = 60.0
-DAY = 86_400.0
+_MINUTE = 60.0
+_DAY = 86_400.0
 
 _DECLARED = re.compile(
     r"(^|[^a-z])([a-z]*bot|crawler|spider|scraper|monitor(ing)?)($|[^a-z0-9])", re.IGNORECASE
@@ -18,15 +18,15 @@ _DECLARED = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class FilteredInteractions:
     """The visits that count, how many were dropped and why, and the robots by their number of searches."""
 
-    visits: list[Visit]
+    visits: list[SearchInteraction]
     dropped: Counter[str]
     robots: Counter[str]
 
 
-def shoppers(visits: Iterable[Visit], settings: ClickSettings) -> Traffic:
+def filter_robots(visits: Iterable[SearchInteraction], settings: ClickSettings) -> FilteredInteractions:
     """Keep what shoppers did.
 
     Dropped are all visits of robots: clients that call themselves one (`nightly-bot`), or that ever searched
@@ -36,31 +36,31 @@ def shoppers(visits: Iterable[Visit], settings: ClickSettings) -> Traffic:
     reloads and steps back are no refusals and nobody counts for many. A visit without a time passes these.
     """
     dropped: Counter[str] = Counter()
-    by_client: dict[str, list[Visit]] = defaultdict(list)
+    by_client: dict[str, list[SearchInteraction]] = defaultdict(list)
     for visit in visits:
         by_client[visit.client].append(visit)
     robots: Counter[str] = Counter()
-    kept: list[Visit] = []
+    kept: list[SearchInteraction] = []
     for client, own in by_client.items():
         if _robot(client, own, settings):
             robots[client] = len(own)
             continue
         bursting = _bursting(own, settings)
         calm = [visit for i, visit in enumerate(own) if i not in bursting]
-        merged = _merged(calm, settings.session_minutes * MINUTE)
+        merged = _merged(calm, settings.session_minutes * _MINUTE)
         dropped["searches with bursts of clicks"] += len(bursting)
         dropped["searches repeated by the same client"] += len(calm) - len(merged)
         kept += merged
     dropped["searches by robots"] = robots.total()
-    return Traffic(kept, +dropped, robots)
+    return FilteredInteractions(kept, +dropped, robots)
 
 
-def _robot(client: str, visits: Sequence[Visit], settings: ClickSettings) -> bool:
+def _robot(client: str, visits: Sequence[SearchInteraction], settings: ClickSettings) -> bool:
     times = sorted(visit.at for visit in visits if not math.isnan(visit.at))
     return bool(
         _DECLARED.search(client)
-        or _most_within(times, MINUTE) > settings.robot_searches_per_minute
-        or _most_within(times, DAY) > settings.robot_searches_per_day
+        or _most_within(times, _MINUTE) > settings.robot_searches_per_minute
+        or _most_within(times, _DAY) > settings.robot_searches_per_day
     )
 
 
@@ -73,7 +73,7 @@ def _most_within(times: Sequence[float], seconds: float) -> int:
     return most
 
 
-def _bursting(visits: Sequence[Visit], settings: ClickSettings) -> set[int]:
+def _bursting(visits: Sequence[SearchInteraction], settings: ClickSettings) -> set[int]:
     clicks = sorted(
         (time, i) for i, visit in enumerate(visits) for time in visit.click_times if not math.isnan(time)
     )
@@ -87,8 +87,8 @@ def _bursting(visits: Sequence[Visit], settings: ClickSettings) -> set[int]:
     return found
 
 
-def _merged(visits: Iterable[Visit], within: float) -> list[Visit]:
-    merged: list[Visit] = []
+def _merged(visits: Iterable[SearchInteraction], within: float) -> list[SearchInteraction]:
+    merged: list[SearchInteraction] = []
     latest: dict[tuple[str, tuple[tuple[str, int], ...]], tuple[int, float]] = {}
     for visit in sorted(visits, key=lambda visit: (math.isnan(visit.at), visit.at)):
         same = (visit.key, tuple(visit.places.items()))

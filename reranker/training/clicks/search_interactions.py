@@ -6,14 +6,21 @@ from dataclasses import dataclass
 
 from mappings.errors import SettingsError
 from mappings.settings import ClickSettings
-from reranker.evaluation.judgements import query_key
-from reranker.training.clicks.click_log import ACTIONS, Action, ActionKind, ClickLog, Search, Unusable
+from reranker.evaluation.judgements import normalise_query
+from reranker.training.clicks.click_log import (
+    ACTIONS,
+    ActionKind,
+    ClickLog,
+    LoggedAction,
+    LoggedSearch,
+    UnusableRecord,
+)
 
-MAX_EXAMPLES = 5
+_MAX_EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class SearchInteraction:
     """One search, the products it showed, and which of them were clicked and bought.
 
     Whatever is bought or put in the cart was clicked too, whether or not the click was logged. `click_times`
@@ -31,17 +38,17 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class JoinedLog:
     """The visits of a log, and what of it could not be used: reason → count, with a few named."""
 
-    visits: list[Visit]
+    visits: list[SearchInteraction]
     searches: int
     actions: Mapping[str, int]  # name → how many, those that say nothing of a product included
     dropped: Counter[str]
     examples: tuple[str, ...]
 
 
-def join(log: ClickLog, settings: ClickSettings, ids: Mapping[str, str]) -> Joined:
+def join_log(log: ClickLog, settings: ClickSettings, ids: Mapping[str, str]) -> JoinedLog:
     """Read a log to its end and join it by `query_id`.
 
     `ids` maps the log's product ids to the catalogue's; those it lacks are taken as they are. A `query_id`
@@ -49,18 +56,18 @@ def join(log: ClickLog, settings: ClickSettings, ids: Mapping[str, str]) -> Join
     impressions are logged, only they (and whatever was acted on) count as shown; else every returned product
     does. Raises SettingsError for an impossible `clicks.actions`.
     """
-    kinds = action_kinds(settings.actions)
+    kinds = parse_action_kinds(settings.actions)
     dropped: Counter[str] = Counter()
     examples: list[str] = []
 
-    def unusable(found: Unusable, what: str) -> None:
+    def unusable(found: UnusableRecord, what: str) -> None:
         dropped[f"{what} that can't be read"] += 1
-        if len(examples) < MAX_EXAMPLES:
+        if len(examples) < _MAX_EXAMPLES:
             examples.append(f"{found.where}: {found.reason}")
 
-    searches: dict[str, Search] = {}
+    searches: dict[str, LoggedSearch] = {}
     for search in log.searches:
-        if isinstance(search, Unusable):
+        if isinstance(search, UnusableRecord):
             unusable(search, "searches")
         elif search.query_id not in searches:
             searches[search.query_id] = search
@@ -69,12 +76,14 @@ def join(log: ClickLog, settings: ClickSettings, ids: Mapping[str, str]) -> Join
             shown = tuple(dict.fromkeys(known.shown + search.shown))
             if shown == known.shown:
                 dropped["searches logged again"] += 1
-            searches[search.query_id] = Search(known.query_id, known.client, known.query, shown, known.at)
+            searches[search.query_id] = LoggedSearch(
+                known.query_id, known.client, known.query, shown, known.at
+            )
 
     names: Counter[str] = Counter()
-    actions: dict[str, list[Action]] = defaultdict(list)
+    actions: dict[str, list[LoggedAction]] = defaultdict(list)
     for action in log.actions:
-        if isinstance(action, Unusable):
+        if isinstance(action, UnusableRecord):
             unusable(action, "actions")
             continue
         names[action.name] += 1
@@ -91,10 +100,10 @@ def join(log: ClickLog, settings: ClickSettings, ids: Mapping[str, str]) -> Join
         _visit(search, actions.get(query_id, []), kinds, ids, settings.cart_counts, dropped)
         for query_id, search in searches.items()
     ]
-    return Joined(visits, len(searches), names, dropped, tuple(examples))
+    return JoinedLog(visits, len(searches), names, dropped, tuple(examples))
 
 
-def action_kinds(own: str) -> Mapping[str, ActionKind]:
+def parse_action_kinds(own: str) -> Mapping[str, ActionKind]:
     """Return action names → kinds: `ACTIONS`, and the setting's, as in `produktklick=click, kauf=purchase`.
 
     Raises SettingsError where that is not its form or a kind is unknown.
@@ -111,16 +120,16 @@ def action_kinds(own: str) -> Mapping[str, ActionKind]:
 
 
 def _visit(
-    search: Search,
-    actions: Iterable[Action],
+    search: LoggedSearch,
+    actions: Iterable[LoggedAction],
     kinds: Mapping[str, ActionKind],
     ids: Mapping[str, str],
     cart_counts: bool,
     dropped: Counter[str],
-) -> Visit:
+) -> SearchInteraction:
     returned = {product: place for place, product in enumerate(search.shown, 1)}
     seen: dict[str, int] = {}
-    acted: list[tuple[ActionKind, Action]] = []
+    acted: list[tuple[ActionKind, LoggedAction]] = []
     client = search.client
     for action in actions:
         client = client or action.client
@@ -151,9 +160,9 @@ def _visit(
     first: dict[str, int] = {}
     for product, place in sorted(places.items(), key=lambda found: found[1]):
         first.setdefault(own[product], place)
-    return Visit(
+    return SearchInteraction(
         client or search.query_id,
-        query_key(search.query),
+        normalise_query(search.query),
         " ".join(search.query.split()),
         search.at,
         first,
@@ -163,5 +172,5 @@ def _visit(
     )
 
 
-def _named(action: Action, products: Mapping[str, int]) -> str:
+def _named(action: LoggedAction, products: Mapping[str, int]) -> str:
     return next((i for i in action.ids if i in products), action.ids[0])

@@ -9,7 +9,7 @@ import bm25s
 import numpy as np
 
 from mappings.types import Product
-from reranker.text.words import words
+from reranker.text.word_tokens import split_words
 from reranker.types import Floats
 
 
@@ -18,7 +18,11 @@ class KeywordIndex:
 
     def __init__(self, products: Sequence[Product]) -> None:
         corpus = [
-            [*2 * (words(p.title) + words(p.brand)), *words(p.category), *words(p.description)]
+            [
+                *2 * (split_words(p.title) + split_words(p.brand)),
+                *split_words(p.category),
+                *split_words(p.description),
+            ]
             for p in products
         ]
         self._index = bm25s.BM25()
@@ -26,7 +30,7 @@ class KeywordIndex:
 
     def scores(self, query: str) -> Floats:
         """BM25 score of every product (n,)."""
-        known = [word for word in words(query) if word in self._index.vocab_dict]
+        known = [word for word in split_words(query) if word in self._index.vocab_dict]
         if not known:
             return np.zeros(self._index.scores["num_docs"], dtype=np.float32)
         scores: Floats = self._index.get_scores(known).astype(np.float32)

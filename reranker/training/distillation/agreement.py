@@ -5,13 +5,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def divergence(student: Tensor, teacher: Tensor, slope: float) -> Tensor:
+def compute_divergence(student: Tensor, teacher: Tensor, slope: float) -> Tensor:
     """KL from teacher to student between the distributions softmax(slope x similarities) of the last axis."""
     said, taught = F.log_softmax(student * slope, -1), F.log_softmax(teacher * slope, -1)
     return F.kl_div(said, taught, log_target=True, reduction="batchmean")
 
 
-def token_match(x: Tensor, asked: Tensor, y: Tensor, told: Tensor) -> Tensor:
+def match_tokens(x: Tensor, asked: Tensor, y: Tensor, told: Tensor) -> Tensor:
     """Mean over query tokens of their best cosine with a product token (Q, P).
 
     x: (Q, A, d) and y: (P, B, d) are unit rows, `asked` (Q, A) and `told` (P, B) say which are tokens.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mappings.types import Product
 from reranker.model import Model
 from reranker.training.distillation.teacher import TeacherStates
-from reranker.training.run.files import complete_or_absent
+from reranker.training.run.files import write_atomically
 from reranker.types import EncodedProduct
 
 PART = 512
@@ -22,7 +22,7 @@ PART = 512
 Progress = Callable[[int, int], None]
 
 
-def kept_states(
+def cache_states(
     read: Callable[[Sequence[int]], Sequence[NDArray[np.float16]]],
     ids: Sequence[Sequence[int]],
     dimension: int,
@@ -53,7 +53,7 @@ def kept_states(
     return TeacherStates([np.array(i, dtype=np.int64) for i in ids], found)
 
 
-def kept_encodings(
+def cache_encodings(
     model: Model, products: Sequence[Product], folder: Path, progress: Progress
 ) -> list[EncodedProduct]:
     """Return the products as `model` encodes them, in the order given, kept in `folder`."""
@@ -69,7 +69,7 @@ def kept_encodings(
 
 
 def _write(path: Path, encoded: Sequence[EncodedProduct]) -> None:
-    with complete_or_absent(path) as unfinished, unfinished.open("wb") as out:
+    with write_atomically(path) as unfinished, unfinished.open("wb") as out:
         np.savez(
             out,
             vectors=np.stack([e.vector for e in encoded]),
@@ -87,5 +87,5 @@ def _read(path: Path) -> list[EncodedProduct]:
     ]
 
 
-def unseen(_done: int, _total: int) -> None:
+def ignore_progress(_done: int, _total: int) -> None:
     """Report progress to nobody: that of a part is too fine to show."""

@@ -19,22 +19,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mappings.types import Product
-from reranker.encoders.codec import unit
-from reranker.text.product_text import product_text
-from reranker.training.datasets.made_queries import catalogue_queries
-from reranker.training.distillation.agreement import divergence, token_match
+from reranker.encoders.codec import normalise
+from reranker.text.product_text import build_product_text
+from reranker.training.datasets.synthetic_queries import make_queries
+from reranker.training.distillation.agreement import compute_divergence, match_tokens
 from reranker.training.encoders.bert import Bert
-from reranker.training.run.device import best_device, half_precision
+from reranker.training.run.device import choose_device, use_half_precision
 from reranker.types import Floats
 
 Progress = Callable[[int, int], None]
 
-QUERIES_A_PAIR = 4
+_QUERIES_PER_PAIR = 4
 """Queries made of a product that people's queries were judged with, beside theirs."""
 
 
 @dataclass(frozen=True)
-class TuneConfig:
+class QueryDistillationConfig:
     """What tuning does; stamped into the model's config."""
 
     steps: int = 900
@@ -43,7 +43,7 @@ class TuneConfig:
     weight_decay: float = 0.01
     clusters: int = 6
     neighbours: int = 8
-    strays: int = 4
+    random_negatives: int = 4
     queries: int = 32
     nearest: int = 40
     token_share: float = 0.5
@@ -59,7 +59,7 @@ class TuneConfig:
 
 
 @dataclass(frozen=True)
-class TuneData:
+class QueryDistillationData:
     """Texts of products in groups (a group a catalogue) and queries, each of one product's row.
 
     `shares` is how often a cluster of a batch comes from each group.
@@ -71,12 +71,12 @@ class TuneData:
     queries: Sequence[tuple[str, int]]
 
 
-def tune_data(
+def draw_distillation_data(
     catalogues: Sequence[tuple[Sequence[Product], int, int, float]],
     pairs: Sequence[tuple[str, Product]],
     share: float,
     seed: int,
-) -> TuneData:
+) -> QueryDistillationData:
     """Draw from each catalogue: (products, how many of them, how many made queries, share of the batches).
 
     `pairs` are people's queries, each with a product: a group of their own, of this `share`.
@@ -89,13 +89,13 @@ def tune_data(
         ([products[i] for i in random.choice(len(products), min(count, len(products)), replace=False)], asked)
         for products, count, asked, _ in catalogues
     ]
-    for products, asked in [*drawn, ([product for _, product in pairs], QUERIES_A_PAIR * len(pairs))]:
+    for products, asked in [*drawn, ([product for _, product in pairs], _QUERIES_PER_PAIR * len(pairs))]:
         first = len(texts)
-        texts += [product_text(product).pooled for product in products]
+        texts += [build_product_text(product).pooled for product in products]
         groups.append(np.arange(first, len(texts)))
-        queries += [(query, first + row) for query, row in catalogue_queries(products, asked, seed)]
+        queries += [(query, first + row) for query, row in make_queries(products, asked, seed)]
     queries += [(query, int(groups[-1][row])) for row, (query, _) in enumerate(pairs)]
-    return TuneData(texts, groups, [*(of for *_, of in catalogues), share], queries)
+    return QueryDistillationData(texts, groups, [*(of for *_, of in catalogues), share], queries)
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,12 @@ class _Read:
     tokens: list[NDArray[np.float16]]
 
 
-def tuned(
-    student: Bert, teachers: Sequence[Bert], data: TuneData, config: TuneConfig, progress: Progress
+def distil_query_encoder(
+    student: Bert,
+    teachers: Sequence[Bert],
+    data: QueryDistillationData,
+    config: QueryDistillationConfig,
+    progress: Progress,
 ) -> Bert:
     """Train `student` in place, all but its word embeddings, and return it, frozen again."""
     torch.manual_seed(config.seed)
@@ -117,7 +121,7 @@ def tuned(
         projection = _projection(teacher, data.texts, config, random)
         products.append(_read(teacher, data.texts, config.product_tokens, projection))
         queries.append(_read(teacher, [q for q, _ in data.queries], config.query_tokens, projection))
-    device = best_device()
+    device = choose_device()
     network = student.network.to(device)
     network.requires_grad_(True)
     network.get_input_embeddings().requires_grad_(False)
@@ -133,7 +137,7 @@ def tuned(
             group["lr"] = config.learning_rate * _schedule(step, config)
         p, q = batches.draw()
         wanted = _mean([_judged(of, p, asked, q) for of, asked in zip(products, queries, strict=True)])
-        with half_precision(device):
+        with use_half_precision(device):
             product_states = _states(student, [product_ids[i] for i in p], device)
             query_states = _states(student, [query_ids[k] for k in q], device)
         found = _compared(*query_states, *product_states)
@@ -147,16 +151,20 @@ def tuned(
     return student
 
 
-def _loss(found: Sequence[Tensor], wanted: Sequence[Tensor], config: TuneConfig) -> Tensor:
+def _loss(found: Sequence[Tensor], wanted: Sequence[Tensor], config: QueryDistillationConfig) -> Tensor:
     """Loss of what was found against what the ensemble wants: each as `_compared` returns it."""
     (cosine, match, among), (cosine_w, match_w, among_w) = found, wanted
     both, both_w = cosine + config.token_share * match, cosine_w + config.token_share * match_w
-    parts = divergence(cosine, cosine_w, config.part_slope) + divergence(match, match_w, config.part_slope)
+    parts = compute_divergence(cosine, cosine_w, config.part_slope) + compute_divergence(
+        match, match_w, config.part_slope
+    )
     itself = torch.eye(len(among), dtype=torch.bool, device=among.device)
-    relation = divergence(among.masked_fill(itself, -9), among_w.masked_fill(itself, -9), config.part_slope)
+    relation = compute_divergence(
+        among.masked_fill(itself, -9), among_w.masked_fill(itself, -9), config.part_slope
+    )
     margins = _margin(cosine, cosine_w) + _margin(match, match_w)
     return (
-        divergence(both, both_w, config.slope)
+        compute_divergence(both, both_w, config.slope)
         + config.part_weight * parts
         + config.relation_weight * relation
         + config.margin_weight * margins
@@ -177,7 +185,7 @@ def _compared(
     """
     q = F.normalize((queries * (asked > 0)[:, :, None]).sum(1), dim=-1)
     p = F.normalize((products * (told > 0)[:, :, None]).sum(1), dim=-1)
-    match = token_match(F.normalize(queries, dim=-1), asked == 2, F.normalize(products, dim=-1), told == 2)
+    match = match_tokens(F.normalize(queries, dim=-1), asked == 2, F.normalize(products, dim=-1), told == 2)
     return q @ p.T, match, p @ p.T
 
 
@@ -199,7 +207,7 @@ def _judged(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What one teacher says of queries q and products p: as `_compared`."""
     y, x = torch.from_numpy(products.pooled[p]), torch.from_numpy(queries.pooled[q])
-    match = token_match(*_padded([queries.tokens[k] for k in q]), *_padded([products.tokens[i] for i in p]))
+    match = match_tokens(*_padded([queries.tokens[k] for k in q]), *_padded([products.tokens[i] for i in p]))
     return x @ y.T, match, y @ y.T
 
 
@@ -216,7 +224,9 @@ def _padded(rows: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
     return F.normalize(out, dim=-1), mask
 
 
-def _projection(bert: Bert, texts: Sequence[str], config: TuneConfig, random: np.random.Generator) -> Floats:
+def _projection(
+    bert: Bert, texts: Sequence[str], config: QueryDistillationConfig, random: np.random.Generator
+) -> Floats:
     """Projection (d, token_width) that keeps most of the dot products between unit token states."""
     some = random.choice(len(texts), min(400, len(texts)), replace=False)
     sample = np.concatenate(_read(bert, [texts[i] for i in some], config.product_tokens, None).tokens)
@@ -235,17 +245,21 @@ def _read(bert: Bert, texts: Sequence[str], most: int, projection: Floats | None
         states = bert.states([ids[i] for i in rows])[0].float().numpy()
         for row, i in enumerate(rows):
             own = states[row, : len(ids[i])]
-            pooled[i] = unit(own.mean(0))
-            inner = unit(own[1:-1] if len(own) > 2 else own[:1])
+            pooled[i] = normalise(own.mean(0))
+            inner = normalise(own[1:-1] if len(own) > 2 else own[:1])
             tokens[i] = (inner if projection is None else inner @ projection).astype(np.float16)
     return _Read(pooled, tokens)
 
 
 class _Batches:
-    """Draws batches: clusters of neighbouring products, some strays, and a query of each that has any."""
+    """Draws batches: clusters of neighbouring products, random negatives, and a query of each product."""
 
     def __init__(
-        self, data: TuneData, vectors: Floats, config: TuneConfig, random: np.random.Generator
+        self,
+        data: QueryDistillationData,
+        vectors: Floats,
+        config: QueryDistillationConfig,
+        random: np.random.Generator,
     ) -> None:
         self._data, self._vectors, self._config, self._random = data, vectors, config, random
         self._queries: dict[int, list[int]] = {}
@@ -262,14 +276,14 @@ class _Batches:
             most = min(config.nearest, len(group) - 1)
             near = group[np.argpartition(-(self._vectors[group] @ self._vectors[seed]), most)[:most]]
             rows += [seed, *random.choice(near, min(config.neighbours, most), replace=False).tolist()]
-        rows += random.integers(len(self._data.texts), size=config.strays).tolist()
+        rows += random.integers(len(self._data.texts), size=config.random_negatives).tolist()
         rows = list(dict.fromkeys(rows))
         queries = [int(random.choice(self._queries[i])) for i in rows if i in self._queries]
         random.shuffle(queries)
         return rows, queries[: config.queries]
 
 
-def _schedule(step: int, config: TuneConfig) -> float:
+def _schedule(step: int, config: QueryDistillationConfig) -> float:
     """Share of the full learning rate: up while warming up, down in a cosine all along."""
     return min(1.0, (step + 1) / config.warmup) * (
         0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * step / config.steps))

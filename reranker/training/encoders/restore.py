@@ -23,7 +23,7 @@ AGREES = 0.96
 """Cosine from which on the states of both are taken for the same network's: int8 activations differ."""
 
 
-def restored_tower(path: Path) -> ProductTower:
+def restore_tower(path: Path) -> ProductTower:
     """Return the tower that `export_product_tower` wrote to `path`, word embeddings frozen.
 
     The file does not say how many attention heads there are: the number with which the tower comes nearest to

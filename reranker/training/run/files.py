@@ -11,7 +11,7 @@ from mappings.errors import ModelError
 
 
 @contextmanager
-def complete_or_absent(path: Path) -> Iterator[Path]:
+def write_atomically(path: Path) -> Iterator[Path]:
     """Hand out a name to write to; what is there becomes `path` when the block ends without an error."""
     unfinished = path.with_name(f"unfinished-{path.name}")
     yield unfinished
@@ -22,7 +22,7 @@ def complete_or_absent(path: Path) -> Iterator[Path]:
 
 def write_json(path: Path, value: object) -> None:
     """Write a value as JSON, the whole or nothing."""
-    with complete_or_absent(path) as unfinished:
+    with write_atomically(path) as unfinished:
         unfinished.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 

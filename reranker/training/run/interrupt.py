@@ -8,7 +8,7 @@ from types import FrameType
 
 
 @contextmanager
-def interrupt_held_back() -> Iterator[Callable[[], bool]]:
+def hold_back_interrupt() -> Iterator[Callable[[], bool]]:
     """Hold Ctrl-C back while the block runs; it asks the function it is given whether one came.
 
     One that came is raised as KeyboardInterrupt where the block ends. Outside of the main thread, where

@@ -17,7 +17,7 @@ Amazon Shopping Queries Dataset (ESCI, Apache-2.0), on judgements of the Chorus 
 The Complete Journey (dunnhumby / 84.51°, CC0 1.0)."""
 
 
-def notice(origin: Mapping[str, Any], encoders: Mapping[str, str]) -> str:
+def render_notice(origin: Mapping[str, Any], encoders: Mapping[str, str]) -> str:
     """Return the note for a model of this `origin`; `encoders` are those named instead of the base's."""
     lines = ["This model was trained by Attune (Apache License, Version 2.0).", ""]
     for part in ("query encoder", "product encoder"):

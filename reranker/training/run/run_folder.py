@@ -20,13 +20,13 @@ from typing import Any
 from mappings.errors import ModelError
 from reranker.training.run.files import read_json, write_json
 
-RUN = "run.json"
+_RUN = "run.json"
 SAVE_SECONDS = 45.0
 """Time between two checkpoints: a run that is killed loses less than a minute."""
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """A run under way. `work` is its folder, `resumed` whether an earlier process began it."""
 
     folder: Path
@@ -54,7 +54,7 @@ class Run:
         """Write down what is decided and how long it has taken."""
         self._saved = time.monotonic()
         found = {"run": self.identity, "seconds": round(self.seconds, 1), "decided": self.decided}
-        write_json(self.work / RUN, found)
+        write_json(self.work / _RUN, found)
 
     def due(self) -> bool:
         """Whether it is time for a checkpoint."""
@@ -72,13 +72,13 @@ class Run:
         shutil.rmtree(self.work)
 
 
-def partial(folder: Path) -> Path:
+def locate_partial_work(folder: Path) -> Path:
     """Where the unfinished work for `folder` lies."""
     return folder.with_name(f"{folder.name}.partial")
 
 
 @contextmanager
-def open_run(folder: Path, identity: Mapping[str, Any], fresh: bool, replace: bool) -> Iterator[Run]:
+def open_run(folder: Path, identity: Mapping[str, Any], fresh: bool, replace: bool) -> Iterator[TrainingRun]:
     """Begin the run that makes `folder`, or go on with it.
 
     `identity` tells it from others, in JSON's types only. `fresh` forgets earlier work; `replace` allows
@@ -87,7 +87,7 @@ def open_run(folder: Path, identity: Mapping[str, Any], fresh: bool, replace: bo
     """
     if folder.exists() and not replace and (not folder.is_dir() or any(folder.iterdir())):
         raise ModelError(f"{folder} is there already: name another --out, or --fresh to make it anew")
-    work = partial(folder)
+    work = locate_partial_work(folder)
     try:
         work.mkdir(parents=True, exist_ok=True)
         lock = (work / "lock").open("w")
@@ -108,20 +108,20 @@ def open_run(folder: Path, identity: Mapping[str, Any], fresh: bool, replace: bo
                 run.save()
 
 
-def _taken_up(folder: Path, work: Path, identity: Mapping[str, Any]) -> Run:
-    if not (work / RUN).is_file():
+def _taken_up(folder: Path, work: Path, identity: Mapping[str, Any]) -> TrainingRun:
+    if not (work / _RUN).is_file():
         _clear(work)
-        run = Run(folder, work, identity, resumed=False)
+        run = TrainingRun(folder, work, identity, resumed=False)
         run.save()
         return run
-    found = read_json(work / RUN)
+    found = read_json(work / _RUN)
     other = [name for name in identity if found["run"].get(name) != identity[name]]
     if other:
         raise ModelError(
             f"{work} holds the work of another run (another {', another '.join(other)}): "
             "give the same command to go on with it, or --fresh to start over"
         )
-    return Run(folder, work, identity, True, found["decided"], found["seconds"])
+    return TrainingRun(folder, work, identity, True, found["decided"], found["seconds"])
 
 
 def _clear(work: Path) -> None:

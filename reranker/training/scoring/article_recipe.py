@@ -16,9 +16,9 @@ from torch import nn
 from reranker.model import Model
 from reranker.types import Floats
 
-EPOCHS = 10
-BATCH = 32
-LEARNING_RATE = 1e-3
+_EPOCHS = 10
+_BATCH = 32
+_LEARNING_RATE = 1e-3
 THRESHOLD = 0.5
 
 
@@ -31,7 +31,7 @@ class ArticlePair:
     relevant: bool
 
 
-def article_scores(
+def score_by_article_recipe(
     model: Model, train: Sequence[ArticlePair], test: Sequence[tuple[str, str]], seed: int = 7
 ) -> Floats:
     """Train on `train` and return the probability of relevance of each (query, product text) of `test`
@@ -42,9 +42,9 @@ def article_scores(
     x = torch.from_numpy(np.stack([encoder.mean(p.query, p.product) for p in train]))  # (N, d)
     y = torch.tensor([float(p.relevant) for p in train])
     network = nn.Sequential(nn.Linear(x.shape[1], 128), nn.ReLU(), nn.Linear(128, 1))
-    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
-    for _ in range(EPOCHS):
-        for rows in torch.randperm(len(x)).split(BATCH):  # type: ignore[no-untyped-call]
+    optimizer = torch.optim.Adam(network.parameters(), lr=_LEARNING_RATE)
+    for _ in range(_EPOCHS):
+        for rows in torch.randperm(len(x)).split(_BATCH):  # type: ignore[no-untyped-call]
             optimizer.zero_grad()
             loss = nn.functional.binary_cross_entropy_with_logits(network(x[rows]).squeeze(-1), y[rows])
             loss.backward()  # type: ignore[no-untyped-call]

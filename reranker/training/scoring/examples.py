@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mappings.types import Product
-from reranker.encoders.codec import FIELDS, unit, unpack
-from reranker.encoders.product_encoder import product_words
+from reranker.encoders.codec import TEXT_FIELDS, normalise, unpack_products
+from reranker.encoders.product_encoder import hash_product_words
 from reranker.evaluation.measures import GOOD, Grades
-from reranker.fusion import HEADS, Rarity, fused
+from reranker.fusion import HEADS, IdfTable, build_scorer_inputs
 from reranker.model import Model
 from reranker.training.clicks.click_labels import ClickEvidence
 from reranker.training.datasets.bm25 import KeywordIndex
-from reranker.training.datasets.made_queries import catalogue_queries
+from reranker.training.datasets.synthetic_queries import make_queries
 from reranker.training.encoders.bert import Encoder
 from reranker.training.scoring.scorer import PRIOR, PRIOR_SLOPE, Example
 from reranker.types import EncodedProduct, EncodedQuery, Floats
@@ -29,7 +29,7 @@ MUCH_SHOWN = 100.0
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class EncodedCatalogue:
     """A catalogue with everything that examples are made from, row by row alike."""
 
     products: Sequence[Product]
@@ -50,26 +50,26 @@ class SoftConfig:
     seed: int = 7
 
 
-def rarity(products: Sequence[Product]) -> Rarity:
+def build_idf_table(products: Sequence[Product]) -> IdfTable:
     """Return how rare words are among `products`, for fusion's BM25."""
     found = np.zeros(1 << 16)
-    lengths = np.zeros((len(products), len(FIELDS)))
+    lengths = np.zeros((len(products), len(TEXT_FIELDS)))
     for row, product in enumerate(products):
-        by_field = product_words(product)
+        by_field = hash_product_words(product)
         lengths[row] = [len(of) for of in by_field]
         found[np.unique(np.concatenate(by_field) & 0xFFFF)] += 1
     idf = np.log1p((len(products) - found + 0.5) / (found + 0.5))
-    return Rarity(idf.astype(np.float16).astype(np.float32), lengths.mean(0).astype(np.float32))
+    return IdfTable(idf.astype(np.float16).astype(np.float32), lengths.mean(0).astype(np.float32))
 
 
-def fused_inputs(model: Model, query: EncodedQuery, stored: Sequence[bytes]) -> Floats:
+def build_example_inputs(model: Model, query: EncodedQuery, stored: Sequence[bytes]) -> Floats:
     """Return the MLP's inputs (n, F + t) of products, as serving computes them."""
-    batch = unpack(stored, model.dimension, query.tokens.shape[1])
-    return fused(query, batch, model.scorer.temperature, model.scorer.rarity)
+    batch = unpack_products(stored, model.dimension, query.tokens.shape[1])
+    return build_scorer_inputs(query, batch, model.scorer.temperature, model.scorer.idf_table)
 
 
-def soft_examples(
-    model: Model, bert: Encoder, catalogue: Catalogue, config: SoftConfig, progress: Progress
+def make_soft_examples(
+    model: Model, bert: Encoder, catalogue: EncodedCatalogue, config: SoftConfig, progress: Progress
 ) -> list[Example]:
     """Return one example a made query: its product, BM25 and vector neighbours, and random others.
 
@@ -78,7 +78,7 @@ def soft_examples(
     """
     random = np.random.default_rng(config.seed)
     vectors = np.stack([e.vector for e in catalogue.encoded])  # (N, d)
-    queries = catalogue_queries(catalogue.products, config.queries, config.seed)
+    queries = make_queries(catalogue.products, config.queries, config.seed)
     examples = []
     for done, (text, source) in enumerate(queries):
         query = model.encode_query(text)
@@ -97,8 +97,8 @@ def soft_examples(
                 ]
             ).astype(np.int64)
         )
-        inputs = fused_inputs(model, query, [catalogue.encoded[i].stored for i in rows])
-        judged = teacher_prior(bert, text, [catalogue.teacher[i] for i in rows])
+        inputs = build_example_inputs(model, query, [catalogue.encoded[i].stored for i in rows])
+        judged = compute_teacher_prior(bert, text, [catalogue.teacher[i] for i in rows])
         soft = np.exp(PRIOR_SLOPE * (judged - judged.max()))
         target = (1 - config.source_share) * soft / soft.sum() + config.source_share * (rows == source)
         examples.append(Example(inputs, target.astype(np.float32), None))
@@ -106,24 +106,28 @@ def soft_examples(
     return examples
 
 
-def teacher_prior(bert: Encoder, text: str, products: Sequence[NDArray[np.float16]]) -> Floats:
+def compute_teacher_prior(bert: Encoder, text: str, products: Sequence[NDArray[np.float16]]) -> Floats:
     """Return the BERT teacher's judgement (n,) of products, BERT on both sides: the scorer's prior,
     undistilled.
     """
     states, _ = bert.states(bert.token_ids([text], 32))
     x = states[0].numpy()  # (Lq, d)
-    pooled, tokens = unit(x.mean(0)), unit(x[1:-1])
+    pooled, tokens = normalise(x.mean(0)), normalise(x[1:-1])
     judged = []
     for states_of in products:
         y = states_of.astype(np.float32)
-        best = (tokens @ unit(y[1:-1]).T).max(1)
-        said = {"cosine": pooled @ unit(y.mean(0)), "token_match": best.mean(), "token_worst": best.min()}
+        best = (tokens @ normalise(y[1:-1]).T).max(1)
+        said = {
+            "cosine": pooled @ normalise(y.mean(0)),
+            "token_match": best.mean(),
+            "token_worst": best.min(),
+        }
         judged.append(sum(weight * float(said[name]) for name, weight in PRIOR.items()))
     return np.array(judged, dtype=np.float32)
 
 
-def graded_examples(
-    model: Model, catalogue: Catalogue, grades: Mapping[str, Grades], weight: float
+def make_graded_examples(
+    model: Model, catalogue: EncodedCatalogue, grades: Mapping[str, Grades], weight: float
 ) -> dict[str, Example]:
     """Return one example a judged query, over its judged products that the catalogue has; keyed by query."""
     row_of = {p.id: row for row, p in enumerate(catalogue.products)}
@@ -135,19 +139,19 @@ def graded_examples(
         rows = [row_of[i] for i in ids]
         grade = np.array([judged[i] for i in ids])
         stored = [catalogue.encoded[i].stored for i in rows]
-        inputs = fused_inputs(model, model.encode_query(text), stored)
+        inputs = build_example_inputs(model, model.encode_query(text), stored)
         gains = (2.0**grade - 1).astype(np.float32)
         examples[text] = Example(inputs, gains, (grade >= GOOD).astype(np.float32), weight)
     return examples
 
 
-def pair_examples(
+def make_pair_examples(
     model: Model, pairs: Sequence[tuple[str, EncodedProduct, float]], weight: float
 ) -> list[Example]:
     """Return one example a judged pair (query, product, probability that it is relevant)."""
     return [
         Example(
-            fused_inputs(model, model.encode_query(text), [product.stored]),
+            build_example_inputs(model, model.encode_query(text), [product.stored]),
             None,
             np.array([relevant], dtype=np.float32),
             weight,
@@ -156,8 +160,8 @@ def pair_examples(
     ]
 
 
-def click_examples(
-    model: Model, catalogue: Catalogue, evidence: Sequence[ClickEvidence], weight: float
+def make_click_examples(
+    model: Model, catalogue: EncodedCatalogue, evidence: Sequence[ClickEvidence], weight: float
 ) -> list[Example]:
     """Return two examples a clicked query, over its products that the catalogue has, for the heads click and
     purchase; one where nothing says who bought.
@@ -172,7 +176,9 @@ def click_examples(
     examples = []
     for text, seen in grouped.items():
         rows = [row_of[found.product_id] for found in seen]
-        inputs = fused_inputs(model, model.encode_query(text), [catalogue.encoded[i].stored for i in rows])
+        inputs = build_example_inputs(
+            model, model.encode_query(text), [catalogue.encoded[i].stored for i in rows]
+        )
         shown = sum(found.shown for found in seen)
         share = weight * shown / (shown + MUCH_SHOWN)
         for head in ("click", "purchase"):

@@ -6,29 +6,29 @@ import numpy as np
 
 from mappings.errors import ModelError
 from mappings.types import Product
-from reranker.evaluation.measures import Grades, countable, measured, trained_on
+from reranker.evaluation.measures import Grades, find_trained_queries, measure, select_answerable
 from reranker.model import Model
 from reranker.training.datasets.bm25 import KeywordIndex
-from reranker.training.datasets.made_queries import catalogue_queries
+from reranker.training.datasets.synthetic_queries import make_queries
 from reranker.types import EncodedProduct, Floats
 
-DEPTH = 50
+_DEPTH = 50
 """How many of the best by BM25 and by vector the scorer orders."""
 
 HELD_SEED = 1_000_003
 
 
-def held_queries(
+def hold_out_queries(
     products: Sequence[Product], trained: Sequence[str], seed: int, count: int
 ) -> dict[str, Product]:
     """Return up to `count` queries made from `products`, each with its product; none of `trained`."""
     seen = {text.casefold() for text in trained}
-    made = catalogue_queries(products, 2 * count, seed + HELD_SEED)
+    made = make_queries(products, 2 * count, seed + HELD_SEED)
     kept = [(text, products[row]) for text, row in made if text.casefold() not in seen]
     return dict(kept[:count])
 
 
-def known_item(
+def measure_known_item(
     model: Model,
     products: Sequence[Product],
     encoded: Sequence[EncodedProduct],
@@ -43,11 +43,11 @@ def known_item(
     places = []
     for text, wanted in queries.items():
         query, keyword = model.encode_query(text), keywords.scores(text)
-        near = np.argsort(-(vectors @ query.vector), kind="stable")[:DEPTH]
-        matching = np.argsort(-keyword, kind="stable")[:DEPTH]
+        near = np.argsort(-(vectors @ query.vector), kind="stable")[:_DEPTH]
+        matching = np.argsort(-keyword, kind="stable")[:_DEPTH]
         rows = np.union1d(near, matching[keyword[matching] > 0])
         scores = _scores(model, text, [encoded[i] for i in rows])
-        best = ranked([products[i].id for i in rows], scores)[:10]
+        best = rank_ids([products[i].id for i in rows], scores)[:10]
         places.append(best.index(wanted.id) if wanted.id in best else None)
     found = [place for place in places if place is not None]
     count = max(1, len(places))
@@ -57,27 +57,27 @@ def known_item(
     }
 
 
-def judged_pool(model: Model, products: Sequence[Product], grades: Mapping[str, Grades]) -> float:
+def measure_judged_pool(model: Model, products: Sequence[Product], grades: Mapping[str, Grades]) -> float:
     """Return nDCG@10 over each query's judged products; NaN where no query has a product that answers it.
 
     Raises ModelError where the model learnt from one of these queries.
     """
-    seen = trained_on(model.config.origin, grades)
+    seen = find_trained_queries(model.config.origin, grades)
     if seen:
         raise ModelError(
             f"model {model.version} was trained on {len(seen)} of these {len(grades)} queries "
             f"({', '.join(seen[:3])} ...): no figure on them is reported"
         )
-    return round(judged_ndcg(_rankings(model, products, grades), grades), 4)
+    return round(measure_judged_ndcg(_rankings(model, products, grades), grades), 4)
 
 
-def judged_ndcg(rankings: Mapping[str, Sequence[str]], grades: Mapping[str, Grades]) -> float:
+def measure_judged_ndcg(rankings: Mapping[str, Sequence[str]], grades: Mapping[str, Grades]) -> float:
     """Return nDCG@10 over the queries that some product answers well; NaN where there is none."""
-    counts = countable(grades)
-    return measured(rankings, counts)["ndcg@10"] if counts else float("nan")
+    counts = select_answerable(grades)
+    return measure(rankings, counts)["ndcg@10"] if counts else float("nan")
 
 
-def ranked(ids: Sequence[str], scores: Floats) -> list[str]:
+def rank_ids(ids: Sequence[str], scores: Floats) -> list[str]:
     """Return ids by their scores (n,), best first."""
     return [ids[at] for at in np.argsort(-scores, kind="stable")]
 
@@ -92,7 +92,7 @@ def _rankings(
     for text, judged in grades.items():
         ids = [i for i in judged if i in row_of]
         scores = _scores(model, text, [encoded[row_of[i]] for i in ids])
-        rankings[text] = ranked(ids, scores)
+        rankings[text] = rank_ids(ids, scores)
     return rankings
 
 

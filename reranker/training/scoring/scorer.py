@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reranker.fusion import FEATURES, HEADS, HIDDEN, Scorer
+from reranker.fusion import FEATURES, HEADS, HIDDEN_UNITS, Scorer
 from reranker.types import Floats
 
 PRIOR = {"cosine": 1.0, "token_match": 0.5, "token_worst": 0.1}
@@ -73,8 +73,8 @@ class FusionMLP(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.from_numpy(mean))
         self.register_buffer("scale", torch.from_numpy(scale))
-        self.hidden = nn.Linear(len(mean), HIDDEN)
-        self.output = nn.Linear(HIDDEN, len(HEADS))
+        self.hidden = nn.Linear(len(mean), HIDDEN_UNITS)
+        self.output = nn.Linear(HIDDEN_UNITS, len(HEADS))
         with torch.no_grad():
             self.hidden.weight.mul_(0.3)
             self.output.weight.zero_()
@@ -103,7 +103,7 @@ PRIOR_SLOPE = 12.0
 """Logits per unit of the prior: about how fast relevance falls with cosine in the judgements."""
 
 
-def prior_logits(inputs: Tensor) -> Tensor:
+def compute_prior_logits(inputs: Tensor) -> Tensor:
     """Return the prior's logit of each input (...), up to a constant."""
     total = sum(inputs[..., FEATURES.index(name)] * weight for name, weight in PRIOR.items())
     assert isinstance(total, Tensor)
@@ -118,9 +118,10 @@ def train_scorer(
 ) -> Scorer:
     """Train the MLP on `examples`; return it, calibrated, with the standardisation of its inputs. Seeded.
 
-    Temperature and rarity, which the inputs were made with, are `blank`'s, and so is the anchor where no list
-    is judged. `watch` measures a scorer on queries that are held back: where it is given, it is asked after
-    every epoch, the best scorer is returned, and training ends when `patience` epochs brought none better.
+    Temperature and idf table are taken from `blank`: the inputs were computed with them. So is the anchor
+    where no list is judged. `watch` measures a scorer on held-out queries. Where it is given, it is called
+    after every epoch, the best scorer is returned, and training ends after `patience` epochs without a better
+    one.
     """
     torch.manual_seed(config.seed)
     every = np.concatenate([e.inputs for e in examples])
@@ -137,7 +138,7 @@ def train_scorer(
     order = np.random.default_rng(config.seed)
     network.train()
     taught = {e.head for e in examples}
-    best, best_value, since = exported(network, blank, taught), -1.0, 0
+    best, best_value, since = export_scorer(network, blank, taught), -1.0, 0
     for _ in range(config.epochs):
         for at in order.permutation(len(batches)):
             optimizer.zero_grad(set_to_none=True)
@@ -145,24 +146,24 @@ def train_scorer(
             optimizer.step()
             schedule.step()
         if watch:
-            found = exported(network, blank, taught)
+            found = export_scorer(network, blank, taught)
             value = watch(found)
             best, best_value, since = (
                 (found, value, 0) if value > best_value else (best, best_value, since + 1)
             )
             if since == config.patience:
                 break
-    made = best if watch else exported(network.eval(), blank, taught)
-    return calibrated(replace(made, anchor=anchor(examples, blank)), examples)
+    made = best if watch else export_scorer(network.eval(), blank, taught)
+    return calibrate_scorer(replace(made, anchor=fit_anchor(examples, blank)), examples)
 
 
-def exported(network: FusionMLP, blank: Scorer, taught: Set[int]) -> Scorer:
+def export_scorer(network: FusionMLP, blank: Scorer, taught: Set[int]) -> Scorer:
     """Return the network's parameters as the serving scorer; heads not `taught` become the first."""
     rows = [head if head in taught else 0 for head in range(len(HEADS))]
     with torch.no_grad():
         return Scorer(
             temperature=blank.temperature,
-            rarity=blank.rarity,
+            idf_table=blank.idf_table,
             mean=network.mean.numpy().copy(),
             scale=network.scale.numpy().copy(),
             hidden=network.hidden.weight.numpy().T.copy(),
@@ -172,7 +173,7 @@ def exported(network: FusionMLP, blank: Scorer, taught: Set[int]) -> Scorer:
         )
 
 
-def calibrated(scorer: Scorer, examples: Sequence[Example]) -> Scorer:
+def calibrate_scorer(scorer: Scorer, examples: Sequence[Example]) -> Scorer:
     """Scale and shift each head's log-odds to fit the judged examples (Platt 1999); orders stay as they are.
 
     By lists, where there are any: they show what a search finds, good and bad, as single pairs don't. Where
@@ -191,7 +192,7 @@ def calibrated(scorer: Scorer, examples: Sequence[Example]) -> Scorer:
     return replace(scorer, output=output, output_bias=bias)
 
 
-def anchor(examples: Sequence[Example], blank: Scorer) -> Floats:
+def fit_anchor(examples: Sequence[Example], blank: Scorer) -> Floats:
     """Return slope and shift of relevance's log-odds over the prior in judged lists, or else `blank`'s."""
     judged = _lists([e for e in examples if e.relevant is not None and e.head == 0])
     if not judged:
@@ -292,7 +293,7 @@ def _loss(network: FusionMLP, batch: _Batch, config: ScorerConfig) -> Tensor:
         F.binary_cross_entropy_with_logits(logits, batch.relevant.nan_to_num(), reduction="none") * judged
     )
     pairs = pointwise.sum(-1) / judged.sum(-1).clamp_min(1)  # (B,)
-    prior = F.log_softmax(prior_logits(batch.inputs).masked_fill(~batch.present, -1e4), -1)
+    prior = F.log_softmax(compute_prior_logits(batch.inputs).masked_fill(~batch.present, -1e4), -1)
     held = (prior.exp() * (prior - listed)).masked_fill(~batch.present, 0.0).sum(-1)  # (B,)
     per_query = order + config.pair_weight * pairs + config.prior_weight * held
     return (per_query * batch.weight).sum() / batch.weight.sum()

@@ -13,9 +13,9 @@ import numpy as np
 from mappings.types import Product
 from plugin_api.commands.train.weights import DEMO, catalogue, judgements
 from reranker.encoders.codec import StoredBatch
-from reranker.evaluation.measures import Grades, by_query, countable, measured
-from reranker.fusion import attention
-from reranker.training.datasets.made_queries import catalogue_queries
+from reranker.evaluation.measures import Grades, group_by_query, measure, select_answerable
+from reranker.fusion import attend
+from reranker.training.datasets.synthetic_queries import make_queries
 from reranker.training.scoring.scorer import PRIOR
 from reranker.types import EncodedQuery, Floats
 
@@ -51,7 +51,7 @@ class Pools:
         for query, rows in self.judged.items():
             order = np.argsort(-score(query, rows), kind="stable")
             rankings[query] = [self.products[rows[at]].id for at in order]
-        return measured(rankings, self.grades)["ndcg@10"]
+        return measure(rankings, self.grades)["ndcg@10"]
 
     def mrr(self, score: Score) -> float:
         """Return the mean reciprocal rank of made queries' products on the shelf; ties count against it."""
@@ -65,21 +65,21 @@ class Pools:
 def read_pools(shelf: int, made: int) -> Pools:
     """Read the demo's catalogue and judgements; make up to `made` queries for `shelf` products of it."""
     everything = catalogue(DEMO / "electronics.jsonl.gz", DEMO / "electronics.toml")
-    grades = countable(by_query(judgements()))
+    grades = select_answerable(group_by_query(judgements()))
     wanted = {i for found in grades.values() for i in found}
     shelved = {everything[n * len(everything) // shelf].id for n in range(shelf)}
     products = [p for p in everything if p.id in wanted | shelved]
     row_of = {p.id: row for row, p in enumerate(products)}
     judged = {q: [row_of[i] for i in found if i in row_of] for q, found in grades.items()}
     rows = [row_of[i] for i in sorted(shelved)]
-    queries = catalogue_queries([products[row] for row in rows], made, SEED)
+    queries = make_queries([products[row] for row in rows], made, SEED)
     known = {query: rows[at] for query, at in queries if query not in judged}
     return Pools(products, grades, judged, known, rows)
 
 
 def prior(query: EncodedQuery, batch: StoredBatch) -> Floats:
     """Return the scorer's prior (n,) of stored products."""
-    best = attention(query.tokens, batch, TEMPERATURE)[1].mean(1)  # (n,)
+    best = attend(query.tokens, batch, TEMPERATURE)[1].mean(1)  # (n,)
     scores: Floats = PRIOR["cosine"] * (batch.vectors @ query.vector) + PRIOR["token_match"] * best
     return scores
 

@@ -13,7 +13,7 @@ import click
 
 from mappings.types import JsonObject
 from reranker.model import load_model
-from reranker.text.product_text import product_text
+from reranker.text.product_text import build_product_text
 from reranker.training.run import threads
 from tests.bench.inputs import machine, middle, products, queries
 from tests.bench.rerank.cross_encoder import Runner, batches, encoded_pairs, runners, sizes_to_try
@@ -38,7 +38,7 @@ def measure(candidates: int, asked: int, folder: Path | None) -> JsonObject:
     model = load_model(folder).load()
     found = products(candidates)
     stored = [product.stored for product in model.encode_products(found)]
-    texts = [f"{text.pooled} {text.attended}" for text in map(product_text, found)]
+    texts = [f"{text.pooled} {text.attended}" for text in map(build_product_text, found)]
     some = queries()[:asked]
     encode: list[float] = []
     attune: list[float] = []

@@ -19,7 +19,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from tokenizers import Encoding, Tokenizer
 from transformers import AutoModelForSequenceClassification, logging
 
-from reranker.training.encoders.bert import default_bert_folder
+from reranker.training.encoders.bert import locate_minilm
 
 Tokens = NDArray[np.int64]
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
@@ -39,7 +39,7 @@ def runners(folder: Path) -> dict[str, Runner]:
     """The cross-encoder in torch and in ONNX Runtime, by name. `folder` takes the ONNX files."""
     logging.set_verbosity_error()  # that the head is not trained is known
     logging.disable_progress_bar()
-    network = AutoModelForSequenceClassification.from_pretrained(str(default_bert_folder()), num_labels=1)
+    network = AutoModelForSequenceClassification.from_pretrained(str(locate_minilm()), num_labels=1)
     network.eval()
     whole, prepared, small = (folder / name for name in ("whole.onnx", "prepared.onnx", "int8.onnx"))
     example = tuple(torch.ones(2, 8, dtype=torch.long) for _ in NAMES)

@@ -6,7 +6,7 @@ import pytest
 
 from indexer.clicks.ubi_files import read_ubi_files
 from mappings.errors import LabelsError
-from reranker.training.clicks.click_log import Action, Search, Unusable
+from reranker.training.clicks.click_log import LoggedAction, LoggedSearch, UnusableRecord
 
 QUERY = {"query_id": "q1", "user_query": "hub", "client_id": "ann", "query_response_hit_ids": ["7"]}
 EVENT = {
@@ -25,15 +25,15 @@ def test_reads_documents_and_names_bad_lines(tmp_path: Path) -> None:
         file.write(json.dumps(EVENT) + "\n")
     log = read_ubi_files(queries, events)
     first, *bad = log.searches
-    assert isinstance(first, Search)
+    assert isinstance(first, LoggedSearch)
     assert (first.query_id, first.shown) == ("q1", ("7",))
-    assert [found.where for found in bad if isinstance(found, Unusable)] == [
+    assert [found.where for found in bad if isinstance(found, UnusableRecord)] == [
         f"{queries} line {number}" for number in (3, 4, 5)
     ]
-    assert isinstance(bad[2], Unusable)
+    assert isinstance(bad[2], UnusableRecord)
     assert bad[2].reason == "no user_query"
     (action,) = log.actions
-    assert isinstance(action, Action)
+    assert isinstance(action, LoggedAction)
     assert (action.name, action.ids, action.position) == ("click", ("7",), 1)
 
 
@@ -45,8 +45,8 @@ def test_reads_exports_and_bulk_files(tmp_path: Path) -> None:
     lines = [{"index": {"_index": "ubi_events"}}, EVENT, {"create": {}}, EVENT]
     events.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     log = read_ubi_files(queries, events)
-    assert [type(found) for found in log.searches] == [Search]
-    assert [type(found) for found in log.actions] == [Action, Action]
+    assert [type(found) for found in log.searches] == [LoggedSearch]
+    assert [type(found) for found in log.actions] == [LoggedAction, LoggedAction]
 
 
 def test_missing_and_damaged_files_are_refused(tmp_path: Path) -> None:

@@ -2,22 +2,22 @@ import numpy as np
 import pytest
 
 from mappings.errors import ModelError
-from reranker.encoders.codec import pack, unit, unpack
-from reranker.text.words import hashed
+from reranker.encoders.codec import normalise, pack_product, unpack_products
+from reranker.text.word_tokens import hash_words
 
 RANDOM = np.random.default_rng(1)
 
 
 def product(tokens: int, title: str = "red shoe") -> tuple[np.ndarray, np.ndarray, bytes]:
-    vector = unit(RANDOM.normal(size=16).astype(np.float32))
-    rows = unit(RANDOM.normal(size=(tokens, 8)).astype(np.float32))
-    names = [hashed(title.split()), hashed(["acme"]), hashed([]), hashed(["a", "b", "c"])]
-    return vector, rows, pack(vector, rows, names)
+    vector = normalise(RANDOM.normal(size=16).astype(np.float32))
+    rows = normalise(RANDOM.normal(size=(tokens, 8)).astype(np.float32))
+    names = [hash_words(title.split()), hash_words(["acme"]), hash_words([]), hash_words(["a", "b", "c"])]
+    return vector, rows, pack_product(vector, rows, names)
 
 
 def test_vectors_survive_quantisation() -> None:
     products = [product(3), product(7), product(1)]
-    batch = unpack([stored for _, _, stored in products], 16, 8)
+    batch = unpack_products([stored for _, _, stored in products], 16, 8)
     for i, (vector, rows, _) in enumerate(products):
         assert batch.vectors[i] @ vector > 0.999
         assert batch.mask[i].sum() == len(rows)
@@ -26,13 +26,13 @@ def test_vectors_survive_quantisation() -> None:
 
 
 def test_words_come_back_by_field() -> None:
-    batch = unpack([product(2, "red shoe")[2], product(2, "blue")[2]], 16, 8)
+    batch = unpack_products([product(2, "red shoe")[2], product(2, "blue")[2]], 16, 8)
     assert batch.ends.tolist() == [[2, 3, 3, 6], [7, 8, 8, 11]]
-    assert batch.words[6] == hashed(["blue"])[0]
+    assert batch.words[6] == hash_words(["blue"])[0]
 
 
 def test_nothing_unpacks_to_nothing() -> None:
-    assert unpack([], 16, 8).vectors.shape == (0, 16)
+    assert unpack_products([], 16, 8).vectors.shape == (0, 16)
 
 
 @pytest.mark.parametrize(
@@ -48,30 +48,30 @@ def test_nothing_unpacks_to_nothing() -> None:
 def test_malformed_bytes_are_refused(spoil) -> None:  # type: ignore[no-untyped-def]
     good = product(2)[2]
     with pytest.raises(ModelError, match="index the catalogue again"):
-        unpack([good, spoil(good)], 16, 8)
+        unpack_products([good, spoil(good)], 16, 8)
 
 
 def test_another_models_width_is_refused() -> None:
     with pytest.raises(ModelError):
-        unpack([product(2)[2]], 16, 4)
+        unpack_products([product(2)[2]], 16, 4)
 
 
 def test_bits_keep_dot_products_on_average() -> None:
-    rows = unit(RANDOM.normal(size=(200, 128)).astype(np.float32))
-    query = unit(RANDOM.normal(size=128).astype(np.float32))
-    near = unit(rows + query)
-    stored = pack(query, near, [hashed([])] * 4, bits=1)
-    assert len(stored) == len(pack(query, near, [hashed([])] * 4)) - 200 * (128 - 16)
-    batch = unpack([stored], 128, 128)
+    rows = normalise(RANDOM.normal(size=(200, 128)).astype(np.float32))
+    query = normalise(RANDOM.normal(size=128).astype(np.float32))
+    near = normalise(rows + query)
+    stored = pack_product(query, near, [hash_words([])] * 4, bits=1)
+    assert len(stored) == len(pack_product(query, near, [hash_words([])] * 4)) - 200 * (128 - 16)
+    batch = unpack_products([stored], 128, 128)
     assert batch.tokens.shape == (1, 200, 128)
     assert (batch.tokens[0] @ query).mean() == pytest.approx((near @ query).mean(), abs=0.02)
     np.testing.assert_array_equal(batch.tokens[0] > 0, near > 0)
 
 
 def test_bits_leave_room_for_shorter_products() -> None:
-    rows = unit(RANDOM.normal(size=(5, 16)).astype(np.float32))
-    words = [hashed(["red"]), *[hashed([])] * 3]
-    batch = unpack([pack(rows[0], rows[:n], words, bits=1) for n in (2, 0, 5)], 16, 16)
+    rows = normalise(RANDOM.normal(size=(5, 16)).astype(np.float32))
+    words = [hash_words(["red"]), *[hash_words([])] * 3]
+    batch = unpack_products([pack_product(rows[0], rows[:n], words, bits=1) for n in (2, 0, 5)], 16, 16)
     assert batch.mask.sum(1).tolist() == [2, 0, 5]
     assert not batch.tokens[0, 2:].any()
     assert not batch.tokens[1].any()
@@ -79,9 +79,9 @@ def test_bits_leave_room_for_shorter_products() -> None:
 
 
 def test_two_formats_at_once_are_refused() -> None:
-    rows = unit(RANDOM.normal(size=(3, 16)).astype(np.float32))
-    both = [pack(rows[0], rows, [hashed([])] * 4, bits) for bits in (8, 1)]
+    rows = normalise(RANDOM.normal(size=(3, 16)).astype(np.float32))
+    both = [pack_product(rows[0], rows, [hash_words([])] * 4, bits) for bits in (8, 1)]
     with pytest.raises(ModelError, match="another format"):
-        unpack(both, 16, 16)
+        unpack_products(both, 16, 16)
     with pytest.raises(ModelError, match="another format"):
-        unpack(both[::-1], 16, 16)
+        unpack_products(both[::-1], 16, 16)

@@ -5,7 +5,7 @@ import pytest
 
 from mappings.errors import LabelsError
 from mappings.types import Judgement
-from reranker.evaluation.judgements import read_judgements, side_of, split_by_query
+from reranker.evaluation.judgements import assign_side, read_judgements, split_by_query
 from reranker.training.clicks.click_labels import ClickEvidence
 
 
@@ -102,15 +102,15 @@ def test_clicks_split_as_judgements_do() -> None:
 def test_spellings_of_a_query_are_on_one_side() -> None:
     for i in range(50):
         spellings = (f"phone case {i}", f"Phone  Cases {i}", f"{i} case phone", f" PHONE CASE {i}")
-        assert len({side_of(spelling) for spelling in spellings}) == 1
-    assert len({side_of(f"phone case {i}") for i in range(50)}) == 3
+        assert len({assign_side(spelling) for spelling in spellings}) == 1
+    assert len({assign_side(f"phone case {i}") for i in range(50)}) == 3
 
 
 def test_sides_do_not_change_with_time() -> None:
-    sides = [side_of(query) for query in ("laptop", "usb hub", "手机", "!!")]
+    sides = [assign_side(query) for query in ("laptop", "usb hub", "手机", "!!")]
     assert sides == ["train", "train", "test", "test"]
 
 
 def test_impossible_shares_are_refused() -> None:
     with pytest.raises(ValueError, match="leave a share to train on"):
-        side_of("laptop", 0.5, 0.5)
+        assign_side("laptop", 0.5, 0.5)

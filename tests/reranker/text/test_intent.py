@@ -1,6 +1,6 @@
 import pytest
 
-from reranker.text.intent import without_intent
+from reranker.text.intent import strip_intent
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from reranker.text.intent import without_intent
     ],
 )
 def test_intent_words_at_the_ends_are_left_out(text: str, product: str) -> None:
-    assert without_intent(text) == product
+    assert strip_intent(text) == product
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def test_intent_words_at_the_ends_are_left_out(text: str, product: str) -> None:
     ],
 )
 def test_words_of_a_name_stay(text: str) -> None:
-    assert without_intent(text) == text
+    assert strip_intent(text) == text
 
 
 @pytest.mark.parametrize("text", ["buy", "购买", "我想买", "  ", "looking for", "推荐", "新款"])
 def test_a_query_of_nothing_else_stays_as_it_is(text: str) -> None:
-    assert without_intent(text) == text
+    assert strip_intent(text) == text

@@ -1,16 +1,16 @@
 from mappings.types import Product
-from reranker.text.product_text import attribute_words, product_text
+from reranker.text.product_text import build_product_text, list_attribute_values
 
 
 def test_fields_come_in_the_documented_order() -> None:
     product = Product("1", "Mouse M185", "Logitech", "Mice", "A small mouse", {"colour": "Grey"})
-    text = product_text(product)
+    text = build_product_text(product)
     assert text.pooled == "Mouse M185. Logitech. Mice. A small mouse"
     assert text.attended == "Grey"
 
 
 def test_repeated_and_empty_fields_are_left_out() -> None:
-    assert product_text(Product("1", "Mouse", description="Mouse")).pooled == "Mouse"
+    assert build_product_text(Product("1", "Mouse", description="Mouse")).pooled == "Mouse"
 
 
 def test_only_short_attributes_in_words_are_read() -> None:
@@ -25,13 +25,13 @@ def test_only_short_attributes_in_words_are_read() -> None:
         "c": "cc",
         "d": "dd",
     }
-    assert product_text(Product("1", "Mouse", attributes=attributes)).attended == "Grey, aa, bb, cc"
+    assert build_product_text(Product("1", "Mouse", attributes=attributes)).attended == "Grey, aa, bb, cc"
 
 
 def test_what_the_encoder_does_not_read_does_not_change_its_text() -> None:
-    before = product_text(Product("1", "Mouse", price=1.0, available=True, url="a"))
-    assert before == product_text(Product("2", "Mouse", price=2.0, available=False, url="b"))
-    assert before != product_text(Product("1", "Mouse", attributes={"colour": "Grey"}))
+    before = build_product_text(Product("1", "Mouse", price=1.0, available=True, url="a"))
+    assert before == build_product_text(Product("2", "Mouse", price=2.0, available=False, url="b"))
+    assert before != build_product_text(Product("1", "Mouse", attributes={"colour": "Grey"}))
 
 
 def test_attributes_read_the_same_from_the_catalogue_and_from_a_document() -> None:
@@ -39,5 +39,5 @@ def test_attributes_read_the_same_from_the_catalogue_and_from_a_document() -> No
     stored = Product(
         "1", "Mouse", attributes={"weight": "12", "wireless": "true", "dpi": "0.5", "colour": "Grey"}
     )
-    assert attribute_words(typed) == attribute_words(stored) == ["12", "0.5", "Grey"]
-    assert product_text(typed) == product_text(stored)
+    assert list_attribute_values(typed) == list_attribute_values(stored) == ["12", "0.5", "Grey"]
+    assert build_product_text(typed) == build_product_text(stored)

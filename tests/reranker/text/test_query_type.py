@@ -1,6 +1,6 @@
 import pytest
 
-from reranker.text.query_type import QueryType, query_type
+from reranker.text.query_type import QueryType, classify_query
 
 EXAMPLES = {
     QueryType.MODEL: (
@@ -53,4 +53,4 @@ EXAMPLES = {
     ("kind", "text"), [(kind, text) for kind, texts in EXAMPLES.items() for text in texts]
 )
 def test_type_of(kind: QueryType, text: str) -> None:
-    assert query_type(text) is kind
+    assert classify_query(text) is kind

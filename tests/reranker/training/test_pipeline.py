@@ -8,16 +8,16 @@ import pytest
 
 from mappings.errors import ModelError
 from mappings.types import Judgement, Product
-from reranker.evaluation.judgements import side_of
-from reranker.evaluation.measures import query_key
-from reranker.model import QUERY, load_model, read_config, shipped_folder
+from reranker.evaluation.judgements import assign_side
+from reranker.evaluation.measures import fingerprint_query
+from reranker.model import QUERY, load_model, locate_shipped_model, read_config
 from reranker.training.clicks.click_labels import ClickEvidence
-from reranker.training.distillation.distil import DistilConfig
+from reranker.training.distillation.product_distillation import DistilConfig
 from reranker.training.distillation.small_query import SmallQueryConfig
 from reranker.training.distillation.towers import Progress
 from reranker.training.pipeline import TrainJob, run_train_job
 from reranker.training.run import run_folder as runs
-from reranker.training.run.run_folder import partial
+from reranker.training.run.run_folder import locate_partial_work
 from reranker.training.scoring.examples import SoftConfig
 from reranker.training.scoring.scorer import ScorerConfig
 from reranker.training.shipped_recipe import Recipe
@@ -91,7 +91,7 @@ def job(
     return TrainJob(
         folder=tmp_path_factory.mktemp("jobs") / "model",
         products=products,
-        base=shipped_folder(),
+        base=locate_shipped_model(),
         judgements=judgements,
         clicks=clicks,
         pairs=[("red mouse", products[0], 1.0), ("toner", products[1], 0.0)],
@@ -119,11 +119,13 @@ def test_the_folder_is_a_model_with_its_origin_and_figures(
     origin, figures = model.config.origin, model.config.figures
     assert (origin["steps"], origin["seed"], origin["sources"]) == (12, 7, {"catalogue": "shop.csv"})
     asked = {j.query for j in judgements}
-    assert {query_key(q) for q in asked if side_of(q) != "test"} <= set(origin["trained_queries"])
-    assert not {query_key(q) for q in asked if side_of(q) == "test"} & set(origin["trained_queries"])
+    assert {fingerprint_query(q) for q in asked if assign_side(q) != "test"} <= set(origin["trained_queries"])
+    assert not {fingerprint_query(q) for q in asked if assign_side(q) == "test"} & set(
+        origin["trained_queries"]
+    )
     assert 0 <= figures["known_item"]["before"]["recall@10"] <= 1
     assert 0 <= figures["judged"]["test_ndcg@10"] <= 1
-    assert not partial(job.folder).exists()
+    assert not locate_partial_work(job.folder).exists()
     assert "its own licence applies" in (job.folder / "NOTICE.txt").read_text(encoding="utf-8")
 
 
@@ -170,7 +172,7 @@ def test_a_finished_folder_is_refused_but_for_fresh(job: TrainJob, made: str) ->
     with pytest.raises(KeyboardInterrupt):
         run_train_job(replace(job, fresh=True), Disturbed(2))
     assert (job.folder / "config.json").read_bytes() == before
-    shutil.rmtree(partial(job.folder))
+    shutil.rmtree(locate_partial_work(job.folder))
 
 
 def test_training_goes_on_from_a_model_folder(job: TrainJob, made: str, tmp_path: Path) -> None:

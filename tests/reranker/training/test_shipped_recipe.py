@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from mappings.types import Product
-from reranker.fusion import FEATURES, Rarity, Scorer
+from reranker.fusion import FEATURES, IdfTable, Scorer
 from reranker.model import load_model
-from reranker.training.distillation.distil import DistilConfig
-from reranker.training.distillation.query_distillation import TuneConfig
+from reranker.training.distillation.product_distillation import DistilConfig
+from reranker.training.distillation.query_distillation import QueryDistillationConfig
 from reranker.training.distillation.teacher import TeacherStates
 from reranker.training.scoring.examples import Progress, SoftConfig
 from reranker.training.scoring.scorer import Example, ScorerConfig
@@ -72,14 +72,21 @@ def test_the_weights_made_are_a_model(folder: Path, products: list[Product]) -> 
 
 
 NONE = np.zeros(1, np.float32)
-BLANK = Scorer(0.05, Rarity(NONE, NONE), NONE, NONE, NONE, NONE, NONE, NONE)
+BLANK = Scorer(0.05, IdfTable(NONE, NONE), NONE, NONE, NONE, NONE, NONE, NONE)
 
 
 def test_a_second_teacher_tunes_the_query_encoder(
     folder: Path, tiny_bert: Path, products: list[Product], tmp_path: Path
 ) -> None:
-    tune = TuneConfig(
-        steps=2, clusters=2, neighbours=2, strays=1, queries=6, nearest=5, product_tokens=32, token_width=8
+    tune = QueryDistillationConfig(
+        steps=2,
+        clusters=2,
+        neighbours=2,
+        random_negatives=1,
+        queries=6,
+        nearest=5,
+        product_tokens=32,
+        token_width=8,
     )
     recipe = replace(RECIPE, tune=tune, tune_main=(30, 40, 0.5), tune_others=(5, 5, 0.2))
     data = TrainingData(products, products[:5], [("red mouse", products[0], 1.0)] * 8, judged(products))

@@ -13,8 +13,8 @@ from mappings.errors import AttuneError, EvaluationError, LabelsError, ModelMism
 from plugin_api.cli import Wiring
 from plugin_api.commands.evaluate.command import evaluate
 from plugin_api.commands.evaluate.systems import SYSTEMS
-from reranker.evaluation.measures import query_key
-from reranker.model import load_model, shipped_folder
+from reranker.evaluation.measures import fingerprint_query
+from reranker.model import load_model, locate_shipped_model
 from tests.fakes.judged_shop import JUDGED, PRODUCTS, JudgedShop, served
 
 RUN = """wireless mouse Q0 m2 1 9 old
@@ -117,9 +117,13 @@ def test_the_article_recipe_is_cross_validated(judged: str) -> None:
 
 @pytest.mark.usefixtures("cluster")
 def test_figures_of_a_model_trained_on_the_queries_are_marked(judged: str, tmp_path: Path) -> None:
-    folder = shutil.copytree(shipped_folder(), tmp_path / "model")
+    folder = shutil.copytree(locate_shipped_model(), tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
-    config["origin"]["trained_queries"] = [query_key("Keyboard"), query_key("sofa"), query_key("else")]
+    config["origin"]["trained_queries"] = [
+        fingerprint_query("Keyboard"),
+        fingerprint_query("sofa"),
+        fingerprint_query("else"),
+    ]
     (folder / "config.json").write_text(json.dumps(config))
     shop = JudgedShop(load_model(folder, threads=1))
     report = tmp_path / "report.html"
@@ -146,7 +150,7 @@ def test_an_unknown_alias_names_those_that_exist(judged: str) -> None:
 
 
 def test_an_index_of_another_model_is_refused(shop: JudgedShop, judged: str, tmp_path: Path) -> None:
-    folder = shutil.copytree(shipped_folder(), tmp_path / "model")
+    folder = shutil.copytree(locate_shipped_model(), tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "figures": {}}))
     with served(shop) as url, pytest.MonkeyPatch.context() as patch:
@@ -160,7 +164,7 @@ def test_an_index_of_another_model_is_refused(shop: JudgedShop, judged: str, tmp
 
 
 def test_a_second_model_is_searched_in_its_own_index(judged: str, tmp_path: Path) -> None:
-    folder = shutil.copytree(shipped_folder(), tmp_path / "newer")
+    folder = shutil.copytree(locate_shipped_model(), tmp_path / "newer")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "figures": {}}))
     shop = JudgedShop(load_model(None, threads=1))

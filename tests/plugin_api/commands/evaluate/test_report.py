@@ -4,8 +4,15 @@ from html.parser import HTMLParser
 import pytest
 
 from plugin_api.commands.evaluate.plots import BOTTOM, LEFT, RIGHT, TOP, change_plots, latency_plot, spans
-from plugin_api.commands.evaluate.report import report
-from reranker.evaluation.comparison import Evaluation, Ranking, Run, System, evaluate, judged_products
+from plugin_api.commands.evaluate.report import render_report
+from reranker.evaluation.comparison import (
+    Evaluation,
+    RankedList,
+    System,
+    SystemRun,
+    compare_runs,
+    pool_judgements,
+)
 
 VOID = {"meta", "link", "br", "img"}
 HOSTILE = "<b>tv & \"radio\"</b><script>alert('x')</script>"
@@ -49,17 +56,17 @@ def example(systems: int = 3, queries: int = len(QUERIES)) -> Evaluation:
         trained = frozenset(QUERIES[:2]) if number == 0 else frozenset[str]()
         system = System(f"s{number}", f"System {number}", "0123456789ab" if number == 0 else "", trained)
         rankings = {
-            query: Ranking(
+            query: RankedList(
                 ("a", "b", "c") if (place + number) % (number + 1) == 0 else ("c", "b", "a"),
                 (0.9, 0.4, 0.1) if number == 0 else (),
                 ms=5.0 * (number + 1) + place,
             )
             for place, query in enumerate(grades)
         }
-        runs.append(Run(system, rankings, rankings))
-    judged = judged_products(grades, None, 50)
+        runs.append(SystemRun(system, rankings, rankings))
+    judged = pool_judgements(grades, None, 50)
     notes = ("System 0 was trained on 2 of these 8 queries",)
-    return Evaluation("some/judged.csv", "shop", judged, 0.5, 100, evaluate(runs, judged, 0.5), notes)
+    return Evaluation("some/judged.csv", "shop", judged, 0.5, 100, compare_runs(runs, judged, 0.5), notes)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +76,7 @@ def evaluation() -> Evaluation:
 
 @pytest.fixture(scope="module")
 def html(evaluation: Evaluation) -> str:
-    return report(evaluation)
+    return render_report(evaluation)
 
 
 def test_the_page_is_whole_and_asks_for_nothing(html: str) -> None:
@@ -137,6 +144,6 @@ def test_spans_share_a_scale_that_holds_no_change(evaluation: Evaluation) -> Non
 
 @pytest.mark.parametrize(("systems", "queries"), [(1, 8), (2, 1), (1, 1)])
 def test_a_single_system_or_query_still_makes_a_page(systems: int, queries: int) -> None:
-    page = Page(report(example(systems, queries)))
+    page = Page(render_report(example(systems, queries)))
     assert "inf" not in re.sub(r"[a-z]*inf[a-z]+|[a-z]+inf", "", page.text)
     assert "nan" not in page.text.lower()

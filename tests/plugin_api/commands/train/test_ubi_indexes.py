@@ -9,7 +9,7 @@ from opensearchpy.exceptions import ConnectionError as NoConnection
 
 from mappings.errors import ClusterDown, LabelsError
 from plugin_api.commands.train.ubi_indexes import read_ubi_cluster
-from reranker.training.clicks.click_log import Action, Search, Unusable
+from reranker.training.clicks.click_log import LoggedAction, LoggedSearch, UnusableRecord
 
 QUERIES = [{"query_id": f"q{i}", "user_query": "hub", "query_response_hit_ids": ["7"]} for i in range(3)]
 EVENTS = [
@@ -86,11 +86,11 @@ def log(client: OpenSearch) -> Log:
 def test_reads_both_indexes_to_their_end(client: OpenSearch, log: Log) -> None:
     found = read_ubi_cluster(client)
     searches = list(found.searches)
-    assert [s.query_id for s in searches if isinstance(s, Search)] == ["q0", "q1", "q2"]
+    assert [s.query_id for s in searches if isinstance(s, LoggedSearch)] == ["q0", "q1", "q2"]
     click, unusable = found.actions
-    assert isinstance(click, Action)
+    assert isinstance(click, LoggedAction)
     assert click.ids == ("7",)
-    assert unusable == Unusable("ubi_events/d1", "no action_name")
+    assert unusable == UnusableRecord("ubi_events/d1", "no action_name")
     assert log.cleared == ["ubi_queries", "ubi_events"]
     assert all(body["query"] == {"match_all": {}} for body in log.bodies)
     assert "query" not in log.bodies[0]["_source"]

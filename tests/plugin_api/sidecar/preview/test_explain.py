@@ -10,8 +10,8 @@ from mappings.settings import Settings, SidecarSettings
 from mappings.types import JsonObject
 from plugin_api.search.query.request import keyword_query
 from plugin_api.sidecar.app import create_app
-from reranker.encoders.codec import unpack
-from reranker.fusion import FEATURES, HEADS, fused
+from reranker.encoders.codec import unpack_products
+from reranker.fusion import FEATURES, HEADS, build_scorer_inputs
 from tests.fakes.preview_shop import ALIAS, INDEX, PreviewShop, shipped_model, stocked_shop
 from tests.fakes.shop import VERSION, StandInModel
 
@@ -80,8 +80,10 @@ def test_taking_a_feature_away_moves_the_score_as_it_says(
 ) -> None:
     model = shipped_model()
     stored = base64.b64decode(shop.documents[product_id]["attune"]["tokens"])
-    batch = unpack([stored], model.dimension, model.config.token_width)
-    inputs = fused(model.encode_query(query), batch, model.scorer.temperature, model.scorer.rarity)
+    batch = unpack_products([stored], model.dimension, model.config.token_width)
+    inputs = build_scorer_inputs(
+        model.encode_query(query), batch, model.scorer.temperature, model.scorer.idf_table
+    )
     whole = float(model.scorer.logits(inputs)[0] @ WEIGHTS)
     found = explained(web, query, product_id)
     assert found["model_log_odds"] == pytest.approx(whole, abs=1e-3)

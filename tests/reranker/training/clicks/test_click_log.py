@@ -2,7 +2,13 @@ import math
 
 import pytest
 
-from reranker.training.clicks.click_log import Action, Search, Unusable, action_of, search_of
+from reranker.training.clicks.click_log import (
+    LoggedAction,
+    LoggedSearch,
+    UnusableRecord,
+    parse_action,
+    parse_search,
+)
 
 QUERY = {
     "query_id": "q1",
@@ -22,7 +28,7 @@ AT = 1767323045.678
 
 
 def test_a_query_is_read() -> None:
-    assert search_of(QUERY, "line 1") == Search("q1", "c1", "USB hub", ("7", "8", "9"), AT)
+    assert parse_search(QUERY, "line 1") == LoggedSearch("q1", "c1", "USB hub", ("7", "8", "9"), AT)
 
 
 def test_logs_older_than_the_schema_are_read() -> None:
@@ -33,16 +39,18 @@ def test_logs_older_than_the_schema_are_read() -> None:
         "query_response_object_ids": ["7"],
         "timestamp": 1767323045678,
     }
-    assert search_of(old, "line 1") == Search("q1", "c1", "hub", ("7",), AT)
+    assert parse_search(old, "line 1") == LoggedSearch("q1", "c1", "hub", ("7",), AT)
 
 
 def test_an_event_is_read() -> None:
-    assert action_of(EVENT, "line 1") == Action("click", "q1", "c1", ("0409", "7"), 2, 1767323046.0)
+    assert parse_action(EVENT, "line 1") == LoggedAction("click", "q1", "c1", ("0409", "7"), 2, 1767323046.0)
 
 
 def test_an_event_needs_no_more_than_its_name() -> None:
-    action = action_of({"action_name": "login", "event_attributes": {"position": {"xy": {"x": 1}}}}, "line 1")
-    assert isinstance(action, Action)
+    action = parse_action(
+        {"action_name": "login", "event_attributes": {"position": {"xy": {"x": 1}}}}, "line 1"
+    )
+    assert isinstance(action, LoggedAction)
     assert (action.ids, action.position) == ((), 0)
     assert math.isnan(action.at)
 
@@ -56,11 +64,13 @@ def test_an_event_needs_no_more_than_its_name() -> None:
     ],
 )
 def test_unusable_queries_are_named(document: dict[str, object], reason: str) -> None:
-    assert search_of(document, "queries.jsonl line 4") == Unusable("queries.jsonl line 4", reason)
+    assert parse_search(document, "queries.jsonl line 4") == UnusableRecord("queries.jsonl line 4", reason)
 
 
 def test_unusable_events_are_named() -> None:
-    assert action_of({"query_id": "q1"}, "ubi_events/a") == Unusable("ubi_events/a", "no action_name")
+    assert parse_action({"query_id": "q1"}, "ubi_events/a") == UnusableRecord(
+        "ubi_events/a", "no action_name"
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,6 +86,6 @@ def test_unusable_events_are_named() -> None:
     ],
 )
 def test_times_are_utc_seconds(text: object, seconds: float) -> None:
-    search = search_of({**QUERY, "timestamp": text}, "line 1")
-    assert isinstance(search, Search)
+    search = parse_search({**QUERY, "timestamp": text}, "line 1")
+    assert isinstance(search, LoggedSearch)
     assert search.at == pytest.approx(seconds, nan_ok=True)

@@ -1,12 +1,18 @@
 import numpy as np
 import pytest
 
-from reranker.training.clicks.position_bias import BANDS, Doubles, Shows, bands, fit
+from reranker.training.clicks.position_bias import (
+    BANDS,
+    Doubles,
+    Impressions,
+    assign_bands,
+    fit_position_model,
+)
 
 POSITIONS = np.arange(1, 9)
 
 
-def simulated(curve: Doubles, swaps: float, seed: int = 5) -> tuple[Shows, Doubles, Doubles]:
+def simulated(curve: Doubles, swaps: float, seed: int = 5) -> tuple[Impressions, Doubles, Doubles]:
     """Return shows of 30 queries with 8 products, ranked partly by merit, their attraction, and raw CTR.
 
     Each search shows the products in the query's order with noise `swaps` on the ranks.
@@ -26,7 +32,7 @@ def simulated(curve: Doubles, swaps: float, seed: int = 5) -> tuple[Shows, Doubl
         np.bincount(cell.ravel(), weights, 1920).reshape(240, 8) for weights in (None, clicks.ravel())
     )
     pair, band = np.nonzero(shown)
-    shows = Shows(pair, band, shown[pair, band].astype(float), clicked[pair, band])
+    shows = Impressions(pair, band, shown[pair, band].astype(float), clicked[pair, band])
     return shows, attraction.ravel(), clicked.sum(1) / shown.sum(1)
 
 
@@ -40,7 +46,7 @@ def agreement(found: Doubles, truth: Doubles) -> float:
 def test_recovers_examination_although_good_products_stand_high(steepness: float) -> None:
     curve = POSITIONS**-steepness
     shows, truth, raw = simulated(curve, swaps=1.5)
-    model = fit(shows, strength=5)
+    model = fit_position_model(shows, strength=5)
     np.testing.assert_allclose(model.examination[:8], curve, atol=0.08)
     assert 0.9 * shows.clicked.sum() < model.compared <= shows.clicked.sum()
     assert agreement(model.attraction, truth) > agreement(raw, truth) + 0.01
@@ -49,7 +55,7 @@ def test_recovers_examination_although_good_products_stand_high(steepness: float
 
 def test_products_that_never_move_leave_the_assumed_curve() -> None:
     shows, truth, raw = simulated(POSITIONS**-0.7, swaps=0.0)
-    model = fit(shows, strength=5)
+    model = fit_position_model(shows, strength=5)
     np.testing.assert_allclose(model.examination[:8], POSITIONS**-0.5)
     assert model.compared == 0
     assert agreement(model.attraction, truth) > agreement(raw, truth)
@@ -58,8 +64,8 @@ def test_products_that_never_move_leave_the_assumed_curve() -> None:
 def test_little_evidence_is_drawn_to_the_mean() -> None:
     # Everything at position 1: 100 shows with 20 clicks, 2 with 2.
     rows = np.array([0, 1])
-    shows = Shows(rows, np.array([0, 0]), np.array([100.0, 2.0]), np.array([20.0, 2.0]))
-    model = fit(shows, strength=8)
+    shows = Impressions(rows, np.array([0, 0]), np.array([100.0, 2.0]), np.array([20.0, 2.0]))
+    model = fit_position_model(shows, strength=8)
     mean = 22 / 102
     assert model.mean == pytest.approx(mean)
     np.testing.assert_allclose(model.attraction, [(20 + 8 * mean) / 108, (2 + 8 * mean) / 10])
@@ -67,12 +73,12 @@ def test_little_evidence_is_drawn_to_the_mean() -> None:
 
 
 def test_a_log_without_clicks_attracts_nobody() -> None:
-    shows = Shows(np.array([0, 0]), np.array([0, 3]), np.array([9.0, 4.0]), np.zeros(2))
-    model = fit(shows, strength=5)
+    shows = Impressions(np.array([0, 0]), np.array([0, 3]), np.array([9.0, 4.0]), np.zeros(2))
+    model = fit_position_model(shows, strength=5)
     assert model.attraction.tolist() == [0.0]
     assert np.isfinite(model.examination).all()
 
 
 def test_deep_positions_share_a_band() -> None:
-    found = bands([1, 10, 11, 15, 16, 100, 101, 5000]).tolist()
+    found = assign_bands([1, 10, 11, 15, 16, 100, 101, 5000]).tolist()
     assert [BANDS[band] for band in found] == [1, 10, 11, 11, 16, 51, 101, 101]

@@ -4,16 +4,18 @@ from dataclasses import replace
 import pytest
 
 from mappings.settings import ClickSettings
-from reranker.training.clicks.robots_filter import shoppers
-from reranker.training.clicks.search_interactions import Visit
+from reranker.training.clicks.robots_filter import filter_robots
+from reranker.training.clicks.search_interactions import SearchInteraction
 
 SETTINGS = ClickSettings(
     robot_searches_per_minute=10, robot_searches_per_day=50, burst_clicks=3, burst_seconds=5
 )
 
 
-def visit(client: str = "ann", at: float = 0.0, query: str = "hub", clicks: tuple[float, ...] = ()) -> Visit:
-    return Visit(
+def visit(
+    client: str = "ann", at: float = 0.0, query: str = "hub", clicks: tuple[float, ...] = ()
+) -> SearchInteraction:
+    return SearchInteraction(
         client, query, query, at, {"a": 1, "b": 2}, frozenset("a" if clicks else ""), frozenset(), clicks
     )
 
@@ -21,7 +23,7 @@ def visit(client: str = "ann", at: float = 0.0, query: str = "hub", clicks: tupl
 def test_clients_that_search_faster_than_people_are_robots() -> None:
     person = [visit("ann", 7.0 * i, f"q{i}") for i in range(20)]
     robot = [visit("bob", 5.0 * i, f"q{i}") for i in range(20)]
-    found = shoppers([*person, *robot], SETTINGS)
+    found = filter_robots([*person, *robot], SETTINGS)
     assert {v.client for v in found.visits} == {"ann"}
     assert found.dropped == {"searches by robots": 20}
     assert found.robots == {"bob": 20}
@@ -30,17 +32,17 @@ def test_clients_that_search_faster_than_people_are_robots() -> None:
 def test_clients_that_never_stop_are_robots() -> None:
     person = [visit("ann", 2000.0 * i, f"q{i}") for i in range(60)]
     robot = [visit("bob", 1000.0 * i, f"q{i}") for i in range(60)]
-    assert shoppers([*person, *robot], SETTINGS).robots == {"bob": 60}
+    assert filter_robots([*person, *robot], SETTINGS).robots == {"bob": 60}
 
 
 @pytest.mark.parametrize("client", ["nightly-bot", "Googlebot/2.1", "shop crawler", "uptime_monitor"])
 def test_clients_that_say_so_are_robots(client: str) -> None:
-    assert shoppers([visit(client)], SETTINGS).robots == {client: 1}
+    assert filter_robots([visit(client)], SETTINGS).robots == {client: 1}
 
 
 @pytest.mark.parametrize("client", ["aBot3f-77b0", "abbott", "spiderman42", "ann"])
 def test_other_names_are_no_robots(client: str) -> None:
-    assert not shoppers([visit(client)], SETTINGS).robots
+    assert not filter_robots([visit(client)], SETTINGS).robots
 
 
 def test_bursts_of_clicks_are_dropped_and_the_client_stays() -> None:
@@ -49,7 +51,7 @@ def test_bursts_of_clicks_are_dropped_and_the_client_stays() -> None:
     beside = visit("ann", 503, "q3", clicks=(504.0,))
     later = visit("ann", 600, "q4", clicks=(601.0,))
     other = visit("bob", 500, "q2", clicks=(501.0, 502.0, 503.0))
-    found = shoppers([steady, burst, beside, later, other], SETTINGS)
+    found = filter_robots([steady, burst, beside, later, other], SETTINGS)
     assert [(v.client, v.query) for v in found.visits] == [("ann", "q1"), ("ann", "q4"), ("bob", "q2")]
     assert found.dropped == {"searches with bursts of clicks": 2}
 
@@ -60,7 +62,9 @@ def test_the_same_search_again_is_one_visit_with_all_its_clicks() -> None:
     tomorrow = visit(at=90_000)
     other_results = replace(visit(at=10), places={"b": 1})
     timeless = replace(visit(at=math.nan), places={"c": 1})
-    found = shoppers([tomorrow, bought, timeless, reload, first, other_results, visit("bob", 5)], SETTINGS)
+    found = filter_robots(
+        [tomorrow, bought, timeless, reload, first, other_results, visit("bob", 5)], SETTINGS
+    )
     mine = [v for v in found.visits if v.client == "ann" and "a" in v.places]
     assert [(v.at, set(v.clicked), set(v.bought)) for v in mine] == [
         (0, {"a", "b"}, {"b"}),
@@ -71,6 +75,6 @@ def test_the_same_search_again_is_one_visit_with_all_its_clicks() -> None:
 
 
 def test_visits_without_a_time_stay() -> None:
-    found = shoppers([visit(at=math.nan, clicks=(math.nan,) * 9) for _ in range(100)], SETTINGS)
+    found = filter_robots([visit(at=math.nan, clicks=(math.nan,) * 9) for _ in range(100)], SETTINGS)
     assert len(found.visits) == 100
     assert not found.dropped

@@ -2,25 +2,29 @@ import pytest
 
 from mappings.errors import SettingsError
 from mappings.settings import ClickSettings
-from reranker.training.clicks.click_log import Action, ClickLog, Search, Unusable
-from reranker.training.clicks.search_interactions import Joined, join
+from reranker.training.clicks.click_log import ClickLog, LoggedAction, LoggedSearch, UnusableRecord
+from reranker.training.clicks.search_interactions import JoinedLog, join_log
 
 
 def joined(
-    searches: list[Search | Unusable],
-    actions: list[Action | Unusable],
+    searches: list[LoggedSearch | UnusableRecord],
+    actions: list[LoggedAction | UnusableRecord],
     settings: ClickSettings | None = None,
     ids: dict[str, str] | None = None,
-) -> Joined:
-    return join(ClickLog(iter(searches), iter(actions)), settings or ClickSettings(), ids or {})
+) -> JoinedLog:
+    return join_log(ClickLog(iter(searches), iter(actions)), settings or ClickSettings(), ids or {})
 
 
-def search(query_id: str = "q1", shown: str = "abc", client: str = "ann", query: str = "USB  hub") -> Search:
-    return Search(query_id, client, query, tuple(shown), 100.0)
+def search(
+    query_id: str = "q1", shown: str = "abc", client: str = "ann", query: str = "USB  hub"
+) -> LoggedSearch:
+    return LoggedSearch(query_id, client, query, tuple(shown), 100.0)
 
 
-def action(name: str, product: str, query_id: str = "q1", position: int = 0, at: float = 101.0) -> Action:
-    return Action(name, query_id, "ann", (product,) if product else (), position, at)
+def action(
+    name: str, product: str, query_id: str = "q1", position: int = 0, at: float = 101.0
+) -> LoggedAction:
+    return LoggedAction(name, query_id, "ann", (product,) if product else (), position, at)
 
 
 def test_actions_join_their_search() -> None:
@@ -46,9 +50,9 @@ def test_a_cart_is_no_purchase_unless_it_counts() -> None:
 
 def test_what_cannot_be_used_is_counted_and_named() -> None:
     found = joined(
-        [search(), Unusable("queries line 2", "no query_id"), search()],
+        [search(), UnusableRecord("queries line 2", "no query_id"), search()],
         [
-            Unusable("events line 1", "broken JSON"),
+            UnusableRecord("events line 1", "broken JSON"),
             action("click", "a"),
             action("click", "a", at=150),
             action("click", "z"),
@@ -91,7 +95,7 @@ def test_impressions_say_what_was_shown_and_where() -> None:
 
 
 def test_products_go_by_either_of_their_ids() -> None:
-    click = Action("click", "q1", "ann", ("ean-b", "b"), 0, 101.0)
+    click = LoggedAction("click", "q1", "ann", ("ean-b", "b"), 0, 101.0)
     (visit,) = joined([search()], [click]).visits
     assert visit.clicked == {"b"}
 

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from reranker.training.distillation import disk_cache as kept
-from reranker.training.distillation.disk_cache import kept_states
+from reranker.training.distillation.disk_cache import cache_states
 
 IDS = [[1] * n for n in (5, 2, 9, 1, 4, 7, 3)]
 DIMENSION = 6
@@ -34,12 +34,12 @@ def test_what_a_stopped_run_left_is_taken_over_whole_parts_only(
     monkeypatch.setattr(kept, "PART", 2)
     file = tmp_path / "states"
     first = Teacher()
-    kept_states(first, IDS, DIMENSION, file, quiet)
+    cache_states(first, IDS, DIMENSION, file, quiet)
     assert sorted(first.asked) == list(range(len(IDS)))
     whole = file.read_bytes()
     file.write_bytes(whole[:torn])
     again = Teacher()
-    found = kept_states(again, IDS, DIMENSION, file, quiet)
+    found = cache_states(again, IDS, DIMENSION, file, quiet)
     assert file.read_bytes() == whole
     assert len(again.asked) < len(IDS) if torn >= 100 else len(again.asked) == len(IDS)
     for row, states in enumerate(found.states):

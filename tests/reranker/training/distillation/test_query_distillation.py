@@ -7,18 +7,23 @@ import torch
 from transformers import BertConfig, BertModel
 
 from mappings.types import Product
-from reranker.encoders.codec import unit
-from reranker.training.distillation.query_distillation import TuneConfig, TuneData, tune_data, tuned
+from reranker.encoders.codec import normalise
+from reranker.training.distillation.query_distillation import (
+    QueryDistillationConfig,
+    QueryDistillationData,
+    distil_query_encoder,
+    draw_distillation_data,
+)
 from reranker.training.encoders.bert import Bert
 from reranker.types import Floats
 
-CONFIG = TuneConfig(
+CONFIG = QueryDistillationConfig(
     steps=80,
     learning_rate=1e-3,
     warmup=4,
     clusters=3,
     neighbours=3,
-    strays=2,
+    random_negatives=2,
     queries=12,
     nearest=6,
     token_width=16,
@@ -39,21 +44,23 @@ def other_bert(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(scope="module")
-def data(products: list[Product]) -> TuneData:
+def data(products: list[Product]) -> QueryDistillationData:
     pairs = [(f"{p.brand} {p.category}", p) for p in products[:10]]
-    return tune_data([(products[10:], 40, 60, 0.6)], pairs, 0.4, 7)
+    return draw_distillation_data([(products[10:], 40, 60, 0.6)], pairs, 0.4, 7)
 
 
-def cosines(bert: Bert, data: TuneData) -> Floats:
+def cosines(bert: Bert, data: QueryDistillationData) -> Floats:
     """Of every query with every product (Q, P)."""
 
     def pooled(texts: list[str]) -> Floats:
-        return unit(np.stack([bert.states([ids])[0][0].numpy().mean(0) for ids in bert.token_ids(texts, 40)]))
+        return normalise(
+            np.stack([bert.states([ids])[0][0].numpy().mean(0) for ids in bert.token_ids(texts, 40)])
+        )
 
     return pooled([q for q, _ in data.queries]) @ pooled(list(data.texts)).T
 
 
-def test_data_is_drawn_by_group(data: TuneData, products: list[Product]) -> None:
+def test_data_is_drawn_by_group(data: QueryDistillationData, products: list[Product]) -> None:
     assert [len(group) for group in data.groups] == [40, 10]
     assert list(data.shares) == [0.6, 0.4]
     assert len(data.texts) == 50
@@ -64,24 +71,25 @@ def test_data_is_drawn_by_group(data: TuneData, products: list[Product]) -> None
 
 
 def test_tuning_brings_the_student_to_the_mean_of_its_teachers(
-    tiny_bert: Path, other_bert: Path, data: TuneData
+    tiny_bert: Path, other_bert: Path, data: QueryDistillationData
 ) -> None:
     teachers = [Bert(other_bert), Bert(other_bert), Bert(tiny_bert)]
     wanted = np.mean([cosines(teacher, data) for teacher in teachers], axis=0)
     student = Bert(tiny_bert)
     words = student.word_embeddings.clone()
     before = np.corrcoef(cosines(student, data).ravel(), wanted.ravel())[0, 1]
-    made = tuned(student, teachers, data, CONFIG, lambda *_: None)
+    made = distil_query_encoder(student, teachers, data, CONFIG, lambda *_: None)
     after = np.corrcoef(cosines(made, data).ravel(), wanted.ravel())[0, 1]
     assert after > before + 0.05
     assert torch.equal(made.word_embeddings, words)
     assert not any(p.requires_grad for p in made.network.parameters())
 
 
-def test_tuning_is_seeded(tiny_bert: Path, other_bert: Path, data: TuneData) -> None:
+def test_tuning_is_seeded(tiny_bert: Path, other_bert: Path, data: QueryDistillationData) -> None:
     short = replace(CONFIG, steps=2)
     first, second = (
-        tuned(Bert(tiny_bert), [Bert(other_bert)], data, short, lambda *_: None).network for _ in range(2)
+        distil_query_encoder(Bert(tiny_bert), [Bert(other_bert)], data, short, lambda *_: None).network
+        for _ in range(2)
     )
     for one, two in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, two)

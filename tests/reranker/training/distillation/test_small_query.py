@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from mappings.errors import ModelError
-from reranker.training.distillation.distil import DistilConfig
-from reranker.training.distillation.small_query import SmallQueryConfig, small_query_tower
+from reranker.training.distillation.product_distillation import DistilConfig
+from reranker.training.distillation.small_query import SmallQueryConfig, reduce_query_encoder
 from reranker.training.encoders.bert import Bert
 
 QUERIES = [f"{colour} {noun}" for colour in ("red", "blue", "black") for noun in ("mouse", "toner", "laptop")]
@@ -28,9 +28,9 @@ def agreement(small: Bert, bert: Bert) -> float:
 
 
 def test_fewer_layers_learn_to_say_the_same_of_queries(bert: Bert) -> None:
-    untrained = small_query_tower(bert, QUERIES, replace(CONFIG, distil=NONE), lambda *_: None)
+    untrained = reduce_query_encoder(bert, QUERIES, replace(CONFIG, distil=NONE), lambda *_: None)
     seen: list[tuple[int, int]] = []
-    small = small_query_tower(bert, QUERIES, CONFIG, lambda *at: seen.append(at))
+    small = reduce_query_encoder(bert, QUERIES, CONFIG, lambda *at: seen.append(at))
     assert len(small.network.encoder.layer) == 1
     assert len(bert.network.encoder.layer) == 2  # the whole encoder stays whole
     assert agreement(untrained, bert) < 0.6
@@ -41,7 +41,7 @@ def test_fewer_layers_learn_to_say_the_same_of_queries(bert: Bert) -> None:
 
 
 def test_padding_changes_nothing(bert: Bert) -> None:
-    small = small_query_tower(bert, QUERIES, replace(CONFIG, distil=NONE), lambda *_: None)
+    small = reduce_query_encoder(bert, QUERIES, replace(CONFIG, distil=NONE), lambda *_: None)
     long, short = bert.token_ids(["acme black toner 3 cable", "mouse"], 16)
     together, _ = small.states([long, short])
     alone, _ = small.states([short])
@@ -51,4 +51,4 @@ def test_padding_changes_nothing(bert: Bert) -> None:
 @pytest.mark.parametrize("layers", [0, 3])
 def test_layers_that_are_not_there_are_refused(bert: Bert, layers: int) -> None:
     with pytest.raises(ModelError, match=f"has 2 layers, not {layers}"):
-        small_query_tower(bert, QUERIES, replace(CONFIG, layers=layers), lambda *_: None)
+        reduce_query_encoder(bert, QUERIES, replace(CONFIG, layers=layers), lambda *_: None)

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from mappings.errors import ModelError
 from mappings.types import Product
 from reranker.encoders.onnx_tower import Tower
-from reranker.text.product_text import product_text
+from reranker.text.product_text import build_product_text
 from reranker.training.encoders.bert import Bert
 from reranker.training.encoders.export import Quantisation, export_product_tower, export_query_tower
 from reranker.training.encoders.gpt2 import ProductTower
-from reranker.training.encoders.initialisation import new_tower
+from reranker.training.encoders.initialisation import build_tower_from_bert
 
 QUERIES = ("red mouse", "a blue keyboard", "acme toner 3black", "logi laptop")
 
@@ -31,12 +31,12 @@ def bert(tiny_bert: Path) -> Bert:
 
 @pytest.fixture(scope="module")
 def product_tower(bert: Bert) -> ProductTower:
-    return new_tower(bert, (0, 1), 32).eval()
+    return build_tower_from_bert(bert, (0, 1), 32).eval()
 
 
 @pytest.fixture(scope="module")
 def texts(bert: Bert, products: list[Product]) -> list[list[int]]:
-    return bert.token_ids([product_text(p).pooled for p in products[:8]], 32)
+    return bert.token_ids([build_product_text(p).pooled for p in products[:8]], 32)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import torch
 from transformers import GPT2Config as HuggingFaceConfig
 from transformers import GPT2Model
 
-from reranker.training.encoders.gpt2 import GPT2, GPT2Config, pool
+from reranker.training.encoders.gpt2 import GPT2, GPT2Config, mean_pool
 
 
 @pytest.fixture
@@ -33,4 +33,4 @@ def test_what_comes_later_changes_nothing_before(ours: GPT2) -> None:
 
 def test_pooling_leaves_padding_out() -> None:
     states = torch.tensor([[[2.0, 0], [0, 2], [9, 9]]])
-    assert torch.allclose(pool(states, torch.tensor([2])), torch.tensor([[0.5**0.5, 0.5**0.5]]))
+    assert torch.allclose(mean_pool(states, torch.tensor([2])), torch.tensor([[0.5**0.5, 0.5**0.5]]))

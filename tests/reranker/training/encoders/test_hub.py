@@ -32,23 +32,23 @@ from transformers import (
 from mappings.errors import ModelError
 from mappings.types import Product
 from reranker.encoders.onnx_tower import Tower
-from reranker.encoders.product_encoder import TokenRow, token_rows
+from reranker.encoders.product_encoder import TokenRow, tokenise_products
 from reranker.model import PRODUCT_TOKENIZER, Model, load_model
-from reranker.text.product_text import ProductText, product_text
-from reranker.training.distillation.distil import DistilConfig, distil
+from reranker.text.product_text import ProductText, build_product_text
+from reranker.training.distillation.product_distillation import DistilConfig, distil_tower
 from reranker.training.distillation.teacher import (
     TeacherStates,
-    aligned,
-    product_states,
-    readings,
-    teacher_states,
+    align_states,
+    compute_product_states,
+    compute_teacher_states,
+    tokenise_readings,
 )
 from reranker.training.distillation.towers import start_from_encoder
 from reranker.training.encoders.bert import Bert
 from reranker.training.encoders.export import export_query_tower
-from reranker.training.encoders.gpt2 import ProductTower, pool
+from reranker.training.encoders.gpt2 import ProductTower, mean_pool
 from reranker.training.encoders.hub import load_tokenizer
-from reranker.training.encoders.initialisation import new_tower, spread_layers, tower_from_pretrained
+from reranker.training.encoders.initialisation import build_tower_from_bert, load_gpt2_tower, spread_layers
 from reranker.training.scoring.examples import SoftConfig
 from reranker.training.scoring.scorer import ScorerConfig
 from reranker.training.shipped_recipe import Recipe, TrainingData, make_weights
@@ -113,13 +113,13 @@ def gpt2_config(vocabulary: int, **more: object) -> GPT2Config:
 def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory, products: list[Product]) -> Path:
     """A GPT-2 as `gpt2` is: byte-level BPE, and wider than the BERT."""
     folder = tmp_path_factory.mktemp("gpt2")
-    vocabulary = byte_level(folder, [product_text(p).pooled for p in products]).get_vocab_size()
+    vocabulary = byte_level(folder, [build_product_text(p).pooled for p in products]).get_vocab_size()
     torch.manual_seed(2)
     return saved(GPT2LMHeadModel(gpt2_config(vocabulary)), folder)
 
 
 def test_a_gpt2s_weights_are_taken_as_they_are(tiny_gpt2: Path) -> None:
-    tower = tower_from_pretrained(tiny_gpt2, 32, 16).eval()
+    tower = load_gpt2_tower(tiny_gpt2, 32, 16).eval()
     assert tower.positions == 16
     ids = torch.randint(0, 200, (2, 9))
     with torch.inference_mode():
@@ -129,14 +129,14 @@ def test_a_gpt2s_weights_are_taken_as_they_are(tiny_gpt2: Path) -> None:
 
 
 def test_positions_are_what_the_gpt2_has(tiny_gpt2: Path) -> None:
-    assert tower_from_pretrained(tiny_gpt2, 32, 96).positions == 48
+    assert load_gpt2_tower(tiny_gpt2, 32, 96).positions == 48
 
 
 def cosine(tower: ProductTower, teacher: TeacherStates) -> float:
     found = []
     for ids, states in zip(teacher.ids, teacher.states, strict=True):
         with torch.inference_mode():
-            ours = pool(tower(torch.from_numpy(ids)[None]), torch.tensor([len(ids)]))[0].numpy()
+            ours = mean_pool(tower(torch.from_numpy(ids)[None]), torch.tensor([len(ids)]))[0].numpy()
         theirs = states.astype(np.float32).mean(0)
         found.append(float(ours @ theirs / np.linalg.norm(theirs)))
     return float(np.mean(found))
@@ -147,12 +147,14 @@ def test_distillation_crosses_tokenizers_and_widths(
 ) -> None:
     bert = Bert(tiny_bert)
     start = start_from_encoder(bert, str(tiny_gpt2), 32)
-    texts = readings(bert, start.tokenizer, [product_text(p) for p in products], start.tower.positions)
-    teacher = product_states(bert, texts, quiet)
+    texts = tokenise_readings(
+        bert, start.tokenizer, [build_product_text(p) for p in products], start.tower.positions
+    )
+    teacher = compute_product_states(bert, texts, quiet)
     assert [s.shape for s in teacher.states] == [(len(t.product.ids), 32) for t in texts]
     config = DistilConfig(steps=50, batch=16, warmup=5, learning_rate=5e-3)
     before = cosine(start.tower.eval(), teacher)
-    tower = distil(start.tower, teacher, np.ones(len(texts)), config, quiet)
+    tower = distil_tower(start.tower, teacher, np.ones(len(texts)), config, quiet)
     assert cosine(tower, teacher) > max(before + 0.2, 0.8)
 
 
@@ -190,15 +192,17 @@ def test_a_token_learns_from_what_the_teacher_said_of_its_characters() -> None:
     teacher = TokenRow([2, 7, 8, 3, 9], 4, [-1, 0, 1, -1, 2], [(0, 0), (0, 2), (2, 4), (4, 4), (5, 7)])
     #          a       bcd     white   attended
     product = TokenRow([1, 2, 3, 4], 3, [0, 0, -1, 1], [(0, 1), (1, 4), (4, 4), (5, 7)])
-    assert aligned(states, teacher, product).tolist() == [[2, 3], [3, 4], [6, 7], [8, 9]]
+    assert align_states(states, teacher, product).tolist() == [[2, 3], [3, 4], [6, 7], [8, 9]]
 
 
 def test_the_same_tokenizer_needs_no_alignment(tiny_bert: Path, products: list[Product]) -> None:
     bert = Bert(tiny_bert)
-    texts = readings(bert, load_tokenizer(tiny_bert), [product_text(p) for p in products[:4]], 16)
+    texts = tokenise_readings(
+        bert, load_tokenizer(tiny_bert), [build_product_text(p) for p in products[:4]], 16
+    )
     assert all(text.teacher is text.product for text in texts)
-    direct = teacher_states(bert, [text.product.ids for text in texts], quiet)
-    for ours, theirs in zip(product_states(bert, texts, quiet).states, direct.states, strict=True):
+    direct = compute_teacher_states(bert, [text.product.ids for text in texts], quiet)
+    for ours, theirs in zip(compute_product_states(bert, texts, quiet).states, direct.states, strict=True):
         assert np.array_equal(ours, theirs)
 
 
@@ -212,15 +216,15 @@ def test_chinese_towers_of_the_hubs_kind_load_from_vocab_txt(tmp_path: Path) -> 
     bert = Bert(query)
     assert bert.tokenizer.encode("新款手机").tokens == ["[CLS]", "新", "款", "手", "机", "[SEP]"]
     start = start_from_encoder(bert, str(product), 32)
-    [reading] = readings(bert, start.tokenizer, [ProductText("苹果 iPhone 手机", "新款")], 32)
+    [reading] = tokenise_readings(bert, start.tokenizer, [ProductText("苹果 iPhone 手机", "新款")], 32)
     assert reading.product.words[1:3] == [0, 1]  # each character is a word
-    [states] = product_states(bert, [reading], quiet).states
+    [states] = compute_product_states(bert, [reading], quiet).states
     assert states.shape == (len(reading.product.ids), 32)
 
 
 def test_byte_level_words_are_the_tokenizers_but_chinese_ones_its_tokens(tmp_path: Path) -> None:
     tokenizer = byte_level(tmp_path, CHINESE)
-    [row] = token_rows(tokenizer, [ProductText("red mouse, 手壳", "red")], 64)
+    [row] = tokenise_products(tokenizer, [ProductText("red mouse, 手壳", "red")], 64)
     [text] = ["red mouse, 手壳"]
     words: dict[int, set[str]] = {}
     for word, (start, end) in zip(row.words, row.spans, strict=True):
@@ -262,7 +266,7 @@ def test_other_encoders_are_read_and_exported(kind: str, tmp_path: Path) -> None
 def test_a_roberta_can_be_what_the_product_tower_starts_from(tmp_path: Path) -> None:
     torch.manual_seed(4)
     bert = Bert(saved(ENCODERS["roberta"](characters(tmp_path, CHINESE)), tmp_path))
-    assert new_tower(bert, (0, 1), 96).positions == 38
+    assert build_tower_from_bert(bert, (0, 1), 96).positions == 38
 
 
 @pytest.mark.parametrize("kind", ["electra", "distilbert"])
@@ -290,10 +294,10 @@ def test_what_is_no_encoder_is_refused(tmp_path: Path, tiny_gpt2: Path) -> None:
 
 def test_what_is_no_gpt2_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is a bert: the product tower needs a GPT-2"):
-        tower_from_pretrained(tiny_bert, 32, 16)
+        load_gpt2_tower(tiny_bert, 32, 16)
     saved(GPT2Model(gpt2_config(20, scale_attn_by_inverse_layer_idx=True)), tmp_path)
     with pytest.raises(ModelError, match=r"another build .scale_attn_by_inverse_layer_idx"):
-        tower_from_pretrained(tmp_path, 32, 16)
+        load_gpt2_tower(tmp_path, 32, 16)
 
 
 def test_what_is_not_there_is_said_with_what_to_do(tiny_bert: Path, tmp_path: Path) -> None:

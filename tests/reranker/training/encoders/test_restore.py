@@ -6,10 +6,10 @@ import torch
 
 from mappings.errors import ModelError
 from reranker.encoders.onnx_tower import Tower
-from reranker.model import PRODUCT, QUERY, shipped_folder
+from reranker.model import PRODUCT, QUERY, locate_shipped_model
 from reranker.training.encoders.export import Quantisation, export_product_tower
 from reranker.training.encoders.gpt2 import GPT2Config, ProductTower
-from reranker.training.encoders.restore import restored_tower
+from reranker.training.encoders.restore import restore_tower
 
 IDS = np.array([[1, 5, 9, 3, 7]])
 
@@ -22,7 +22,7 @@ def test_a_tower_comes_back_from_its_file(tmp_path: Path, quantisation: Quantisa
         for p in tower.parameters():
             p.add_(torch.randn_like(p) * 0.1)  # biases and norms too
     export_product_tower(tower, tmp_path / "product.onnx", quantisation)
-    found = restored_tower(tmp_path / "product.onnx")
+    found = restore_tower(tmp_path / "product.onnx")
     assert found.transformer.config == tower.transformer.config
     with torch.inference_mode():
         ours, theirs = found(torch.from_numpy(IDS)), tower(torch.from_numpy(IDS))
@@ -32,8 +32,8 @@ def test_a_tower_comes_back_from_its_file(tmp_path: Path, quantisation: Quantisa
 
 
 def test_the_shipped_tower_comes_back() -> None:
-    file = shipped_folder() / PRODUCT
-    tower = restored_tower(file)
+    file = locate_shipped_model() / PRODUCT
+    tower = restore_tower(file)
     with torch.inference_mode():
         ours = tower(torch.from_numpy(IDS)).numpy()
     theirs = Tower(file, 1).states(IDS, np.array([5]))
@@ -43,7 +43,7 @@ def test_the_shipped_tower_comes_back() -> None:
 
 def test_what_is_no_product_tower_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no product tower"):
-        restored_tower(shipped_folder() / QUERY)
+        restore_tower(locate_shipped_model() / QUERY)
     (tmp_path / "broken.onnx").write_bytes(b"nothing of the kind")
     with pytest.raises(ModelError, match="no ONNX model"):
-        restored_tower(tmp_path / "broken.onnx")
+        restore_tower(tmp_path / "broken.onnx")

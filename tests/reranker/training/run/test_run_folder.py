@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from mappings.errors import ModelError
-from reranker.training.run.files import complete_or_absent
-from reranker.training.run.run_folder import RUN, open_run, partial
+from reranker.training.run.files import write_atomically
+from reranker.training.run.run_folder import _RUN, locate_partial_work, open_run
 
 THIS = {"seed": 7, "catalogue": "abc"}
 
@@ -40,9 +40,9 @@ def test_finishing_gives_the_folder_its_name_and_leaves_nothing_else(tmp_path: P
 
 
 def test_a_damaged_run_says_what_to_do(tmp_path: Path) -> None:
-    work = partial(tmp_path / "m")
+    work = locate_partial_work(tmp_path / "m")
     work.mkdir()
-    (work / RUN).write_text("{")
+    (work / _RUN).write_text("{")
     with pytest.raises(ModelError, match="--fresh"), open_run(tmp_path / "m", THIS, False, False):
         pass
     with open_run(tmp_path / "m", THIS, fresh=True, replace=False) as run:
@@ -59,11 +59,11 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_is_complete_or_absent(tmp_path: Path) -> None:
-    with suppress(RuntimeError), complete_or_absent(tmp_path / "a") as unfinished:
+    with suppress(RuntimeError), write_atomically(tmp_path / "a") as unfinished:
         unfinished.write_text("half")
         raise RuntimeError
     assert not (tmp_path / "a").exists()
-    with complete_or_absent(tmp_path / "a") as unfinished:
+    with write_atomically(tmp_path / "a") as unfinished:
         unfinished.write_text("whole")
     assert (tmp_path / "a").read_text() == "whole"
     assert not unfinished.exists()

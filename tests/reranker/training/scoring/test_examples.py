@@ -6,10 +6,10 @@ import pytest
 from mappings.types import Product
 from reranker.fusion import HEADS
 from reranker.model import Model, load_model
-from reranker.text.words import hashed
+from reranker.text.word_tokens import hash_words
 from reranker.training.clicks.click_labels import ClickEvidence
 from reranker.training.datasets.bm25 import KeywordIndex
-from reranker.training.scoring.examples import Catalogue, click_examples, rarity
+from reranker.training.scoring.examples import EncodedCatalogue, build_idf_table, make_click_examples
 
 MUGS = [Product(str(i), title) for i, title in enumerate(("red mug", "blue mug", "green mug", "tea kettle"))]
 
@@ -25,7 +25,7 @@ def evidence(query: str, product: str, click: float, purchase: float) -> ClickEv
 
 def test_clicks_and_purchases_teach_a_head_each(model: Model) -> None:
     encoded = model.encode_products(MUGS)
-    catalogue = Catalogue(MUGS, encoded, [], KeywordIndex(MUGS))
+    catalogue = EncodedCatalogue(MUGS, encoded, [], KeywordIndex(MUGS))
     seen = [
         evidence("mug", "0", 0.5, 0.1),
         evidence("mug", "1", 0.2, 0.2),
@@ -33,7 +33,7 @@ def test_clicks_and_purchases_teach_a_head_each(model: Model) -> None:
         evidence("kettle", "3", 0.4, math.nan),
         evidence("teapot", "gone", 0.4, 0.4),
     ]
-    clicked, bought, kettle = click_examples(model, catalogue, seen, 2.0)
+    clicked, bought, kettle = make_click_examples(model, catalogue, seen, 2.0)
     assert [HEADS[e.head] for e in (clicked, bought, kettle)] == ["click", "purchase", "click"]
     assert clicked.gains is not None
     assert bought.gains is not None
@@ -44,7 +44,7 @@ def test_clicks_and_purchases_teach_a_head_each(model: Model) -> None:
 
 
 def test_words_that_every_product_has_are_not_rare() -> None:
-    found = rarity(MUGS)
-    red, mug, absent = (found.idf[hashed([word])[0] & 0xFFFF] for word in ("red", "mug", "dragon"))
+    found = build_idf_table(MUGS)
+    red, mug, absent = (found.idf[hash_words([word])[0] & 0xFFFF] for word in ("red", "mug", "dragon"))
     assert absent > red > mug
     assert found.lengths.tolist() == [2, 0, 0, 0]

@@ -3,13 +3,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from reranker.fusion import FEATURES, HEADS, Rarity, Scorer
+from reranker.fusion import FEATURES, HEADS, IdfTable, Scorer
 from reranker.training.scoring.scorer import (
     Example,
     FusionMLP,
     ScorerConfig,
-    exported,
-    prior_logits,
+    compute_prior_logits,
+    export_scorer,
     train_scorer,
 )
 
@@ -18,7 +18,7 @@ RANDOM = np.random.default_rng(5)
 
 
 NONE = np.zeros(1, np.float32)
-BLANK = Scorer(0.05, Rarity(NONE, NONE), NONE, NONE, NONE, NONE, NONE, NONE)
+BLANK = Scorer(0.05, IdfTable(NONE, NONE), NONE, NONE, NONE, NONE, NONE, NONE)
 
 
 def inputs(n: int) -> np.ndarray:
@@ -35,7 +35,7 @@ def test_an_untrained_network_is_the_prior() -> None:
     network = FusionMLP(x.mean(0), 1 / x.std(0)).eval()
     with torch.inference_mode():
         logits = network(torch.from_numpy(x))
-        prior = prior_logits(torch.from_numpy(x))[:, None].expand(-1, len(HEADS))
+        prior = compute_prior_logits(torch.from_numpy(x))[:, None].expand(-1, len(HEADS))
     offset = logits - prior
     assert torch.allclose(offset, offset.mean().expand_as(offset), atol=1e-3)
 
@@ -67,7 +67,7 @@ def test_the_export_computes_what_the_network_computes() -> None:
     network = FusionMLP(x.mean(0), 1 / x.std(0)).eval()
     with torch.inference_mode():
         expected = network(torch.from_numpy(x)).sigmoid().numpy()  # (50, H)
-    scorer = exported(network, BLANK, {0, 1, 2})
+    scorer = export_scorer(network, BLANK, {0, 1, 2})
     for head, weights in enumerate(np.eye(len(HEADS))):
         assert np.allclose(scorer.probability(x, weights.tolist()), expected[:, head], atol=1e-5)
 

@@ -6,16 +6,21 @@ import pytest
 import torch
 
 from mappings.types import Product
-from reranker.encoders.codec import unit
+from reranker.encoders.codec import normalise
 from reranker.encoders.onnx_tower import Tower
-from reranker.encoders.product_encoder import token_rows
-from reranker.text.product_text import product_text
-from reranker.training.distillation.distil import DistilConfig, Distillation, distil
-from reranker.training.distillation.teacher import Asked, TeacherStates, asked_states, teacher_states
+from reranker.encoders.product_encoder import tokenise_products
+from reranker.text.product_text import build_product_text
+from reranker.training.distillation.product_distillation import DistilConfig, Distillation, distil_tower
+from reranker.training.distillation.teacher import (
+    QueryStates,
+    TeacherStates,
+    compute_query_states,
+    compute_teacher_states,
+)
 from reranker.training.encoders.bert import Bert
 from reranker.training.encoders.export import export_product_tower, export_query_tower
-from reranker.training.encoders.gpt2 import ProductTower, pool
-from reranker.training.encoders.initialisation import new_tower
+from reranker.training.encoders.gpt2 import ProductTower, mean_pool
+from reranker.training.encoders.initialisation import build_tower_from_bert
 
 
 def quiet(done: int, total: int) -> None:
@@ -29,15 +34,15 @@ def bert(tiny_bert: Path) -> Bert:
 
 @pytest.fixture(scope="module")
 def teacher(bert: Bert, products: list[Product]) -> TeacherStates:
-    rows = token_rows(bert.tokenizer, [product_text(p) for p in products], 32)
-    return teacher_states(bert, [row.ids for row in rows], quiet)
+    rows = tokenise_products(bert.tokenizer, [build_product_text(p) for p in products], 32)
+    return compute_teacher_states(bert, [row.ids for row in rows], quiet)
 
 
 def cosine(tower: ProductTower, teacher: TeacherStates) -> float:
     found = []
     for ids, states in zip(teacher.ids, teacher.states, strict=True):
         with torch.inference_mode():
-            ours = pool(tower(torch.from_numpy(ids)[None]), torch.tensor([len(ids)]))[0].numpy()
+            ours = mean_pool(tower(torch.from_numpy(ids)[None]), torch.tensor([len(ids)]))[0].numpy()
         theirs = states.astype(np.float32).mean(0)
         found.append(float(ours @ theirs / np.linalg.norm(theirs)))
     return float(np.mean(found))
@@ -50,11 +55,11 @@ def test_teacher_states_come_back_in_order(bert: Bert, teacher: TeacherStates) -
 
 
 def test_distillation_brings_the_tower_to_its_teacher(bert: Bert, teacher: TeacherStates) -> None:
-    tower = new_tower(bert, (0, 1), 32)
+    tower = build_tower_from_bert(bert, (0, 1), 32)
     before = cosine(tower, teacher)
     frozen = tower.transformer.wte.weight.clone()
     config = DistilConfig(steps=60, batch=16, warmup=5, learning_rate=3e-3)
-    distil(tower, teacher, np.ones(len(teacher.ids)), config, quiet)
+    distil_tower(tower, teacher, np.ones(len(teacher.ids)), config, quiet)
     after = cosine(tower, teacher)
     assert after > max(before, 0.9)
     assert torch.equal(frozen, tower.transformer.wte.weight)
@@ -63,7 +68,8 @@ def test_distillation_brings_the_tower_to_its_teacher(bert: Bert, teacher: Teach
 def test_distillation_is_seeded(bert: Bert, teacher: TeacherStates) -> None:
     config = DistilConfig(steps=3, batch=4)
     first, second = (
-        distil(new_tower(bert, (1,), 32), teacher, np.ones(len(teacher.ids)), config, quiet) for _ in range(2)
+        distil_tower(build_tower_from_bert(bert, (1,), 32), teacher, np.ones(len(teacher.ids)), config, quiet)
+        for _ in range(2)
     )
     assert torch.equal(first.head.weight, second.head.weight)
 
@@ -72,33 +78,46 @@ def test_queries_draw_neighbourhoods_and_teach_how_they_rank(
     bert: Bert, teacher: TeacherStates, products: list[Product]
 ) -> None:
     queries = [(f"{p.brand} {p.category}", row) for row, p in enumerate(products)]
-    asked = asked_states(bert, queries, 16)
+    asked = compute_query_states(bert, queries, 16)
 
     def rank_error(tower: ProductTower) -> float:
         theirs = np.stack([s.astype(np.float32).mean(0) for s in teacher.states])
         with torch.inference_mode():
             ours = np.stack([tower(torch.from_numpy(ids)[None])[0].mean(0).numpy() for ids in teacher.ids])
-        off = asked.pooled @ (unit(ours) - unit(theirs)).T
+        off = asked.pooled @ (normalise(ours) - normalise(theirs)).T
         return float((off - off.mean(1, keepdims=True)).std())
 
-    def run(config: DistilConfig, of: Asked | None) -> ProductTower:
+    def run(config: DistilConfig, of: QueryStates | None) -> ProductTower:
         work = Distillation(
-            new_tower(bert, (0, 1), 32), teacher, np.ones(len(teacher.ids)), config, torch.device("cpu"), of
+            build_tower_from_bert(bert, (0, 1), 32),
+            teacher,
+            np.ones(len(teacher.ids)),
+            config,
+            torch.device("cpu"),
+            of,
         )
         while work.step < work.steps:
             work.advance()
         return work.finished()
 
     config = DistilConfig(
-        steps=50, batch=16, warmup=5, learning_rate=2e-3, pond=40, rank_weight=1.0, token_rank_weight=0.5
+        steps=50,
+        batch=16,
+        warmup=5,
+        learning_rate=2e-3,
+        neighbour_pool=40,
+        rank_weight=1.0,
+        token_rank_weight=0.5,
     )
     taught, unasked = run(config, asked), run(replace(config, rank_weight=0.0, token_rank_weight=0.0), asked)
-    assert rank_error(taught) < rank_error(unasked) < rank_error(new_tower(bert, (0, 1), 32).eval())
+    assert (
+        rank_error(taught) < rank_error(unasked) < rank_error(build_tower_from_bert(bert, (0, 1), 32).eval())
+    )
     assert torch.equal(taught.head.weight, run(config, asked).head.weight)
 
 
 def test_exported_towers_say_what_torch_says(bert: Bert, teacher: TeacherStates, tmp_path: Path) -> None:
-    tower = new_tower(bert, (0, 1), 32).eval()
+    tower = build_tower_from_bert(bert, (0, 1), 32).eval()
     export_product_tower(tower, tmp_path / "product.onnx")
     export_query_tower(bert, tmp_path / "query.onnx")
     ids = np.zeros((2, 9), dtype=np.int64)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mappings.types import Product
 
-SAMPLE = 2000
+SAMPLE_PRODUCTS = 2000
 """Products among which made queries are to find theirs, before and after training."""
 
 CATALOGUE_SHARE = 0.5
@@ -38,7 +38,7 @@ FEWEST_STEPS = 100
 
 
 @dataclass(frozen=True)
-class Pace:
+class MachineSpeed:
     """What this machine does in a second: texts read by the teacher, products encoded, searches."""
 
     teacher: float
@@ -46,30 +46,30 @@ class Pace:
     searches: float
 
 
-def drawn(products: Sequence[Product], first: Sequence[str], seed: int) -> list[int]:
+def draw_rows(products: Sequence[Product], first: Sequence[str], seed: int) -> list[int]:
     """Return every row in the order in which products are drawn: the ids `first`, then at random."""
     order = np.random.default_rng(seed).permutation(len(products)).tolist()
     wanted = set(first)
     return sorted(order, key=lambda row: products[row].id not in wanted)
 
 
-def learnt(rows: Sequence[int], pace: Pace, seconds: float) -> list[int]:
-    """Return, of rows as they are `drawn`, those that there is time for, in the catalogue's order."""
+def select_rows(rows: Sequence[int], pace: MachineSpeed, seconds: float) -> list[int]:
+    """Return, of rows as they are `draw_rows`, those that there is time for, in the catalogue's order."""
     each = TEXTS_PER_PRODUCT / pace.teacher + 1 / pace.encoder
-    return sorted(rows[: max(SAMPLE, int(CATALOGUE_SHARE * seconds / each))])
+    return sorted(rows[: max(SAMPLE_PRODUCTS, int(CATALOGUE_SHARE * seconds / each))])
 
 
-def seconds_after(pace: Pace, products: int, queries: int) -> float:
+def estimate_seconds_after(pace: MachineSpeed, products: int, queries: int) -> float:
     """Return how long the stages after distillation take, for so many products and made queries."""
     return products / pace.encoder + EXAMPLE * queries / pace.searches + REST_SECONDS
 
 
-def most_queries(pace: Pace, products: int, seconds: float) -> int:
+def limit_queries(pace: MachineSpeed, products: int, seconds: float) -> int:
     """Return how many made queries are worth their time for so many products."""
     timely = int(QUERY_SHARE * seconds * pace.searches / EXAMPLE)
     return max(FEWEST_QUERIES, min(QUERIES_PER_PRODUCT * products, timely))
 
 
-def most_steps(texts: int, batch: int) -> int:
+def limit_steps(texts: int, batch: int) -> int:
     """Return how many steps of distillation are worth their time for so many texts."""
     return max(FEWEST_STEPS, READ_TIMES * texts // batch)

@@ -24,16 +24,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mappings.errors import ModelError
-from reranker.encoders.codec import unit
-from reranker.training.distillation.agreement import divergence, token_match
-from reranker.training.distillation.teacher import Asked, TeacherStates
-from reranker.training.encoders.gpt2 import pool
-from reranker.training.run.device import half_precision
+from reranker.encoders.codec import normalise
+from reranker.training.distillation.agreement import compute_divergence, match_tokens
+from reranker.training.distillation.teacher import QueryStates, TeacherStates
+from reranker.training.encoders.gpt2 import mean_pool
+from reranker.training.run.device import use_half_precision
 
-Tower = TypeVar("Tower", bound=nn.Module)
+_Tower = TypeVar("_Tower", bound=nn.Module)
 """Maps right-padded ids (B, T) to states (B, T, d)."""
 
-GROUP = 32
+_GROUP = 32
 """Batches that are drawn together, so that texts of like length meet in one."""
 
 
@@ -52,18 +52,18 @@ class DistilConfig:
     rank_weight: float = 0.3
     token_rank_weight: float = 0.15
     neighbours: int = 3
-    pond: int = 1500
+    neighbour_pool: int = 1500
     queries: int = 32
     seed: int = 7
 
 
-def distil(
-    tower: Tower,
+def distil_tower(
+    tower: _Tower,
     teacher: TeacherStates,
     weights: NDArray[np.float64],
     config: DistilConfig,
     progress: Callable[[int, int], None],
-) -> Tower:
+) -> _Tower:
     """Train `tower` in place on texts drawn with the given `weights` (n,); return it."""
     run = Distillation(tower, teacher, weights, config, torch.device("cpu"))
     while run.step < run.steps:
@@ -72,7 +72,7 @@ def distil(
     return run.finished()
 
 
-class Distillation(Generic[Tower]):
+class Distillation(Generic[_Tower]):
     """Distillation a step at a time: it can be stopped between two, saved, and gone on with.
 
     What a step does follows from the seed, its number and `steps`, which may be set anew on the way: the
@@ -81,12 +81,12 @@ class Distillation(Generic[Tower]):
 
     def __init__(
         self,
-        tower: Tower,
+        tower: _Tower,
         teacher: TeacherStates,
         weights: NDArray[np.float64],
         config: DistilConfig,
         device: torch.device,
-        asked: Asked | None = None,
+        asked: QueryStates | None = None,
     ) -> None:
         """Train `tower` in place, on `device`, on texts drawn with the given `weights` (n,).
 
@@ -103,7 +103,9 @@ class Distillation(Generic[Tower]):
         self._asked = asked
         self._queries: dict[int, list[int]] = {}
         if asked:
-            self._vectors = np.stack([unit(s.astype(np.float32).mean(0)) for s in teacher.states])  # (n, d)
+            self._vectors = np.stack(
+                [normalise(s.astype(np.float32).mean(0)) for s in teacher.states]
+            )  # (n, d)
             for query, row in enumerate(asked.rows.tolist()):
                 self._queries.setdefault(row, []).append(query)
         decayed = [p for p in tower.parameters() if p.requires_grad and p.ndim > 1]
@@ -124,19 +126,19 @@ class Distillation(Generic[Tower]):
             group["lr"] = self._config.learning_rate * self._schedule()
         rows, queries = self._drawn()
         ids, lengths, target = (t.to(self._device) for t in _padded(self._teacher, rows))
-        with half_precision(self._device):
+        with use_half_precision(self._device):
             states = self._tower(ids)  # (B, T, d)
-        loss = distil_loss(states.float(), target, lengths, self._config)
+        loss = compute_distillation_loss(states.float(), target, lengths, self._config)
         if self._asked and queries:
             asked = [t.to(self._device) for t in _padded_queries(self._asked, queries)]
-            loss = loss + rank_loss(states.float(), target, lengths, asked, self._config)
+            loss = loss + compute_ranking_loss(states.float(), target, lengths, asked, self._config)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._trained, 1.0)
         self._optimizer.step()
         self.step += 1
 
-    def finished(self) -> Tower:
+    def finished(self) -> _Tower:
         """Return the tower, on the CPU, for use."""
         return self._tower.cpu().eval()
 
@@ -174,8 +176,12 @@ class Distillation(Generic[Tower]):
         random = np.random.default_rng((config.seed, self.step))
         rows: list[int] = []
         for seed in random.choice(total, config.batch // (config.neighbours + 1), p=self._chances).tolist():
-            pond = random.choice(total, min(config.pond, total), replace=False)
-            near = pond[np.argsort(-(self._vectors[pond] @ self._vectors[seed]))[: 2 * config.neighbours + 2]]
+            neighbour_pool = random.choice(total, min(config.neighbour_pool, total), replace=False)
+            near = neighbour_pool[
+                np.argsort(-(self._vectors[neighbour_pool] @ self._vectors[seed]))[
+                    : 2 * config.neighbours + 2
+                ]
+            ]
             rows += [seed, *random.choice(near, min(config.neighbours, len(near)), replace=False).tolist()]
         rows = list(dict.fromkeys(rows))
         queries = [int(random.choice(self._queries[row])) for row in rows if row in self._queries]
@@ -183,31 +189,33 @@ class Distillation(Generic[Tower]):
 
     def _rows(self) -> NDArray[np.int64]:
         """Row numbers of this step's texts: drawn by weight, of similar length within a batch."""
-        number, at = divmod(self.step, GROUP)
+        number, at = divmod(self.step, _GROUP)
         if self._group[0] != number:
             random = np.random.default_rng((self._config.seed, number))
             batch = self._config.batch
-            drawn = random.choice(len(self._chances), size=GROUP * batch, p=self._chances)
+            drawn = random.choice(len(self._chances), size=_GROUP * batch, p=self._chances)
             drawn = drawn[np.argsort(self._lengths[drawn] + random.random(len(drawn)), kind="stable")]
-            order = random.permutation(GROUP)
+            order = random.permutation(_GROUP)
             self._group = (number, [drawn[i * batch : (i + 1) * batch] for i in order])
         return self._group[1][at]
 
 
-def distil_loss(states: Tensor, target: Tensor, lengths: Tensor, config: DistilConfig) -> Tensor:
+def compute_distillation_loss(
+    states: Tensor, target: Tensor, lengths: Tensor, config: DistilConfig
+) -> Tensor:
     """Loss of student `states` (B, T, d) against the teacher's `target` (B, T, d), both right-padded."""
     mask = torch.arange(states.shape[1], device=states.device) < lengths[:, None]  # (B, T)
-    student, teacher = pool(states, lengths), pool(target, lengths)  # (B, d)
+    student, teacher = mean_pool(states, lengths), mean_pool(target, lengths)  # (B, d)
     pooled = 1 - (student * teacher).sum(-1).mean()
     tokens = 1 - F.cosine_similarity(states[mask], target[mask], dim=-1).mean()
     eye = torch.eye(len(states), dtype=torch.bool, device=states.device)
     student_sim = (student @ student.T).masked_fill(eye, -1e3)  # (B, B)
     teacher_sim = (teacher @ teacher.T).masked_fill(eye, -1e3)  # (B, B)
-    relation = divergence(student_sim, teacher_sim, 1 / config.temperature)
+    relation = compute_divergence(student_sim, teacher_sim, 1 / config.temperature)
     return pooled + config.token_weight * tokens + config.relation_weight * relation
 
 
-def rank_loss(
+def compute_ranking_loss(
     states: Tensor, target: Tensor, lengths: Tensor, asked: Sequence[Tensor], config: DistilConfig
 ) -> Tensor:
     """KL of how queries rank the student's `states` (B, T, d) against the teacher's `target` (B, T, d).
@@ -219,15 +227,17 @@ def rank_loss(
     present[:, 0] = False  # [CLS] matches anything
 
     def matches(of: Tensor) -> Tensor:
-        return token_match(tokens, told, F.normalize(of, dim=-1), present)
+        return match_tokens(tokens, told, F.normalize(of, dim=-1), present)
 
     slope = 1 / config.temperature
-    cosines = divergence(vectors @ pool(states, lengths).T, vectors @ pool(target, lengths).T, slope)
-    ranks = divergence(matches(states), matches(target), slope)
+    cosines = compute_divergence(
+        vectors @ mean_pool(states, lengths).T, vectors @ mean_pool(target, lengths).T, slope
+    )
+    ranks = compute_divergence(matches(states), matches(target), slope)
     return config.rank_weight * cosines + config.token_rank_weight * ranks
 
 
-def _padded_queries(asked: Asked, queries: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+def _padded_queries(asked: QueryStates, queries: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
     """Pooled vectors (Q, d), token states (Q, L, d) and mask (Q, L) of queries."""
     rows = [asked.tokens[query] for query in queries]
     tokens = torch.zeros(len(rows), max(map(len, rows)), rows[0].shape[1])

@@ -27,9 +27,9 @@ from transformers import BertConfig, BertModel
 
 from mappings.errors import CatalogueError
 from mappings.types import Product
-from reranker.text.product_text import product_text
-from reranker.text.words import words
-from reranker.training.encoders.gpt2 import pool
+from reranker.text.product_text import build_product_text
+from reranker.text.word_tokens import split_words
+from reranker.training.encoders.gpt2 import mean_pool
 
 NEW = "new"
 """Name of an encoder that is made from the catalogue, where others are named."""
@@ -58,7 +58,7 @@ class ScratchConfig:
     seed: int = 7
 
 
-def small_bert(
+def train_small_bert(
     products: Sequence[Product],
     folder: Path,
     config: ScratchConfig,
@@ -73,7 +73,7 @@ def small_bert(
             f"{len(products)} products are too few to make an encoder of: {FEWEST} or more are needed, "
             "or name a pretrained one"
         )
-    texts = [product_text(p).pooled for p in products]
+    texts = [build_product_text(p).pooled for p in products]
     tokenizer = _tokenizer(texts, config)
     torch.manual_seed(config.seed)
     network = BertModel(
@@ -131,7 +131,7 @@ def _train(
     chooser = random.Random(config.seed)
     text_ids = [e.ids for e in tokenizer.encode_batch(list(texts))]
     common = _common(products)
-    text_words = [frozenset(words(text)) for text in texts]
+    text_words = [frozenset(split_words(text)) for text in texts]
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.1
@@ -146,7 +146,9 @@ def _train(
         ]
         x = _pooled(network, [e.ids for e in tokenizer.encode_batch(strange)])  # (B, d)
         y = _pooled(network, [text_ids[row] for row in rows])  # (B, d)
-        loss = contrastive_loss(x, y, _answers(asked, [text_words[row] for row in rows]), config.temperature)
+        loss = compute_contrastive_loss(
+            x, y, _answers(asked, [text_words[row] for row in rows]), config.temperature
+        )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -157,7 +159,7 @@ def _train(
     tokenizer.no_truncation()
 
 
-def contrastive_loss(x: Tensor, y: Tensor, answers: NDArray[np.bool_], temperature: float) -> Tensor:
+def compute_contrastive_loss(x: Tensor, y: Tensor, answers: NDArray[np.bool_], temperature: float) -> Tensor:
     """Loss of unit queries x (B, d), each made of the product of unit text y (B, d) in the same row.
 
     `answers` (B, B) says which other products answer a query as well: they count neither way.
@@ -170,7 +172,9 @@ def contrastive_loss(x: Tensor, y: Tensor, answers: NDArray[np.bool_], temperatu
 
 
 def _answers(queries: Sequence[str], texts: Sequence[frozenset[str]]) -> NDArray[np.bool_]:
-    return np.array([[asked <= text for text in texts] for asked in map(frozenset, map(words, queries))])
+    return np.array(
+        [[asked <= text for text in texts] for asked in map(frozenset, map(split_words, queries))]
+    )
 
 
 def _query(product: Product, chooser: random.Random) -> str:
@@ -207,4 +211,4 @@ def _pooled(network: BertModel, ids: Sequence[Sequence[int]]) -> Tensor:
     for row, i in enumerate(ids):
         padded[row, : len(i)] = torch.tensor(i)
     mask = (torch.arange(padded.shape[1]) < lengths[:, None]).long()
-    return pool(network(input_ids=padded, attention_mask=mask).last_hidden_state, lengths)
+    return mean_pool(network(input_ids=padded, attention_mask=mask).last_hidden_state, lengths)

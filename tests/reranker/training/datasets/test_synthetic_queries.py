@@ -1,6 +1,6 @@
 from mappings.types import Product
-from reranker.text.words import words
-from reranker.training.datasets.made_queries import catalogue_queries
+from reranker.text.word_tokens import split_words
+from reranker.training.datasets.synthetic_queries import make_queries
 
 PRODUCTS = [
     Product("1", "Logitech M185 wireless mouse", "Logitech", "Mice", "A small mouse", {"colour": "Grey"}),
@@ -10,11 +10,11 @@ PRODUCTS = [
 
 
 def test_queries_are_distinct_seeded_and_made_of_their_products_words() -> None:
-    queries = catalogue_queries(PRODUCTS, 30, seed=1)
-    assert queries == catalogue_queries(PRODUCTS, 30, seed=1)
-    assert queries != catalogue_queries(PRODUCTS, 30, seed=2)
+    queries = make_queries(PRODUCTS, 30, seed=1)
+    assert queries == make_queries(PRODUCTS, 30, seed=1)
+    assert queries != make_queries(PRODUCTS, 30, seed=2)
     assert len({text.casefold() for text, _ in queries}) == len(queries) > 10
     for text, row in queries:
         p = PRODUCTS[row]
         texts = [p.title, p.brand, p.category, p.description, *map(str, p.attributes.values())]
-        assert set(words(text)) <= set(words(" ".join(texts)))
+        assert set(split_words(text)) <= set(split_words(" ".join(texts)))

@@ -7,9 +7,9 @@ import pytest
 
 from mappings.errors import CatalogueError
 from mappings.types import Product
-from reranker.model import Model, load_model, shipped_folder
-from reranker.training.distillation.distil import DistilConfig
-from reranker.training.encoders.new_bert import NEW, ScratchConfig, small_bert
+from reranker.model import Model, load_model, locate_shipped_model
+from reranker.training.distillation.product_distillation import DistilConfig
+from reranker.training.encoders.scratch_bert import NEW, ScratchConfig, train_small_bert
 from reranker.training.pipeline import TrainJob, run_train_job
 from reranker.training.scoring.examples import SoftConfig
 from reranker.training.scoring.scorer import ScorerConfig
@@ -38,7 +38,7 @@ def sample() -> list[Product]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("chinese") / "model"
-    job = TrainJob(folder, sample(), shipped_folder(), query_encoder=NEW, steps=60, recipe=RECIPE)
+    job = TrainJob(folder, sample(), locate_shipped_model(), query_encoder=NEW, steps=60, recipe=RECIPE)
     run_train_job(job, lambda _: quiet)
     return folder
 
@@ -77,11 +77,11 @@ def test_a_model_with_an_encoder_of_its_own_can_be_gone_on_from(folder: Path, tm
 
 def test_a_handful_of_products_is_too_few(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match="3 products are too few"):
-        small_bert(sample()[:3], tmp_path, ScratchConfig(), quiet)
+        train_small_bert(sample()[:3], tmp_path, ScratchConfig(), quiet)
 
 
 def test_encoders_are_seeded(tmp_path: Path) -> None:
     config = ScratchConfig(width=16, heads=2, steps=2, batch=4, tokens=16)
-    first, second = (small_bert(sample()[:20], tmp_path / name, config, quiet) for name in "ab")
+    first, second = (train_small_bert(sample()[:20], tmp_path / name, config, quiet) for name in "ab")
     for name in ("model.safetensors", "tokenizer.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()

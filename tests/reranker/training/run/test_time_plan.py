@@ -4,7 +4,15 @@ import pytest
 
 from mappings.types import Product
 from reranker.training.distillation import time_budget as paced
-from reranker.training.run.plan import SAMPLE, Pace, drawn, learnt, most_queries, most_steps, seconds_after
+from reranker.training.run.time_plan import (
+    SAMPLE_PRODUCTS,
+    MachineSpeed,
+    draw_rows,
+    estimate_seconds_after,
+    limit_queries,
+    limit_steps,
+    select_rows,
+)
 
 
 def catalogue(count: int) -> list[Product]:
@@ -13,36 +21,36 @@ def catalogue(count: int) -> list[Product]:
 
 def test_labelled_products_are_drawn_first_and_the_rest_by_seed() -> None:
     products = catalogue(50)
-    rows = drawn(products, ["40", "7"], seed=1)
+    rows = draw_rows(products, ["40", "7"], seed=1)
     assert set(rows[:2]) == {7, 40}
     assert sorted(rows) == list(range(50))
-    assert rows == drawn(products, ["40", "7"], seed=1) != drawn(products, ["40", "7"], seed=2)
+    assert rows == draw_rows(products, ["40", "7"], seed=1) != draw_rows(products, ["40", "7"], seed=2)
 
 
 def test_of_a_catalogue_too_large_for_the_time_a_sample_is_learnt() -> None:
     rows = list(range(100_000))
-    pace = Pace(teacher=135.0, encoder=100.0, searches=50.0)  # 20 ms a product
-    assert learnt(rows, pace, seconds=1200) == rows[:30_000]
-    assert learnt(rows, pace, seconds=1e6) == rows
-    assert learnt(rows, pace, seconds=1) == rows[:SAMPLE]
+    pace = MachineSpeed(teacher=135.0, encoder=100.0, searches=50.0)  # 20 ms a product
+    assert select_rows(rows, pace, seconds=1200) == rows[:30_000]
+    assert select_rows(rows, pace, seconds=1e6) == rows
+    assert select_rows(rows, pace, seconds=1) == rows[:SAMPLE_PRODUCTS]
 
 
 def test_twenty_thousand_products_leave_most_of_twenty_minutes_to_distillation() -> None:
-    pace = Pace(teacher=100.0, encoder=200.0, searches=60.0)
-    assert len(learnt(list(range(20_000)), pace, 1200)) == 20_000
-    assert 20_000 * 1.35 / pace.teacher + seconds_after(pace, 20_000, 1500) < 600
+    pace = MachineSpeed(teacher=100.0, encoder=200.0, searches=60.0)
+    assert len(select_rows(list(range(20_000)), pace, 1200)) == 20_000
+    assert 20_000 * 1.35 / pace.teacher + estimate_seconds_after(pace, 20_000, 1500) < 600
 
 
 def test_small_catalogues_take_fewer_steps() -> None:
-    assert most_steps(500, 48) < most_steps(20_000, 48)
-    assert most_steps(10, 48) == 100
+    assert limit_steps(500, 48) < limit_steps(20_000, 48)
+    assert limit_steps(10, 48) == 100
 
 
 def test_made_queries_are_bounded_by_products_and_by_time() -> None:
-    pace = Pace(teacher=100.0, encoder=200.0, searches=60.0)
-    assert most_queries(pace, 300, 1200) == 1200
-    assert most_queries(pace, 20_000, 1200) == 6000
-    assert most_queries(pace, 20_000, 1) == 50
+    pace = MachineSpeed(teacher=100.0, encoder=200.0, searches=60.0)
+    assert limit_queries(pace, 300, 1200) == 1200
+    assert limit_queries(pace, 20_000, 1200) == 6000
+    assert limit_queries(pace, 20_000, 1) == 50
 
 
 class Clock:
@@ -62,7 +70,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def taken(clock: Clock, until: float | None, steps: int, seconds_at: list[float]) -> int:
     """Steps that a run takes whose n-th step takes the n-th of `seconds_at`, or its last."""
-    pace, step = paced.Pace(0, until), 0
+    pace, step = paced.StepBudget(0, until), 0
     while step < steps:
         clock.now += seconds_at[min(step, len(seconds_at) - 1)]
         step += 1

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from reranker.text.words import _stem, hashed, number_kind, words
+from reranker.text.word_tokens import _stem, classify_number, hash_words, split_words
 
 
 @pytest.mark.parametrize(
@@ -25,16 +25,16 @@ from reranker.text.words import _stem, hashed, number_kind, words
     ],
 )
 def test_words_are_folded_stemmed_and_split(text: str, expected: tuple[str, ...]) -> None:
-    assert words(text) == expected
+    assert split_words(text) == expected
 
 
 def test_plural_and_singular_are_one_word() -> None:
-    assert words("headphones batteries") == words("headphone battery")
+    assert split_words("headphones batteries") == split_words("headphone battery")
 
 
 def test_hashes_are_crc32() -> None:
-    assert hashed(["hello"]).tolist() == [0x3610A686]
-    assert hashed([]).dtype == np.uint32
+    assert hash_words(["hello"]).tolist() == [0x3610A686]
+    assert hash_words([]).dtype == np.uint32
 
 
 @pytest.mark.parametrize(
@@ -42,21 +42,21 @@ def test_hashes_are_crc32() -> None:
     [("tn2110", "model"), ("128gb", "unit"), ("3.5mm", "unit"), ("13", "number"), ("mouse", "")],
 )
 def test_words_with_digits_are_told_apart(word: str, kind: str) -> None:
-    assert number_kind(word) == kind
+    assert classify_number(word) == kind
 
 
 def test_threads_do_not_mix_their_words_up() -> None:
     starts = ("connect", "charg", "print", "adapt", "mount")
     endings = ("ing", "ed", "ion", "ions", "able", "ers", "ational", "fulness", "ousli", "ization")
     texts = [start + ending for start in starts for ending in endings] * 8
-    expected = list(map(words, texts))
+    expected = list(map(split_words, texts))
     _stem.cache_clear()
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(8) as pool:
             for _ in range(5):
-                assert list(pool.map(words, texts)) == expected
+                assert list(pool.map(split_words, texts)) == expected
                 _stem.cache_clear()
     finally:
         sys.setswitchinterval(interval)

@@ -15,7 +15,7 @@ _STOP = frozenset("a an and by for from in of on or the to with without pc s".sp
 _HAS_DIGIT = re.compile(r"\d")
 
 
-def catalogue_queries(products: Sequence[Product], count: int, seed: int) -> list[tuple[str, int]]:
+def make_queries(products: Sequence[Product], count: int, seed: int) -> list[tuple[str, int]]:
     """Return up to `count` distinct (query, row of the product it was made from), seeded."""
     chooser = random.Random(seed)
     seen: dict[str, int] = {}
