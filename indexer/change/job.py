@@ -19,7 +19,7 @@ from indexer.catalogue.records import Reject
 from indexer.change.changes import Change, Kind, read_changes
 from indexer.change.plan import Plan, Planner
 from indexer.rebuild.job import REBUILD, WRITING, settled
-from indexer.sources.change_stream import Feed, batches
+from indexer.sources.change_stream import ChangeStream, batch_by_time
 from indexer.sources.rejects import RejectFile
 from indexer.store.alias import Aliases, MadeIndex
 from indexer.store.bulk import AT_A_TIME, Written, in_order, write
@@ -55,7 +55,7 @@ class ChangeJob:
     """
 
     alias: str
-    field_map: Callable[[Feed], FieldMap]
+    field_map: Callable[[ChangeStream], FieldMap]
     rejects: Path
     settings: IndexSettings
     default: Kind = "upsert"
@@ -82,7 +82,7 @@ class ChangesReport:
     stale: int = 0
     unchanged: int = 0
     rejected: int = 0
-    feeds: int = 0
+    streams: int = 0
     seconds: float = 0.0
     changes_per_second: float = 0.0
 
@@ -91,15 +91,15 @@ def run_changes(
     job: ChangeJob,
     client: OpenSearch,
     models: ProductEncoders,
-    feeds: Iterable[Feed],
+    streams: Iterable[ChangeStream],
     on_progress: Callable[[ChangesReport, float], None] = lambda _, __: None,
     patience: Patience | None = None,
     stop: threading.Event | None = None,
 ) -> ChangesReport:
-    """Apply every change of `feeds`, in their order, to the index behind the alias.
+    """Apply every change of `streams`, in their order, to the index behind the alias.
 
-    Setting `stop` ends it after the batch at hand; a feed that was not gone through comes again. While a full
-    rebuild is at work changes go on: the rebuild fetches them before it moves the alias.
+    Setting `stop` ends it after the current batch; an unfinished stream is delivered again. Changes go on
+    during a full rebuild, which fetches them before it moves the alias.
 
     Raises JobRunning where another job of changes is at work on the alias, IndexingError where there is no
     index of Attune's, ModelMismatch where its model is not at hand, ClusterDown, and CatalogueError.
@@ -113,17 +113,17 @@ def run_changes(
     with alone as lock, RejectFile(job.rejects) as rejects:
         applying = _Applying(job, client, models, aliases, jobs, lock, patience, rejects)
         report = applying.report
-        for feed in feeds:
+        for stream in streams:
             try:
-                applying.apply(feed, on_progress, stop or threading.Event())
+                applying.apply(stream, on_progress, stop or threading.Event())
             except CatalogueError as error:
-                feed.failed(error)
+                stream.nack(error)
                 continue
             if stop and stop.is_set():
                 break
             if not job.dry:
-                feed.applied()
-            report.feeds += 1
+                stream.ack()
+            report.streams += 1
             report.seconds = round(time.monotonic() - began, 3)
             report.changes_per_second = round(report.changes / max(report.seconds, 1e-3), 1)
             on_progress(report, 1.0)
@@ -157,15 +157,15 @@ class _Applying:
         self.report = ChangesReport(alias=job.alias)
 
     def apply(
-        self, feed: Feed, on_progress: Callable[[ChangesReport, float], None], stop: threading.Event
+        self, stream: ChangeStream, on_progress: Callable[[ChangesReport, float], None], stop: threading.Event
     ) -> None:
-        """Apply one feed to its end, or until `stop` is set."""
-        field_map = self._job.field_map(feed)
-        records = feed.source.records()
+        """Apply one stream to its end, or until `stop` is set."""
+        field_map = self._job.field_map(stream)
+        records = stream.source.records()
         changes = read_changes(records, field_map, self._job.default, self._job.simplified)
         share = 0.0
-        for batch in batches(changes, self._job.settings.batch * PARTS, PAUSE_SECONDS):
-            moment = feed.source.moment_ms
+        for batch in batch_by_time(changes, self._job.settings.batch * PARTS, PAUSE_SECONDS):
+            moment = stream.source.moment_ms
             for part in _without_repeats(self._accepted(batch)):
                 if self._lock is None:
                     self._rehearse(part, moment)

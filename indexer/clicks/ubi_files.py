@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from indexer.catalogue.records import Reject
-from indexer.sources.files import Catalogue
+from indexer.sources.files import CatalogueFile
 from mappings.errors import CatalogueError, LabelsError
 from reranker.training.clicks.click_log import ClickLog, UnusableRecord, parse_action, parse_search
 
@@ -31,7 +31,7 @@ def _read(
     path: Path, parse: Callable[[Mapping[str, object], str], T | UnusableRecord]
 ) -> Iterator[T | UnusableRecord]:
     try:
-        for record in Catalogue(path, "jsonl").records():
+        for record in CatalogueFile(path, "jsonl").records():
             where = f"{path} line {record.line}"
             if isinstance(record, Reject):
                 yield UnusableRecord(where, record.reason)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from opensearchpy import OpenSearch
 
 from indexer.catalogue.records import Item, Reject
-from indexer.sources.prefetcher import Ahead
+from indexer.sources.prefetcher import Prefetcher
 from indexer.store.bulk import Action, Written, in_order, write
 from indexer.store.documents import content_hash, document, document_with, stored_vectors
 from indexer.store.encoder import ProductEncoder
@@ -151,7 +151,7 @@ class Loader:
 
 def load_here(loader: Loader, batches: Iterator[Batch]) -> Iterator[Loaded]:
     """Load batches in this process: one is read while one is encoded and the ones before are written."""
-    with Ahead(batches, AHEAD) as read, Ahead(map(loader.prepared, read), AHEAD) as prepared:
+    with Prefetcher(batches, AHEAD) as read, Prefetcher(map(loader.prepared, read), AHEAD) as prepared:
         for _, loaded in in_order(loader.written, prepared, 1):
             yield loaded
 

@@ -1,4 +1,4 @@
-"""Feeds: portions of changes, each settled when all of it is in the index, and how a slow one is batched."""
+"""Change streams: portions of changes, acknowledged when the index has them, and batches by time."""
 
 import queue
 import time
@@ -7,57 +7,57 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from indexer.catalogue.records import Source
-from indexer.sources.prefetcher import Ahead, Ended
+from indexer.sources.prefetcher import EndOfStream, Prefetcher
 from mappings.errors import CatalogueError
 
-T = TypeVar("T")
+_Element = TypeVar("_Element")
 
-LEAVING_SECONDS = 0.5
-"""A reader that is left waits so long for its thread, which may be waiting for an element itself."""
+_CLOSE_SECONDS = 0.5
+"""How long closing waits for the reading thread, which may itself be waiting for an element."""
 
 
-def _refuse(error: CatalogueError) -> None:
+def _raise(error: CatalogueError) -> None:
     raise error
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
-    """A portion of changes. Call `applied` or `failed` when done with it, before asking for the next one.
+class ChangeStream:
+    """A portion of changes. Call `ack` or `nack` when done with it, before asking for the next stream.
 
-    A feed that is neither, because the job died, comes again: versions make repeating it harmless.
+    A stream with neither, because the job died, is delivered again. Versions make the repetition harmless.
     """
 
     source: Source
-    on_applied: Callable[[], None] = lambda: None
-    on_failed: Callable[[CatalogueError], None] = _refuse
+    on_ack: Callable[[], None] = lambda: None
+    on_nack: Callable[[CatalogueError], None] = _raise
 
-    def applied(self) -> None:
-        """Say that every change of it is in the index, or in the reject file."""
-        self.on_applied()
+    def ack(self) -> None:
+        """Report that every change of the stream is in the index or in the reject file."""
+        self.on_ack()
 
-    def failed(self, error: CatalogueError) -> None:
-        """Say that it can't be used. Raises `error` again where there is nothing to go on with."""
-        self.on_failed(error)
+    def nack(self, error: CatalogueError) -> None:
+        """Report that the stream can't be used. Raises `error` where no other stream can follow."""
+        self.on_nack(error)
 
 
-def batches(elements: Iterator[T], size: int, seconds: float) -> Iterator[list[T]]:
-    """Yield lists of up to `size` elements, each at the latest `seconds` after its first element came.
+def batch_by_time(elements: Iterator[_Element], size: int, seconds: float) -> Iterator[list[_Element]]:
+    """Yield lists of up to `size` elements, each at most `seconds` after its first element came.
 
-    The elements are read in a thread of their own, at most two batches ahead. An error in them is raised
-    here, after all that came before it. Close the iterator to leave early: the thread ends at its next
-    element, and closes what it reads.
+    A thread reads the elements, at most two batches ahead. An error in them is raised here, after the
+    elements that came before it. Close the iterator to leave early: the thread ends at its next element and
+    closes its source.
     """
-    batch: list[T] = []
+    batch: list[_Element] = []
     due = 0.0
-    with Ahead(elements, 2 * size, LEAVING_SECONDS) as ahead:
+    with Prefetcher(elements, 2 * size, _CLOSE_SECONDS) as prefetcher:
         while True:
             try:
-                element = ahead.get(max(0.0, due - time.monotonic()) if batch else None)
+                element = prefetcher.get(max(0.0, due - time.monotonic()) if batch else None)
             except queue.Empty:
                 yield batch
                 batch = []
                 continue
-            if isinstance(element, Ended):
+            if isinstance(element, EndOfStream):
                 break
             if not batch:
                 due = time.monotonic() + seconds

@@ -9,7 +9,7 @@ from indexer.catalogue.records import Record, Reject
 from indexer.sources.lines import MAX_LINE_BYTES, Line
 from mappings.errors import CatalogueError
 
-DELIMITERS = ",;\t|"
+_DELIMITERS = ",;\t|"
 
 
 def csv_columns(lines: Iterator[Line], name: str) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ class _Header:
         if line is None:
             return None
         text = _text(line)
-        delimiter = max(DELIMITERS, key=text.count)
+        delimiter = max(_DELIMITERS, key=text.count)
         columns = tuple(column.strip() for column in next(csv.reader([text], delimiter=delimiter), []))
         if not any(columns) or "\x00" in text:
             raise CatalogueError(f"{name}: line 1 is no CSV header")

@@ -13,21 +13,21 @@ from uuid import UUID
 
 from indexer.catalogue.records import Record, Reject
 from indexer.catalogue.values import BadValue
-from indexer.sources.watermarks import Watermark, version_of, watermark
+from indexer.sources.watermarks import Watermark, parse_watermark, watermark_version
 from mappings.errors import CatalogueError, SettingsError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine, Select
 
-VERSION = "_version"
-OPERATION = "_op"
-DELETE = "delete"
-"""What rows are given: their watermark as version unless they have one; deleted rows, the operation."""
+VERSION_COLUMN = "_version"
+OPERATION_COLUMN = "_op"
+DELETE_OPERATION = "delete"
+"""Columns added to rows: the watermark as the version, and the operation of deleted rows."""
 
-ROWS = 500
+_FETCH_ROWS = 500
 """Rows that are in memory at a time."""
 
-POSTGRES = {
+_POSTGRES_OPTIONS = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -35,7 +35,7 @@ POSTGRES = {
     "tcp_user_timeout": 60_000,
     "application_name": "attune",
 }
-"""What a connection to PostgreSQL is opened with unless the URL says otherwise: a lost network is noticed."""
+"""Options of a PostgreSQL connection that the URL does not set. They notice a lost network."""
 
 _NO = ("", "0", "f", "false", "n", "no")
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
@@ -43,11 +43,11 @@ _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
 @dataclass(frozen=True, slots=True)
 class DatabaseTable:
-    """Which rows of which database. Give a `table` or a `query`, not both.
+    """The rows to read: those of a `table` or of a `query`, not both.
 
-    `url` is SQLAlchemy's. A table may be `schema.table`, a part with dots or quotes in double quotes.
-    `watermark` is the column that grows with every change of a row: its version. `deleted` is a column that
-    is true, or not null, in rows that are no more.
+    `url` is SQLAlchemy's. A table may be `schema.table`; put a part with dots or quotes in double quotes.
+    `watermark` is the column that grows with every change of a row and serves as its version. `deleted` is a
+    column that is true, or not null, in rows that are deleted.
     """
 
     url: str = field(repr=False)
@@ -60,7 +60,7 @@ class DatabaseTable:
 class Database:
     """An opened table or query, a `Source` of its rows. Make one with `open_database`.
 
-    Read as a catalogue it has no rows that are marked deleted.
+    Reading it as a catalogue leaves out the rows that are marked deleted.
     """
 
     def __init__(self, wanted: DatabaseTable, url: "URL", engine: "Engine") -> None:
@@ -82,7 +82,7 @@ class Database:
         return self._moment_ms
 
     def check(self) -> None:
-        """Learn the columns. Raises CatalogueError where the database, the table or a column can't be had."""
+        """Read the columns. Raises CatalogueError where the database, the table or a column can't be read."""
         with self.connection("opening it") as connection:
             result = connection.execute(self.statement().limit(0))
             self._own = tuple(str(column) for column in result.keys())  # noqa: SIM118 - a result is no dict
@@ -95,7 +95,7 @@ class Database:
 
     def columns(self) -> tuple[str, ...]:
         """Return the columns, and `_version` where there is a watermark."""
-        given = (VERSION,) if self.wanted.watermark and VERSION not in self._own else ()
+        given = (VERSION_COLUMN,) if self.wanted.watermark and VERSION_COLUMN not in self._own else ()
         return (*self._own, *given)
 
     def missing(self, wanted: Iterable[str]) -> tuple[str, ...]:
@@ -110,25 +110,25 @@ class Database:
             for cells in self.rows(connection, self.statement()):
                 row += 1
                 record, _ = self.record(row, cells, min(1.0, row / total) if total else 0.0)
-                if isinstance(record, Reject) or record.values.get(OPERATION) != DELETE:
+                if isinstance(record, Reject) or record.values.get(OPERATION_COLUMN) != DELETE_OPERATION:
                     yield record
 
     def record(
         self, line: int, cells: dict[str, object], share: float = 0.0
     ) -> tuple[Record | Reject, Watermark | None]:
-        """Return a row as a record, and its watermark; as a Reject without one where that can't be one."""
+        """Return a row as a record with its watermark, or as a Reject where the watermark is not valid."""
         raw = json.dumps(cells, ensure_ascii=False, default=str)
         values = dict(cells)
         mark: Watermark | None = None
         cell = cells.get(self.wanted.watermark)
         if cell is not None:
             try:
-                mark = watermark(cell)
-                values.setdefault(VERSION, version_of(mark))
+                mark = parse_watermark(cell)
+                values.setdefault(VERSION_COLUMN, watermark_version(mark))
             except BadValue as error:
                 return Reject(line, f"{self.wanted.watermark}: {error}", raw), None
         if is_deleted(cells.get(self.wanted.deleted)):
-            values[OPERATION] = DELETE
+            values[OPERATION_COLUMN] = DELETE_OPERATION
         return Record(line, values, raw, share), mark
 
     def statement(self) -> "Select[Any]":
@@ -144,9 +144,11 @@ class Database:
 
     def rows(self, connection: "Connection", statement: "Select[Any]") -> Iterator[dict[str, object]]:
         """Yield the rows of a statement, each a new dict of plain values."""
-        streamed = connection.execution_options(stream_results=True, yield_per=ROWS, postgresql_readonly=True)
+        streamed = connection.execution_options(
+            stream_results=True, yield_per=_FETCH_ROWS, postgresql_readonly=True
+        )
         result = streamed.execute(statement)
-        names = tuple(result.keys())  # asked each time: a table may be given a column meanwhile
+        names = tuple(result.keys())  # read each time: the table may have a new column
         cursor = result.cursor
         try:
             for row in result:
@@ -158,9 +160,9 @@ class Database:
 
     @contextmanager
     def connection(self, doing: str) -> "Iterator[Connection]":
-        """Connect for as long as the block takes. Raises CatalogueError for anything that goes wrong in it.
+        """Connect for the time of the block. Raises CatalogueError for anything that goes wrong in it.
 
-        `Lost` is that error where the same may work later.
+        Raises its subclass DatabaseLost where another attempt may work.
         """
         from sqlalchemy import exc
 
@@ -171,13 +173,13 @@ class Database:
             passing = error.connection_invalidated or isinstance(
                 error, exc.OperationalError | exc.InterfaceError
             )
-            kind = Lost if passing else CatalogueError
+            kind = DatabaseLost if passing else CatalogueError
             raise kind(f"{self.name}: {doing} failed: {self._scrubbed(error.orig)}") from None
         except exc.SQLAlchemyError as error:
             raise CatalogueError(f"{self.name}: {doing} failed: {self._scrubbed(error)}") from None
 
     def _count(self) -> int:
-        """Return the number of rows for the progress, 0 for a query: counting may take as long as reading."""
+        """Return the number of rows, 0 for a query, whose count may take as long as reading."""
         from sqlalchemy import func, select
 
         if self.wanted.query:
@@ -195,12 +197,12 @@ class Database:
         return message[:1000]
 
 
-class Lost(CatalogueError):
-    """A database that does not answer, or not any more: it may later."""
+class DatabaseLost(CatalogueError):
+    """The database does not answer. A later attempt may work."""
 
 
 def open_database(wanted: DatabaseTable) -> Database:
-    """Connect and check that rows can be had. Raises SettingsError, and CatalogueError where they can't."""
+    """Connect and check the columns. Raises SettingsError, and CatalogueError where rows can't be read."""
     try:
         import sqlalchemy
         from sqlalchemy import exc
@@ -212,7 +214,7 @@ def open_database(wanted: DatabaseTable) -> Database:
         url = sqlalchemy.make_url(wanted.url)
         if url.drivername in ("postgresql", "postgres"):
             url = url.set(drivername="postgresql+psycopg")
-        extra = {"postgresql+psycopg": POSTGRES}.get(url.drivername, {})
+        extra = {"postgresql+psycopg": _POSTGRES_OPTIONS}.get(url.drivername, {})
         if url.get_backend_name() == "sqlite":
             extra = {"check_same_thread": False}  # one thread reads on where another began
         given = {name: value for name, value in extra.items() if name not in url.query}
@@ -232,7 +234,7 @@ def open_database(wanted: DatabaseTable) -> Database:
 
 
 def is_deleted(cell: object) -> bool:
-    """Whether a cell of the deleted column says so: true, a number but 0, or the moment when it happened."""
+    """Whether a cell of the deleted column is true, a number other than 0, or the time of the deletion."""
     if isinstance(cell, str):
         return cell.strip().lower() not in _NO
     if isinstance(cell, bool | int | float | Decimal):
@@ -251,7 +253,7 @@ def _table_name(text: str) -> tuple[str | None, str]:
         rest = rest[1:]
     if rest or text.strip().endswith(".") or not 1 <= len(parts) <= 2:
         raise SettingsError(
-            f"{text!r} is no table's name: write table or schema.table, with \" around a part that has dots"
+            f"{text!r} is not a table's name: write table or schema.table, with \" around parts with dots"
         )
     return (parts[0] if len(parts) == 2 else None), parts[-1]
 
@@ -265,15 +267,15 @@ def _plain(cell: object) -> object:
 
 
 def _secrets(url: "URL") -> tuple[str, ...]:
-    """Return what must not be shown, longest first: the password, and values of options that name one."""
-    found: list[str] = [str(url.password)] if url.password else []
+    """Return the secrets of a URL, longest first: the password, and values of options that name one."""
+    secrets: list[str] = [str(url.password)] if url.password else []
     for option, value in url.query.items():
         if re.search("pass|secret|token|key", option, re.IGNORECASE):
             values: Sequence[str] = [value] if isinstance(value, str) else value
-            found.extend(values)
+            secrets.extend(values)
     forms = {
         form
-        for secret in found
+        for secret in secrets
         for form in (secret, quote(secret), quote_plus(secret), quote(secret, safe=""))
     }
     return tuple(sorted(forms - {""}, key=len, reverse=True))

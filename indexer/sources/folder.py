@@ -1,8 +1,13 @@
-"""A watched folder: every catalogue or file of changes that is put there is a feed."""
+"""A watched folder: every catalogue or file of changes that is put there becomes a change stream.
+
+Others may write to the folder, so nothing in it is trusted. Only regular files with one name are read, never
+links. Targets are created exclusively, relative to open folders, so that no file outside can be overwritten.
+"""
 
 import errno
 import itertools
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,111 +16,113 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from indexer.sources.change_stream import Feed
-from indexer.sources.files import Catalogue, open_catalogue
+from indexer.sources.change_stream import ChangeStream
+from indexer.sources.files import CatalogueFile, open_catalogue
 from mappings.errors import CatalogueError
 
-DONE = "done"
-FAILED = "failed"
-UNFINISHED = (".tmp", ".part", ".partial")
+_DONE = "done"
+_FAILED = "failed"
+_UNFINISHED = (".tmp", ".part", ".partial")
 """Endings of names under which a file is still being written. So is one whose name begins with a dot."""
 
-SETTLE_SECONDS = 1.0
-"""A file that has not changed for so long is complete."""
+_SETTLE_SECONDS = 1.0
+"""A file that has not changed for this long is complete."""
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
-def folder_feeds(
+def watch_folder(
     folder: Path,
-    every: float | None = None,
+    poll_seconds: float | None = None,
     stop: threading.Event | None = None,
-    note: Callable[[str], None] = lambda _: None,
-    settle: float = SETTLE_SECONDS,
-) -> Iterator[Feed]:
-    """Yield a feed for each file of a known form, in the order of their names; `note` takes lines to show.
+    say: Callable[[str], None] = lambda _: None,
+    settle_seconds: float = _SETTLE_SECONDS,
+) -> Iterator[ChangeStream]:
+    """Yield a stream for each file of a known format, in the order of their names. `say` gets lines to show.
 
-    Applied files go to `done/`, those that can't be used to `failed/` with `NAME.reason.txt`. A file that is
-    still being written holds back those behind it, so that changes are applied in order. With `every` the
-    folder is looked at again every so many seconds until `stop` is set; without, it is gone through once.
+    Applied files go to `done/`, files that can't be used to `failed/` with `NAME.reason.txt`. A file that is
+    still being written holds back those behind it, so that changes are applied in order. With `poll_seconds`
+    the folder is polled until `stop` is set. Without, it is gone through once.
     Raises CatalogueError when the folder can't be used.
     """
     stop = stop or threading.Event()
-    watched = _Folder(folder, settle, note)
+    watched = _Folder(folder, settle_seconds, say)
     waited = False
     while not stop.is_set():
         try:
-            found = watched.look()
+            catalogue = watched.next_complete()
         except OSError as error:
             problem = f"{folder} can't be read: {error.strerror or error}"
-            if every is None:
+            if poll_seconds is None:
                 raise CatalogueError(problem) from error
-            note(f"{problem}; looking again in {every:g} s")
-            stop.wait(every)
+            say(f"{problem}; trying again in {poll_seconds:g} s")
+            stop.wait(poll_seconds)
             continue
-        if found is not None:
+        if catalogue is not None:
             waited = False
-            yield watched.feed(found)
-        elif every is not None:
-            stop.wait(min(every, settle) if watched.growing else every)
+            yield watched.stream(catalogue)
+        elif poll_seconds is not None:
+            stop.wait(min(poll_seconds, settle_seconds) if watched.growing else poll_seconds)
         elif watched.growing and not waited:
             waited = True
-            stop.wait(settle + 0.01)
+            stop.wait(settle_seconds + 0.01)
         else:
             if watched.growing:
-                note(f"{watched.growing} is being written: it and what is behind it are left to the next run")
+                say(f"{watched.growing} is being written: it and what is behind it are left to the next run")
             return
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
-    """What tells one state of a file from another."""
+class _FileState:
+    """What distinguishes one state of a file from another."""
 
     size: int
     written_ns: int
     inode: int
 
     @classmethod
-    def of(cls, path: Path) -> Self:
-        found = path.stat()
-        return cls(found.st_size, found.st_mtime_ns, found.st_ino)
+    def read(cls, path: Path) -> Self:
+        status = path.lstat()
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 class _Folder:
-    """What is in the folder. `growing` is the first unfinished file of the last look, "" where there is none.
+    """The contents of the folder. `growing` is the first unfinished file of the last poll, "" without one.
 
-    It is polled: inotify tells nothing of what other machines do to a network file system.
+    The folder is polled because inotify misses what other machines do to a network file system.
     """
 
-    def __init__(self, folder: Path, settle: float, note: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, settle_seconds: float, say: Callable[[str], None]) -> None:
         self.growing = ""
         self._path = folder
-        self._settle = settle
-        self._note = note
+        self._settle_seconds = settle_seconds
+        self._say = say
         self._passed_over: set[str] = set()
-        self._since: dict[str, tuple[_State, float]] = {}
-        self._given: dict[str, _State] = {}
+        self._since: dict[str, tuple[_FileState, float]] = {}
+        self._given: dict[str, _FileState] = {}
         if not folder.is_dir():
-            raise CatalogueError(f"{folder} is no folder: make it, or name the one that changes are put in")
+            raise CatalogueError(f"{folder} is not a folder: make it, or name the one for changes")
         try:
-            for name in (DONE, FAILED):
-                (folder / name).mkdir(exist_ok=True)
-            for place in (folder, folder / DONE, folder / FAILED):
+            for name in (_DONE, _FAILED):
+                os.close(self._open_subfolder(name))
+            for place in (folder, folder / _DONE, folder / _FAILED):
                 if not os.access(place, os.W_OK | os.X_OK):
                     raise PermissionError(errno.EACCES, f"{place} is read-only")
         except OSError as error:
             raise CatalogueError(
-                f"files of {folder} can't be moved to {DONE}/ and {FAILED}/ in it ({error.strerror}): let "
+                f"files of {folder} can't be moved to {_DONE}/ and {_FAILED}/ in it ({error.strerror}): let "
                 "the indexer write there, or index the files one by one"
             ) from error
 
-    def look(self) -> Catalogue | None:
-        """Return the next complete file that was not given yet. Raises OSError."""
+    def next_complete(self) -> CatalogueFile | None:
+        """Return the next complete file that was not returned before. Raises OSError."""
         now = time.monotonic()
-        since: dict[str, tuple[_State, float]] = {}
-        catalogues: dict[str, Catalogue] = {}
+        since: dict[str, tuple[_FileState, float]] = {}
+        catalogues: dict[str, CatalogueFile] = {}
         for path in sorted(self._path.iterdir()):
-            with suppress(FileNotFoundError):  # taken away meanwhile
-                if path.is_file() and (catalogue := self._opened(path)):
-                    state = _State.of(path)
+            with suppress(FileNotFoundError):  # removed meanwhile
+                if catalogue := self._open(path):
+                    state = _FileState.read(path)
                     before = self._since.get(path.name)
                     since[path.name] = before if before and before[0] == state else (state, now)
                     catalogues[path.name] = catalogue
@@ -124,60 +131,102 @@ class _Folder:
         waiting = [name for name, (state, _) in since.items() if self._given.get(name) != state]
         self.growing = ""
         if waiting:
-            state, seen = since[waiting[0]]
-            if now - seen >= self._settle:
+            state, first_seen = since[waiting[0]]
+            if now - first_seen >= self._settle_seconds:
                 self._given[waiting[0]] = state
                 return catalogues[waiting[0]]
             self.growing = waiting[0]
         return None
 
-    def feed(self, catalogue: Catalogue) -> Feed:
-        """Return the feed of what `look` returned."""
+    def stream(self, catalogue: CatalogueFile) -> ChangeStream:
+        """Return the change stream of a file that `next_complete` returned."""
         path, state = catalogue.path, self._given[catalogue.path.name]
-        return Feed(catalogue, lambda: self._applied(path, state), lambda error: self._failed(path, error))
+        return ChangeStream(
+            catalogue,
+            on_ack=lambda: self._move_to_done(path, state),
+            on_nack=lambda error: self._move_to_failed(path, error),
+        )
 
-    def _opened(self, path: Path) -> Catalogue | None:
-        if path.name.startswith(".") or path.suffix.lower() in UNFINISHED:
+    def _open(self, path: Path) -> CatalogueFile | None:
+        if path.name.startswith(".") or path.suffix.lower() in _UNFINISHED:
+            return None
+        status = path.lstat()
+        if stat.S_ISDIR(status.st_mode):
             return None
         try:
-            return open_catalogue(path)
+            if not stat.S_ISREG(status.st_mode):
+                raise CatalogueError(f"{path} is a link or a device, and only regular files are read")
+            if status.st_nlink > 1:
+                raise CatalogueError(f"{path} has a second name (a hard link): copy it instead")
+            return open_catalogue(path, follow_links=False)
         except CatalogueError as error:
             if path.name not in self._passed_over:
                 self._passed_over.add(path.name)
-                self._note(f"passed over: {error}")
+                self._say(f"passed over: {error}")
             return None
 
-    def _applied(self, path: Path, state: _State) -> None:
+    def _move_to_done(self, path: Path, state: _FileState) -> None:
         try:
-            if _State.of(path) != state:
-                self._note(f"{path} was written again meanwhile: what it holds now is read next")
+            if _FileState.read(path) != state:
+                self._say(f"{path} was written again meanwhile: its new contents are read next")
                 return
-            path.rename(_free(self._path / DONE, path.name))
+            self._move(path, _DONE)
         except FileNotFoundError:
-            return  # its producer took it away
+            return  # its producer removed it
         except OSError as error:
             raise CatalogueError(
-                f"{path} was applied but can't be moved to {DONE}/: {error.strerror or error}"
+                f"{path} was applied but can't be moved to {_DONE}/: {error.strerror or error}"
             ) from error
 
-    def _failed(self, path: Path, error: CatalogueError) -> None:
+    def _move_to_failed(self, path: Path, error: CatalogueError) -> None:
         try:
-            target = _free(self._path / FAILED, path.name)
-            path.rename(target)
-            target.with_name(f"{target.name}.reason.txt").write_text(f"{error}\n", encoding="utf-8")
+            name = self._move(path, _FAILED, reason=f"{error}\n")
         except FileNotFoundError:
-            self._note(f"{error}; it was taken away meanwhile")
+            self._say(f"{error}; it was removed meanwhile")
             return
         except OSError as problem:
             raise CatalogueError(
-                f"{error} (and it can't be moved to {FAILED}/: {problem.strerror or problem})"
+                f"{error} (and it can't be moved to {_FAILED}/: {problem.strerror or problem})"
             ) from error
-        self._note(f"moved to {target}: {error}")
+        self._say(f"moved to {self._path / _FAILED / name}: {error}")
+
+    def _move(self, path: Path, subfolder: str, reason: str = "") -> str:
+        """Move a file into a subfolder, to a name that is free there. Return the name. Raises OSError."""
+        path.lstat()
+        target = self._open_subfolder(subfolder)
+        try:
+            name = _create_first_free(path.name, target)
+            try:
+                os.rename(path, name, dst_dir_fd=target)
+            except OSError:
+                os.unlink(name, dir_fd=target)
+                raise
+            if reason:
+                _create_first_free(f"{name}.reason.txt", target, reason)
+            return name
+        finally:
+            os.close(target)
+
+    def _open_subfolder(self, name: str) -> int:
+        """Return the descriptor of a subfolder, made where it is missing. Raises OSError for a link."""
+        folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with suppress(FileExistsError):
+                os.mkdir(name, dir_fd=folder)
+            return os.open(name, _DIRECTORY, dir_fd=folder)
+        finally:
+            os.close(folder)
 
 
-def _free(folder: Path, name: str) -> Path:
-    """Return a path for `name` in the folder that no file has: a.csv.gz, then a.2.csv.gz and so on."""
-    folder.mkdir(exist_ok=True)
+def _create_first_free(name: str, folder: int, text: str = "") -> str:
+    """Create a file where none is: a.csv.gz, else a.2.csv.gz and so on. Return its name. Raises OSError."""
     stem, dot, ending = name.partition(".")
-    names = itertools.chain([name], (f"{stem}.{number}{dot}{ending}" for number in itertools.count(2)))
-    return next(folder / free for free in names if not (folder / free).exists())
+    for free in itertools.chain([name], (f"{stem}.{number}{dot}{ending}" for number in itertools.count(2))):
+        try:
+            file = os.open(free, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666, dir_fd=folder)
+        except FileExistsError:
+            continue
+        with os.fdopen(file, "w", encoding="utf-8", errors="backslashreplace") as opened:
+            opened.write(text)
+        return free
+    raise AssertionError("the numbers do not end")

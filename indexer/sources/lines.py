@@ -1,12 +1,15 @@
 """Lines of a plain or gzipped file, in constant memory, with their numbers."""
 
 import codecs
+import errno
 import gzip
+import os
+import stat
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from mappings.errors import CatalogueError
 
@@ -24,7 +27,7 @@ class Line:
     share: float
 
 
-def read_lines(path: Path) -> Iterator[Line]:
+def read_lines(path: Path, follow_links: bool = True) -> Iterator[Line]:
     """Yield the lines of `path`, unzipped when its name ends in .gz, without a UTF-8 byte order mark.
 
     Raises CatalogueError when the file can't be read, its gzip stream is damaged, or it is UTF-16.
@@ -32,7 +35,7 @@ def read_lines(path: Path) -> Iterator[Line]:
     number = 0
     try:
         size = max(1, path.stat().st_size)
-        with path.open("rb") as file:
+        with open_regular(path, follow_links) as file:
             # GzipFile and BufferedReader share readline(limit); gzip.open would hide the position in `file`.
             stream = gzip.GzipFile(fileobj=file) if path.suffix.lower() == ".gz" else file
             for line in stream_lines(stream, str(path), lambda: min(1.0, file.tell() / size)):
@@ -46,6 +49,17 @@ def read_lines(path: Path) -> Iterator[Line]:
         ) from error
     except OSError as error:
         raise CatalogueError(f"{path} can't be read: {error.strerror or error}") from error
+
+
+def open_regular(path: Path, follow_links: bool = True) -> BinaryIO:
+    """Open a file for reading. Raises OSError, without `follow_links` also for a link or a device."""
+    if follow_links:
+        return path.open("rb")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return os.fdopen(descriptor, "rb")
 
 
 class LineStream(Protocol):

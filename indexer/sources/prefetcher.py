@@ -1,4 +1,4 @@
-"""Running one stage of a pipeline ahead of the next."""
+"""Prefetching: one stage of a pipeline runs in a thread, a bounded number of elements ahead of its reader."""
 
 import queue
 import threading
@@ -6,28 +6,28 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
-T = TypeVar("T")
+_Element = TypeVar("_Element")
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """Comes after the last element, with the error that ended them."""
+class EndOfStream:
+    """Follows the last element. `error` is what ended the elements early, if anything did."""
 
     error: BaseException | None
 
 
-class Ahead(Generic[T]):
+class Prefetcher(Generic[_Element]):
     """Iterates `source` in a thread of its own, at most `depth` elements ahead of its reader.
 
-    An error in the source is raised in the reader, at its place in the order. Use it as a context
-    manager: leaving it ends the thread at its next element, also when the reader stops half way, and closes
-    the source if it is a generator. Leaving waits for the thread, at most `leaving_seconds` where given.
+    An error in the source is raised in the reader after the elements that came before it. Use it as a context
+    manager. Leaving it ends the thread at its next element, even when the reader stops half way, and closes a
+    source that is a generator. Leaving waits for the thread, at most `close_seconds` where given.
     """
 
-    def __init__(self, source: Iterator[T], depth: int, leaving_seconds: float | None = None) -> None:
-        self._queue: queue.Queue[T | Ended] = queue.Queue(maxsize=depth)
+    def __init__(self, source: Iterator[_Element], depth: int, close_seconds: float | None = None) -> None:
+        self._queue: queue.Queue[_Element | EndOfStream] = queue.Queue(maxsize=depth)
         self._source = source
-        self._leaving_seconds = leaving_seconds
+        self._close_seconds = close_seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -37,16 +37,16 @@ class Ahead(Generic[T]):
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(self._leaving_seconds)
+        self._thread.join(self._close_seconds)
 
-    def __iter__(self) -> Iterator[T]:
-        while not isinstance(element := self.get(), Ended):
+    def __iter__(self) -> Iterator[_Element]:
+        while not isinstance(element := self.get(), EndOfStream):
             yield element
         if element.error is not None:
             raise element.error
 
-    def get(self, seconds: float | None = None) -> T | Ended:
-        """Return the next element, or Ended, once. Raises queue.Empty where none comes in `seconds`."""
+    def get(self, seconds: float | None = None) -> _Element | EndOfStream:
+        """Return the next element, or EndOfStream once. Raises queue.Empty where none comes in `seconds`."""
         return self._queue.get(timeout=seconds)
 
     def _run(self) -> None:
@@ -59,10 +59,10 @@ class Ahead(Generic[T]):
                     return
         except BaseException as raised:  # noqa: BLE001 - raised again in the reader
             error = raised
-        self._put(Ended(error))
+        self._put(EndOfStream(error))
 
-    def _put(self, element: T | Ended) -> bool:
-        """Hand over one element; False when the reader has gone."""
+    def _put(self, element: _Element | EndOfStream) -> bool:
+        """Hand over one element; return False when the reader has left."""
         while not self._stop.is_set():
             try:
                 self._queue.put(element, timeout=0.1)

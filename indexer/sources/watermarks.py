@@ -1,6 +1,7 @@
-"""Watermarks: how far a table's changes have been read, as the value of a column that grows with each change.
+"""Watermarks: how far a table's changes have been read.
 
-A value is a whole number, a date, a moment, or a moment's ISO 8601 text, which is what SQLite has for one.
+A watermark is a value of the column that grows with each change: a whole number, a date, a moment, or the
+ISO 8601 text of a moment, as SQLite stores it.
 """
 
 import re
@@ -16,37 +17,36 @@ from mappings.errors import CatalogueError
 from mappings.types import JsonObject
 
 Watermark = int | date | str
-"""A datetime is a date; text is a moment's."""
+"""A datetime is a date in Python. Text is the ISO 8601 text of a moment."""
 
-OVERLAP = 60.0
-"""What is read again at each look, in seconds or units: a transaction that commits late is behind by that."""
+OVERLAP_SECONDS = 60.0
+"""Each poll reads again so many seconds, or units of a number, since transactions may commit late."""
 
-ZONES = timedelta(hours=14)
-"""The most that a clock without a time zone may be off UTC."""
-
+_LARGEST_ZONE = timedelta(hours=14)
+"""The largest distance of a clock without a time zone from UTC."""
 
 _TEXT = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d|$)", re.ASCII)
-"""The forms that sort as their moments do."""
+"""The text forms that sort as their moments do."""
 
 
-class Watermarks(Protocol):
-    """Where watermarks are kept from run to run, for each alias its own."""
+class WatermarkStore(Protocol):
+    """Keeps the watermarks of one alias from run to run."""
 
     def load(self, key: str) -> JsonObject | None:
-        """Return what was saved under `key`, None where nothing was."""
+        """Return the value saved under `key`, None where there is none."""
         ...
 
     def save(self, key: str, value: JsonObject) -> None:
-        """Keep `value` under `key`."""
+        """Save `value` under `key`."""
         ...
 
 
-def watermark(cell: object) -> Watermark:
-    """Return a cell of the watermark column. Raises BadValue for what can't be one."""
+def parse_watermark(cell: object) -> Watermark:
+    """Return the watermark in a cell. Raises BadValue where there is none."""
     if isinstance(cell, Decimal) and cell == cell.to_integral_value():
         return int(cell)
     if isinstance(cell, datetime) and cell.tzinfo:
-        return cell.astimezone(UTC)  # within one other zone, Python reckons by the clock on the wall
+        return cell.astimezone(UTC)  # Python compares moments of one other zone by wall clock
     if isinstance(cell, int | date) and not isinstance(cell, bool):
         return cell
     if isinstance(cell, str) and _moment(cell):
@@ -56,12 +56,12 @@ def watermark(cell: object) -> Watermark:
 
 
 def earlier(value: Watermark, overlap: float) -> Watermark:
-    """Return what is `overlap` seconds, or units, before a value."""
+    """Return the watermark `overlap` seconds, or units, before a value."""
     if isinstance(value, int):
         return value - int(overlap)
     if isinstance(value, str):
-        # Cut, at the latest at the second: it must sort before the same moment written more exactly.
-        return _written(earlier(_moment(value) or datetime.min, overlap), value)[: len(value)]
+        # Cut to the second at most: it must sort before the same moment written with more digits.
+        return _format_like(earlier(_moment(value) or datetime.min, overlap), value)[: len(value)]
     try:
         return value - timedelta(seconds=overlap)
     except OverflowError:
@@ -69,27 +69,27 @@ def earlier(value: Watermark, overlap: float) -> Watermark:
 
 
 def not_after(value: Watermark, now: datetime) -> Watermark:
-    """Return a value, or `now` where it lies in the future: one wrong row must not hide all that come.
+    """Return the earlier of a value and `now`: a row dated in the future must not hide later rows.
 
     `now` is in UTC; a moment without a time zone may be up to 14 hours ahead of it.
     """
     if isinstance(value, int):
         return value
-    latest = now + ZONES
+    latest = now + _LARGEST_ZONE
     if isinstance(value, datetime):
         return min(value, now if value.tzinfo else latest.replace(tzinfo=None))
     if isinstance(value, str):
         moment = _moment(value) or datetime.max
         late = latest.replace(tzinfo=moment.tzinfo) if moment.tzinfo else latest.replace(tzinfo=None)
-        return value if moment <= late else _written(late, value)
+        return value if moment <= late else _format_like(late, value)
     return min(value, latest.date())
 
 
 def is_past(value: Watermark, now: datetime, overlap: float) -> bool:
-    """Whether all changes with this watermark can be seen by `now` in UTC, late as they may have committed.
+    """Whether every change with this watermark is visible at `now` in UTC, however late it committed.
 
-    So it is after twice the overlap and a minute, for clocks that differ and columns that hold seconds only.
-    Of a number it can't be said.
+    That is the case after twice the overlap plus one minute, which allows for differing clocks and columns
+    that hold whole seconds. It is never known of a number.
     """
     if isinstance(value, int):
         return False
@@ -97,25 +97,25 @@ def is_past(value: Watermark, now: datetime, overlap: float) -> bool:
     if not isinstance(moment, datetime) or (isinstance(value, str) and len(value) <= 10):
         moment = datetime.combine(moment, time.max)
     before = now - timedelta(seconds=2 * overlap + 60)
-    return moment < (before if moment.tzinfo else (before - ZONES).replace(tzinfo=None))
+    return moment < (before if moment.tzinfo else (before - _LARGEST_ZONE).replace(tzinfo=None))
 
 
 @dataclass(frozen=True, slots=True)
 class SavedWatermark:
-    """A watermark as it is saved: `kind` tells a moment from the text of one."""
+    """A watermark as JSON. Its `kind` tells a moment from the text of a moment."""
 
     value: Watermark
 
     def as_json(self) -> JsonObject:
-        """Return it as JSON: {"kind", "value"}, moments in ISO 8601."""
+        """Return {"kind", "value"}, with moments in ISO 8601."""
         value = self.value
         if isinstance(value, int | str):
             return {"kind": "number" if isinstance(value, int) else "text", "value": value}
         return {"kind": "moment" if isinstance(value, datetime) else "date", "value": value.isoformat()}
 
     @classmethod
-    def of_json(cls, saved: Mapping[str, object]) -> "SavedWatermark":
-        """Return what `as_json` made. Raises CatalogueError for anything else."""
+    def from_json(cls, saved: Mapping[str, object]) -> "SavedWatermark":
+        """Read the result of `as_json`. Raises CatalogueError for anything else."""
         kind, value = saved.get("kind"), saved.get("value")
         try:
             if kind == "number" and isinstance(value, int):
@@ -128,16 +128,16 @@ class SavedWatermark:
                 return cls(date.fromisoformat(value))
         except ValueError:
             pass
-        raise CatalogueError(f"the saved watermark {dict(saved)!r} is none: remove it, and all rows are read")
+        raise CatalogueError(f"the saved watermark {dict(saved)!r} is not valid: remove it to read all rows")
 
 
-def version_of(value: Watermark) -> int:
-    """Return the version that a row with this watermark has. Raises BadValue where it is negative."""
+def watermark_version(value: Watermark) -> int:
+    """Return the version of a row with this watermark. Raises BadValue where it is negative."""
     return values.parse_version(value)
 
 
 def utc_now() -> datetime:
-    """Return this moment."""
+    """Return the present moment in UTC."""
     return datetime.now(UTC)
 
 
@@ -150,5 +150,5 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def _written(moment: Watermark, like: str) -> str:
+def _format_like(moment: Watermark, like: str) -> str:
     return f"{moment:%Y-%m-%d{like[10:11] or ' '}%H:%M:%S}"

@@ -24,7 +24,7 @@ from opensearchpy.helpers import bulk, scan
 
 from indexer.catalogue.field_map import FieldMap
 from indexer.change.job import ChangeJob, run_changes
-from indexer.sources.change_stream import Feed
+from indexer.sources.change_stream import ChangeStream
 from indexer.sources.files import open_catalogue
 from indexer.store.retry import Patience
 from mappings.client import check_cluster
@@ -103,7 +103,11 @@ def _attune(client: OpenSearch, folder: Path, ids: Sequence[str]) -> JsonObject:
     models = model_folders(None, ModelSettings())
     before = _costs(client)
     report = run_changes(
-        job, client, models, [Feed(open_catalogue(path))], patience=Patience(IndexSettings().retry_seconds)
+        job,
+        client,
+        models,
+        [ChangeStream(open_catalogue(path))],
+        patience=Patience(IndexSettings().retry_seconds),
     )
     figures = _figures(client, before, len(ids))
     if (report.updated, report.encoded) != (len(ids), 0):

@@ -11,7 +11,7 @@ from indexer.catalogue.guessing import guess_field_map
 from indexer.change.job import ChangeJob, ChangesReport, run_changes
 from indexer.rebuild.job import IndexJob
 from indexer.rebuild.product_source import CatalogueSupply
-from indexer.sources.change_stream import Feed
+from indexer.sources.change_stream import ChangeStream
 from indexer.sources.files import open_catalogue
 from indexer.store.encoder import ProductEncoder
 from indexer.store.retry import Patience
@@ -61,11 +61,13 @@ def change(
     os.utime(path, ns=(moment_ms * 1_000_000, moment_ms * 1_000_000))
     changes = ChangeJob(
         alias="mugs",
-        field_map=lambda feed: add_operation(
-            guess_field_map(feed.source, partial=True), feed.source.columns()
+        field_map=lambda stream: add_operation(
+            guess_field_map(stream.source, partial=True), stream.source.columns()
         ),
         rejects=folder / "changes.rejects.jsonl",
         settings=IndexSettings(batch=4),
         **job,  # type: ignore[arg-type]
     )
-    return run_changes(changes, client, One(encoder), [Feed(open_catalogue(path))], patience=Patience(0))
+    return run_changes(
+        changes, client, One(encoder), [ChangeStream(open_catalogue(path))], patience=Patience(0)
+    )

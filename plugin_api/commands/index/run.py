@@ -88,7 +88,7 @@ class IndexRun:
             live = settled(Aliases(client, options.alias, patience))
             job = ChangeJob(
                 alias=options.alias,
-                field_map=lambda feed: self._sources.field_map_of_changes(feed.source, live),
+                field_map=lambda stream: self._sources.field_map_of_changes(stream.source, live),
                 rejects=self._sources.rejects(),
                 settings=settings.index,
                 default=options.operation,

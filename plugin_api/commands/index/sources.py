@@ -15,11 +15,11 @@ from indexer.catalogue.recorded_field_map import load_recorded_field_map, was_si
 from indexer.catalogue.records import Source
 from indexer.change.changes import Kind
 from indexer.rebuild.product_source import CatalogueSupply
-from indexer.sources.change_stream import Feed
+from indexer.sources.change_stream import ChangeStream
 from indexer.sources.database import DatabaseTable, open_database
-from indexer.sources.database_changes import database_feeds
+from indexer.sources.database_changes import watch_database
 from indexer.sources.files import open_catalogue
-from indexer.sources.folder import folder_feeds
+from indexer.sources.folder import watch_folder
 from indexer.sources.standard_input import StandardInput
 from indexer.store.alias import MadeIndex
 from indexer.store.jobs_index import JobsIndex, open_jobs
@@ -102,22 +102,22 @@ class IndexSources:
         patience: Patience,
         stop: threading.Event,
         say: Callable[[str], None],
-    ) -> Iterator[Feed]:
+    ) -> Iterator[ChangeStream]:
         """Yield the feeds of changes as they come; `say` tells of files and tables that can't be used."""
         options = self.options
         if options.of_database:
             marks = AliasWatermarks(open_jobs(client, patience), options.alias)
             overlap = self.settings.overlap_seconds
             database = open_database(self._table())
-            return database_feeds(database, marks, options.follow, stop, say, overlap)
+            return watch_database(database, marks, options.follow, stop, say, overlap)
         if options.source == "-":
-            return iter([Feed(StandardInput(sys.stdin.buffer, stop))])
+            return iter([ChangeStream(StandardInput(sys.stdin.buffer, stop))])
         path = Path(options.source)
         if path.is_dir():
-            return folder_feeds(path, options.follow, stop, say)
+            return watch_folder(path, options.follow, stop, say)
         if options.follow:
             raise SettingsError("--follow is for a folder or a database: a file comes once")
-        return iter([Feed(open_catalogue(path))])
+        return iter([ChangeStream(open_catalogue(path))])
 
     def catalogue(self, source: Source, live: MadeIndex | None = None) -> CatalogueSupply:
         """Return how a catalogue is read; for comparing it with an index (`live`), as that one's was."""

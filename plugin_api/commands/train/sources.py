@@ -15,7 +15,7 @@ from indexer.catalogue.products import read_products
 from indexer.catalogue.records import Item
 from indexer.clicks.product_names import product_names
 from indexer.clicks.ubi_files import read_ubi_files
-from indexer.sources.files import Catalogue, open_catalogue
+from indexer.sources.files import CatalogueFile, open_catalogue
 from mappings.errors import CatalogueError
 from mappings.settings import ClickSettings
 from mappings.types import Judgement, Product
@@ -131,7 +131,7 @@ def summarise_training(report: TrainReport) -> Iterator[str]:
     yield f"Next: attune index FILE --model {report.folder} --alias NAME"
 
 
-def _field_map(catalogue: Catalogue, fields: Path | None) -> FieldMap:
+def _field_map(catalogue: CatalogueFile, fields: Path | None) -> FieldMap:
     return load_field_map(fields, catalogue) if fields else guess_field_map(catalogue)
 
 

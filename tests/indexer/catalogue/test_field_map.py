@@ -11,24 +11,24 @@ from indexer.catalogue.field_map import (
     field_map_from,
     load_field_map,
 )
-from indexer.sources.files import Catalogue, open_catalogue
+from indexer.sources.files import CatalogueFile, open_catalogue
 from mappings.errors import SettingsError
 
 DEMO = Path(__file__).parents[3] / "plugin_api/commands/demo/data"
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path) -> Catalogue:
+def catalogue(tmp_path: Path) -> CatalogueFile:
     (tmp_path / "a.csv").write_text("sku,name,variant,cents,colour,attr_size\n")
     return open_catalogue(tmp_path / "a.csv")
 
 
-def load(text: str, tmp_path: Path, catalogue: Catalogue) -> FieldMap:
+def load(text: str, tmp_path: Path, catalogue: CatalogueFile) -> FieldMap:
     (tmp_path / "map.toml").write_text(text)
     return load_field_map(tmp_path / "map.toml", catalogue)
 
 
-def test_a_map_is_read_and_printed_as_it_would_be_written(tmp_path: Path, catalogue: Catalogue) -> None:
+def test_a_map_is_read_and_printed_as_it_would_be_written(tmp_path: Path, catalogue: CatalogueFile) -> None:
     text = """id = "sku"
 title = ["name", "variant"]
 price = "cents"
@@ -45,7 +45,7 @@ attributes = ["colour", "attr_*"]"""
     assert field_map.as_toml() == text
 
 
-def test_every_problem_is_named_at_once(tmp_path: Path, catalogue: Catalogue) -> None:
+def test_every_problem_is_named_at_once(tmp_path: Path, catalogue: CatalogueFile) -> None:
     with pytest.raises(SettingsError) as error:
         load('titel = "name"\nprice = ["cents"]\nprice_scale = true\nbrand = 3', tmp_path, catalogue)
     for part in (
@@ -60,18 +60,18 @@ def test_every_problem_is_named_at_once(tmp_path: Path, catalogue: Catalogue) ->
         assert part in str(error.value)
 
 
-def test_missing_columns_are_named_with_those_there_are(tmp_path: Path, catalogue: Catalogue) -> None:
+def test_missing_columns_are_named_with_those_there_are(tmp_path: Path, catalogue: CatalogueFile) -> None:
     with pytest.raises(SettingsError, match=r"no column brand, titel; it has sku, name, variant"):
         load('id = "sku"\ntitle = "titel"\nbrand = "brand"\nattributes = "no_*"', tmp_path, catalogue)
 
 
 @pytest.mark.parametrize("text", ["id = ", "id = 'sku'\nid = 'sku'"])
-def test_a_file_that_is_no_toml(tmp_path: Path, catalogue: Catalogue, text: str) -> None:
+def test_a_file_that_is_no_toml(tmp_path: Path, catalogue: CatalogueFile, text: str) -> None:
     with pytest.raises(SettingsError, match="can't be read"):
         load(text, tmp_path, catalogue)
 
 
-def test_a_missing_file(tmp_path: Path, catalogue: Catalogue) -> None:
+def test_a_missing_file(tmp_path: Path, catalogue: CatalogueFile) -> None:
     with pytest.raises(SettingsError, match="does not exist"):
         load_field_map(tmp_path / "none.toml", catalogue)
 
@@ -98,7 +98,7 @@ def test_brackets_in_column_names_are_no_pattern() -> None:
     assert AttributeNames(("size[cm]",)).name_of("size[cm]") == "size[cm]"
 
 
-def test_a_version_and_an_operation(tmp_path: Path, catalogue: Catalogue) -> None:
+def test_a_version_and_an_operation(tmp_path: Path, catalogue: CatalogueFile) -> None:
     text = 'id = "sku"\ntitle = "name"\nversion = "cents"\noperation = "what"'
     field_map = load(text, tmp_path, catalogue)  # a whole catalogue may lack the operation's column
     assert (field_map.version, field_map.operation) == ("cents", "what")
@@ -108,7 +108,7 @@ def test_a_version_and_an_operation(tmp_path: Path, catalogue: Catalogue) -> Non
         load('id = "sku"\ntitle = "name"\nversion = "rev"', tmp_path, catalogue)
 
 
-def test_changes_need_only_the_id(tmp_path: Path, catalogue: Catalogue) -> None:
+def test_changes_need_only_the_id(tmp_path: Path, catalogue: CatalogueFile) -> None:
     (tmp_path / "map.toml").write_text('id = "sku"\ntitle = "titel"\nprice = "preis"\nversion = "rev"')
     field_map = load_field_map(tmp_path / "map.toml", catalogue, partial=True)
     assert field_map == FieldMap("sku", title=("titel",), price="preis", version="rev", operation="_op")

@@ -48,7 +48,13 @@ def test_whole_products_parts_and_deletes(tmp_path: Path, cluster: tuple[OpenSea
     ]
     report = change(client, tmp_path, lines, encoder)
     assert (report.changes, report.upserted, report.updated, report.deleted) == (6, 3, 2, 1)
-    assert (report.encoded, report.stale, report.unchanged, report.rejected, report.feeds) == (3, 0, 0, 0, 1)
+    assert (report.encoded, report.stale, report.unchanged, report.rejected, report.streams) == (
+        3,
+        0,
+        0,
+        0,
+        1,
+    )
     after = documents(connection)
     assert after.keys() == {*"012356789", "new"}
     assert (after["1"]["title"], after["1"]["attributes"]) == ("Cup 1", {"color": "red"})

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from indexer.sources.change_stream import Feed, batches
+from indexer.sources.change_stream import ChangeStream, batch_by_time
 from indexer.sources.files import open_catalogue
 from mappings.errors import CatalogueError
 
 
 def test_full_batches_and_what_is_left() -> None:
-    assert list(batches(iter(range(7)), 3, 60)) == [[0, 1, 2], [3, 4, 5], [6]]
-    assert list(batches(iter([]), 3, 60)) == []
+    assert list(batch_by_time(iter(range(7)), 3, 60)) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(batch_by_time(iter([]), 3, 60)) == []
 
 
 def test_a_pause_flushes_what_there_is() -> None:
@@ -24,7 +24,7 @@ def test_a_pause_flushes_what_there_is() -> None:
         assert go_on.wait(60)  # the batch must be out before the third comes
         yield 3
 
-    found = batches(paused(), 100, 0.05)
+    found = batch_by_time(paused(), 100, 0.05)
     assert next(found) == [1, 2]
     go_on.set()
     assert list(found) == [[3]]
@@ -36,7 +36,7 @@ def test_a_steady_trickle_flushes_too() -> None:
             time.sleep(0.01)
             yield number
 
-    found = list(batches(trickle(), 1000, 0.05))
+    found = list(batch_by_time(trickle(), 1000, 0.05))
     assert len(found) > 1
     assert [number for batch in found for number in batch] == list(range(40))
 
@@ -46,7 +46,7 @@ def test_an_error_comes_after_what_preceded_it() -> None:
         yield 1
         raise ValueError("broken")
 
-    found = batches(broken(), 10, 60)
+    found = batch_by_time(broken(), 10, 60)
     assert next(found) == [1]
     with pytest.raises(ValueError, match="broken"):
         next(found)
@@ -59,7 +59,7 @@ def test_leaving_early_ends_the_thread() -> None:
         while True:
             yield 1
 
-    found = batches(endless(), 10, 60)
+    found = batch_by_time(endless(), 10, 60)
     assert next(found) == [1] * 10
     found.close()
     for thread in set(threading.enumerate()) - before:
@@ -69,10 +69,10 @@ def test_leaving_early_ends_the_thread() -> None:
 
 def test_a_feed_of_a_file_raises_its_failure(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("[]")
-    feed = Feed(open_catalogue(tmp_path / "a.jsonl"))
-    feed.applied()
+    stream = ChangeStream(open_catalogue(tmp_path / "a.jsonl"))
+    stream.ack()
     with pytest.raises(CatalogueError, match="one JSON array") as raised:
-        list(feed.source.records())
+        list(stream.source.records())
     with pytest.raises(CatalogueError) as again:
-        feed.failed(raised.value)
+        stream.nack(raised.value)
     assert again.value is raised.value

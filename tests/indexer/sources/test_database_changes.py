@@ -10,9 +10,9 @@ import pytest
 
 from indexer.catalogue.records import Record, Reject
 from indexer.sources import database_changes
-from indexer.sources.change_stream import Feed, batches
-from indexer.sources.database import DatabaseTable, Lost, open_database
-from indexer.sources.database_changes import database_feeds
+from indexer.sources.change_stream import ChangeStream, batch_by_time
+from indexer.sources.database import DatabaseLost, DatabaseTable, open_database
+from indexer.sources.database_changes import watch_database
 from mappings.errors import CatalogueError, SettingsError
 from mappings.types import JsonObject
 from tests.fakes.postgres import PASSWORD, PostgresServer, postgres
@@ -23,7 +23,7 @@ MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class Kept(dict[str, JsonObject]):
-    """Watermarks in memory."""
+    """WatermarkStore in memory."""
 
     def load(self, key: str) -> JsonObject | None:
         return self.get(key)
@@ -42,9 +42,9 @@ def as_if_fresh(kept: Kept) -> Kept:
 def look(wanted: DatabaseTable, kept: Kept, overlap: float = 60) -> list[tuple[object, ...]]:
     """Look once, as a run of its own; return id and operation of each change, and settle them."""
     found = []
-    for feed in database_feeds(open_database(wanted), kept, overlap=overlap):
-        found += [shown(record) for record in feed.source.records()]
-        feed.applied()
+    for stream in watch_database(open_database(wanted), kept, overlap=overlap):
+        found += [shown(record) for record in stream.source.records()]
+        stream.ack()
     return found
 
 
@@ -53,8 +53,8 @@ def shown(record: Record | Reject) -> tuple[object, ...]:
     return record.values["id"], record.values.get("_op", "upsert")
 
 
-def of(feed: Feed) -> list[tuple[object, ...]]:
-    return [shown(record) for record in feed.source.records()]
+def of(stream: ChangeStream) -> list[tuple[object, ...]]:
+    return [shown(record) for record in stream.source.records()]
 
 
 @pytest.fixture
@@ -86,11 +86,11 @@ def test_the_version_is_the_watermark_unless_the_query_has_one(
     database.execute("INSERT INTO t VALUES (1, 'Mug', 7)")
     queries = {"SELECT * FROM t": 7, "SELECT *, 99 AS _version, 'patch' AS _op FROM t": 99}
     for query, version in queries.items():
-        feeds = database_feeds(open_database(replace(wanted, table="", query=query)), Kept())
-        feed = next(feeds)
-        assert "_version" in feed.source.columns()
-        assert feed.source.missing(["_version", "id", "x"]) == ("x",)
-        (record,) = feed.source.records()
+        streams = watch_database(open_database(replace(wanted, table="", query=query)), Kept())
+        stream = next(streams)
+        assert "_version" in stream.source.columns()
+        assert stream.source.missing(["_version", "id", "x"]) == ("x",)
+        (record,) = stream.source.records()
         assert isinstance(record, Record)
         assert record.values["_version"] == version
         assert record.values.get("_op") == ("patch" if version == 99 else None)
@@ -100,14 +100,14 @@ def test_what_was_not_applied_comes_again(counted: tuple[sqlite3.Connection, Dat
     database, wanted = counted
     database.execute("INSERT INTO t VALUES (1, 'Mug', 7)")
     kept = Kept()
-    feeds = database_feeds(open_database(wanted), kept, every=0)
-    assert of(next(feeds)) == [(1, "upsert")]
-    feed = next(feeds)
-    assert of(feed) == [(1, "upsert")]
+    streams = watch_database(open_database(wanted), kept, poll_seconds=0)
+    assert of(next(streams)) == [(1, "upsert")]
+    stream = next(streams)
+    assert of(stream) == [(1, "upsert")]
     assert not kept
     with pytest.raises(CatalogueError, match="broken"):
-        feed.failed(CatalogueError("broken"))
-    feeds.close()
+        stream.nack(CatalogueError("broken"))
+    streams.close()
 
 
 def test_following_gives_a_row_once_and_again_when_it_changed(
@@ -115,13 +115,13 @@ def test_following_gives_a_row_once_and_again_when_it_changed(
 ) -> None:
     database, wanted = counted
     stop = threading.Event()
-    feeds = database_feeds(open_database(wanted), Kept(), every=0.01, stop=stop)
+    streams = watch_database(open_database(wanted), Kept(), poll_seconds=0.01, stop=stop)
 
     def after(statement: str) -> list[tuple[object, ...]]:
         database.execute(statement)
-        feed = next(feeds)
-        found = of(feed)
-        feed.applied()
+        stream = next(streams)
+        found = of(stream)
+        stream.ack()
         return found
 
     assert after("INSERT INTO t VALUES (1, 'Mug', 7), (2, 'Cup', 8)") == [(1, "upsert"), (2, "upsert")]
@@ -130,38 +130,36 @@ def test_following_gives_a_row_once_and_again_when_it_changed(
     assert after("UPDATE t SET title = 'Cup' WHERE id = 2") == [(2, "upsert")]
     assert after("INSERT INTO t VALUES (4, 'Can', 1)") == [(4, "upsert")]  # behind, but in the overlap
     stop.set()
-    assert list(feeds) == []
+    assert list(streams) == []
 
 
 def test_more_rows_than_are_remembered_are_only_repeated(
-    counted: tuple[sqlite3.Connection, DatabaseTable], monkeypatch: pytest.MonkeyPatch
+    counted: tuple[sqlite3.Connection, DatabaseTable],
 ) -> None:
-    monkeypatch.setattr(database_changes, "KNOWN", 10)
     database, wanted = counted
     database.executemany("INSERT INTO t VALUES (?, 'Mug', 5)", [(n,) for n in range(50)])
-    feeds = database_feeds(open_database(wanted), Kept(), every=0)
+    streams = watch_database(open_database(wanted), Kept(), poll_seconds=0, remembered_rows=10)
     for expected in (50, 40):
-        feed = next(feeds)
-        assert len(of(feed)) == expected
-        feed.applied()
-    feeds.close()
+        stream = next(streams)
+        assert len(of(stream)) == expected
+        stream.ack()
+    streams.close()
 
 
-def test_a_long_look_is_settled_in_portions(
-    counted: tuple[sqlite3.Connection, DatabaseTable], monkeypatch: pytest.MonkeyPatch
+def test_a_long_poll_is_acknowledged_in_several_streams(
+    counted: tuple[sqlite3.Connection, DatabaseTable],
 ) -> None:
-    monkeypatch.setattr(database_changes, "PORTION", 20)
     database, wanted = counted
     database.executemany("INSERT INTO t VALUES (?, 'Mug', ?)", [(n, n // 50) for n in range(130)])
     kept = Kept()
-    feeds = database_feeds(open_database(wanted), kept, overlap=0)
+    streams = watch_database(open_database(wanted), kept, overlap=0, stream_rows=20)
     for _ in range(4):
-        feed = next(feeds)
-        assert len(of(feed)) == 20
-        feed.applied()
+        stream = next(streams)
+        assert len(of(stream)) == 20
+        stream.ack()
     assert [value["value"] for value in kept.values()] == [1]
-    assert len(of(next(feeds))) == 20
-    assert next(feeds, None) is None  # that one was not settled: the rest is left to the next run
+    assert len(of(next(streams))) == 20
+    assert next(streams, None) is None  # without an acknowledgement the rest is left to the next run
     assert look(wanted, kept, overlap=0) == [(n, "upsert") for n in range(50, 130)]
 
 
@@ -171,13 +169,13 @@ def test_rows_can_be_read_in_another_thread(
     database, wanted = counted
     database.executemany("INSERT INTO t VALUES (?, 'Mug', ?)", [(n, n) for n in range(2000)])
     for table, rows in ((wanted, 2000), (shop, 10)):
-        feeds = database_feeds(open_database(table), Kept())
-        assert sum(len(batch) for batch in batches(next(feeds).source.records(), 100, 1)) == rows
-        feeds = database_feeds(open_database(table), Kept())
-        left = batches(next(feeds).source.records(), 2, 1)
+        streams = watch_database(open_database(table), Kept())
+        assert sum(len(batch) for batch in batch_by_time(next(streams).source.records(), 100, 1)) == rows
+        streams = watch_database(open_database(table), Kept())
+        left = batch_by_time(next(streams).source.records(), 2, 1)
         assert len(next(left)) == 2
         left.close()
-        feeds.close()
+        streams.close()
 
 
 def test_rows_without_a_watermark_are_left_to_the_rebuild_and_odd_ones_are_rejected_once(
@@ -187,13 +185,13 @@ def test_rows_without_a_watermark_are_left_to_the_rebuild_and_odd_ones_are_rejec
     database.execute("INSERT INTO t VALUES (1, 'Mug', NULL), (2, 'Cup', 'soon'), (3, 'Jug', 4)")
     database.execute("INSERT INTO t VALUES (4, 'Jar', '2026-03-01')")
     stop = threading.Event()
-    feeds = database_feeds(open_database(wanted), Kept(), every=0.01, stop=stop)
-    feed = next(feeds)
-    found = list(feed.source.records())
+    streams = watch_database(open_database(wanted), Kept(), poll_seconds=0.01, stop=stop)
+    stream = next(streams)
+    found = list(stream.source.records())
     assert [(record.line, type(record)) for record in found] == [(1, Record), (2, Reject), (3, Reject)]
-    feed.applied()
+    stream.ack()
     threading.Timer(0.2, stop.set).start()
-    assert list(feeds) == []
+    assert list(streams) == []
 
 
 def test_moments_as_text(tmp_path: Path) -> None:
@@ -215,11 +213,11 @@ def test_a_watermark_is_needed_and_a_broken_one_is_named(
 ) -> None:
     _, wanted = counted
     with pytest.raises(SettingsError, match="watermark column"):
-        next(database_feeds(open_database(replace(wanted, watermark="")), Kept()))
+        next(watch_database(open_database(replace(wanted, watermark="")), Kept()))
     kept = Kept()
     kept[database_changes.watermark_key(open_database(wanted))] = {"kind": "number", "value": "x"}
     with pytest.raises(CatalogueError, match="remove it"):
-        next(database_feeds(open_database(wanted), kept))
+        next(watch_database(open_database(wanted), kept))
 
 
 @pytest.fixture
@@ -283,22 +281,22 @@ def test_the_zone_of_the_session_changes_nothing(
 
 def test_a_transaction_that_commits_late_is_not_lost(postgres: PostgresServer, shop: DatabaseTable) -> None:
     kept = Kept()
-    feeds = database_feeds(open_database(shop), kept, every=0.01)
-    feed = next(feeds)
-    assert len(of(feed)) == 10
-    feed.applied()
+    streams = watch_database(open_database(shop), kept, poll_seconds=0.01)
+    stream = next(streams)
+    assert len(of(stream)) == 10
+    stream.ack()
     with postgres.connect() as late, postgres.connect() as other:
         late.execute("BEGIN")
         late.execute("UPDATE products SET title = 'late', changed = now() WHERE id = 1")
         other.execute("UPDATE products SET title = 'early', changed = clock_timestamp() WHERE id = 2")
-        feed = next(feeds)
-        assert of(feed) == [(2, "upsert")]
-        feed.applied()
+        stream = next(streams)
+        assert of(stream) == [(2, "upsert")]
+        stream.ack()
         late.execute("COMMIT")
-        feed = next(feeds)
-        assert of(feed) == [(1, "upsert")]
-        feed.applied()
-    feeds.close()
+        stream = next(streams)
+        assert of(stream) == [(1, "upsert")]
+        stream.ack()
+    streams.close()
     assert {(1, "upsert"), (2, "upsert")} <= set(look(shop, kept))
 
 
@@ -331,9 +329,9 @@ def test_a_server_that_goes_away_is_waited_for(postgres: PostgresServer, shop: D
         "FROM generate_series(11, 3000) AS n"
     )
     notes: list[str] = []
-    feeds = database_feeds(open_database(shop), Kept(), every=0.05, note=notes.append)
-    feed = next(feeds)
-    records = feed.source.records()
+    streams = watch_database(open_database(shop), Kept(), poll_seconds=0.05, say=notes.append)
+    stream = next(streams)
+    records = stream.source.records()
     found = [shown(next(records)) for _ in range(100)]
     postgres.crash()
     again = threading.Timer(1.0, postgres.start)
@@ -342,7 +340,7 @@ def test_a_server_that_goes_away_is_waited_for(postgres: PostgresServer, shop: D
     again.join()
     assert {product for product, _ in found} == set(range(1, 3001))
     assert len(found) == 3000  # those before the crash did not come twice
-    feed.applied()
+    stream.ack()
 
     postgres.crash()
     again = threading.Timer(1.0, postgres.start)
@@ -356,10 +354,10 @@ def test_a_server_that_goes_away_is_waited_for(postgres: PostgresServer, shop: D
         )
     )
     changed.start()
-    feed = next(feeds)
-    assert of(feed) == [(7, "delete")]
+    stream = next(streams)
+    assert of(stream) == [(7, "delete")]
     changed.join()
-    feeds.close()
+    streams.close()
     assert notes
     assert all("trying again in" in note and PASSWORD not in note for note in notes)
 
@@ -367,22 +365,24 @@ def test_a_server_that_goes_away_is_waited_for(postgres: PostgresServer, shop: D
 def test_looking_once_a_lost_server_is_an_error(postgres: PostgresServer, shop: DatabaseTable) -> None:
     query = "SELECT n AS id, now() AS changed, repeat('x', 1000) AS title FROM generate_series(1, 50000) AS n"
     database = open_database(DatabaseTable(shop.url, query=query, watermark="changed"))
-    feeds = database_feeds(database, Kept())
-    records = next(feeds).source.records()
+    streams = watch_database(database, Kept())
+    records = next(streams).source.records()
     next(records)
     with postgres.connect() as other:
         other.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'attune'"
         )
-    with pytest.raises(Lost, match=r"127\.0\.0\.1.* query: reading its changes failed"):
+    with pytest.raises(DatabaseLost, match=r"127\.0\.0\.1.* query: reading its changes failed"):
         list(records)
 
 
 def test_stopping_while_the_server_is_away(postgres: PostgresServer, shop: DatabaseTable) -> None:
     stop = threading.Event()
-    feeds = database_feeds(open_database(shop), Kept(), every=0.05, stop=stop, note=lambda _: stop.set())
+    streams = watch_database(
+        open_database(shop), Kept(), poll_seconds=0.05, stop=stop, say=lambda _: stop.set()
+    )
     postgres.crash()
     try:
-        assert list(feeds) == []
+        assert list(streams) == []
     finally:
         postgres.start()

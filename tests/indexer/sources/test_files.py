@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from indexer.catalogue.records import Record, Reject
-from indexer.sources.files import Catalogue, open_catalogue
+from indexer.sources.files import CatalogueFile, open_catalogue
 from indexer.sources.lines import MAX_LINE_BYTES, read_lines
 from mappings.errors import CatalogueError
 
@@ -133,11 +133,11 @@ def test_parquet(tmp_path: Path) -> None:
 def test_broken_parquet_is_an_error(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     (tmp_path / "a.parquet").write_bytes(b"PAR1 not at all")
-    with pytest.raises(CatalogueError, match="no readable Parquet"):
+    with pytest.raises(CatalogueError, match="not a readable Parquet"):
         list(open_catalogue(tmp_path / "a.parquet").records())
 
 
 def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(CatalogueError, match=r"pip install 'attune\[parquet\]'"):
-        Catalogue(Path("a.parquet"), "parquet").columns()
+        CatalogueFile(Path("a.parquet"), "parquet").columns()

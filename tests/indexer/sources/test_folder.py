@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from indexer.catalogue.records import Record
-from indexer.sources.change_stream import Feed
-from indexer.sources.folder import folder_feeds
+from indexer.sources.change_stream import ChangeStream
+from indexer.sources.folder import watch_folder
 from mappings.errors import CatalogueError
 
 SETTLE = 0.05
@@ -20,8 +20,8 @@ def put(folder: Path, name: str, *ids: str) -> Path:
     return path
 
 
-def ids(feed: Feed) -> list[object]:
-    return [record.values["id"] for record in feed.source.records() if isinstance(record, Record)]
+def ids(stream: ChangeStream) -> list[object]:
+    return [record.values["id"] for record in stream.source.records() if isinstance(record, Record)]
 
 
 def names(folder: Path) -> set[str]:
@@ -30,9 +30,9 @@ def names(folder: Path) -> set[str]:
 
 def once(folder: Path, note: Callable[[str], None] = lambda _: None) -> list[object]:
     found = []
-    for feed in folder_feeds(folder, note=note, settle=SETTLE):
-        found += ids(feed)
-        feed.applied()
+    for stream in watch_folder(folder, say=note, settle_seconds=SETTLE):
+        found += ids(stream)
+        stream.ack()
     return found
 
 
@@ -65,13 +65,13 @@ def test_a_file_that_can_not_be_used_goes_to_failed_and_the_rest_goes_on(tmp_pat
     (tmp_path / "a.jsonl").write_text("[1]")
     put(tmp_path, "b.jsonl", "1")
     found, notes = [], []
-    for feed in folder_feeds(tmp_path, note=notes.append, settle=SETTLE):
+    for stream in watch_folder(tmp_path, say=notes.append, settle_seconds=SETTLE):
         try:
-            found += ids(feed)
+            found += ids(stream)
         except CatalogueError as error:
-            feed.failed(error)
+            stream.nack(error)
         else:
-            feed.applied()
+            stream.ack()
     assert found == ["1"]
     assert names(tmp_path) == {"failed/a.jsonl", "failed/a.jsonl.reason.txt", "done/b.jsonl"}
     assert "is one JSON array" in (tmp_path / "failed/a.jsonl.reason.txt").read_text()
@@ -106,25 +106,25 @@ def test_a_growing_file_holds_back_those_behind_it(tmp_path: Path) -> None:
 
 def test_following_takes_files_as_they_arrive(tmp_path: Path) -> None:
     stop = threading.Event()
-    feeds = folder_feeds(tmp_path, 0.02, stop, settle=SETTLE)
+    streams = watch_folder(tmp_path, 0.02, stop, settle_seconds=SETTLE)
     for number in range(3):
         hidden = put(tmp_path, ".new", str(number))
         threading.Timer(0.1, hidden.rename, [tmp_path / f"{number}.jsonl"]).start()
-        feed = next(feeds)
-        assert ids(feed) == [str(number)]
-        feed.applied()
+        stream = next(streams)
+        assert ids(stream) == [str(number)]
+        stream.ack()
     threading.Timer(0.1, stop.set).start()
-    assert list(feeds) == []
+    assert list(streams) == []
 
 
 def test_what_is_written_while_it_is_read_is_not_put_away(tmp_path: Path) -> None:
     path = put(tmp_path, "a.jsonl", "1")
     found, notes = [], []
-    for feed in folder_feeds(tmp_path, note=notes.append, settle=SETTLE):
-        found += ids(feed)
+    for stream in watch_folder(tmp_path, say=notes.append, settle_seconds=SETTLE):
+        found += ids(stream)
         if len(found) == 1:
             put(tmp_path, "new.tmp", "2", "3").rename(path)
-        feed.applied()
+        stream.ack()
     assert found == ["1", "2", "3"]
     assert names(tmp_path) == {"done/a.jsonl"}
     assert "was written again meanwhile" in notes[0]
@@ -133,20 +133,20 @@ def test_what_is_written_while_it_is_read_is_not_put_away(tmp_path: Path) -> Non
 def test_a_file_left_alone_is_not_given_twice_in_a_run_but_in_the_next(tmp_path: Path) -> None:
     path = put(tmp_path, "a.jsonl", "1")
     for _ in range(2):
-        feeds = folder_feeds(tmp_path, settle=SETTLE)
-        feed = next(feeds)
-        assert next(feeds, None) is None
+        streams = watch_folder(tmp_path, settle_seconds=SETTLE)
+        stream = next(streams)
+        assert next(streams, None) is None
         assert path.exists()
     path.unlink()
-    feed.applied()
-    feed.failed(CatalogueError("gone"))
+    stream.ack()
+    stream.nack(CatalogueError("gone"))
 
 
 def test_moments_are_those_of_the_files(tmp_path: Path) -> None:
     os.utime(put(tmp_path, "a.jsonl", "1"), (1_700_000_000, 1_700_000_000.25))
-    (feed,) = folder_feeds(tmp_path, settle=SETTLE)
-    assert feed.source.moment_ms == 1_700_000_000_250
-    assert feed.source.name == str(tmp_path / "a.jsonl")
+    (stream,) = watch_folder(tmp_path, settle_seconds=SETTLE)
+    assert stream.source.moment_ms == 1_700_000_000_250
+    assert stream.source.name == str(tmp_path / "a.jsonl")
 
 
 def test_a_folder_that_is_lost_and_comes_back(tmp_path: Path) -> None:
@@ -160,23 +160,23 @@ def test_a_folder_that_is_lost_and_comes_back(tmp_path: Path) -> None:
         put(folder, "b.jsonl", "2")
 
     put(folder, "a.jsonl", "1")
-    feeds = folder_feeds(folder, 0.02, note=bring_back, settle=SETTLE)
-    assert ids(next(feeds)) == ["1"]
+    streams = watch_folder(folder, 0.02, say=bring_back, settle_seconds=SETTLE)
+    assert ids(next(streams)) == ["1"]
     folder.rename(tmp_path / "away")
-    feed = next(feeds)
-    assert ids(feed) == ["2"]
-    feed.applied()
+    stream = next(streams)
+    assert ids(stream) == ["2"]
+    stream.ack()
     assert names(folder) == {"done/b.jsonl"}
     assert len(notes) == 1
-    assert "can't be read: No such file or directory; looking again in 0.02 s" in notes[0]
+    assert "can't be read: No such file or directory; trying again in 0.02 s" in notes[0]
 
 
 def test_a_folder_that_can_not_be_used(tmp_path: Path) -> None:
-    with pytest.raises(CatalogueError, match="no folder: make it"):
-        next(folder_feeds(tmp_path / "none"))
+    with pytest.raises(CatalogueError, match="not a folder: make it"):
+        next(watch_folder(tmp_path / "none"))
     (tmp_path / "done").write_text("")
     with pytest.raises(CatalogueError, match="let the indexer write there"):
-        next(folder_feeds(tmp_path))
+        next(watch_folder(tmp_path))
 
 
 def test_a_read_only_folder() -> None:
@@ -187,8 +187,65 @@ def test_a_read_only_folder() -> None:
         os.seteuid(65534)
     try:
         with pytest.raises(CatalogueError, match=r"Permission denied.*let the indexer write there"):
-            next(folder_feeds(folder))
+            next(watch_folder(folder))
     finally:
         if nobody:
             os.seteuid(0)
         folder.rmdir()
+
+
+@pytest.mark.parametrize("make", [Path.symlink_to, Path.hardlink_to])
+def test_links_are_never_read(tmp_path: Path, make: Callable[[Path, Path], None]) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    secret = put(tmp_path, "secret.jsonl", "secret")
+    make(folder / "a.jsonl", secret)
+    put(folder, "b.jsonl", "1")
+    notes: list[str] = []
+    assert once(folder, notes.append) == ["1"]
+    assert len(notes) == 1
+    assert notes[0].startswith("passed over: ")
+
+
+def test_a_file_that_becomes_a_link_before_it_is_read_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    secret = put(tmp_path, "secret.jsonl", "secret")
+    path = put(folder, "a.jsonl", "1")
+    (stream,) = watch_folder(folder, settle_seconds=SETTLE)
+    path.unlink()
+    path.symlink_to(secret)
+    with pytest.raises(CatalogueError, match="can't be read"):
+        ids(stream)
+
+
+def test_pipes_are_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    notes: list[str] = []
+    assert once(tmp_path, notes.append) == []
+    assert "only regular files" in notes[0]
+
+
+def test_reasons_never_follow_a_link_nor_replace_a_file(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    (folder / "failed").mkdir(parents=True)
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    (folder / "failed/a.jsonl").write_text("of an earlier run")
+    (folder / "failed/a.2.jsonl.reason.txt").symlink_to(victim)
+    put(folder, "a.jsonl", "1")
+    for stream in watch_folder(folder, settle_seconds=SETTLE):
+        stream.nack(CatalogueError("broken"))
+    assert victim.read_text() == "untouched"
+    assert (folder / "failed/a.jsonl").read_text() == "of an earlier run"
+    assert (folder / "failed/a.2.jsonl").read_text() == '{"id": "1"}\n'
+    assert (folder / "failed/a.2.2.jsonl.reason.txt").read_text() == "broken\n"
+
+
+def test_done_must_not_be_a_link(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "done").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CatalogueError, match="can't be moved"):
+        next(watch_folder(folder))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from indexer.sources.prefetcher import Ahead, Ended
+from indexer.sources.prefetcher import EndOfStream, Prefetcher
 
 
 def test_elements_come_in_order_from_another_thread() -> None:
@@ -15,7 +15,7 @@ def test_elements_come_in_order_from_another_thread() -> None:
             threads.append(threading.current_thread())
             yield number
 
-    with Ahead(source(), 3) as elements:
+    with Prefetcher(source(), 3) as elements:
         assert list(elements) == list(range(100))
     assert threading.current_thread() not in threads
 
@@ -28,7 +28,7 @@ def test_it_runs_no_further_ahead_than_told() -> None:
             started.append(number)
             yield number
 
-    with Ahead(source(), 2) as elements:
+    with Prefetcher(source(), 2) as elements:
         assert elements.get() == 0
         for _ in range(50):
             threading.Event().wait(0.01)
@@ -43,7 +43,7 @@ def test_an_error_comes_after_what_preceded_it() -> None:
         yield 1
         raise ValueError("broken")
 
-    with Ahead(source(), 5) as ahead:
+    with Prefetcher(source(), 5) as ahead:
         elements = iter(ahead)
         assert next(elements) == 1
         with pytest.raises(ValueError, match="broken"):
@@ -63,7 +63,7 @@ def test_leaving_early_ends_the_thread() -> None:
             closed.set()
 
     source = endless()  # held, so that it is not merely collected
-    with Ahead(source, 1) as elements:
+    with Prefetcher(source, 1) as elements:
         elements.get()
     assert threading.active_count() == before
     assert closed.is_set()
@@ -78,7 +78,7 @@ def test_an_element_is_waited_for_as_long_as_told_and_so_is_a_stuck_source() -> 
         assert go_on.wait(60)
         yield 2
 
-    with Ahead(stuck(), 1, leaving_seconds=0.01) as elements:
+    with Prefetcher(stuck(), 1, close_seconds=0.01) as elements:
         assert elements.get() == 1
         with pytest.raises(queue.Empty):
             elements.get(0.01)
@@ -89,6 +89,6 @@ def test_an_element_is_waited_for_as_long_as_told_and_so_is_a_stuck_source() -> 
 
 
 def test_the_end_comes_after_the_last_element() -> None:
-    with Ahead(iter([1]), 1) as elements:
+    with Prefetcher(iter([1]), 1) as elements:
         assert elements.get() == 1
-        assert elements.get() == Ended(None)
+        assert elements.get() == EndOfStream(None)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pytest
 
 from indexer.catalogue.records import Record, Reject
-from indexer.sources.change_stream import batches
+from indexer.sources.change_stream import batch_by_time
 from indexer.sources.standard_input import StandardInput
 from mappings.errors import CatalogueError
 
@@ -74,7 +74,7 @@ def test_an_array_is_named(pipe: tuple[BinaryIO, BinaryIO]) -> None:
 
 def test_a_pause_of_the_producer_flushes_the_batch(pipe: tuple[BinaryIO, BinaryIO]) -> None:
     stream, producer = pipe
-    found = batches(StandardInput(stream).records(), 1000, 0.05)
+    found = batch_by_time(StandardInput(stream).records(), 1000, 0.05)
     for portion in (3, 2):
         producer.write(b'{"id": "x"}\n' * portion)
         taken = 0
@@ -104,9 +104,9 @@ def test_a_file_can_be_standard_input(tmp_path: Path) -> None:
 
 CONSUMER = """
 import sys
-from indexer.sources.change_stream import batches
+from indexer.sources.change_stream import batch_by_time
 from indexer.sources.standard_input import StandardInput
-for batch in batches(StandardInput(sys.stdin.buffer).records(), 100, 0.05):
+for batch in batch_by_time(StandardInput(sys.stdin.buffer).records(), 100, 0.05):
     print(len(batch), flush=True)
 """
 

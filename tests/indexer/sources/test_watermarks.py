@@ -11,8 +11,8 @@ from indexer.sources.watermarks import (
     earlier,
     is_past,
     not_after,
-    version_of,
-    watermark,
+    parse_watermark,
+    watermark_version,
 )
 from mappings.errors import CatalogueError
 
@@ -25,7 +25,7 @@ PLAIN = NOON.replace(tzinfo=None)
     [7, -1, 2**62, NOON, NOON.replace(microsecond=123456), PLAIN, date(2026, 3, 1), "2026-03-01 12:00:00Z"],
 )
 def test_watermarks_are_saved_as_they_are(value: Watermark) -> None:
-    back = SavedWatermark.of_json(SavedWatermark(value).as_json() | {"source": "x"}).value
+    back = SavedWatermark.from_json(SavedWatermark(value).as_json() | {"source": "x"}).value
     assert back == value
     assert type(back) is type(value)
 
@@ -35,15 +35,15 @@ def test_watermarks_are_saved_as_they_are(value: Watermark) -> None:
 )
 def test_what_is_no_saved_watermark(saved: dict[str, object]) -> None:
     with pytest.raises(CatalogueError, match="remove it"):
-        SavedWatermark.of_json(saved)
+        SavedWatermark.from_json(saved)
 
 
 def test_cells() -> None:
-    assert watermark(Decimal("70")) == 70
-    assert watermark(datetime(2026, 3, 1, 7, tzinfo=ZoneInfo("America/New_York"))).tzinfo is UTC  # type: ignore[union-attr]
+    assert parse_watermark(Decimal("70")) == 70
+    assert parse_watermark(datetime(2026, 3, 1, 7, tzinfo=ZoneInfo("America/New_York"))).tzinfo is UTC  # type: ignore[union-attr]
     for cell in (True, 1.5, Decimal("1.5"), None, "soon", "20260301T120000", b"x", [1], Decimal("NaN")):
         with pytest.raises(BadValue):
-            watermark(cell)
+            parse_watermark(cell)
 
 
 def test_earlier() -> None:
@@ -86,10 +86,10 @@ def test_is_past() -> None:
 
 
 def test_versions() -> None:
-    assert version_of(7) == 7
+    assert watermark_version(7) == 7
     tokyo = timezone(timedelta(hours=9))
     same = (NOON, PLAIN, NOON.astimezone(tokyo), "2026-03-01 12:00:00", "2026-03-01T21:00:00+09:00")
-    assert {version_of(value) for value in same} == {int(NOON.timestamp() * 1000)}
-    assert version_of(date(2026, 3, 1)) == int(NOON.timestamp() * 1000) - 12 * 3_600_000
+    assert {watermark_version(value) for value in same} == {int(NOON.timestamp() * 1000)}
+    assert watermark_version(date(2026, 3, 1)) == int(NOON.timestamp() * 1000) - 12 * 3_600_000
     with pytest.raises(BadValue):
-        version_of(-1)
+        watermark_version(-1)

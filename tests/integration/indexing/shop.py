@@ -18,7 +18,7 @@ from indexer.rebuild.job import IndexJob, IndexReport, Progress, run_index_job
 from indexer.rebuild.product_source import CatalogueSupply, Supply, supply_of_index
 from indexer.rebuild.rollback import RollbackReport, roll_back
 from indexer.rebuild.verify import Comparison, compare
-from indexer.sources.change_stream import Feed
+from indexer.sources.change_stream import ChangeStream
 from indexer.sources.files import open_catalogue
 from indexer.store.alias import Aliases, MadeIndex
 from indexer.store.encoder import ProductEncoder
@@ -85,14 +85,14 @@ class Shop:
     def change(
         self, events: Sequence[JsonObject], at: int = 1000, default: Kind = "upsert", dry: bool = False
     ) -> ChangesReport:
-        feed = Feed(open_catalogue(self.write("changes.jsonl", events, at)))
+        stream = ChangeStream(open_catalogue(self.write("changes.jsonl", events, at)))
         return run_changes(
-            self.changes(default, dry), self.client, One(self.encoder), [feed], patience=PATIENCE
+            self.changes(default, dry), self.client, One(self.encoder), [stream], patience=PATIENCE
         )
 
     def changes(self, default: Kind = "upsert", dry: bool = False) -> ChangeJob:
-        def field_map(feed: Feed) -> FieldMap:
-            return guess_field_map(feed.source, partial=True)
+        def field_map(stream: ChangeStream) -> FieldMap:
+            return guess_field_map(stream.source, partial=True)
 
         rejects = self.folder / "changes.rejects.jsonl"
         return ChangeJob(self.alias, field_map, rejects, self.settings, default, dry=dry)

@@ -155,6 +155,6 @@ def test_changes_without_the_id_of_the_index_fail_and_those_behind_go_on(mugs: P
         run(folder / "a.csv", "--changes")
     applied = run(folder, "--changes", "--json", "--rejects", tmp_path / "rejects.jsonl")
     report = json.loads(applied.stdout)
-    assert (applied.exit_code, report["feeds"], report["updated"]) == (0, 2, 1)
+    assert (applied.exit_code, report["streams"], report["updated"]) == (0, 2, 1)
     assert sorted(path.name for path in (folder / "done").iterdir()) == ["b.jsonl", "c.jsonl"]
     assert "has no column sku" in (folder / "failed" / "a.csv.reason.txt").read_text()
