@@ -61,11 +61,13 @@ def docker() -> None:
 
 @pytest.fixture(scope="session")
 def images(docker: None) -> None:
-    """Build attune-sidecar and attune-indexer from this checkout; layers that did not change are reused.
+    """Build the images from this checkout; layers that did not change are reused.
 
     The images whose names they took are removed: a day's work would fill the disk with them.
     """
-    done = subprocess.run([*COMPOSE, "build", "-q"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*COMPOSE, "--profile", "nginx", "build", "-q"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-4000:]
     replaced = ["--filter", "dangling=true", "--filter", "label=org.opencontainers.image.title=attune"]
     subprocess.run(["docker", "image", "prune", "--force", *replaced], capture_output=True, check=True)

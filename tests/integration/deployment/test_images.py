@@ -11,12 +11,12 @@ def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("image", ["attune-sidecar", "attune-indexer"])
+@pytest.mark.parametrize("image", ["attune-sidecar", "attune-indexer", "attune-nginx"])
 def test_image_is_under_one_gigabyte(images: None, image: str) -> None:
     assert int(docker("image", "inspect", "--format", "{{.Size}}", image).stdout) < GIGABYTE
 
 
-@pytest.mark.parametrize("image", ["attune-sidecar", "attune-indexer"])
+@pytest.mark.parametrize("image", ["attune-sidecar", "attune-indexer", "attune-nginx"])
 def test_image_runs_as_a_numeric_user_that_is_not_root(images: None, image: str) -> None:
     user = docker("run", "--rm", "--read-only", "--entrypoint", "id", image, "-u").stdout.strip()
     assert user == "10001"
