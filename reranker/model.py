@@ -45,10 +45,17 @@ PRODUCT_TOKENIZER = "product_tokenizer.json"
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What a loader must know of a model folder; `origin` and `figures` are for people."""
+    """What a loader must know of a model folder; `origin` and `figures` are for people.
+
+    `dimension` is d of the k-NN vectors, `token_width` is t of the token vectors, and `product_heads` is the
+    number of the product tower's attention heads. A query is cut to `query_tokens`, a product to
+    `product_tokens`. Of a product at most `stored_tokens` token vectors are stored, each component of
+    `token_bits` (8 or 1).
+    """
 
     dimension: int
     token_width: int
+    product_heads: int
     query_tokens: int = 32
     product_tokens: int = 96
     stored_tokens: int = 32

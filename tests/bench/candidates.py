@@ -28,7 +28,7 @@ from mappings.client import check_cluster, connect
 from mappings.settings import OpenSearchSettings, SearchSettings
 from mappings.types import Hit, JsonObject, Product
 from plugin_api.commands.demo.catalogue import PRODUCTS
-from plugin_api.commands.train.weights import esci_pairs
+from plugin_api.commands.train.weights import read_esci_pairs
 from plugin_api.opensearch.client import HttpClient
 from plugin_api.search.query.request import RerankRequest, SearchCall, keyword_query, parse_call
 from plugin_api.search.retrieval.candidates import FirstStage, gather
@@ -108,7 +108,7 @@ def shoppers(model: Model) -> list[Asked]:
     """ESCI's queries with both lists over its products, made in memory."""
     exact: dict[str, dict[str, int]] = defaultdict(dict)
     shop: dict[str, Product] = {}
-    for text, product, probability in esci_pairs():
+    for text, product, probability in read_esci_pairs():
         shop.setdefault(product.id, product)
         if probability == 1.0:
             exact[text][product.id] = 3

@@ -32,10 +32,11 @@ from reranker.encoders.query_encoder import encode_query
 from reranker.model import PRODUCT, Model, load_model
 from reranker.text.product_text import build_product_text
 from reranker.training.datasets.synthetic_queries import make_queries
-from reranker.training.distillation.small_query import SmallQueryConfig, reduce_query_encoder
+from reranker.training.distillation.small_query import reduce_query_encoder
 from reranker.training.encoders.bert import Bert, locate_minilm
 from reranker.training.encoders.export import Quantisation, export_product_tower, export_query_tower
 from reranker.training.encoders.restore import restore_tower
+from reranker.training.recipe import SmallQueryConfig
 from reranker.training.run import threads
 from reranker.types import EncodedProduct, EncodedQuery, Floats
 from tests.bench.inputs import machine, middle, products
@@ -120,7 +121,7 @@ def towers(
     export_query_tower(small, folder / "query-small.onnx", SHIPPED)
     queries, query_times = _encoded_queries(model, exported, pools.queries)
 
-    tower = restore_tower(model.folder / PRODUCT)
+    tower = restore_tower(model.folder / PRODUCT, model.config.product_heads)
     if product_weights:
         tower.load_state_dict(torch.load(product_weights, weights_only=True))
     made: dict[str, Path] = {}

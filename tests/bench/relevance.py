@@ -19,29 +19,25 @@ from opensearchpy import OpenSearch
 from mappings.client import check_cluster, connect
 from mappings.settings import OpenSearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
-from plugin_api.commands.train.weights import training_data
+from plugin_api.commands.train.weights import plan_weights
 from plugin_api.opensearch.client import HttpClient
 from plugin_api.search.query.request import SearchCall, keyword_query
 from plugin_api.search.search import Search
 from plugin_api.terminal import StageProgress
 from reranker.encoders.codec import normalise
 from reranker.encoders.product_encoder import tokenise_products
-from reranker.evaluation.measures import measure, select_answerable
+from reranker.evaluation.measures import group_by_query, measure, select_answerable
 from reranker.fusion import Scorer, score_products
 from reranker.model import Model, load_model
 from reranker.text.product_text import build_product_text
 from reranker.training.datasets.bm25 import KeywordIndex
+from reranker.training.datasets.training_data import TrainingData
 from reranker.training.distillation.teacher import compute_teacher_states
 from reranker.training.encoders.bert import Bert, QueryTower, locate_minilm
 from reranker.training.run.threads import use_all_cores
+from reranker.training.scoring.cross_validation import cross_validate, train_held_out_scorers
 from reranker.training.scoring.examples import EncodedCatalogue
-from reranker.training.shipped_recipe import (
-    Recipe,
-    cross_validated,
-    encode_all,
-    held_out_scorers,
-    make_examples,
-)
+from reranker.training.scoring.preparation import encode_catalogue, make_examples
 from reranker.types import EncodedQuery, Floats
 
 DEPTH = 100
@@ -113,7 +109,9 @@ def main(url: str, index: str, folder: Path | None) -> None:
     client = connect(settings.opensearch)
     check_cluster(client, settings.opensearch)
     model = load_model(folder).load()
-    data, recipe = training_data(), Recipe()
+    plan = plan_weights(model.folder)
+    recipe = plan.recipe
+    data = TrainingData(plan.products, plan.others, plan.pairs, group_by_query(plan.judgements))
     untrained, own = Bert(locate_minilm()), QueryTower(model)
     stages = StageProgress(terminal=False)
     rows = tokenise_products(
@@ -124,10 +122,10 @@ def main(url: str, index: str, folder: Path | None) -> None:
     minilm = np.stack([normalise(states.astype(np.float32).mean(0)) for states in plain.states])  # (N, d)
     del plain
     teacher = compute_teacher_states(own, texts, stages("the query encoder reads the catalogue"))
-    encoded = encode_all(model, data.main, stages("catalogue is encoded"))
+    encoded = encode_catalogue(model, data.main, stages("catalogue is encoded"))
     catalogue = EncodedCatalogue(data.main, encoded, teacher.states, KeywordIndex(data.main))
     examples = make_examples(data, own, catalogue, model, recipe, stages)
-    scorers = held_out_scorers(model.scorer, examples, recipe.scorer)
+    scorers = train_held_out_scorers(model.scorer, examples, recipe.scorer)
     counts = select_answerable(data.judgements)
 
     ids = [p.id for p in data.main]
@@ -168,7 +166,7 @@ def main(url: str, index: str, folder: Path | None) -> None:
                 "queries": len(counts),
                 "product_tower_cosine": examples.tower_cosine,
                 "judged_pool": {
-                    **cross_validated(model, data, examples, recipe),
+                    **cross_validate(model, data, examples, recipe.scorer),
                     "judged_pool_ndcg@10_minilm": round(measure(pooled, counts)["ndcg@10"], 4),
                 },
                 "whole_catalogue": rounded,

@@ -23,8 +23,8 @@ from reranker.encoders.query_encoder import encode_query
 from reranker.model import Model, load_model
 from reranker.training.distillation.teacher import TeacherStates
 from reranker.training.run import threads
+from reranker.training.scoring.preparation import fit_token_projection
 from reranker.training.scoring.scorer import PRIOR
-from reranker.training.shipped_recipe import token_projection
 from reranker.types import EncodedProduct, Floats
 from tests.bench.inputs import machine
 from tests.bench.inputs.pools import SEED, Pools, loss, read_pools
@@ -78,7 +78,7 @@ def measure(model: Model, shelf: int, made: int) -> JsonObject:
     cosines = {q: PRIOR["cosine"] * (batch.vectors @ e.vector) for q, e in queries.items()}
     counts = batch.mask[pools.shelf].sum(1)  # (n,)
     sample = [tokens[mask].astype(np.float16) for tokens, mask in zip(batch.tokens, batch.mask, strict=True)]
-    leading = token_projection(TeacherStates([], sample), max(DIMENSIONS), SEED)
+    leading = fit_token_projection(TeacherStates([], sample), max(DIMENSIONS), SEED)
     rows = [_row(0, 0, 8, pools, cosines, counts)]
     for bits in (8, 1):
         for dimension in DIMENSIONS:

@@ -13,7 +13,7 @@ from plugin_api.cli import Wiring
 from plugin_api.terminal import StageProgress
 from reranker.model import locate_shipped_model
 
-INTERRUPTED = 130
+_INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 
@@ -87,8 +87,9 @@ def train(
         raise SettingsError("--clicks and --clicks-from-cluster name two logs: choose one")
     try:
         from plugin_api.commands.train import sources as training
-        from reranker.training import pipeline as jobs
-        from reranker.training.distillation.small_query import SmallQueryConfig
+        from reranker.training.pipeline import run_training
+        from reranker.training.plan import TrainingPlan
+        from reranker.training.recipe import SmallQueryConfig
         from reranker.training.run.run_folder import locate_partial_work
         from reranker.training.run.threads import use_all_cores
     except ImportError as error:
@@ -101,7 +102,7 @@ def train(
     read = training.read_sources(
         sources, settings.clicks, lambda line: None if as_json else click.echo(line, err=True)
     )
-    job = jobs.TrainJob(
+    plan = TrainingPlan(
         folder=out,
         products=read.products,
         base=base or (Path(settings.model.folder) if settings.model.folder else locate_shipped_model()),
@@ -116,15 +117,15 @@ def train(
         fresh=fresh,
         sources=sources.named(),
     )
-    job = replace(job, pairs=training.select_pairs(job))
+    plan = replace(plan, pairs=training.select_pairs(plan))
     use_all_cores()
     stages = StageProgress(terminal=sys.stderr.isatty() and not as_json)
     try:
         with stages:
-            report = jobs.run_train_job(job, stages)
+            report = run_training(plan, stages)
     except KeyboardInterrupt:
         click.echo(f"attune: stopped; the same command goes on from {locate_partial_work(out)}", err=True)
-        raise SystemExit(INTERRUPTED) from None
+        raise SystemExit(_INTERRUPTED) from None
     if as_json:
         click.echo(json.dumps({**asdict(report), "folder": str(report.folder)}, ensure_ascii=False))
     else:

@@ -20,11 +20,11 @@ from mappings.errors import CatalogueError
 from mappings.settings import ClickSettings
 from mappings.types import Judgement, Product
 from plugin_api.commands.train.ubi_indexes import read_ubi_cluster
-from plugin_api.commands.train.weights import esci_pairs
+from plugin_api.commands.train.weights import read_esci_pairs
 from reranker.evaluation.judgements import read_judgements
 from reranker.training.clicks.click_labels import ClickEvidence, derive_click_evidence
 from reranker.training.clicks.click_log import ClickLog
-from reranker.training.pipeline import TrainJob, TrainReport
+from reranker.training.plan import TrainingPlan, TrainReport
 
 Note = Callable[[str], None]
 
@@ -95,12 +95,12 @@ def read_catalogue(path: Path, fields: Path | None, simplified: bool = False) ->
     return products
 
 
-def select_pairs(job: TrainJob) -> list[tuple[str, Product, float]]:
-    """Return the judged pairs that teach the scorer what a probability is.
+def select_pairs(plan: TrainingPlan) -> list[tuple[str, Product, float]]:
+    """Return the shipped judged pairs, which teach the scorer what a probability is.
 
-    They are in English, so none for encoders of somebody else's choice.
+    They are in English, so a plan with another encoder gets none.
     """
-    return [] if job.query_encoder or job.product_encoder else list(esci_pairs())
+    return list(read_esci_pairs()) if plan.continues_base else []
 
 
 def summarise_training(report: TrainReport) -> Iterator[str]:

@@ -14,12 +14,11 @@ from mappings.types import Product
 from reranker.model import Model
 from reranker.training.distillation.teacher import TeacherStates
 from reranker.training.run.files import write_atomically
+from reranker.training.run.progress import Progress
 from reranker.types import EncodedProduct
 
 PART = 512
 """Texts or products a part: seconds of work on 2 cores."""
-
-Progress = Callable[[int, int], None]
 
 
 def cache_states(
@@ -85,7 +84,3 @@ def _read(path: Path) -> list[EncodedProduct]:
         EncodedProduct(vector, stored[start:end])
         for vector, start, end in zip(vectors, [0, *ends[:-1]], ends, strict=True)
     ]
-
-
-def ignore_progress(_done: int, _total: int) -> None:
-    """Report progress to nobody: that of a part is too fine to show."""

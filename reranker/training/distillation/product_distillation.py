@@ -11,8 +11,7 @@ products, token_rank_weight x the same of its token matches. So what queries tel
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Generic, TypeVar
@@ -28,7 +27,9 @@ from reranker.encoders.codec import normalise
 from reranker.training.distillation.agreement import compute_divergence, match_tokens
 from reranker.training.distillation.teacher import QueryStates, TeacherStates
 from reranker.training.encoders.gpt2 import mean_pool
+from reranker.training.recipe import DistillationConfig
 from reranker.training.run.device import use_half_precision
+from reranker.training.run.progress import Progress
 
 _Tower = TypeVar("_Tower", bound=nn.Module)
 """Maps right-padded ids (B, T) to states (B, T, d)."""
@@ -37,32 +38,12 @@ _GROUP = 32
 """Batches that are drawn together, so that texts of like length meet in one."""
 
 
-@dataclass(frozen=True)
-class DistilConfig:
-    """What distillation does; all of it is stamped into the model's config."""
-
-    steps: int = 1800
-    batch: int = 48
-    learning_rate: float = 7e-4
-    warmup: int = 100
-    weight_decay: float = 0.01
-    token_weight: float = 0.75
-    relation_weight: float = 0.1
-    temperature: float = 0.05
-    rank_weight: float = 0.3
-    token_rank_weight: float = 0.15
-    neighbours: int = 3
-    neighbour_pool: int = 1500
-    queries: int = 32
-    seed: int = 7
-
-
 def distil_tower(
     tower: _Tower,
     teacher: TeacherStates,
     weights: NDArray[np.float64],
-    config: DistilConfig,
-    progress: Callable[[int, int], None],
+    config: DistillationConfig,
+    progress: Progress,
 ) -> _Tower:
     """Train `tower` in place on texts drawn with the given `weights` (n,); return it."""
     run = Distillation(tower, teacher, weights, config, torch.device("cpu"))
@@ -84,7 +65,7 @@ class Distillation(Generic[_Tower]):
         tower: _Tower,
         teacher: TeacherStates,
         weights: NDArray[np.float64],
-        config: DistilConfig,
+        config: DistillationConfig,
         device: torch.device,
         asked: QueryStates | None = None,
     ) -> None:
@@ -201,7 +182,7 @@ class Distillation(Generic[_Tower]):
 
 
 def compute_distillation_loss(
-    states: Tensor, target: Tensor, lengths: Tensor, config: DistilConfig
+    states: Tensor, target: Tensor, lengths: Tensor, config: DistillationConfig
 ) -> Tensor:
     """Loss of student `states` (B, T, d) against the teacher's `target` (B, T, d), both right-padded."""
     mask = torch.arange(states.shape[1], device=states.device) < lengths[:, None]  # (B, T)
@@ -216,7 +197,7 @@ def compute_distillation_loss(
 
 
 def compute_ranking_loss(
-    states: Tensor, target: Tensor, lengths: Tensor, asked: Sequence[Tensor], config: DistilConfig
+    states: Tensor, target: Tensor, lengths: Tensor, asked: Sequence[Tensor], config: DistillationConfig
 ) -> Tensor:
     """KL of how queries rank the student's `states` (B, T, d) against the teacher's `target` (B, T, d).
 

@@ -9,7 +9,7 @@ the products' cosines among themselves. No label has a part in it.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,38 +24,13 @@ from reranker.text.product_text import build_product_text
 from reranker.training.datasets.synthetic_queries import make_queries
 from reranker.training.distillation.agreement import compute_divergence, match_tokens
 from reranker.training.encoders.bert import Bert
+from reranker.training.recipe import QueryDistillationConfig
 from reranker.training.run.device import choose_device, use_half_precision
+from reranker.training.run.progress import Progress
 from reranker.types import Floats
-
-Progress = Callable[[int, int], None]
 
 _QUERIES_PER_PAIR = 4
 """Queries made of a product that people's queries were judged with, beside theirs."""
-
-
-@dataclass(frozen=True)
-class QueryDistillationConfig:
-    """What tuning does; stamped into the model's config."""
-
-    steps: int = 900
-    learning_rate: float = 1e-4
-    warmup: int = 60
-    weight_decay: float = 0.01
-    clusters: int = 6
-    neighbours: int = 8
-    random_negatives: int = 4
-    queries: int = 32
-    nearest: int = 40
-    token_share: float = 0.5
-    slope: float = 16.0
-    part_slope: float = 20.0
-    part_weight: float = 0.5
-    relation_weight: float = 0.3
-    margin_weight: float = 20.0
-    product_tokens: int = 80
-    query_tokens: int = 24
-    token_width: int = 160
-    seed: int = 7
 
 
 @dataclass(frozen=True)

@@ -6,31 +6,19 @@ encoder's (the loss of `distil`). Products were encoded to match the whole encod
 """
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mappings.errors import ModelError
-from reranker.training.distillation.product_distillation import DistilConfig, Distillation
+from reranker.training.distillation.product_distillation import Distillation
 from reranker.training.distillation.teacher import compute_teacher_states
 from reranker.training.encoders.bert import Bert, Encoder
+from reranker.training.recipe import SmallQueryConfig
 from reranker.training.run.device import choose_device
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class SmallQueryConfig:
-    """What the training of a query tower of `layers` layers does."""
-
-    layers: int = 2
-    query_tokens: int = 32
-    distil: DistilConfig = field(
-        default_factory=lambda: DistilConfig(steps=1500, batch=64, learning_rate=5e-4)
-    )
+from reranker.training.run.progress import Progress
 
 
 def reduce_query_encoder(

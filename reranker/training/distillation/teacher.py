@@ -4,7 +4,7 @@ Where the product tower has a tokenizer of its own, the teacher's states are car
 where both stand in the text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from reranker.encoders.codec import normalise
 from reranker.encoders.product_encoder import TokenRow, tokenise_products
 from reranker.text.product_text import ProductText
 from reranker.training.encoders.bert import Encoder
+from reranker.training.run.progress import Progress
 from reranker.types import Floats
 
 
@@ -26,9 +27,7 @@ class TeacherStates:
     states: list[NDArray[np.float16]]  # each (T, d)
 
 
-def compute_teacher_states(
-    bert: Encoder, ids: Sequence[Sequence[int]], progress: Callable[[int, int], None]
-) -> TeacherStates:
+def compute_teacher_states(bert: Encoder, ids: Sequence[Sequence[int]], progress: Progress) -> TeacherStates:
     """Run the teacher over token ids, like lengths together; results in the order given."""
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
     states: list[NDArray[np.float16]] = [np.empty((0, 0), np.float16)] * len(ids)
@@ -90,9 +89,7 @@ def tokenise_readings(
     return [Reading(*both) for both in zip(own, rows, strict=True)]
 
 
-def compute_product_states(
-    bert: Encoder, texts: Sequence[Reading], progress: Callable[[int, int], None]
-) -> TeacherStates:
+def compute_product_states(bert: Encoder, texts: Sequence[Reading], progress: Progress) -> TeacherStates:
     """Run the teacher over texts; return its states token by token of the product tower's."""
     found = compute_teacher_states(bert, [text.teacher.ids for text in texts], progress)
     states = [

@@ -1,20 +1,19 @@
 """Distillation in a run: for as long as there is time, from checkpoint to checkpoint."""
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.training.distillation.product_distillation import DistilConfig, Distillation
+from reranker.training.distillation.product_distillation import Distillation
 from reranker.training.distillation.teacher import QueryStates, TeacherStates
 from reranker.training.encoders.gpt2 import ProductTower
+from reranker.training.recipe import DistillationConfig
 from reranker.training.run.device import choose_device
 from reranker.training.run.files import write_atomically
 from reranker.training.run.interrupt import hold_back_interrupt
+from reranker.training.run.progress import Progress
 from reranker.training.run.run_folder import TrainingRun
-
-Progress = Callable[[int, int], None]
 
 TRIAL_STEPS = 12
 """Steps, the first aside, that tell how fast distillation is here."""
@@ -30,7 +29,7 @@ def distil_within_budget(
     tower: ProductTower,
     teacher: TeacherStates,
     weights: NDArray[np.float64],
-    config: DistilConfig,
+    config: DistillationConfig,
     seconds: float | None,
     progress: Progress,
     asked: QueryStates | None = None,

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from mappings.errors import ModelError
-from mappings.types import Product
 from reranker.model import PRODUCT, PRODUCT_TOKENIZER, QUERY, TOKENIZER, Model
 from reranker.text.product_text import build_product_text
 from reranker.training.datasets.synthetic_queries import make_queries
-from reranker.training.distillation.disk_cache import cache_states, ignore_progress
-from reranker.training.distillation.product_distillation import DistilConfig
+from reranker.training.datasets.training_data import TrainingData
+from reranker.training.distillation.disk_cache import cache_states
 from reranker.training.distillation.teacher import (
     Reading,
     TeacherStates,
@@ -31,17 +30,16 @@ from reranker.training.encoders.gpt2 import ProductTower
 from reranker.training.encoders.hub import load_tokenizer
 from reranker.training.encoders.initialisation import build_tower_from_bert, load_gpt2_tower, spread_layers
 from reranker.training.encoders.restore import restore_tower
+from reranker.training.plan import TrainingPlan
+from reranker.training.recipe import DistillationConfig, Recipe
 from reranker.training.run.files import write_atomically
+from reranker.training.run.progress import Stages, ignore_progress
 from reranker.training.run.run_folder import TrainingRun
 
-QUERY_TOKENS = 24
-QUERIES_EACH = 2
-MOST_QUERIES = 15_000
-"""Queries made of a catalogue for distillation."""
-
-Progress = Callable[[int, int], None]
-Stages = Callable[[str], Progress]
-"""Name of a stage → where its progress (done, of) is reported."""
+_QUERY_TOKENS = 24
+_QUERIES_PER_PRODUCT = 2
+_MAX_QUERIES = 15_000
+"""Queries made from one catalogue for distillation."""
 
 
 @dataclass(frozen=True)
@@ -52,36 +50,48 @@ class StartingPoint:
     tokenizer: Tokenizer
 
 
-def start_from_base(base: Model, bert: Encoder) -> StartingPoint:
-    """Go on with the towers of a model folder, whose query encoder is `bert`.
+def choose_start(plan: TrainingPlan, base: Model | None, encoder: Encoder, positions: int) -> StartingPoint:
+    """Return the tower that training starts from: the base's, a GPT-2's, or the query encoder's own layers.
+
+    A new tower reads at most `positions` tokens. Raises ModelError where the named encoders don't fit.
+    """
+    if base and plan.continues_base:
+        return start_from_base(base, encoder)
+    return start_from_encoder(encoder, plan.product_encoder, positions)
+
+
+def start_from_base(base: Model, encoder: Encoder) -> StartingPoint:
+    """Continue the product tower of a model folder whose query encoder is `encoder`.
 
     Raises ModelError where it is another.
     """
-    if base.dimension != bert.dimension or base.tokenizer.get_vocab() != bert.tokenizer.get_vocab():
+    if base.dimension != encoder.dimension or base.tokenizer.get_vocab() != encoder.tokenizer.get_vocab():
         raise ModelError(
             f"the model in {base.folder} was not made with this query encoder: name the right one by "
             "--query-encoder together with --product-encoder, or another --base"
         )
-    return StartingPoint(restore_tower(base.folder / PRODUCT), base.product_tokenizer)
+    tower = restore_tower(base.folder / PRODUCT, base.config.product_heads)
+    return StartingPoint(tower, base.product_tokenizer)
 
 
-def start_from_encoder(bert: Encoder, source: str | None, positions: int) -> StartingPoint:
+def start_from_encoder(encoder: Encoder, source: str | None, positions: int) -> StartingPoint:
     """Start from the GPT-2 named by `source`, or for None from the query encoder's own layers.
 
-    Raises ModelError where it can't be had or is no GPT-2.
+    Raises ModelError where it can't be loaded or is not a GPT-2.
     """
     if source:
-        return StartingPoint(load_gpt2_tower(source, bert.dimension, positions), load_tokenizer(source))
-    if not isinstance(bert, Bert):
+        return StartingPoint(load_gpt2_tower(source, encoder.dimension, positions), load_tokenizer(source))
+    if not isinstance(encoder, Bert):
         raise ModelError("no GPT-2 to start from: name --product-encoder")
-    layers = spread_layers(bert.network.config.num_hidden_layers)
-    return StartingPoint(build_tower_from_bert(bert, layers, positions), bert.tokenizer)
+    layers = spread_layers(encoder.network.config.num_hidden_layers)
+    return StartingPoint(build_tower_from_bert(encoder, layers, positions), encoder.tokenizer)
 
 
 @dataclass(frozen=True)
 class TowerTexts:
-    """What the product tower learns from: `chances` (n,) that a text is drawn; the first `main` are the
-    catalogue's. `queries` are made of them: (query, row).
+    """What the product tower learns from: `chances` (n,) are those of drawing a text.
+
+    The first `main` texts are the catalogue's. `queries` are made from the texts: (query, row).
     """
 
     readings: Sequence[Reading]
@@ -90,43 +100,46 @@ class TowerTexts:
     queries: Sequence[tuple[str, int]]
 
 
-def collect_tower_texts(
-    bert: Encoder,
-    tokenizer: Tokenizer,
-    groups: Sequence[tuple[Sequence[Product], float]],
-    most: int,
-    with_attributes_every: int,
-    seed: int,
-) -> TowerTexts:
-    """Return the texts of groups of products, each with its share of what is drawn; the catalogue's first.
+def collect_texts(data: TrainingData, encoder: Encoder, start: StartingPoint, recipe: Recipe) -> TowerTexts:
+    """Return what the product tower reads, the catalogue's texts first.
 
-    Products with attributes come without them and, every so many, with them as well: the tower reads both.
+    Further catalogues and judged pairs have the recipe's shares, whatever their numbers. Products with
+    attributes come without them and, every so many, with them as well: the tower reads both.
     """
-    found: list[Reading] = []
+    others = recipe.others_share if data.others else 0.0
+    paired = recipe.pairs_share if data.pairs else 0.0
+    texts: list[Reading] = []
     chances: list[float] = []
     queries: list[tuple[str, int]] = []
-    for products, share in groups:
-        first = len(found)
-        made = make_queries(products, min(QUERIES_EACH * len(products), MOST_QUERIES), seed)
-        queries += [(text, first + row) for text, row in made]
-        rows = tokenise_readings(bert, tokenizer, [build_product_text(p) for p in products], most)
-        whole = [row for row in rows if len(row.product.ids) > row.product.pooled]
-        found += [row.head() for row in rows] + whole[::with_attributes_every]
-        chances += [share / max(1, len(products))] * (len(found) - len(chances))
-    return TowerTexts(found, np.array(chances) / sum(chances), len(groups[0][0]), queries)
+    for products, share in (
+        (data.main, 1.0 - (others + paired)),
+        (data.others, others),
+        ([product for _, product, _ in data.pairs], paired),
+    ):
+        first = len(texts)
+        count = min(_QUERIES_PER_PRODUCT * len(products), _MAX_QUERIES)
+        queries += [(text, first + row) for text, row in make_queries(products, count, recipe.product.seed)]
+        rows = tokenise_readings(
+            encoder, start.tokenizer, [build_product_text(p) for p in products], start.tower.positions
+        )
+        with_attributes = [row for row in rows if len(row.product.ids) > row.product.pooled]
+        texts += [row.head() for row in rows] + with_attributes[:: recipe.with_attributes_every]
+        chances += [share / max(1, len(products))] * (len(texts) - len(chances))
+    return TowerTexts(texts, np.array(chances) / sum(chances), len(data.main), queries)
 
 
 @dataclass(frozen=True)
 class Towers:
     """A model folder with its towers, and what the product tower learnt from.
 
-    `states` are the teacher's of the catalogue's pooled texts; `positions` is how many tokens of a product
-    the tower reads, `steps` how long it was distilled.
+    `states` are the teacher's of the catalogue's pooled texts. `positions` is how many tokens of a product
+    the tower reads, `heads` its number of attention heads, and `steps` how long it was distilled.
     """
 
     folder: Path
     states: TeacherStates
     positions: int
+    heads: int
     steps: int
 
 
@@ -135,7 +148,7 @@ def make_towers(
     bert: Encoder,
     start: StartingPoint,
     texts: TowerTexts,
-    config: DistilConfig,
+    config: DistillationConfig,
     seconds: float | None,
     stages: Stages,
     base: Path | None = None,
@@ -157,19 +170,20 @@ def make_towers(
     if not (folder / PRODUCT).is_file():
         learning = stages("product tower learns")
         left = None if until is None else until - time.monotonic()
-        asked = compute_query_states(bert, texts.queries, QUERY_TOKENS) if texts.queries else None
+        asked = compute_query_states(bert, texts.queries, _QUERY_TOKENS) if texts.queries else None
         tower, steps = distil_within_budget(
             run, start.tower, teacher, texts.chances, config, left, learning, asked
         )
         run.decide("steps", steps)
-        _queries(bert, start, base, folder)
+        _write_query_tower(bert, start, base, folder)
         with write_atomically(folder / PRODUCT) as unfinished:
             export_product_tower(tower, unfinished)
     main = TeacherStates(teacher.ids[: texts.main], teacher.states[: texts.main])
-    return Towers(folder, main, start.tower.positions, run.decided["steps"])
+    sizes = start.tower.transformer.config
+    return Towers(folder, main, sizes.n_positions, sizes.n_head, run.decided["steps"])
 
 
-def _queries(bert: Encoder, start: StartingPoint, base: Path | None, folder: Path) -> None:
+def _write_query_tower(bert: Encoder, start: StartingPoint, base: Path | None, folder: Path) -> None:
     if isinstance(bert, Bert):
         bert.network.cpu()
         export_query_tower(bert, folder / QUERY)

@@ -9,8 +9,7 @@ in titles of dresses. Seconds to minutes on a CPU; a pretrained encoder knows fa
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +29,8 @@ from mappings.types import Product
 from reranker.text.product_text import build_product_text
 from reranker.text.word_tokens import split_words
 from reranker.training.encoders.gpt2 import mean_pool
+from reranker.training.recipe import ScratchConfig
+from reranker.training.run.progress import Progress
 
 NEW = "new"
 """Name of an encoder that is made from the catalogue, where others are named."""
@@ -41,28 +42,11 @@ FEWEST = 8
 """Products that there must be: each is told apart from the others in its batch."""
 
 
-@dataclass(frozen=True)
-class ScratchConfig:
-    """Sizes of the encoder, and what its training does."""
-
-    layers: int = 2
-    width: int = 128
-    heads: int = 4
-    vocabulary: int = 8000
-    tokens: int = 64
-    steps: int = 200
-    batch: int = 48
-    learning_rate: float = 1e-3
-    temperature: float = 0.05
-    strange_share: float = 0.5
-    seed: int = 7
-
-
 def train_small_bert(
     products: Sequence[Product],
     folder: Path,
     config: ScratchConfig,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> Path:
     """Train a BERT on `products`, write it to `folder` in the hub's format, and return `folder`. Seeded.
 
@@ -126,7 +110,7 @@ def _train(
     products: Sequence[Product],
     texts: Sequence[str],
     config: ScratchConfig,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> None:
     chooser = random.Random(config.seed)
     text_ids = [e.ids for e in tokenizer.encode_batch(list(texts))]

@@ -5,7 +5,7 @@ from typing import Any
 
 NOTICE = "NOTICE.txt"
 
-TUNED_MINILM = (
+DISTILLED_MINILM = (
     "sentence-transformers/all-MiniLM-L6-v2, tuned by itself and all-mpnet-base-v2 (both Apache-2.0)"
 )
 """The shipped query encoder, as `origin["query_tower"]` names it."""

@@ -21,8 +21,6 @@ from mappings.errors import ModelError
 from reranker.training.run.files import read_json, write_json
 
 _RUN = "run.json"
-SAVE_SECONDS = 45.0
-"""Time between two checkpoints: a run that is killed loses less than a minute."""
 
 
 @dataclass
@@ -33,6 +31,7 @@ class TrainingRun:
     work: Path
     identity: Mapping[str, Any]
     resumed: bool
+    save_seconds: float = 45.0
     decided: dict[str, Any] = field(default_factory=dict)
     _before: float = 0.0
     _started: float = field(default_factory=time.monotonic)
@@ -58,7 +57,7 @@ class TrainingRun:
 
     def due(self) -> bool:
         """Whether it is time for a checkpoint."""
-        return time.monotonic() - self._saved > SAVE_SECONDS
+        return time.monotonic() - self._saved > self.save_seconds
 
     def finish(self, made: Path) -> None:
         """Give `made`, a folder in `work`, the name `folder`, and remove the rest.
@@ -78,7 +77,9 @@ def locate_partial_work(folder: Path) -> Path:
 
 
 @contextmanager
-def open_run(folder: Path, identity: Mapping[str, Any], fresh: bool, replace: bool) -> Iterator[TrainingRun]:
+def open_run(
+    folder: Path, identity: Mapping[str, Any], fresh: bool, replace: bool, save_seconds: float = 45.0
+) -> Iterator[TrainingRun]:
     """Begin the run that makes `folder`, or go on with it.
 
     `identity` tells it from others, in JSON's types only. `fresh` forgets earlier work; `replace` allows
@@ -100,7 +101,7 @@ def open_run(folder: Path, identity: Mapping[str, Any], fresh: bool, replace: bo
             raise ModelError(f"another process is at {work} right now: wait for it, or stop it") from error
         if fresh:
             _clear(work)
-        run = _taken_up(folder, work, identity)
+        run = _take_up(folder, work, identity, save_seconds)
         try:
             yield run
         finally:
@@ -108,10 +109,10 @@ def open_run(folder: Path, identity: Mapping[str, Any], fresh: bool, replace: bo
                 run.save()
 
 
-def _taken_up(folder: Path, work: Path, identity: Mapping[str, Any]) -> TrainingRun:
+def _take_up(folder: Path, work: Path, identity: Mapping[str, Any], save_seconds: float) -> TrainingRun:
     if not (work / _RUN).is_file():
         _clear(work)
-        run = TrainingRun(folder, work, identity, resumed=False)
+        run = TrainingRun(folder, work, identity, False, save_seconds)
         run.save()
         return run
     found = read_json(work / _RUN)
@@ -121,7 +122,7 @@ def _taken_up(folder: Path, work: Path, identity: Mapping[str, Any]) -> Training
             f"{work} holds the work of another run (another {', another '.join(other)}): "
             "give the same command to go on with it, or --fresh to start over"
         )
-    return TrainingRun(folder, work, identity, True, found["decided"], found["seconds"])
+    return TrainingRun(folder, work, identity, True, save_seconds, found["decided"], found["seconds"])
 
 
 def _clear(work: Path) -> None:

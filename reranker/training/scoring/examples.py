@@ -1,6 +1,6 @@
 """From catalogues, judged pairs and judgements to the scorer's training examples."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,10 @@ from reranker.training.clicks.click_labels import ClickEvidence
 from reranker.training.datasets.bm25 import KeywordIndex
 from reranker.training.datasets.synthetic_queries import make_queries
 from reranker.training.encoders.bert import Encoder
+from reranker.training.recipe import SoftConfig
+from reranker.training.run.progress import Progress
 from reranker.training.scoring.scorer import PRIOR, PRIOR_SLOPE, Example
 from reranker.types import EncodedProduct, EncodedQuery, Floats
-
-Progress = Callable[[int, int], None]
 
 NEIGHBOURS = 50
 """How many of the nearest products, by BM25 and by vector, hard negatives are drawn from."""
@@ -36,18 +36,6 @@ class EncodedCatalogue:
     encoded: Sequence[EncodedProduct]
     teacher: Sequence[NDArray[np.float16]]  # the BERT's token states of each product's text, each (T, d)
     keywords: KeywordIndex
-
-
-@dataclass(frozen=True)
-class SoftConfig:
-    """How examples are made from a bare catalogue."""
-
-    queries: int = 1500
-    keyword_candidates: int = 12
-    vector_candidates: int = 12
-    random_candidates: int = 4
-    source_share: float = 0.05
-    seed: int = 7
 
 
 def build_idf_table(products: Sequence[Product]) -> IdfTable:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reranker.fusion import FEATURES, HEADS, HIDDEN_UNITS, Scorer
+from reranker.training.recipe import ScorerConfig
 from reranker.types import Floats
 
 PRIOR = {"cosine": 1.0, "token_match": 0.5, "token_worst": 0.1}
@@ -46,21 +47,6 @@ class Example:
     relevant: Floats | None
     weight: float = 1.0
     head: int = 0
-
-
-@dataclass(frozen=True)
-class ScorerConfig:
-    """What scorer training does."""
-
-    epochs: int = 12
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.02
-    interaction_scale: float = 0.3
-    prior_weight: float = 5.0
-    pair_weight: float = 0.5
-    list_batch: int = 32
-    patience: int = 4
-    seed: int = 7
 
 
 class FusionMLP(nn.Module):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mappings.types import Product
-from plugin_api.commands.train.weights import DEMO, catalogue, judgements
+from plugin_api.commands.train.weights import read_electronics, read_electronics_judgements
 from reranker.encoders.codec import StoredBatch
 from reranker.evaluation.measures import Grades, group_by_query, measure, select_answerable
 from reranker.fusion import attend
@@ -64,8 +64,8 @@ class Pools:
 
 def read_pools(shelf: int, made: int) -> Pools:
     """Read the demo's catalogue and judgements; make up to `made` queries for `shelf` products of it."""
-    everything = catalogue(DEMO / "electronics.jsonl.gz", DEMO / "electronics.toml")
-    grades = select_answerable(group_by_query(judgements()))
+    everything = read_electronics()
+    grades = select_answerable(group_by_query(read_electronics_judgements()))
     wanted = {i for found in grades.values() for i in found}
     shelved = {everything[n * len(everything) // shelf].id for n in range(shelf)}
     products = [p for p in everything if p.id in wanted | shelved]

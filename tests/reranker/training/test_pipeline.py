@@ -12,18 +12,14 @@ from reranker.evaluation.judgements import assign_side
 from reranker.evaluation.measures import fingerprint_query
 from reranker.model import QUERY, load_model, locate_shipped_model, read_config
 from reranker.training.clicks.click_labels import ClickEvidence
-from reranker.training.distillation.product_distillation import DistilConfig
-from reranker.training.distillation.small_query import SmallQueryConfig
-from reranker.training.distillation.towers import Progress
-from reranker.training.pipeline import TrainJob, run_train_job
-from reranker.training.run import run_folder as runs
+from reranker.training.pipeline import run_training
+from reranker.training.plan import TrainingPlan
+from reranker.training.recipe import DistillationConfig, Recipe, ScorerConfig, SmallQueryConfig, SoftConfig
+from reranker.training.run.progress import Progress
 from reranker.training.run.run_folder import locate_partial_work
-from reranker.training.scoring.examples import SoftConfig
-from reranker.training.scoring.scorer import ScorerConfig
-from reranker.training.shipped_recipe import Recipe
 
 RECIPE = Recipe(
-    distil=DistilConfig(batch=8, warmup=2, learning_rate=2e-3),
+    product=DistillationConfig(batch=8, warmup=2, learning_rate=2e-3),
     soft=SoftConfig(queries=20),
     scorer=ScorerConfig(epochs=2),
     token_width=16,
@@ -82,13 +78,13 @@ def job(
     products: list[Product],
     judgements: list[Judgement],
     tmp_path_factory: pytest.TempPathFactory,
-) -> TrainJob:
+) -> TrainingPlan:
     clicks = [
         ClickEvidence(query, p.id, 0.5 if p.category == "laptop" else 0.01, float("nan"), 40.0)
         for query in ("laptop", "notebook", "computer")
         for p in products[::7]
     ]
-    return TrainJob(
+    return TrainingPlan(
         folder=tmp_path_factory.mktemp("jobs") / "model",
         products=products,
         base=locate_shipped_model(),
@@ -103,13 +99,13 @@ def job(
 
 
 @pytest.fixture(scope="module")
-def made(job: TrainJob) -> str:
+def made(job: TrainingPlan) -> str:
     """Version of the model that `job` makes undisturbed, in `job.folder`."""
-    return run_train_job(job, Stages()).model
+    return run_training(job, Stages()).model
 
 
 def test_the_folder_is_a_model_with_its_origin_and_figures(
-    job: TrainJob, made: str, products: list[Product], judgements: list[Judgement]
+    job: TrainingPlan, made: str, products: list[Product], judgements: list[Judgement]
 ) -> None:
     model = load_model(job.folder)
     assert model.version == made
@@ -130,54 +126,53 @@ def test_the_folder_is_a_model_with_its_origin_and_figures(
 
 
 def test_ctrl_c_keeps_every_step_and_the_same_job_ends_with_the_same_model(
-    job: TrainJob, made: str, tmp_path: Path
+    job: TrainingPlan, made: str, tmp_path: Path
 ) -> None:
     again = replace(job, folder=tmp_path / "model")
     with pytest.raises(KeyboardInterrupt):
-        run_train_job(again, Disturbed(5))
+        run_training(again, Disturbed(5))
     assert not again.folder.exists()
     stages = Stages()
-    report = run_train_job(again, stages)
+    report = run_training(again, stages)
     assert (report.model, report.resumed) == (made, True)
     assert stages.seen[LEARNING] == 7
     assert "teacher reads the products" not in stages.seen
 
 
 def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(
-    job: TrainJob, made: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: TrainingPlan, made: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(runs, "SAVE_SECONDS", 0.0)
-    again = replace(job, folder=tmp_path / "model")
+    again = replace(job, folder=tmp_path / "model", checkpoint_seconds=0.0)
     with pytest.raises(SystemExit):
-        run_train_job(again, Disturbed(9, SystemExit()))
+        run_training(again, Disturbed(9, SystemExit()))
     stages = Stages()
-    assert run_train_job(again, stages).model == made
+    assert run_training(again, stages).model == made
     assert stages.seen[LEARNING] == 4
 
 
-def test_other_work_in_the_way_is_refused_and_fresh_forgets_it(job: TrainJob, tmp_path: Path) -> None:
+def test_other_work_in_the_way_is_refused_and_fresh_forgets_it(job: TrainingPlan, tmp_path: Path) -> None:
     again = replace(job, folder=tmp_path / "model")
     with pytest.raises(KeyboardInterrupt):
-        run_train_job(again, Disturbed(2))
+        run_training(again, Disturbed(2))
     with pytest.raises(ModelError, match=r"another seed.*--fresh"):
-        run_train_job(replace(again, seed=8), Stages())
+        run_training(replace(again, seed=8), Stages())
     with pytest.raises(KeyboardInterrupt):
-        run_train_job(replace(again, seed=8, fresh=True), Disturbed(2))
+        run_training(replace(again, seed=8, fresh=True), Disturbed(2))
 
 
-def test_a_finished_folder_is_refused_but_for_fresh(job: TrainJob, made: str) -> None:
+def test_a_finished_folder_is_refused_but_for_fresh(job: TrainingPlan, made: str) -> None:
     before = (job.folder / "config.json").read_bytes()
     with pytest.raises(ModelError, match="is there already"):
-        run_train_job(job, Stages())
+        run_training(job, Stages())
     with pytest.raises(KeyboardInterrupt):
-        run_train_job(replace(job, fresh=True), Disturbed(2))
+        run_training(replace(job, fresh=True), Disturbed(2))
     assert (job.folder / "config.json").read_bytes() == before
     shutil.rmtree(locate_partial_work(job.folder))
 
 
-def test_training_goes_on_from_a_model_folder(job: TrainJob, made: str, tmp_path: Path) -> None:
+def test_training_goes_on_from_a_model_folder(job: TrainingPlan, made: str, tmp_path: Path) -> None:
     more = replace(job, folder=tmp_path / "more", base=job.folder, query_encoder=None, judgements=())
-    run_train_job(more, Stages())
+    run_training(more, Stages())
     first, second = read_config(job.folder / "config.json"), read_config(more.folder / "config.json")
     assert second.origin["base"] == made
     assert set(first.origin["trained_queries"]) <= set(second.origin["trained_queries"])
@@ -185,17 +180,17 @@ def test_training_goes_on_from_a_model_folder(job: TrainJob, made: str, tmp_path
     assert (more.folder / "query.onnx").read_bytes() == (job.folder / "query.onnx").read_bytes()
 
 
-def test_the_budget_is_kept(job: TrainJob, tmp_path: Path) -> None:
+def test_the_budget_is_kept(job: TrainingPlan, tmp_path: Path) -> None:
     short = replace(job, folder=tmp_path / "model", steps=None, budget_minutes=1e-6)
-    report = run_train_job(short, Stages())
+    report = run_training(short, Stages())
     assert 0 < report.steps < 30
 
 
-def test_a_smaller_query_tower_is_made_where_asked_for(job: TrainJob, made: str, tmp_path: Path) -> None:
-    one = SmallQueryConfig(1, distil=DistilConfig(steps=20, batch=8, warmup=2, learning_rate=2e-3))
+def test_a_smaller_query_tower_is_made_where_asked_for(job: TrainingPlan, made: str, tmp_path: Path) -> None:
+    one = SmallQueryConfig(1, distil=DistillationConfig(steps=20, batch=8, warmup=2, learning_rate=2e-3))
     stages = Stages()
     smaller = replace(job, folder=tmp_path / "small", small_query=one)
-    assert run_train_job(smaller, stages).model != made
+    assert run_training(smaller, stages).model != made
     assert stages.seen["small query tower learns"] == 20
     sizes = [(folder / QUERY).stat().st_size for folder in (smaller.folder, job.folder)]
     assert sizes[0] < sizes[1]

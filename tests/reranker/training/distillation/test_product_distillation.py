@@ -10,7 +10,7 @@ from reranker.encoders.codec import normalise
 from reranker.encoders.onnx_tower import Tower
 from reranker.encoders.product_encoder import tokenise_products
 from reranker.text.product_text import build_product_text
-from reranker.training.distillation.product_distillation import DistilConfig, Distillation, distil_tower
+from reranker.training.distillation.product_distillation import Distillation, distil_tower
 from reranker.training.distillation.teacher import (
     QueryStates,
     TeacherStates,
@@ -21,6 +21,7 @@ from reranker.training.encoders.bert import Bert
 from reranker.training.encoders.export import export_product_tower, export_query_tower
 from reranker.training.encoders.gpt2 import ProductTower, mean_pool
 from reranker.training.encoders.initialisation import build_tower_from_bert
+from reranker.training.recipe import DistillationConfig
 
 
 def quiet(done: int, total: int) -> None:
@@ -58,7 +59,7 @@ def test_distillation_brings_the_tower_to_its_teacher(bert: Bert, teacher: Teach
     tower = build_tower_from_bert(bert, (0, 1), 32)
     before = cosine(tower, teacher)
     frozen = tower.transformer.wte.weight.clone()
-    config = DistilConfig(steps=60, batch=16, warmup=5, learning_rate=3e-3)
+    config = DistillationConfig(steps=60, batch=16, warmup=5, learning_rate=3e-3)
     distil_tower(tower, teacher, np.ones(len(teacher.ids)), config, quiet)
     after = cosine(tower, teacher)
     assert after > max(before, 0.9)
@@ -66,7 +67,7 @@ def test_distillation_brings_the_tower_to_its_teacher(bert: Bert, teacher: Teach
 
 
 def test_distillation_is_seeded(bert: Bert, teacher: TeacherStates) -> None:
-    config = DistilConfig(steps=3, batch=4)
+    config = DistillationConfig(steps=3, batch=4)
     first, second = (
         distil_tower(build_tower_from_bert(bert, (1,), 32), teacher, np.ones(len(teacher.ids)), config, quiet)
         for _ in range(2)
@@ -87,7 +88,7 @@ def test_queries_draw_neighbourhoods_and_teach_how_they_rank(
         off = asked.pooled @ (normalise(ours) - normalise(theirs)).T
         return float((off - off.mean(1, keepdims=True)).std())
 
-    def run(config: DistilConfig, of: QueryStates | None) -> ProductTower:
+    def run(config: DistillationConfig, of: QueryStates | None) -> ProductTower:
         work = Distillation(
             build_tower_from_bert(bert, (0, 1), 32),
             teacher,
@@ -100,7 +101,7 @@ def test_queries_draw_neighbourhoods_and_teach_how_they_rank(
             work.advance()
         return work.finished()
 
-    config = DistilConfig(
+    config = DistillationConfig(
         steps=50,
         batch=16,
         warmup=5,

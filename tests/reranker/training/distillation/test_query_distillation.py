@@ -9,12 +9,12 @@ from transformers import BertConfig, BertModel
 from mappings.types import Product
 from reranker.encoders.codec import normalise
 from reranker.training.distillation.query_distillation import (
-    QueryDistillationConfig,
     QueryDistillationData,
     distil_query_encoder,
     draw_distillation_data,
 )
 from reranker.training.encoders.bert import Bert
+from reranker.training.recipe import QueryDistillationConfig
 from reranker.types import Floats
 
 CONFIG = QueryDistillationConfig(

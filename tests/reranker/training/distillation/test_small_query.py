@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from mappings.errors import ModelError
-from reranker.training.distillation.product_distillation import DistilConfig
-from reranker.training.distillation.small_query import SmallQueryConfig, reduce_query_encoder
+from reranker.training.distillation.small_query import reduce_query_encoder
 from reranker.training.encoders.bert import Bert
+from reranker.training.recipe import DistillationConfig, SmallQueryConfig
 
 QUERIES = [f"{colour} {noun}" for colour in ("red", "blue", "black") for noun in ("mouse", "toner", "laptop")]
-NONE = DistilConfig(steps=0)
-CONFIG = SmallQueryConfig(1, 16, DistilConfig(steps=60, batch=8, learning_rate=3e-3, warmup=5))
+NONE = DistillationConfig(steps=0)
+CONFIG = SmallQueryConfig(1, 16, DistillationConfig(steps=60, batch=8, learning_rate=3e-3, warmup=5))
 
 
 @pytest.fixture(scope="module")

@@ -30,12 +30,12 @@ from transformers import (
 )
 
 from mappings.errors import ModelError
-from mappings.types import Product
+from mappings.types import Judgement, Product
 from reranker.encoders.onnx_tower import Tower
 from reranker.encoders.product_encoder import TokenRow, tokenise_products
 from reranker.model import PRODUCT_TOKENIZER, Model, load_model
 from reranker.text.product_text import ProductText, build_product_text
-from reranker.training.distillation.product_distillation import DistilConfig, distil_tower
+from reranker.training.distillation.product_distillation import distil_tower
 from reranker.training.distillation.teacher import (
     TeacherStates,
     align_states,
@@ -49,9 +49,9 @@ from reranker.training.encoders.export import export_query_tower
 from reranker.training.encoders.gpt2 import ProductTower, mean_pool
 from reranker.training.encoders.hub import load_tokenizer
 from reranker.training.encoders.initialisation import build_tower_from_bert, load_gpt2_tower, spread_layers
-from reranker.training.scoring.examples import SoftConfig
-from reranker.training.scoring.scorer import ScorerConfig
-from reranker.training.shipped_recipe import Recipe, TrainingData, make_weights
+from reranker.training.pipeline import run_training
+from reranker.training.plan import TrainingPlan
+from reranker.training.recipe import DistillationConfig, Recipe, ScorerConfig, SoftConfig
 
 CHINESE = ["购买新款手机", "苹果 iPhone 13 手机壳", "连衣裙 夏季 新款", "a red mouse", "华为手机 256GB"]
 
@@ -152,7 +152,7 @@ def test_distillation_crosses_tokenizers_and_widths(
     )
     teacher = compute_product_states(bert, texts, quiet)
     assert [s.shape for s in teacher.states] == [(len(t.product.ids), 32) for t in texts]
-    config = DistilConfig(steps=50, batch=16, warmup=5, learning_rate=5e-3)
+    config = DistillationConfig(steps=50, batch=16, warmup=5, learning_rate=5e-3)
     before = cosine(start.tower.eval(), teacher)
     tower = distil_tower(start.tower, teacher, np.ones(len(texts)), config, quiet)
     assert cosine(tower, teacher) > max(before + 0.2, 0.8)
@@ -162,17 +162,27 @@ def test_towers_of_two_tokenizers_and_widths_become_one_model(
     tiny_bert: Path, tiny_gpt2: Path, products: list[Product], tmp_path: Path
 ) -> None:
     recipe = Recipe(
-        distil=DistilConfig(steps=30, batch=8, warmup=2, learning_rate=5e-3),
+        product=DistillationConfig(steps=30, batch=8, warmup=2, learning_rate=5e-3),
         soft=SoftConfig(queries=20),
         scorer=ScorerConfig(epochs=2),
-        product_source=str(tiny_gpt2),
         token_width=16,
     )
-    judgements = {
-        noun: {p.id: 3 if p.category == noun else 0 for p in products[::5]} for noun in ("mouse", "toner")
-    }
+    judgements = [
+        Judgement(noun, p.id, 3 if p.category == noun else 0)
+        for noun in ("mouse", "toner")
+        for p in products[::5]
+    ]
     folder = tmp_path / "model"
-    make_weights(TrainingData(products, [], [], judgements), tiny_bert, folder, recipe, lambda _: quiet)
+    plan = TrainingPlan(
+        folder,
+        products,
+        judgements=judgements,
+        query_encoder=str(tiny_bert),
+        product_encoder=str(tiny_gpt2),
+        cross_validate=True,
+        recipe=recipe,
+    )
+    run_training(plan, lambda _: quiet)
     model = load_model(folder)
     assert model.config.product_tokens == 48
     assert model.product_tokenizer.get_vocab() == load_tokenizer(tiny_gpt2).get_vocab()

@@ -8,17 +8,15 @@ import pytest
 from mappings.errors import CatalogueError
 from mappings.types import Product
 from reranker.model import Model, load_model, locate_shipped_model
-from reranker.training.distillation.product_distillation import DistilConfig
-from reranker.training.encoders.scratch_bert import NEW, ScratchConfig, train_small_bert
-from reranker.training.pipeline import TrainJob, run_train_job
-from reranker.training.scoring.examples import SoftConfig
-from reranker.training.scoring.scorer import ScorerConfig
-from reranker.training.shipped_recipe import Recipe
+from reranker.training.encoders.scratch_bert import NEW, train_small_bert
+from reranker.training.pipeline import run_training
+from reranker.training.plan import TrainingPlan
+from reranker.training.recipe import DistillationConfig, Recipe, ScorerConfig, ScratchConfig, SoftConfig
 
 SAMPLE = Path(__file__).parents[4] / "plugin_api/commands/demo/data/chinese.jsonl"
 RECIPE = Recipe(
     scratch=ScratchConfig(width=64, steps=100, batch=32, tokens=40, learning_rate=2e-3),
-    distil=DistilConfig(batch=16, warmup=5, learning_rate=2e-3),
+    product=DistillationConfig(batch=16, warmup=5, learning_rate=2e-3),
     soft=SoftConfig(queries=60),
     scorer=ScorerConfig(epochs=4),
     token_width=32,
@@ -38,8 +36,8 @@ def sample() -> list[Product]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("chinese") / "model"
-    job = TrainJob(folder, sample(), locate_shipped_model(), query_encoder=NEW, steps=60, recipe=RECIPE)
-    run_train_job(job, lambda _: quiet)
+    job = TrainingPlan(folder, sample(), locate_shipped_model(), query_encoder=NEW, steps=60, recipe=RECIPE)
+    run_training(job, lambda _: quiet)
     return folder
 
 
@@ -70,7 +68,7 @@ def test_the_model_reads_the_language_that_the_shipped_one_does_not(folder: Path
 
 def test_a_model_with_an_encoder_of_its_own_can_be_gone_on_from(folder: Path, tmp_path: Path) -> None:
     made = tmp_path / "next"
-    run_train_job(TrainJob(made, sample(), folder, steps=1, recipe=RECIPE), lambda _: quiet)
+    run_training(TrainingPlan(made, sample(), folder, steps=1, recipe=RECIPE), lambda _: quiet)
     assert (made / "query.onnx").read_bytes() == (folder / "query.onnx").read_bytes()
     assert (made / "product.onnx").read_bytes() != (folder / "product.onnx").read_bytes()
 

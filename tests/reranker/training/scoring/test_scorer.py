@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from reranker.fusion import FEATURES, HEADS, IdfTable, Scorer
+from reranker.training.recipe import ScorerConfig
 from reranker.training.scoring.scorer import (
     Example,
     FusionMLP,
-    ScorerConfig,
     compute_prior_logits,
     export_scorer,
     train_scorer,
