@@ -86,6 +86,8 @@ class SidecarSettings:
     """Requests that one process answers at a time."""
     deadline_ms: _Positive = 500
     """Milliseconds that a search may take in all. Afterwards the first-stage hits come back."""
+    model_deadline_ms: _Positive = 10_000
+    """Milliseconds that one call of the model routes may take in all, waiting included."""
     max_concurrent_reranks: _Count = 16
     """Searches that one process reranks at a time. Further searches come back at once, unranked."""
     max_body_bytes: _Count = 10_000_000

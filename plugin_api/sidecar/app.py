@@ -27,7 +27,7 @@ from plugin_api.sidecar.api_keys import require_key
 from plugin_api.sidecar.model_api.errors import MODEL_PATHS, model_error
 from plugin_api.sidecar.model_api.routes import model_blueprint
 from plugin_api.sidecar.model_api.text_model import TextModel
-from plugin_api.sidecar.openapi.document import openapi_blueprint
+from plugin_api.sidecar.openapi import openapi_blueprint
 from plugin_api.sidecar.passthrough import forward, request_body, request_headers, target, wsgi_response
 from plugin_api.sidecar.pipeline.routes import cluster_blueprint
 from plugin_api.sidecar.preview.explain import ExplainModel

@@ -1,60 +1,56 @@
-"""What the model routes take and give: Cohere's and Jina's rerank, text-embeddings-inference's, OpenAI's
-embeddings.
+"""The requests and responses of the model routes, in the shapes that existing clients send and read.
 
-Requests are validated as they are decoded, and the OpenAPI document is made of the same types. Fields that
-are not named here are ignored, as the services themselves send and take more from version to version.
+- Documents: Cohere's rerank v1 and v2, Jina's, Voyage's, vLLM's and Infinity's.
+- Texts: text-embeddings-inference's rerank.
+- Embeddings: OpenAI's.
+
+Requests are checked while they are decoded. Fields that are not named here are ignored, since the services
+themselves send and take more from version to version. openapi.yaml describes every field; a test compares
+its types with these.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-Text = Annotated[str, Meta(min_length=1)]
-Value = str | int | float | bool | None
-
-FieldText = Meta(extra_json_schema={"properties": {
-    name: {"type": ["string", "number", "boolean", "null"]}
-    for name in ("text", "title", "brand", "category", "description")
-}})  # fmt: skip
-"""Tells of the fields that are read, and forbids no others."""
+_Text = Annotated[str, Meta(min_length=1)]
+_Index = Annotated[int, Meta(ge=0)]
+_Top = Annotated[int, Meta(ge=1)]
 
 DOCUMENT_TYPES = ("document", "search_document", "passage")
-"""What callers name a text that is no query: Voyage, Cohere and NVIDIA."""
+"""Names of the input type of a product, and not of a query: Voyage's, Cohere's and NVIDIA's."""
 
 
-class RerankRequest(msgspec.Struct, frozen=True):
-    """A query and the documents to order by it: Cohere's v1 and v2, and Jina's."""
+class DocumentsRequest(msgspec.Struct, frozen=True):
+    """A query and the documents to order by it."""
 
-    query: Text
-    documents: Annotated[
-        list[str | Annotated[dict[str, Value], FieldText]],
-        Meta(
-            min_length=1,
-            description="Texts, or objects with `text` or the product's `title`, `brand`, `category` and "
-            "`description`. Read up to 2,000 characters each.",
-        ),
-    ]
-    model: Annotated[
-        str | None,
-        Meta(description="Any name; one that begins with `attune-` must be of the model that is served."),
-    ] = None
-    top_n: Annotated[
-        Annotated[int, Meta(ge=1)] | None, Meta(description="How many results come back; all by default.")
-    ] = None
-    rank_fields: Annotated[
-        Annotated[list[str], Meta(min_length=1)] | None,
-        Meta(description="Which fields of objects are read, instead of those above."),
-    ] = None
+    query: _Text
+    documents: Annotated[list[str | dict[str, Any]], Meta(min_length=1)]
+    model: str | None = None
+    top_n: _Top | None = None
+    top_k: _Top | UnsetType | None = UNSET
+    truncation: bool | UnsetType | None = UNSET
+    rank_fields: Annotated[list[str], Meta(min_length=1)] | None = None
     return_documents: bool | None = None
 
+    @property
+    def limit(self) -> int | None:
+        """How many results to return; None returns all."""
+        return self.top_n or self.top_k or None
 
-class RerankResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    @property
+    def is_voyage(self) -> bool:
+        """Whether Voyage's client sent it, which names two fields otherwise than all others."""
+        return self.top_k is not UNSET or self.truncation is not UNSET
+
+
+class DocumentScore(msgspec.Struct, frozen=True, omit_defaults=True):
     """One document's place in the request and its probability of answering the query."""
 
-    index: Annotated[int, Meta(ge=0)]
+    index: _Index
     relevance_score: Annotated[float, Meta(ge=0, le=1)]
-    document: dict[str, Value] | None = None
+    document: dict[str, Any] | str | None = None
 
 
 class ApiVersion(msgspec.Struct, frozen=True):
@@ -63,78 +59,79 @@ class ApiVersion(msgspec.Struct, frozen=True):
     version: str
 
 
-class RerankMeta(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Cohere's `meta`, with what the caller should know of these scores."""
+class BilledUnits(msgspec.Struct, frozen=True):
+    """What Cohere would bill. Attune bills nothing."""
+
+    search_units: int = 0
+
+
+class DocumentsMeta(msgspec.Struct, frozen=True):
+    """Cohere's `meta`, with warnings about these scores."""
 
     api_version: ApiVersion
-    warnings: list[str] | None = None
+    billed_units: BilledUnits = BilledUnits()
+    warnings: list[str] | UnsetType = UNSET
 
 
-class RerankResponse(msgspec.Struct, frozen=True):
-    """The documents, most relevant first."""
+class TokenUsage(msgspec.Struct, frozen=True):
+    """How many tokens of the texts the model reads."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class DocumentsResponse(msgspec.Struct, frozen=True):
+    """The documents, most relevant first: Cohere's and Jina's response in one."""
 
     id: str
     model: str
-    results: list[RerankResult]
-    meta: RerankMeta
+    results: list[DocumentScore]
+    meta: DocumentsMeta
+    usage: TokenUsage
 
 
-class RerankTextsRequest(msgspec.Struct, frozen=True):
-    """A query and the texts to order by it: text-embeddings-inference's."""
+class VoyageResponse(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """The documents, most relevant first: Voyage's response."""
 
-    query: Text
-    texts: Annotated[list[str], Meta(min_length=1, description="Read up to 2,000 characters each.")]
-    raw_scores: Annotated[bool, Meta(description="Log-odds instead of probabilities.")] = False
+    data: list[DocumentScore]
+    model: str
+    usage: TokenUsage
+
+
+class TextsRequest(msgspec.Struct, frozen=True):
+    """A query and the texts to order by it."""
+
+    query: _Text
+    texts: Annotated[list[str], Meta(min_length=1)]
+    raw_scores: bool = False
     return_text: bool = False
-    truncate: Annotated[
-        bool | None, Meta(description="Taken, and of no effect: long texts are always cut, not refused.")
-    ] = None
-    truncation_direction: Annotated[
-        Literal["Right", "right"], Meta(description="Texts are cut at their end.")
-    ] = "Right"
+    truncate: bool | None = None
+    truncation_direction: Literal["Right", "right"] = "Right"
 
 
-class TextRank(msgspec.Struct, frozen=True, omit_defaults=True):
+class TextScore(msgspec.Struct, frozen=True, omit_defaults=True):
     """One text's place in the request and its score."""
 
-    index: Annotated[int, Meta(ge=0)]
+    index: _Index
     score: float
     text: str | None = None
 
 
 class EmbeddingsRequest(msgspec.Struct, frozen=True):
-    """Texts to embed: OpenAI's, with an `input_type` as Cohere and others have."""
+    """Texts to embed: OpenAI's request, with an `input_type` as Cohere and others have."""
 
-    input: Annotated[
-        Text | Annotated[list[Text], Meta(min_length=1)], Meta(description="Text; no arrays of tokens.")
-    ]
-    model: Annotated[
-        str | None,
-        Meta(description="Any name; one that begins with `attune-` must be of the model that is served."),
-    ] = None
+    input: _Text | Annotated[list[_Text], Meta(min_length=1)]
+    model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Annotated[int | None, Meta(description="The model's own, or left out.")] = None
-    input_type: Annotated[
-        Literal["query", "search_query", "document", "search_document", "passage"] | None,
-        Meta(
-            description="What the text is: a query (the default), read by the BERT tower up to 32 tokens, or "
-            "a product, read by the GPT-2 tower up to 96. Both towers share one space."
-        ),
-    ] = None
+    dimensions: int | None = None
+    input_type: Literal["query", "search_query", "document", "search_document", "passage"] | None = None
 
 
 class Embedding(msgspec.Struct, frozen=True, tag_field="object", tag="embedding"):
     """One text's vector, of length 1: numbers, or the base64 of little-endian float32."""
 
-    index: Annotated[int, Meta(ge=0)]
+    index: _Index
     embedding: list[float] | str
-
-
-class Usage(msgspec.Struct, frozen=True):
-    """How many tokens the texts have."""
-
-    prompt_tokens: int
-    total_tokens: int
 
 
 class EmbeddingsResponse(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
@@ -142,16 +139,17 @@ class EmbeddingsResponse(msgspec.Struct, frozen=True, tag_field="object", tag="l
 
     data: list[Embedding]
     model: str
-    usage: Usage
+    usage: TokenUsage
 
 
-class CohereError(msgspec.Struct, frozen=True):
-    """An error as Cohere's clients read it."""
+class DocumentsError(msgspec.Struct, frozen=True):
+    """An error as clients of Cohere (`message`), Jina and Voyage (`detail`) read it."""
 
     message: str
+    detail: str
 
 
-class TextError(msgspec.Struct, frozen=True):
+class TextsError(msgspec.Struct, frozen=True):
     """An error as text-embeddings-inference has it."""
 
     error: str

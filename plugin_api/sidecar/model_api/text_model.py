@@ -1,4 +1,4 @@
-"""The model over texts that come with the request, instead of products that an index stores.
+"""Scores and embeds texts that come with the request, instead of products that an index stores.
 
 A text is encoded as a product of which nothing but the title is known. Measured on the electronics judgements
 with the shipped model (nDCG@10 over judged products): title and description in fields of their own 0.960, the
@@ -7,30 +7,40 @@ title 0.952.
 """
 
 import hashlib
+import math
 import threading
-from collections import OrderedDict
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from itertools import islice
+from typing import Protocol, TypeVar
 
 import msgspec
 import numpy as np
+from cachetools import LRUCache
 from tokenizers import Tokenizer
 
 from mappings.errors import ModelError
 from mappings.types import Product
 from reranker.types import EncodedProduct, Floats, Reranker
 
+_T = TypeVar("_T")
+
 MAX_QUERY_CHARACTERS = 512
-"""Beyond it a query is not read: the tower stops at 32 tokens, and time grows with every word compared."""
+"""Beyond them a query is not read: the tower stops at 32 tokens, and time grows with every word compared."""
 
 MAX_TEXT_CHARACTERS = 2000
-"""Beyond it a field of a document is not read: the tower stops at 96 tokens; words count up to here."""
+"""Beyond them a field of a document is not read: the tower stops at 96 tokens; words count up to here."""
 
 CACHE_BYTES = 32_000_000
-"""Room for the encodings of texts seen before: some 20,000 products, by the demo's."""
+"""Memory for the encodings of earlier texts: some 20,000 products like the demo's."""
 
+_ENCODED_AT_ONCE = 16
 _SCORED_AT_ONCE = 64
+
+
+class DeadlineExceeded(Exception):
+    """The texts took longer to encode or score than a call may take."""
 
 
 class TextModel(Reranker, Protocol):
@@ -53,93 +63,108 @@ class TextModel(Reranker, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """Each document's probability (n,), and the share of the query's tokens that the model doesn't know."""
+class TextScores:
+    """The probability of each document (n,).
+
+    `unknown` is the share of the query's tokens that the model does not know; `tokens` counts those of all
+    texts.
+    """
 
     probabilities: Floats
     unknown: float
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
-class Vectors:
+class TextVectors:
     """Unit vectors (n, d), and how many tokens the texts have."""
 
     vectors: Floats
     tokens: int
 
 
-class Texts:
-    """Scores and embeds texts. Thread-safe; documents seen before are not encoded again."""
+class TextScorer:
+    """Scores and embeds texts. Thread-safe. Documents of earlier calls are not encoded again.
 
-    def __init__(self, model: TextModel, weights: Sequence[float]) -> None:
+    Every method raises ModelError, and DeadlineExceeded once the clock has passed `deadline` (seconds).
+    """
+
+    def __init__(
+        self,
+        model: TextModel,
+        weights: Sequence[float],
+        cache_bytes: int = CACHE_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._model = model
         self._weights = weights
-        self._cache = _Cache(CACHE_BYTES)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._cache: LRUCache[bytes, bytes] = LRUCache(cache_bytes, getsizeof=len)
 
-    def score(self, query: str, documents: Sequence[Product]) -> Scores:
-        """Return how probably each document answers the query. Raises ModelError."""
+    def score(self, query: str, documents: Sequence[Product], deadline: float = math.inf) -> TextScores:
+        """Return how probably each document answers the query."""
         encoded = self._model.encode_query(query[:MAX_QUERY_CHARACTERS])
-        stored = self._stored([_cut(document) for document in documents])
-        parts = [
-            self._model.score(encoded, stored[at : at + _SCORED_AT_ONCE], self._weights)
-            for at in range(0, len(stored), _SCORED_AT_ONCE)
-        ]
+        documents = [_cut(document) for document in documents]
+        stored = self._encode(documents, deadline)
+        parts = []
+        for part in _batched(stored, _SCORED_AT_ONCE):
+            self._check(deadline)
+            parts.append(self._model.score(encoded, part, self._weights))
         probabilities = np.concatenate(parts)
         if len(probabilities) != len(documents) or not np.isfinite(probabilities).all():
-            raise ModelError(f"model {self._model.version} returned scores that are no probabilities")
-        return Scores(probabilities, encoded.unknown)
+            raise ModelError(f"model {self._model.version} returned scores that are not probabilities")
+        tokens = _count_tokens(self._model.product_tokenizer, [" ".join(_texts(d)) for d in documents])
+        tokens += _count_tokens(self._model.tokenizer, [query[:MAX_QUERY_CHARACTERS]])
+        return TextScores(probabilities, encoded.unknown, tokens)
 
-    def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        """Embed texts by the query tower. Raises ModelError."""
-        read = [text[:MAX_QUERY_CHARACTERS] for text in texts]
-        vectors = np.stack([self._model.encode_query(text).vector for text in read])
-        return Vectors(vectors, _tokens(self._model.tokenizer, read))
+    def embed_queries(self, texts: Sequence[str], deadline: float = math.inf) -> TextVectors:
+        """Embed texts by the query tower."""
+        texts = [text[:MAX_QUERY_CHARACTERS] for text in texts]
+        vectors = []
+        for text in texts:
+            self._check(deadline)
+            vectors.append(self._model.encode_query(text).vector)
+        return TextVectors(np.stack(vectors), _count_tokens(self._model.tokenizer, texts))
 
-    def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        """Embed texts by the product tower. Raises ModelError."""
-        read = [text[:MAX_TEXT_CHARACTERS] for text in texts]
-        found = self._model.encode_products([Product("", title=text) for text in read])
-        vectors = np.stack([product.vector for product in found])
-        return Vectors(vectors, _tokens(self._model.product_tokenizer, read))
+    def embed_documents(self, texts: Sequence[str], deadline: float = math.inf) -> TextVectors:
+        """Embed texts by the product tower."""
+        texts = [text[:MAX_TEXT_CHARACTERS] for text in texts]
+        vectors = []
+        for part in _batched([Product("", title=text) for text in texts], _ENCODED_AT_ONCE):
+            self._check(deadline)
+            vectors += [product.vector for product in self._model.encode_products(part)]
+        return TextVectors(np.stack(vectors), _count_tokens(self._model.product_tokenizer, texts))
 
-    def _stored(self, products: Sequence[Product]) -> list[bytes]:
-        """Each product's `attune.tokens`, equal products encoded once."""
+    def _encode(self, products: Sequence[Product], deadline: float) -> list[bytes]:
+        """Return each product's `attune.tokens`, equal products encoded once.
+
+        What is encoded before the deadline stays in the cache, so that the same call gets further next time.
+        """
         keys = [_key(product) for product in products]
-        known = self._cache.known(keys)
-        new = {key: product for key, product in zip(keys, products, strict=True) if key not in known}
-        if new:
-            encoded = self._model.encode_products(list(new.values()))
-            made = {key: product.stored for key, product in zip(new, encoded, strict=True)}
-            self._cache.add(made)
-            known = known | made
-        return [known[key] for key in keys]
-
-
-class _Cache:
-    """Bytes by key, the least recently used of which go first when they pass `most` bytes."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._size = 0
-        self._values: OrderedDict[bytes, bytes] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def known(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        found = {}
         with self._lock:
-            for key in keys:
-                if key in self._values:
-                    self._values.move_to_end(key)
-                    found[key] = self._values[key]
-        return found
+            encoded = {key: self._cache[key] for key in keys if key in self._cache}
+        new = {key: product for key, product in zip(keys, products, strict=True) if key not in encoded}
+        for part in _batched(new.items(), _ENCODED_AT_ONCE):
+            self._check(deadline)
+            stored = [made.stored for made in self._model.encode_products([product for _, product in part])]
+            with self._lock:
+                for (key, _), value in zip(part, stored, strict=True):
+                    encoded[key] = value
+                    if len(value) <= self._cache.maxsize:
+                        self._cache[key] = value
+        return [encoded[key] for key in keys]
 
-    def add(self, values: dict[bytes, bytes]) -> None:
-        with self._lock:
-            for key, value in values.items():
-                self._size += len(value) - len(self._values.pop(key, b""))
-                self._values[key] = value
-            while self._size > self._most:
-                self._size -= len(self._values.popitem(last=False)[1])
+    def _check(self, deadline: float) -> None:
+        if self._clock() > deadline:
+            raise DeadlineExceeded
+
+
+def _batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """Yield the items in lists of `size`, the last one shorter."""
+    rest = iter(items)
+    while part := list(islice(rest, size)):
+        yield part
 
 
 def _cut(product: Product) -> Product:
@@ -152,11 +177,14 @@ def _cut(product: Product) -> Product:
     )
 
 
+def _texts(product: Product) -> tuple[str, str, str, str]:
+    return product.title, product.brand, product.category, product.description
+
+
 def _key(product: Product) -> bytes:
-    """What an encoding is kept by; the texts themselves would take more room than their encodings."""
-    fields = (product.title, product.brand, product.category, product.description)
-    return hashlib.blake2b(msgspec.msgpack.encode(fields), digest_size=16).digest()
+    """The key of an encoding: a hash, since the texts would take more memory than their encodings."""
+    return hashlib.blake2b(msgspec.msgpack.encode(_texts(product)), digest_size=16).digest()
 
 
-def _tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> int:
+def _count_tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> int:
     return sum(len(encoding.ids) for encoding in tokenizer.encode_batch(list(texts)))

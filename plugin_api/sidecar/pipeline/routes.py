@@ -9,7 +9,7 @@ from msgspec import Meta, Raw
 from mappings.errors import BadRequest, ModelError
 from mappings.settings import Settings
 from plugin_api.search.response import error_answer
-from plugin_api.sidecar.model_api.concurrency_limiter import Busy, Turns
+from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
 from plugin_api.sidecar.passthrough import wsgi_response
 from plugin_api.sidecar.pipeline.cluster_search import ClusterSearch, NotReranked
 from reranker.types import Reranker
@@ -59,11 +59,11 @@ def cluster_blueprint(settings: Settings, reranker: Reranker) -> Blueprint:
     blueprint = Blueprint("cluster", __name__, url_prefix="/_attune/cluster")
     searching = ClusterSearch(reranker, settings)
     # Nobody waits: that would cost the shopper more than the first stage's order.
-    turns = Turns(settings.sidecar.max_concurrent_reranks, waiting=0, seconds=0.0)
+    limiter = ConcurrencyLimiter(settings.sidecar.max_concurrent_reranks, waiting=0, seconds=0.0)
 
     @blueprint.post("/rewrite")
     def _rewrite() -> Response:
-        with turns.turn():
+        with limiter.slot():
             call = _decoded(RewriteCall)
             search = searching.rewritten(bytes(call.search), call.window, call.hybrid)
             # The pipeline puts the string into a template, where a shopper's dollar would mean something.
@@ -71,7 +71,7 @@ def cluster_blueprint(settings: Settings, reranker: Reranker) -> Blueprint:
 
     @blueprint.post("/score")
     def _score() -> Response:
-        with turns.turn():
+        with limiter.slot():
             call = _decoded(ScoreCall)
             return _json(Scores(searching.scores(bytes(call.search), call.tokens, call.models, call.window)))
 
@@ -91,8 +91,8 @@ def cluster_blueprint(settings: Settings, reranker: Reranker) -> Blueprint:
     def _unreadable(error: ValueError) -> Response:
         return _error(400, "parsing_exception", f"the search: {error}")
 
-    @blueprint.errorhandler(Busy)
-    def _shed(_: Busy) -> Response:
+    @blueprint.errorhandler(AtCapacity)
+    def _shed(_: AtCapacity) -> Response:
         limit = settings.sidecar.max_concurrent_reranks
         reason = f"{limit} searches are being reranked (sidecar.max_concurrent_reranks)"
         return _error(BUSY, "rejected_execution_exception", reason)

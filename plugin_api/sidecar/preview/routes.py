@@ -23,7 +23,7 @@ from plugin_api.opensearch.raw_json import dumps
 from plugin_api.search.query.request import keyword_query
 from plugin_api.search.query.text import MAX_TEXT
 from plugin_api.search.response import Answer, error_answer
-from plugin_api.sidecar.model_api.concurrency_limiter import Busy, Turns
+from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
 from plugin_api.sidecar.passthrough import request_headers, wsgi_response
 from plugin_api.sidecar.preview.explain import ExplainModel, ExplainRequest, Refusal, explain_hit
 from plugin_api.sidecar.preview.judgements import JudgementsFile
@@ -77,7 +77,8 @@ def preview_blueprint(
     kept = JudgementsFile(Path(settings.preview.judgements)) if settings.preview.judgements else None
     folder = resources.files("plugin_api.sidecar.preview").joinpath("static")
     files = {of.name: of.read_bytes() for of in folder.iterdir() if Path(of.name).suffix in TYPES}
-    turns = Turns(min(settings.sidecar.threads, os.cpu_count() or 1), EXPLAIN_WAITING, EXPLAIN_SECONDS)
+    cores = min(settings.sidecar.threads, os.cpu_count() or 1)
+    limiter = ConcurrencyLimiter(cores, EXPLAIN_WAITING, EXPLAIN_SECONDS)
     policy = content_policy(settings.preview)
 
     @routes.get("/_attune", strict_slashes=True)
@@ -122,11 +123,11 @@ def preview_blueprint(
             raise BadRequest(f"model {version} is not loaded; there are: {', '.join(by_version)}")
         seconds = settings.opensearch.timeout_seconds
         try:
-            with turns.turn():
+            with limiter.slot():
                 found = explain_hit(
                     wanted, client, _callers(request.environ), by_version[version], settings.search, seconds
                 )
-        except Busy:
+        except AtCapacity:
             return _refused(429, "rejected_execution_exception", "too many explanations at once: try again")
         except TimeoutError as error:
             return _refused(504, "timeout_exception", str(error))

@@ -1,6 +1,7 @@
 import base64
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,14 +15,15 @@ from mappings.settings import Settings, SidecarSettings
 from mappings.types import Product
 from plugin_api.sidecar.app import create_app
 from plugin_api.sidecar.model_api.messages import (
-    CohereError,
+    DocumentsError,
+    DocumentsResponse,
     EmbeddingsResponse,
     OpenAIError,
-    RerankResponse,
-    TextError,
-    TextRank,
+    TextScore,
+    TextsError,
+    VoyageResponse,
 )
-from plugin_api.sidecar.model_api.routes import as_product, log_odds, ranked
+from plugin_api.sidecar.model_api.routes import log_odds, read_product, sort_scores
 from reranker.model import Model, load_model
 from reranker.types import EncodedQuery
 from tests.fakes.shop import Shop
@@ -56,9 +58,9 @@ def refused(response: TestResponse, status: int) -> str:
     assert response.content_type == "application/json"
     path = response.request.path.rstrip("/")
     if path in COHERE:
-        return msgspec.json.decode(response.data, type=CohereError).message
+        return msgspec.json.decode(response.data, type=DocumentsError).message
     if path == TEXTS:
-        return msgspec.json.decode(response.data, type=TextError).error
+        return msgspec.json.decode(response.data, type=TextsError).error
     error = msgspec.json.decode(response.data, type=OpenAIError).error
     assert error.type == ("invalid_request_error" if status < 500 else "server_error")
     return error.message
@@ -69,7 +71,7 @@ def refused(response: TestResponse, status: int) -> str:
 
 @pytest.mark.parametrize("path", COHERE)
 def test_the_best_document_comes_first(web: FlaskClient, model: Model, path: str) -> None:
-    found = msgspec.json.decode(web.post(path, json=CALL[path]).data, type=RerankResponse)
+    found = msgspec.json.decode(web.post(path, json=CALL[path]).data, type=DocumentsResponse)
     assert found.results[0].index == 1
     assert {result.index for result in found.results} == {0, 1, 2}
     scores = [result.relevance_score for result in found.results]
@@ -77,7 +79,7 @@ def test_the_best_document_comes_first(web: FlaskClient, model: Model, path: str
     assert all(score == round(score, 8) and 0 <= score <= 1 for score in scores)
     assert found.model == f"attune-{model.version}"
     assert found.meta.api_version.version == path[2]
-    assert found.meta.warnings is None
+    assert found.meta.warnings is msgspec.UNSET
     assert all(result.document is None for result in found.results)
 
 
@@ -119,23 +121,72 @@ def test_rank_fields_say_what_is_read(web: FlaskClient) -> None:
 
 def test_what_is_read_of_a_document() -> None:
     whole = {"title": "M185", "brand": "HP", "category": "Mice", "description": None, "sku": 7}
-    assert as_product(0, "M185", None).title == "M185"
-    product = as_product(0, whole, None)
+    assert read_product(0, "M185", None).title == "M185"
+    product = read_product(0, whole, None)
     assert (product.title, product.brand, product.category, product.description) == ("M185", "HP", "Mice", "")
-    assert as_product(0, whole, ["title", "sku"]).title == "M185. 7"
-    assert as_product(0, {"text": "a", "title": "b"}, None).title == "a"
+    assert read_product(0, whole, ["title", "sku"]).title == "M185. 7"
+    assert read_product(0, {"text": "a", "title": "b"}, None).title == "a"
 
 
 def test_texts_are_ranked_as_text_embeddings_inference_does(web: FlaskClient) -> None:
-    found = msgspec.json.decode(web.post(TEXTS, json=CALL[TEXTS]).data, type=list[TextRank])
+    found = msgspec.json.decode(web.post(TEXTS, json=CALL[TEXTS]).data, type=list[TextScore])
     assert found[0].index == 1
     assert all(rank.text is None and 0 <= rank.score <= 1 for rank in found)
     raw = web.post(TEXTS, json={**CALL[TEXTS], "raw_scores": True, "return_text": True, "truncate": True})
-    odds = msgspec.json.decode(raw.data, type=list[TextRank])
+    odds = msgspec.json.decode(raw.data, type=list[TextScore])
     assert [rank.text for rank in odds] == [DOCUMENTS[rank.index] for rank in odds]
     for rank, of in zip(found, odds, strict=True):
         assert rank.index == of.index
         assert rank.score == pytest.approx(1 / (1 + np.exp(-of.score)), abs=1e-6)
+
+
+def test_rerank_takes_documents_as_other_servers_have_it_there(web: FlaskClient) -> None:
+    call = {"model": "m", "query": "wireless mouse", "documents": DOCUMENTS, "top_n": 1}
+    found = msgspec.json.decode(web.post(TEXTS, json=call).data, type=DocumentsResponse)
+    assert [result.index for result in found.results] == [1]
+    response = web.post(TEXTS, json={**call, "documents": []})
+    assert "documents: " in refused(response, 422)
+    both = web.post(TEXTS, json={**call, "texts": DOCUMENTS})
+    assert msgspec.json.decode(both.data, type=list[TextScore])[0].index == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "document", "count"),
+    [
+        ({"top_k": 2, "truncation": True}, None, 2),
+        ({"top_k": None, "truncation": True, "return_documents": True}, DOCUMENTS[1], 3),
+    ],
+)
+def test_voyages_requests_get_voyages_response(
+    web: FlaskClient, fields: dict[str, Any], document: str | None, count: int
+) -> None:
+    call = {"query": "wireless mouse", "documents": DOCUMENTS, "model": "rerank-2.5", **fields}
+    found = msgspec.json.decode(web.post("/v1/rerank", json=call).data, type=VoyageResponse)
+    assert (found.data[0].index, len(found.data)) == (1, count)
+    assert found.data[0].document == document
+    assert found.usage.total_tokens > 0
+
+
+def test_documents_may_have_more_than_is_read(web: FlaskClient) -> None:
+    documents = [
+        {"text": "a lamp", "metadata": {"id": 1, "tags": ["new"]}},
+        {"title": "wireless mouse", "variants": [{"sku": 1}]},
+    ]
+    call = {"query": "wireless mouse", "documents": documents, "return_documents": True}
+    for path in COHERE:
+        results = web.post(path, json=call).json["results"]  # type: ignore[index]
+        assert [result["document"] for result in results] == [documents[1], documents[0]]
+
+
+def test_the_response_has_what_clients_of_jina_and_cohere_read(web: FlaskClient, model: Model) -> None:
+    response = web.post("/v2/rerank", json=CALL["/v2/rerank"]).json
+    assert response is not None
+    one = len(model.tokenizer.encode("wireless mouse").ids)
+    assert response["usage"]["total_tokens"] == response["usage"]["prompt_tokens"] > one
+    assert response["meta"]["billed_units"] == {"search_units": 0}
+    error = web.post("/v1/rerank", json={"query": "mouse"}).json
+    assert error is not None
+    assert error["message"] == error["detail"]
 
 
 def test_log_odds_are_finite() -> None:
@@ -144,7 +195,7 @@ def test_log_odds_are_finite() -> None:
 
 
 def test_equal_scores_keep_the_order_given() -> None:
-    assert ranked(np.array([0.5, 0.75, 0.5], dtype=np.float32)) == [(1, 0.75), (0, 0.5), (2, 0.5)]
+    assert sort_scores(np.array([0.5, 0.75, 0.5], dtype=np.float32)) == [(1, 0.75), (0, 0.5), (2, 0.5)]
 
 
 @pytest.mark.parametrize("path", COHERE)
@@ -199,14 +250,14 @@ def test_products_are_embedded_by_their_own_tower(web: FlaskClient, model: Model
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"\xff", b'{"query": "\\ud800"}', b"nul", b'{"x": ' + b"[" * 50_000]
 )
-def test_what_is_no_json_is_400(web: FlaskClient, path: str, body: bytes) -> None:
+def test_what_is_not_json_is_400(web: FlaskClient, path: str, body: bytes) -> None:
     message = refused(web.post(path, data=body, content_type="application/json"), 400)
-    assert "no JSON" in message or "nested" in message
+    assert "not JSON" in message or "nested" in message
 
 
 @pytest.mark.parametrize("path", ALL)
 @pytest.mark.parametrize("body", [[], {}, 1, "text", {"query": "mouse"}, {"input": ""}])
-def test_what_is_no_request_is_400_or_422(web: FlaskClient, path: str, body: object) -> None:
+def test_what_is_not_a_request_is_400_or_422(web: FlaskClient, path: str, body: object) -> None:
     assert refused(web.post(path, json=body), 422 if path == TEXTS else 400)
 
 
@@ -313,6 +364,22 @@ def test_calls_that_find_no_place_are_429(slow: SlowModel) -> None:
     asking.join(60)
     assert first == [200]
     assert app.test_client().post("/v1/rerank", json=call).status_code == 200
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_texts_that_take_too_long_are_503(model: Model, path: str) -> None:
+    class HurriedModel(Model):
+        """The shipped model; each query takes it longer than a call may take."""
+
+        def encode_query(self, text: str) -> EncodedQuery:
+            time.sleep(0.002)
+            return super().encode_query(text)
+
+    hurried = Settings(sidecar=SidecarSettings(model_deadline_ms=1))
+    web = create_app(hurried, Shop(), HurriedModel(model.folder)).test_client()
+    response = web.post(path, json=CALL[path])
+    assert "longer than 1 ms (sidecar.model_deadline_ms): send fewer" in refused(response, 503)
+    assert response.headers["Retry-After"] == "1"
 
 
 class BrokenModel(Model):

@@ -6,8 +6,12 @@ from tokenizers import Tokenizer
 
 from mappings.errors import ModelError
 from mappings.types import Product
-from plugin_api.sidecar.model_api import text_model
-from plugin_api.sidecar.model_api.text_model import MAX_QUERY_CHARACTERS, MAX_TEXT_CHARACTERS, Texts
+from plugin_api.sidecar.model_api.text_model import (
+    MAX_QUERY_CHARACTERS,
+    MAX_TEXT_CHARACTERS,
+    DeadlineExceeded,
+    TextScorer,
+)
 from reranker.model import Model, load_model
 from reranker.types import EncodedProduct, EncodedQuery, Floats
 
@@ -61,11 +65,13 @@ def model(shipped: Model) -> CountingModel:
 
 
 @pytest.fixture
-def texts(model: CountingModel) -> Texts:
-    return Texts(model, WEIGHTS)
+def texts(model: CountingModel) -> TextScorer:
+    return TextScorer(model, WEIGHTS)
 
 
-def test_scores_are_those_of_a_search_over_products_with_these_texts(shipped: Model, texts: Texts) -> None:
+def test_scores_are_those_of_a_search_over_products_with_these_texts(
+    shipped: Model, texts: TextScorer
+) -> None:
     scores = texts.score("wireless mouse", MICE)
     stored = [product.stored for product in shipped.encode_products(MICE)]
     expected = shipped.score(shipped.encode_query("wireless mouse"), stored, WEIGHTS)
@@ -74,11 +80,11 @@ def test_scores_are_those_of_a_search_over_products_with_these_texts(shipped: Mo
     assert scores.unknown == 0.0
 
 
-def test_what_the_model_does_not_know_is_said(texts: Texts) -> None:
+def test_what_the_model_does_not_know_is_said(texts: TextScorer) -> None:
     assert texts.score("苹果手机", MICE).unknown > 0.5
 
 
-def test_a_text_is_encoded_once_however_often_it_comes(texts: Texts, model: CountingModel) -> None:
+def test_a_text_is_encoded_once_however_often_it_comes(texts: TextScorer, model: CountingModel) -> None:
     first = texts.score("wireless mouse", [*MICE, MICE[1]])
     assert len(model.products) == 3
     assert first.probabilities[1] == first.probabilities[3]
@@ -89,23 +95,19 @@ def test_a_text_is_encoded_once_however_often_it_comes(texts: Texts, model: Coun
     assert len(model.products) == 4
 
 
-def test_a_call_that_fills_the_cache_by_itself_is_answered(
-    model: CountingModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = Texts(model, WEIGHTS).score("wireless mouse", MICE).probabilities
+def test_a_call_that_fills_the_cache_by_itself_is_answered(model: CountingModel) -> None:
+    expected = TextScorer(model, WEIGHTS).score("wireless mouse", MICE).probabilities
     [one] = model.encode_products(MICE[:1])
-    monkeypatch.setattr(text_model, "CACHE_BYTES", len(one.stored) + 10)
-    texts = Texts(model, WEIGHTS)
+    texts = TextScorer(model, WEIGHTS, cache_bytes=len(one.stored) + 10)
     np.testing.assert_array_equal(texts.score("wireless mouse", MICE).probabilities, expected)
     model.products.clear()
     texts.score("wireless mouse", MICE)
     assert len(model.products) >= 2, "only what fits is kept"
 
 
-def test_the_least_recently_used_goes_first(model: CountingModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_least_recently_used_goes_first(model: CountingModel) -> None:
     sizes = [len(product.stored) for product in model.encode_products(MICE)]
-    monkeypatch.setattr(text_model, "CACHE_BYTES", sum(sizes) - 1)
-    texts = Texts(model, WEIGHTS)
+    texts = TextScorer(model, WEIGHTS, cache_bytes=sum(sizes) - 1)
     for product in (MICE[0], MICE[1], MICE[0], MICE[2]):
         texts.score("mouse", [product])
     model.products.clear()
@@ -115,7 +117,7 @@ def test_the_least_recently_used_goes_first(model: CountingModel, monkeypatch: p
     assert model.products == [MICE[1]]
 
 
-def test_more_documents_than_are_scored_at_once_keep_their_order(texts: Texts) -> None:
+def test_more_documents_than_are_scored_at_once_keep_their_order(texts: TextScorer) -> None:
     documents = [MICE[at % 3] for at in range(150)]
     scores = texts.score("wireless mouse", documents).probabilities
     assert len(scores) == 150
@@ -123,7 +125,7 @@ def test_more_documents_than_are_scored_at_once_keep_their_order(texts: Texts) -
         np.testing.assert_allclose(scores[at::3], scores[at], rtol=1e-5)
 
 
-def test_texts_are_read_up_to_their_limits(texts: Texts, model: CountingModel) -> None:
+def test_texts_are_read_up_to_their_limits(texts: TextScorer, model: CountingModel) -> None:
     texts.score("mouse " * 1000, [Product("", *4 * ["lamp " * 1000])])
     assert len(model.queries[-1]) == MAX_QUERY_CHARACTERS
     product = model.products[-1]
@@ -135,13 +137,13 @@ def test_texts_are_read_up_to_their_limits(texts: Texts, model: CountingModel) -
     assert len(model.products[-1].title) == MAX_TEXT_CHARACTERS
 
 
-def test_scores_that_are_no_probabilities_are_an_error(texts: Texts, model: CountingModel) -> None:
+def test_scores_that_are_not_probabilities_are_an_error(texts: TextScorer, model: CountingModel) -> None:
     model.broken = True
-    with pytest.raises(ModelError, match="no probabilities"):
+    with pytest.raises(ModelError, match="not probabilities"):
         texts.score("mouse", MICE)
 
 
-def test_both_towers_embed_into_one_space(texts: Texts) -> None:
+def test_both_towers_embed_into_one_space(texts: TextScorer) -> None:
     queries = texts.embed_queries(["wireless mouse", "floor lamp"])
     documents = texts.embed_documents([product.title for product in MICE])
     for found in (queries.vectors, documents.vectors):
@@ -150,7 +152,25 @@ def test_both_towers_embed_into_one_space(texts: Texts) -> None:
     assert cosines.argmax(axis=1).tolist() == [1, 2]
 
 
-def test_tokens_are_counted(texts: Texts) -> None:
+def test_tokens_are_counted(texts: TextScorer) -> None:
     one = texts.embed_queries(["wireless mouse"]).tokens
     assert texts.embed_queries(["wireless mouse"] * 2).tokens == 2 * one
     assert texts.embed_documents(["wireless mouse"]).tokens >= 2
+
+
+def test_a_call_ends_at_its_deadline_and_the_next_one_gets_further(model: CountingModel) -> None:
+    documents = [Product("", title=f"wireless mouse {number}") for number in range(40)]
+    now = iter([0.0, 2.0])  # the second batch of the first call comes after the deadline
+    texts = TextScorer(model, WEIGHTS, clock=lambda: next(now, 0.0))
+    with pytest.raises(DeadlineExceeded):
+        texts.score("mouse", documents, deadline=1.0)
+    assert len(model.products) == 16
+    assert len(texts.score("mouse", documents, deadline=1.0).probabilities) == 40
+    assert len(model.products) == 40, "what was encoded before the deadline is not encoded again"
+
+
+def test_embedding_ends_at_its_deadline(texts: TextScorer, model: CountingModel) -> None:
+    for embed in (texts.embed_queries, texts.embed_documents):
+        with pytest.raises(DeadlineExceeded):
+            embed(["wireless mouse"], deadline=0.0)
+    assert (model.products, model.queries) == ([], [])
