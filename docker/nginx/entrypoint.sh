@@ -10,6 +10,7 @@
 #   CONNECTIONS_PER_ADDRESS   how many one client may have open at a time, default 512
 #   CLIENT_SECONDS            how long a client may take for the head of a request, and from one read or write of a body
 #                             to the next, default 30
+#   WORKERS                   processes, default 2
 #   RELOAD_SECONDS            how often addresses and certificates are looked at, default 10
 set -eu
 
@@ -101,4 +102,4 @@ location sidecar "$sidecar" "${SIDECAR_CA_FILE:-}" >"$folder/sidecar.conf"
 listen "${HEALTH_PORT:-8081}" "" >"$folder/health.conf"
 upstreams >"$folder/upstreams.conf"
 watch_changes &
-exec nginx -e stderr -c /etc/attune/nginx.conf -g 'daemon off;'
+exec nginx -e stderr -c /etc/attune/nginx.conf -g "daemon off; worker_processes ${WORKERS:-2};"

@@ -32,6 +32,7 @@ NOT_IN_PODS = ("clicks", "node")
 
 WITHOUT_HELM: Mapping[str, Any] = {
     "existingSecret": "attune",
+    "nginx": {"enabled": True},
     "indexer": {
         "catalogueClaim": "catalogue",
         "rebuild": {"enabled": True},
@@ -50,6 +51,12 @@ Name and password for OpenSearch, where it asks for them, and the database's add
     "sidecar.yaml": (
         ("sidecar", "sidecar-service", "sidecar-disruption"),
         "The sidecar: point search boxes at http://attune-sidecar:8080 instead of at OpenSearch.",
+    ),
+    "optional/nginx.yaml": (
+        ("nginx",),
+        """\
+nginx in front of the sidecar and OpenSearch, which this file adds: point clients at http://attune-nginx:8080.
+  kubectl apply -f docker/kubernetes/optional/nginx.yaml""",
     ),
     "indexer-cronjob.yaml": (
         ("indexer-rebuild",),

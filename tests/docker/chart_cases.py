@@ -15,6 +15,7 @@ DATABASE: Mapping[str, Any] = {
         "changes": {"enabled": True, "followSeconds": 2.5},
     },
 }
+NGINX: Mapping[str, Any] = {"nginx": {"enabled": True}}
 CHANGES: Mapping[str, Any] = {
     "sidecar": {"enabled": False},
     "indexer": {"changes": {"enabled": True, "claim": "changes"}},
@@ -50,6 +51,23 @@ EVERYTHING: Mapping[str, Any] = {
             ],
             "tls": [{"secretName": "search-tls", "hosts": ["search.example.com"]}],
         },
+        "podAnnotations": {"a": "b"},
+        "podLabels": {"team": "search"},
+        "nodeSelector": {"kubernetes.io/arch": "amd64"},
+        "tolerations": [{"key": "search", "operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {}},
+        "priorityClassName": "high",
+        "extraEnv": [{"name": "TZ", "value": "UTC"}],
+        "extraVolumes": [{"name": "ca", "secret": {"secretName": "ca"}}],
+        "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca", "readOnly": True}],
+    },
+    "nginx": {
+        "enabled": True,
+        "image": {"repository": "registry.example.com/attune-nginx", "tag": "1", "pullPolicy": "Always"},
+        "replicas": 3,
+        "connectionsPerAddress": 100,
+        "tlsSecret": "shop-tls",
+        "service": {"type": "LoadBalancer", "port": 443, "annotations": {"a": "b"}},
         "podAnnotations": {"a": "b"},
         "podLabels": {"team": "search"},
         "nodeSelector": {"kubernetes.io/arch": "amd64"},
@@ -108,6 +126,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "rebuild": {"indexer": {"catalogueClaim": "catalogue", "rebuild": {"enabled": True}}},
     "database": DATABASE,
     "changes": CHANGES,
+    "nginx": NGINX,
     "mixed": MIXED,
     "everything": EVERYTHING,
 }
@@ -120,6 +139,10 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "password in a ConfigMap": ({"settings": {"opensearch": {"password": "x"}}}, "password"),
     "API keys in a ConfigMap": ({"settings": {"sidecar": {"api_keys": "x"}}}, "api_keys"),
     "Ingress of no path": ({"sidecar": {"ingress": {"enabled": True}}}, "hosts"),
+    "nginx without a sidecar": (
+        {"sidecar": {"enabled": False}, "nginx": {"enabled": True}},
+        "sidecar.enabled",
+    ),
     "relative reject file": ({"indexer": {"rejects": "rejects.jsonl"}}, "rejects"),
     "database without address": ({"indexer": {"source": "", "rebuild": {"enabled": True}}}, "existingSecret"),
     "catalogue in no volume": ({"indexer": {"rebuild": {"enabled": True}}}, "indexer.catalogueClaim"),

@@ -15,7 +15,7 @@ import yaml
 from mappings.settings import load_settings
 from plugin_api.cli import attune
 from tests.docker.chart import CHART, KUBERNETES, ROOT, SCHEMA, Refused, helm, manifests, rendered, schema
-from tests.docker.chart_cases import CASES, CHANGES, DATABASE, EVERYTHING, REFUSED
+from tests.docker.chart_cases import CASES, CHANGES, DATABASE, EVERYTHING, NGINX, REFUSED
 from tests.docker.pods import containers, environment, of_kind, pod_templates
 
 OLDEST = "1.31.0"
@@ -92,14 +92,19 @@ def test_pods_keep_to_the_restricted_standard(objects: list[dict[str, Any]]) -> 
 def test_attune_takes_the_settings_and_the_environment(objects: list[dict[str, Any]], tmp_path: Path) -> None:
     file = tmp_path / "attune.toml"
     file.write_text(of_kind(objects, "ConfigMap")[0]["data"]["attune.toml"], encoding="utf-8")
-    for _, container in containers(objects):
+    for name, container in containers(objects):
         variables = environment(container)
+        if name == "attune-nginx":
+            continue
         assert variables.pop("ATTUNE_CONFIG") == "/etc/attune/attune.toml"
         load_settings(file, variables)
 
 
 def test_the_command_line_takes_the_arguments(objects: list[dict[str, Any]]) -> None:
     for name, container in containers(objects):
+        if name == "attune-nginx":
+            assert "args" not in container  # its image takes none
+            continue
         command, *rest = container["args"]
         with attune.make_context("attune", [command]) as parent:
             parsed = attune.get_command(parent, command)
@@ -132,7 +137,7 @@ def test_mounts_have_volumes_and_temporary_files_a_place(objects: list[dict[str,
         for container in template["spec"]["containers"]:
             mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
             assert set(mounts.values()) <= volumes.keys()
-            assert "emptyDir" in volumes[mounts[environment(container)["TMPDIR"]]]
+            assert "emptyDir" in volumes[mounts[environment(container).get("TMPDIR", "/tmp")]]
 
 
 def test_selectors_find_the_pods_they_mean(objects: list[dict[str, Any]]) -> None:
@@ -144,9 +149,9 @@ def test_selectors_find_the_pods_they_mean(objects: list[dict[str, Any]]) -> Non
     for found in of_kind(objects, "Deployment"):
         assert chosen(found["spec"]["selector"]["matchLabels"]) == [found["metadata"]["name"]]
     for found in of_kind(objects, "Service"):
-        assert chosen(found["spec"]["selector"]) == ["attune-sidecar"]
+        assert chosen(found["spec"]["selector"]) == [found["metadata"]["name"]]
     for found in of_kind(objects, "PodDisruptionBudget"):
-        assert chosen(found["spec"]["selector"]["matchLabels"]) == ["attune-sidecar"]
+        assert chosen(found["spec"]["selector"]["matchLabels"]) == [found["metadata"]["name"]]
     for found in of_kind(objects, "HorizontalPodAutoscaler"):
         assert found["spec"]["scaleTargetRef"]["name"] in pods
 
@@ -157,6 +162,27 @@ def test_probes_ask_at_the_port_and_by_the_scheme_that_are_served() -> None:
         assert sidecar["ports"] == [{"name": "http", "containerPort": port}]
         for probe, path in PROBES.items():
             assert sidecar[probe]["httpGet"] == {"path": path, "port": "http", "scheme": scheme}
+
+
+def test_nginx_reaches_what_is_installed_and_takes_the_ingress() -> None:
+    plain, everything = rendered(NGINX), rendered(EVERYTHING)
+    variables = environment(dict(containers(plain))["attune-nginx"])
+    assert variables["ATTUNE_OPENSEARCH_URL"] == "http://opensearch:9200"
+    assert variables["SIDECAR_URL"] == "http://attune-sidecar:8080"
+    variables = environment(dict(containers(everything))["attune-nginx"])
+    assert variables["SIDECAR_URL"] == "https://attune-sidecar:443"
+    assert variables["ATTUNE_OPENSEARCH_CA_FILE"] == "/ca/ca.crt"
+    assert variables["ATTUNE_OPENSEARCH_VERIFY_CERTIFICATES"] == "false"
+    assert variables["TLS_CERTIFICATE"] == "/etc/attune-tls/tls.crt"
+    (ingress,) = of_kind(everything, "Ingress")
+    backend = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]
+    assert backend["service"]["name"] == "attune-nginx"
+    sidecar = next(
+        p for p in of_kind(everything, "NetworkPolicy") if p["metadata"]["name"] == "attune-sidecar"
+    )
+    labels = dict(pod_templates(everything))["attune-nginx"]["metadata"]["labels"]
+    allowed = [peer["podSelector"]["matchLabels"] for peer in sidecar["spec"]["ingress"][0]["from"]]
+    assert any(peer.items() <= labels.items() for peer in allowed)
 
 
 def test_a_pod_has_time_to_end_its_requests() -> None:

@@ -60,7 +60,9 @@ def pod(template: Mapping[str, Any], stack: Stack, folders: Mapping[str, Path]) 
     }  # fmt: skip
     # As tag "latest", which is what the fixture `images` builds.
     container = DockerContainer(of["image"].partition(":")[0]).with_network(stack.network)
-    container.with_envs(**environment).with_command([a.replace("=products", f"={ALIAS}") for a in of["args"]])
+    container.with_envs(**environment).with_command(
+        [argument.replace("=products", f"={ALIAS}") for argument in of.get("args", [])]
+    )
     container.with_exposed_ports(*(port["containerPort"] for port in of.get("ports", [])))
     for mount in of["volumeMounts"]:
         if mount["name"] == "tmp":
@@ -128,3 +130,16 @@ def test_the_indexer_s_pods_index_and_the_sidecar_s_answers(
         drain = of["lifecycle"]["preStop"]["exec"]["command"]
         assert sidecar.exec([*drain[:-1], "0"]).exit_code == 0
         stopped(sidecar, deployment)
+
+
+@pytest.mark.parametrize("stack", ["3.5.0"], indirect=True)
+def test_nginx_s_pod_answers_and_ends_in_good_order(stack: Stack, folders: Mapping[str, Path]) -> None:
+    deployment = next(found for found in manifest("optional/nginx.yaml") if found["kind"] == "Deployment")
+    template = deployment["spec"]["template"]
+    (of,) = template["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in of["ports"]}
+    with pod(template, stack, folders) as nginx:
+        probe = of["livenessProbe"]["httpGet"]
+        HttpWaitStrategy(ports[probe["port"]], probe["path"]).wait_until_ready(nginx)
+        assert search(address(nginx, ports["http"]), {"query": {"match": {"title": "laptop"}}}).ok
+        stopped(nginx, template)

@@ -42,6 +42,8 @@ class Secured:
     direct: str
     reranked: str
     sidecar: DockerContainer
+    opensearch: DockerContainer
+    authority: Path
 
     def ask(self, base: str, path: str, body: object, user: str = "", **headers: str) -> requests.Response:
         """Post as a user; nobody where it is empty."""
@@ -76,7 +78,7 @@ def secured(images: None, catalogue: Path, tmp_path_factory: pytest.TempPathFact
     """One OpenSearch, TLS and users on, and a sidecar: in one network, each to the other on localhost."""
     secure = {name: value for name, value in OPENSEARCH.items() if not name.startswith("DISABLE_")}
     opensearch = DockerContainer("opensearchproject/opensearch:2.19.1").with_envs(**secure)
-    opensearch.with_kwargs(init=True).with_exposed_ports(9200, 8080)
+    opensearch.with_kwargs(init=True).with_exposed_ports(9200, 8080, 8000)
     up = HttpWaitStrategy(9200, "/_cluster/health?wait_for_status=yellow").using_tls(insecure=True)
     up.with_basic_credentials("admin", "admin").with_startup_timeout(SLOW_MACHINE_SECONDS)
     with opensearch.waiting_for(up):
@@ -101,7 +103,7 @@ def secured(images: None, catalogue: Path, tmp_path_factory: pytest.TempPathFact
         with sidecar.waiting_for(healthy):
             host = opensearch.get_container_host_ip()
             direct = f"https://{host}:{opensearch.get_exposed_port(9200)}"
-            found = Secured(direct, address(opensearch, 8080), sidecar)
+            found = Secured(direct, address(opensearch, 8080), sidecar, opensearch, authority)
             fill(found)
             yield found
 
@@ -153,6 +155,39 @@ def inside(secured: Secured, search: object, user: str) -> Any:
         if "profile" in answer.json():  # the rerank processor leaves an empty one
             return answer.json()
     raise AssertionError(f"not reranked: {answer.text[:300]}")
+
+
+@pytest.fixture(scope="module")
+def nginx(secured: Secured) -> Iterator[str]:
+    """The address of nginx, in the same network as the sidecar, which checks OpenSearch's certificate."""
+    container = DockerContainer("attune-nginx").with_envs(
+        ATTUNE_OPENSEARCH_URL="https://localhost:9200",
+        ATTUNE_OPENSEARCH_CA_FILE="/ca.pem",
+        SIDECAR_URL="http://localhost:8080",
+        PORT="8000",
+    )
+    shared = f"container:{secured.opensearch.get_wrapped_container().id}"
+    container.with_kwargs(**LOCKED_DOWN | {"network_mode": shared, "init": False})
+    container.with_volume_mapping(str(secured.authority), "/ca.pem")
+    with container.waiting_for(HealthcheckWaitStrategy().with_startup_timeout(SLOW_MACHINE_SECONDS)):
+        yield address(secured.opensearch, 8000)
+
+
+@pytest.mark.parametrize("user", ["shopper", "hp_dealer", "text_only", "titles_only", "unknown"])
+def test_through_nginx_each_user_gets_what_it_gets_without(secured: Secured, nginx: str, user: str) -> None:
+    search = by_text("hp notebook", size=50, aggs={"price": {"max": {"field": "price"}}})
+    through, straight = (
+        secured.ask(base, "products/_search", search, user) for base in (nginx, secured.reranked)
+    )
+    if user == "unknown":
+        assert (through.status_code, through.text) == (401, straight.text)
+    else:
+        assert through.json()["hits"] == straight.json()["hits"]
+        assert through.json()["aggregations"] == straight.json()["aggregations"]
+    for path in ("products/_count", "elsewhere/_count"):
+        body = {"query": {"match_all": {}}}
+        through, straight = (secured.ask(base, path, body, user) for base in (nginx, secured.direct))
+        assert (through.status_code, through.text) == (straight.status_code, straight.text)
 
 
 def words(text: str) -> set[str]:
