@@ -74,7 +74,7 @@ def demo(wiring: Wiring, port: int | None, alias: str | None, once: bool, as_jso
         started = _have_opensearch(settings, client)
         opensearch = ending.enter_context(ExitStack())
         if started:
-            opensearch.callback(node.down, settings, os.environ)
+            opensearch.callback(node.stop_node, settings, os.environ)
         version = check_cluster(client, settings.opensearch)
         show_step(
             console,
@@ -139,7 +139,7 @@ def _have_opensearch(settings: Settings, client: OpenSearch) -> node.Node | None
     if settings.opensearch.user or not local or "version" in get_json(local_port(url), "/", seconds=2):
         check_cluster(client, settings.opensearch)
         return None
-    running = node.up(settings, os.environ, task_progress)
+    running = node.start_node(settings, os.environ, task_progress)
     return running if running.started else None
 
 
@@ -217,7 +217,7 @@ def _keeps_running(settings: Settings) -> str:
 def _embedded(settings: Settings) -> bool:
     """Tell whether the OpenSearch in use is the one that `attune up` starts."""
     try:
-        running = node.status(node.node_home(settings.node, os.environ))
+        running = node.find_node(node.node_home(settings.node, os.environ))
         return running is not None and running.url.endswith(f":{local_port(settings.opensearch.url)}")
     except NodeError:  # the URL is another machine's, or the extra `node` is not installed
         return False

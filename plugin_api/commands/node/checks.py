@@ -1,4 +1,4 @@
-"""What must hold before a node is started: a local address, a free port, enough memory."""
+"""Checks before a node starts: a local address, a free port, enough memory."""
 
 import errno
 import re
@@ -8,20 +8,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mappings.errors import NodeError, SettingsError
-from plugin_api.commands.node.install import require
+from plugin_api.commands.node.install import import_optional
 from plugin_api.opensearch.probe import get_json
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-BESIDE_HEAP = 300_000_000
-"""Bytes that the JVM needs at least beside its heap: classes, compiled code, threads, network buffers."""
+_BESIDE_HEAP = 300_000_000
+"""Bytes that the JVM needs beside its heap, at least: classes, compiled code, threads, network buffers."""
 
-CGROUP = Path("/sys/fs/cgroup")
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def local_port(url: str) -> int:
-    """The port that the embedded node must listen on to be found at `url`.
+    """Return the port that the embedded node must listen on to be found at `url`.
 
-    Raises NodeError where `url` is not plain HTTP on this machine, SettingsError for a port that is none.
+    Raises NodeError where `url` is not plain HTTP on this machine, SettingsError for an invalid port.
     """
     parts = urlsplit(url)
     try:
@@ -37,23 +37,23 @@ def local_port(url: str) -> int:
 
 
 def check_port(port: int) -> None:
-    """Raise NodeError when something listens on `port` already, naming it where that can be told."""
-    if not any(_taken(family, host, port) for family, host in _loopbacks()):
+    """Raise NodeError when another program listens on `port`, naming it where it can be found out."""
+    if not any(_in_use(family, host, port) for family, host in _loopbacks()):
         return
     if "opensearch" in str(get_json(port, "/", seconds=2).get("version", "")):
         raise NodeError(
             f"another OpenSearch already answers at http://localhost:{port}: use that one as it is, stop it, "
             "or choose another port with opensearch.url (ATTUNE_OPENSEARCH_URL)"
         )
-    holder = _holder(port)
+    program = _listening_program(port)
     raise NodeError(
-        f"port {port} is taken{f' by {holder}' if holder else ''}: stop that program, "
+        f"port {port} is in use{f' by {program}' if program else ''}: stop that program, "
         "or choose another port with opensearch.url (ATTUNE_OPENSEARCH_URL)"
     )
 
 
 def heap_bytes(heap: str) -> int:
-    """Bytes of a heap size such as `1g` or `512m`. Raises SettingsError for anything else."""
+    """Return the bytes of a heap size such as `1g` or `512m`. Raises SettingsError for anything else."""
     match = re.fullmatch(r"(\d+)([mgMG])", heap)
     if not match or int(match[1]) == 0:
         raise SettingsError(
@@ -63,19 +63,19 @@ def heap_bytes(heap: str) -> int:
 
 
 def check_memory(heap: str, available: Callable[[], int] | None = None) -> None:
-    """Raise NodeError when there is no room for the heap and the JVM around it."""
-    left = (available or available_memory)()
-    if left < heap_bytes(heap) + BESIDE_HEAP:
+    """Raise NodeError when there is too little memory for the heap and the JVM around it."""
+    free = (available or available_memory)()
+    if free < heap_bytes(heap) + _BESIDE_HEAP:
         raise NodeError(
-            f"memory is short: OpenSearch needs node.heap ({heap}) and {BESIDE_HEAP // 1_000_000} MB beside, "
-            f"but only {left // 1_000_000} MB is available: end other programs, or set node.heap lower "
+            f"too little memory: OpenSearch needs node.heap ({heap}) and {_BESIDE_HEAP // 1_000_000} MB, "
+            f"but only {free // 1_000_000} MB is available: end other programs, or set node.heap lower "
             "(ATTUNE_NODE_HEAP=512m)"
         )
 
 
-def available_memory(cgroup: Path = CGROUP) -> int:
-    """Bytes that a new process can use without swapping, within the container's limit where there is one."""
-    machine = int(require("psutil").virtual_memory().available)
+def available_memory(cgroup: Path = _CGROUP) -> int:
+    """Return the bytes that a new process can use without swapping, within the container's limit if any."""
+    machine = int(import_optional("psutil").virtual_memory().available)
     try:
         limit = (cgroup / "memory.max").read_text().strip()
         used = int((cgroup / "memory.current").read_text())
@@ -92,10 +92,10 @@ def _loopbacks() -> list[tuple[socket.AddressFamily, str]]:
     return [*both, (socket.AF_INET6, "::1")] if socket.has_ipv6 else both
 
 
-def _taken(family: socket.AddressFamily, host: str, port: int) -> bool:
+def _in_use(family: socket.AddressFamily, host: str, port: int) -> bool:
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # As OpenSearch itself binds: connections that linger after a stop don't count.
+            # OpenSearch binds in the same way: connections that linger after a stop do not count.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except PermissionError:
@@ -107,13 +107,13 @@ def _taken(family: socket.AddressFamily, host: str, port: int) -> bool:
     return False
 
 
-def _holder(port: int) -> str:
-    psutil = require("psutil")
+def _listening_program(port: int) -> str:
+    psutil = import_optional("psutil")
     try:
         listening = [
-            found.pid
-            for found in psutil.net_connections(kind="tcp")
-            if found.status == psutil.CONN_LISTEN and found.laddr.port == port and found.pid
+            connection.pid
+            for connection in psutil.net_connections(kind="tcp")
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid
         ]
         return f"{psutil.Process(listening[0]).name()} (process {listening[0]})" if listening else ""
     except psutil.Error:

@@ -14,20 +14,20 @@ from plugin_api.terminal import task_progress
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.pass_obj
 def up(wiring: Wiring, as_json: bool) -> None:
-    """Start a local OpenSearch with k-NN, fetching it first where needed.
+    """Start a local OpenSearch with k-NN, and download it first where needed (about 230 MB).
 
-    It listens on this machine only, at opensearch.url, keeps its data in node.home
-    (~/.attune; /var/lib/attune for root) and runs until `attune down`. Where it runs already,
-    nothing changes.
+    It listens on this machine only, at the address in opensearch.url. Its data is in the folder
+    node.home (~/.attune, for root /var/lib/attune). It runs until `attune down`. Where it runs
+    already, nothing changes.
     """
-    running = node.up(wiring.settings, os.environ, task_progress)
+    running = node.start_node(wiring.settings, os.environ, task_progress)
     if as_json:
         click.echo(
             json.dumps(_shown(running) | {"started": running.started, "seconds": round(running.seconds, 1)})
         )
     elif running.started:
         click.echo(
-            f"OpenSearch is up at {running.url} after {running.seconds:.0f} s (data in {running.home})."
+            f"OpenSearch runs at {running.url}, started in {running.seconds:.0f} s (data in {running.home})."
         )
         click.echo("Next: attune index FILE --alias NAME    Stop it: attune down")
     else:
@@ -38,8 +38,8 @@ def up(wiring: Wiring, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.pass_obj
 def down(wiring: Wiring, as_json: bool) -> None:
-    """Stop the local OpenSearch that `attune up` started; its data stays."""
-    stopped = node.down(wiring.settings, os.environ)
+    """Stop the local OpenSearch that `attune up` started. Its data stays."""
+    stopped = node.stop_node(wiring.settings, os.environ)
     home = node.node_home(wiring.settings.node, os.environ)
     if as_json:
         click.echo(
@@ -50,7 +50,7 @@ def down(wiring: Wiring, as_json: bool) -> None:
     elif stopped:
         click.echo(f"OpenSearch at {stopped.url} is stopped; its data stays in {stopped.home}.")
     else:
-        click.echo(f"No OpenSearch of {home} is running.")
+        click.echo(f"No local OpenSearch is running (data in {home}).")
 
 
 def _shown(running: node.Node) -> dict[str, object]:

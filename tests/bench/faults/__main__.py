@@ -96,7 +96,7 @@ def moments(count: int, chance: random.Random) -> list[float]:
 
 def _killing(settings: Settings) -> Callable[[], None]:
     def kill() -> None:
-        running = node.status(node.node_home(settings.node, os.environ))
+        running = node.find_node(node.node_home(settings.node, os.environ))
         if running is None:
             raise click.ClickException("no embedded OpenSearch runs: `attune up` first, with its ATTUNE_HOME")
         dying = psutil.Process(running.pid)

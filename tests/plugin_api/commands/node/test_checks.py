@@ -45,7 +45,7 @@ def test_a_port_that_is_none_is_refused() -> None:
 
 def test_a_free_port_passes_and_a_taken_one_names_its_holder(listener: socket.socket) -> None:
     port = listener.getsockname()[1]
-    with pytest.raises(NodeError, match=rf"port {port} is taken by .*\(process {os.getpid()}\)"):
+    with pytest.raises(NodeError, match=rf"port {port} is in use by .*\(process {os.getpid()}\)"):
         check_port(port)
     listener.close()
     check_port(port)
@@ -56,7 +56,7 @@ def test_a_port_taken_on_the_other_loopback_address_counts_too() -> None:
         server = socket.create_server(("::1", 0), family=socket.AF_INET6)
     except OSError:
         pytest.skip("this machine has no IPv6 loopback")
-    with server, pytest.raises(NodeError, match="is taken"):
+    with server, pytest.raises(NodeError, match="is in use"):
         check_port(server.getsockname()[1])
 
 

@@ -14,14 +14,14 @@ import pytest
 from mappings.errors import NodeError
 from plugin_api.commands.node.install import (
     Artifact,
-    Progress,
-    built_whole,
-    check_disk,
-    fetch,
-    open_to_all,
-    require,
-    unpack,
-    writing,
+    ShowProgress,
+    check_disk_space,
+    complete_folder,
+    download,
+    explain_disk_errors,
+    extract_archive,
+    import_optional,
+    make_readable,
 )
 
 
@@ -89,9 +89,9 @@ def test_a_download_is_made_once_and_its_progress_told(repository: Repository, t
         assert (name, total) == ("engine-1.0.zip", len(CONTENT))
         yield told.append
 
-    shown: Progress = progress
-    first = fetch(ENGINE, tmp_path, shown, repository.urls)
-    second = fetch(ENGINE, tmp_path, shown, repository.urls)
+    shown: ShowProgress = progress
+    first = download(ENGINE, tmp_path, shown, repository.urls)
+    second = download(ENGINE, tmp_path, shown, repository.urls)
     assert first == second == tmp_path / "engine-1.0.zip"
     assert first.read_bytes() == CONTENT
     assert (repository.asked, sum(told)) == (1, len(CONTENT))
@@ -102,10 +102,10 @@ def test_a_download_that_was_cut_off_is_not_used_and_the_next_try_succeeds(
 ) -> None:
     repository.cut = 1000
     with pytest.raises(NodeError, match=r"downloading engine-1\.0\.zip failed: .* run the command again"):
-        fetch(ENGINE, tmp_path, quiet, repository.urls)
+        download(ENGINE, tmp_path, quiet, repository.urls)
     assert list(tmp_path.iterdir()) == []
     repository.cut = len(CONTENT)
-    assert fetch(ENGINE, tmp_path, quiet, repository.urls).read_bytes() == CONTENT
+    assert download(ENGINE, tmp_path, quiet, repository.urls).read_bytes() == CONTENT
 
 
 def test_what_a_killed_download_left_is_not_taken_for_the_file(
@@ -115,29 +115,29 @@ def test_what_a_killed_download_left_is_not_taken_for_the_file(
     left.parent.mkdir(parents=True)
     left.write_bytes(CONTENT[:1000])
     (tmp_path / "engine-1.0.zip").write_bytes(CONTENT[:2000])
-    assert fetch(ENGINE, tmp_path, quiet, repository.urls).read_bytes() == CONTENT
+    assert download(ENGINE, tmp_path, quiet, repository.urls).read_bytes() == CONTENT
 
 
 def test_a_file_with_another_checksum_is_refused(repository: Repository, tmp_path: Path) -> None:
     with pytest.raises(NodeError, match="SHA-256 differs"):
-        fetch(replace(ENGINE, sha256="0" * 64), tmp_path, quiet, repository.urls)
+        download(replace(ENGINE, sha256="0" * 64), tmp_path, quiet, repository.urls)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_artifact_and_a_dead_network_are_explained(repository: Repository, tmp_path: Path) -> None:
     with pytest.raises(NodeError, match="check the network"):
-        fetch(replace(ENGINE, version="2.0"), tmp_path, quiet, repository.urls)
+        download(replace(ENGINE, version="2.0"), tmp_path, quiet, repository.urls)
     with pytest.raises(NodeError, match=r"engine-1\.0\.zip failed: .*[Rr]efused.*check the network"):
-        fetch(ENGINE, tmp_path, quiet, {"dead": "http://127.0.0.1:9"})
+        download(ENGINE, tmp_path, quiet, {"dead": "http://127.0.0.1:9"})
 
 
 def test_unpacking_drops_the_leading_folder_and_opens_files_to_every_user(tmp_path: Path) -> None:
     archive = tmp_path / "engine.zip"
     archive.write_bytes(CONTENT)
-    unpack(archive, tmp_path / "engine", strip=1)
+    extract_archive(archive, tmp_path / "engine", strip=1)
     for path in (tmp_path / "engine").rglob("*"):
         path.chmod(0o700 if path.is_dir() or path.name == "run" else 0o600)
-    open_to_all(tmp_path / "engine")
+    make_readable(tmp_path / "engine")
     modes = {
         str(p.relative_to(tmp_path / "engine")): p.stat().st_mode & 0o777
         for p in tmp_path.rglob("*")
@@ -150,7 +150,7 @@ def test_a_folder_that_was_not_finished_never_gets_its_name(tmp_path: Path) -> N
     target = tmp_path / "opensearch"
 
     def broken() -> None:
-        with built_whole(target) as part:
+        with complete_folder(target) as part:
             (part / "half").touch()
             raise KeyboardInterrupt
 
@@ -159,15 +159,15 @@ def test_a_folder_that_was_not_finished_never_gets_its_name(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
     (tmp_path / ".opensearch.part").mkdir()
     (tmp_path / ".opensearch.part/stale").touch()  # as kill -9 leaves it
-    with built_whole(target) as part:
+    with complete_folder(target) as part:
         (part / "whole").touch()
     assert [path.name for path in tmp_path.rglob("*")] == ["opensearch", "whole"]
 
 
 def test_a_disk_without_room_is_told_of_before_anything_is_downloaded(tmp_path: Path) -> None:
-    check_disk(tmp_path, 1_000_000, free=lambda _: 1_000_000)
+    check_disk_space(tmp_path, 1_000_000, free=lambda _: 1_000_000)
     with pytest.raises(NodeError, match="999 MB free and OpenSearch needs 1000 MB"):
-        check_disk(tmp_path, 1_000_000_000, free=lambda _: 999_999_999)
+        check_disk_space(tmp_path, 1_000_000_000, free=lambda _: 999_999_999)
 
 
 @pytest.mark.parametrize(
@@ -181,10 +181,10 @@ def test_a_disk_without_room_is_told_of_before_anything_is_downloaded(tmp_path: 
     ],
 )
 def test_a_disk_that_refuses_is_explained(error: OSError, message: str, tmp_path: Path) -> None:
-    with pytest.raises(NodeError, match=message), writing(tmp_path):
+    with pytest.raises(NodeError, match=message), explain_disk_errors(tmp_path):
         raise error
 
 
 def test_a_missing_extra_names_the_line_that_installs_it() -> None:
     with pytest.raises(NodeError, match=r"pip install 'attune\[node\]'"):
-        require("no_such_module_at_all")
+        import_optional("no_such_module_at_all")

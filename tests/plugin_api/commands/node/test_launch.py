@@ -2,7 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from plugin_api.commands.node.java import Java
-from plugin_api.commands.node.launch import jvm_options, last_words
+from plugin_api.commands.node.launch import jvm_options, last_log_lines
 
 JAVA = Java(Path("/java"), "25.0.2", complete=True)
 STOCK = """\
@@ -42,9 +42,9 @@ def test_the_root_cause_is_told_before_all_else() -> None:
         "Likely root cause: java.net.BindException: Address already in use\n\tat java.base/sun.nio\n"
         "For complete error details, refer to the log at /x/opensearch.log\n"
     )
-    assert last_words(log) == "Likely root cause: java.net.BindException: Address already in use"
+    assert last_log_lines(log) == "Likely root cause: java.net.BindException: Address already in use"
 
 
 def test_otherwise_the_last_lines_are_told_in_one() -> None:
-    assert last_words("a\nb\n\nc  c\nd\n") == "b | c c | d"
-    assert last_words("") == "it said nothing"
+    assert last_log_lines("a\nb\n\nc  c\nd\n") == "b | c c | d"
+    assert last_log_lines("") == "its log is empty"

@@ -18,7 +18,7 @@ from opensearchpy import OpenSearch
 from mappings.errors import NodeError
 from mappings.settings import NodeSettings, OpenSearchSettings, Settings, attune_home
 from plugin_api.commands.node import lifecycle as node
-from plugin_api.commands.node.install import VERSION
+from plugin_api.commands.node.install import OPENSEARCH_VERSION
 from tests.fakes.node_home import open_folder
 
 __all__ = ["open_folder"]
@@ -82,22 +82,22 @@ class Place:
         java.chmod(0o755)
 
     def up_again(self) -> node.Node:
-        return node.up(self.settings, {"JAVA_HOME": str(self.home)}, quiet)
+        return node.start_node(self.settings, {"JAVA_HOME": str(self.home)}, quiet)
 
     def down(self) -> node.Node | None:
-        return node.down(self.settings, {})
+        return node.stop_node(self.settings, {})
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)  # root's node could not reach into pytest's folders
     home = tmp_path / "a home"
-    config = home / f"opensearch-{VERSION}" / "config"
+    config = home / f"opensearch-{OPENSEARCH_VERSION}" / "config"
     config.mkdir(parents=True)
     (config / "jvm.options").write_text("-Xms1g\n")
     url = f"http://localhost:{free_port()}"
     yield Place(home, Settings(opensearch=OpenSearchSettings(url=url), node=NodeSettings(str(home), "64m")))
-    node.stop(home, seconds=0.5)
+    node.terminate_node(home, seconds=0.5)
 
 
 def test_up_starts_once_and_down_stops_once(place: Place) -> None:
@@ -134,7 +134,7 @@ def test_a_killed_node_is_started_again(place: Place) -> None:
 
 def test_a_node_that_ignores_the_stop_is_killed(place: Place) -> None:
     running = place.up("stays")
-    stopped = node.stop(place.home, seconds=0.5)
+    stopped = node.terminate_node(place.home, seconds=0.5)
     assert stopped is not None
     assert not psutil.pid_exists(running.pid)
 
@@ -144,7 +144,7 @@ def test_a_node_that_dies_while_starting_tells_why(place: Place) -> None:
         NodeError, match=r"ended while it was starting: Likely root cause: .*node locks; more is in"
     ):
         place.up("dies")
-    assert node.status(place.home) is None
+    assert node.find_node(place.home) is None
 
 
 def test_a_start_that_is_broken_off_leaves_no_process(place: Place) -> None:
@@ -152,7 +152,7 @@ def test_a_start_that_is_broken_off_leaves_no_process(place: Place) -> None:
     assert caller is not None
 
     def interrupt() -> None:
-        while node.status(place.home) is None:
+        while node.find_node(place.home) is None:
             time.sleep(0.05)
         signal.pthread_kill(caller, signal.SIGINT)
 
@@ -161,7 +161,7 @@ def test_a_start_that_is_broken_off_leaves_no_process(place: Place) -> None:
     with pytest.raises(KeyboardInterrupt):
         place.up("starts")
     watcher.join()
-    assert node.status(place.home) is None
+    assert node.find_node(place.home) is None
 
 
 def test_a_node_at_another_address_is_not_taken_for_the_one_asked_for(place: Place) -> None:
@@ -170,12 +170,12 @@ def test_a_node_at_another_address_is_not_taken_for_the_one_asked_for(place: Pla
         opensearch=OpenSearchSettings(url=f"http://localhost:{free_port()}"), node=place.settings.node
     )
     with pytest.raises(NodeError, match=f"already runs at {running.url}, but"):
-        node.up(elsewhere, {}, quiet)
+        node.start_node(elsewhere, {}, quiet)
 
 
 def test_down_knows_of_nothing_where_nothing_ever_ran(tmp_path: Path) -> None:
     settings = Settings(node=NodeSettings(home=str(tmp_path / "absent")))
-    assert node.down(settings, {}) is None
+    assert node.stop_node(settings, {}) is None
     assert not (tmp_path / "absent").exists()
 
 
@@ -198,7 +198,7 @@ def environment(open_folder: Path) -> Iterator[dict[str, str]]:
         "ATTUNE_OPENSEARCH_URL": f"http://localhost:{free_port()}",
         "ATTUNE_NODE_HEAP": "512m",
     }
-    node.stop(home)
+    node.terminate_node(home)
 
 
 def attune(command: str, environment: dict[str, str]) -> dict[str, object]:
