@@ -22,7 +22,7 @@ import psutil
 
 from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
-from plugin_api.commands.demo.sidecar_process import with_free_port
+from plugin_api.commands.demo.sidecar_process import choose_free_port
 from plugin_api.sidecar.health import health
 from tests.bench.inputs import machine
 from tests.plugin_api.sidecar.broken_searches import Case, cases
@@ -66,7 +66,7 @@ def main(url: str, alias: str, number: int, seed: int) -> None:
 
 def measure(url: str, alias: str, number: int, seed: int) -> JsonObject:
     """Count what became of the requests; the sidecar's memory before and after."""
-    settings = with_free_port(
+    settings = choose_free_port(
         Settings(
             opensearch=OpenSearchSettings(url=url),
             search=SearchSettings(alias=alias),

@@ -17,7 +17,7 @@ import schemathesis
 
 from mappings.settings import OpenSearchSettings, PreviewSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
-from plugin_api.commands.demo.sidecar_process import sidecar_url, with_free_port
+from plugin_api.commands.demo.sidecar_process import choose_free_port, sidecar_url
 from plugin_api.sidecar.health import health
 from tests.bench.fuzz import memory_mb, started
 from tests.bench.inputs import machine
@@ -47,7 +47,7 @@ def main(url: str, alias: str, examples: int, seed: int) -> None:
 def measure(url: str, alias: str, examples: int, seed: int) -> JsonObject:
     """Count what became of the requests; the sidecar's memory before and after."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
-        settings = with_free_port(
+        settings = choose_free_port(
             Settings(
                 opensearch=OpenSearchSettings(url=url),
                 search=SearchSettings(alias=alias),

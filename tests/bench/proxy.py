@@ -19,7 +19,7 @@ import psutil
 from mappings.client import check_cluster, connect
 from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
-from plugin_api.commands.demo.sidecar_process import serving, with_free_port
+from plugin_api.commands.demo.sidecar_process import choose_free_port, start_sidecar
 from tests.bench.inputs import machine, middle
 
 DEFAULTS = Settings()
@@ -38,7 +38,7 @@ def main(url: str, alias: str, requests: int, rounds: int) -> None:
 
 def measure(url: str, alias: str, requests: int, rounds: int) -> JsonObject:
     """Both ways take turns request by request, so that whatever else runs hits them alike."""
-    settings = with_free_port(
+    settings = choose_free_port(
         Settings(
             opensearch=OpenSearchSettings(url=url),
             search=SearchSettings(alias=alias),
@@ -51,7 +51,7 @@ def measure(url: str, alias: str, requests: int, rounds: int) -> JsonObject:
     id_ = client.search(index=alias, body={"size": 1, "_source": False})["hits"]["hits"][0]["_id"]
     client.close()
     targets = {"root": "/", "document": f"/{alias}/_doc/{id_}", "count": f"/{alias}/_count"}
-    with serving(settings, os.environ) as sidecar:
+    with start_sidecar(settings, os.environ) as sidecar:
         ways = {"direct": _connected(url), "sidecar": _connected(sidecar.url)}
         found: dict[str, list[dict[str, list[float]]]] = {name: [] for name in targets}
         for target in targets.values():

@@ -40,8 +40,8 @@ from mappings.settings import OpenSearchSettings, SearchSettings, Settings, Side
 from mappings.types import JsonObject
 from plugin_api.cli import ONE_THREAD
 from plugin_api.commands.demo.catalogue import CATALOGUE, FIELD_MAP, PRODUCTS, find_catalogue
-from plugin_api.commands.demo.queries import QUERIES
-from plugin_api.commands.demo.sidecar_process import serving, with_free_port
+from plugin_api.commands.demo.queries import DEMO_QUERIES
+from plugin_api.commands.demo.sidecar_process import choose_free_port, start_sidecar
 from plugin_api.search.query.request import keyword_query
 from reranker.model import load_model
 from tests.bench.inputs import machine
@@ -204,7 +204,7 @@ def _asking(ways: dict[str, str], clients: int, pause: float) -> Iterator[dict[s
     def ask(url: str, first: int, found: list[Asked]) -> None:
         number = first
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
-        texts = [query.text for query in QUERIES if not _search(connection, query.text).wrong]
+        texts = [query.text for query in DEMO_QUERIES if not _search(connection, query.text).wrong]
         while not stop.wait(pause):
             found.append(_search(connection, texts[number % len(texts)]))
             number += 1
@@ -272,7 +272,7 @@ def _sidecar(url: str, keep_windows: bool) -> Iterator[str]:
         search=SearchSettings(alias=ALIAS, cache_seconds=seconds),
         sidecar=SidecarSettings(port=0, deadline_ms=DEADLINE_MS),
     )
-    with serving(with_free_port(settings), os.environ) as sidecar:
+    with start_sidecar(choose_free_port(settings), os.environ) as sidecar:
         yield sidecar.url
 
 

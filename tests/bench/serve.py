@@ -34,7 +34,7 @@ from mappings.client import check_cluster, connect
 from mappings.fields import VECTOR
 from mappings.settings import ModelSettings, OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
-from plugin_api.commands.demo.sidecar_process import serving, with_free_port
+from plugin_api.commands.demo.sidecar_process import choose_free_port, start_sidecar
 from plugin_api.search.query.request import keyword_query
 from reranker.encoders.codec import quantise_vector
 from reranker.model import Model, load_model
@@ -66,7 +66,7 @@ def measure(
     url: str, alias: str, requests: int, rounds: int, clients: tuple[int, ...], workers: int, model: str
 ) -> JsonObject:
     """Every figure is the middle over rounds; within a round the ways take turns."""
-    settings = with_free_port(
+    settings = choose_free_port(
         Settings(
             opensearch=OpenSearchSettings(url=url),
             search=SearchSettings(alias=alias),
@@ -85,7 +85,7 @@ def measure(
     memory: list[JsonObject] = []
     start_up: list[float] = []
     for _ in range(rounds):
-        with serving(settings, os.environ) as sidecar:
+        with start_sidecar(settings, os.environ) as sidecar:
             start_up.append(sidecar.seconds)
             assert sidecar.process is not None
             for number in clients:

@@ -1,0 +1,1 @@
+"""`attune demo`: OpenSearch, a sample catalogue and the sidecar, with rankings side by side."""

@@ -18,41 +18,41 @@ from indexer.store.opensearch_errors import opensearch_errors
 from mappings.errors import AttuneError
 from mappings.settings import IndexSettings
 
-FOLDER = Path(__file__).parent / "data"
-CATALOGUE = FOLDER / "electronics.jsonl.gz"
-FIELD_MAP = FOLDER / "electronics.toml"
+_FOLDER = Path(__file__).parent / "data"
+CATALOGUE = _FOLDER / "electronics.jsonl.gz"
+FIELD_MAP = _FOLDER / "electronics.toml"
 PRODUCTS = 19_406
 SOURCE = 'Product texts: Icecat (icecat.com), under its Open Content License, provided "as is".'
 
 
 @dataclass(frozen=True, slots=True)
-class Indexed:
-    """The catalogue in OpenSearch; `seconds` is how long indexing took, 0 where it was there already."""
+class DemoIndex:
+    """The index of the catalogue. `seconds` is how long indexing took, 0 where the index existed already."""
 
     index: str
     products: int
     seconds: float = 0.0
 
 
-def find_catalogue(client: OpenSearch, alias: str, model: str) -> Indexed | None:
+def find_catalogue(client: OpenSearch, alias: str, model: str) -> DemoIndex | None:
     """Return the index behind `alias` if it holds the whole catalogue, encoded with this model version.
 
-    None where there is no such alias, or it holds the catalogue in part or by another model. Raises
-    AttuneError where it holds anything else: that is somebody's, and must not be replaced.
+    Returns None where there is no such alias, or it holds a part of the catalogue or another model's vectors.
+    Raises AttuneError where it holds anything else, which must not be replaced.
     """
     with opensearch_errors(f"looking up {alias}"):
         if not client.indices.exists(index=alias):
             return None
-        (index, held), *others = client.indices.get_mapping(index=alias).items()
-        note = held["mappings"].get("_meta", {}).get(META, {})
-        if others or note.get("source") != CATALOGUE.name:
+        (index, mapping), *others = client.indices.get_mapping(index=alias).items()
+        made_from = mapping["mappings"].get("_meta", {}).get(META, {})
+        if others or made_from.get("source") != CATALOGUE.name:
             raise AttuneError(
-                f"{alias} holds another catalogue than the demo's: give the demo a name of its own "
+                f"{alias} holds another catalogue than the demo's: use another alias for the demo "
                 "(attune demo --alias demo)"
             )
         client.cluster.health(index=index, params={"wait_for_status": "yellow"})
         products = int(client.count(index=index)["count"])
-    return Indexed(index, products) if (note["model"], products) == (model, PRODUCTS) else None
+    return DemoIndex(index, products) if (made_from["model"], products) == (model, PRODUCTS) else None
 
 
 def index_catalogue(
@@ -61,7 +61,7 @@ def index_catalogue(
     encoder: ProductEncoder,
     settings: IndexSettings,
     on_progress: Callable[[Progress], None],
-) -> Indexed:
+) -> DemoIndex:
     """Encode and index the whole catalogue. Raises as `run_index_job` does."""
     began = time.monotonic()
     catalogue = open_catalogue(CATALOGUE)
@@ -73,4 +73,4 @@ def index_catalogue(
             settings=settings,
         )
         report = run_index_job(job, client, encoder, on_progress)
-    return Indexed(report.index, report.indexed, time.monotonic() - began)
+    return DemoIndex(report.index, report.indexed, time.monotonic() - began)

@@ -1,4 +1,4 @@
-"""`attune demo`: everything at once, from an empty machine to rankings side by side."""
+"""`attune demo`: everything at once, from an empty machine to two rankings side by side."""
 
 import io
 import json
@@ -8,31 +8,32 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 
 import click
 from opensearchpy import OpenSearch
+from rich.console import Console
 
 from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, NodeError
 from mappings.settings import Settings
 from plugin_api.cli import Wiring
-from plugin_api.commands.demo.catalogue import Indexed, find_catalogue, index_catalogue
-from plugin_api.commands.demo.comparison import Comparison, compare, serves_index
-from plugin_api.commands.demo.queries import QUERIES
+from plugin_api.commands.demo.catalogue import DemoIndex, find_catalogue, index_catalogue
+from plugin_api.commands.demo.comparison import QueryComparison, compare_query, serves_index
+from plugin_api.commands.demo.queries import DEMO_QUERIES
 from plugin_api.commands.demo.report import show_comparison, show_legend, show_next, show_step
 from plugin_api.commands.demo.sidecar_process import (
-    Sidecar,
-    served_model,
-    serving,
+    RunningSidecar,
+    choose_free_port,
+    find_served_model,
     sidecar_url,
-    with_free_port,
+    start_sidecar,
 )
-from plugin_api.commands.node import lifecycle as node
 from plugin_api.commands.node.checks import LOCAL_HOSTS, local_port
+from plugin_api.commands.node.lifecycle import Node, find_node, node_home, start_node, stop_node
 from plugin_api.opensearch.probe import get_json
 from plugin_api.terminal import JobProgress, output_console, task_progress
 from reranker.model import Model, load_model
@@ -41,87 +42,82 @@ from reranker.model import Model, load_model
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the sidecar; 0 takes a free one.")
 @click.option("--alias", help="Alias of the demo's index. Default: the setting search.alias (products).")
-@click.option("--once", is_flag=True, help="End by itself, on a terminal too.")
+@click.option("--once", is_flag=True, help="End after the queries, on a terminal too.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text; implies --once."
 )
 @click.pass_obj
 def demo(wiring: Wiring, port: int | None, alias: str | None, once: bool, as_json: bool) -> None:
-    """See 19,406 real products searched by keyword and by Attune, side by side.
+    """Search 19,406 real products by keyword and by Attune, side by side.
 
-    Starts OpenSearch (unless opensearch.url answers already), indexes a catalogue of electronics, starts
-    the sidecar, and asks both a dozen queries. A second run finds everything in place.
+    Starts OpenSearch (unless one answers at opensearch.url), indexes a catalogue of electronics,
+    starts the sidecar, and sends both a dozen queries. A second run reuses everything.
 
-    On a terminal the sidecar then stays up until Ctrl-C, and OpenSearch until `attune down`. Otherwise,
-    or with --once, the demo ends by itself and stops what it started; the index stays on disk.
+    On a terminal the sidecar then serves until Ctrl-C, and OpenSearch runs until `attune down`.
+    Otherwise, or with --once, the demo ends by itself and stops what it started. The index stays
+    on disk.
     """
-    settings = wiring.settings
-    sidecar = settings.sidecar if port is None else replace(settings.sidecar, port=port)
-    settings = with_free_port(replace(settings, sidecar=sidecar))
-    alias = alias or settings.search.alias
-    settings = replace(settings, search=replace(settings.search, alias=alias))
+    settings = _demo_settings(wiring.settings, port, alias)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # titles have characters that not every terminal knows
+        sys.stdout.reconfigure(errors="replace")  # titles have characters that not every terminal can show
     console = output_console()
     console.quiet = as_json
-    began = time.monotonic()
-    served = served_model(settings.sidecar)  # first, so that a taken port is told before minutes of work
+    started = time.monotonic()
+    served = find_served_model(settings.sidecar)  # first: a port in use is reported before minutes of work
     model = load_model(Path(settings.model.folder) if settings.model.folder else None, settings.model.threads)
     _check_served(served, model, settings)
-    with _ended_by_signals(), ExitStack() as ending:
+    with _end_by_signals(), ExitStack() as stack:
         client = connect(settings.opensearch)
-        ending.callback(client.close)
-        started = _have_opensearch(settings, client)
-        opensearch = ending.enter_context(ExitStack())
-        if started:
-            opensearch.callback(node.stop_node, settings, os.environ)
+        stack.callback(client.close)
+        node = _ensure_opensearch(settings, client)
+        node_stack = stack.enter_context(ExitStack())
+        if node:
+            node_stack.callback(stop_node, settings, os.environ)
         version = check_cluster(client, settings.opensearch)
         show_step(
             console,
             f"OpenSearch {version} at {settings.opensearch.url}",
-            f"started in {started.seconds:.0f} s" if started else "runs already",
+            f"started in {node.seconds:.0f} s" if node else "runs already",
         )
-        indexed = _have_catalogue(client, alias, model, settings, hidden=as_json)
+        index = _ensure_catalogue(client, model, settings, hidden=as_json)
         show_step(
             console,
-            f"{indexed.products:,} products in {indexed.index}",
-            f"encoded and indexed in {indexed.seconds:.0f} s" if indexed.seconds else "indexed already",
+            f"{index.products:,} products in {index.index}",
+            f"encoded and indexed in {index.seconds:.0f} s" if index.seconds else "indexed already",
         )
-        found = _have_sidecar(settings, indexed, served, ending)
+        sidecar = _ensure_sidecar(settings, index, served, stack)
         show_step(
             console,
-            f"Sidecar at {found.url}, model {model.version}",
-            f"started in {found.seconds:.1f} s" if found.process else "runs already",
+            f"Sidecar at {sidecar.url}, model {model.version}",
+            f"started in {sidecar.seconds:.1f} s" if sidecar.process else "runs already",
         )
-        asked = time.monotonic()
-        comparisons: list[Comparison] = []
-        show_legend(console)
-        through = connect(replace(settings.opensearch, url=found.url))
-        ending.callback(through.close)
-        for number, query in enumerate(QUERIES, start=1):
-            comparisons.append(compare(client, through, alias, query))
-            show_comparison(console, number, len(QUERIES), comparisons[-1])
-        ended = time.monotonic()
-        console.print()
-        show_step(console, f"{len(QUERIES)} queries, asked of both", f"in {ended - asked:.1f} s")
-        show_step(console, "All in all", f"{ended - began:.0f} s")
-        stays = found.process is not None and sys.stdout.isatty() and not (once or as_json)
-        show_next(console, _next(settings, found, bool(started) and not stays, stays))
+        comparisons = _compare(console, settings, client, sidecar)
+        seconds = time.monotonic() - started
+        show_step(console, "All in all", f"{seconds:.0f} s")
+        stays = sidecar.process is not None and sys.stdout.isatty() and not (once or as_json)
+        show_next(console, _next(settings, sidecar, bool(node) and not stays, stays))
         if as_json:
-            steps = {
+            report = {
                 "opensearch": {"url": settings.opensearch.url, "version": version}
-                | {"seconds": round(started.seconds, 1) if started else 0.0},
-                "catalogue": asdict(indexed) | {"seconds": round(indexed.seconds, 1)},
-                "sidecar": {"url": found.url, "seconds": round(found.seconds, 1)},
+                | {"seconds": round(node.seconds, 1) if node else 0.0},
+                "catalogue": asdict(index) | {"seconds": round(index.seconds, 1)},
+                "sidecar": {"url": sidecar.url, "seconds": round(sidecar.seconds, 1)},
                 "model": model.version,
-                "seconds": round(ended - began, 1),
+                "seconds": round(seconds, 1),
+                "queries": [asdict(comparison) for comparison in comparisons],
             }
-            click.echo(json.dumps(steps | {"queries": [asdict(c) for c in comparisons]}, ensure_ascii=False))
+            click.echo(json.dumps(report, ensure_ascii=False))
         if stays:
             console.print("\nThe sidecar serves until Ctrl-C.")
-            _stay(found)
-            opensearch.pop_all()
+            _wait_for_interrupt(sidecar)
+            node_stack.pop_all()
             console.print(f"\nThe sidecar is stopped. {_keeps_running(settings)}")
+
+
+def _demo_settings(settings: Settings, port: int | None, alias: str | None) -> Settings:
+    sidecar = settings.sidecar if port is None else replace(settings.sidecar, port=port)
+    search = replace(settings.search, alias=alias or settings.search.alias)
+    return choose_free_port(replace(settings, sidecar=sidecar, search=search))
 
 
 def _check_served(served: str, model: Model, settings: Settings) -> None:
@@ -132,49 +128,67 @@ def _check_served(served: str, model: Model, settings: Settings) -> None:
         )
 
 
-def _have_opensearch(settings: Settings, client: OpenSearch) -> node.Node | None:
-    """Have OpenSearch at `opensearch.url`; return the embedded node if this call started it."""
+def _ensure_opensearch(settings: Settings, client: OpenSearch) -> Node | None:
+    """Start the embedded node unless OpenSearch answers already. Return it if this call started it."""
     url = settings.opensearch.url
     local = url.startswith("http://") and any(url.startswith(f"http://{host}:") for host in LOCAL_HOSTS)
     if settings.opensearch.user or not local or "version" in get_json(local_port(url), "/", seconds=2):
         check_cluster(client, settings.opensearch)
         return None
-    running = node.start_node(settings, os.environ, task_progress)
+    running = start_node(settings, os.environ, task_progress)
     return running if running.started else None
 
 
-def _have_catalogue(
-    client: OpenSearch, alias: str, model: Model, settings: Settings, hidden: bool
-) -> Indexed:
-    found = find_catalogue(client, alias, model.version)
-    if found:
-        return found
+def _ensure_catalogue(client: OpenSearch, model: Model, settings: Settings, hidden: bool) -> DemoIndex:
+    """Return the demo's index, and make it first where there is none."""
+    alias = settings.search.alias
+    index = find_catalogue(client, alias, model.version)
+    if index:
+        return index
     with JobProgress("indexing", hidden) as progress:
         return index_catalogue(
-            client, alias, model, settings.index, lambda of: progress.show(of.indexed, of.share)
+            client, alias, model, settings.index, lambda job: progress.show(job.indexed, job.share)
         )
 
 
-def _have_sidecar(settings: Settings, indexed: Indexed, served: str, ending: ExitStack) -> Sidecar:
-    """Take the sidecar that serves already, or start one that runs until `ending` closes."""
+def _ensure_sidecar(settings: Settings, index: DemoIndex, served: str, stack: ExitStack) -> RunningSidecar:
+    """Return the sidecar that serves already, or start one that runs until `stack` closes."""
     if not served:
         with task_progress("starting the sidecar", 0):
-            return ending.enter_context(serving(settings, os.environ))
-    found = Sidecar(sidecar_url(settings.sidecar))
-    client = connect(replace(settings.opensearch, url=found.url))
+            return stack.enter_context(start_sidecar(settings, os.environ))
+    sidecar = RunningSidecar(sidecar_url(settings.sidecar))
+    client = connect(replace(settings.opensearch, url=sidecar.url))
     try:
-        if not serves_index(client, settings.search.alias, indexed.index):
+        if not serves_index(client, settings.search.alias, index.index):
             raise AttuneError(
-                f"the sidecar at {found.url} stands before another OpenSearch than "
-                f"{settings.opensearch.url}: stop it, or choose another port with --port"
+                f"the sidecar at {sidecar.url} belongs to another OpenSearch than {settings.opensearch.url}: "
+                "stop it, or choose another port with --port"
             )
     finally:
         client.close()
-    return found
+    return sidecar
 
 
-def _next(settings: Settings, sidecar: Sidecar, stopped: bool, stays: bool) -> Iterator[tuple[str, str]]:
-    attune = _own_name()
+def _compare(
+    console: Console, settings: Settings, client: OpenSearch, sidecar: RunningSidecar
+) -> list[QueryComparison]:
+    """Send every query to both, and print the rankings side by side."""
+    started = time.monotonic()
+    comparisons: list[QueryComparison] = []
+    show_legend(console)
+    with closing(connect(replace(settings.opensearch, url=sidecar.url))) as reranking:
+        for number, query in enumerate(DEMO_QUERIES, start=1):
+            comparisons.append(compare_query(client, reranking, settings.search.alias, query))
+            show_comparison(console, number, len(DEMO_QUERIES), comparisons[-1])
+    console.print()
+    show_step(console, f"{len(DEMO_QUERIES)} queries to both", f"in {time.monotonic() - started:.1f} s")
+    return comparisons
+
+
+def _next(
+    settings: Settings, sidecar: RunningSidecar, stopped: bool, stays: bool
+) -> Iterator[tuple[str, str]]:
+    attune = _command_name()
     alias = settings.search.alias
     if stopped:
         yield f"{attune} up", "start OpenSearch again, with everything that is in it"
@@ -193,14 +207,14 @@ def _next(settings: Settings, sidecar: Sidecar, stopped: bool, stays: bool) -> I
         yield f"{attune} down", "stop OpenSearch; its data stays"
 
 
-def _own_name() -> str:
-    """The command as it has to be typed: `make demo` runs it by its path."""
+def _command_name() -> str:
+    """Return the command as it has to be typed: `make demo` runs it by its path."""
     script = sys.argv[0]
     return "attune" if Path(script).name != "attune" or shutil.which("attune") == script else script
 
 
-def _stay(sidecar: Sidecar) -> None:
-    """Wait for Ctrl-C. Raises AttuneError when the sidecar ends before."""
+def _wait_for_interrupt(sidecar: RunningSidecar) -> None:
+    """Wait for Ctrl-C. Raises AttuneError when the sidecar ends first."""
     try:
         while sidecar.process and sidecar.process.poll() is None:
             time.sleep(0.3)
@@ -210,22 +224,22 @@ def _stay(sidecar: Sidecar) -> None:
 
 
 def _keeps_running(settings: Settings) -> str:
-    stop = f": stop it with `{_own_name()} down`" if _embedded(settings) else ""
+    stop = f": stop it with `{_command_name()} down`" if _embedded(settings) else ""
     return f"OpenSearch keeps running at {settings.opensearch.url}{stop}."
 
 
 def _embedded(settings: Settings) -> bool:
-    """Tell whether the OpenSearch in use is the one that `attune up` starts."""
+    """Return whether the OpenSearch in use is the one that `attune up` starts."""
     try:
-        running = node.find_node(node.node_home(settings.node, os.environ))
+        running = find_node(node_home(settings.node, os.environ))
         return running is not None and running.url.endswith(f":{local_port(settings.opensearch.url)}")
     except NodeError:  # the URL is another machine's, or the extra `node` is not installed
         return False
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Let a closed terminal or a `kill` end the block as Ctrl-C does: by an exception, which cleans up."""
+def _end_by_signals() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP end the block by an exception, as Ctrl-C does, so that it cleans up."""
 
     def end(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)

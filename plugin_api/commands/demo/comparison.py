@@ -1,4 +1,4 @@
-"""One query asked twice, straight of OpenSearch and through the sidecar, and the two rankings compared."""
+"""Asks OpenSearch and the sidecar the same query and compares the two rankings."""
 
 import time
 from collections.abc import Iterator
@@ -15,57 +15,59 @@ from mappings.types import JsonObject
 from plugin_api.commands.demo.queries import DemoQuery
 from plugin_api.search.query.request import keyword_query
 
-SHOWN = 5
-DEPTH = 1000
-"""How far down the keyword ranking a hit's place is looked up."""
+_SHOWN = 5
+_DEPTH = 1000
+"""Number of keyword hits in which the rank of a hit is looked up."""
 
-RUNS = 3
-PATIENCE_SECONDS = 60
+_RUNS = 3
+_TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A hit of Attune's ranking; `keyword_rank` is None where the keyword search's first DEPTH lack it."""
+class AttuneHit:
+    """A hit of Attune's ranking. `keyword_rank` is None below the first _DEPTH keyword hits."""
 
     title: str
     keyword_rank: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Both rankings of one query. Times in milliseconds, as a client sees them; `rerank_ms` is part of
-    `attune_ms`. `reason` says why the hits are not reranked; empty when they are.
+class QueryComparison:
+    """Both rankings of one query.
+
+    Times are milliseconds as a client measures them; `rerank_ms` is part of `attune_ms`. `reason` says why
+    the hits are not reranked, and is empty when they are.
     """
 
     query: str
     shows: str
     keyword: tuple[str, ...]
-    attune: tuple[Placed, ...]
+    attune: tuple[AttuneHit, ...]
     keyword_ms: float
     attune_ms: float
     rerank_ms: float
     reason: str
 
 
-def compare(direct: OpenSearch, sidecar: OpenSearch, index: str, query: DemoQuery) -> Comparison:
-    """Ask both clients the same `_search`; times are the middle ones of RUNS, after one to warm up.
+def compare_query(direct: OpenSearch, sidecar: OpenSearch, index: str, query: DemoQuery) -> QueryComparison:
+    """Send both clients the same `_search`. The times are the medians of _RUNS runs, after one to warm up.
 
     Raises AttuneError when either does not answer.
     """
     words = keyword_query(query.text)
-    body: JsonObject = {"query": words, "size": SHOWN, "_source": [fields.TITLE]}
+    body: JsonObject = {"query": words, "size": _SHOWN, "_source": [fields.TITLE]}
     with _one_line_errors():
-        ranked = direct.search(index=index, body={"query": words, "size": DEPTH, "_source": False})
+        ranked = direct.search(index=index, body={"query": words, "size": _DEPTH, "_source": False})
         ranks = {hit["_id"]: rank for rank, hit in enumerate(ranked["hits"]["hits"], start=1)}
         keyword_ms, keyword = _timed(direct, index, body)
         attune_ms, attune = _timed(sidecar, index, body)
     report = attune["ext"][fields.ATTUNE]
     took = report["took_ms"]
-    return Comparison(
+    return QueryComparison(
         query=query.text,
         shows=query.shows,
         keyword=tuple(_title(hit) for hit in keyword["hits"]["hits"]),
-        attune=tuple(Placed(_title(hit), ranks.get(hit["_id"])) for hit in attune["hits"]["hits"]),
+        attune=tuple(AttuneHit(_title(hit), ranks.get(hit["_id"])) for hit in attune["hits"]["hits"]),
         keyword_ms=round(keyword_ms, 1),
         attune_ms=round(attune_ms, 1),
         rerank_ms=round(took["encode"] + took["score"], 1),
@@ -74,7 +76,7 @@ def compare(direct: OpenSearch, sidecar: OpenSearch, index: str, query: DemoQuer
 
 
 def serves_index(sidecar: OpenSearch, alias: str, index: str) -> bool:
-    """Tell whether a sidecar's `alias` is this very index: it might stand before another OpenSearch."""
+    """Return whether a sidecar's `alias` is this index: its OpenSearch may be another one."""
     try:
         hits = sidecar.search(index=alias, body={"size": 1, "_source": False})["hits"]["hits"]
     except OpenSearchException:
@@ -83,17 +85,17 @@ def serves_index(sidecar: OpenSearch, alias: str, index: str) -> bool:
 
 
 def _timed(client: OpenSearch, index: str, body: JsonObject) -> tuple[float, JsonObject]:
-    """The middle one of RUNS answers by time, and its milliseconds.
+    """Return the milliseconds and the response of the median run.
 
-    Each has a timeout of its own, which makes it a new search to the sidecar: no window of it is kept.
+    Each run has another timeout, which makes it a new search to the sidecar, so that its cache is not used.
     """
     client.search(index=index, body=body)
     runs: list[tuple[float, JsonObject]] = []
-    for seconds in range(PATIENCE_SECONDS, PATIENCE_SECONDS + RUNS):
+    for seconds in range(_TIMEOUT_SECONDS, _TIMEOUT_SECONDS + _RUNS):
         began = time.perf_counter()
         answer: JsonObject = client.search(index=index, body={**body, "timeout": f"{seconds}s"})
         runs.append(((time.perf_counter() - began) * 1000, answer))
-    return sorted(runs, key=lambda run: run[0])[RUNS // 2]
+    return sorted(runs, key=lambda run: run[0])[_RUNS // 2]
 
 
 def _title(hit: JsonObject) -> str:

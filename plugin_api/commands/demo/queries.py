@@ -1,17 +1,17 @@
-"""The demo's queries, each with what it shows."""
+"""The queries of the demo, and what each of them shows."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class DemoQuery:
-    """What a shopper types, and what the answer teaches, in one line."""
+    """A shopper's query, and what its hits show, in one line."""
 
     text: str
     shows: str
 
 
-QUERIES = (
+DEMO_QUERIES = (
     DemoQuery("ear phones", "two words for what the catalogue spells in one: no keyword matches"),
     DemoQuery("something to carry my laptop in", "a need in a sentence, no product's own words"),
     DemoQuery("wireless mice", "a plural that no stemmer undoes"),
@@ -29,4 +29,4 @@ QUERIES = (
     DemoQuery("netgear", "a brand: keyword search is just as good"),
     DemoQuery("rt n12", "a model number, spaced another way: keyword search is just as good"),
 )
-"""Chosen by looking at both rankings of some fifty queries; in the last three words are enough, or better."""
+"""Chosen from some fifty queries. In the last three, keyword search is as good or better."""

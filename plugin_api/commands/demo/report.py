@@ -1,4 +1,4 @@
-"""What the demo prints: the steps, both rankings of each query side by side, and what to type next."""
+"""Prints the demo's output: its steps, both rankings of each query side by side, and the next commands."""
 
 from collections.abc import Iterable
 
@@ -7,30 +7,30 @@ from rich.table import Table
 from rich.text import Text
 
 from plugin_api.commands.demo.catalogue import SOURCE
-from plugin_api.commands.demo.comparison import DEPTH, Comparison, Placed
+from plugin_api.commands.demo.comparison import _DEPTH, AttuneHit, QueryComparison
 
-NO_HITS = "no hits"
+_NO_HITS = "no hits"
 
-LEGEND = (
-    f"▲ ▼ places up or down from the keyword ranking, = the same place, new: not in its first {DEPTH:,}. "
-    "Milliseconds are whole requests over HTTP, the middle one of three."
+_LEGEND = (
+    f"▲ ▼ places up or down from the keyword ranking, = the same place, new: not in its first {_DEPTH:,}. "
+    "Milliseconds are whole requests over HTTP, the median of three."
 )
 
 
 def show_step(console: Console, what: str, how: str) -> None:
-    """Print one step of the way up, and how long it took."""
+    """Print one step, and how long it took."""
     console.print(Text(f"{what:<64} ") + Text(how, style="dim"), soft_wrap=True)
 
 
 def show_legend(console: Console) -> None:
-    """Print what the marks and times mean, and where the texts come from."""
+    """Print what the marks and times mean, and the source of the texts."""
     console.print()
-    console.print(Text(LEGEND, style="dim"))
+    console.print(Text(_LEGEND, style="dim"))
     console.print(Text(SOURCE, style="dim"))
 
 
-def show_comparison(console: Console, number: int, total: int, comparison: Comparison) -> None:
-    """Print one query's rankings side by side, titles cut to fit."""
+def show_comparison(console: Console, number: int, total: int, comparison: QueryComparison) -> None:
+    """Print one query's rankings side by side, with titles cut to fit."""
     console.print()
     console.print(
         Text(f"{number}/{total}  ", style="dim")
@@ -47,20 +47,20 @@ def show_comparison(console: Console, number: int, total: int, comparison: Compa
     for rank in range(1, max(len(comparison.keyword), len(comparison.attune)) + 1):
         left = comparison.keyword[rank - 1] if rank <= len(comparison.keyword) else ""
         if rank == 1 and not left:
-            left = NO_HITS
-        right = comparison.attune[rank - 1] if rank <= len(comparison.attune) else Placed("", rank)
-        mark = move(rank, right.keyword_rank) if right.title else Text()
+            left = _NO_HITS
+        right = comparison.attune[rank - 1] if rank <= len(comparison.attune) else AttuneHit("", rank)
+        mark = format_move(rank, right.keyword_rank) if right.title else Text()
         # Text, not str: a title with brackets in it is no markup.
         table.add_row(str(rank), Text(left), mark, Text(right.title))
     if not (comparison.keyword or comparison.attune):
-        table.add_row("", Text(NO_HITS), Text(), Text(NO_HITS))
+        table.add_row("", Text(_NO_HITS), Text(), Text(_NO_HITS))
     console.print(table)
     if comparison.reason:
         console.print(Text(f"   not reranked: {comparison.reason}", style="red"))
 
 
-def move(rank: int, keyword_rank: int | None) -> Text:
-    """How far a hit moved from its place in the keyword ranking."""
+def format_move(rank: int, keyword_rank: int | None) -> Text:
+    """Return a mark that says how far a hit moved from its place in the keyword ranking."""
     if keyword_rank is None:
         return Text("new", style="bold green")
     if keyword_rank > rank:
@@ -69,7 +69,7 @@ def move(rank: int, keyword_rank: int | None) -> Text:
 
 
 def show_next(console: Console, lines: Iterable[tuple[str, str]]) -> None:
-    """Print commands to type next, each with what it does; unbroken, so that they can be copied."""
+    """Print the next commands, each with what it does. Lines are not broken, so that they can be copied."""
     console.print()
     console.print(Text("Next:", style="bold"))
     for command, what in lines:

@@ -1,4 +1,4 @@
-"""The sidecar as a child process: found where one serves already, started, waited for, stopped."""
+"""Runs the sidecar as a child process, and finds one that runs already."""
 
 import os
 import signal
@@ -16,26 +16,26 @@ from mappings.settings import ENV_CONFIG, Settings, SidecarSettings
 from plugin_api.sidecar.health import health, local_host
 from plugin_api.sidecar.server import listen
 
-START_SECONDS = 180.0
-"""Some three seconds where nothing else runs; a machine at its limits takes a minute."""
+_START_SECONDS = 180.0
+"""A start takes about three seconds on an idle machine, and a minute on a very busy one."""
 
-STOP_SECONDS = 35.0
-"""Longer than gunicorn gives its workers to end what they are at (30 s)."""
+_STOP_SECONDS = 35.0
+"""Longer than the server gives its workers to finish their requests (30 s)."""
 
-HEALTH_SECONDS = 2.0
+_HEALTH_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sidecar:
-    """A serving sidecar. `process` is None, and `seconds` 0, where it ran already."""
+class RunningSidecar:
+    """A sidecar that serves. `process` is None, and `seconds` 0, where it was running already."""
 
     url: str
     process: subprocess.Popen[bytes] | None = None
     seconds: float = 0.0
 
 
-def with_free_port(settings: Settings) -> Settings:
-    """Return the settings with port 0 replaced by a port that is free now."""
+def choose_free_port(settings: Settings) -> Settings:
+    """Return the settings, with port 0 replaced by a port that is free now."""
     if settings.sidecar.port:
         return settings
     with listen(settings.sidecar) as listener:
@@ -43,66 +43,68 @@ def with_free_port(settings: Settings) -> Settings:
 
 
 def sidecar_url(settings: SidecarSettings) -> str:
-    """Where programs on this machine find the sidecar."""
+    """Return the address of the sidecar for programs on this machine."""
     host = local_host(settings)
     scheme = "https" if settings.tls_certificate else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
-def served_model(settings: SidecarSettings) -> str:
-    """Version of the model that a sidecar at the configured address serves; empty where the port is free.
+def find_served_model(settings: SidecarSettings) -> str:
+    """Return the model version of the sidecar at the configured address; empty where the port is free.
 
-    Raises AttuneError where something else listens there.
+    Raises AttuneError where another program listens there.
     """
-    model = str(health(settings, HEALTH_SECONDS).get("model", ""))
+    model = str(health(settings, _HEALTH_SECONDS).get("model", ""))
     if not model:
         listen(settings).close()
     return model
 
 
 @contextmanager
-def serving(settings: Settings, environment: Mapping[str, str]) -> Iterator[Sidecar]:
+def start_sidecar(settings: Settings, environment: Mapping[str, str]) -> Iterator[RunningSidecar]:
     """Run a sidecar with these settings while the block runs.
 
-    Raises AttuneError, with the sidecar's own last line, when it does not come up.
+    Raises AttuneError with the sidecar's last line when it does not start.
     """
     variables = {name: value for name, value in environment.items() if name != ENV_CONFIG}
     with tempfile.TemporaryFile() as log:
         began = time.monotonic()
         process = subprocess.Popen(
-            # -P: whatever lies in the working directory is not ours to import.
+            # -P: import nothing from the working directory.
             [sys.executable, "-P", "-m", "plugin_api", "serve"],
             env={**variables, **settings.as_environment()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
-            start_new_session=True,  # a Ctrl-C is for the program at the terminal, which then ends this one
+            start_new_session=True,  # Ctrl-C goes to the program at the terminal, which then ends this one
         )
         try:
             _wait(process, settings.sidecar, log)
-            yield Sidecar(sidecar_url(settings.sidecar), process, time.monotonic() - began)
+            yield RunningSidecar(sidecar_url(settings.sidecar), process, time.monotonic() - began)
         finally:
             _stop(process)
 
 
 def _wait(process: subprocess.Popen[bytes], settings: SidecarSettings, log: IO[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not health(settings, HEALTH_SECONDS):
+    deadline = time.monotonic() + _START_SECONDS
+    while not health(settings, _HEALTH_SECONDS):
         if process.poll() is not None:
             log.seek(0)
-            said = log.read().decode(errors="replace").strip().splitlines()
-            reason = said[-1].removeprefix("attune: ") if said else f"exit status {process.returncode}"
+            lines = log.read().decode(errors="replace").strip().splitlines()
+            reason = lines[-1].removeprefix("attune: ") if lines else f"exit status {process.returncode}"
             raise AttuneError(f"the sidecar did not start: {reason}")
         if time.monotonic() > deadline:
-            raise AttuneError(f"the sidecar does not answer after {START_SECONDS:.0f} s: see `attune serve`")
+            raise AttuneError(
+                f"the sidecar does not answer after {_START_SECONDS:.0f} s: `attune serve` says why"
+            )
         time.sleep(0.1)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(STOP_SECONDS)
+        process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its workers too: it leads a session of its own
+            os.killpg(process.pid, signal.SIGKILL)  # with its workers: it leads a session of its own
         process.wait()

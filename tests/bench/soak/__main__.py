@@ -33,7 +33,7 @@ import psutil
 from mappings.client import check_cluster, connect
 from mappings.settings import Settings, load_settings
 from mappings.types import JsonObject
-from plugin_api.commands.demo.sidecar_process import sidecar_url, with_free_port
+from plugin_api.commands.demo.sidecar_process import choose_free_port, sidecar_url
 from plugin_api.sidecar.health import health
 from tests.bench.inputs import machine
 from tests.bench.soak.requests import Ask, Client, Expected, Verdict, expected, judge, mix
@@ -77,7 +77,7 @@ class Broken:
 def main(minutes: float, rate: float, clients: int, workers: int, seed: int) -> None:
     """Serve for a while and break things; print one JSON object; fail where an answer was wrong."""
     settings = load_settings(None, os.environ)
-    settings = with_free_port(replace(settings, sidecar=replace(settings.sidecar, port=0, workers=workers)))
+    settings = choose_free_port(replace(settings, sidecar=replace(settings.sidecar, port=0, workers=workers)))
     found = Soak(settings, minutes * 60, rate, clients, seed).run()
     click.echo(json.dumps(found, indent=2))
     sys.exit(1 if found["wrong"] or found["clients_that_broke"] else 0)

@@ -18,9 +18,9 @@ from mappings.errors import AttuneError, ClusterDown
 from mappings.settings import SearchSettings, Settings, SidecarSettings
 from plugin_api.cli import attune
 from plugin_api.commands.demo.catalogue import CATALOGUE, FIELD_MAP, PRODUCTS
-from plugin_api.commands.demo.comparison import Comparison, Placed, compare, serves_index
-from plugin_api.commands.demo.queries import QUERIES, DemoQuery
-from plugin_api.commands.demo.report import move, show_comparison, show_next
+from plugin_api.commands.demo.comparison import AttuneHit, QueryComparison, compare_query, serves_index
+from plugin_api.commands.demo.queries import DEMO_QUERIES, DemoQuery
+from plugin_api.commands.demo.report import format_move, show_comparison, show_next
 from plugin_api.sidecar.app import create_app
 from plugin_api.terminal import output_console
 from tests.fakes.shop import Shop, StandInModel
@@ -67,21 +67,21 @@ def sidecar(shop: Shop) -> Iterator[OpenSearch]:
     through.close()
 
 
-def comparison(**changed: Any) -> Comparison:
+def comparison(**changed: Any) -> QueryComparison:
     usual = {
         "query": "mouse",
         "shows": "a test",
         "keyword": (TITLE, "b"),
-        "attune": (Placed("b", 2), Placed(TITLE, 1), Placed("c", None)),
+        "attune": (AttuneHit("b", 2), AttuneHit(TITLE, 1), AttuneHit("c", None)),
         "keyword_ms": 12.3,
         "attune_ms": 45.6,
         "rerank_ms": 7.8,
         "reason": "",
     }
-    return Comparison(**{**usual, **changed})
+    return QueryComparison(**{**usual, **changed})
 
 
-def shown(comparison: Comparison, width: int) -> list[str]:
+def shown(comparison: QueryComparison, width: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width, highlight=False)
     show_comparison(console, 1, 12, comparison)
     assert isinstance(console.file, io.StringIO)
@@ -96,16 +96,20 @@ def test_the_catalogue_is_what_the_demo_says() -> None:
 
 
 def test_a_dozen_queries_each_say_what_they_show() -> None:
-    assert len({query.text for query in QUERIES}) == len(QUERIES) == 12
-    assert all(query.shows for query in QUERIES)
+    assert len({query.text for query in DEMO_QUERIES}) == len(DEMO_QUERIES) == 12
+    assert all(query.shows for query in DEMO_QUERIES)
 
 
 def test_both_rankings_are_compared(shop: Shop, client: OpenSearch, sidecar: OpenSearch) -> None:
     shop.products, shop.near = {"a": 51, "b": 102}, {"c": 255}
     shop.slow_seconds = 0.002
-    found = compare(client, sidecar, "shop", MOUSE)
+    found = compare_query(client, sidecar, "shop", MOUSE)
     assert found.keyword == ("product a", "product b")
-    assert found.attune == (Placed("product c", None), Placed("product b", 2), Placed("product a", 1))
+    assert found.attune == (
+        AttuneHit("product c", None),
+        AttuneHit("product b", 2),
+        AttuneHit("product a", 1),
+    )
     assert found.reason == ""
     assert found.attune_ms >= 2
     assert found.keyword_ms >= 2
@@ -116,8 +120,8 @@ def test_hits_that_were_not_reranked_come_with_the_reason(
 ) -> None:
     shop.products = {"a": 51}
     shop.models = {"a": "other-model1"}
-    found = compare(client, sidecar, "shop", MOUSE)
-    assert found.attune == (Placed("product a", 1),)
+    found = compare_query(client, sidecar, "shop", MOUSE)
+    assert found.attune == (AttuneHit("product a", 1),)
     assert "other-model1" in found.reason
     assert "not reranked: " in "".join(shown(found, 100))
 
@@ -125,7 +129,7 @@ def test_hits_that_were_not_reranked_come_with_the_reason(
 def test_a_search_that_fails_is_one_error(shop: Shop, client: OpenSearch, sidecar: OpenSearch) -> None:
     shop.refuse = {"products": (404, {"error": {"type": "index_not_found_exception"}, "status": 404})}
     with pytest.raises(AttuneError, match=r"^a search was refused: 404 index_not_found_exception$"):
-        compare(client, sidecar, "shop", MOUSE)
+        compare_query(client, sidecar, "shop", MOUSE)
 
 
 def test_a_sidecar_before_another_opensearch_is_told_apart(shop: Shop, sidecar: OpenSearch) -> None:
@@ -140,7 +144,7 @@ def test_a_sidecar_before_another_opensearch_is_told_apart(shop: Shop, sidecar: 
     [(1, None, "new"), (1, 8, "▲7"), (3, 1, "▼2"), (2, 2, "=")],
 )
 def test_marks_say_how_far_a_hit_moved(rank: int, keyword_rank: int | None, mark: str) -> None:
-    assert move(rank, keyword_rank).plain == mark
+    assert format_move(rank, keyword_rank).plain == mark
 
 
 @pytest.mark.parametrize("width", [60, 100, 180])

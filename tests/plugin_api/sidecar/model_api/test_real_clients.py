@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from mappings.settings import OpenSearchSettings, Settings, SidecarSettings
-from plugin_api.commands.demo.sidecar_process import serving, with_free_port
+from plugin_api.commands.demo.sidecar_process import choose_free_port, start_sidecar
 from plugin_api.sidecar.app import create_app
 from reranker.model import Model, load_model
 from tests.fakes.preview_shop import served
@@ -31,8 +31,8 @@ DOCUMENTS = ["USB-C charging cable, 2 m", "Logitech M185 wireless mouse, grey", 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     sidecar = SidecarSettings(port=0, api_keys=f"other,{KEY}", max_documents=100)
-    settings = with_free_port(replace(Settings(), sidecar=sidecar, opensearch=NOBODY))
-    with serving(settings, os.environ) as served:
+    settings = choose_free_port(replace(Settings(), sidecar=sidecar, opensearch=NOBODY))
+    with start_sidecar(settings, os.environ) as served:
         yield served.url
 
 
