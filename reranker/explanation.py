@@ -23,7 +23,7 @@ from reranker.encoders.codec import TEXT_FIELDS, StoredBatch, unpack_products
 from reranker.encoders.token_spans import TokenText, list_product_tokens, list_query_tokens
 from reranker.fusion import FEATURES, HEADS, Scorer, build_scorer_inputs, compute_attention
 from reranker.model import ModelConfig
-from reranker.text.intent import strip_intent
+from reranker.text.intent import read_query
 from reranker.text.word_tokens import hash_words, split_words
 from reranker.types import EncodedProduct, EncodedQuery, Floats
 
@@ -203,7 +203,7 @@ def _features(scorer: Scorer, inputs: Floats, share: np.ndarray) -> tuple[Contri
 def _query_words(
     model: ExplainableModel, query: EncodedQuery, batch: StoredBatch, share: np.ndarray, whole: float
 ) -> tuple[QueryWord, ...]:
-    pieces = strip_intent(query.text).split()
+    pieces = read_query(query.text).split()
     held = np.split(batch.words, batch.ends[0][:-1])
     result: list[QueryWord] = []
     for i, piece in enumerate(pieces):

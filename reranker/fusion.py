@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.encoders.codec import TEXT_FIELDS, StoredBatch, unpack_products
-from reranker.text.word_tokens import WordHashes, classify_number, hash_words
+from reranker.text.numbers import classify_number
+from reranker.text.word_tokens import WordHashes, hash_words
 from reranker.types import EncodedQuery, Floats
 
 HIDDEN_UNITS = 128

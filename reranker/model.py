@@ -160,7 +160,7 @@ class Model:
         return score_products(self.scorer, query, stored, weights)
 
 
-def load_model(folder: Path | None, threads: int = 0) -> Model:
+def load_model(folder: Path | None = None, threads: int = 0) -> Model:
     """Return the model in `folder`, or the shipped one for None. Raises ModelError.
 
     `threads` encode products, and one query; 0 takes all cores for products, one for a query.

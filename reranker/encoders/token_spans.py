@@ -7,8 +7,8 @@ from tokenizers import Tokenizer
 
 from mappings.types import Product
 from reranker.encoders.product_encoder import tokenise_products
-from reranker.text.intent import strip_intent
-from reranker.text.product_text import build_product_text
+from reranker.text.intent import read_query
+from reranker.text.product_text import build_product_text, list_pooled_fields
 from reranker.text.subword_tokens import select_tokens
 
 
@@ -22,7 +22,7 @@ class TokenText:
 
 def list_query_tokens(text: str, tokenizer: Tokenizer, most: int) -> list[TokenText]:
     """Return what the rows of encode_query's `tokens` stand for; one empty text where it has no token."""
-    asked = strip_intent(text)
+    asked = read_query(text)
     encoding = tokenizer.encode(asked)
     rows = [i for i in select_tokens(encoding, most) if not encoding.special_tokens_mask[i]]
     if not rows:
@@ -53,14 +53,9 @@ def list_product_tokens(product: Product, tokenizer: Tokenizer, most: int, store
 
 
 def _field_starts(product: Product, pooled: int) -> Iterator[tuple[str, int]]:
-    """Yield where each field begins in product_text: pooled fields are joined by ". ", attributes follow."""
-    parts: set[str] = set()
+    """Yield where each field begins: pooled fields are joined by ". ", attributes follow."""
     at = 0
-    for name in ("title", "brand", "category", "description"):
-        part = getattr(product, name)
-        # The text cuts long descriptions, but the last field's length moves nothing behind it.
-        if part and part not in parts:
-            parts.add(part)
-            yield name, at
-            at += len(part) + 2
+    for name, part in list_pooled_fields(product):
+        yield name, at
+        at += len(part) + 2
     yield "attributes", pooled + 1

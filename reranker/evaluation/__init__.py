@@ -1,0 +1,1 @@
+"""How good a ranking is: judgements, measures, significance, calibration and comparison of systems."""

@@ -48,7 +48,24 @@ _TRAILING = re.compile(
 )
 
 
+_MAX_PHRASE = 400
+"""Characters of the longest text that intent words are sought in: nobody types a longer search."""
+
+MAX_QUERY = 1000
+"""Characters of a query that are read."""
+
+
+def read_query(text: str) -> str:
+    """Return what the model reads of a query: at most 1,000 characters, without intent words at its ends."""
+    return strip_intent(text)[:MAX_QUERY]
+
+
 def strip_intent(text: str) -> str:
-    """Return `text` without intent words at its ends; as it is where nothing else is left."""
+    """Return `text` without intent words at its ends. It stays as it is where nothing else would be left.
+
+    A text of more than 400 characters stays as it is, too.
+    """
+    if len(text) > _MAX_PHRASE:
+        return text
     left = _TRAILING.sub("", _LEADING.sub("", text)).strip()
     return left if any(map(str.isalnum, left)) else text

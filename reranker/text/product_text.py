@@ -17,7 +17,8 @@ TEXT_ORDER = ("title", "brand", "category", "description", "attributes")
 
 _ATTRIBUTES = 4
 _ATTRIBUTE_CHARS = 40
-_DESCRIPTION_CHARS = 600
+_FIELD_CHARS = 600
+"""Characters that are read of each pooled field: more than the encoder has tokens for."""
 _WORDLIKE = re.compile(r"[^\W\d_]{2}")
 
 
@@ -31,16 +32,23 @@ class ProductText:
 
 def build_product_text(product: Product) -> ProductText:
     """Return the text of one product, fields that only repeat an earlier one left out."""
-    parts: list[str] = []
-    for part in (product.title, product.brand, product.category, product.description[:_DESCRIPTION_CHARS]):
-        if part and part not in parts:
-            parts.append(part)
     values = [
         value
         for value in list_attribute_values(product)
         if len(value) <= _ATTRIBUTE_CHARS and _WORDLIKE.search(value)
     ]
-    return ProductText(". ".join(parts), ", ".join(values[:_ATTRIBUTES]))
+    pooled = ". ".join(part for _, part in list_pooled_fields(product))
+    return ProductText(pooled, ", ".join(values[:_ATTRIBUTES]))
+
+
+def list_pooled_fields(product: Product) -> list[tuple[str, str]]:
+    """Return name and text of each field that is pooled, in order, without repetitions."""
+    parts: dict[str, str] = {}
+    for name in TEXT_ORDER[:4]:
+        part = getattr(product, name)[:_FIELD_CHARS]
+        if part:
+            parts.setdefault(part, name)
+    return [(name, part) for part, name in parts.items()]
 
 
 def list_attribute_values(product: Product) -> list[str]:

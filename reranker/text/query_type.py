@@ -1,8 +1,11 @@
-"""Telling types of queries apart by their looks, in microseconds: each is best served by its own mix."""
+"""The type of a query, told by its looks. Each type has its own mix of keyword and vector scores."""
 
 import re
 import unicodedata
 from enum import StrEnum
+
+from reranker.text.intent import MAX_QUERY
+from reranker.text.numbers import is_model_number, is_unit
 
 
 class QueryType(StrEnum):
@@ -18,22 +21,14 @@ class QueryType(StrEnum):
     """Three or four words: `noise cancelling headphones`."""
 
 
-SENTENCE_WORDS = 5
-HEAD_WORDS = 2
-MODEL_DIGITS = 3
+_SENTENCE_WORDS = 5
+_HEAD_WORDS = 2
+_MODEL_DIGITS = 3
 """So many digits on their own are a model number; fewer tell a version (`windows 10`, `iphone 13`)."""
 
 _HAN, _KANA = "\u3400-\u4dbf\u4e00-\u9fff", "\u3040-\u30ff"
 _WORD = re.compile(rf"[{_HAN}]+|[{_KANA}]+|[^\W_{_HAN}{_KANA}]+(?:[-./'][^\W_{_HAN}{_KANA}]+)*%?")
 _IS_HAN = re.compile(rf"[{_HAN}]")
-_UNITS = (
-    "a|ah|amps?|bit|cl|cm|core|count|ct|d|days?|dpi|drawer|feet|fps|ft|g|gb|gbps|ghz|grams?|h|hours?|hz|i|in|"
-    "inch|inches|k|kg|khz|kv|kw|l|lbs?|m|mah|mb|mbps|mhz|ml|mm|months?|mp|nd|nm|oz|p|packs?|pcs?|persons?|"
-    "pieces?|pin|ports?|rd|s|seater|sets?|st|t|tb|th|tier|v|volts?|w|watts?|way|wh|x|yd|years?"
-)
-_MEASURE = re.compile(rf"[0-9]+(?:[x./'-]+[0-9]+)*(?:{_UNITS})?(?:[x/-][0-9]+(?:{_UNITS})?)*")
-_UNIT = re.compile(_UNITS)
-_MODEL = re.compile(r"(?=.*[0-9])(?=.*[^\W\d_])")
 _FUNCTION_WORD = re.compile(
     "a|an|and|are|at|by|can|do|does|for|from|how|i|if|in|into|is|it|my|need|of|on|or|that|the|this|to|under|"
     "want|what|when|where|which|who|why|with|without|you|your"
@@ -42,20 +37,23 @@ _ASKING = re.compile("什么|怎么|如何|哪|吗|多少|推荐|ですか|お�
 
 
 def classify_query(text: str) -> QueryType:
-    """Tell what `text` looks like. Two Han characters count as a word, a run of kana as one."""
-    text = unicodedata.normalize("NFKC", text).casefold()
+    """Return the type of a query. Two Han characters count as one word, and so does a run of kana.
+
+    Only the first 1,000 characters are read.
+    """
+    text = unicodedata.normalize("NFKC", text[:MAX_QUERY]).casefold()
     found = _WORD.findall(text)
-    if any(map(_is_model, found, [*found[1:], ""])):
+    if any(map(_names_model, found, [*found[1:], ""])):
         return QueryType.MODEL
     count = sum((len(word) + 1) // 2 if _IS_HAN.match(word) else 1 for word in found)
-    spoken = count > HEAD_WORDS and any(map(_FUNCTION_WORD.fullmatch, found))
-    if count >= SENTENCE_WORDS or spoken or text.rstrip().endswith("?") or _ASKING.search(text):
+    spoken = count > _HEAD_WORDS and any(map(_FUNCTION_WORD.fullmatch, found))
+    if count >= _SENTENCE_WORDS or spoken or text.rstrip().endswith("?") or _ASKING.search(text):
         return QueryType.SENTENCE
-    return QueryType.HEAD if count <= HEAD_WORDS else QueryType.PHRASE
+    return QueryType.HEAD if count <= _HEAD_WORDS else QueryType.PHRASE
 
 
-def _is_model(word: str, following: str) -> bool:
-    """Whether `word` mixes letters and digits, or is a number with no unit behind it; no measure does."""
+def _names_model(word: str, following: str) -> bool:
+    """Whether `word` is a model number, or three digits or more with no unit behind them."""
     if word.isdecimal():
-        return len(word) >= MODEL_DIGITS and not _UNIT.fullmatch(following)
-    return bool(_MODEL.match(word)) and not _MEASURE.fullmatch(word)
+        return len(word) >= _MODEL_DIGITS and not is_unit(following)
+    return is_model_number(word)

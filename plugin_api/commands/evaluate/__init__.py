@@ -1,0 +1,1 @@
+"""`attune evaluate`: rankings measured by judgements, side by side."""

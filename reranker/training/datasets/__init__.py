@@ -1,0 +1,1 @@
+"""What the models learn from: selected data, queries made from a catalogue, and BM25 in memory."""

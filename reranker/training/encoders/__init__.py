@@ -1,0 +1,1 @@
+"""Encoders in torch: loaded, built, initialised, restored and exported to ONNX."""

@@ -1,0 +1,1 @@
+"""The scorer: its examples, its training, its figures, and the article recipe as a baseline."""
