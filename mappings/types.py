@@ -25,28 +25,6 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """One hit as OpenSearch found it, before it is ranked.
-
-    `score` is the first stage's `_score` (BM25, or OpenSearch's k-NN score in 0..1). `stored` is what
-    `attune.tokens` holds and `model` is who encoded it; both are empty where they were not asked for.
-    `found` tells whether the caller's own query finds it.
-    """
-
-    index: str
-    id: str
-    score: float
-    stored: bytes = b""
-    model: str = ""
-    found: bool = True
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What tells the hit from all others, also where an alias spans several indexes: index and id."""
-        return self.index, self.id
-
-
-@dataclass(frozen=True, slots=True)
 class Judgement:
     """A person's grade of a product for a query: 0 irrelevant, 1 poor, 2 good, 3 perfect."""
 

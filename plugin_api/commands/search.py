@@ -19,10 +19,11 @@ from mappings.errors import AttuneError, ModelMismatch
 from mappings.types import JsonObject
 from plugin_api.cli import Wiring
 from plugin_api.opensearch.client import HttpClient, identity
-from plugin_api.search import response
-from plugin_api.search.query.request import SearchCall, keyword_query
-from plugin_api.search.response import Answer
-from plugin_api.search.search import Search, unhurried
+from plugin_api.search.answer import Answer
+from plugin_api.search.query.keyword_query import keyword_query
+from plugin_api.search.query.request import SearchCall
+from plugin_api.search.reasons import RerankStatus
+from plugin_api.search.search import Searcher, without_time_limits
 from reranker.model import load_model
 
 KEYWORD_DEPTH = 1000
@@ -86,21 +87,21 @@ def search(
     check_cluster(client, settings.opensearch)
     model_in_hand = load_model(folder, settings.model.threads)
     # Someone waiting at a terminal would rather have the reranked hits of a cold cluster than fast ones.
-    searching = Search(opensearch, model_in_hand, unhurried(settings))
+    searching = Searcher(opensearch, model_in_hand, without_time_limits(settings))
 
     def call(body: JsonObject) -> SearchCall:
         headers = identity(settings.opensearch)
         return SearchCall(quote(index, safe=",*"), json.dumps(body).encode(), headers=headers)
 
     asked = call({"query": query, "size": size})
-    answer = _checked(searching.first_stage(asked) if keyword else searching.answer(asked), client, index)
+    answer = _checked(searching.answer_unranked(asked) if keyword else searching.answer(asked), client, index)
     report = answer["ext"][fields.ATTUNE]
-    if report["rerank_status"] == response.MISMATCH:
+    if report["rerank_status"] == RerankStatus.MISMATCH:
         raise ModelMismatch(report["reason"])
     ranks: Mapping[str, int] = {}
     if compare:
         ranked = {"query": query, "size": KEYWORD_DEPTH, "_source": False}
-        by_keyword = _checked(searching.first_stage(call(ranked)), client, index)
+        by_keyword = _checked(searching.answer_unranked(call(ranked)), client, index)
         ranks = {hit["_id"]: rank for rank, hit in enumerate(by_keyword["hits"]["hits"], start=1)}
     rows = [_row(rank, hit, ranks) for rank, hit in enumerate(answer["hits"]["hits"], start=1)]
     if as_json:
@@ -108,7 +109,7 @@ def search(
         click.echo(json.dumps({**shown, "hits": [asdict(row) for row in rows]}, ensure_ascii=False, indent=2))
         return
     _print(rows, answer, compare)
-    if report["rerank_status"] != response.RERANKED and not keyword:
+    if report["rerank_status"] != RerankStatus.RERANKED and not keyword:
         click.echo(f"attune: keyword hits, not reranked: {report['reason']}", err=True)
 
 

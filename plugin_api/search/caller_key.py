@@ -1,21 +1,21 @@
-"""An index as one caller sees it: what holds of it for one need not hold for another."""
+"""The key of an index as one caller sees it: what is true for one caller need not be true for another."""
 
 import hashlib
 from collections.abc import Mapping
 
-IMPERSONAL = frozenset({
+_IMPERSONAL_HEADERS = frozenset({
     "accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "content-encoding",
     "content-length", "content-type", "date", "forwarded", "pragma", "referer", "traceparent", "tracestate",
     "user-agent", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-opaque-id",
     "x-real-ip", "x-request-id",
 })  # fmt: skip
-"""Request headers that don't say as whom OpenSearch takes the caller; any other may."""
+"""Request headers by which OpenSearch does not tell callers apart. Any other may identify a caller."""
 
 
-def view_key(index: str, headers: Mapping[str, str]) -> str:
+def make_caller_key(index: str, headers: Mapping[str, str]) -> str:
     """Return the key of an index as the caller with these headers (names in lower case) sees it.
 
     One caller may not see the vectors, or some products, that another does.
     """
-    told = sorted((name, value) for name, value in headers.items() if name not in IMPERSONAL)
-    return f"{index} {hashlib.sha256(repr(told).encode()).hexdigest()}"
+    identity = sorted((name, value) for name, value in headers.items() if name not in _IMPERSONAL_HEADERS)
+    return hashlib.sha256(repr((index, identity)).encode()).hexdigest()

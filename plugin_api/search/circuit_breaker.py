@@ -1,67 +1,67 @@
-"""A circuit breaker: what failed several times in a row rests for a while instead of costing every search."""
+"""A circuit breaker: what failed several times in a row is not tried again for a while."""
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-FAILURES = 5
-PAUSE_SECONDS = 10.0
-REMEMBERED = 1024
-"""Keys held at most; the ones that failed longest ago are forgotten first."""
+from cachetools import LRUCache
+
+from plugin_api.search.reasons import Cause, Reason
+
+FAILURES_TO_OPEN = 5
+OPEN_SECONDS = 10.0
+MAX_KEYS = 1024
+"""Keys that are remembered. The least recently used are forgotten first."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Circuit:
-    failures: int = 0
-    closed_from: float = 0.0
-    reason: str = ""
+    failures: int
+    closed_from: float
+    sentence: str
 
 
-class Breaker:
-    """Counts failures by key: an index as one caller sees it (`views`). Thread-safe.
+class CircuitBreaker:
+    """Counts failures by key: an index as one caller sees it. Thread-safe.
 
-    After FAILURES in a row a key rests for PAUSE_SECONDS; then one caller at a time may try again, and the
-    first success closes the circuit (Nygard, Release It!, 2007).
+    After FAILURES_TO_OPEN in a row the circuit is open for `open_seconds`; then one caller at a time may try
+    again, and the first success closes it (Nygard, Release It!, 2007).
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(
+        self, open_seconds: float = OPEN_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._open_seconds, self._clock = open_seconds, clock
         self._lock = threading.Lock()
-        self._circuits: OrderedDict[str, _Circuit] = OrderedDict()
+        self._circuits: LRUCache[str, _Circuit] = LRUCache(MAX_KEYS)
 
-    def refusal(self, key: str) -> str:
-        """Why the key may not be tried now; empty where it may."""
-        circuit = self._circuits.get(key)
-        if circuit is None or circuit.failures < FAILURES:
-            return ""
+    def cause_to_skip(self, key: str) -> Cause | None:
+        """Return why the key may not be tried now; None where it may."""
         with self._lock:
+            circuit = self._circuits.get(key)
+            if circuit is None or circuit.failures < FAILURES_TO_OPEN:
+                return None
             now = self._clock()
-            if now >= circuit.closed_from:
-                circuit.closed_from = now + PAUSE_SECONDS  # this caller tries, the others wait for it
-                return ""
-        return f"reranking failed {circuit.failures} times in a row, the last time because {circuit.reason}"
+            if now >= circuit.closed_from:  # this caller tries, the others wait for its success
+                self._circuits[key] = _Circuit(circuit.failures, now + self._open_seconds, circuit.sentence)
+                return None
+        return Reason.CIRCUIT_OPEN.because(failures=circuit.failures, last=circuit.sentence)
 
-    def succeeded(self, key: str) -> None:
+    def record_success(self, key: str) -> None:
         """Forget the key's failures."""
-        if key in self._circuits:
-            with self._lock:
-                self._circuits.pop(key, None)
+        with self._lock:
+            self._circuits.pop(key, None)
 
-    def failed(self, key: str, reason: str) -> None:
+    def record_failure(self, key: str, cause: Cause) -> None:
         """Count a failure."""
         with self._lock:
-            circuit = self._circuits.setdefault(key, _Circuit())
-            self._circuits.move_to_end(key)
-            circuit.failures += 1
-            circuit.reason = reason
-            circuit.closed_from = self._clock() + PAUSE_SECONDS
-            if len(self._circuits) > REMEMBERED:
-                self._circuits.popitem(last=False)
+            circuit = self._circuits.get(key)
+            failures = circuit.failures + 1 if circuit else 1
+            self._circuits[key] = _Circuit(failures, self._clock() + self._open_seconds, cause.sentence)
 
     @property
-    def open(self) -> int:
-        """How many keys rest."""
+    def open_circuits(self) -> int:
+        """How many circuits are open."""
         with self._lock:
-            return sum(circuit.failures >= FAILURES for circuit in self._circuits.values())
+            return sum(circuit.failures >= FAILURES_TO_OPEN for circuit in list(self._circuits.values()))

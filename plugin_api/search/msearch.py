@@ -1,7 +1,8 @@
-"""`_msearch`: each search of the list is reranked or sent on; all answers come back in the list's order."""
+"""Answer `_msearch`: each search of the list is reranked or sent on; answers keep the list's order."""
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,39 +15,50 @@ from mappings.errors import BadRequest, ClusterDown
 from plugin_api.opensearch.client import NO_ANSWER, OpenSearchClient, with_query
 from plugin_api.opensearch.connection import Headers
 from plugin_api.opensearch.raw_json import RawObject, decoded, dumps, raw_object, raw_objects
-from plugin_api.search import response
+from plugin_api.search.answer import JSON_TYPE, Answer, error_answer
+from plugin_api.search.deadline import Deadline
 from plugin_api.search.query.request import (
     HEADER_PARAMETERS,
-    PlainRequest,
+    FallbackRequest,
     RerankRequest,
     SearchCall,
     parse_call,
 )
-from plugin_api.search.response import Answer, Report, error_answer
-from plugin_api.search.search import Search, own_words
-from plugin_api.search.templates import render
+from plugin_api.search.reasons import Cause, Reason
+from plugin_api.search.render import BODY_HEADERS, add_report
+from plugin_api.search.search import Searcher, unmodified_request
+from plugin_api.search.templates import render_template
 
-SHARED = frozenset({"typed_keys", "rest_total_hits_as_int", "ccs_minimize_roundtrips", "pretty"})
+MAX_LIST_LENGTH = 100
+"""Searches of the longest list that is reranked. At some 15 ms each, the default deadline comes earlier."""
+
+_SHARED_PARAMETERS = frozenset({"typed_keys", "rest_total_hits_as_int", "ccs_minimize_roundtrips", "pretty"})
 """URL parameters that hold for each search of the list."""
 
-LIST_ONLY = frozenset({"max_concurrent_searches"})
+_LIST_PARAMETERS = frozenset({"max_concurrent_searches"})
+"""URL parameters of the list as a whole."""
 
-OF_OPENSEARCH = frozenset({"warning", "x-opaque-id", "x-opensearch-version"})
-"""Headers of the answers to parts of a list that hold for the whole of it."""
+_MAX_CONCURRENT = 4
+"""Searches of lists that are reranked at the same time in one process."""
 
-AT_ONCE = 4
-"""Searches of lists that are reranked at a time, in one process."""
+_MAX_CONCURRENT_OF_LIST = 2
+"""Searches of one list that are reranked at the same time, so that lists of other callers get their turn."""
+
+_Part = tuple[RawObject, Headers]
+"""The answer to one search of a list, and its headers."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
+    """One search of a list: its header line, and what becomes of it. An Answer is its error."""
+
     header: RawObject
     call: SearchCall
-    request: RerankRequest | PlainRequest | Answer
+    request: RerankRequest | FallbackRequest | Answer
 
 
-class _Refused(Exception):
-    """OpenSearch refuses the list as a whole: it does not know the caller, or can't read one of it."""
+class _ListRefused(Exception):
+    """OpenSearch refuses the whole list: it does not know the caller, or can't read one of the searches."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__()
@@ -56,128 +68,149 @@ class _Refused(Exception):
 class MultiSearch:
     """Answers `_msearch`. Thread-safe; share one among all requests of a process."""
 
-    def __init__(self, client: OpenSearchClient, search: Search) -> None:
+    def __init__(self, client: OpenSearchClient, searcher: Searcher) -> None:
         self._client = client
-        self._search = search
-        self._executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="attune-msearch")
+        self._searcher = searcher
+        self._executor = ThreadPoolExecutor(_MAX_CONCURRENT, thread_name_prefix="attune-msearch")
 
-    def answer(self, call: SearchCall) -> Answer | None:
-        """Answer one `_msearch`, or return None where it should go on as it came.
+    def answer(self, call: SearchCall, deadline: Deadline) -> Answer | Cause:
+        """Answer one `_msearch`, or return why the list should go on as it came.
 
-        Raises ClusterDown when OpenSearch does not answer.
+        Searches that are not reranked when the deadline passes get OpenSearch's own hits. Raises ClusterDown
+        when OpenSearch does not answer.
         """
-        if call.params.keys() - SHARED - LIST_ONLY:
-            return None
+        if call.params.keys() - _SHARED_PARAMETERS - _LIST_PARAMETERS:
+            return Reason.UNREADABLE_LIST.because()
+        if call.body.count(b"\n") > 2 * MAX_LIST_LENGTH:
+            return Reason.LIST_TOO_LONG.because(limit=MAX_LIST_LENGTH)
         try:
-            items = list(_items(call))
+            items = list(_read_items(call))
         except (ValueError, RecursionError):
-            return None
-        if all(isinstance(item.request, PlainRequest) and item.request.exact for item in items):
-            return None
+            return Reason.UNREADABLE_LIST.because()
+        if all(isinstance(item.request, FallbackRequest) and item.request.verbatim for item in items):
+            return Reason.UNREADABLE_LIST.because()
         try:
-            return self._answered(call, items)
-        except _Refused as refused:
-            return refused.answer
+            return self._answer_items(call, items, deadline)
+        except _ListRefused as refusal:
+            return refusal.answer
 
-    def _answered(self, call: SearchCall, items: list[_Item]) -> Answer:
-        reranked = {
-            number: self._executor.submit(copy_context().run, self._one, item)
-            for number, item in enumerate(items)
-            if not isinstance(item.request, PlainRequest)
-        }
-        plain = [item for item in items if isinstance(item.request, PlainRequest)]
-        passed, headers = self._passed(call, plain)
-        rest = iter(passed)
-        answers = []
-        for number in range(len(items)):
-            answer, of_one = reranked[number].result() if number in reranked else (next(rest), ())
-            answers.append(answer)
-            headers += of_one
-        if any(bytes(answers[number].get("status", b"")) == b"400" for number in reranked):
-            self._passed(call, [_unranked(item) for item in items if not isinstance(item.request, Answer)])
-        took = max((int(str(decoded(answer.get("took"), 0))) for answer in answers), default=0)
-        kept = dict.fromkeys(pair for pair in headers if pair[0] in OF_OPENSEARCH)
-        body = dumps({"took": took, "responses": answers})
-        return Answer(200, body, (("content-type", response.JSON_TYPE), *kept))
-
-    def answer_templates(self, call: SearchCall, timeout_seconds: float) -> Answer | None:
-        """Answer one `_msearch/template`. Raises as `answer` does, and NotRendered."""
+    def answer_templates(self, call: SearchCall, deadline: Deadline) -> Answer | Cause:
+        """Answer one `_msearch/template`. Raises as `answer` does, and NotReranked."""
         lines = call.body.strip().split(b"\n")
+        if len(lines) > 2 * MAX_LIST_LENGTH:
+            return Reason.LIST_TOO_LONG.because(limit=MAX_LIST_LENGTH)
         for number in range(1, len(lines), 2):
-            lines[number] = render(self._client, call.headers, lines[number], timeout_seconds)
-        return self.answer(replace(call, body=b"\n".join(lines)))
+            lines[number] = render_template(self._client, call.headers, lines[number], deadline)
+        return self.answer(replace(call, body=b"\n".join(lines)), deadline)
 
-    def _one(self, item: _Item) -> tuple[RawObject, Headers]:
-        assert not isinstance(item.request, PlainRequest)
+    def _answer_items(self, call: SearchCall, items: Sequence[_Item], deadline: Deadline) -> Answer:
+        own = {n: item for n, item in enumerate(items) if not isinstance(item.request, FallbackRequest)}
+        others = {n: item for n, item in enumerate(items) if n not in own}
+        queue = deque(own.items())
+        running = self._submit(queue, {}, deadline)
+        parts, headers = self._send(call, list(others.values()))
+        answers: dict[int, _Part] = dict(zip(others, ((part, headers) for part in parts), strict=True))
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            answers |= {running[future]: future.result() for future in done}
+            running = {future: number for future, number in running.items() if future not in done}
+            running |= self._submit(queue, running, deadline)
+        late = Reason.DEADLINE.because(stage="waiting", milliseconds=round(deadline.seconds * 1000))
+        parts, headers = self._send(call, [_fallback_item(item, late) for _, item in queue])
+        answers |= zip((number for number, _ in queue), ((part, headers) for part in parts), strict=True)
+        if any(bytes(answers[number][0].get("status", b"")) == b"400" for number in own):
+            # OpenSearch refuses a whole list for one search that it can't read: it tells which one is.
+            self._send(call, [_fallback_item(item) for item in items if not isinstance(item.request, Answer)])
+        return _join([answers[number] for number in range(len(items))])
+
+    def _submit(
+        self, queue: deque[tuple[int, _Item]], running: Mapping[Future[_Part], int], deadline: Deadline
+    ) -> dict[Future[_Part], int]:
+        """Start searches from the front of the queue, as many as the list may have at a time."""
+        started: dict[Future[_Part], int] = {}
+        while queue and not deadline.has_passed and len(running) + len(started) < _MAX_CONCURRENT_OF_LIST:
+            number, item = queue.popleft()
+            future = self._executor.submit(copy_context().run, self._answer_item, item, deadline)
+            started[future] = number
+        return started
+
+    def _answer_item(self, item: _Item, deadline: Deadline) -> _Part:
+        assert not isinstance(item.request, FallbackRequest)
         try:
-            answer = (
-                item.request
-                if isinstance(item.request, Answer)
-                else self._search.answer_parsed(item.call, item.request)
-            )
+            answer = item.request
+            if not isinstance(answer, Answer):
+                answer = self._searcher.answer_request(item.call, answer, deadline)
         except BadRequest as error:
             answer = error_answer(400, error.kind, str(error))
-        body = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
+        body = answer.read()
         if answer.status == 401:
-            raise _Refused(replace(answer, body=body))
+            raise _ListRefused(replace(answer, body=body))
         try:
             return {**raw_object(body), "status": Raw(dumps(answer.status))}, answer.headers
         except ValueError as error:
             raise ClusterDown(NO_ANSWER) from error
 
-    def _passed(self, call: SearchCall, items: list[_Item]) -> tuple[list[RawObject], Headers]:
-        """Answers to the searches that are not reranked, each with the reason; and their headers.
+    def _send(self, call: SearchCall, items: Sequence[_Item]) -> tuple[list[RawObject], Headers]:
+        """Return the answers to searches that are not reranked, each with the reason, and their headers.
 
-        Raises _Refused where OpenSearch does not take such a list.
+        Raises _ListRefused where OpenSearch refuses such a list.
         """
         if not items:
             return [], ()
+        requests = [item.request for item in items if isinstance(item.request, FallbackRequest)]
         lines = []
-        for item in items:
-            assert isinstance(item.request, PlainRequest)
-            lines += [dumps(item.header), item.request.body.strip().replace(b"\n", b" ") or b"{}"]
+        for item, request in zip(items, requests, strict=True):
+            lines += [dumps(item.header), request.body.strip().replace(b"\n", b" ") or b"{}"]
         headers = {**call.headers, "content-type": "application/x-ndjson"}
         path = f"/{call.index}/_msearch" if call.index else "/_msearch"
-        body = b"\n".join(lines) + b"\n"
-        reply = self._client.request("POST", with_query(path, call.params), headers, body)
-        if reply.status in (400, 401):
-            raise _Refused(Answer(reply.status, reply.body, reply.headers))
+        response = self._client.request(
+            "POST", with_query(path, call.params), headers, b"\n".join(lines) + b"\n"
+        )
+        if response.status in (400, 401):
+            raise _ListRefused(Answer(response.status, response.body, response.headers))
         try:
-            found = raw_object(reply.body)
-            if reply.status != 200:
-                return [{**found, "status": Raw(dumps(reply.status))}] * len(items), reply.headers
-            answers = raw_objects(found["responses"])
-            pairs = list(zip(answers, items, strict=True))
+            body = raw_object(response.body)
+            if response.status != 200:
+                return [{**body, "status": Raw(dumps(response.status))}] * len(items), response.headers
+            answers = raw_objects(body["responses"])
+            parts = [self._with_reason(*pair) for pair in zip(answers, requests, strict=True)]
         except (ValueError, KeyError) as error:
             raise ClusterDown(NO_ANSWER) from error
-        told = [_with_reason(answer, item, self._search) for answer, item in pairs]
-        refused = {
-            number: replace(item, request=own)
-            for number, (answer, item) in enumerate(pairs)
-            if bytes(answer.get("status", b"")) == b"400" and (own := _own_words(item))
+        again = {
+            number: replace(item, request=unmodified)
+            for number, (answer, item, request) in enumerate(zip(answers, items, requests, strict=True))
+            if bytes(answer.get("status", b"")) == b"400"
+            and (unmodified := unmodified_request(item.call, request))
         }
-        again, _ = self._passed(call, list(refused.values()))
-        for number, answer in zip(refused, again, strict=True):
-            told[number] = answer
-        return told, reply.headers
+        retried = dict(zip(again, self._send(call, list(again.values()))[0], strict=True))
+        return [retried.get(number, part) for number, part in enumerate(parts)], response.headers
+
+    def _with_reason(self, answer: RawObject, request: FallbackRequest) -> RawObject:
+        return answer if "error" in answer else add_report(answer, self._searcher.report(request.cause))
 
 
-def _unranked(item: _Item) -> _Item:
-    """The item as it is sent where it is not reranked."""
-    return replace(item, request=item.request.plain) if isinstance(item.request, RerankRequest) else item
+def _fallback_item(item: _Item, cause: Cause | None = None) -> _Item:
+    """Return the item as it is sent where it is not reranked."""
+    if not isinstance(item.request, RerankRequest):
+        return item
+    fallback = item.request.fallback
+    return replace(item, request=replace(fallback, cause=cause) if cause else fallback)
 
 
-def _own_words(item: _Item) -> PlainRequest | None:
-    return own_words(item.call, item.request) if isinstance(item.request, PlainRequest) else None
+def _join(parts: Sequence[_Part]) -> Answer:
+    """Return the answer to the list: its parts, and their headers but those of a body or of one report."""
+    took = max((int(str(decoded(body.get("took"), 0))) for body, _ in parts), default=0)
+    shared = (
+        (name, value)
+        for _, headers in parts
+        for name, value in headers
+        if name not in BODY_HEADERS and not name.startswith("x-attune-")
+    )
+    body = dumps({"took": took, "responses": [body for body, _ in parts]})
+    return Answer(200, body, (("content-type", JSON_TYPE), *dict.fromkeys(shared)))
 
 
-def _with_reason(answer: RawObject, item: _Item, search: Search) -> RawObject:
-    assert isinstance(item.request, PlainRequest)
-    report = Report(response.SKIPPED, search.models[0], item.request.reason)
-    return answer if "error" in answer else response.with_report(answer, report)
-
-
-def _items(call: SearchCall) -> Iterator[_Item]:
+def _read_items(call: SearchCall) -> Iterator[_Item]:
     lines = call.body.split(b"\n")
     if lines and not lines[-1].strip():
         lines.pop()
@@ -186,19 +219,19 @@ def _items(call: SearchCall) -> Iterator[_Item]:
     headers = {**call.headers, "content-type": "application/json", "accept-encoding": "identity"}
     for head, body in zip(lines[::2], lines[1::2], strict=True):
         header = raw_object(head) if head.strip() else {}
-        given: Mapping[str, Any] = {name: decoded(value) for name, value in header.items()}
-        index = given.get("index", given.get("indices"))
+        values: Mapping[str, Any] = {name: decoded(value) for name, value in header.items()}
+        index = values.get("index", values.get("indices"))
         names = index if isinstance(index, list) else [index] if index else []
-        params = {name: value for name, value in call.params.items() if name in SHARED}
-        params |= {name: _text(value) for name, value in given.items() if name not in ("index", "indices")}
+        params = {name: value for name, value in call.params.items() if name in _SHARED_PARAMETERS}
+        params |= {name: _text(value) for name, value in values.items() if name not in ("index", "indices")}
         one = SearchCall(quote(",".join(map(str, names)), safe=",*") or call.index, body, params, headers)
-        yield _Item(header, one, _read(one))
+        yield _Item(header, one, _parse(one))
 
 
-def _read(call: SearchCall) -> RerankRequest | PlainRequest | Answer:
-    unknown = call.params.keys() - HEADER_PARAMETERS - SHARED
+def _parse(call: SearchCall) -> RerankRequest | FallbackRequest | Answer:
+    unknown = call.params.keys() - HEADER_PARAMETERS - _SHARED_PARAMETERS
     if unknown:
-        return PlainRequest(call.body, {}, f"a search with the header {min(unknown)} is not reranked")
+        return FallbackRequest(call.body, {}, Reason.UNSUPPORTED_HEADER.because(name=min(unknown)[:100]))
     try:
         return parse_call(call)
     except BadRequest as error:
@@ -206,5 +239,5 @@ def _read(call: SearchCall) -> RerankRequest | PlainRequest | Answer:
 
 
 def _text(value: object) -> str:
-    """A value of a header line as a URL parameter."""
+    """Return a value of a header line as a URL parameter."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

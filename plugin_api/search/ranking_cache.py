@@ -1,142 +1,140 @@
-"""Windows that were ranked a moment ago: for the same query's next page, and for the same query again.
+"""Rankings of a moment ago: for the next page of the same query, and for the same query again.
 
-A window is kept for one caller, and goes out only while the index is in the state in which it was ranked
-(`index_state`): that is asked for together with the page's hits. So a kept window never shows a change late,
-nor to anyone what OpenSearch would not. Copies of a shard show a change at different moments, up to a second
-apart by OpenSearch's defaults: what was ranked so soon after a change is not kept.
+A ranking belongs to one caller and is used only while the index has the fingerprint that it had when the
+ranking was made; the fingerprint is requested together with the page's hits. So a cached ranking never shows
+a change late, nor to anyone what OpenSearch would not. Copies of a shard show a change at different moments,
+up to a second apart by OpenSearch's defaults: a ranking made so soon after a change is not cached.
 """
 
 import hashlib
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
+from cachetools import LRUCache, TTLCache
 
 from plugin_api.opensearch.raw_json import dumps
 from plugin_api.search.query.request import RerankRequest
-from plugin_api.search.response import Ranking
+from plugin_api.search.ranking import RankedHits
 
-WINDOW_BYTES = 1_000_000
-"""The largest window that is kept: its answer may have aggregations of any size."""
+SETTLE_SECONDS = 2.0
+"""For how long an index must have had one fingerprint for rankings to be cached."""
 
-ALL_BYTES = 32_000_000
-"""Of all windows kept by a process; those not asked for longest go first."""
+_MAX_RANKING_BYTES = 1_000_000
+"""Bytes of the largest ranking that is cached: its answer may have aggregations of any size."""
 
-PLACES = 1024
-"""Callers' views of indexes whose state is known; the ones not asked for longest are forgotten first."""
+_MAX_BYTES = 32_000_000
+"""Bytes of all rankings of a process. The least recently used go first."""
 
-SETTLED_SECONDS = 2.0
-"""How long an index must have been seen in one state for windows to be kept."""
+_MAX_VIEWS = 1024
+"""Indexes, as one caller each sees them, whose fingerprints are remembered."""
 
-UNASKED_SECONDS = 60.0
-"""How long a state is not asked for again where OpenSearch had none to tell."""
+_HIT_BYTES = 400
+"""Bytes of a hit beside its index and id."""
 
-BY_THEMSELVES = (b'"now', b'"script', b'"random_score"')
+_RETRY_SECONDS = 60.0
+"""For how long a fingerprint is not requested again where OpenSearch had none to give."""
+
+_IMPURE = (b'"now', b'"script', b'"random_score"')
 """Parts of searches whose hits may change though the index does not."""
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """What a search is known by: what it looks at, as one caller sees it, and what decides its order."""
+class RankingKey:
+    """What a ranking depends on. `view` is the index as one caller sees it, `search` all of the search."""
 
-    place: str
-    window: str
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A ranked window, the state of the index that it holds for, and the model that ranked it."""
-
-    ranking: Ranking
-    state: bytes
-    model: str
-    scored: int
-    until: float
-    size: int
-    """About how many bytes it takes."""
+    view: str
+    search: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """The state in which an index was seen last, and since when; b"" where OpenSearch had none to tell."""
+class CachedRanking:
+    """A ranking and the fingerprint of the index that it holds for."""
 
-    state: bytes
+    ranked: RankedHits
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Observation:
+    """The last fingerprint of an index, empty where OpenSearch had none to give, and since when it holds."""
+
+    fingerprint: bytes
     since: float
 
 
-class RankedWindows:
-    """Thread-safe; share one among all requests of a process. With `seconds` of 0 nothing is kept."""
+class RankingCache:
+    """Rankings by key. Thread-safe; share one among all requests. With `seconds` of 0 nothing is cached."""
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._seconds, self._clock = seconds, clock
+    def __init__(
+        self,
+        seconds: float,
+        settle_seconds: float = SETTLE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        max_bytes: int = _MAX_BYTES,
+        max_ranking_bytes: int = _MAX_RANKING_BYTES,
+    ) -> None:
+        self._seconds, self._settle_seconds, self._clock = seconds, settle_seconds, clock
+        self._max_ranking_bytes = max_ranking_bytes
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
-        self._bytes = 0
-        self._states: OrderedDict[str, _Seen] = OrderedDict()
+        self._rankings: TTLCache[str, CachedRanking] = TTLCache(
+            max_bytes, seconds, clock, lambda cached: _size(cached.ranked)
+        )
+        self._observations: LRUCache[str, _Observation] = LRUCache(_MAX_VIEWS)
 
-    def keys(self, request: RerankRequest, view: str, window: int) -> Keys | None:
-        """Return a search's keys (`view` as of `view_key`); None where its window can't be kept."""
-        if not self._seconds or not request.widens or request.start + request.size > window:
+    def key(self, request: RerankRequest, caller_key: str, window: int) -> RankingKey | None:
+        """Return the key of a search's ranking; None where it can't be cached."""
+        if not self._seconds or not request.allows_vector_hits or request.end > window:
             return None
         body = dumps(request.body)
-        if any(part in body for part in BY_THEMSELVES):
+        if any(part in body for part in _IMPURE):
             return None
-        place = f"{view} {sorted(request.params.items())}"
+        view = _digest(caller_key.encode(), repr(sorted(request.params.items())).encode())
         with self._lock:
-            seen = self._states.get(place)
-        if seen and not seen.state and self._clock() < seen.since + UNASKED_SECONDS:
+            last = self._observations.get(view)
+        if last and not last.fingerprint and self._clock() < last.since + _RETRY_SECONDS:
             return None
         options = msgspec.json.encode(request.options)
-        told = b"\n".join((place.encode(), request.text.encode(), options, body))
-        return Keys(place, hashlib.sha256(told).hexdigest())
+        return RankingKey(view, _digest(view.encode(), request.text.encode(), options, body))
 
-    def get(self, keys: Keys) -> Kept | None:
-        """Return the search's window unless it is too old, or its index known to have changed since."""
+    def get(self, key: RankingKey) -> CachedRanking | None:
+        """Return the ranking unless it is too old, or its index is known to have changed since."""
         with self._lock:
-            kept = self._kept.get(keys.window)
-            if kept is None:
-                return None
-            seen = self._states.get(keys.place)
-            if kept.until < self._clock() or seen is None or kept.state != seen.state:
-                self._drop(keys.window)
-                return None
-            self._kept.move_to_end(keys.window)
-            return kept
+            cached = self._rankings.get(key.search)
+            last = self._observations.get(key.view)
+            if cached is None or (last and cached.fingerprint == last.fingerprint):
+                return cached
+            self._rankings.pop(key.search, None)
+            return None
 
-    def settled(self, keys: Keys) -> bytes:
-        """Return the state in which the index has been seen for a while; b"" where there is none."""
+    def settled_fingerprint(self, key: RankingKey) -> bytes:
+        """Return the fingerprint that the index has had for a while; empty where there is none."""
         with self._lock:
-            seen = self._states.get(keys.place)
-            return seen.state if seen and self._clock() >= seen.since + SETTLED_SECONDS else b""
+            last = self._observations.get(key.view)
+            return last.fingerprint if last and self._clock() >= last.since + self._settle_seconds else b""
 
-    def seen(self, keys: Keys, state: bytes) -> None:
-        """Take note of the state in which the index was just seen."""
+    def observe(self, key: RankingKey, fingerprint: bytes) -> None:
+        """Record the fingerprint that the index had just now."""
         with self._lock:
-            before = self._states.get(keys.place)
-            if not state or before is None or state != before.state:
-                self._states[keys.place] = _Seen(state, self._clock())
-            self._states.move_to_end(keys.place)
-            if len(self._states) > PLACES:
-                self._states.popitem(last=False)
+            last = self._observations.get(key.view)
+            if not fingerprint or last is None or fingerprint != last.fingerprint:
+                self._observations[key.view] = _Observation(fingerprint, self._clock())
 
-    def keep(self, keys: Keys, ranking: Ranking, state: bytes, model: str, scored: int) -> None:
-        """Keep a window that was ranked while the index was in that state from beginning to end."""
-        size = sum(len(bytes(part)) for part in ranking.shell.values())
-        size += sum(300 + len(index) + len(id_) for (index, id_), _ in ranking.hits)
-        if size > WINDOW_BYTES:
-            return
-        kept = Kept(ranking, state, model, scored, self._clock() + self._seconds, size)
-        with self._lock:
-            self._drop(keys.window)
-            self._kept[keys.window] = kept
-            self._bytes += kept.size
-            while self._bytes > ALL_BYTES:
-                self._drop(next(iter(self._kept)))
+    def put(self, key: RankingKey, ranked: RankedHits, fingerprint: bytes) -> None:
+        """Cache a ranking that was made while the index had that fingerprint from beginning to end."""
+        if _size(ranked) <= self._max_ranking_bytes:
+            with self._lock:
+                self._rankings[key.search] = CachedRanking(ranked, fingerprint)
 
-    def _drop(self, window: str) -> None:
-        kept = self._kept.pop(window, None)
-        if kept is not None:
-            self._bytes -= kept.size
+
+def _size(ranked: RankedHits) -> int:
+    """Return about how many bytes a ranking takes."""
+    size = sum(len(bytes(part)) for part in ranked.shell.values())
+    return size + sum(_HIT_BYTES + len(hit.index) + len(hit.id) for hit in ranked.hits)
+
+
+def _digest(*parts: bytes) -> str:
+    lengths = b",".join(b"%d" % len(part) for part in parts)
+    return hashlib.sha256(b"\n".join((lengths, *parts))).hexdigest()

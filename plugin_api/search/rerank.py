@@ -1,91 +1,81 @@
-"""Reranking one search: its query encoded, candidates gathered, fused and scored, the page fetched."""
+"""Rerank one search: encode its query, gather candidates, fuse and score them, fetch the page."""
 
+import itertools
 import logging
 import math
 import os
-import re
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
 
-from mappings import fields
-from mappings.errors import BadRequest, ClusterDown, ModelError, ModelMismatch, UnreadableQuery
+from cachetools import LRUCache, cachedmethod
+
+from mappings.errors import BadRequest, ClusterDown, ModelError
 from mappings.settings import SearchSettings, Settings
 from plugin_api.opensearch.client import OpenSearchClient
-from plugin_api.opensearch.raw_json import decoded
-from plugin_api.search import response
+from plugin_api.search.deadline import Deadline
 from plugin_api.search.query.request import RerankRequest
-from plugin_api.search.query_cache import Encodings
-from plugin_api.search.ranking_cache import Keys, RankedWindows
-from plugin_api.search.response import Answer, Ranking, Report, Scored, Took
-from plugin_api.search.retrieval.candidates import FirstStage, fetch, gather
+from plugin_api.search.ranking import RankedHits, RankedPage, rank
+from plugin_api.search.ranking_cache import SETTLE_SECONDS, RankingCache, RankingKey
+from plugin_api.search.reasons import NotReranked, Reason, RerankStatus
+from plugin_api.search.report import RerankReport, StageTimes
+from plugin_api.search.retrieval.caller_client import CallerClient
+from plugin_api.search.retrieval.candidates import fetch_page, gather
 from plugin_api.search.retrieval.fusion import fuse
-from plugin_api.search.retrieval.vector_cache import CallersVectors, KnownVectors
+from plugin_api.search.retrieval.hit import Hit
+from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
 from reranker.keyword_evidence import add_keyword_evidence
 from reranker.text.intent import strip_intent
 from reranker.types import EncodedQuery, Reranker
 
-P = ParamSpec("P")
-R = TypeVar("R")
-log = logging.getLogger("attune")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_log = logging.getLogger("attune")
 
-UNREADABLE = 0.5
-"""Share of a query's tokens unknown to the model from which on its vector says too little."""
+MAX_UNKNOWN_SHARE = 0.5
+"""Share of a query's tokens that the model may not know: from there on its vector says too little."""
 
-RERANK_SHARE = 0.8
-"""Share of a search's time that reranking may take; the rest is for the first stage, should it fail."""
-
-_TIME = re.compile(r"(\d{1,18})(nanos|micros|ms|s|m|h|d)")
-_SECONDS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_QUERY_CACHE_BYTES = 8_000_000
+"""Bytes of the queries that were encoded last, some thousands: shoppers type the same few again and again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of reranking: an answer, or none and the reason in the report.
-
-    `counts` tells whether a failure says anything of the index or the model: a caller's own mistake does not.
-    """
-
-    report: Report
-    answer: Answer | None = None
-    counts: bool = True
-
-
-@dataclass(slots=True)
-class Job:
-    """One reranking under way: what it goes by, and what it has cost so far."""
+class RerankTask:
+    """One search to rerank, with the model and the settings that it is reranked by."""
 
     request: RerankRequest
     model: Reranker
     settings: SearchSettings
-    began: float
-    deadline: float
-    vectors: CallersVectors
-    keys: Keys | None = None
-    again: bool = False
-    """Whether it is searched a second time."""
-    doing: str = "looking for a kept window"
-    took: Took = field(default_factory=Took)
+    caller_key: str
+    deadline: Deadline
 
 
-class Reranking:
+class SearchReranker:
     """Reranks searches. Thread-safe; share one among all requests of a process.
 
     `others` are models that serve the indexes they encoded; all other indexes are `reranker`'s.
     """
 
     def __init__(
-        self, client: OpenSearchClient, reranker: Reranker, others: Sequence[Reranker], settings: Settings
+        self,
+        client: OpenSearchClient,
+        reranker: Reranker,
+        others: Sequence[Reranker],
+        settings: Settings,
+        settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         self._client = client
         self._reranker = reranker
         self._models = {model.version: model for model in (*others, reranker)}
         self._settings = settings
-        self._encodings = Encodings()
-        self._vectors = KnownVectors()
-        self._windows = RankedWindows(settings.search.cache_seconds)
+        self._lock = threading.Lock()
+        self._queries: LRUCache[tuple[str, str], EncodedQuery] = LRUCache(_QUERY_CACHE_BYTES, _query_bytes)
+        self._vectors = VectorCache()
+        self._rankings = RankingCache(settings.search.cache_seconds, settle_seconds)
         # The model runs here so that a request can stop waiting for it; more threads than cores would only
         # make all of them late together.
         cores = min(settings.sidecar.threads, os.cpu_count() or 1)
@@ -93,195 +83,163 @@ class Reranking:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Versions of the models at hand, the default one first."""
+        """Versions of the loaded models, the default one first."""
         return tuple(dict.fromkeys((self._reranker.version, *self._models)))
 
-    def job(self, request: RerankRequest, view: str, began: float) -> Job:
-        """Put together what a search that began at `began` (time.perf_counter) goes by.
+    def prepare(self, request: RerankRequest, caller_key: str, deadline: Deadline) -> RerankTask:
+        """Return the task that a request makes.
 
-        Raises BadRequest where `ext.attune` names a model that is not there, or weights of nothing.
+        Raises BadRequest where `ext.attune` names a model that is not loaded, or weights of 0.
         """
         version = request.options.model or self._reranker.version
         if version not in self._models:
             raise BadRequest(
                 f"ext.attune.model: {version} is not loaded; there are: {', '.join(self.models)}"
             )
-        seconds = min(self._settings.sidecar.deadline_ms / 1000, _timeout(request))
-        return Job(
-            request,
-            self._models[version],
-            request.options.over(self._settings.search),
-            began,
-            began + RERANK_SHARE * seconds,
-            CallersVectors(self._vectors, view),
-        )
+        settings = request.options.over(self._settings.search)
+        return RerankTask(request, self._models[version], settings, caller_key, deadline)
 
-    def rerank(self, job: Job) -> Outcome:
-        """Rerank a search. Raises nothing.
+    def rerank(self, task: RerankTask) -> RankedPage:
+        """Rerank a search. Raises NotReranked."""
+        key = self._rankings.key(task.request, task.caller_key, task.settings.window)
+        cached = self._cached_page(task, key) if key else None
+        return cached or self._new_page(task, key)
 
-        Where no answer comes, the first stage's hits are still to be asked for.
-        """
-        try:
-            job.keys = self._windows.keys(job.request, job.vectors.view, job.settings.window)
-            return self._kept_page(job) or self._new_page(job)
-        except TimeoutError:
-            late = f"{job.doing} passed the deadline of {self._settings.sidecar.deadline_ms} ms"
-            return self._failed(job, response.TIMEOUT, late)
-        except UnreadableQuery as error:
-            return self._failed(job, response.SKIPPED, str(error))
-        except ModelMismatch as error:
-            return self._failed(job, response.MISMATCH, str(error))
-        except ClusterDown as error:  # or so it seems: the first stage will tell
-            return self._failed(job, response.FAILED, str(error))
-        except BadRequest as error:  # its caller's business
-            return replace(self._failed(job, response.FAILED, str(error)), counts=False)
-        except Exception as error:  # noqa: BLE001  whatever fails here, the shopper still gets hits
-            # Not its message, which may quote the search; that is in the answer, for who asked.
-            log.warning("%s failed: %s", job.doing, type(error).__name__)
-            return self._failed(job, response.FAILED, str(error) or type(error).__name__)
-
-    def _kept_page(self, job: Job) -> Outcome | None:
-        """Answer with a page of a window that is kept; None where there is none that still holds."""
-        kept = self._windows.get(job.keys) if job.keys else None
-        if not job.keys or not kept:
+    def _cached_page(self, task: RerankTask, key: RankingKey) -> RankedPage | None:
+        """Return a page of a cached ranking; None where there is none that still holds."""
+        cached = self._rankings.get(key)
+        if cached is None:
             return None
-        job.doing, began = "fetching the page", time.perf_counter()
-        keys = [key for key, _ in kept.ranking.page(job.request)]
-        page = fetch(self._client, job.request, keys, _left(job.deadline), watched=True)
-        self._windows.seen(job.keys, page.state)
-        if page.state != kept.state or page.hits.keys() != set(keys):
+        started = time.perf_counter()
+        ranked, keys = cached.ranked, [hit.key for hit in cached.ranked.page(task.request)]
+        with _stage("fetching the page", task.deadline):
+            page = fetch_page(self._caller(task), task.request, keys, with_fingerprint=True)
+        self._rankings.observe(key, page.fingerprint)
+        if page.fingerprint != cached.fingerprint or page.hits.keys() != set(keys):
             return None
-        job.took = Took(fetch=_ms(began))
-        report = Report(response.RERANKED, kept.model, window=kept.scored, took_ms=job.took, kept=True)
-        return _answered(job, kept.ranking, page.hits, report)
+        took = StageTimes(fetch=_milliseconds(started, time.perf_counter()))
+        return RankedPage(ranked, page.hits, _report(ranked, took, cached=True))
 
-    def _new_page(self, job: Job) -> Outcome:
-        query = self._encoded(job)
-        while True:
-            state = self._windows.settled(job.keys) if job.keys else b""
-            query, first = self._gather(job, query)
-            scored = self._score(job, query, first)
-            ranking = response.ranking(first, scored)
-            whole = self._whole(job, first, ranking)
-            if whole is None:
-                job.again = True
-                continue
-            if job.keys:
-                self._windows.seen(job.keys, first.state)
-                if first.state and first.state == state:
-                    self._windows.keep(job.keys, ranking, state, job.model.version, len(scored))
-            report = Report(response.RERANKED, job.model.version, window=len(scored), took_ms=job.took)
-            return _answered(job, ranking, whole, report)
-
-    def _encoded(self, job: Job) -> EncodedQuery:
-        job.doing, began = "encoding the query", time.perf_counter()
-        known = self._encodings.get(job.model.version, job.request.text)
-        query = known or self._within(job, job.model.encode_query, job.request.text)
-        if not known:
-            self._encodings.put(job.model.version, job.request.text, query)
-        job.took = replace(job.took, encode=_ms(began))
-        if query.unknown >= UNREADABLE:
-            raise UnreadableQuery(
-                f"model {job.model.version} doesn't know {query.unknown:.0%} of the query: "
-                "a model for its language is made by `attune train --query-encoder`"
+    def _new_page(self, task: RerankTask, key: RankingKey | None, is_retry: bool = False) -> RankedPage:
+        """Return a page that is ranked now."""
+        request, model, settings, started = task.request, task.model, task.settings, time.perf_counter()
+        with _stage("encoding the query", task.deadline):
+            query = self._encode(model, request.text, task.deadline)
+        if query.unknown >= MAX_UNKNOWN_SHARE:
+            share = f"{query.unknown:.0%}"
+            raise NotReranked(Reason.UNKNOWN_WORDS.because(model=model.version, share=share))
+        encoded = time.perf_counter()
+        settled = self._rankings.settled_fingerprint(key) if key else b""
+        vectors = CallerVectors(self._vectors, task.caller_key)
+        with _stage("gathering candidates", task.deadline):
+            found = gather(
+                self._caller(task), request, query.vector, settings.window, key is not None, vectors
             )
-        return query
+        gathered = time.perf_counter()
+        for hit in (*found.own, *found.neighbours):
+            if hit.model and hit.model != model.version:
+                return self._new_page(replace(task, model=self._other_model(task, hit)), key, is_retry)
+        if found.neighbours_error:
+            raise NotReranked(Reason.KNN_FAILED.because(error=found.neighbours_error))
+        with _stage("scoring", task.deadline):
+            own, near = ([hit for hit in hits if hit.vectors] for hits in (found.own, found.neighbours))
+            if not own and not near and found.own:
+                raise NotReranked(Reason.NOT_INDEXED.because())
+            window = fuse(own, near, settings, strip_intent(query.text))
+            probabilities = self._score(task, query, window)
+            ranked = rank(found, window, probabilities, model.version)
+        scored = time.perf_counter()
+        keys = [hit.key for hit in ranked.page(request)]
+        with _stage("fetching the page", task.deadline):
+            hits = found.complete_hits
+            if hits is None:
+                hits = fetch_page(self._caller(task), request, keys).hits
+        if keys and not hits and not is_retry:  # the alias was moved to another index meanwhile
+            return self._new_page(task, key, is_retry=True)
+        if key:
+            self._rankings.observe(key, found.fingerprint)
+            if settled and found.fingerprint == settled:
+                self._rankings.put(key, ranked, settled)
+        times = (started, encoded, gathered, scored, time.perf_counter())
+        took = StageTimes(*(_milliseconds(*pair) for pair in itertools.pairwise(times)))
+        return RankedPage(ranked, hits, _report(ranked, took))
 
-    def _gather(self, job: Job, query: EncodedQuery) -> tuple[EncodedQuery, FirstStage]:
-        """Gather candidates; return them and the query as the model that encoded them has it."""
-        job.doing, began = "gathering candidates", time.perf_counter()
-        first = gather(
-            self._client,
-            job.request,
-            query.vector,
-            job.settings.window,
-            _left(job.deadline),
-            watched=job.keys is not None,
-            known=job.vectors,
-        )
-        job.took = replace(job.took, search=_ms(began))
-        for hit in (*first.own, *first.neighbours):
-            if hit.model and hit.model != job.model.version:
-                return self._with_other_model(job, hit.index, hit.model)
-        if first.neighbours_error:
-            raise ModelError(f"the k-NN search failed: {first.neighbours_error}")
-        return query, first
+    def _caller(self, task: RerankTask) -> CallerClient:
+        return CallerClient(self._client, task.request.call, task.request.params, task.deadline)
 
-    def _with_other_model(self, job: Job, index: str, version: str) -> tuple[EncodedQuery, FirstStage]:
-        """Start over with the model that encoded the index. Raises ModelMismatch where it is not at hand."""
-        if job.request.options.model or version not in self._models or job.model is not self._reranker:
-            raise ModelMismatch(
-                f"index {index} was made with model {version}, not {job.model.version}: "
-                "index the catalogue again, or set model.folder to that model"
-            )
-        job.model = self._models[version]
-        return self._gather(job, self._encoded(job))
+    @cachedmethod(
+        lambda self: self._queries,
+        key=lambda _self, model, text, _deadline: (model.version, text),
+        lock=lambda self: self._lock,
+    )
+    def _encode(self, model: Reranker, text: str, deadline: Deadline) -> EncodedQuery:
+        return self._run(deadline, model.encode_query, text)
 
-    def _score(self, job: Job, query: EncodedQuery, first: FirstStage) -> list[Scored]:
-        job.doing, began = "scoring", time.perf_counter()
-        window = fuse(first, job.settings, strip_intent(query.text))
+    def _other_model(self, task: RerankTask, hit: Hit) -> Reranker:
+        """Return the model that encoded a hit's index. Raises NotReranked where it may not be used."""
+        may_change = not task.request.options.model and task.model is self._reranker
+        if not may_change or hit.model not in self._models:
+            details = {"index": hit.index, "made_with": hit.model, "model": task.model.version}
+            raise NotReranked(Reason.MODEL_MISMATCH.because(**details))
+        return self._models[hit.model]
+
+    def _score(self, task: RerankTask, query: EncodedQuery, window: Sequence[Hit]) -> list[float]:
+        """Return the probability that each hit of the window answers the query."""
         if not window:
             return []
-        for fused in window:
-            if not fused.hit.stored:
-                raise ModelError(
-                    f"product {fused.hit.id} in {fused.hit.index} has no {fields.TOKENS}: "
-                    "index the catalogue with `attune index`"
-                )
-        heads = job.settings.relevance_weight, job.settings.click_weight, job.settings.purchase_weight
-        stored = [fused.hit.stored for fused in window]
-        scores = self._within(job, job.model.score, query, stored, heads).tolist()
+        settings = task.settings
+        heads = settings.relevance_weight, settings.click_weight, settings.purchase_weight
+        stored = [hit.vectors for hit in window]
+        scores = self._run(task.deadline, task.model.score, query, stored, heads).tolist()
         if len(scores) != len(window) or not all(map(math.isfinite, scores)):
-            raise ModelError(f"model {job.model.version} returned scores that are no probabilities")
-        weighed = add_keyword_evidence(
-            scores, [fused.first_score for fused in window], job.settings.keyword_weight
-        )
-        job.took = replace(job.took, score=_ms(began))
-        return [Scored(fused, score) for fused, score in zip(window, weighed, strict=True)]
+            raise ModelError(f"model {task.model.version} returned scores that are not probabilities")
+        return add_keyword_evidence(scores, [hit.keyword_score for hit in window], settings.keyword_weight)
 
-    def _whole(self, job: Job, first: FirstStage, ranking: Ranking) -> response.Hits | None:
-        """Return the page's hits whole; None, once, where they are gone: the alias moved on meanwhile."""
-        if first.whole is not None:
-            return first.whole
-        job.doing, began = "fetching the page", time.perf_counter()
-        keys = [key for key, _ in ranking.page(job.request)]
-        page = fetch(self._client, job.request, keys, _left(job.deadline))
-        job.took = replace(job.took, fetch=_ms(began))
-        return None if keys and not page.hits and not job.again else page.hits
-
-    def _failed(self, job: Job, status: str, reason: str) -> Outcome:
-        return Outcome(Report(status, job.model.version, reason, took_ms=job.took))
-
-    def _within(self, job: Job, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def _run(self, deadline: Deadline, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Run `work` on the model's threads. Raises TimeoutError when the deadline passes first."""
-        future: Future[R] = self._executor.submit(work, *args, **kwargs)
+        future: Future[_R] = self._executor.submit(work, *args, **kwargs)
         try:
-            return future.result(timeout=_left(job.deadline))
+            return future.result(timeout=deadline.remaining())
         except TimeoutError:
             future.cancel()
             raise
 
 
-def _answered(job: Job, ranking: Ranking, whole: response.Hits, report: Report) -> Outcome:
-    return Outcome(report, response.ranked_answer(ranking, whole, job.request, report, round(_ms(job.began))))
-
-
-def _timeout(request: RerankRequest) -> float:
-    """Seconds that the caller gives the search; no end where it gives none, or none that can be read."""
+@contextmanager
+def _stage(name: str, deadline: Deadline) -> Iterator[None]:
+    """Turn whatever fails in a stage into NotReranked: the shopper still gets OpenSearch's own hits."""
     try:
-        found = _TIME.fullmatch(str(decoded(request.body.get("timeout"), "")))
-    except ValueError:  # no Unicode, or a number beyond all floats: that is OpenSearch's to judge
-        return math.inf
-    return int(found[1]) * _SECONDS[found[2]] if found else math.inf
+        yield
+    except NotReranked:
+        raise
+    except TimeoutError as error:
+        milliseconds = round(deadline.seconds * 1000)
+        raise NotReranked(Reason.DEADLINE.because(stage=name, milliseconds=milliseconds)) from error
+    except ClusterDown as error:  # or so it seems: the fallback will tell
+        raise NotReranked(Reason.OPENSEARCH_DOWN.because(error=error)) from error
+    except ModelError as error:
+        raise NotReranked(Reason.MODEL_ERROR.because(error=error)) from error
+    except Exception as error:
+        # The message may quote the search: it is in the answer to the caller, not in the log.
+        _log.warning("%s failed: %s", name, type(error).__name__)
+        sentence = str(error) or type(error).__name__
+        raise NotReranked(Reason.INTERNAL_ERROR.because(stage=name, error=sentence)) from error
 
 
-def _ms(began: float) -> float:
-    return round((time.perf_counter() - began) * 1000, 2)
+def _report(ranked: RankedHits, took: StageTimes, cached: bool = False) -> RerankReport:
+    return RerankReport(
+        RerankStatus.RERANKED,
+        ranked.model,
+        window=ranked.scored,
+        took_ms=took,
+        cached=cached,
+        without_vectors=ranked.without_vectors,
+    )
 
 
-def _left(deadline: float) -> float:
-    """Seconds until the deadline. Raises TimeoutError when there are none."""
-    seconds = deadline - time.perf_counter()
-    if seconds <= 0:
-        raise TimeoutError
-    return seconds
+def _milliseconds(start: float, end: float) -> float:
+    return round((end - start) * 1000, 2)
+
+
+def _query_bytes(query: EncodedQuery) -> int:
+    return 500 + query.vector.nbytes + query.tokens.nbytes + 100 * len(query.words) + 4 * len(query.text)

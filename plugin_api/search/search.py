@@ -1,31 +1,43 @@
-"""One search from end to end: reranked where that can be, else OpenSearch's own answer with the reason."""
+"""Answer one search: reranked where that is possible, else by OpenSearch alone, with the reason."""
 
+import os
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from mappings.settings import Settings
 from plugin_api.opensearch.client import OpenSearchClient, with_query
 from plugin_api.opensearch.raw_json import dumps, raw_object
-from plugin_api.search import response
-from plugin_api.search.caller_key import view_key
-from plugin_api.search.circuit_breaker import Breaker
-from plugin_api.search.query.request import PlainRequest, RerankRequest, SearchCall, parse_call
-from plugin_api.search.rerank import Reranking
-from plugin_api.search.response import Answer, Report
+from plugin_api.search.answer import Answer
+from plugin_api.search.caller_key import make_caller_key
+from plugin_api.search.circuit_breaker import OPEN_SECONDS, CircuitBreaker
+from plugin_api.search.deadline import Deadline
+from plugin_api.search.query.request import FallbackRequest, Options, RerankRequest, SearchCall, parse_call
+from plugin_api.search.ranking_cache import SETTLE_SECONDS
+from plugin_api.search.reasons import Cause, NotReranked, Reason
+from plugin_api.search.render import add_report, json_headers, render_page
+from plugin_api.search.report import RerankReport
+from plugin_api.search.rerank import SearchReranker
 from reranker.types import Reranker
 
-Observe = Callable[[Report, float], None]
-"""Told of every search: what became of it, and the seconds that it took."""
+Observe = Callable[[RerankReport, float], None]
+"""Called after every search with its report and the seconds that it took."""
+
+_FULL_SHARE = 0.9
+"""Share of sidecar.deadline_ms that a search must have had for its failure to count."""
+
+_RERANK_SHARE = 0.8
+"""Share of a search's time that reranking may take. The rest is for the fallback, should reranking fail."""
 
 
-def unobserved(_report: Report, _seconds: float) -> None:
-    """Tell nobody."""
+def ignore_report(_report: RerankReport, _seconds: float) -> None:
+    """Ignore the report of a search."""
 
 
-def unhurried(settings: Settings) -> Settings:
-    """Settings for a command that searches by itself: OpenSearch's own patience, every search ranked anew."""
+def without_time_limits(settings: Settings) -> Settings:
+    """Return settings for a command that searches by itself: OpenSearch's time limit, no cached rankings."""
     milliseconds = int(settings.opensearch.timeout_seconds * 1000)
     return replace(
         settings,
@@ -34,7 +46,18 @@ def unhurried(settings: Settings) -> Settings:
     )
 
 
-class Search:
+@dataclass(frozen=True, slots=True)
+class SearchTiming:
+    """How long an index must not have changed before its rankings are cached, and how long it rests.
+
+    It rests, which means that its searches are not reranked, after that failed several times in a row.
+    """
+
+    settle_seconds: float = SETTLE_SECONDS
+    open_seconds: float = OPEN_SECONDS
+
+
+class Searcher:
     """Answers searches. Thread-safe; share one among all requests of a process.
 
     `others` are models that serve the indexes they encoded; all other indexes are `reranker`'s.
@@ -46,108 +69,137 @@ class Search:
         reranker: Reranker,
         settings: Settings,
         others: Sequence[Reranker] = (),
-        observe: Observe = unobserved,
+        observe: Observe = ignore_report,
+        timing: SearchTiming | None = None,
     ) -> None:
+        timing = timing or SearchTiming()
         self._client = client
-        self._reranking = Reranking(client, reranker, others, settings)
-        self._settings = settings
+        self._reranker = SearchReranker(client, reranker, others, settings, timing.settle_seconds)
+        self._settings = settings.sidecar
         self._observe = observe
-        self.breaker = Breaker()
-        self._slots = threading.BoundedSemaphore(settings.sidecar.max_concurrent_reranks)
+        self.breaker = CircuitBreaker(timing.open_seconds)
+        self._lock = threading.Lock()
+        self._running = 0
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Versions of the models at hand, the default one first."""
-        return self._reranking.models
+        """Versions of the loaded models, the default one first."""
+        return self._reranker.models
 
     def answer(self, call: SearchCall) -> Answer:
         """Answer one `_search`. Raises ClusterDown when OpenSearch does not answer, BadRequest."""
-        return self.answer_parsed(call, parse_call(call))
+        return self.answer_request(call, parse_call(call))
 
-    def answer_parsed(self, call: SearchCall, request: RerankRequest | PlainRequest) -> Answer:
-        """Answer a search that is already read. Raises as `answer` does."""
-        began = time.perf_counter()
-        if isinstance(request, PlainRequest):
-            report = self._report(response.SKIPPED, request.reason)
-            answer = self._pass(call, request, report)
+    def answer_request(
+        self, call: SearchCall, request: RerankRequest | FallbackRequest, deadline: Deadline | None = None
+    ) -> Answer:
+        """Answer a parsed search, where there is a `deadline` by then. Raises as `answer` does."""
+        started = time.perf_counter()
+        if isinstance(request, FallbackRequest):
+            report = self.report(request.cause)
+            answer = self._send(call, request, report)
         else:
-            answer, report = self._reranked(call, request, began)
-        self._observe(report, time.perf_counter() - began)
+            limit = deadline or Deadline.after(self._settings.deadline_ms / 1000)
+            answer, report = self._rerank(request, limit.part(_RERANK_SHARE, request.timeout_seconds))
+        self._observe(report, time.perf_counter() - started)
         return answer
 
-    def first_stage(self, call: SearchCall) -> Answer:
+    def answer_unranked(self, call: SearchCall) -> Answer:
         """Answer one `_search` without reranking. Raises as `answer` does."""
         request = parse_call(call)
-        plain = request.plain if isinstance(request, RerankRequest) else request
-        return self._pass(call, plain, self._report(response.SKIPPED, "reranking was not asked for"))
+        fallback = request.fallback if isinstance(request, RerankRequest) else request
+        return self._send(call, fallback, self.report(Reason.NOT_REQUESTED.because()))
 
-    def _reranked(self, call: SearchCall, request: RerankRequest, began: float) -> tuple[Answer, Report]:
-        view = view_key(call.index, call.headers)
-        job = self._reranking.job(request, view, began)
-        refusal = self.breaker.refusal(view)
-        if refusal:
-            report = self._report(response.SKIPPED, refusal)
-            return self._pass(call, request.plain, report), report
-        if not self._slots.acquire(blocking=False):
-            limit = self._settings.sidecar.max_concurrent_reranks
-            report = self._report(
-                response.SHED, f"{limit} searches are being reranked (sidecar.max_concurrent_reranks)"
-            )
-            return self._pass(call, request.plain, report), report
-        try:
-            outcome = self._reranking.rerank(job)
-        finally:
-            self._slots.release()
-        report = outcome.report
-        if outcome.answer:
-            self.breaker.succeeded(view)
-            return outcome.answer, report
-        answer = self._pass(call, request.plain, report)
-        # Where the first stage fails as well, it is not reranking that should rest.
-        if report.rerank_status != response.SKIPPED and outcome.counts and answer.status == 200:
-            self.breaker.failed(view, report.reason)
+    def report(self, cause: Cause) -> RerankReport:
+        """Return the report on a search that is not reranked."""
+        return RerankReport.of_cause(cause, self.models[0])
+
+    def _rerank(self, request: RerankRequest, deadline: Deadline) -> tuple[Answer, RerankReport]:
+        """Answer a search with reranked hits, or with the fallback where that fails."""
+        started, call = time.perf_counter(), request.call
+        caller_key = make_caller_key(call.index, call.headers)
+        task = self._reranker.prepare(request, caller_key, deadline)
+        cause = self.breaker.cause_to_skip(caller_key)
+        with self._slot() as running:
+            try:
+                if not cause and running > self._settings.max_concurrent_reranks:
+                    cause = Reason.BUSY.because(limit=self._settings.max_concurrent_reranks)
+                if not cause:
+                    page = self._reranker.rerank(task)
+                    self.breaker.record_success(caller_key)
+                    took_ms = round((time.perf_counter() - started) * 1000)
+                    return render_page(page, request, took_ms), page.report
+            except NotReranked as error:
+                cause = error.cause
+        report = self.report(cause)
+        answer = self._send(call, request.fallback, report)
+        # Where the fallback fails as well, OpenSearch is at fault and not reranking.
+        if answer.status == 200 and self._is_fault(cause, request, deadline, running):
+            self.breaker.record_failure(caller_key, cause)
         return answer, report
 
-    def _pass(self, call: SearchCall, request: PlainRequest, report: Report) -> Answer:
-        """Send the caller's own search; what became of reranking goes with the answer.
+    @contextmanager
+    def _slot(self) -> Iterator[int]:
+        """Count a search as running; yield how many run with it."""
+        with self._lock:
+            self._running += 1
+            running = self._running
+        try:
+            yield running
+        finally:
+            with self._lock:
+                self._running -= 1
 
-        In headers, and in the body where that is a whole answer of no more than sidecar.max_body_bytes.
+    def _is_fault(self, cause: Cause, request: RerankRequest, deadline: Deadline, running: int) -> bool:
+        """Return whether a failure counts for the circuit breaker, which rests an index for all searches.
+
+        What a caller can bring about by an option or a short time limit does not, nor does a late answer
+        while the sidecar has more to do than its cores: each search then ends by its own deadline.
+        """
+        is_default = request.options == Options()
+        had_time = deadline.seconds >= _FULL_SHARE * self._settings.deadline_ms / 1000
+        is_overload = cause.reason is Reason.OPENSEARCH_LATE and running > (os.cpu_count() or 1)
+        return cause.reason.is_fault and is_default and had_time and not is_overload
+
+    def _send(self, call: SearchCall, request: FallbackRequest, report: RerankReport) -> Answer:
+        """Send the caller's own search.
+
+        The report goes into the answer's headers, and into its body where that is a complete answer of no
+        more than sidecar.max_body_bytes.
         """
         headers = dict(call.headers)
-        if not request.exact:
+        if not request.verbatim:
             headers |= {"content-type": "application/json", "accept-encoding": "identity"}
         method = "POST" if request.body else call.method
         stream = self._client.stream(method, with_query(call.path, request.params), headers, request.body)
-        own = own_words(call, request) if stream.status == 400 else None
-        if own:
+        unmodified = unmodified_request(call, request) if stream.status == 400 else None
+        if unmodified:
             for _ in stream.chunks:
                 pass
-            return self._pass(call, own, report)
+            return self._send(call, unmodified, report)
         named = dict(stream.headers)
-        size = int(named.get("content-length", self._settings.sidecar.max_body_bytes + 1))
+        limit = self._settings.max_body_bytes
         if (
-            request.exact
+            request.verbatim
             or stream.status != 200
             or not named.get("content-type", "").startswith("application/json")
-            or size > self._settings.sidecar.max_body_bytes
+            or int(named.get("content-length", limit + 1)) > limit
         ):
             return Answer(stream.status, stream.chunks, (*stream.headers, *report.headers))
-        came = b"".join(stream.chunks)
+        original = b"".join(stream.chunks)
         try:
-            body = dumps(response.with_report(raw_object(came), report))
-        except ValueError:  # no answer of OpenSearch's: its reader shall judge it
-            return Answer(200, came, (*stream.headers, *report.headers))
-        return Answer(200, body, response.json_headers(stream.headers, report))
-
-    def _report(self, status: str, reason: str) -> Report:
-        return Report(status, self.models[0], reason)
+            body = dumps(add_report(raw_object(original), report))
+        except ValueError:  # not an answer of OpenSearch: whoever reads it judges it
+            return Answer(200, original, (*stream.headers, *report.headers))
+        return Answer(200, body, json_headers(stream.headers, report))
 
 
-def own_words(call: SearchCall, request: PlainRequest) -> PlainRequest | None:
-    """The search as it came, for when OpenSearch refuses it with Attune's fields kept out of `_source`.
+def unmodified_request(call: SearchCall, request: FallbackRequest) -> FallbackRequest | None:
+    """Return the search as it came, for OpenSearch refused it with Attune's fields left out of `_source`.
 
-    OpenSearch 3 does where an index keeps no `_source`. None where it was sent so, or has an `ext.attune`.
+    OpenSearch 3 does so where an index keeps no `_source`. None where the search was sent so, or has an
+    `ext.attune`.
     """
-    if request.exact or b'"attune"' in call.body:
+    if request.verbatim or b'"attune"' in call.body:
         return None
-    return PlainRequest(call.body, call.params, request.reason, exact=True)
+    return FallbackRequest(call.body, call.params, request.cause, verbatim=True)

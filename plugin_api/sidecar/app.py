@@ -17,12 +17,14 @@ from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.opensearch.json_depth import check_depth
 from plugin_api.opensearch.raw_json import dumps, pretty
-from plugin_api.search import response
+from plugin_api.search.answer import Answer, error_answer
+from plugin_api.search.deadline import Deadline
 from plugin_api.search.msearch import MultiSearch
-from plugin_api.search.query.request import PlainRequest, SearchCall, parse_call
-from plugin_api.search.response import Answer, Report, error_answer
-from plugin_api.search.search import Observe, Search, unobserved
-from plugin_api.search.templates import NotRendered, rendered_call
+from plugin_api.search.query.request import FallbackRequest, SearchCall, parse_call
+from plugin_api.search.reasons import Cause, NotReranked, Reason
+from plugin_api.search.render import add_status
+from plugin_api.search.search import Observe, Searcher, SearchTiming, ignore_report
+from plugin_api.search.templates import render_call
 from plugin_api.sidecar.api_keys import require_key
 from plugin_api.sidecar.model_api.errors import MODEL_PATHS, model_error
 from plugin_api.sidecar.model_api.routes import model_blueprint
@@ -55,11 +57,11 @@ class ServedModel(TextModel, ExplainModel, Protocol):
 class Sidecar:
     """Answers everything but Attune's own routes. Thread-safe."""
 
-    def __init__(self, settings: Settings, client: OpenSearchClient, search: Search) -> None:
+    def __init__(self, settings: Settings, client: OpenSearchClient, searcher: Searcher) -> None:
         self._settings = settings
         self._client = client
-        self._search = search
-        self._msearch = MultiSearch(client, search)
+        self._searcher = searcher
+        self._msearch = MultiSearch(client, searcher)
 
     def answer(self) -> Answer:
         """Answer the request at hand. Raises AttuneError."""
@@ -75,38 +77,37 @@ class Sidecar:
             read = None
         lines = kind.startswith("_msearch")
         if read is None or (read and not _is_json(request.headers.get("Content-Type", ""), lines)):
-            why = "the body is no JSON" if read is not None else "the body can't be read, or is too large"
-            return self._exact(body, why)
+            reason = Reason.NOT_JSON if read is not None else Reason.BODY_TOO_LARGE
+            return self._exact(body, reason.because())
         check_depth(read, lines)
         headers = {k: v for k, v in request_headers(request.environ).items() if k not in OF_THE_BODY}
         params = dict(parse_qsl(query, keep_blank_values=True))
         call = SearchCall(index, read, params, headers, request.method)
         try:
-            found = self._searched(kind, call)
-        except NotRendered as error:
-            return self._exact(body, str(error))
-        if found is None:
-            return self._exact(body, "a list of searches is reranked only where it can be read")
-        return _pretty(found) if params.get("pretty", "false") in ("", "true") else found
+            answer = self._searched(kind, call)
+        except NotReranked as error:
+            answer = error.cause
+        if isinstance(answer, Cause):
+            return self._exact(body, answer)
+        return _pretty(answer) if params.get("pretty", "false") in ("", "true") else answer
 
-    def _searched(self, kind: str, call: SearchCall) -> Answer | None:
-        seconds = self._settings.sidecar.deadline_ms / 1000
+    def _searched(self, kind: str, call: SearchCall) -> Answer | Cause:
+        deadline = Deadline.after(self._settings.sidecar.deadline_ms / 1000)
         if kind == "_search":
-            return self._search.answer(call)
+            return self._searcher.answer(call)
         if kind == "_msearch":
-            return self._msearch.answer(call)
-        if kind == "_search/template":
-            rendered = rendered_call(self._client, call, seconds)
-            search = parse_call(rendered)
-            if isinstance(search, PlainRequest) and search.exact:
-                raise NotRendered(search.reason)
-            return response.with_status(self._search.answer_parsed(rendered, search))
-        return self._msearch.answer_templates(call, seconds)
+            return self._msearch.answer(call, deadline)
+        if kind == "_msearch/template":
+            return self._msearch.answer_templates(call, deadline)
+        rendered = render_call(self._client, call, deadline)
+        search = parse_call(rendered)
+        if isinstance(search, FallbackRequest) and search.verbatim:
+            return search.cause
+        return add_status(self._searcher.answer_request(rendered, search, deadline))
 
-    def _exact(self, body: Iterator[bytes] | bytes, why: str) -> Answer:
+    def _exact(self, body: Iterator[bytes] | bytes, cause: Cause) -> Answer:
         answer = forward(self._client, request.environ, body)
-        report = Report(response.SKIPPED, self._search.models[0], why)
-        return replace(answer, headers=(*answer.headers, *report.headers))
+        return replace(answer, headers=(*answer.headers, *self._searcher.report(cause).headers))
 
 
 def create_app(
@@ -114,7 +115,8 @@ def create_app(
     client: OpenSearchClient,
     reranker: ServedModel,
     others: Sequence[ServedModel] = (),
-    observe: Observe = unobserved,
+    observe: Observe = ignore_report,
+    timing: SearchTiming | None = None,
 ) -> Flask:
     """Build the WSGI application around a cluster and loaded models. Nothing is sent to OpenSearch yet.
 
@@ -124,9 +126,9 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.sidecar.max_body_bytes  # of what Attune's own routes read
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
-    search = Search(client, reranker, settings, others, observe)
-    sidecar = Sidecar(settings, client, search)
-    app.extensions["attune"] = search
+    searcher = Searcher(client, reranker, settings, others, observe, timing)
+    sidecar = Sidecar(settings, client, searcher)
+    app.extensions["attune"] = searcher
     require_key(app, settings.sidecar.api_keys, PASSED, PUBLIC_RULES)
     app.register_blueprint(model_blueprint(settings, reranker))
     app.register_blueprint(cluster_blueprint(settings, reranker))
@@ -144,7 +146,7 @@ def create_app(
 
     @app.get("/_attune/health")
     def _health() -> Response:
-        return _json({"status": "alive", "model": reranker.version, "models": search.models})
+        return _json({"status": "alive", "model": reranker.version, "models": searcher.models})
 
     @app.get("/_attune/ready")
     def _ready() -> Response:

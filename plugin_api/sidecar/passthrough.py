@@ -8,7 +8,7 @@ from flask import Response
 
 from mappings.errors import BadRequest
 from plugin_api.opensearch.client import CHUNK_BYTES, OpenSearchClient, end_to_end
-from plugin_api.search.response import Answer
+from plugin_api.search.answer import Answer
 
 Environ = dict[str, Any]
 

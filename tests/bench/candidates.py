@@ -26,20 +26,23 @@ from numpy.typing import NDArray
 
 from mappings.client import check_cluster, connect
 from mappings.settings import OpenSearchSettings, SearchSettings
-from mappings.types import Hit, JsonObject, Product
+from mappings.types import JsonObject, Product
 from plugin_api.commands.demo.catalogue import PRODUCTS
 from plugin_api.commands.train.weights import read_esci_pairs
 from plugin_api.opensearch.client import HttpClient
-from plugin_api.search.query.request import RerankRequest, SearchCall, keyword_query, parse_call
-from plugin_api.search.retrieval.candidates import FirstStage, gather
+from plugin_api.search.deadline import Deadline
+from plugin_api.search.query.keyword_query import keyword_query
+from plugin_api.search.query.request import RerankRequest, SearchCall, parse_call
+from plugin_api.search.retrieval.caller_client import CallerClient
+from plugin_api.search.retrieval.candidates import Candidates, gather
 from plugin_api.search.retrieval.fusion import fuse
+from plugin_api.search.retrieval.hit import Hit
 from reranker.evaluation.judgements import read_judgements
 from reranker.evaluation.measures import group_by_query, measure_by_query, select_answerable
 from reranker.model import Model, load_model
 from reranker.text.query_type import QueryType, classify_query
 from reranker.training.datasets.bm25 import KeywordIndex
 from reranker.training.datasets.synthetic_queries import make_queries
-from reranker.types import Floats
 from tests.bench.inputs import JUDGEMENTS, machine, products
 
 WINDOW = 100
@@ -63,7 +66,7 @@ class Asked:
 
     text: str
     grades: Grades
-    first: FirstStage
+    first: Candidates
 
     @property
     def kind(self) -> QueryType:
@@ -116,29 +119,26 @@ def shoppers(model: Model) -> list[Asked]:
     vectors = np.stack([encoded.vector for encoded in model.encode_products(catalogue)])  # (n, d)
     words = KeywordIndex(catalogue)
 
-    def best(scores: NDArray[np.floating[Any]]) -> tuple[Hit, ...]:
+    def best(scores: NDArray[np.floating[Any]], kind: str) -> tuple[Hit, ...]:
         order = [int(i) for i in np.argsort(-scores, kind="stable")[:WINDOW] if scores[i] > 0]
-        return tuple(Hit("esci", catalogue[i].id, float(scores[i])) for i in order)
+        return tuple(Hit("esci", catalogue[i].id, **{kind: float(scores[i])}) for i in order)
 
     return [
         Asked(
             text,
             grades,
-            FirstStage(
-                best(words.scores(text)),
-                best((1 + vectors @ model.encode_query(text).vector) / 2),
-                "",
-                {},
-                (),
+            Candidates(
+                best(words.scores(text), "keyword_score"),
+                neighbours=best((1 + vectors @ model.encode_query(text).vector) / 2, "vector_score"),
             ),
         )
         for text, grades in exact.items()
     ]
 
 
-def ids(first: FirstStage, settings: SearchSettings, text: str) -> list[str]:
+def ids(first: Candidates, settings: SearchSettings, text: str) -> list[str]:
     """The window's ids, best first."""
-    return [fused.hit.id for fused in fuse(first, settings, text)]
+    return [hit.id for hit in fuse(first.own, first.neighbours, settings, text)]
 
 
 def measures(asked: Sequence[Asked], cut: int, settings: SearchSettings) -> dict[str, dict[str, float]]:
@@ -228,22 +228,17 @@ def main(url: str, index: str, folder: Path | None, parts: tuple[str, ...]) -> N
     judged: dict[str, Grades] = dict(select_answerable(group_by_query(read_judgements(JUDGEMENTS))))
     result |= {"model": model.version, "weights": WEIGHTS}
 
-    def asked(text: str, **body: object) -> tuple[RerankRequest, Floats]:
-        whole = {"query": keyword_query(text), **body}
-        request = parse_call(SearchCall(index, json.dumps(whole).encode()))
+    def candidates(text: str) -> Candidates:
+        body = {"query": keyword_query(text), "_source": False}
+        request = parse_call(SearchCall(index, json.dumps(body).encode()))
         if not isinstance(request, RerankRequest):
-            raise click.ClickException(f"{text!r} can't be reranked: {request.reason}")
-        return request, model.encode_query(text).vector
+            raise click.ClickException(f"{text!r} can't be reranked: {request.cause.sentence}")
+        deadline = Deadline.after(PATIENCE_SECONDS)
+        caller = CallerClient(opensearch, request.call, request.params, deadline)
+        return gather(caller, request, model.encode_query(text).vector, WINDOW)
 
     def gathered(texts: Mapping[str, Grades]) -> list[Asked]:
-        return [
-            Asked(
-                text,
-                grades,
-                gather(opensearch, *asked(text, _source=False), WINDOW, PATIENCE_SECONDS),
-            )
-            for text, grades in texts.items()
-        ]
+        return [Asked(text, grades, candidates(text)) for text, grades in texts.items()]
 
     measured = {
         "judged": lambda: by_type(gathered(judged)),

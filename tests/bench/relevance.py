@@ -21,8 +21,9 @@ from mappings.settings import OpenSearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
 from plugin_api.commands.train.weights import plan_weights
 from plugin_api.opensearch.client import HttpClient
-from plugin_api.search.query.request import SearchCall, keyword_query
-from plugin_api.search.search import Search
+from plugin_api.search.query.keyword_query import keyword_query
+from plugin_api.search.query.request import SearchCall
+from plugin_api.search.search import Searcher
 from plugin_api.terminal import StageProgress
 from reranker.encoders.codec import normalise
 from reranker.encoders.product_encoder import tokenise_products
@@ -86,7 +87,7 @@ def reciprocal(first: Ranking, second: Ranking, k: int = 60) -> Ranking:
     return sorted(total, key=total.__getitem__, reverse=True)[:DEPTH]
 
 
-def attune_ranking(searching: Search, index: str, query: JsonObject) -> Ranking:
+def attune_ranking(searching: Searcher, index: str, query: JsonObject) -> Ranking:
     """Ids of Attune's best DEPTH hits. Raises ValueError where a search was not reranked."""
     body = json.dumps({"query": query, "size": DEPTH, "_source": False}).encode()
     answer = searching.answer(SearchCall(index, body)).json()
@@ -135,7 +136,7 @@ def main(url: str, index: str, folder: Path | None) -> None:
     def note(name: str, query: str, ranking: Ranking) -> None:
         runs.setdefault(name, {})[query] = ranking
 
-    searching = Search(HttpClient(settings.opensearch), HeldOut(model, scorers), settings)
+    searching = Searcher(HttpClient(settings.opensearch), HeldOut(model, scorers), settings)
     for query in counts:
         bm25 = searched(client, index, two_field_query(query))
         note("BM25, title + description", query, list(bm25))

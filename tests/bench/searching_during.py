@@ -42,7 +42,7 @@ from plugin_api.cli import ONE_THREAD
 from plugin_api.commands.demo.catalogue import CATALOGUE, FIELD_MAP, PRODUCTS, find_catalogue
 from plugin_api.commands.demo.queries import DEMO_QUERIES
 from plugin_api.commands.demo.sidecar_process import choose_free_port, start_sidecar
-from plugin_api.search.query.request import keyword_query
+from plugin_api.search.query.keyword_query import keyword_query
 from reranker.model import load_model
 from tests.bench.inputs import machine
 from tests.bench.inputs.demo_shop import as_the_command_does, patient_client, rebuild, remove, write_sample

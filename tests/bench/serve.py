@@ -35,7 +35,7 @@ from mappings.fields import VECTOR
 from mappings.settings import ModelSettings, OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
 from plugin_api.commands.demo.sidecar_process import choose_free_port, start_sidecar
-from plugin_api.search.query.request import keyword_query
+from plugin_api.search.query.keyword_query import keyword_query
 from reranker.encoders.codec import quantise_vector
 from reranker.model import Model, load_model
 from tests.bench.inputs import machine, middle, queries

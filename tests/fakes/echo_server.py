@@ -31,7 +31,8 @@ port = listener.getsockname()[1]
 def build():
     from plugin_api.sidecar.telemetry.metrics import Metrics
     from plugin_api.sidecar.telemetry.middleware import Observer
-    from plugin_api.search.response import Report, Took
+    from plugin_api.search.reasons import RerankStatus
+    from plugin_api.search.report import RerankReport, StageTimes
 
     app = Flask("echo")
     tracing = Tracing(sidecar.tracing_endpoint) if sidecar.tracing_endpoint else None
@@ -45,7 +46,8 @@ def build():
         if path == "whole":
             return b"y" * int(request.args["size"])
         if path == "searched":
-            observer.searched(Report("reranked", "v1", "", 100, Took(1.0, 5.0, 2.0, 3.0)), 0.012)
+            took = StageTimes(1.0, 5.0, 2.0, 3.0)
+            observer.searched(RerankReport(RerankStatus.RERANKED, "v1", window=100, took_ms=took), 0.012)
         if path == "unread":
             return "not read"
         if path == "count":

@@ -17,13 +17,12 @@ from tests.plugin_api.sidecar.test_through_the_sidecar import PROGRAM
 
 PIECE = b"x" * 65536
 
-PAUSE_SECONDS = 1.0
-"""How long reranking rests in these tests, once it has failed too often."""
+OPEN_SECONDS = 1.0
+"""How long an index is not reranked in these tests, once that has failed too often."""
 
-SHORTLY = f"""
-import plugin_api.search.circuit_breaker, plugin_api.search.ranking_cache
-plugin_api.search.circuit_breaker.PAUSE_SECONDS = {PAUSE_SECONDS}
-plugin_api.search.ranking_cache.SETTLED_SECONDS = 0.0
+_TIMING = f"""
+from plugin_api.search.search import SearchTiming
+TIMING = SearchTiming(settle_seconds=0.0, open_seconds={OPEN_SECONDS})
 """
 
 
@@ -47,7 +46,7 @@ GOOD = Fault()
 class FaultyCluster:
     """Answers as `shop` does, unless there is a fault for what is asked.
 
-    That is "msearch", "fetch" (a page), "kept" (a page of a window that was kept) or "first".
+    That is "msearch", "fetch" (a page), "cached" (a page of a cached ranking) or "first".
     """
 
     shop: Shop = field(default_factory=Shop)
@@ -99,7 +98,7 @@ def faulty_cluster() -> Iterator[FaultyCluster]:
 @contextmanager
 def sidecar_before(cluster: FaultyCluster, deadline_ms: int = 600, reranks: int = 16) -> Iterator[Server]:
     """Serve with a model of a few lines, in a process of its own."""
-    with echo_server(cluster.settings(deadline_ms, reranks), SHORTLY + PROGRAM) as server:
+    with echo_server(cluster.settings(deadline_ms, reranks), _TIMING + PROGRAM) as server:
         yield server
 
 
@@ -114,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         listed, page = "_msearch" in self.path, b'"ids"' in body
-        kind = ("kept" if page else "msearch") if listed else ("fetch" if page else "first")
+        kind = ("cached" if page else "msearch") if listed else ("fetch" if page else "first")
         self.served.asked.append(kind)
         if kind == "msearch":
             self.served.held.wait(30)

@@ -18,7 +18,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from indexer.store.documents import document
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchResponse, StreamedResponse
-from plugin_api.search.retrieval.index_fingerprint import STATE_SEARCH
+from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH
 from reranker.model import Model, load_model
 from reranker.text.word_tokens import split_words
 from tests.fakes.preview_products import PRODUCTS
@@ -113,7 +113,7 @@ class PreviewShop:
         return {"version": {"number": "3.5.0"}}
 
     def _search(self, body: JsonObject) -> JsonObject:
-        if body == STATE_SEARCH:
+        if body == FINGERPRINT_SEARCH:
             numbers = {"sum": zlib.crc32(repr(self.documents).encode())}
             bucket = {"key": INDEX, "doc_count": len(self.documents), "numbers": numbers}
             return {"took": 1, "hits": {"hits": []}, "aggregations": {"indexes": {"buckets": [bucket]}}}

@@ -12,8 +12,8 @@ from opensearchpy import Connection, OpenSearch
 
 from mappings.errors import ModelError
 from plugin_api.opensearch.client import OpenSearchResponse, StreamedResponse
-from plugin_api.search.retrieval.candidates import FOUND
-from plugin_api.search.retrieval.index_fingerprint import STATE_SEARCH
+from plugin_api.search.retrieval.candidates import QUERY_MATCHES
+from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH
 from reranker.types import EncodedQuery, Floats
 
 VERSION = "0123456789ab"
@@ -51,7 +51,8 @@ class Shop:
     """OpenSearch as far as the tests need it, as a client: `products` by keyword rank, `near` by vector rank.
 
     Each is a mapping of id to the byte that StandInModel scores by. `writes` tells one state of the index
-    from another. `refuse` has error replies for "products", "near", "fetch", "vectors", "state" or "msearch".
+    from another. `not_attunes` are products that another program wrote.
+    `refuse` has error replies for "products", "near", "fetch", "vectors", "state" or "msearch".
     Every answer takes `slow_seconds`. `requests` records what came: path, parameters, body lines, headers;
     `sent` the same as bytes. What is no search is answered by `other`.
     """
@@ -62,6 +63,7 @@ class Shop:
         self.models: dict[str, str] = {}
         self.without_tokens: set[str] = set()
         self.without_hash: set[str] = set()
+        self.not_attunes: set[str] = set()
         self.writes = 0
         self.refuse: dict[str, Refusal] = {}
         self.slow_seconds = 0.0
@@ -148,7 +150,7 @@ class Shop:
         if search.get("_source") is not False:
             hit["_source"] = {"title": f"product {key}"}
         if kind == "near" and key in self.products:
-            hit["matched_queries"] = [FOUND]
+            hit["matched_queries"] = [QUERY_MATCHES]
         byte = self.near.get(key, self.products.get(key, 0))
         shown = {
             "attune.id": [key],
@@ -159,6 +161,8 @@ class Shop:
             "attune.model": [self.models.get(key, VERSION)],
             "price": [9.5],
         }
+        if key in self.not_attunes:
+            shown = {"price": [9.5]}
         values = {name: shown[name] for name in search.get("docvalue_fields", []) if shown.get(name)}
         return {**hit, "fields": values} if values else hit
 
@@ -189,7 +193,7 @@ class ShopConnection(Connection):
 
 
 def _kind(search: dict[str, Any]) -> str:
-    if search == STATE_SEARCH:
+    if search == FINGERPRINT_SEARCH:
         return "state"
     whole = search.get("query", {}).get("bool", {})
     if not isinstance(whole, dict):

@@ -13,7 +13,7 @@ from mappings import fields
 from mappings.errors import AttuneError
 from mappings.types import JsonObject
 from plugin_api.commands.demo.queries import DemoQuery
-from plugin_api.search.query.request import keyword_query
+from plugin_api.search.query.keyword_query import keyword_query
 
 _SHOWN = 5
 _DEPTH = 1000

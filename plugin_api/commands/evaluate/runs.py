@@ -16,15 +16,18 @@ from opensearchpy.exceptions import NotFoundError
 
 from indexer.store.opensearch_errors import opensearch_errors
 from mappings import fields
-from mappings.errors import BadRequest, EvaluationError, ModelMismatch
+from mappings.errors import EvaluationError, ModelMismatch
 from mappings.settings import FusionMethod, SearchSettings, Settings
 from mappings.types import JsonObject, Product
 from plugin_api.opensearch.client import HttpClient, identity
-from plugin_api.search import response
-from plugin_api.search.query.request import RerankRequest, SearchCall, keyword_query, parse_call
+from plugin_api.search.deadline import Deadline
+from plugin_api.search.query.keyword_query import keyword_query
+from plugin_api.search.query.request import RerankRequest, SearchCall, parse_call
+from plugin_api.search.reasons import NotReranked, RerankStatus
+from plugin_api.search.retrieval.caller_client import CallerClient
 from plugin_api.search.retrieval.candidates import gather
 from plugin_api.search.retrieval.fusion import fuse
-from plugin_api.search.search import Search, unhurried
+from plugin_api.search.search import Searcher, without_time_limits
 from reranker.encoders.codec import quantise_vector
 from reranker.evaluation.comparison import RankedList, System, SystemRun
 from reranker.evaluation.measures import Grades
@@ -102,10 +105,10 @@ class Searching:
     """The systems over one index with one model; each is an `Ask`."""
 
     def __init__(self, client: OpenSearch, index: str, model: Reranker, settings: Settings) -> None:
-        self._settings = unhurried(settings)  # time is measured, not limited
+        self._settings = without_time_limits(settings)  # time is measured, not limited
         self._client, self._index, self._model = client, index, model
         self._opensearch = HttpClient(settings.opensearch)
-        self._search = Search(self._opensearch, model, self._settings)
+        self._search = Searcher(self._opensearch, model, self._settings)
 
     def widened(self, window: int) -> "Searching":
         """Return the same over a window that holds as many products at least."""
@@ -130,9 +133,9 @@ class Searching:
         if "error" in answer:
             raise EvaluationError(f"OpenSearch refused the search for {text!r}: {_cause(answer)}")
         report = answer["ext"][fields.ATTUNE]
-        if report["rerank_status"] == response.MISMATCH:
+        if report["rerank_status"] == RerankStatus.MISMATCH:
             raise ModelMismatch(report["reason"])
-        if report["rerank_status"] != response.RERANKED:
+        if report["rerank_status"] != RerankStatus.RERANKED:
             raise EvaluationError(f"the search for {text!r} was not reranked: {report['reason']}")
         hits = answer["hits"]["hits"]
         # Below the window a score only keeps the order.
@@ -164,18 +167,19 @@ class Searching:
         """Ids of the fused window, and of the keyword hits below it down to `size`."""
         request = parse_call(self._call(text, filters, size))
         if not isinstance(request, RerankRequest):
-            raise EvaluationError(f"the search for {text!r} can't be reranked: {request.reason}")
+            raise EvaluationError(f"the search for {text!r} can't be reranked: {request.cause.sentence}")
         vector = self._model.encode_query(request.text).vector
-        patience = self._settings.opensearch.timeout_seconds
+        deadline = Deadline.after(self._settings.opensearch.timeout_seconds)
+        caller = CallerClient(self._opensearch, request.call, request.params, deadline)
         try:
-            first = gather(self._opensearch, request, vector, settings.window, patience)
-        except (BadRequest, TimeoutError) as error:
+            first = gather(caller, request, vector, settings.window)
+        except (NotReranked, TimeoutError) as error:
             raise EvaluationError(f"searching for {text!r} failed: {error}") from error
         if first.neighbours_error:
             raise EvaluationError(f"the k-NN search for {text!r} failed: {first.neighbours_error}")
-        inside = tuple(fused.hit.id for fused in fuse(first, settings, request.text))
+        inside = tuple(hit.id for hit in fuse(first.own, first.neighbours, settings, request.text))
         known = set(inside)
-        return inside, tuple(hit.id for hit in first.own if hit.id not in known)
+        return inside, tuple(hit.id for hit in (*first.own, *first.below) if hit.id not in known)
 
     def _hits(self, query: JsonObject, size: int) -> RankedList:
         with opensearch_errors(f"searching {self._index}"):

@@ -67,7 +67,7 @@ def serve(
         )
         opensearch = HttpClient(settings.opensearch, pool=2 * sidecar.threads)
         app = create_app(settings, opensearch, loaded, others, observe=observer.searched)
-        observer.watch(app, PASSED, lambda: app.extensions["attune"].breaker.open)
+        observer.watch(app, PASSED, lambda: app.extensions["attune"].breaker.open_circuits)
         return app
 
     def ready() -> None:

@@ -1,8 +1,10 @@
-"""Reading a caller's `_search`: what is reranked, what goes to OpenSearch as it came, and why.
+"""Read a caller's `_search`: decide whether it is reranked, and why not.
 
-A body is taken apart no further than is needed: what Attune does not read stays the bytes that came.
+A body is parsed no further than is needed: what Attune does not read stays the bytes that came.
 """
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
@@ -15,10 +17,14 @@ from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import RawObject, as_list, decoded, dumps, raw_object
-from plugin_api.search.query.source_filter import SOURCE_PARAMETERS, source_of, stored_fields, visible
-from plugin_api.search.query.text import MAX_TEXT, QueryText, Unranked, read_query
-from reranker.text.intent import strip_intent
-from reranker.text.word_tokens import is_cjk
+from plugin_api.search.query.source_filter import (
+    SOURCE_PARAMETERS,
+    hide_own_fields,
+    source_of,
+    stored_fields,
+)
+from plugin_api.search.query.text import MAX_TEXT, QueryText, read_query
+from plugin_api.search.reasons import Cause, Reason
 
 HEADER_PARAMETERS = frozenset({
     "routing", "preference", "search_type", "request_cache", "allow_partial_search_results",
@@ -33,59 +39,64 @@ SHARED_PARAMETERS = frozenset({"typed_keys", "rest_total_hits_as_int", "max_conc
 BODY_PARAMETERS = frozenset({"from", "size", "timeout", "track_total_hits"})
 """URL parameters that mean the same in the body, where the URL wins."""
 
-OUR_PARAMETERS = frozenset({"pretty"})
-"""URL parameters that whoever writes the answer minds."""
+_OWN_PARAMETERS = frozenset({"pretty"})
+"""URL parameters that the sidecar itself obeys when it writes the answer."""
 
-EXACT_PARAMETERS = {
-    "scroll": "a scroll reads everything there is, in an order of its own",
-    "filter_path": "filter_path leaves out what reranking needs",
-    "format": "a search is reranked in JSON only",
-    "source": "a search with its body in the URL is not reranked",
-    "source_content_type": "a search with its body in the URL is not reranked",
+_VERBATIM_PARAMETERS = {
+    "scroll": Reason.SCROLL,
+    "filter_path": Reason.FILTER_PATH,
+    "format": Reason.OTHER_FORMAT,
+    "source": Reason.BODY_IN_URL,
+    "source_content_type": Reason.BODY_IN_URL,
 }
 """URL parameters with which a search goes on byte for byte, and why."""
 
-OTHER_FORMS = ("yaml", "cbor", "smile")
-"""In `Accept`, other forms that OpenSearch answers in than JSON."""
+_OTHER_FORMATS = ("yaml", "cbor", "smile")
+"""Formats in `Accept` that OpenSearch answers in beside JSON."""
 
-OWN_ORDER = ("sort", "search_after", "slice")
-"""Body keys with which the caller orders hits."""
+_ORDER_KEYS = ("sort", "search_after", "slice")
+"""Body keys by which the caller orders hits."""
 
-WIDENING_KEYS = frozenset({
+_KEYS_FOR_VECTOR_HITS = frozenset({
     "query", "post_filter", "aggs", "aggregations", "suggest", "highlight", "_source", "fields", "version",
     "docvalue_fields", "script_fields", "seq_no_primary_term", "track_total_hits", "track_scores", "timeout",
 })  # fmt: skip
 """Body keys that mean the same where vectors add hits. With any other the caller's own hits are reordered."""
 
-BY_SCORE = ("_score", {"_score": "desc"}, {"_score": {"order": "desc"}})
-"""Ways to write a sort by relevance, which is what reranking improves."""
+_SORTS_BY_SCORE = ("_score", {"_score": "desc"}, {"_score": {"order": "desc"}})
+"""Ways to write a sort by relevance, which is the order that reranking improves."""
 
-Share = Annotated[float, Meta(ge=0, le=1)]
-Weight = Annotated[float, Meta(ge=0, le=100)]
+_TIME = re.compile(r"(\d{1,18})(nanos|micros|ms|s|m|h|d)")
+_SECONDS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+_DEFAULT_PAGE = (("from", 0), ("size", 10))
+
+_Share = Annotated[float, Meta(ge=0, le=1)]
+_Weight = Annotated[float, Meta(ge=0, le=100)]
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`ext.attune` of a search: what is to be done differently from the settings, this once."""
+    """`ext.attune` of a search: what replaces the settings for this search."""
 
     query: Annotated[str, Meta(max_length=MAX_TEXT)] | None = None
     rerank: bool = True
     window: Annotated[int, Meta(ge=1, le=1000)] | None = None
     model: str | None = None
-    vector_weight: Share | None = None
-    keyword_weight: Weight | None = None
-    relevance_weight: Weight | None = None
-    click_weight: Weight | None = None
-    purchase_weight: Weight | None = None
+    vector_weight: _Share | None = None
+    keyword_weight: _Weight | None = None
+    relevance_weight: _Weight | None = None
+    click_weight: _Weight | None = None
+    purchase_weight: _Weight | None = None
 
     def over(self, settings: SearchSettings) -> SearchSettings:
-        """Return the settings with what is given here in their place."""
+        """Return the settings with these options in place of theirs. Raises BadRequest for weights of 0."""
         if self == Options():
             return settings
         names = ("window", "keyword_weight", "relevance_weight", "click_weight", "purchase_weight")
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
-        weights = ("", "_head", "_model", "_sentence")
+        suffixes = ("", "_head", "_model", "_sentence")
         if self.vector_weight is not None:
-            given |= {f"vector_weight{of}": self.vector_weight for of in weights}
+            given |= {f"vector_weight{suffix}": self.vector_weight for suffix in suffixes}
         changed = replace(settings, **given)
         if not changed.relevance_weight + changed.click_weight + changed.purchase_weight:
             raise BadRequest("one of ext.attune's relevance, click and purchase weights must be above 0")
@@ -113,176 +124,159 @@ class SearchCall:
 
 
 @dataclass(frozen=True, slots=True)
-class PlainRequest:
-    """The caller's own search, with Attune's fields kept out of `_source`; if `exact`, as it came."""
+class FallbackRequest:
+    """The search that is sent on where it is not reranked, and why.
+
+    Attune's fields are left out of its `_source`. Where it is `verbatim`, it is sent byte for byte.
+    """
 
     body: bytes
     params: Mapping[str, str]
-    reason: str = ""
-    exact: bool = False
+    cause: Cause
+    verbatim: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RerankRequest:
-    """A search to rerank: `body` is the caller's less from, size, sort and `ext.attune`.
+    """A search to rerank. `body` is the caller's without from, size, sort and `ext.attune`.
 
-    Where it `widens`, what only the vectors find joins the window, if it meets `conditions`; else the
-    caller's own hits are put in another order and that is all. `plain` is for when reranking fails.
+    Where it `allows_vector_hits`, hits that only the vectors find join the window if they meet `conditions`;
+    else the caller's own hits are reordered. `fallback` is sent where reranking fails.
     """
 
     call: SearchCall
     text: str
     conditions: tuple[JsonObject, ...]
-    widens: bool
+    allows_vector_hits: bool
     body: RawObject
     params: Mapping[str, str]
     start: int
     size: int
     options: Options
-    plain: PlainRequest
+    fallback: FallbackRequest
 
     @property
-    def asked(self) -> frozenset[str]:
-        """Names of the doc values that the caller asked for."""
-        wanted = as_list(decoded(self.body.get("docvalue_fields")))
-        return frozenset(str(item.get("field") if isinstance(item, dict) else item) for item in wanted)
+    def end(self) -> int:
+        """How many hits there are down to the end of the page."""
+        return self.start + self.size
+
+    @property
+    def timeout_seconds(self) -> float:
+        """The caller's `timeout`; infinity where there is none, or none that can be read."""
+        try:
+            match = _TIME.fullmatch(str(decoded(self.body.get("timeout"), "")))
+        except ValueError:  # not Unicode, or a number beyond all floats: OpenSearch judges it
+            return math.inf
+        return int(match[1]) * _SECONDS[match[2]] if match else math.inf
+
+    @property
+    def docvalue_names(self) -> frozenset[str]:
+        """Names of the doc values that the caller requests."""
+        values = as_list(decoded(self.body.get("docvalue_fields")))
+        return frozenset(str(item.get("field") if isinstance(item, dict) else item) for item in values)
 
 
-KEYWORD_OPTIONS = {
-    "type": "cross_fields",
-    "operator": "or",
-    "minimum_should_match": "2<67%",
-    "tie_breaker": 0.3,
-}
-"""Up to two words must all be found, in whichever fields; of three and more, two thirds.
-
-Whole-catalogue nDCG@10 on the electronics judgements: 0.778; with all words of three needed too 0.769;
-any two of three in the same field 0.765.
-"""
-
-UNSPACED_OPTIONS = {"minimum_should_match": "2<50%"}
-"""Of Chinese and Japanese half is enough: every second pair of characters spans two words."""
-
-
-def keyword_query(text: str, filters: tuple[JsonObject, ...] = ()) -> JsonObject:
-    """Build the keyword query over an Attune index that `attune search`, demo and benches ask.
-
-    Intent words ("buy", 购买) are left out.
-    """
-    asked = strip_intent(text)
-    options = KEYWORD_OPTIONS | (UNSPACED_OPTIONS if any(map(is_cjk, asked)) else {})
-    words: JsonObject = {"multi_match": {"query": asked, "fields": list(fields.TEXT_FIELDS), **options}}
-    return {"bool": {"must": [words], "filter": list(filters)}} if filters else words
-
-
-def parse_call(call: SearchCall) -> RerankRequest | PlainRequest:
+def parse_call(call: SearchCall) -> RerankRequest | FallbackRequest:
     """Decide what to do with a call. What can't be read goes on, for OpenSearch to judge.
 
-    Raises BadRequest for an `ext.attune` that is none.
+    Raises BadRequest for a malformed `ext.attune`.
     """
-    exact = [why for name, why in EXACT_PARAMETERS.items() if name in call.params]
-    if any(form in call.headers.get("accept", "").lower() for form in OTHER_FORMS):
-        exact.append(EXACT_PARAMETERS["format"])
-    if exact:
-        return PlainRequest(call.body, call.params, exact[0], exact=True)
-    try:
-        body = raw_object(call.body) if call.body.strip() else {}
-        if "pit" in body:
-            return PlainRequest(call.body, call.params, "a point in time keeps its own order", exact=True)
-        options = _options(body)
-        return _parse_body(call, body, options)
-    except (ValueError, RecursionError):
-        return PlainRequest(call.body, call.params, "the body is no JSON object that can be read", exact=True)
+    verbatim = [reason for name, reason in _VERBATIM_PARAMETERS.items() if name in call.params]
+    if any(name in call.headers.get("accept", "").lower() for name in _OTHER_FORMATS):
+        verbatim.append(Reason.OTHER_FORMAT)
+    if not verbatim:
+        try:
+            original = raw_object(call.body) if call.body.strip() else {}
+            if "pit" not in original:
+                return _parse_body(call, *_split_options(original))
+            verbatim.append(Reason.POINT_IN_TIME)
+        except (ValueError, RecursionError):
+            verbatim.append(Reason.UNREADABLE_BODY)
+    return FallbackRequest(call.body, call.params, verbatim[0].because(), verbatim=True)
 
 
-def _parse_body(call: SearchCall, came: RawObject, options: Options) -> RerankRequest | PlainRequest:
-    source = source_of(came, call.params)
-    body = {**came, **({} if source is None else {"_source": Raw(dumps(visible(source)))})}
+def _parse_body(call: SearchCall, original: RawObject, options: Options) -> RerankRequest | FallbackRequest:
+    source = source_of(original, call.params)
+    body = {**original, **({} if source is None else {"_source": Raw(dumps(hide_own_fields(source)))})}
     params = {name: value for name, value in call.params.items() if name not in SOURCE_PARAMETERS}
-    plain = PlainRequest(dumps(body), params)
+    sent = dumps(body)
+    query = read_query(_query_in_force(body, params))
+    if options.query:
+        query = _replace_text(query, options.query, decoded(body.get("query")))
     sort = as_list(decoded(body.get("sort")))
-    if len(sort) == 1 and sort[0] in BY_SCORE:
+    if len(sort) == 1 and sort[0] in _SORTS_BY_SCORE:
         del body["sort"]
     for name in params.keys() & BODY_PARAMETERS:
-        body[name] = Raw(dumps(_typed(params[name])))
-    start, size = (whole(decoded(body.pop(name, Raw(dumps(default))))) for name, default in PAGE)
-    own = next((key for key in OWN_ORDER if decoded(body.get(key)) or (key == "sort" and key in params)), "")
-    query = _read(body, params)
-    if options.query:
-        conditions, widens = _given(query, body)
-        query = QueryText(options.query, conditions, widens)
-    reason = ""
+        body[name] = Raw(dumps(_parse_parameter(params[name])))
+    start, size = (_whole_number(decoded(body.pop(name, Raw(dumps(n))))) for name, n in _DEFAULT_PAGE)
+    order = [key for key in _ORDER_KEYS if decoded(body.get(key)) or (key == "sort" and key in params)]
+    cause: Cause | None = None
     if not options.rerank:
-        reason = "reranking was not asked for"
-    elif own:
-        reason = f"a search with its own {own} is not reranked"
+        cause = Reason.NOT_REQUESTED.because()
+    elif order:
+        cause = Reason.OWN_ORDER.because(key=order[0])
     elif start is None or size is None:
-        reason = "from or size is no whole number of 0 or more"
+        cause = Reason.INVALID_PAGE.because()
     elif size == 0:
-        reason = "no hits were asked for"
-    elif "_none_" in (stored_fields(came, call.params) or ()):
-        reason = "hits without an id can't be put in another order"
-    elif isinstance(query, Unranked):
-        reason = query.reason
-    if reason or isinstance(query, Unranked) or start is None or size is None:
-        return replace(plain, reason=reason)
-    other = params.keys() - HEADER_PARAMETERS - SHARED_PARAMETERS - BODY_PARAMETERS - OUR_PARAMETERS
+        cause = Reason.NO_HITS_REQUESTED.because()
+    elif "_none_" in (stored_fields(original, call.params) or ()):
+        cause = Reason.HITS_WITHOUT_ID.because()
+    elif isinstance(query, Cause):
+        cause = query
+    if cause or isinstance(query, Cause) or start is None or size is None:
+        return FallbackRequest(sent, params, cause or Reason.INVALID_PAGE.because())
+    other = params.keys() - HEADER_PARAMETERS - SHARED_PARAMETERS - BODY_PARAMETERS - _OWN_PARAMETERS
     post_filter: Any = decoded(body.get("post_filter"))
     return RerankRequest(
         call=call,
         text=query.text,
         conditions=query.conditions + ((post_filter,) if post_filter else ()),
-        widens=query.widens and body.keys() <= WIDENING_KEYS and not other,
+        allows_vector_hits=query.allows_vector_hits and body.keys() <= _KEYS_FOR_VECTOR_HITS and not other,
         body=body,
         params={name: value for name, value in params.items() if name not in BODY_PARAMETERS},
         start=start,
         size=size,
         options=options,
-        plain=plain,
+        fallback=FallbackRequest(sent, params, Reason.NOT_REQUESTED.because()),
     )
 
 
-PAGE = (("from", 0), ("size", 10))
-
-
-def _options(body: RawObject) -> Options:
-    """Take `ext.attune` out of a body. Raises BadRequest where it is none."""
+def _split_options(body: RawObject) -> tuple[RawObject, Options]:
+    """Return the body without `ext.attune`, and that. Raises BadRequest where it is malformed."""
     ext = decoded(body.get("ext"))
     if not isinstance(ext, dict) or fields.ATTUNE not in ext:
-        return Options()
+        return body, Options()
     given = ext.pop(fields.ATTUNE)
-    body["ext"] = Raw(dumps(ext))
-    if not ext:
-        del body["ext"]
+    rest = {key: value for key, value in body.items() if key != "ext"} | (
+        {"ext": Raw(dumps(ext))} if ext else {}
+    )
     try:
-        return msgspec.convert(given, Options)
+        return rest, msgspec.convert(given, Options)
     except msgspec.ValidationError as error:
         raise BadRequest(f"ext.attune: {error}") from error
 
 
-def _read(body: RawObject, params: Mapping[str, str]) -> QueryText | Unranked:
-    """Find the text in the query, or in the URL's `q`, which takes its place."""
-    if "q" in params:
-        return read_query({"query_string": {"query": params["q"]}})
-    return read_query(decoded(body.get("query")))
+def _query_in_force(body: RawObject, params: Mapping[str, str]) -> object:
+    """Return the body's query, or that of the URL's `q`, which takes its place."""
+    return {"query_string": {"query": params["q"]}} if "q" in params else decoded(body.get("query"))
 
 
-def _given(query: QueryText | Unranked, body: RawObject) -> tuple[tuple[JsonObject, ...], bool]:
-    """Conditions and `widens` where the text came in `ext.attune`: a query of all may be widened."""
+def _replace_text(query: QueryText | Cause, text: str, body_query: object) -> QueryText:
+    """Return the query with the text of `ext.attune`. A query for all products allows vector hits."""
     if isinstance(query, QueryText):
-        return query.conditions, query.widens
-    return (), decoded(body.get("query")) in (None, {"match_all": {}})
+        return replace(query, text=text)
+    return QueryText(text, (), body_query in (None, {"match_all": {}}))
 
 
-def whole(value: object) -> int | None:
-    """A whole number of 0 or more, also when written as a string, as OpenSearch takes it; else None."""
+def _whole_number(value: object) -> int | None:
+    """Return a whole number of 0 or more, which OpenSearch also takes as a string; else None."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _typed(value: str) -> object:
-    """A URL parameter's value as a body spells it."""
+def _parse_parameter(value: str) -> object:
+    """Return a URL parameter's value as a body spells it."""
     return {"true": True, "false": False}.get(
         value, int(value) if value.isascii() and value.isdigit() else value
     )

@@ -1,20 +1,20 @@
-"""The `_source` that a search asks for, and the same with Attune's own fields left out."""
+"""Leave Attune's own fields out of the `_source` that a search requests."""
 
 from collections.abc import Mapping
 
 from mappings import fields
 from plugin_api.opensearch.raw_json import RawObject, as_list, decoded
 
-HIDDEN = (fields.ATTUNE, f"{fields.ATTUNE}.*")
-"""Kept out of every `_source`. The pattern spares OpenSearch rebuilding the vectors: half the time."""
+HIDDEN_FIELDS = (fields.ATTUNE, f"{fields.ATTUNE}.*")
+"""Left out of every `_source`. With the pattern OpenSearch does not rebuild the vectors: half the time."""
 
 SOURCE_PARAMETERS = frozenset({"_source", "_source_includes", "_source_excludes"})
 
 
 def source_of(body: RawObject, params: Mapping[str, str]) -> object:
-    """The `_source` in force: URL parameters, where there are any, replace the body's, as in OpenSearch.
+    """Return the `_source` in force. As in OpenSearch, URL parameters replace the body's.
 
-    None where there is none: stored and script fields come without it unless it is asked for.
+    None where there is none: stored and script fields come without `_source` unless it is requested.
     """
     if not params.keys() & SOURCE_PARAMETERS:
         stored = stored_fields(body, params)
@@ -29,20 +29,20 @@ def source_of(body: RawObject, params: Mapping[str, str]) -> object:
 
 
 def stored_fields(body: RawObject, params: Mapping[str, str]) -> list[object] | None:
-    """Names of the stored fields that are asked for; None where the search says nothing of them."""
+    """Return the names of the requested stored fields; None where the search does not mention them."""
     if params.get("stored_fields"):
         return list(params["stored_fields"].split(","))
     return as_list(decoded(body["stored_fields"])) if "stored_fields" in body else None
 
 
-def visible(source: object) -> object:
-    """`source` with Attune's fields excluded."""
+def hide_own_fields(source: object) -> object:
+    """Return `source` with Attune's fields excluded."""
     if source is True:
-        return {"excludes": list(HIDDEN)}
+        return {"excludes": list(HIDDEN_FIELDS)}
     if isinstance(source, str | list):
-        return {"includes": as_list(source), "excludes": list(HIDDEN)}
+        return {"includes": as_list(source), "excludes": list(HIDDEN_FIELDS)}
     if isinstance(source, dict):
         excludes = as_list(source.get("excludes", source.get("exclude")))
         rest = {key: value for key, value in source.items() if key != "exclude"}
-        return {**rest, "excludes": [*excludes, *HIDDEN]}
+        return {**rest, "excludes": [*excludes, *HIDDEN_FIELDS]}
     return source

@@ -1,15 +1,15 @@
-"""The words in a `query_string` or `simple_query_string`, less the syntax around them.
+"""Extract the words of a `query_string` or `simple_query_string` from the syntax around them.
 
-Only the words are needed, and whether there is any syntax: no tree. The Lucene parsers for Python (luqum,
-lucenequery) build trees of `query_string` alone, raise where OpenSearch goes on, and know nothing of
-`simple_query_string`. Tokens follow Lucene's QueryParser.jj and SimpleQueryParser.
+Only the words are needed, and whether there is any syntax, not a tree. The Lucene parsers for Python (luqum,
+lucenequery) build trees of `query_string` only and raise errors where OpenSearch does not. Tokens follow
+Lucene's QueryParser.jj and SimpleQueryParser.
 """
 
 import re
 from dataclasses import dataclass
 
-MAX_LENGTH = 2000
-"""Characters that are read. What is longer counts as having syntax, whatever stands there."""
+_MAX_LENGTH = 2000
+"""Characters that are read. A longer text counts as having syntax."""
 
 _LUCENE = re.compile(
     r"""
@@ -46,29 +46,29 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """What is looked for; `plain` where the text is words and nothing else, as in a `match`."""
+class SyntaxWords:
+    """The words that are looked for. `is_plain` is true where there is no syntax, as in a `match`."""
 
     text: str
-    plain: bool
+    is_plain: bool
 
 
-def lucene_words(text: str) -> Words:
+def lucene_words(text: str) -> SyntaxWords:
     """Read the language of `query_string`: fields, phrases, ranges, operators, wildcards."""
     return _words(_LUCENE, "*?", text)
 
 
-def simple_words(text: str) -> Words:
+def simple_words(text: str) -> SyntaxWords:
     """Read the language of `simple_query_string`, all its operators taken to be switched on."""
     return _words(_SIMPLE, "*", text)
 
 
-def _words(syntax: re.Pattern[str], wildcards: str, text: str) -> Words:
-    found: list[str] = []
-    plain = len(text) <= MAX_LENGTH
+def _words(syntax: re.Pattern[str], wildcards: str, text: str) -> SyntaxWords:
+    words: list[str] = []
+    plain = len(text) <= _MAX_LENGTH
     negated = False  # whether the next word, phrase or group is
     groups: list[bool] = []  # whether each open group, or one around it, is negated
-    for token in syntax.finditer(text[:MAX_LENGTH]):
+    for token in syntax.finditer(text[:_MAX_LENGTH]):
         kind, part = token.lastgroup, token[0]
         plain = plain and kind == "word" and not _wild(part, wildcards)
         hidden = negated or (bool(groups) and groups[-1])
@@ -77,18 +77,18 @@ def _words(syntax: re.Pattern[str], wildcards: str, text: str) -> Words:
         elif kind == "close" and groups:
             groups.pop()
         elif kind == "phrase" and not hidden:
-            found.append(_ESCAPE.sub(r"\1", part[1:-1]))
+            words.append(_ESCAPE.sub(r"\1", part[1:-1]))
         elif kind == "word" and not hidden:
-            found.append(_bare(part, wildcards))
+            words.append(_trim(part, wildcards))
         if kind == "not":
             negated = not negated
         elif kind not in ("operator", "field"):  # those stand before what is negated
             negated = False
-    return Words(" ".join(" ".join(found).split()), plain)
+    return SyntaxWords(" ".join(" ".join(words).split()), plain)
 
 
-def _bare(word: str, wildcards: str) -> str:
-    """The word without escapes and wildcards at its ends; nothing where a wildcard splits it."""
+def _trim(word: str, wildcards: str) -> str:
+    """Return the word without escapes and wildcards at its ends; empty where a wildcard splits it."""
     core = word.lstrip(wildcards)
     while core and core[-1] in wildcards and not core.endswith("\\" + core[-1]):
         core = core[:-1]

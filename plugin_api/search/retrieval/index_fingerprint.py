@@ -1,17 +1,20 @@
-"""What tells whether an index has changed: the sequence numbers of all documents that a caller sees in it.
+"""The fingerprint of an index: it changes with every change that a search of this caller would show.
 
-OpenSearch numbers every write. How many documents there are, and the sum, the least and the greatest of their
-numbers, change with every insert, update and delete, and with the index behind an alias, once a refresh shows
-it. Asking is a search without hits, which OpenSearch answers from its request cache until that refresh; then
-it costs some 50 ns a document. As it is asked as the caller, it also changes with what the caller may see.
+OpenSearch numbers every write. The number of documents, and the sum, minimum and maximum of their sequence
+numbers, change with every insert, update and delete, and with the index behind an alias, once a refresh
+shows it. The request is a search without hits, which OpenSearch answers from its request cache until that
+refresh; then it costs some 50 ns a document. It is sent as the caller, so it also changes with what the
+caller may see.
 """
+
+import hashlib
 
 import msgspec
 from msgspec import Raw, Struct
 
 from mappings.types import JsonObject
 
-STATE_SEARCH: JsonObject = {
+FINGERPRINT_SEARCH: JsonObject = {
     "size": 0,
     "aggs": {
         "indexes": {
@@ -21,8 +24,8 @@ STATE_SEARCH: JsonObject = {
     },
 }
 
-MOST_DOCUMENTS = 1_000_000
-"""Of larger indexes no state is known: after each refresh, one search would wait for it too long."""
+_MAX_DOCUMENTS = 1_000_000
+"""A larger index has no fingerprint: after each refresh, one search would wait for it too long."""
 
 
 class _Bucket(Struct):
@@ -37,24 +40,24 @@ class _Shards(Struct):
     failed: int = 0
 
 
-class _State(Struct):
+class _Answer(Struct):
     shards: _Shards = msgspec.field(default_factory=_Shards, name="_shards")
     timed_out: bool = False
     aggregations: dict[str, Raw] = {}  # of one name: which one is the business of `typed_keys`
 
 
-_state = msgspec.json.Decoder(_State)
+_answer = msgspec.json.Decoder(_Answer)
 _terms = msgspec.json.Decoder(_Terms)
 
 
-def read_state(answer: bytes) -> bytes:
-    """Return what an answer to STATE_SEARCH says, to be compared with others; b"" where that is nothing."""
+def read_fingerprint(answer: bytes) -> bytes:
+    """Return the fingerprint in an answer to FINGERPRINT_SEARCH; empty where there is none."""
     try:
-        state = _state.decode(answer)
-        if state.timed_out or state.shards.failed or len(state.aggregations) != 1:
+        parsed = _answer.decode(answer)
+        if parsed.timed_out or parsed.shards.failed or len(parsed.aggregations) != 1:
             return b""
-        (found,) = state.aggregations.values()
-        documents = sum(bucket.doc_count for bucket in _terms.decode(found).buckets)
-    except ValueError:  # no answer of OpenSearch's
+        (indexes,) = parsed.aggregations.values()
+        documents = sum(bucket.doc_count for bucket in _terms.decode(indexes).buckets)
+    except ValueError:  # not an answer of OpenSearch
         return b""
-    return bytes(found) if documents <= MOST_DOCUMENTS else b""
+    return hashlib.sha256(bytes(indexes)).digest() if documents <= _MAX_DOCUMENTS else b""

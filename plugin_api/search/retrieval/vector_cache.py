@@ -1,105 +1,91 @@
-"""Token vectors of products that searches found before: OpenSearch need not send them again and again.
+"""The vectors of products that earlier searches found, so that OpenSearch need not send them again.
 
-They are known by `attune.hash` and `attune.model`, which they depend on and nothing else: what is known is
-never out of date. A caller's searches use them only where OpenSearch has lately shown that caller the
+A product's vectors depend on the model and on the text that it read: `attune.model` and `attune.hash`. With
+them as the key an entry is never out of date. An entry belongs to one index: whoever writes another index
+can't change it. A caller's searches use the cache only where OpenSearch has lately shown that caller the
 vectors of that index.
 """
 
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-ALL_BYTES = 64_000_000
-"""Of all vectors that a process keeps, about 50,000 products; those that came first go first."""
+from cachetools import LRUCache, TTLCache
 
-ENTRY_BYTES = 250
-"""Of an entry beside its vectors."""
+ENTRY_BYTES = 400
+"""Bytes of an entry beside its vectors: key, object headers and the cache's own tables."""
 
-TRUSTED_SECONDS = 60.0
-"""How long a caller need not be shown the vectors again."""
+TRUST_SECONDS = 60.0
+"""For how long a caller who was shown the vectors of an index need not be shown them again."""
 
-TRUSTED_VIEWS = 1024
+_MAX_BYTES = 64_000_000
+"""Bytes of all entries of a process, about 45,000 products. The least recently used go first."""
 
-TRUSTED_SHARE = 0.75
-"""Of a search's hits so many must have been known for the next one to go by what is known."""
+_MAX_CALLERS = 1024
 
-VectorKey = tuple[str, str]
-"""Version of the model, and hash of what it read."""
+_TRUST_SHARE = 0.75
+"""Share of a search's hits that must have been in the cache for the next search to rely on it."""
+
+VectorKey = tuple[str, str, str]
+"""The index, the model's version, and the hash of the text that the model read."""
 
 
-class KnownVectors:
-    """Thread-safe; share one among all requests of a process."""
+class VectorCache:
+    """Vectors by key, and which callers may use them. Thread-safe; share one among all requests."""
 
-    def __init__(self, most_bytes: int = ALL_BYTES, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._clock = most_bytes, clock
+    def __init__(self, max_bytes: int = _MAX_BYTES, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
-        self._vectors: dict[VectorKey, bytes] = {}
-        self._bytes = 0
-        self._trusted: OrderedDict[str, float] = OrderedDict()
+        self._vectors: LRUCache[VectorKey, bytes] = LRUCache(max_bytes, lambda held: len(held) + ENTRY_BYTES)
+        self._trusted: TTLCache[str, bool] = TTLCache(_MAX_CALLERS, TRUST_SECONDS, clock)
 
-    def get(self, key: VectorKey) -> bytes | None:
-        """Return a product's `attune.tokens`, None where they are not known."""
-        return self._vectors.get(key)
+    def of_caller(self, caller_key: str) -> "CallerVectors":
+        """Return the cache as far as one caller may use it in one index."""
+        return CallerVectors(self, caller_key)
 
-    def put(self, key: VectorKey, stored: bytes) -> None:
-        """Remember a product's `attune.tokens`."""
+    def get(self, keys: Iterable[VectorKey]) -> dict[VectorKey, bytes]:
+        """Return those of the vectors that are in the cache."""
         with self._lock:
-            if key in self._vectors:
-                return
-            self._vectors[key] = stored
-            self._bytes += len(stored) + ENTRY_BYTES
-            while self._bytes > self._most:
-                first = next(iter(self._vectors))
-                self._bytes -= len(self._vectors.pop(first)) + ENTRY_BYTES
+            vectors = ((key, self._vectors.get(key)) for key in keys)
+            return {key: value for key, value in vectors if value is not None}
 
-    def trusts(self, view: str) -> bool:
-        """Whether vectors were shown lately to the caller in the index of this view."""
-        return self._trusted.get(view, 0.0) > self._clock()
-
-    def trust(self, view: str) -> None:
-        """Take note that vectors were just shown."""
+    def put(self, vectors: Mapping[VectorKey, bytes]) -> None:
+        """Store vectors."""
         with self._lock:
-            self._trusted[view] = self._clock() + TRUSTED_SECONDS
-            self._trusted.move_to_end(view)
-            if len(self._trusted) > TRUSTED_VIEWS:
-                self._trusted.popitem(last=False)
+            for key, value in vectors.items():
+                if len(value) + ENTRY_BYTES <= self._vectors.maxsize:
+                    self._vectors[key] = value
 
-    def distrust(self, view: str) -> None:
-        """Take note that vectors were not shown."""
+    def is_trusted(self, caller_key: str) -> bool:
+        """Return whether the caller may use the cache now."""
         with self._lock:
-            self._trusted.pop(view, None)
+            return caller_key in self._trusted
+
+    def trust(self, caller_key: str, trusted: bool) -> None:
+        """Record whether OpenSearch has just shown the caller all vectors of a search's hits."""
+        with self._lock:
+            if trusted:
+                self._trusted[caller_key] = True
+            else:
+                self._trusted.pop(caller_key, None)
 
 
 @dataclass(frozen=True, slots=True)
-class CallersVectors:
-    """What is known, as far as one caller may use it in one index (`view`, as of `view_key`)."""
+class CallerVectors:
+    """The vector cache as far as one caller may use it in one index (`caller_key`)."""
 
-    known: KnownVectors
-    view: str
+    cache: VectorCache
+    caller_key: str
 
     @property
-    def trusted(self) -> bool:
-        """Whether what is known may be used now."""
-        return self.known.trusts(self.view)
+    def is_trusted(self) -> bool:
+        """Whether the caller may use the cache now."""
+        return self.cache.is_trusted(self.caller_key)
 
-    def get(self, key: VectorKey) -> bytes | None:
-        """Return a product's `attune.tokens`, None where they are not known."""
-        return self.known.get(key)
+    def judge(self, cached: int, hits: int, all_shown: bool) -> None:
+        """Record how many of a search's hits were in the cache, and whether OpenSearch showed all others.
 
-    def remember(self, shown: Sequence[tuple[VectorKey | None, bytes]]) -> None:
-        """Remember vectors of hits as OpenSearch showed them; b"" for one without."""
-        for key, stored in shown:
-            if key and stored:
-                self.known.put(key, stored)
-
-    def judge(self, known: int, hits: int, shown: bool) -> None:
-        """Take note of how many of a search's hits were known, and whether OpenSearch showed all the others.
-
-        Where many are not, as in catalogues that do not fit into memory, all are better asked for at once.
+        Where many are not in the cache, as with catalogues that do not fit into memory, the next search had
+        better request all vectors at once.
         """
-        if shown and known >= TRUSTED_SHARE * hits:
-            self.known.trust(self.view)
-        else:
-            self.known.distrust(self.view)
+        self.cache.trust(self.caller_key, all_shown and cached >= _TRUST_SHARE * hits)

@@ -23,7 +23,7 @@ from werkzeug.exceptions import HTTPException
 
 from mappings.settings import Settings
 from mappings.types import Product
-from plugin_api.search.rerank import UNREADABLE
+from plugin_api.search.rerank import MAX_UNKNOWN_SHARE
 from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
 from plugin_api.sidecar.model_api.errors import (
     COHERE_PATHS,
@@ -271,7 +271,7 @@ def _check_model(model: str | None, served: str) -> None:
 
 
 def _warnings(name: str, unknown: float) -> list[str]:
-    if unknown < UNREADABLE:
+    if unknown < MAX_UNKNOWN_SHARE:
         return []
     return [f"{name} does not know {unknown:.0%} of the query: the scores depend on its words alone"]
 

@@ -1,4 +1,4 @@
-"""The routes that a cluster's search pipeline calls (`attune install`), under `/_attune/cluster`."""
+"""Serve the routes that a cluster's search pipeline calls (`attune install`), under `/_attune/cluster`."""
 
 from typing import Annotated, TypeVar
 
@@ -8,10 +8,11 @@ from msgspec import Meta, Raw
 
 from mappings.errors import BadRequest, ModelError
 from mappings.settings import Settings
-from plugin_api.search.response import error_answer
+from plugin_api.search.answer import error_answer
+from plugin_api.search.reasons import NotReranked, Reason
 from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
 from plugin_api.sidecar.passthrough import wsgi_response
-from plugin_api.sidecar.pipeline.cluster_search import ClusterSearch, NotReranked
+from plugin_api.sidecar.pipeline.cluster_search import ClusterSearch
 from reranker.types import Reranker
 
 UNPROCESSABLE, BUSY = 422, 429
@@ -45,7 +46,7 @@ class Rewritten(msgspec.Struct, frozen=True):
     request: str
 
 
-class Scores(msgspec.Struct, frozen=True):
+class HitScores(msgspec.Struct, frozen=True):
     """A score for each hit, in the order in which they came."""
 
     scores: list[float]
@@ -65,7 +66,7 @@ def cluster_blueprint(settings: Settings, reranker: Reranker) -> Blueprint:
     def _rewrite() -> Response:
         with limiter.slot():
             call = _decoded(RewriteCall)
-            search = searching.rewritten(bytes(call.search), call.window, call.hybrid)
+            search = searching.rewrite(bytes(call.search), call.window, call.hybrid)
             # The pipeline puts the string into a template, where a shopper's dollar would mean something.
             return _json(Rewritten(search.decode().replace("$", "\\u0024")))
 
@@ -73,10 +74,12 @@ def cluster_blueprint(settings: Settings, reranker: Reranker) -> Blueprint:
     def _score() -> Response:
         with limiter.slot():
             call = _decoded(ScoreCall)
-            return _json(Scores(searching.scores(bytes(call.search), call.tokens, call.models, call.window)))
+            return _json(
+                HitScores(searching.score(bytes(call.search), call.tokens, call.models, call.window))
+            )
 
     @blueprint.errorhandler(NotReranked)
-    def _kept(error: NotReranked) -> Response:
+    def _not_reranked(error: NotReranked) -> Response:
         return _error(UNPROCESSABLE, "not_reranked_exception", str(error))
 
     @blueprint.errorhandler(ModelError)
@@ -93,9 +96,8 @@ def cluster_blueprint(settings: Settings, reranker: Reranker) -> Blueprint:
 
     @blueprint.errorhandler(AtCapacity)
     def _shed(_: AtCapacity) -> Response:
-        limit = settings.sidecar.max_concurrent_reranks
-        reason = f"{limit} searches are being reranked (sidecar.max_concurrent_reranks)"
-        return _error(BUSY, "rejected_execution_exception", reason)
+        cause = Reason.BUSY.because(limit=settings.sidecar.max_concurrent_reranks)
+        return _error(BUSY, "rejected_execution_exception", cause.sentence)
 
     return blueprint
 

@@ -20,8 +20,9 @@ from mappings.errors import BadRequest, ModelError
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse
-from plugin_api.search.query.request import Options, keyword_query
-from plugin_api.search.query.source_filter import HIDDEN
+from plugin_api.search.query.keyword_query import keyword_query
+from plugin_api.search.query.request import Options
+from plugin_api.search.query.source_filter import HIDDEN_FIELDS
 from plugin_api.search.query.text import MAX_TEXT, QueryText, read_query
 from plugin_api.search.retrieval.candidates import nearest
 from reranker.explanation import ExplainableModel, Explanation, explain
@@ -145,7 +146,7 @@ def _ask(
     itself = {
         "query": {"bool": {"filter": wanted}},
         "size": 1,
-        "_source": {"excludes": list(HIDDEN)},
+        "_source": {"excludes": list(HIDDEN_FIELDS)},
         "docvalue_fields": [fields.TOKENS, fields.MODEL],
     }
     header = json.dumps({"index": request.index})

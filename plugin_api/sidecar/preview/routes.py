@@ -20,9 +20,9 @@ from mappings.settings import PreviewSettings, Settings
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.opensearch.raw_json import dumps
-from plugin_api.search.query.request import keyword_query
+from plugin_api.search.answer import Answer, error_answer
+from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.text import MAX_TEXT
-from plugin_api.search.response import Answer, error_answer
 from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
 from plugin_api.sidecar.passthrough import request_headers, wsgi_response
 from plugin_api.sidecar.preview.explain import ExplainModel, ExplainRequest, Refusal, explain_hit

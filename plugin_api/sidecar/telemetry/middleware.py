@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from plugin_api.search.response import STATUS_HEADER, Report
+from plugin_api.search.report import STATUS_HEADER, RerankReport
 from plugin_api.sidecar.passthrough import target
 from plugin_api.sidecar.telemetry.access_log import entry, write
 from plugin_api.sidecar.telemetry.metrics import CONTENT_TYPE, Metrics
@@ -30,10 +30,10 @@ class Observer:
         self._metrics, self._tracing = metrics, tracing
         self._resting: Callable[[], int] = int
 
-    def searched(self, report: Report, seconds: float) -> None:
+    def searched(self, report: RerankReport, seconds: float) -> None:
         """Count a search that has just ended in this thread."""
         self._metrics.searched(report, seconds)
-        self._metrics.circuits(self._resting())
+        self._metrics.set_open_circuits(self._resting())
         if self._tracing:
             self._tracing.searched(report, seconds)
 

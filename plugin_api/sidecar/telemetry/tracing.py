@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mappings.errors import SettingsError
-from plugin_api.search.response import Report
+from plugin_api.search.report import RerankReport
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 TRACES_PATH = "/v1/traces"
 EXPORT_SECONDS = 5.0
-STAGES = ("encode", "search", "score", "fetch")
-HEADERS = {"traceparent": "HTTP_TRACEPARENT", "tracestate": "HTTP_TRACESTATE"}
+_STAGES = ("encode", "search", "score", "fetch")
+_HEADERS = {"traceparent": "HTTP_TRACEPARENT", "tracestate": "HTTP_TRACESTATE"}
 """W3C Trace Context's headers, and where WSGI has them."""
 
 
@@ -50,11 +50,11 @@ class Tracing:
         """
         from opentelemetry.trace import SpanKind, set_span_in_context
 
-        came = {name: environ[key] for name, key in HEADERS.items() if key in environ}
+        came = {name: environ[key] for name, key in _HEADERS.items() if key in environ}
         span = self._tracer.start_span(name, self._propagator.extract(came), SpanKind.SERVER)
         going: dict[str, str] = {}
         self._propagator.inject(going, set_span_in_context(span))
-        environ.update({HEADERS[name]: value for name, value in going.items()})
+        environ.update({_HEADERS[name]: value for name, value in going.items()})
         return span
 
     @contextmanager
@@ -65,17 +65,19 @@ class Tracing:
         with use_span(span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
             yield
 
-    def searched(self, report: Report, seconds: float) -> None:
+    def searched(self, report: RerankReport, seconds: float) -> None:
         """Add the span of a search that has just ended, and of its stages, one after the other."""
         from opentelemetry.trace import set_span_in_context
 
         ended = time.time_ns()
         began = ended - int(seconds * 1e9)
         span = self._tracer.start_span("attune.search", start_time=began)
-        span.set_attribute("attune.rerank_status", report.rerank_status)
+        span.set_attribute("attune.rerank_status", report.rerank_status.value)
+        if report.reason_code:
+            span.set_attribute("attune.reason_code", report.reason_code.value)
         span.set_attribute("attune.window", report.window)
         within = set_span_in_context(span)
-        for stage in STAGES:
+        for stage in _STAGES:
             nanoseconds = int(getattr(report.took_ms, stage) * 1e6)
             if nanoseconds:
                 self._tracer.start_span(stage, within, start_time=began).end(began + nanoseconds)

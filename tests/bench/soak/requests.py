@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mappings.types import JsonObject
-from plugin_api.search.query.request import keyword_query
+from plugin_api.search.query.keyword_query import keyword_query
 from tests.bench.inputs import queries
 
 JSON = {"Content-Type": "application/json"}

@@ -62,7 +62,7 @@ def shown(body: Any) -> Any:
 
 
 def is_kept(body: Any) -> bool:
-    return "kept" in body["ext"]["attune"]
+    return "cached" in body["ext"]["attune"]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def kept(indexes: Kept) -> Kept:
         if is_kept(indexes.ask()):
             return indexes
         time.sleep(0.3)  # an index that has just changed keeps none
-    raise AssertionError("its window is never kept")
+    raise AssertionError("its ranking is never cached")
 
 
 def first(kept: Kept) -> tuple[str, Any]:

@@ -17,8 +17,8 @@ import requests
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HealthcheckWaitStrategy, HttpWaitStrategy
 
-from plugin_api.search.circuit_breaker import FAILURES
-from plugin_api.search.ranking_cache import SETTLED_SECONDS
+from plugin_api.search.circuit_breaker import FAILURES_TO_OPEN
+from plugin_api.search.ranking_cache import SETTLE_SECONDS
 from tests.integration.stack import LOCKED_DOWN, OPENSEARCH, SLOW_MACHINE_SECONDS, address
 
 KEY = "sesame"
@@ -261,15 +261,15 @@ def test_a_kept_window_is_one_callers_and_ends_with_what_it_may_see(
     narrowed_to("HP")
     for user in ("shopper", "one_brand", "reader"):
         answers = [asked(user)]
-        time.sleep(SETTLED_SECONDS)
+        time.sleep(SETTLE_SECONDS)
         answers += [asked(user) for _ in range(3)]
-        assert "kept" in answers[-1]["ext"]["attune"], user
+        assert "cached" in answers[-1]["ext"]["attune"], user
         assert len({json.dumps(ids(body)) for body in answers}) == 1
         brands = {hit["_source"]["brand"] for hit in hits(answers[-1])}
         assert (brands == {"HP"}) == (user == "one_brand")
     narrowed_to("Lenovo")
     body = asked("one_brand")
-    assert "kept" not in body["ext"]["attune"]
+    assert "cached" not in body["ext"]["attune"]
     assert {hit["_source"]["brand"] for hit in hits(body)} == {"Lenovo"}
     assert [bucket["key"] for bucket in body["aggregations"]["brands"]["buckets"]] == ["Lenovo"]
 
@@ -334,7 +334,7 @@ def test_an_explanation_is_of_what_its_caller_sees(secured: Secured) -> None:
 def test_a_reader_of_text_alone_gets_opensearchs_order_and_disturbs_nobody(secured: Secured) -> None:
     search = by_text("gaming laptop", size=20)
     direct = secured.ask(secured.direct, "products/_search", search, "text_only").json()
-    for _ in range(FAILURES + 1):
+    for _ in range(FAILURES_TO_OPEN + 1):
         body = secured.ask(secured.reranked, "products/_search", search, "text_only").json()
         assert ids(body) == ids(direct)
         assert status(body) != "reranked"

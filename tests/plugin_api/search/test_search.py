@@ -10,7 +10,7 @@ from mappings.errors import ClusterDown
 from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from plugin_api.opensearch.client import HttpClient
 from plugin_api.search.query.request import SearchCall
-from plugin_api.search.search import Search
+from plugin_api.search.search import Searcher
 from reranker.types import EncodedQuery, Floats
 from tests.fakes.shop import VERSION, Shop, StandInModel
 
@@ -19,15 +19,15 @@ MOUSE = {"match": {"title": "mouse"}}
 
 def search(
     shop: Shop, model: StandInModel | None = None, window: int = 10, deadline_ms: int = 2000
-) -> Search:
+) -> Searcher:
     settings = Settings(
         search=SearchSettings(window=window, keyword_weight=0.0, vector_weight_head=0.7),
         sidecar=SidecarSettings(deadline_ms=deadline_ms),
     )
-    return Search(shop, model or StandInModel(), settings)
+    return Searcher(shop, model or StandInModel(), settings)
 
 
-def ask(searching: Search, start: int = 0, size: int = 10, **body: Any) -> dict[str, Any]:
+def ask(searching: Searcher, start: int = 0, size: int = 10, **body: Any) -> dict[str, Any]:
     body = {"query": MOUSE, "from": start, "size": size, **body}
     answer = searching.answer(SearchCall("shop", json.dumps(body).encode()))
     found: dict[str, Any] = answer.json()
@@ -135,9 +135,35 @@ def test_failing_neighbours(stocked: Shop) -> None:
     first_stage(ask(search(stocked), 1, 2), "failed", "no vectors")
 
 
-def test_a_product_without_tokens(stocked: Shop) -> None:
-    stocked.without_tokens = {"d"}
-    first_stage(ask(search(stocked), 1, 2), "failed", "product d in shop-1 has no attune.tokens")
+def test_a_product_without_vectors_keeps_its_keyword_place(stocked: Shop) -> None:
+    stocked.products = {"a": 51, "x": 0, "b": 102, "c": 0}
+    stocked.without_tokens = {"x"}
+    body = ask(search(stocked))
+    assert report(body) == ("reranked", "")
+    assert ids(body) == ["d", "x", "b", "a", "c"]
+    scores = [hit["_score"] for hit in body["hits"]["hits"]]
+    assert scores == sorted(scores, reverse=True)
+    assert body["ext"]["attune"]["without_vectors"] == 1
+    assert body["ext"]["attune"]["window"] == 4
+    assert "without_vectors" not in ask(search(stocked), query={"match_none": {}})["ext"]["attune"]
+
+
+def test_a_product_that_another_program_wrote_keeps_its_keyword_place(stocked: Shop) -> None:
+    stocked.products = {"x": 0, **stocked.products}
+    stocked.not_attunes = {"x"}
+    searching = search(stocked)
+    for _ in range(3):
+        body = ask(searching)
+        assert report(body) == ("reranked", "")
+        assert ids(body) == ["x", "d", "b", "a", "c"]
+        assert body["hits"]["hits"][0]["_score"] == body["hits"]["hits"][1]["_score"]
+
+
+def test_an_index_without_vectors_is_not_reranked(stocked: Shop) -> None:
+    stocked.without_tokens = {*stocked.products, *stocked.near}
+    body = ask(search(stocked), 1, 2)
+    first_stage(body, "failed", "no hit has vectors")
+    assert body["ext"]["attune"]["reason_code"] == "not_indexed"
 
 
 def test_another_models_vectors_are_never_mixed(stocked: Shop) -> None:
@@ -157,7 +183,7 @@ def test_scores_that_are_no_numbers(stocked: Shop) -> None:
         def score(self, query: Any, stored: Any, weights: Any) -> Any:
             return super().score(query, stored, weights) * float("nan")
 
-    first_stage(ask(search(stocked, Broken()), 1, 2), "failed", "no probabilities")
+    first_stage(ask(search(stocked, Broken()), 1, 2), "failed", "not probabilities")
 
 
 def test_a_query_that_cannot_be_encoded(stocked: Shop) -> None:
@@ -189,7 +215,7 @@ def test_each_model_scores_queries_that_it_encoded_itself(stocked: Shop) -> None
 
     stocked.models = dict.fromkeys("abcd", "other")
     settings = Settings(sidecar=SidecarSettings(deadline_ms=2000))
-    searching = Search(stocked, Named(VERSION), settings, [Named("other")])
+    searching = Searcher(stocked, Named(VERSION), settings, [Named("other")])
     for _ in range(2):
         body = ask(searching)
         assert report(body) == ("reranked", "")
@@ -212,7 +238,11 @@ def test_slow_encoding_passes_the_deadline(stocked: Shop) -> None:
 
 def test_slow_candidates_pass_the_deadline(stocked: Shop) -> None:
     stocked.slow_seconds = 5.0
-    first_stage(ask(search(stocked, deadline_ms=400), 1, 2), "timeout", "gathering candidates")
+    first_stage(
+        ask(search(stocked, deadline_ms=400), 1, 2),
+        "timeout",
+        "OpenSearch did not answer within the deadline of 400 ms",
+    )
     assert [url for url, *_ in stocked.requests] == ["/shop/_msearch", "/shop/_search"]
 
 
@@ -226,7 +256,7 @@ def test_a_caller_who_may_search_but_not_msearch(stocked: Shop) -> None:
 
 def test_first_stage_pages_below_the_window(shop: Shop) -> None:
     shop.products = {f"k{n}": n for n in range(30)}
-    shop.without_tokens = {"k0"}
+    shop.without_tokens = set(shop.products)
     searching = search(shop, window=8)
     assert ids(ask(searching, 5, 10)) == [f"k{n}" for n in range(5, 15)]
     assert ids(ask(searching, 20, 4)) == [f"k{n}" for n in range(20, 24)]
@@ -255,5 +285,5 @@ def test_opensearch_that_is_down() -> None:
     nobody = HttpClient(settings.opensearch)
     for body in (b'{"query": {"match": {"title": "mouse"}}}', b"{}"):
         with pytest.raises(ClusterDown, match="attune up"):
-            Search(nobody, StandInModel(), settings).answer(SearchCall("shop", body))
+            Searcher(nobody, StandInModel(), settings).answer(SearchCall("shop", body))
     nobody.close()

@@ -10,7 +10,7 @@ import pytest
 
 from mappings.settings import Settings
 from plugin_api.opensearch.client import OpenSearchResponse, StreamedResponse
-from plugin_api.search.circuit_breaker import Breaker
+from plugin_api.search.circuit_breaker import CircuitBreaker
 from plugin_api.sidecar.app import create_app
 from tests.fakes.shop import StandInModel
 from tests.plugin_api.sidecar.broken_searches import cases
@@ -74,7 +74,7 @@ def test_no_search_however_broken_is_a_crash(broken: float, caplog: pytest.LogCa
     client = app.test_client()
     caplog.set_level(logging.DEBUG)
     for case in itertools.islice(cases(7, "products"), 400):
-        app.extensions["attune"].breaker = Breaker()  # a circuit that opens would spare the rest
+        app.extensions["attune"].breaker = CircuitBreaker()  # a circuit that opens would spare the rest
         response = client.open(
             case.target,
             method=case.method,

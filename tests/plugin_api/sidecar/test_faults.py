@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from plugin_api.search.circuit_breaker import FAILURES
+from plugin_api.search.circuit_breaker import FAILURES_TO_OPEN
 from tests.fakes.echo_server import Server
 from tests.fakes.faulty_cluster import (
-    PAUSE_SECONDS,
+    OPEN_SECONDS,
     PIECE,
     Fault,
     FaultyCluster,
@@ -60,7 +60,7 @@ def sidecar(shared: tuple[FaultyCluster, Server], cluster: FaultyCluster) -> Ser
 
 
 def mouse() -> dict[str, Any]:
-    """Return a search like no other before, so that no window of it is kept."""
+    """Return a search like no other before, so that no ranking of it is cached."""
     return {"query": {"match": {"title": f"mouse {next(NUMBERS)}"}}}
 
 
@@ -106,14 +106,14 @@ def reranked_again(server: Server) -> None:
     assert (status, report(answer)[0], hits(answer)) == (200, "reranked", RERANKED)
 
 
-@pytest.mark.parametrize("part", ["msearch", "fetch", "kept"])
+@pytest.mark.parametrize("part", ["msearch", "fetch", "cached"])
 @pytest.mark.parametrize("how", FAULTS)
 def test_reranking_that_fails_leaves_opensearchs_hits(
     cluster: FaultyCluster, sidecar: Server, how: str, part: str
 ) -> None:
     fault, status, reason = FAULTS[how]
     body = mouse()
-    for _ in range(2 if part == "kept" else 0):
+    for _ in range(2 if part == "cached" else 0):
         ask(sidecar, body=body)
     cluster.faults[part] = fault
     before = counted(sidecar, f'attune_search_seconds_count{{rerank_status="{status}"}}')
@@ -127,7 +127,7 @@ def test_reranking_that_fails_leaves_opensearchs_hits(
 
 
 def test_reasons_are_counted_by_class(cluster: FaultyCluster, sidecar: Server) -> None:
-    for how, name in (("headers come late", "deadline"), ("out of service", "opensearch_error")):
+    for how, name in (("headers come late", "opensearch_late"), ("out of service", "opensearch_error")):
         fault, status, _ = FAULTS[how]
         line = f'attune_unranked_total{{reason="{name}",rerank_status="{status}"}}'
         before = counted(sidecar, line)
@@ -143,7 +143,7 @@ def test_an_error_of_the_whole_cluster_is_its_own(
     cluster: FaultyCluster, sidecar: Server, status: int
 ) -> None:
     cluster.faults |= dict.fromkeys(("msearch", "fetch", "first"), Fault(status=status))
-    for _ in range(FAILURES + 1):
+    for _ in range(FAILURES_TO_OPEN + 1):
         code, answer = ask(sidecar)
         assert code == status
         assert is_error(answer, status)
@@ -207,7 +207,7 @@ def test_lists_of_searches_fall_back_one_by_one(cluster: FaultyCluster, sidecar:
 def test_what_keeps_failing_rests_and_comes_back(cluster: FaultyCluster, sidecar: Server) -> None:
     reranked_again(sidecar)
     cluster.faults["msearch"] = Fault(status=500)
-    for _ in range(FAILURES):
+    for _ in range(FAILURES_TO_OPEN):
         assert report(ask(sidecar)[1])[0] == "failed"
     assert counted(sidecar, "attune_circuits_open") == 1
     asked = cluster.asked.count("msearch")
@@ -217,21 +217,21 @@ def test_what_keeps_failing_rests_and_comes_back(cluster: FaultyCluster, sidecar
     assert cluster.asked.count("msearch") == asked
     assert counted(sidecar, 'attune_unranked_total{reason="circuit_open",rerank_status="skipped"}') >= 1
     cluster.faults.clear()
-    time.sleep(PAUSE_SECONDS)
+    time.sleep(OPEN_SECONDS)
     reranked_again(sidecar)
     assert counted(sidecar, "attune_circuits_open") == 0
 
 
 def test_a_slow_cluster_rests_as_well(cluster: FaultyCluster, sidecar: Server) -> None:
     cluster.faults["msearch"] = Fault(late_headers=LATE)
-    for _ in range(FAILURES):
+    for _ in range(FAILURES_TO_OPEN):
         assert report(ask(sidecar)[1])[0] == "timeout"
     began = time.monotonic()
     _, answer = ask(sidecar)
     assert (hits(answer), report(answer)[0]) == (OWN, "skipped")
     assert time.monotonic() - began < LATE  # nothing was waited for
     cluster.faults.clear()
-    time.sleep(PAUSE_SECONDS)
+    time.sleep(OPEN_SECONDS)
     reranked_again(sidecar)
 
 

@@ -15,12 +15,13 @@ from flask.testing import FlaskClient
 
 from mappings.settings import PreviewSettings, Settings, SidecarSettings
 from plugin_api.search.query.request import Options
-from plugin_api.search.response import STATES, Report
+from plugin_api.search.reasons import Reason, RerankStatus
+from plugin_api.search.report import RerankReport
 from plugin_api.sidecar.api_keys import OPEN
 from plugin_api.sidecar.app import PASSED, PUBLIC_RULES, create_app, searched
 from plugin_api.sidecar.model_api import messages
 from plugin_api.sidecar.openapi import openapi_document
-from plugin_api.sidecar.pipeline.routes import RewriteCall, Rewritten, ScoreCall, Scores
+from plugin_api.sidecar.pipeline.routes import HitScores, RewriteCall, Rewritten, ScoreCall
 from plugin_api.sidecar.preview.explain import ExplainRequest
 from plugin_api.sidecar.preview.routes import GradesRequest, JudgementRequest
 from plugin_api.sidecar.telemetry.metrics import CONTENT_TYPE, Metrics
@@ -32,14 +33,14 @@ from tests.fakes.preview_shop import ALIAS, shipped_model, stocked_shop
 TYPES: dict[str, Any] = {
     **{name: kind for name, kind in vars(messages).items() if isinstance(kind, type(msgspec.Struct))},
     "Options": Options,
-    "Report": Report,
+    "RerankReport": RerankReport,
     "ExplainRequest": ExplainRequest,
     "JudgementRequest": JudgementRequest,
     "GradesRequest": GradesRequest,
     "RewriteCall": RewriteCall,
     "Rewritten": Rewritten,
     "ScoreCall": ScoreCall,
-    "Scores": Scores,
+    "HitScores": HitScores,
     "Contribution": Contribution,
     "QueryWord": QueryWord,
     "TokenText": TokenText,
@@ -70,7 +71,7 @@ def an_app(sidecar: SidecarSettings, folder: Path) -> Flask:
     model = shipped_model()
     observer = Observer(Metrics([model.version]))
     app = create_app(settings, stocked_shop(), model, observe=observer.searched)
-    observer.watch(app, PASSED, lambda: app.extensions["attune"].breaker.open)
+    observer.watch(app, PASSED, lambda: app.extensions["attune"].breaker.open_circuits)
     return app
 
 
@@ -147,8 +148,9 @@ def test_open_routes_are_those_that_ask_for_no_key(document: dict[str, Any]) -> 
 
 
 def test_states_are_those_there_are(document: dict[str, Any]) -> None:
-    report = document["components"]["schemas"]["Report"]
-    assert report["properties"]["rerank_status"]["enum"] == list(STATES)
+    report = document["components"]["schemas"]["RerankReport"]["properties"]
+    assert report["rerank_status"]["enum"] == [status.value for status in RerankStatus]
+    assert report["reason_code"]["enum"] == [*(reason.value for reason in Reason), None]
     assert all("description" in schema for schema in document["components"]["schemas"].values())
 
 

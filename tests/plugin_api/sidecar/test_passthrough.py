@@ -7,7 +7,7 @@ from flask import Flask
 
 from mappings.errors import BadRequest
 from plugin_api.opensearch.client import CHUNK_BYTES, StreamedResponse
-from plugin_api.search.response import Answer
+from plugin_api.search.answer import Answer
 from plugin_api.sidecar.passthrough import forward, request_body, request_headers, target, wsgi_response
 
 

@@ -34,8 +34,9 @@ def build():
     from tests.fakes.shop import StandInModel
 
     observer = Observer(Metrics(["v1"]))
-    app = create_app(settings, HttpClient(settings.opensearch), StandInModel(), observe=observer.searched)
-    observer.watch(app, PASSED, lambda: app.extensions["attune"].breaker.open)
+    client, timing = HttpClient(settings.opensearch), globals().get("TIMING")
+    app = create_app(settings, client, StandInModel(), observe=observer.searched, timing=timing)
+    observer.watch(app, PASSED, lambda: app.extensions["attune"].breaker.open_circuits)
     return app
 
 serve(listener, settings.sidecar, build, lambda: print(port, flush=True))

@@ -1,18 +1,13 @@
-// The two rankings side by side, and what became of each hit.
+// Draws the two rankings side by side, with how each hit moved.
 
 import { byId, element, fill, marked } from "./elements.js";
 import { currentLanguage, decimal, number, percent, t } from "./strings.js";
 
 export const BY_KEYWORD = "attune.keyword"; // name of the keyword query, to tell what it finds itself
 const GRADES = [0, 1, 2, 3];
-const REASONS = [ // the sidecar's, which speaks English, by what the page says in their place
-  [/ doesn't know (?<share>\d+%) of the query/, "reason_unknown"],
-  [/^index (?<index>\S+) was made with model (?<made>\w+), not (?<version>\w+)/, "reason_other_model"],
-  [/ passed the deadline of (?<ms>\d+) ms$/, "reason_late"],
-];
 const STAGES = ["encode", "search", "score", "fetch"];
 
-/** What tells a hit from all others. */
+/** The key of a hit. */
 export const keyOf = (hit) => `${hit._index}/${hit._id}`;
 
 /** Draws both columns. `actions` has explain(hit), judge(hit, grade) and grade(hit). */
@@ -161,7 +156,7 @@ function price(value) {
   return typeof value === "number" ? new Intl.NumberFormat(currentLanguage(), { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value) : "";
 }
 
-/** What became of reranking, how much moved, and where the time went. */
+/** Draws the outcome of reranking, how much moved, and where the time went. */
 export function drawSummary({ keyword, attune, size, rerankMs, keywordMs, window: candidates }) {
   const report = attune.ext?.attune;
   const status = report?.rerank_status ?? "none";
@@ -175,19 +170,16 @@ export function drawSummary({ keyword, attune, size, rerankMs, keywordMs, window
       element("span", { className: `status ${status}` }, t(`status_${status}`)), " ",
       status === "reranked" && t("best", { n: report.window || candidates }), status === "reranked" && " · ",
       hits.length > 0 && (moved ? t("changed", { moved, n: Math.min(size, hits.length), vectors }) : t("same", { n: Math.min(size, hits.length) })),
-      report?.kept && element("small", {}, " · ", t("kept")),
+      report?.cached && element("small", {}, " · ", t("cached")),
+      report?.without_vectors && element("small", {}, " · ", t("without_vectors", { n: report.without_vectors })),
       report?.model && element("small", {}, " · ", t("model", { version: report.model }))),
-    report?.reason && reason(report.reason),
+    report?.reason_code && reason(report),
     timing(report?.took_ms ?? {}, rerankMs, keywordMs));
 }
 
-/** Why not, in the page's language where it is known; else as the sidecar or OpenSearch says it. */
-function reason(text) {
-  for (const [pattern, key] of REASONS) {
-    const found = pattern.exec(text);
-    if (found) return element("p", { className: "notice" }, t(key, found.groups));
-  }
-  return element("p", { className: "notice", lang: "en" }, text);
+/** Why the search was not reranked: in the page's language, and as the sidecar says it with the details. */
+function reason({ reason_code: code, reason: sentence }) {
+  return element("p", { className: "notice" }, t(`reason_${code}`), " ", element("small", { lang: "en" }, sentence));
 }
 
 function timing(took, whole, keywordMs) {

@@ -5,7 +5,9 @@ import pytest
 from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
 from plugin_api.opensearch.raw_json import decoded
-from plugin_api.search.query.request import PlainRequest, RerankRequest, SearchCall, keyword_query, parse_call
+from plugin_api.search.query.keyword_query import keyword_query
+from plugin_api.search.query.request import FallbackRequest, RerankRequest, SearchCall, parse_call
+from plugin_api.search.reasons import Reason
 
 MOUSE = {"match": {"title": "mouse"}}
 HIDDEN = ["attune", "attune.*"]
@@ -17,15 +19,15 @@ def reranked(body: object, **params: str) -> RerankRequest:
     return request
 
 
-def plain(body: object, **params: str) -> PlainRequest:
+def fallback(body: object, **params: str) -> FallbackRequest:
     request = parse_call(SearchCall("shop", json.dumps(body).encode(), params))
-    assert isinstance(request, PlainRequest), request
+    assert isinstance(request, FallbackRequest), request
     return request
 
 
 def test_page_defaults_to_ten_from_the_top() -> None:
     request = reranked({"query": MOUSE})
-    assert (request.text, request.start, request.size, request.widens) == ("mouse", 0, 10, True)
+    assert (request.text, request.start, request.size, request.allows_vector_hits) == ("mouse", 0, 10, True)
 
 
 def test_url_parameters_win_over_the_body() -> None:
@@ -34,8 +36,10 @@ def test_url_parameters_win_over_the_body() -> None:
 
 
 def test_parameters_that_msearch_does_not_take_leave_the_callers_own_hits() -> None:
-    assert reranked({"query": MOUSE}, preference="me", routing="a", typed_keys="true", pretty="").widens
-    assert not reranked({"query": MOUSE}, terminate_after="100").widens
+    assert reranked(
+        {"query": MOUSE}, preference="me", routing="a", typed_keys="true", pretty=""
+    ).allows_vector_hits
+    assert not reranked({"query": MOUSE}, terminate_after="100").allows_vector_hits
 
 
 @pytest.mark.parametrize(
@@ -60,8 +64,8 @@ def test_own_fields_never_come_with_the_source(
     body = {"query": MOUSE} if source is None else {"query": MOUSE, "_source": source}
     request = reranked(body, **params)
     assert decoded(request.body["_source"]) == expected
-    assert json.loads(request.plain.body)["_source"] == expected
-    assert not request.plain.params
+    assert json.loads(request.fallback.body)["_source"] == expected
+    assert not request.fallback.params
 
 
 @pytest.mark.parametrize(
@@ -83,7 +87,7 @@ def test_no_source_comes_where_opensearch_would_send_none(
 ) -> None:
     request = reranked({"query": MOUSE, **asked}, **params)
     assert decoded(request.body.get("_source")) == source
-    assert json.loads(request.plain.body).get("_source") == source
+    assert json.loads(request.fallback.body).get("_source") == source
 
 
 def test_post_filter_binds_neighbours() -> None:
@@ -97,7 +101,7 @@ def test_post_filter_binds_neighbours() -> None:
         ({"query": MOUSE, "sort": ["price"]}, {}, "its own sort"),
         ({"query": MOUSE, "sort": ["_score", "_score"]}, {}, "its own sort"),
         ({"query": MOUSE, "search_after": [1]}, {}, "its own search_after"),
-        ({"query": MOUSE, "size": 0}, {}, "no hits were asked for"),
+        ({"query": MOUSE, "size": 0}, {}, "no hits were requested"),
         ({"query": MOUSE, "from": -1}, {}, "from or size"),
         ({"query": MOUSE, "size": "ten"}, {}, "from or size"),
         ({"query": MOUSE, "size": True}, {}, "from or size"),
@@ -109,8 +113,8 @@ def test_post_filter_binds_neighbours() -> None:
 def test_what_is_not_reranked_goes_on_as_it_came(
     body: dict[str, object], params: dict[str, str], reason: str
 ) -> None:
-    request = plain(body, **params)
-    assert reason in request.reason
+    request = fallback(body, **params)
+    assert reason in request.cause.sentence
     assert request.params == params
     assert json.loads(request.body) == {**body, "_source": {"excludes": HIDDEN}}
 
@@ -120,38 +124,42 @@ def test_what_is_not_reranked_goes_on_as_it_came(
 )
 def test_unreadable_bodies_go_on_untouched(body: bytes) -> None:
     request = parse_call(SearchCall("shop", body))
-    assert isinstance(request, PlainRequest)
+    assert isinstance(request, FallbackRequest)
     assert request.body == body
-    assert request.reason
+    assert request.cause.sentence
 
 
 @pytest.mark.parametrize("name", ["scroll", "filter_path", "format", "source"])
 def test_what_can_not_be_put_together_again_goes_on_byte_for_byte(name: str) -> None:
     body = b'{"query": {"match": {"title": "mouse"}} }'
     request = parse_call(SearchCall("shop", body, {name: "x"}))
-    assert isinstance(request, PlainRequest)
-    assert (request.body, request.params, request.exact) == (body, {name: "x"}, True)
-    assert request.reason
+    assert isinstance(request, FallbackRequest)
+    assert (request.body, request.params, request.verbatim) == (body, {name: "x"}, True)
+    assert request.cause.sentence
 
 
 def test_an_answer_that_is_no_json_goes_on_byte_for_byte() -> None:
     body = json.dumps({"query": MOUSE}).encode()
     request = parse_call(SearchCall("shop", body, headers={"accept": "application/yaml"}))
-    assert isinstance(request, PlainRequest)
-    assert (request.body, request.exact, request.reason) == (body, True, "a search is reranked in JSON only")
+    assert isinstance(request, FallbackRequest)
+    assert (request.body, request.verbatim, request.cause.reason) == (body, True, Reason.OTHER_FORMAT)
     assert isinstance(parse_call(SearchCall("shop", body, headers={"accept": "*/*"})), RerankRequest)
 
 
 def test_a_search_in_the_url_alone_is_reordered() -> None:
     request = parse_call(SearchCall("shop", b"", {"q": "title:mouse", "_source_excludes": "tax"}))
     assert isinstance(request, RerankRequest)
-    assert (request.text, request.widens, request.params) == ("mouse", False, {"q": "title:mouse"})
+    assert (request.text, request.allows_vector_hits, request.params) == (
+        "mouse",
+        False,
+        {"q": "title:mouse"},
+    )
     assert decoded(request.body["_source"]) == {"excludes": ["tax", *HIDDEN]}
 
 
 @pytest.mark.parametrize("key", ["collapse", "min_score", "rescore", "explain", "profile", "stored_fields"])
 def test_what_vectors_could_break_leaves_the_callers_own_hits(key: str) -> None:
-    assert not reranked({"query": MOUSE, key: 1}).widens
+    assert not reranked({"query": MOUSE, key: 1}).allows_vector_hits
 
 
 @pytest.mark.parametrize("sort", ["_score", ["_score"], {"_score": "desc"}, [{"_score": {"order": "desc"}}]])
@@ -173,10 +181,9 @@ def test_a_text_given_apart_replaces_the_querys() -> None:
     only = {"term": {"brand": "HP"}}
     request = reranked({"query": {"bool": {"filter": only}}, "ext": {"attune": {"query": "quiet mouse"}}})
     assert request.text == "quiet mouse"
-    assert reranked({"ext": {"attune": {"query": "quiet mouse"}}}).widens
-    assert (
-        plain({"query": MOUSE, "ext": {"attune": {"rerank": False}}}).reason == "reranking was not asked for"
-    )
+    assert reranked({"ext": {"attune": {"query": "quiet mouse"}}}).allows_vector_hits
+    unranked = fallback({"query": MOUSE, "ext": {"attune": {"rerank": False}}})
+    assert unranked.cause.reason == Reason.NOT_REQUESTED
 
 
 @pytest.mark.parametrize(
@@ -191,20 +198,19 @@ def test_options_that_are_none_are_refused_by_name(options: object, named: str) 
 def test_numbers_keep_their_digits() -> None:
     body = b'{"query":{"match":{"title":"mouse"}},"min_score":1.00000000000000000001,"sort":["price"]}'
     request = parse_call(SearchCall("shop", body))
-    assert b"1.00000000000000000001" in (request.body if isinstance(request, PlainRequest) else b"")
+    assert b"1.00000000000000000001" in (request.body if isinstance(request, FallbackRequest) else b"")
 
 
 def test_hits_without_an_id_keep_their_order() -> None:
-    reason = "hits without an id can't be put in another order"
-    assert plain({"query": MOUSE, "stored_fields": "_none_"}).reason == reason
-    assert plain({"query": MOUSE}, stored_fields="_none_").reason == reason
+    assert fallback({"query": MOUSE, "stored_fields": "_none_"}).cause.reason == Reason.HITS_WITHOUT_ID
+    assert fallback({"query": MOUSE}, stored_fields="_none_").cause.reason == Reason.HITS_WITHOUT_ID
 
 
 def test_doc_values_asked_for_by_name_are_known() -> None:
     request = reranked(
         {"query": MOUSE, "docvalue_fields": [{"field": "attune.model"}, "price"], "fields": ["*"]}
     )
-    assert request.asked == {"attune.model", "price"}
+    assert request.docvalue_names == {"attune.model", "price"}
 
 
 def test_keyword_query_is_one_that_gets_reranked() -> None:

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from plugin_api.search.query.syntax import MAX_LENGTH, Words, lucene_words, simple_words
+from plugin_api.search.query.syntax import SyntaxWords, lucene_words, simple_words
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ from plugin_api.search.query.syntax import MAX_LENGTH, Words, lucene_words, simp
     ],
 )
 def test_words_of_a_query_string(text: str, words: str, plain: bool) -> None:
-    assert lucene_words(text) == Words(words, plain)
+    assert lucene_words(text) == SyntaxWords(words, plain)
 
 
 @pytest.mark.parametrize(
@@ -68,19 +68,19 @@ def test_words_of_a_query_string(text: str, words: str, plain: bool) -> None:
     ],
 )
 def test_words_of_a_simple_query_string(text: str, words: str, plain: bool) -> None:
-    assert simple_words(text) == Words(words, plain)
+    assert simple_words(text) == SyntaxWords(words, plain)
 
 
 def test_a_text_of_no_end_is_read_up_to_its_limit_and_never_plain() -> None:
-    assert lucene_words("a " * (MAX_LENGTH // 2)).plain
-    long = lucene_words("a " * MAX_LENGTH)
-    assert (len(long.text) <= MAX_LENGTH, long.plain) == (True, False)
+    assert lucene_words("a " * (2000 // 2)).is_plain
+    long = lucene_words("a " * 2000)
+    assert (len(long.text) <= 2000, long.is_plain) == (True, False)
 
 
 @pytest.mark.parametrize("read", [lucene_words, simple_words])
 @pytest.mark.parametrize("piece", ["(", '"', "\\", "[", "/", "-", "*", "a:", "a~", '"\\', "/\\", "!(", "\\*"])
 def test_text_made_to_be_slow_is_read(read: object, piece: str) -> None:
-    assert read(piece * MAX_LENGTH).text is not None  # type: ignore[operator]
+    assert read(piece * 2000).text is not None  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("read", [lucene_words, simple_words])
@@ -91,5 +91,5 @@ def test_whatever_is_typed_its_words_come_from_it(read: object) -> None:
         found = read(text)  # type: ignore[operator]
         assert set(found.text) <= set(text) | {" "}
         assert found.text == " ".join(found.text.split())
-        if found.plain:
+        if found.is_plain:
             assert found.text.replace(" ", "") == "".join(text.split()).replace("\\", "") or "\\" in text

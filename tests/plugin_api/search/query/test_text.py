@@ -1,6 +1,7 @@
 import pytest
 
-from plugin_api.search.query.text import MAX_TEXT, QueryText, Unranked, read_query
+from plugin_api.search.query.text import MAX_TEXT, QueryText, read_query
+from plugin_api.search.reasons import Cause
 
 MOUSE = {"match": {"title": "mouse"}}
 WIRED = {"match": {"title": "wired"}}
@@ -35,7 +36,7 @@ CONSTANT = {"constant_score": {"filter": WIRED}}
     ],
 )
 def test_text_and_conditions(query: object, text: str, conditions: list[object]) -> None:
-    assert read_query(query) == QueryText(text, tuple(conditions), widens=True)  # type: ignore[arg-type]
+    assert read_query(query) == QueryText(text, tuple(conditions), allows_vector_hits=True)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_required_should_clauses_bind_neighbours_too(body: dict[str, object], sh
 
 
 def test_where_words_alone_are_enough_nothing_else_binds_neighbours() -> None:
-    assert read_query({"bool": {"should": [MOUSE, HP]}}) == QueryText("mouse", (), widens=True)
+    assert read_query({"bool": {"should": [MOUSE, HP]}}) == QueryText("mouse", (), allows_vector_hits=True)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_where_words_alone_are_enough_nothing_else_binds_neighbours() -> None:
     ],
 )
 def test_what_vectors_could_break_leaves_the_querys_own_hits(query: object, text: str) -> None:
-    assert read_query(query) == QueryText(text, (), widens=False)
+    assert read_query(query) == QueryText(text, (), allows_vector_hits=False)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +94,8 @@ def test_what_vectors_could_break_leaves_the_querys_own_hits(query: object, text
 )
 def test_what_is_not_reranked_says_why(query: object, reason: str) -> None:
     reading = read_query(query)
-    assert isinstance(reading, Unranked)
-    assert reason in reading.reason
+    assert isinstance(reading, Cause)
+    assert reason in reading.sentence
 
 
 def test_long_text_is_cut() -> None:

@@ -1,13 +1,14 @@
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
-from mappings.errors import BadRequest, ModelError
+from plugin_api.search.deadline import Deadline
 from plugin_api.search.query.request import RerankRequest, SearchCall, parse_call
-from plugin_api.search.retrieval.candidates import fetch, gather
+from plugin_api.search.reasons import NotReranked, Reason
+from plugin_api.search.retrieval.caller_client import CallerClient
+from plugin_api.search.retrieval.candidates import Candidates, fetch_page, gather
 from tests.fakes.shop import VERSION, Shop
 
 VECTOR = np.array([0.5, 0.5, 0.5, 0.5], dtype=np.float32)
@@ -20,15 +21,23 @@ def request_of(body: bytes, headers: Mapping[str, str] | None = None, /, **param
     return request
 
 
+def as_caller(shop: Shop, request: RerankRequest) -> CallerClient:
+    return CallerClient(shop, request.call, request.params, Deadline.after(1.0))
+
+
+def gather_for(shop: Shop, request: RerankRequest, window: int) -> Candidates:
+    return gather(as_caller(shop, request), request, VECTOR, window)
+
+
 def test_one_request_asks_both_for_bare_hits_under_the_same_conditions(shop: Shop) -> None:
     shop.products, shop.near = {"a": 1, "b": 2}, {"c": 3, "b": 2}
     request = request_of(MOUSE, {"authorization": "Basic x"}, preference="me", size="5")
-    first = gather(shop, request, VECTOR, 5, 1.0)
-    assert [(hit.id, hit.stored, hit.model) for hit in first.own] == [
+    first = gather(as_caller(shop, request), request, VECTOR, 5)
+    assert [(hit.id, hit.vectors, hit.model) for hit in first.own] == [
         ("a", b"\x01", VERSION),
         ("b", b"\x02", VERSION),
     ]
-    assert [(hit.id, hit.found) for hit in first.neighbours] == [("c", False), ("b", True)]
+    assert [(hit.id, hit.is_added) for hit in first.neighbours] == [("c", True), ("b", False)]
     [(path, _, lines, headers)] = shop.requests
     assert path == "/shop/_msearch"
     assert headers["authorization"] == "Basic x"
@@ -55,11 +64,11 @@ SHAPED = (
 
 def test_what_shapes_a_hit_waits_for_the_page(shop: Shop) -> None:
     request = request_of(SHAPED)
-    gather(shop, request, VECTOR, 5, 1.0)
+    gather(as_caller(shop, request), request, VECTOR, 5)
     own = shop.requests[0][2][1]
     assert own["aggs"] == {"brands": {"terms": {}}}
     assert not own.keys() & {"highlight", "fields"}
-    hits = fetch(shop, request, [("shop-1", "b"), ("shop-1", "a")], 1.0).hits
+    hits = fetch_page(as_caller(shop, request), request, [("shop-1", "b"), ("shop-1", "a")]).hits
     assert list(hits) == [("shop-1", "b"), ("shop-1", "a")]
     page = shop.requests[1][2][0]
     assert (page["fields"], page["docvalue_fields"], page["size"]) == (["price"], ["brand"], 2)
@@ -73,30 +82,19 @@ def test_what_shapes_a_hit_waits_for_the_page(shop: Shop) -> None:
 def test_a_query_that_must_not_widen_is_asked_once_and_whole(shop: Shop) -> None:
     shop.products, shop.near = {"a": 1, "b": 2}, {"c": 3}
     request = request_of(b'{"query": {"match_phrase": {"title": "usb mouse"}}, "docvalue_fields": ["price"]}')
-    first = gather(shop, request, VECTOR, 5, 1.0)
+    first = gather(as_caller(shop, request), request, VECTOR, 5)
     assert ([hit.id for hit in first.own], first.neighbours) == (["a", "b"], ())
-    assert first.whole is not None
-    assert msgspec.json.decode(first.whole[("shop-1", "a")]["_source"]) == {"title": "product a"}
+    assert first.complete_hits is not None
+    assert msgspec.json.decode(first.complete_hits[("shop-1", "a")]["_source"]) == {"title": "product a"}
     [(path, _, [search], _)] = shop.requests
     assert (path, search["from"], search["size"]) == ("/shop/_search", 0, 10)
     assert search["docvalue_fields"] == ["price", "attune.tokens", "attune.model"]
 
 
 def test_a_deep_page_asks_for_the_way_to_it(shop: Shop) -> None:
-    gather(shop, request_of(MOUSE, **{"from": "500", "size": "20"}), VECTOR, 100, 1.0)
+    gather_for(shop, request_of(MOUSE, **{"from": "500", "size": "20"}), 100)
     *_, below = shop.requests[0][2]
     assert (below["from"], below["size"], below["docvalue_fields"]) == (100, 420, ["attune.id"])
-
-
-def test_hits_that_are_not_attunes_are_told(shop: Shop) -> None:
-    class Another(Shop):
-        def _hit(self, *arguments: Any) -> dict[str, Any]:
-            return {**super()._hit(*arguments), "fields": {}}
-
-    another = Another()
-    another.products = {"a": 1}
-    with pytest.raises(ModelError, match="a hit of shop-1 has no attune"):
-        gather(another, request_of(MOUSE), VECTOR, 5, 1.0)
 
 
 def test_failing_neighbours_leave_the_keyword_hits(shop: Shop) -> None:
@@ -104,7 +102,7 @@ def test_failing_neighbours_leave_the_keyword_hits(shop: Shop) -> None:
     cause = {"type": "query_shard_exception", "reason": "no vectors here"}
     error = {"error": {"root_cause": [cause], **cause}}
     shop.refuse["near"] = (400, error)
-    first = gather(shop, request_of(MOUSE), VECTOR, 5, 1.0)
+    first = gather_for(shop, request_of(MOUSE), 5)
     assert [hit.id for hit in first.own] == ["a"]
     assert first.neighbours_error == "query_shard_exception: no vectors here"
 
@@ -112,5 +110,6 @@ def test_failing_neighbours_leave_the_keyword_hits(shop: Shop) -> None:
 def test_a_refused_keyword_query_is_a_bad_request(shop: Shop) -> None:
     error = {"error": {"type": "index_not_found_exception", "reason": "no such index"}}
     shop.refuse["products"] = (404, error)
-    with pytest.raises(BadRequest, match="no such index"):
-        gather(shop, request_of(MOUSE), VECTOR, 5, 1.0)
+    with pytest.raises(NotReranked, match="no such index") as raised:
+        gather_for(shop, request_of(MOUSE), 5)
+    assert raised.value.cause.reason is Reason.SEARCH_REFUSED

@@ -1,38 +1,37 @@
 from mappings.settings import SearchSettings
-from mappings.types import Hit
-from plugin_api.search.retrieval.candidates import FirstStage
 from plugin_api.search.retrieval.fusion import fuse, vector_weight
+from plugin_api.search.retrieval.hit import Hit
 
 
-def hits(**scores: float) -> list[Hit]:
-    return [Hit("shop-1", key, score, found=False) for key, score in scores.items()]
+def own(**scores: float) -> list[Hit]:
+    return [Hit("shop-1", key, keyword_score=score) for key, score in scores.items()]
 
 
-def lists(keyword: list[Hit], neighbours: list[Hit]) -> FirstStage:
-    return FirstStage(tuple(keyword), tuple(neighbours), "", {}, ())
+def near(**scores: float) -> list[Hit]:
+    return [Hit("shop-1", key, vector_score=score, is_added=True) for key, score in scores.items()]
 
 
 def order(keyword: list[Hit], neighbours: list[Hit], weight: float, **settings: object) -> list[str]:
     chosen = SearchSettings(vector_weight=weight, **settings)  # type: ignore[arg-type]
-    return [fused.hit.id for fused in fuse(lists(keyword, neighbours), chosen, "three plain words")]
+    return [hit.id for hit in fuse(keyword, neighbours, chosen, "three plain words")]
 
 
 def test_minmax_weighs_scores_scaled_within_their_list() -> None:
-    keyword, neighbours = hits(a=30.0, b=20.0, c=10.0), hits(c=0.9, b=0.8, d=0.5)
+    keyword, neighbours = own(a=30.0, b=20.0, c=10.0), near(c=0.9, b=0.8, d=0.5)
     # c 0.7; b 0.3 * 0.5 + 0.7 * 0.75 = 0.675; a 0.3; d 0
     assert order(keyword, neighbours, 0.7) == ["c", "b", "a", "d"]
     assert order(keyword, neighbours, 0.0)[:2] == ["a", "b"]
 
 
 def test_minmax_takes_a_lone_hit_and_equal_scores_for_the_best_there_are() -> None:
-    assert order(hits(a=7.0), hits(b=0.9, c=0.1), 0.4) == ["a", "b", "c"]
-    assert order(hits(a=2.0, b=2.0), hits(c=0.9, d=0.1), 0.4) == ["a", "b", "c", "d"]
-    assert order(hits(a=0.0), [], 0.7) == ["a"]
-    assert order([], hits(b=0.9, c=0.1), 0.0) == ["b", "c"]
+    assert order(own(a=7.0), near(b=0.9, c=0.1), 0.4) == ["a", "b", "c"]
+    assert order(own(a=2.0, b=2.0), near(c=0.9, d=0.1), 0.4) == ["a", "b", "c", "d"]
+    assert order(own(a=0.0), [], 0.7) == ["a"]
+    assert order([], near(b=0.9, c=0.1), 0.0) == ["b", "c"]
 
 
 def test_rrf_adds_weighed_reciprocal_ranks() -> None:
-    keyword, neighbours = hits(a=3.0, b=2.0, c=1.0), hits(b=0.9, d=0.8)
+    keyword, neighbours = own(a=3.0, b=2.0, c=1.0), near(b=0.9, d=0.8)
     assert order(keyword, neighbours, 0.5, fusion="rrf") == ["b", "a", "d", "c"]
     # a 0.9 / 11 = 0.082; b 0.9 / 12 + 0.1 / 11 = 0.084; c 0.9 / 13 = 0.069; d 0.1 / 12 = 0.008
     assert order(keyword, neighbours, 0.1, fusion="rrf", rrf_k=10) == ["b", "a", "c", "d"]
@@ -45,18 +44,21 @@ def test_the_querys_type_chooses_the_weight() -> None:
     )
     texts = ("noise cancelling headphones", "headphones", "sony wh-1000xm4", "headphones for a long flight")
     assert [vector_weight(settings, text) for text in texts] == [0.1, 0.2, 0.3, 0.4]
-    two = lists(hits(a=2.0, b=1.0), hits(b=0.9, a=0.1))
+    two = own(a=2.0, b=1.0), near(b=0.9, a=0.1)
     by_vector = SearchSettings(vector_weight=0.0, vector_weight_head=1.0)
-    assert [fused.hit.id for fused in fuse(two, by_vector, "mouse")] == ["b", "a"]
-    assert [fused.hit.id for fused in fuse(two, by_vector, "quiet wireless mouse")] == ["a", "b"]
+    assert [hit.id for hit in fuse(*two, by_vector, "mouse")] == ["b", "a"]
+    assert [hit.id for hit in fuse(*two, by_vector, "quiet wireless mouse")] == ["a", "b"]
 
 
 def test_window_cuts_and_says_where_hits_come_from() -> None:
-    first = lists(hits(a=7.0, b=1.0), hits(c=0.9, a=0.8, d=0.1))
-    fused = fuse(first, SearchSettings(window=2, vector_weight_head=0.5), "mouse")
-    assert [(f.hit.id, f.first_score, f.added) for f in fused] == [("a", 7.0, False), ("c", 0.0, True)]
+    first = own(a=7.0, b=1.0), near(c=0.9, a=0.8, d=0.1)
+    fused = fuse(*first, SearchSettings(window=2, vector_weight_head=0.5), "mouse")
+    assert [(hit.id, hit.keyword_score, hit.is_added) for hit in fused] == [
+        ("a", 7.0, False),
+        ("c", 0.0, True),
+    ]
 
 
 def test_equal_ids_of_two_indices_are_two_products() -> None:
-    first = lists([Hit("shop-1", "1", 2.0)], [Hit("shop-2", "1", 0.9)])
-    assert len(fuse(first, SearchSettings(), "mouse")) == 2
+    first = [Hit("shop-1", "1", 2.0)], [Hit("shop-2", "1", 0.0, 0.9)]
+    assert len(fuse(*first, SearchSettings(), "mouse")) == 2

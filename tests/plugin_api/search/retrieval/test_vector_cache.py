@@ -6,11 +6,11 @@ from mappings.settings import SearchSettings, Settings, SidecarSettings
 from plugin_api.search.query.request import SearchCall
 from plugin_api.search.retrieval.vector_cache import (
     ENTRY_BYTES,
-    TRUSTED_SECONDS,
-    CallersVectors,
-    KnownVectors,
+    TRUST_SECONDS,
+    CallerVectors,
+    VectorCache,
 )
-from plugin_api.search.search import Search
+from plugin_api.search.search import Searcher
 from tests.fakes.shop import Shop, StandInModel
 from tests.plugin_api.search.test_search import ids, report
 
@@ -25,7 +25,7 @@ class Asking:
         self.shop = shop
         settings = SearchSettings(window=10, keyword_weight=0.0, cache_seconds=0.0)
         whole = Settings(search=settings, sidecar=SidecarSettings(deadline_ms=5000))
-        self.search = Search(shop, StandInModel(), whole)
+        self.search = Searcher(shop, StandInModel(), whole)
 
     def __call__(self, headers: dict[str, str] | None = None) -> dict[str, Any]:
         self.shop.requests.clear()
@@ -104,8 +104,7 @@ def test_each_caller_has_to_be_shown_them(shop: Shop, ask: Asking) -> None:
 def test_a_caller_who_is_not_shown_new_ones_is_asked_for_all_again(shop: Shop, ask: Asking) -> None:
     shop.near["e"] = 204
     shop.without_tokens = set("abcde")
-    assert report(ask()) == ("failed", "product e in shop-1 has no attune.tokens: index the catalogue with "
-                             "`attune index`")  # fmt: skip
+    assert ids(ask()) == ["d", "b", "a", "c"]  # e, which only the vectors find, can't be placed
     ask()
     assert ask.asked_for_vectors == [[], []]
 
@@ -134,20 +133,36 @@ def test_products_without_a_hash_are_asked_for_each_time(shop: Shop, ask: Asking
         assert ask.asked_for_vectors == [["a"]]
 
 
+def key(name: str, index: str = "shop-1", model: str = "v1") -> tuple[str, str, str]:
+    return index, model, name
+
+
 def test_memory_is_bounded_and_trust_ends() -> None:
     now = 0.0
-    known = KnownVectors(most_bytes=2 * (ENTRY_BYTES + 3), clock=lambda: now)
-    callers = CallersVectors(known, "shop ann")
-    callers.remember([*((("v1", name), b"123") for name in "abc"), (None, b"123"), (("v1", "d"), b"")])
-    assert [known.get(("v1", name)) for name in "abc"] == [None, b"123", b"123"]
-    assert known.get(("v2", "c")) is None
-    assert not callers.trusted
-    callers.judge(3, 4, shown=False)
-    assert not callers.trusted
-    callers.judge(2, 4, shown=True)
-    assert not callers.trusted
-    callers.judge(3, 4, shown=True)
-    assert callers.trusted
-    assert not CallersVectors(known, "shop bob").trusted
-    now = TRUSTED_SECONDS + 1
-    assert not callers.trusted
+    cache = VectorCache(max_bytes=2 * (ENTRY_BYTES + 3), clock=lambda: now)
+    cache.put({key(name): b"123" for name in "abc"})
+    assert cache.get([key("a"), key("b"), key("c")]) == {key("b"): b"123", key("c"): b"123"}
+    assert cache.get([key("c", model="v2")]) == {}
+    callers = CallerVectors(cache, "shop ann")
+    assert not callers.is_trusted
+    callers.judge(3, 4, all_shown=False)
+    assert not callers.is_trusted
+    callers.judge(2, 4, all_shown=True)
+    assert not callers.is_trusted
+    callers.judge(3, 4, all_shown=True)
+    assert callers.is_trusted
+    assert not CallerVectors(cache, "shop bob").is_trusted
+    now = TRUST_SECONDS + 1
+    assert not callers.is_trusted
+
+
+def test_who_writes_one_index_changes_no_other() -> None:
+    cache = VectorCache()
+    cache.put({key("a", index="theirs"): b"hostile"})
+    assert cache.get([key("a", index="shop-1")]) == {}
+
+
+def test_vectors_larger_than_the_cache_are_not_stored() -> None:
+    cache = VectorCache(max_bytes=ENTRY_BYTES + 10)
+    cache.put({key("a"): b"x" * 11, key("b"): b"x"})
+    assert list(cache.get([key("a"), key("b")])) == [key("b")]

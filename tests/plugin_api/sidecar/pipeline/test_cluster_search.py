@@ -6,7 +6,8 @@ import pytest
 
 from mappings.errors import BadRequest
 from mappings.settings import SearchSettings, Settings
-from plugin_api.sidecar.pipeline.cluster_search import DEPTH, ClusterSearch, NotReranked
+from plugin_api.search.reasons import NotReranked
+from plugin_api.sidecar.pipeline.cluster_search import ClusterSearch
 from tests.fakes.shop import VERSION, StandInModel
 
 MATCH = {"match": {"title": "mouse"}}
@@ -15,7 +16,7 @@ UNFUSED = ClusterSearch(StandInModel(), Settings(search=SearchSettings(keyword_w
 
 
 def rewritten(search: dict[str, Any], window: int = 100, hybrid: bool = True) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(SEARCHING.rewritten(json.dumps(search).encode(), window, hybrid))
+    found: dict[str, Any] = json.loads(SEARCHING.rewrite(json.dumps(search).encode(), window, hybrid))
     return found
 
 
@@ -25,7 +26,7 @@ def scores(
     """Scores of hits whose first stored byte is given: StandInModel's probability times 255."""
     tokens = [base64.b64encode(bytes([byte])).decode().rstrip("=") for byte in stored]
     search = json.dumps({"query": MATCH, **more}).encode()
-    return searching.scores(search, tokens, models or [VERSION] * len(stored), window)
+    return searching.score(search, tokens, models or [VERSION] * len(stored), window)
 
 
 def test_a_search_becomes_hybrid_and_as_deep_as_the_window() -> None:
@@ -33,7 +34,7 @@ def test_a_search_becomes_hybrid_and_as_deep_as_the_window() -> None:
     keyword, near = found["query"]["hybrid"]["queries"]
     assert keyword == MATCH
     assert near == {"knn": {"attune.vector": {"vector": [127] * 4, "k": 100}}}
-    assert found["query"]["hybrid"]["pagination_depth"] == DEPTH
+    assert found["query"]["hybrid"]["pagination_depth"] == 1000
     assert (found["from"], found["size"]) == (0, 100)
     assert found["aggs"] == {"brands": {}}
 
@@ -71,7 +72,7 @@ def test_the_window_is_there_wherever_the_page_lies_in_it(
 def test_what_is_not_reranked_comes_back_as_it_came(search: dict[str, Any]) -> None:
     assert rewritten(search) == search
     with pytest.raises(NotReranked):
-        SEARCHING.scores(json.dumps(search).encode(), ["/w"], ["0" * 12], 100)
+        SEARCHING.score(json.dumps(search).encode(), ["/w"], ["0" * 12], 100)
 
 
 def test_conditions_bind_neighbours_as_well() -> None:
@@ -122,7 +123,7 @@ def test_what_the_pipelines_processors_can_not_do_without_is_there() -> None:
 
 def test_numbers_stay_the_very_digits_that_came() -> None:
     search = b'{"query": {"match": {"title": "mouse"}}, "min_score": 0.10000000000000000001}'
-    assert b'"min_score":0.10000000000000000001' in SEARCHING.rewritten(search, 10)
+    assert b'"min_score":0.10000000000000000001' in SEARCHING.rewrite(search, 10)
 
 
 def test_hits_are_scored_by_their_stored_vectors() -> None:
@@ -179,7 +180,7 @@ def test_vectors_of_another_model_are_not_mixed_in() -> None:
 def test_what_is_not_of_hits_is_refused(tokens: list[str], models: list[str]) -> None:
     search = json.dumps({"query": MATCH}).encode()
     with pytest.raises(BadRequest):
-        UNFUSED.scores(search, tokens, models, 0)
+        UNFUSED.score(search, tokens, models, 0)
 
 
 def ranked(of: list[float]) -> list[int]:

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from mappings.settings import Settings, SidecarSettings
 from mappings.types import JsonObject
-from plugin_api.search.query.request import keyword_query
+from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.sidecar.app import create_app
 from reranker.encoders.codec import unpack_products
 from reranker.fusion import FEATURES, HEADS, build_scorer_inputs

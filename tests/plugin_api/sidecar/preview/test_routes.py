@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from mappings.settings import OpenSearchSettings, PreviewSettings, SearchSettings, Settings, SidecarSettings
 from plugin_api.opensearch.client import HttpClient, OpenSearchClient, OpenSearchResponse, StreamedResponse
-from plugin_api.search.query.request import keyword_query
+from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.sidecar.app import create_app
 from plugin_api.sidecar.preview.routes import EXPLAIN_WAITING
 from tests.fakes.preview_shop import ALIAS, PreviewShop, shipped_model, stocked_shop

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, sync_playwright
 
 from mappings.settings import PreviewSettings, Settings, SidecarSettings
+from plugin_api.search.search import SearchTiming
 from plugin_api.sidecar.app import create_app
 from tests.fakes.preview_shop import PreviewShop, other_model, served, shipped_model, stocked_shop
 
@@ -118,7 +119,8 @@ def open_page(browser: Browser, shop: PreviewShop) -> Iterator[Open]:
             settings = Settings(
                 preview=preview or PreviewSettings(), sidecar=sidecar or SidecarSettings(deadline_ms=30_000)
             )
-            app = create_app(settings, shop, shipped_model(), [other_model()])
+            timing = SearchTiming(settle_seconds=0.0)
+            app = create_app(settings, shop, shipped_model(), [other_model()], timing=timing)
             url = stack.enter_context(served(app))
             viewport = {"width": 1360, "height": 900}
             window: BrowserContext = browser.new_context(

@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from mappings.settings import SidecarSettings
-from plugin_api.search.response import STATES
+from plugin_api.search.reasons import Reason, RerankStatus
 from reranker.fusion import FEATURES, HEADS
 from tests.fakes.preview_shop import other_model
 from tests.plugin_api.sidecar.preview.page.conftest import Open
@@ -92,7 +92,8 @@ def test_whatever_the_sidecar_may_say_has_words() -> None:
     wanted = {
         *(f"feature_{name}" for name in (*FEATURES, "interaction", "keyword")),
         *(f"head_{name}" for name in HEADS),
-        *(f"status_{name}" for name in STATES),
+        *(f"status_{status.value}" for status in RerankStatus),
+        *(f"reason_{reason.value}" for reason in Reason),
         *(f"not_{why}" for why in ("no_vectors", "other_model", "other_text", "same", "reranked")),
         *(f"field_{name}" for name in ("title", "brand", "category", "description", "attributes", "other")),
     }

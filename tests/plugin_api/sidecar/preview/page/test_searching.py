@@ -6,7 +6,6 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from mappings.settings import PreviewSettings, SidecarSettings
-from plugin_api.search import ranking_cache as ranked_windows
 from tests.fakes.preview_products import EDITED
 from tests.fakes.preview_shop import ALIAS, SVG, PreviewShop, other_model, shipped_model
 from tests.plugin_api.sidecar.preview.page.conftest import Open, Visit
@@ -93,15 +92,14 @@ def test_time_is_shown_by_stage(visit: Visit) -> None:
     assert "keyword search" in stages[-1]
 
 
-def test_a_kept_window_is_said(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranked_windows, "SETTLED_SECONDS", 0.0)
+def test_a_cached_ranking_is_shown_as_such(visit: Visit) -> None:
     first = visit.ids("attune")
     summary = visit.page.locator("#summary")
     expect(summary).not_to_contain_text("ranked by an earlier search")
     visit.search("wireless mouse")
     visit.search("wireless mouse")
     expect(summary).to_contain_text("ranked by an earlier search")
-    visit.picture("kept")
+    visit.picture("cached")
     assert visit.ids("attune") == first
     stages = visit.page.locator(".timing li").all_inner_texts()
     assert [stage.rsplit(" ", 2)[0] for stage in stages[:-1]] == ["page", "the rest"]
@@ -169,7 +167,7 @@ def test_options_go_with_the_search(visit: Visit) -> None:
 def test_another_model_is_a_choice(visit: Visit) -> None:
     visit.page.get_by_role("button", name="Options").click()
     visit.page.get_by_label("Model").select_option(other_model().version)
-    expect(visit.page.locator("#summary")).to_contain_text("Other model: first-stage order")
+    expect(visit.page.locator("#summary")).to_contain_text("Other model: OpenSearch's order")
     expect(visit.page.locator("#summary")).to_contain_text(
         f"Index products-1 was made with model {shipped_model().version}, not {other_model().version}: "
     )
@@ -196,7 +194,7 @@ def test_the_shops_own_query_is_compared(visit: Visit) -> None:
     assert visit.searches[-1]["query"]["bool"]["must"] == [{"match": {"title": '27" monitor'}}]
     own.fill("{")
     own.blur()
-    expect(visit.page.get_by_role("alert")).to_contain_text("The query of your shop is no JSON")
+    expect(visit.page.get_by_role("alert")).to_contain_text("The query of your shop is not JSON")
 
 
 def test_indexes_are_offered(visit: Visit) -> None:

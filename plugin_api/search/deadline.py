@@ -1,0 +1,34 @@
+"""The moment by which a search, or a part of it, must be done."""
+
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment `at` seconds on the monotonic clock, set by a time limit of `seconds`."""
+
+    at: float
+    seconds: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """Return the deadline that a time limit sets from now on."""
+        return cls(time.monotonic() + seconds, seconds)
+
+    def part(self, share: float, limit: float) -> "Deadline":
+        """Return the deadline after a share of the time left, or of `limit` seconds where that is less."""
+        seconds = min(max(self.at - time.monotonic(), 0.0), limit)
+        return Deadline(time.monotonic() + share * seconds, seconds)
+
+    def remaining(self) -> float:
+        """Return the seconds that are left. Raises TimeoutError where there are none."""
+        seconds = self.at - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError("the deadline has passed")
+        return seconds
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether there is no time left."""
+        return time.monotonic() >= self.at

@@ -1,0 +1,78 @@
+"""Render answers in OpenSearch's own shape, with the report on reranking under `ext.attune`."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from mappings import fields
+from plugin_api.opensearch.connection import Headers
+from plugin_api.opensearch.raw_json import RawObject, dumps, raw_object
+from plugin_api.search.answer import JSON_TYPE, Answer
+from plugin_api.search.query.request import RerankRequest
+from plugin_api.search.ranking import RankedPage
+from plugin_api.search.report import RerankReport
+from plugin_api.search.retrieval.candidates import ADDED_FIELDS
+
+BODY_HEADERS = frozenset({"content-length", "content-type", "content-encoding"})
+"""Headers that describe the body: they don't hold for one that is written anew."""
+
+
+def render_page(page: RankedPage, request: RerankRequest, took_ms: int) -> Answer:
+    """Return a page of ranked hits, each as it came but for `_score`.
+
+    An exact total grows by the hits that only k-NN found: they push as many of the caller's hits down, which
+    a pager that stops at the total would otherwise never reach.
+    """
+    ranked, complete = page.ranked, page.complete_hits
+    own_fields = () if request.allows_vector_hits else set(ADDED_FIELDS) - request.docvalue_names
+    shown = [(complete[hit.key], hit.score) for hit in ranked.page(request) if hit.key in complete]
+    around: dict[str, Any] = dict(raw_object(ranked.shell["hits"]))
+    around["max_score"] = ranked.hits[0].score if ranked.hits else None
+    if "total" in around and ranked.added:
+        around["total"] = _grown_total(msgspec.json.decode(around["total"]), ranked.added)
+    around["hits"] = [_render_hit(hit, score, own_fields) for hit, score in shown]
+    body = {**ranked.shell, "took": Raw(dumps(took_ms)), "hits": Raw(dumps(around))}
+    return Answer(200, dumps(add_report(body, page.report)), json_headers(ranked.headers, page.report))
+
+
+def add_report(body: RawObject, report: RerankReport) -> RawObject:
+    """Return the body with `ext.attune` beside whatever else is under `ext`."""
+    ext = raw_object(body["ext"]) if "ext" in body else {}
+    return {**body, "ext": Raw(dumps({**ext, fields.ATTUNE: report.as_json()}))}
+
+
+def add_status(answer: Answer) -> Answer:
+    """Return the answer with the `status` that OpenSearch writes into answers to templates."""
+    try:
+        body = raw_object(answer.body) if isinstance(answer.body, bytes) else None
+    except ValueError:  # not an answer of OpenSearch
+        body = None
+    return answer if body is None else replace(answer, body=dumps({**body, "status": Raw(b"200")}))
+
+
+def json_headers(headers: Headers, report: RerankReport) -> Headers:
+    """Return the headers of OpenSearch's answer for a body that is written anew, and the report's."""
+    others = tuple((name, value) for name, value in headers if name not in BODY_HEADERS)
+    return (("content-type", JSON_TYPE), *others, *report.headers)
+
+
+def _grown_total(total: object, added: int) -> object:
+    if isinstance(total, int):
+        return total + added
+    if isinstance(total, dict) and total.get("relation") == "eq":
+        return {**total, "value": total["value"] + added}
+    return total
+
+
+def _render_hit(hit: RawObject, score: float, own_fields: Collection[str]) -> dict[str, Any]:
+    """Return the hit as it came, without the doc values that only Attune requested."""
+    rendered: dict[str, Any] = {**hit, "_score": score}
+    if own_fields and "fields" in hit:
+        values = {k: v for k, v in raw_object(hit["fields"]).items() if k not in own_fields}
+        rendered["fields"] = values
+        if not values:
+            del rendered["fields"]
+    return rendered

@@ -1,0 +1,63 @@
+"""The report on reranking that every answer to a search carries."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from plugin_api.opensearch.connection import Headers
+from plugin_api.search.reasons import Cause, Reason, RerankStatus
+
+STATUS_HEADER = "x-attune-rerank-status"
+REASON_CODE_HEADER = "x-attune-rerank-reason-code"
+REASON_HEADER = "x-attune-rerank-reason"
+
+_MAX_REASON_BYTES = 300
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """Milliseconds spent encoding the query, gathering candidates, scoring them and fetching the page."""
+
+    encode: float = 0.0
+    search: float = 0.0
+    score: float = 0.0
+    fetch: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RerankReport:
+    """What `ext.attune` of an answer says.
+
+    `reason_code` and `reason` say why the search was not reranked. `window` counts the candidates that were
+    scored, `without_vectors` those that kept their keyword place because they have no vectors. `cached` is
+    true where the ranking is an earlier search's.
+    """
+
+    rerank_status: RerankStatus
+    model: str
+    reason_code: Reason | None = None
+    reason: str = ""
+    window: int = 0
+    took_ms: StageTimes = StageTimes()
+    cached: bool = False
+    without_vectors: int = 0
+
+    @classmethod
+    def of_cause(cls, cause: Cause, model: str, took_ms: StageTimes | None = None) -> "RerankReport":
+        """Return the report on a search that was not reranked."""
+        status = cause.reason.status
+        return cls(status, model, cause.reason, cause.sentence, took_ms=took_ms or StageTimes())
+
+    @property
+    def headers(self) -> Headers:
+        """The status and the reason as HTTP headers, for answers whose body has no room for them."""
+        status = (STATUS_HEADER, self.rerank_status.value)
+        if self.reason_code is None:
+            return (status,)
+        ascii_text = self.reason.encode("ascii", "replace").decode()[:_MAX_REASON_BYTES]
+        printable = "".join(letter if letter.isprintable() else " " for letter in ascii_text)
+        return status, (REASON_CODE_HEADER, self.reason_code.value), (REASON_HEADER, printable)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what goes into the answer: the optional parts only where they say something."""
+        optional = ("reason_code", "reason", "cached", "without_vectors")
+        return {name: value for name, value in asdict(self).items() if value or name not in optional}

@@ -1,0 +1,111 @@
+"""Send Attune's own searches as the caller: with the caller's headers and URL parameters."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Raw, Struct
+
+from mappings.types import JsonObject
+from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse, with_query
+from plugin_api.opensearch.connection import Headers
+from plugin_api.opensearch.raw_json import dumps, raw_object
+from plugin_api.search.deadline import Deadline
+from plugin_api.search.query.request import HEADER_PARAMETERS, SHARED_PARAMETERS, SearchCall
+from plugin_api.search.reasons import NotReranked, Reason
+
+_FAIR_SHARE = 0.5
+"""Share of a search's time that OpenSearch must have had for a late answer to be its fault."""
+
+_JSON, _NDJSON = "application/json", "application/x-ndjson"
+
+
+class _Responses(Struct):
+    responses: list[Raw]
+
+
+_responses = msgspec.json.Decoder(_Responses)
+
+
+@dataclass(frozen=True, slots=True)
+class CallerClient:
+    """OpenSearch as one caller reaches it during one search.
+
+    `params` are the URL parameters to send with each search. Every method raises ClusterDown, NotReranked
+    where OpenSearch takes too long, and TimeoutError where the deadline had almost passed before.
+    """
+
+    client: OpenSearchClient
+    call: SearchCall
+    params: Mapping[str, str]
+    deadline: Deadline
+
+    def search(self, body: JsonObject) -> OpenSearchResponse:
+        """Send one search with all URL parameters. Raises NotReranked where OpenSearch refuses it."""
+        response = self._post(self.call.path, self.params, dumps(body), _JSON)
+        if response.status != 200:
+            raise refusal_error(response.status, _error_of(response))
+        return response
+
+    def search_all(self, bodies: Sequence[JsonObject]) -> tuple[Headers, list[bytes]]:
+        """Send searches in one round trip; one by one for a caller who may use `_search` only.
+
+        Each answer may be an error. Raises NotReranked where OpenSearch answers none of them.
+        """
+        header = {name: value for name, value in self.params.items() if name in HEADER_PARAMETERS}
+        if len(bodies) == 1:
+            return self._search_each(header, bodies)
+        index = f"/{self.call.index}" if self.call.index else ""
+        shared = {name: value for name, value in self.params.items() if name in SHARED_PARAMETERS}
+        head = dumps(header)
+        lines = b"".join(b"%b\n%b\n" % (head, dumps(body).replace(b"\n", b" ")) for body in bodies)
+        response = self._post(f"{index}/_msearch", shared, lines, _NDJSON)
+        if response.status == 403:
+            return self._search_each(header | shared, bodies)
+        if response.status != 200:
+            raise refusal_error(response.status, _error_of(response))
+        return response.headers, [bytes(answer) for answer in _responses.decode(response.body).responses]
+
+    def _search_each(
+        self, params: Mapping[str, str], bodies: Sequence[JsonObject]
+    ) -> tuple[Headers, list[bytes]]:
+        responses = [self._post(self.call.path, params, dumps(body), _JSON) for body in bodies]
+        if responses[0].status == 403:
+            raise refusal_error(403, _error_of(responses[0]))
+        return responses[0].headers, [response.body for response in responses]
+
+    def _post(
+        self, path: str, params: Mapping[str, str], body: bytes, content_type: str
+    ) -> OpenSearchResponse:
+        headers, target = {**self.call.headers, "content-type": content_type}, with_query(path, params)
+        seconds = self.deadline.remaining()
+        try:
+            return self.client.request("POST", target, headers, body, seconds)
+        except TimeoutError as error:
+            if seconds < _FAIR_SHARE * self.deadline.seconds:
+                raise
+            milliseconds = round(self.deadline.seconds * 1000)
+            raise NotReranked(Reason.OPENSEARCH_LATE.because(milliseconds=milliseconds)) from error
+
+
+def refusal_error(status: int, error: str) -> NotReranked:
+    """Return the exception for a search that OpenSearch refuses: a wrong search, or a cluster in trouble."""
+    if status != 429 and status < 500:
+        return NotReranked(Reason.SEARCH_REFUSED.because(error=error))
+    return NotReranked(Reason.OPENSEARCH_ERROR.because(status=status, error=error))
+
+
+def error_sentence(error: Raw | bytes) -> str:
+    """Return the sentence of an OpenSearch error."""
+    value = msgspec.json.decode(error)
+    if not isinstance(value, dict):
+        return str(value)
+    causes = value.get("root_cause") or [value]
+    return f"{causes[0].get('type')}: {causes[0].get('reason')}"
+
+
+def _error_of(response: OpenSearchResponse) -> str:
+    try:
+        return error_sentence(raw_object(response.body)["error"])
+    except (ValueError, KeyError):
+        return f"status {response.status}"
