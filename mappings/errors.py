@@ -12,6 +12,7 @@ AttuneError
 ├── ClusterDown          OpenSearch does not answer
 ├── IndexingError        an index can't be written
 │   └── JobRunning       another job is at work on the same alias
+├── JobStopped           a job was told to stop before its end
 ├── InstallError         Attune can't be put inside a cluster
 └── BadRequest           a caller's search request is malformed
 
@@ -72,6 +73,10 @@ class JobRunning(IndexingError):
     """Another job is at work on the same alias; schedulers know it by its exit code."""
 
     exit_code = 3
+
+
+class JobStopped(AttuneError):
+    """A job was told to stop, as by SIGTERM, before its end."""
 
 
 class InstallError(AttuneError):

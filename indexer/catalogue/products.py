@@ -9,7 +9,7 @@ from indexer.catalogue.cleaning import clean_id, make_cleaner
 from indexer.catalogue.field_map import AttributeNames, FieldMap, tidy_name
 from indexer.catalogue.records import Item, Record, Reject
 from indexer.catalogue.values import BadValue
-from indexer.store.id_set import SeenIds
+from indexer.store.id_set import IdSet
 from mappings.types import AttributeValue, Product
 
 FieldValue = str | float | bool | None
@@ -25,7 +25,7 @@ def read_products(
     records: Iterable[Record | Reject],
     field_map: FieldMap,
     simplified: bool = False,
-    seen: SeenIds | None = None,
+    seen: IdSet | None = None,
 ) -> Iterator[Item | Reject]:
     """Yield a product, or a Reject with its reason, for every record, in file order.
 
@@ -34,7 +34,7 @@ def read_products(
     Memory does not grow with the catalogue. `seen` stays open and holds the ids of all products in the end.
     """
     maker = ProductMaker(field_map, simplified)
-    with SeenIds() if seen is None else nullcontext(seen) as ids:
+    with IdSet() if seen is None else nullcontext(seen) as ids:
         for record in records:
             if isinstance(record, Reject):
                 yield record
@@ -42,7 +42,7 @@ def read_products(
             try:
                 product_id = maker.product_id(record)
                 if product_id in ids:
-                    line = ids.first_line(product_id, record.line)
+                    line = ids.add(product_id, record.line)
                     reason = f"duplicate of id {product_id!r} on line {line}, which is kept"
                     yield Reject(record.line, reason, record.raw, "duplicate")
                     continue
@@ -51,7 +51,7 @@ def read_products(
             except BadValue as error:
                 yield Reject(record.line, str(error), record.raw)
             else:
-                ids.first_line(product_id, record.line)
+                ids.add(product_id, record.line)
                 yield Item(product, record.line, record.raw, record.share, version)
 
 

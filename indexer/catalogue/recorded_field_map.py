@@ -4,11 +4,13 @@ from dataclasses import replace
 
 from indexer.catalogue.field_map import FieldMap, add_operation, field_map_from, format_columns
 from indexer.catalogue.records import Source
-from indexer.store.alias import MadeIndex
+from indexer.store.alias import ManagedIndex
 from mappings.errors import CatalogueError
 
 
-def load_recorded_field_map(live: MadeIndex | None, source: Source, partial: bool = False) -> FieldMap | None:
+def load_recorded_field_map(
+    live: ManagedIndex | None, source: Source, partial: bool = False
+) -> FieldMap | None:
     """Return the field map that an index was made by, to read `source` by; None where none is noted.
 
     A catalogue must have the columns of its fields; attributes may come and go, and without the column of
@@ -16,7 +18,7 @@ def load_recorded_field_map(live: MadeIndex | None, source: Source, partial: boo
 
     Raises CatalogueError naming the columns that the source lacks.
     """
-    noted = live.note.get("fields") if live else None
+    noted = live.metadata.get("fields") if live else None
     if not (live and noted):
         return None
     field_map = field_map_from(noted, f"the note of index {live.name}", partial)
@@ -34,6 +36,6 @@ def load_recorded_field_map(live: MadeIndex | None, source: Source, partial: boo
     return replace(field_map, version="") if unversioned else field_map
 
 
-def was_simplified(live: MadeIndex | None) -> bool:
+def was_simplified(live: ManagedIndex | None) -> bool:
     """Return whether Traditional Chinese was turned into Simplified when the index was made."""
-    return bool(live and live.note.get("simplified"))
+    return bool(live and live.metadata.get("simplified"))

@@ -1,0 +1,1 @@
+"""Incremental changes: upserts, partial updates and deletes applied to the index that searches use."""

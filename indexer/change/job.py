@@ -1,8 +1,8 @@
-"""Changes → the index that searches use: upserts, partial updates and deletes, as they come.
+"""Apply changes to the index that searches use: upserts, partial updates and deletes, as they come.
 
-Each batch is looked up, encoded as far as its text is new, and written in parts: one is looked up while those
-before are written. Nothing is remembered beside the index but tombstones: changes that come again after a
-crash find themselves applied.
+Each batch is looked up, encoded as far as its text is new, and written in parts. One part is looked up while
+earlier ones are written. Nothing but tombstones is remembered beside the index: changes that are delivered
+again after a crash are found to be applied.
 """
 
 import threading
@@ -12,63 +12,52 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from opensearchpy import OpenSearch
-
 from indexer.catalogue.field_map import FieldMap
 from indexer.catalogue.records import Reject
-from indexer.change.changes import Change, Kind, read_changes
-from indexer.change.plan import Plan, Planner
-from indexer.rebuild.job import REBUILD, WRITING, settled
+from indexer.change.changes import Change, ChangeKind, read_changes
+from indexer.change.plan import ChangePlan, ChangePlanner
 from indexer.sources.change_stream import ChangeStream, batch_by_time
 from indexer.sources.rejects import RejectFile
-from indexer.store.alias import Aliases, MadeIndex
-from indexer.store.bulk import AT_A_TIME, Written, in_order, write
-from indexer.store.encoder import ProductEncoders
-from indexer.store.jobs_index import JobsIndex, open_jobs
-from indexer.store.lock import Lock, is_locked, locked
-from indexer.store.retry import Patience
+from indexer.store.alias import ManagedIndex
+from indexer.store.bulk import CONCURRENT_REQUESTS, BulkResult, map_in_order, write_bulk
+from indexer.store.jobs_index import JobsIndex
+from indexer.store.lock import CHANGES, REBUILD, WRITING, Lock, hold_lock, is_locked
+from indexer.store.session import IndexSession
 from mappings import fields
 from mappings.errors import CatalogueError, IndexingError
-from mappings.settings import IndexSettings
 
-CHANGES = "changes"
-"""What the lock of a job of changes is on."""
-
-PAUSE_SECONDS = 0.5
+_BATCH_SECONDS = 0.5
 """A change waits at most this long for others to share its batch."""
 
-PARTS = 4
+_PARTS = 4
 """Parts of a batch: `index.batch` changes each."""
 
-HOLD_SECONDS = 2.0
-"""A batch that takes longer lets others write in between, at the end of a part."""
-
-YIELD_SECONDS = 0.1
-"""How long a rebuild, which looks every 50 ms, is let in before the next changes are written."""
+_YIELD_SECONDS = 0.1
+"""Pause between writes during a rebuild. The rebuild looks every 50 ms whether it may write."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeJob:
-    """Where changes go, and how records are read. `default` is what a record without an operation is.
+    """How changes are read and applied. `default` is the kind of a record without an operation.
 
-    A `dry` run counts what would be done, each change judged by itself, and writes nothing.
+    A `dry` run counts what would be done, judging each change by itself, and writes nothing. After
+    `hold_seconds` of writing a batch, others may write before its next part.
     """
 
-    alias: str
     field_map: Callable[[ChangeStream], FieldMap]
     rejects: Path
-    settings: IndexSettings
-    default: Kind = "upsert"
+    default: ChangeKind = "upsert"
     simplified: bool = False
     dry: bool = False
+    hold_seconds: float = 2.0
 
 
 @dataclass(slots=True)
 class ChangesReport:
-    """What a run did: changes that came, and how many of each kind were applied.
+    """The result of a job: changes read, and how many of each kind were applied.
 
-    `encoded` products had new text, or vectors of another model. `stale` changes came after newer ones and
-    `unchanged` ones were there already; neither was applied.
+    `encoded` products had new text, or vectors of another model. `stale` changes came after newer ones,
+    `unchanged` ones were in the index already; neither was written.
     """
 
     index: str = ""
@@ -87,35 +76,39 @@ class ChangesReport:
     changes_per_second: float = 0.0
 
 
-def run_changes(
+def apply_changes(
+    session: IndexSession,
     job: ChangeJob,
-    client: OpenSearch,
-    models: ProductEncoders,
     streams: Iterable[ChangeStream],
-    on_progress: Callable[[ChangesReport, float], None] = lambda _, __: None,
-    patience: Patience | None = None,
     stop: threading.Event | None = None,
+    on_report: Callable[[ChangesReport], None] = lambda _: None,
 ) -> ChangesReport:
-    """Apply every change of `streams`, in their order, to the index behind the alias.
+    """Apply every change of `streams`, in order, to the index behind the alias.
+
+    >>> session = IndexSession(client, "shop", OneEncoder(load_model(None)))
+    >>> job = ChangeJob(lambda stream: guess_field_map(stream.source, partial=True), Path("rejects.jsonl"))
+    >>> report = apply_changes(session, job, [ChangeStream(open_catalogue(Path("prices.jsonl")))])
+    >>> report.updated, report.deleted, report.encoded
+    (1, 1, 0)
 
     Setting `stop` ends it after the current batch; an unfinished stream is delivered again. Changes go on
-    during a full rebuild, which fetches them before it moves the alias.
+    during a full rebuild, which copies them before it moves the alias. `on_report` receives the counts after
+    each batch.
 
-    Raises JobRunning where another job of changes is at work on the alias, IndexingError where there is no
-    index of Attune's, ModelMismatch where its model is not at hand, ClusterDown, and CatalogueError.
+    Raises JobRunning where another job of changes is running on the alias, IndexingError where the alias has
+    no index of Attune's, ModelMismatch where its model is not available, JobStopped, ClusterDown and
+    CatalogueError.
     """
-    patience = patience or Patience(job.settings.retry_seconds)
-    aliases = Aliases(client, job.alias, patience)
-    aliases.check()
-    jobs = JobsIndex(client, patience) if job.dry else open_jobs(client, patience)
+    session.indexes.validate()
+    jobs = JobsIndex(session.client, session.retry) if job.dry else session.open_jobs()
     began = time.monotonic()
-    alone = nullcontext() if job.dry else locked(jobs, job.alias, CHANGES)
+    alone = nullcontext() if job.dry else hold_lock(jobs, session.alias, CHANGES)
     with alone as lock, RejectFile(job.rejects) as rejects:
-        applying = _Applying(job, client, models, aliases, jobs, lock, patience, rejects)
-        report = applying.report
+        applier = _Applier(session, job, jobs, lock, rejects, on_report)
+        report = applier.report
         for stream in streams:
             try:
-                applying.apply(stream, on_progress, stop or threading.Event())
+                applier.apply(stream, stop or threading.Event())
             except CatalogueError as error:
                 stream.nack(error)
                 continue
@@ -126,57 +119,56 @@ def run_changes(
             report.streams += 1
             report.seconds = round(time.monotonic() - began, 3)
             report.changes_per_second = round(report.changes / max(report.seconds, 1e-3), 1)
-            on_progress(report, 1.0)
+            applier.show(1.0)
     return report
 
 
-class _Applying:
-    """One run, with all that its steps share."""
+class _Applier:
+    """One job, with what its steps share. `lock` is None in a dry run."""
 
     def __init__(
         self,
+        session: IndexSession,
         job: ChangeJob,
-        client: OpenSearch,
-        models: ProductEncoders,
-        aliases: Aliases,
         jobs: JobsIndex,
         lock: Lock | None,
-        patience: Patience,
         rejects: RejectFile,
+        on_report: Callable[[ChangesReport], None],
     ) -> None:
+        self._session = session
         self._job = job
-        self._client = client
-        self._models = models
-        self._aliases = aliases
         self._jobs = jobs
         self._lock = lock
-        self._patience = patience
         self._rejects = rejects
-        self._live: MadeIndex | None = None
-        self._planner = Planner(client, jobs, job.alias, job.settings.vectors, job.dry, patience)
-        self.report = ChangesReport(alias=job.alias)
+        self._on_report = on_report
+        self._live: ManagedIndex | None = None
+        self._planner = ChangePlanner(session, jobs, job.dry)
+        self.report = ChangesReport(alias=session.alias)
 
-    def apply(
-        self, stream: ChangeStream, on_progress: Callable[[ChangesReport, float], None], stop: threading.Event
-    ) -> None:
+    def apply(self, stream: ChangeStream, stop: threading.Event) -> None:
         """Apply one stream to its end, or until `stop` is set."""
         field_map = self._job.field_map(stream)
         records = stream.source.records()
         changes = read_changes(records, field_map, self._job.default, self._job.simplified)
         share = 0.0
-        for batch in batch_by_time(changes, self._job.settings.batch * PARTS, PAUSE_SECONDS):
+        for batch in batch_by_time(changes, self._session.settings.batch * _PARTS, _BATCH_SECONDS):
             moment = stream.source.moment_ms
-            for part in _without_repeats(self._accepted(batch)):
+            for part in _split_repeats(self._count_changes(batch)):
                 if self._lock is None:
                     self._rehearse(part, moment)
                 else:
-                    self._apply(part, moment, self._lock)
+                    self._write_all(part, moment, self._lock)
                 share = part[-1].share
-            on_progress(self.report, share)
+            self.show(share)
             if stop.is_set():
                 return
 
-    def _accepted(self, batch: list[Change | Reject]) -> Iterator[Change]:
+    def show(self, share: float) -> None:
+        """Report the progress."""
+        self._session.on_progress(self.report.changes, share)
+        self._on_report(self.report)
+
+    def _count_changes(self, batch: list[Change | Reject]) -> Iterator[Change]:
         for change in batch:
             self.report.changes += 1
             if isinstance(change, Reject):
@@ -184,76 +176,75 @@ class _Applying:
             else:
                 yield change
 
-    def _apply(self, changes: list[Change], moment_ms: int, lock: Lock) -> None:
+    def _write_all(self, changes: list[Change], moment_ms: int, lock: Lock) -> None:
         """Write changes of different products."""
         while changes:
             lock.check()
-            if is_locked(self._jobs, self._job.alias, REBUILD):
-                time.sleep(YIELD_SECONDS)
-            with locked(self._jobs, self._job.alias, WRITING, wait=True):
+            if is_locked(self._jobs, self._session.alias, REBUILD):
+                self._session.retry.stop.wait(_YIELD_SECONDS)
+            with hold_lock(self._jobs, self._session.alias, WRITING, wait=True):
                 changes = self._write(changes, moment_ms)
 
     def _write(self, changes: list[Change], moment_ms: int) -> list[Change]:
-        """Write what can be written in `HOLD_SECONDS`, at least one part; return the rest."""
-        live = self._index()
-        encoder = self._models.of(live.model)
-        size = self._job.settings.batch
-        left = list(changes)
-        until = time.monotonic() + HOLD_SECONDS
+        """Write what can be written in `hold_seconds`, at least one part; return the rest."""
+        live = self._find_index()
+        size = self._session.settings.batch
+        rest = list(changes)
+        until = time.monotonic() + self._job.hold_seconds
 
-        def planned() -> Iterator[Plan]:
-            while left:
-                part = left[:size]
-                del left[:size]
-                yield self._planner.plan(part, live, encoder, moment_ms)
+        def plan_parts() -> Iterator[ChangePlan]:
+            while rest:
+                part = rest[:size]
+                del rest[:size]
+                yield self._planner.plan(part, live, moment_ms)
                 if time.monotonic() > until:
                     return
 
-        def written(plan: Plan) -> list[Written]:
-            self._jobs.bury(self._job.alias, plan.deletes)
+        def write_plan(plan: ChangePlan) -> list[BulkResult]:
+            self._jobs.add_tombstones(self._session.alias, plan.deletes)
             actions = [action for _, action in plan.writes]
-            return write(self._client, live.name, actions, self._patience)
+            return write_bulk(self._session.client, live.name, actions, self._session.retry)
 
-        for plan, outcomes in in_order(written, planned(), AT_A_TIME + 1):
-            self._count(plan, outcomes)
-        return left
+        for plan, results in map_in_order(write_plan, plan_parts(), CONCURRENT_REQUESTS + 1):
+            self._count(plan, results)
+        return rest
 
     def _rehearse(self, changes: list[Change], moment_ms: int) -> None:
         """Count what writing the changes would do."""
-        live = self._index()
-        plan = self._planner.plan(changes, live, self._models.of(live.model), moment_ms)
-        self._count(plan, [Written(action.id) for _, action in plan.writes])
+        plan = self._planner.plan(changes, self._find_index(), moment_ms)
+        self._count(plan, [BulkResult(action.id) for _, action in plan.writes])
 
-    def _index(self) -> MadeIndex:
-        """Return the index that searches use now, ready for marks of change."""
-        live = settled(self._aliases)
+    def _find_index(self) -> ManagedIndex:
+        """Return the index that searches use now. Its mapping has the field that marks changed documents."""
+        session = self._session
+        live = session.indexes.find_live()
         if live is None:
             raise IndexingError(
-                f"alias {self._job.alias} has no index of Attune's to change: make one first by "
-                f"`attune index FILE --alias {self._job.alias}`"
+                f"alias {session.alias} has no index of Attune's to change: make one first by "
+                f"`attune index FILE --alias {session.alias}`"
             )
         if (self._live is None or live.name != self._live.name) and not self._job.dry:
-            mark = {"properties": {fields.ATTUNE: {"properties": {"changed": {"type": "boolean"}}}}}
-            self._patience.call(
+            mapping = {"properties": {fields.ATTUNE: {"properties": {"changed": {"type": "boolean"}}}}}
+            session.retry.call(
                 f"preparing index {live.name}",
-                lambda: self._client.indices.put_mapping(index=live.name, body=mark),
+                lambda: session.client.indices.put_mapping(index=live.name, body=mapping),
             )
             self._live = live
         self.report.index, self.report.model = live.name, live.model
         return live
 
-    def _count(self, plan: Plan, outcomes: list[Written]) -> None:
+    def _count(self, plan: ChangePlan, results: list[BulkResult]) -> None:
         report = self.report
         report.encoded += plan.encoded
         report.stale += plan.stale
         report.unchanged += plan.unchanged
         for reject in plan.rejects:
             self._reject(reject)
-        for (change, _), of in zip(plan.writes, outcomes, strict=True):
-            if of.refusal:
-                reason = f"OpenSearch refused the document: {of.refusal}"
+        for (change, _), result in zip(plan.writes, results, strict=True):
+            if result.refusal:
+                reason = f"OpenSearch refused the document: {result.refusal}"
                 self._reject(Reject(change.line, reason, change.raw, "document"))
-            elif of.stale:
+            elif result.stale:
                 report.stale += 1
             elif change.kind == "upsert":
                 report.upserted += 1
@@ -267,8 +258,10 @@ class _Applying:
         self.report.rejected += 1
 
 
-def _without_repeats(changes: Iterable[Change]) -> Iterator[list[Change]]:
-    """Yield the changes in parts, in order, none with two of one product: the second must see the first."""
+def _split_repeats(changes: Iterable[Change]) -> Iterator[list[Change]]:
+    """Yield the changes in parts, in order. A second change of a product starts a new part: it must see the
+    result of the first.
+    """
     part: dict[str, Change] = {}
     for change in changes:
         if change.id in part:

@@ -1,0 +1,1 @@
+"""Click logs from files, and the other names that a log may call products by."""

@@ -1,4 +1,4 @@
-"""Other names of products: a click log may call them by a barcode or stock number, another column's."""
+"""Other names of products: a click log may call them by a barcode or a stock number."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,11 +8,11 @@ from indexer.catalogue.values import BadValue, parse_id
 from mappings.errors import CatalogueError
 
 
-def product_names(records: Iterable[Record | Reject], id_column: str, column: str) -> dict[str, str]:
-    """Return each value of `column` → the id of the product that has it.
+def read_product_names(records: Iterable[Record | Reject], id_column: str, column: str) -> dict[str, str]:
+    """Return a map from each value of `column` to the id of its product.
 
-    Lists name a product several times. What two products share, or is another's id, is nobody's name. Raises
-    CatalogueError where no record has `column`.
+    A list in the column gives a product several names. A value that two products share, or that is another
+    product's id, is left out. Raises CatalogueError where no record has `column`.
     """
     ids: set[str] = set()
     names: dict[str, set[str]] = {}
@@ -26,9 +26,9 @@ def product_names(records: Iterable[Record | Reject], id_column: str, column: st
         raise CatalogueError(f"no product has a value in the column {column}: clicks.id_column must name one")
     return {
         name: product_id
-        for name, found in names.items()
-        for product_id in found
-        if len(found) == 1 and (name not in ids or name == product_id)
+        for name, owners in names.items()
+        for product_id in owners
+        if len(owners) == 1 and (name not in ids or name == product_id)
     }
 
 

@@ -1,0 +1,1 @@
+"""Rebuilds whose products are encoded on a Ray cluster."""

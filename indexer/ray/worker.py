@@ -1,4 +1,4 @@
-"""What an actor of Ray's does with a batch: encode and write it, by a client and a model of its own."""
+"""The actors of a rebuild on Ray: each encodes and writes batches with a client and a model of its own."""
 
 import os
 import pickle
@@ -11,20 +11,23 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 from opensearchpy import OpenSearch
 
-from indexer.rebuild.loading import Batch, Loaded, Loader, Target
+from indexer.rebuild.loading import LoadedBatch, Loader, LoadTarget, ProductBatch
 from indexer.store.encoder import ProductEncoder
-from indexer.store.retry import Patience
+from indexer.store.retry import RetryPolicy
 from mappings.errors import AttuneError, IndexingError, ModelMismatch
 
-PARENT_SECONDS = 2.0
-"""How often a worker looks whether its cluster is there."""
+_PARENT_SECONDS = 2.0
+"""How often an actor checks that its cluster is still there."""
 
-BATCH_TRIES = 5
-"""How often a batch is begun: one may kill every worker that it meets."""
+_BATCH_TRIES = 5
+"""How often loading a batch is tried: it may kill every actor that it meets."""
 
 
-class Work:
-    """What every actor makes its loader of. No dataclass: Ray shows what those hold, as the password here."""
+class WorkerSpec:
+    """What every actor makes its loader from.
+
+    Not a dataclass: Ray prints those, with the password in here.
+    """
 
     def __init__(
         self,
@@ -32,17 +35,17 @@ class Work:
         encoder: Callable[[int], ProductEncoder],
         threads: int,
         model: str,
-        target: Target,
-        seconds: float,
+        target: LoadTarget,
+        retry_seconds: float,
     ) -> None:
         self._connect = connect
         self._encoder = encoder
         self._threads = threads
         self._model = model
         self._target = target
-        self._seconds = seconds
+        self._retry_seconds = retry_seconds
 
-    def loader(self, waiting: Callable[[str, float], None]) -> Loader:
+    def make_loader(self, on_wait: Callable[[str, float], None]) -> Loader:
         """Connect and load the model. Raises ModelMismatch where it is another than the driver's."""
         encoder = self._encoder(self._threads)
         if encoder.version != self._model:
@@ -50,70 +53,70 @@ class Work:
                 f"a Ray worker has model {encoder.version}, this job {self._model}: "
                 "its folder must hold the same files on all machines"
             )
-        return Loader(self._connect(), encoder, self._target, Patience(self._seconds, waiting))
+        return Loader(self._connect(), encoder, self._target, RetryPolicy(self._retry_seconds, on_wait))
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an actor says of a batch: loaded, or failed for good. Neither where nothing was to be done."""
+class BatchOutcome:
+    """The outcome of a batch: loaded, or failed for good. Neither where there was nothing to do."""
 
-    loaded: Loaded | None = None
+    loaded: LoadedBatch | None = None
     error: Exception | None = None
 
 
-class Encode:
-    """One actor of the pool: its own client and model, loaded once."""
+class EncodingActor:
+    """One actor of the pool. Its client and its model are made once."""
 
     def __init__(
-        self, work: Work, waiting: Callable[[str, float], None], tries: Callable[[int], int]
+        self, spec: WorkerSpec, on_wait: Callable[[str, float], None], count_try: Callable[[int], int]
     ) -> None:
-        self._tries = tries
+        self._count_try = count_try
         self._encoding = threading.Lock()
         self._loader: Loader | None = None
-        self._failed: Exception | None = None
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+        self._failure: Exception | None = None
+        threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True).start()
         try:
-            self._loader = work.loader(waiting)
+            self._loader = spec.make_loader(on_wait)
         except Exception as error:  # noqa: BLE001  goes to the driver; raised here, Ray would only try again
-            self._failed = _portable(error)
+            self._failure = _make_portable(error)
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """Encode and write batches."""
         batches = zip(rows["number"].to_pylist(), rows["content"].to_pylist(), strict=True)
-        done = [pickle.dumps(self._done(number, content)) for number, content in batches]
-        return pa.table({"number": rows["number"], "content": pa.array(done, pa.large_binary())})
+        outcomes = [pickle.dumps(self._load(number, content)) for number, content in batches]
+        return pa.table({"number": rows["number"], "content": pa.array(outcomes, pa.large_binary())})
 
-    def _done(self, number: int, content: bytes) -> Outcome:
+    def _load(self, number: int, content: bytes) -> BatchOutcome:
         if self._loader is None:
-            return Outcome(error=self._failed)
+            return BatchOutcome(error=self._failure)
         if not content:
-            return Outcome()
-        batch: Batch = pickle.loads(content)
-        if self._tries(number) > BATCH_TRIES:
+            return BatchOutcome()
+        batch: ProductBatch = pickle.loads(content)
+        if self._count_try(number) > _BATCH_TRIES:
             first = batch.items[0].line if batch.items else "?"
-            return Outcome(
+            return BatchOutcome(
                 error=IndexingError(
-                    f"{BATCH_TRIES} Ray workers died at the {len(batch.items)} products from line {first}, "
+                    f"{_BATCH_TRIES} Ray workers died at the {len(batch.items)} products from line {first}, "
                     "or at what they had beside them. Give them more memory, or set index.batch lower"
                 )
             )
         try:
             with self._encoding:
-                prepared = self._loader.prepared(batch)
-            return Outcome(replace(self._loader.written(prepared), batch=Batch(())))
+                encoded = self._loader.encode(batch)
+            return BatchOutcome(replace(self._loader.write(encoded), batch=ProductBatch(())))
         except Exception as error:  # noqa: BLE001  goes to the driver
-            return Outcome(error=_portable(error))
+            return BatchOutcome(error=_make_portable(error))
 
 
-def _end_with(parent: int) -> None:
-    """End this process when the cluster's on this machine has ended: now and then Ray leaves one behind."""
+def _exit_with(parent: int) -> None:
+    """End this process when its cluster on this machine has ended. Ray sometimes leaves an actor behind."""
     while os.getppid() == parent:
-        time.sleep(PARENT_SECONDS)
+        time.sleep(_PARENT_SECONDS)
     os._exit(1)
 
 
-def _portable(error: Exception) -> Exception:
-    """Return an error as it can travel, and say where it came from, unless it says all itself."""
+def _make_portable(error: Exception) -> Exception:
+    """Return an error that can be pickled, with its traceback unless its message is enough."""
     if not isinstance(error, AttuneError):
         error.add_note("in a Ray worker:\n" + "".join(traceback.format_exception(error)))
     try:

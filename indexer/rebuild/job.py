@@ -1,7 +1,7 @@
 """A full rebuild: catalogue → new index → alias.
 
-Reading, encoding and writing each run ahead of the next stage. Searches see the old index whole until the
-new one is complete and verified, then the new one whole; the old one is kept to go back to.
+Reading, encoding and writing run at the same time. Searches see all of the old index until the new one is
+complete and checked, then all of the new one. The old one is kept for a rollback.
 """
 
 import time
@@ -10,60 +10,35 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from opensearchpy import OpenSearch
-
-from indexer.change.plan import TIMES
-from indexer.rebuild.loading import Batch, Loaded, Loader, Target, batches_of, load_here
-from indexer.rebuild.product_source import Supply
-from indexer.rebuild.sanity_checks import Expected, problems, shrunk
-from indexer.rebuild.stats import Tally
-from indexer.rebuild.target import Begun, NewIndex
+from indexer.rebuild.loading import LoadedBatch, Loader, LoadTarget, ProductBatch, load_locally, split_batches
+from indexer.rebuild.product_source import ProductSource
+from indexer.rebuild.sanity_checks import ExpectedContent, describe_shrinkage, find_problems
+from indexer.rebuild.stats import RebuildStats
+from indexer.rebuild.target import RebuildTarget, TargetIndexes
 from indexer.sources.rejects import RejectFile
-from indexer.store.alias import COMPLETE, REPLACED, Aliases, MadeIndex
-from indexer.store.catch_up import CHANGED, CatchUp
-from indexer.store.encoder import ProductEncoder
-from indexer.store.id_set import SeenIds
-from indexer.store.jobs_index import JobsIndex, open_jobs
-from indexer.store.lock import Lock, locked
-from indexer.store.retry import Patience
-from indexer.store.scan import every, refresh
+from indexer.store.alias import COMPLETE, REPLACED, ManagedIndex
+from indexer.store.catch_up import CHANGED_QUERY, CatchUp, CopyTarget
+from indexer.store.documents import is_timestamp
+from indexer.store.id_set import IdSet
+from indexer.store.jobs_index import JobsIndex
+from indexer.store.lock import REBUILD, WRITING, Lock, hold_lock
+from indexer.store.scan import refresh_index, scan_documents
+from indexer.store.session import IndexSession
 from mappings.errors import AttuneError, CatalogueError, IndexingError
-from mappings.settings import IndexSettings
 
-REBUILD = "rebuild"
-WRITING = "writing"
-"""What an alias has locks on: one rebuild at a time, and one writer to the live index at a time."""
-
-Engine = Callable[[Loader, Iterator[Batch]], Iterator[Loaded]]
-"""Where batches are loaded: in this process (`load_here`) or on others."""
+Engine = Callable[[Loader, Iterator[ProductBatch]], Iterator[LoadedBatch]]
+"""Where batches are loaded: in this process (`load_locally`) or on others."""
 
 
 @dataclass(frozen=True, slots=True)
-class IndexJob:
-    """What to index and where to."""
+class RebuildReport:
+    """The result of a rebuild.
 
-    supply: Supply
-    alias: str
-    rejects: Path
-    settings: IndexSettings
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is: products in the new index, and how much of the work is done, 0..1."""
-
-    indexed: int
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
-class IndexReport:
-    """What a run did.
-
-    Of the `indexed` products `encoded` were encoded; the others had vectors, or stood in the index that a
-    killed run left (`resumed`). `brought` are changes that came since the catalogue was made. `bytes` is the
-    index's size on disk, `seconds` wall-clock time of the whole run, and `encoding_share` the part of the
-    time of reading, encoding and writing in which the encoder was at work. `kept` can be gone back to.
+    Of the `indexed` products `encoded` were encoded; the others had vectors, or were in the unfinished index
+    of a killed run (`resumed`). `changes_copied` came after the catalogue was made. `bytes` is the index's
+    size on disk, `seconds` the wall-clock time of the run, and `encoding_share` the share of the time of
+    reading, encoding and writing in which the encoder was at work. A rollback can return to the indexes in
+    `kept`.
     """
 
     index: str
@@ -71,7 +46,7 @@ class IndexReport:
     model: str
     indexed: int
     encoded: int
-    brought: int
+    changes_copied: int
     rejected: int
     duplicates: int
     seconds: float
@@ -83,180 +58,177 @@ class IndexReport:
     removed: tuple[str, ...] = ()
 
 
-def run_index_job(
-    job: IndexJob,
-    client: OpenSearch,
-    encoder: ProductEncoder,
-    on_progress: Callable[[Progress], None] = lambda _: None,
-    patience: Patience | None = None,
-    engine: Engine = load_here,
-) -> IndexReport:
-    """Index a catalogue into a new index and point the alias at it when everything is written and verified.
+def rebuild_index(
+    session: IndexSession,
+    source: ProductSource,
+    rejects: Path,
+    engine: Engine = load_locally,
+    replica_seconds: int = 60,
+) -> RebuildReport:
+    """Index all products of `source` into a new index, check it, and point the alias at it.
 
-    A run that is killed or loses OpenSearch leaves its index, and the next run of the same job goes on with
-    it. One whose catalogue is of no use, or whose index does not pass the verification, removes it. The
-    alias stays as it was either way. Raises CatalogueError for a file without one usable product, JobRunning
-    where another rebuild of the alias is at work, IndexingError, ClusterDown, ModelError, and SettingsError
-    for a bad alias.
+    Records that can't be used are written to the file `rejects`. Replicas are waited for `replica_seconds`.
+
+    >>> catalogue = open_catalogue(Path("mugs.csv"))
+    >>> session = IndexSession(client, "shop", OneEncoder(load_model(None)))
+    >>> source = CatalogueSource(catalogue, guess_field_map(catalogue))
+    >>> report = rebuild_index(session, source, Path("mugs.rejects.jsonl"))
+    >>> report.indexed, report.rejected
+    (2, 0)
+
+    A run that is killed or loses OpenSearch leaves its index, and the next run of the same job continues it.
+    A run whose catalogue is unusable, or whose index does not pass the sanity checks, removes its index. The
+    alias stays as it was in both cases.
+
+    Raises CatalogueError for a catalogue without one usable product, JobRunning where another rebuild of the
+    alias is running, JobStopped, IndexingError, ClusterDown, ModelError, and SettingsError for a bad alias.
     """
-    patience = patience or Patience(job.settings.retry_seconds)
-    aliases = Aliases(client, job.alias, patience)
-    aliases.check()
-    jobs = open_jobs(client, patience)
-    with locked(jobs, job.alias, REBUILD) as lock:
-        return _Rebuild(job, client, encoder, aliases, jobs, lock, patience).run(on_progress, engine)
+    session.indexes.validate()
+    jobs = session.open_jobs()
+    with hold_lock(jobs, session.alias, REBUILD) as lock:
+        targets = TargetIndexes(session, replica_seconds)
+        return _Rebuild(session, source, jobs, lock, targets).run(rejects, engine)
 
 
 class _Rebuild:
-    """One run, with all that its steps share."""
+    """One run, with what its steps share."""
 
     def __init__(
         self,
-        job: IndexJob,
-        client: OpenSearch,
-        encoder: ProductEncoder,
-        aliases: Aliases,
+        session: IndexSession,
+        source: ProductSource,
         jobs: JobsIndex,
         lock: Lock,
-        patience: Patience,
+        targets: TargetIndexes,
     ) -> None:
-        self._job = job
-        self._client = client
-        self._encoder = encoder
-        self._aliases = aliases
+        self._session = session
+        self._source = source
         self._jobs = jobs
         self._lock = lock
-        self._patience = patience
-        self._tally = Tally()
-        self._moment = job.supply.moment_ms  # before it is read: a file may be replaced meanwhile
-        self._new = NewIndex(client, aliases, encoder, job.settings, patience)
+        self._targets = targets
+        self._stats = RebuildStats()
+        self._encoder = session.encoders.current
+        self._moment = source.moment_ms  # before it is read: a file may be replaced meanwhile
 
-    def run(self, on_progress: Callable[[Progress], None], engine: Engine) -> IndexReport:
+    def run(self, rejects_path: Path, engine: Engine) -> RebuildReport:
         started = time.monotonic()
-        live = settled(self._aliases)
-        begun = self._new.begin(self._job.supply.note(), live)
-        index = begun.index
-        with RejectFile(self._job.rejects) as rejects:
+        session, indexes = self._session, self._session.indexes
+        live = indexes.find_live()
+        target = self._targets.open(self._source.describe(), live)
+        index = target.index
+        with RejectFile(rejects_path) as rejects:
             try:
-                if live and begun.resumed and self._job.supply.changing:
-                    with self._to_come(index, live) as to_come:
-                        to_come.bring()  # what was deleted since is not read again
-                self._fill(begun, rejects, on_progress, engine)
-                brought = self._finish(index, live)
-            except (CatalogueError, _Unfit):
+                if live and target.resumed and self._source.is_changing:
+                    with self._catch_up(index, live) as catch_up:
+                        catch_up.copy_changes()  # what was deleted since is not read again
+                self._fill(target, rejects, engine)
+                copied = self._finish(index, live)
+            except (CatalogueError, _UnfitIndex):
                 with suppress(AttuneError):
-                    self._aliases.delete(index.name)
+                    indexes.delete(index.name)
                 raise
-        for name in set(begun.reuse) - {live.name if live else ""}:
-            self._aliases.delete(name)
-        removed = self._aliases.drop_old(self._job.settings.keep_previous)
-        self._forget()
-        tally, seconds = self._tally, time.monotonic() - started
-        return IndexReport(
+        for name in set(target.reuse) - {live.name if live else ""}:
+            indexes.delete(name)
+        removed = indexes.delete_old(session.settings.keep_previous)
+        self._delete_tombstones()
+        stats, seconds = self._stats, time.monotonic() - started
+        return RebuildReport(
             index=index.name,
-            alias=self._job.alias,
+            alias=session.alias,
             model=self._encoder.version,
-            indexed=tally.indexed,
-            encoded=tally.encoded,
-            brought=brought,
+            indexed=stats.indexed,
+            encoded=stats.encoded,
+            changes_copied=copied,
             rejected=rejects.rejected,
             duplicates=rejects.duplicates,
             seconds=round(seconds, 3),
-            products_per_second=round(tally.indexed / seconds, 1),
-            encoding_share=round(min(1.0, tally.encoding_seconds / max(tally.seconds, 1e-9)), 3),
-            bytes=self._new.size(index.name),
-            resumed=begun.resumed,
-            kept=tuple(of.name for of in self._aliases.made() if of.complete and of.name != index.name),
+            products_per_second=round(stats.indexed / seconds, 1),
+            encoding_share=round(min(1.0, stats.encoding_seconds / max(stats.seconds, 1e-9)), 3),
+            bytes=self._targets.measure_size(index.name),
+            resumed=target.resumed,
+            kept=tuple(
+                other.name for other in indexes.list_indexes() if other.complete and other.name != index.name
+            ),
             removed=removed,
         )
 
-    def _fill(
-        self,
-        begun: Begun,
-        rejects: RejectFile,
-        on_progress: Callable[[Progress], None],
-        engine: Engine,
-    ) -> None:
-        """Write every product of the catalogue."""
-        supply, tally = self._job.supply, self._tally
-        index = begun.index.name
-        target = Target(index, self._job.settings.vectors, self._moment, begun.reuse, begun.resumed)
-        loader = Loader(self._client, self._encoder, target, self._patience)
+    def _fill(self, target: RebuildTarget, rejects: RejectFile, engine: Engine) -> None:
+        """Write every product of the source."""
+        session, source, stats = self._session, self._source, self._stats
+        client, settings, retry = session.client, session.settings, session.retry
+        index = target.index.name
+        load_target = LoadTarget(index, settings.vectors, self._moment, target.reuse, target.resumed)
+        loader = Loader(client, self._encoder, load_target, retry)
         began = time.perf_counter()
-        with SeenIds() as seen:
-            batches = batches_of(supply.items(seen), self._job.settings.batch)
+        with IdSet() as ids:
+            batches = split_batches(source.read(ids), settings.batch)
             for loaded in engine(loader, batches):
+                retry.check_stop()
                 self._lock.check()
-                tally.note(loaded, rejects)
+                stats.add(loaded, rejects)
                 share = loaded.batch.items[-1].share if loaded.batch.items else 0.0
-                on_progress(Progress(tally.indexed, share))
-            tally.seconds = time.perf_counter() - began
-            refresh(self._client, index, self._patience)
-            changed = every(self._client, index, CHANGED, self._patience, source=False)
-            tally.newer = sum(of.id in seen for of in changed)
-        if not tally.indexed:
+                session.on_progress(stats.indexed, share)
+            stats.seconds = time.perf_counter() - began
+            refresh_index(client, index, retry)
+            changed = scan_documents(client, index, CHANGED_QUERY, retry, source=False)
+            stats.newer = sum(document.id in ids for document in changed)
+        if not stats.indexed:
             why = f" (first: {rejects.first}); see {rejects.path}" if rejects.first else ": it is empty"
-            raise CatalogueError(f"{supply.name} holds no usable product{why}")
+            raise CatalogueError(f"{source.name} holds no usable product{why}")
 
-    def _finish(self, index: MadeIndex, live: MadeIndex | None) -> int:
-        """Verify the index, bring it what changed meanwhile, and point the alias at it."""
-        job, highest = self._job, self._tally.highest
-        version = highest if job.supply.versioned else self._moment
-        index = self._aliases.note(index, **{"version": version, REPLACED: live.name if live else ""})
-        self._verify(index)
-        brought = 0
+    def _finish(self, index: ManagedIndex, live: ManagedIndex | None) -> int:
+        """Check the index, copy later changes to it, and point the alias at it. Return the changes copied."""
+        session, source = self._session, self._source
+        client, retry, indexes = session.client, session.retry, session.indexes
+        version = self._stats.highest if source.has_versions else self._moment
+        replaced = live.name if live else ""
+        index = indexes.update_metadata(index, **{"version": version, REPLACED: replaced})
+        self._check_content(index)
+        copied = 0
         with ExitStack() as stack:
-            to_come = stack.enter_context(self._to_come(index, live)) if live else None
-            brought += to_come.bring() if to_come else 0
-            refresh(self._client, index.name, self._patience)
-            if live and not job.supply.partial:
-                share = job.settings.min_share
-                self._unfit(shrunk(self._client, index.name, live.name, share, self._patience))
-            self._new.make_ready(index.name)
-            with locked(self._jobs, job.alias, WRITING, wait=True) as writing:
-                brought += to_come.bring() if to_come else 0
-                refresh(self._client, index.name, self._patience)
+            catch_up = stack.enter_context(self._catch_up(index, live)) if live else None
+            copied += catch_up.copy_changes() if catch_up else 0
+            refresh_index(client, index.name, retry)
+            if live and not source.is_partial:
+                share = session.settings.min_share
+                self._refuse(describe_shrinkage(client, index.name, live.name, share, retry))
+            self._targets.make_ready(index.name)
+            with hold_lock(self._jobs, session.alias, WRITING, wait=True) as writing:
+                copied += catch_up.copy_changes() if catch_up else 0
+                refresh_index(client, index.name, retry)
                 self._lock.check()
                 writing.check()
-                self._aliases.point(index.name)
-        self._aliases.note(index, state=COMPLETE)
-        return brought
+                indexes.point_at(index.name)
+        indexes.update_metadata(index, state=COMPLETE)
+        return copied
 
-    def _to_come(self, index: MadeIndex, live: MadeIndex) -> CatchUp:
-        since = self._job.supply.since(self._tally.highest, self._moment)
-        return CatchUp(
-            self._client, self._jobs, self._job.alias, live, index.name, since, self._encoder,
-            self._job.settings.vectors, self._patience,
-        )  # fmt: skip
+    def _catch_up(self, index: ManagedIndex, live: ManagedIndex) -> CatchUp:
+        since = self._source.changes_since(self._stats.highest, self._moment)
+        target = CopyTarget(index.name, self._encoder, self._session.settings.vectors, since)
+        return CatchUp(self._session, self._jobs, live, target)
 
-    def _verify(self, index: MadeIndex) -> None:
-        expected = Expected(
-            products=self._tally.indexed - self._tally.newer,
+    def _check_content(self, index: ManagedIndex) -> None:
+        expected = ExpectedContent(
+            products=self._stats.indexed - self._stats.newer,
             model=self._encoder.version,
-            samples=self._tally.samples,
+            samples=self._stats.samples,
         )
-        wrong = problems(self._client, index.name, expected, self._patience)
-        self._unfit("; ".join(wrong[:5]))
+        problems = find_problems(self._session.client, index.name, expected, self._session.retry)
+        self._refuse("; ".join(problems[:5]))
 
-    def _unfit(self, wrong: str) -> None:
-        if wrong:
-            raise _Unfit(
-                f"the new index does not pass the verification: {wrong}. "
-                f"Alias {self._job.alias} stays as it was"
+    def _refuse(self, problem: str) -> None:
+        if problem:
+            raise _UnfitIndex(
+                f"the new index does not pass the sanity checks: {problem}. "
+                f"Alias {self._session.alias} stays as it was"
             )
 
-    def _forget(self) -> None:
-        """Forget deletes that no index in use could still lack."""
-        moments = [of.version for of in self._aliases.made() if of.version]
-        if moments and all(moment > TIMES for moment in moments):
-            self._jobs.forget_buried(self._job.alias, min(moments))
+    def _delete_tombstones(self) -> None:
+        """Delete tombstones that every index in use already reflects."""
+        moments = [index.version for index in self._session.indexes.list_indexes() if index.version]
+        if moments and all(map(is_timestamp, moments)):
+            self._jobs.delete_tombstones(self._session.alias, min(moments))
 
 
-class _Unfit(IndexingError):
-    """An index that does not pass its verification."""
-
-
-def settled(aliases: Aliases) -> MadeIndex | None:
-    """Return the live index, as complete: a run may have been killed after it moved the alias."""
-    live = aliases.live()
-    return live if live is None or live.complete else aliases.note(live, state=COMPLETE)
+class _UnfitIndex(IndexingError):
+    """A new index does not pass the sanity checks."""

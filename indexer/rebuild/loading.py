@@ -1,7 +1,7 @@
-"""The middle of a rebuild: batches of products → documents in the new index.
+"""The middle of a rebuild: batches of products become documents of the new index.
 
-The new index is its own checkpoint. A run that goes on where another was killed reads the catalogue again and
-leaves out what the index has; what is left is encoded, unless the index that searches use has the vectors.
+The new index is its own checkpoint. A run that continues a killed one reads the catalogue again and skips
+what the index has. Of the rest, only products whose vectors are in no other index are encoded.
 """
 
 import time
@@ -12,33 +12,35 @@ from opensearchpy import OpenSearch
 
 from indexer.catalogue.records import Item, Reject
 from indexer.sources.prefetcher import Prefetcher
-from indexer.store.bulk import Action, Written, in_order, write
-from indexer.store.documents import content_hash, document, document_with, stored_vectors
+from indexer.store.bulk import BulkAction, BulkResult, map_in_order, write_bulk
+from indexer.store.documents import build_document, build_from_vectors, hash_content, read_vector_fields
 from indexer.store.encoder import ProductEncoder
-from indexer.store.retry import Patience
-from indexer.store.scan import stored, versions
-from mappings.types import JsonObject, Product
-from reranker.types import EncodedProduct
+from indexer.store.retry import RetryPolicy
+from indexer.store.scan import get_documents, get_versions
+from mappings.types import JsonObject
 
-AHEAD = 2
+_PREFETCHED_BATCHES = 2
 """Batches that a stage may be ahead of the next."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """The index to fill. `reuse` are others that have vectors of the same model, the best first;
-    `resumed` tells that the index holds part of the catalogue already.
+class LoadTarget:
+    """The index to load. `vectors` is the setting `index.vectors`, `moment_ms` the version of products
+    without.
+
+    `reuse` are other indexes with vectors of the same model, the best first. `resumed` says that the index
+    holds part of the catalogue already.
     """
 
     index: str
-    kind: str
+    vectors: str
     moment_ms: int
     reuse: tuple[str, ...] = ()
     resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ProductBatch:
     """Part of a catalogue, in its order."""
 
     items: tuple[Item, ...]
@@ -46,117 +48,107 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A batch with the documents that are to be written: what the index lacks."""
+class EncodedBatch:
+    """A batch with the documents that the index lacks. `seconds` is the time of looking up and encoding."""
 
-    batch: Batch
-    actions: tuple[Action, ...]
+    batch: ProductBatch
+    actions: tuple[BulkAction, ...]
     encoded: int
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """What became of a batch. `encoding_seconds` is the time that looking up and encoding took; `sample` is a
-    product with its content hash.
-    """
+class LoadedBatch:
+    """A batch with the results of writing it. `sample` is one of its product ids with the content hash."""
 
-    batch: Batch
-    written: tuple[Written, ...]
+    batch: ProductBatch
+    results: tuple[BulkResult, ...]
     encoded: int
     encoding_seconds: float
     sample: tuple[str, str] | None
 
 
 class Loader:
-    """Turns batches into documents of one index."""
+    """Loads batches into one index."""
 
     def __init__(
-        self, client: OpenSearch, encoder: ProductEncoder, target: Target, patience: Patience
+        self, client: OpenSearch, encoder: ProductEncoder, target: LoadTarget, retry: RetryPolicy
     ) -> None:
         self._client = client
         self._encoder = encoder
         self.target = target
-        self.patience = patience
+        self.retry = retry
 
     @property
     def model(self) -> str:
-        """Version of the model that encodes."""
+        """The version of the model that encodes."""
         return self._encoder.version
 
-    def load(self, batch: Batch) -> Loaded:
-        """Encode and write one batch."""
-        return self.written(self.prepared(batch))
-
-    def prepared(self, batch: Batch) -> Prepared:
-        """Make the documents of a batch, as few of them anew as can be."""
+    def encode(self, batch: ProductBatch) -> EncodedBatch:
+        """Build the documents of a batch. Encode only what has no vectors yet."""
         began = time.perf_counter()
         target = self.target
-        held: dict[str, int] = {}
+        loaded: dict[str, int] = {}
         if target.resumed:
             ids = [item.product.id for item in batch.items]
-            held = versions(self._client, target.index, ids, self.patience)
-        items = [item for item in batch.items if item.product.id not in held]
-        vectors = self._known(items)
-        missing = [item for item in items if item.product.id not in vectors]
-        products = [item.product for item in missing]
-        encoded = dict(zip((p.id for p in products), self._encoded(products), strict=True))
+            loaded = get_versions(self._client, target.index, ids, self.retry)
+        items = [item for item in batch.items if item.product.id not in loaded]
+        vectors = self._find_vectors(items)
+        products = [item.product for item in items if item.product.id not in vectors]
+        new = self._encoder.encode_products(products) if products else []
+        encoded = dict(zip((product.id for product in products), new, strict=True))
         actions = []
         for item in items:
             product, version = item.product, target.moment_ms if item.version is None else item.version
             if product.id in encoded:
-                body = document(
-                    product, encoded[product.id], self._encoder.version, version, target.kind, item.changed
+                model = self._encoder.version
+                body = build_document(
+                    product, encoded[product.id], model, version, target.vectors, item.changed
                 )
             else:
-                body = document_with(product, vectors[product.id], version, item.changed)
-            actions.append(Action(product.id, version, body))
-        return Prepared(
-            batch=batch,
-            actions=tuple(actions),
-            encoded=len(products),
-            seconds=time.perf_counter() - began,
+                body = build_from_vectors(product, vectors[product.id], version, item.changed)
+            actions.append(BulkAction(product.id, version, body))
+        return EncodedBatch(batch, tuple(actions), len(products), time.perf_counter() - began)
+
+    def write(self, encoded: EncodedBatch) -> LoadedBatch:
+        """Write the documents of a batch."""
+        results = write_bulk(self._client, self.target.index, encoded.actions, self.retry)
+        first = next(iter(encoded.batch.items), None)
+        return LoadedBatch(
+            batch=encoded.batch,
+            results=tuple(results),
+            encoded=encoded.encoded,
+            encoding_seconds=encoded.seconds,
+            sample=(first.product.id, hash_content(first.product)) if first else None,
         )
 
-    def written(self, prepared: Prepared) -> Loaded:
-        """Write a batch's documents."""
-        outcomes = write(self._client, self.target.index, prepared.actions, self.patience)
-        first = next(iter(prepared.batch.items), None)
-        return Loaded(
-            batch=prepared.batch,
-            written=tuple(outcomes),
-            encoded=prepared.encoded,
-            encoding_seconds=prepared.seconds,
-            sample=(first.product.id, content_hash(first.product)) if first else None,
-        )
-
-    def _encoded(self, products: list[Product]) -> list[EncodedProduct]:
-        return self._encoder.encode_products(products) if products else []
-
-    def _known(self, items: list[Item]) -> dict[str, JsonObject]:
-        """Return the vectors that need no encoding: of equal text, by the same model."""
-        known: dict[str, JsonObject] = {}
+    def _find_vectors(self, items: list[Item]) -> dict[str, JsonObject]:
+        """Return the vectors that other indexes have of the same text by the same model: id → fields."""
+        vectors: dict[str, JsonObject] = {}
         for index in self.target.reuse:
-            lacking = [item.product for item in items if item.product.id not in known]
-            found = stored(self._client, index, [product.id for product in lacking], self.patience)
-            known |= {
-                product.id: stored_vectors(of.source)
+            lacking = [item.product for item in items if item.product.id not in vectors]
+            documents = get_documents(self._client, index, [product.id for product in lacking], self.retry)
+            vectors |= {
+                product.id: read_vector_fields(document.source)
                 for product in lacking
-                if (of := found.get(product.id))
-                and of.own.get("model") == self._encoder.version
-                and of.own.get("hash") == content_hash(product)
+                if (document := documents.get(product.id))
+                and document.attune.get("model") == self._encoder.version
+                and document.attune.get("hash") == hash_content(product)
             }
-        return known
+        return vectors
 
 
-def load_here(loader: Loader, batches: Iterator[Batch]) -> Iterator[Loaded]:
-    """Load batches in this process: one is read while one is encoded and the ones before are written."""
-    with Prefetcher(batches, AHEAD) as read, Prefetcher(map(loader.prepared, read), AHEAD) as prepared:
-        for _, loaded in in_order(loader.written, prepared, 1):
+def load_locally(loader: Loader, batches: Iterator[ProductBatch]) -> Iterator[LoadedBatch]:
+    """Load batches in this process: one is read while one is encoded and earlier ones are written."""
+    with (
+        Prefetcher(batches, _PREFETCHED_BATCHES) as read,
+        Prefetcher(map(loader.encode, read), _PREFETCHED_BATCHES) as encoded,
+    ):
+        for _, loaded in map_in_order(loader.write, encoded, 1):
             yield loaded
 
 
-def batches_of(products: Iterable[Item | Reject], size: int) -> Iterator[Batch]:
+def split_batches(products: Iterable[Item | Reject], size: int) -> Iterator[ProductBatch]:
     """Yield batches of up to `size` records."""
     items: list[Item] = []
     rejects: list[Reject] = []
@@ -166,7 +158,7 @@ def batches_of(products: Iterable[Item | Reject], size: int) -> Iterator[Batch]:
         else:
             rejects.append(outcome)
         if len(items) + len(rejects) >= size:
-            yield Batch(tuple(items), tuple(rejects))
+            yield ProductBatch(tuple(items), tuple(rejects))
             items, rejects = [], []
     if items or rejects:
-        yield Batch(tuple(items), tuple(rejects))
+        yield ProductBatch(tuple(items), tuple(rejects))

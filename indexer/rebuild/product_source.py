@@ -1,4 +1,4 @@
-"""What a rebuild reads: a catalogue, or the products of the index that is to be replaced."""
+"""What a rebuild reads: a catalogue, or the products of the index that it replaces."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -9,60 +9,62 @@ from opensearchpy import OpenSearch
 from indexer.catalogue.field_map import FieldMap
 from indexer.catalogue.products import read_products
 from indexer.catalogue.records import Item, Reject, Source
-from indexer.store.alias import MadeIndex
-from indexer.store.catch_up import Since
-from indexer.store.documents import shown_product
-from indexer.store.id_set import SeenIds
-from indexer.store.retry import Patience
-from indexer.store.scan import counted, every, refresh
+from indexer.store.alias import ManagedIndex
+from indexer.store.catch_up import ChangesSince
+from indexer.store.documents import restore_product
+from indexer.store.id_set import IdSet
+from indexer.store.retry import RetryPolicy
+from indexer.store.scan import count_documents, refresh_index, scan_documents
 from mappings import fields
 from mappings.types import JsonObject
 
+_EVERYTHING: JsonObject = {"match_all": {}}
 
-class Supply(Protocol):
-    """Products, and what is noted of where they came from: equal notes give equal products."""
+
+class ProductSource(Protocol):
+    """A stream of products with a description: sources of equal descriptions have equal products."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name in messages."""
         ...
 
     @property
     def moment_ms(self) -> int:
-        """When it was true, in milliseconds since 1970: the version of products that bring none."""
+        """When it was true, in milliseconds since 1970: the version of products that have none."""
         ...
 
     @property
-    def versioned(self) -> bool:
-        """Whether what it stands for is the highest version that its products bring, not its moment."""
+    def has_versions(self) -> bool:
+        """Whether the highest version of its products stands for all of it, rather than its moment."""
         ...
 
     @property
-    def partial(self) -> bool:
-        """Whether it is meant to be a part only."""
+    def is_partial(self) -> bool:
+        """Whether it is part of a catalogue on purpose."""
         ...
 
     @property
-    def changing(self) -> bool:
-        """Whether it goes on changing: what was read of it may be gone when it is read again."""
+    def is_changing(self) -> bool:
+        """Whether it changes while it is read, so that a second reading may lack products."""
         ...
 
-    def since(self, highest: int, moment_ms: int) -> Since:
-        """Which changes it lacks; `highest` is of the versions that its products bring."""
+    def changes_since(self, highest: int, moment_ms: int) -> ChangesSince:
+        """Return which changes it lacks. `highest` is the highest version that its products have."""
         ...
 
-    def note(self) -> JsonObject:
-        """What an index made of it notes."""
+    def describe(self) -> JsonObject:
+        """Return the description, which is recorded in the metadata of an index made from it."""
         ...
 
-    def items(self, seen: SeenIds) -> Iterator[Item | Reject]:
-        """Yield its products once each, and what is none."""
+    def read(self, ids: IdSet) -> Iterator[Item | Reject]:
+        """Yield its products, each once, and its rejects. Adds the products' ids to `ids`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class CatalogueSupply:
-    """A catalogue read by a field map. `limit` ends reading after that many products."""
+class CatalogueSource:
+    """A catalogue and its field map. `limit` is the number of products after which reading ends."""
 
     catalogue: Source
     field_map: FieldMap
@@ -71,35 +73,35 @@ class CatalogueSupply:
 
     @property
     def name(self) -> str:
-        """The catalogue's."""
+        """The catalogue's name."""
         return self.catalogue.name
 
     @property
     def moment_ms(self) -> int:
-        """The catalogue's."""
+        """The catalogue's moment."""
         return self.catalogue.moment_ms
 
     @property
-    def versioned(self) -> bool:
-        """Whether the field map has a column of versions."""
+    def has_versions(self) -> bool:
+        """Whether the field map names a column of versions."""
         return bool(self.field_map.version)
 
     @property
-    def partial(self) -> bool:
+    def is_partial(self) -> bool:
         """Whether there is a limit."""
         return self.limit is not None
 
     @property
-    def changing(self) -> bool:
-        """Never: another file is another catalogue."""
+    def is_changing(self) -> bool:
+        """Always False: a changed file is another catalogue."""
         return False
 
-    def since(self, highest: int, moment_ms: int) -> Since:
-        """Return those after the highest version, or after its moment."""
-        return Since(highest, own=True) if self.versioned else Since(moment_ms)
+    def changes_since(self, highest: int, moment_ms: int) -> ChangesSince:
+        """Return the changes after the highest version, or after the moment."""
+        return ChangesSince(highest, per_product=True) if self.has_versions else ChangesSince(moment_ms)
 
-    def note(self) -> JsonObject:
-        """Return name, moment and how it is read."""
+    def describe(self) -> JsonObject:
+        """Return the name, the moment and how the catalogue is read."""
         return {
             "source": self.catalogue.name.rpartition("/")[2],
             "moment": self.moment_ms,
@@ -108,70 +110,68 @@ class CatalogueSupply:
             "fields": {name: value for name, value in asdict(self.field_map).items() if value},
         }
 
-    def items(self, seen: SeenIds) -> Iterator[Item | Reject]:
+    def read(self, ids: IdSet) -> Iterator[Item | Reject]:
         """Yield the catalogue's products and rejects, in its order."""
-        found = 0
-        for outcome in read_products(self.catalogue.records(), self.field_map, self.simplified, seen):
+        count = 0
+        for outcome in read_products(self.catalogue.records(), self.field_map, self.simplified, ids):
             if isinstance(outcome, Item):
-                found += 1
-                yield replace(outcome, share=min(1.0, found / self.limit)) if self.limit else outcome
-                if found == self.limit:
+                count += 1
+                yield replace(outcome, share=min(1.0, count / self.limit)) if self.limit else outcome
+                if count == self.limit:
                     return
             else:
                 yield outcome
 
 
 @dataclass(frozen=True, slots=True)
-class IndexSupply:
-    """The products that an index holds: for another model no catalogue is needed."""
+class IndexSource:
+    """The products of an index: a change of model needs no catalogue. Make one with `open_index_source`."""
 
     client: OpenSearch
-    index: MadeIndex
+    index: ManagedIndex
     products: int
-    patience: Patience
-    versioned: bool = False
-    partial: bool = False
-    changing: bool = True
+    retry: RetryPolicy
+    has_versions: bool = False
+    is_partial: bool = False
+    is_changing: bool = True
 
     @property
     def name(self) -> str:
-        """The index's."""
+        """The index's name."""
         return self.index.name
 
     @property
     def moment_ms(self) -> int:
-        """The moment of the catalogue that the index was made of."""
+        """The moment of the catalogue that the index was made from."""
         return self.index.version
 
-    def since(self, highest: int, moment_ms: int) -> Since:
-        """Return all that came while it was read."""
+    def changes_since(self, highest: int, moment_ms: int) -> ChangesSince:
+        """Return every change that comes while the index is read."""
         del highest, moment_ms
-        return Since(-1, own=True)
+        return ChangesSince(-1, per_product=True)
 
-    def note(self) -> JsonObject:
-        """Return the index's note as far as it is about the catalogue."""
-        about = ("source", "moment", "simplified", "limit", "fields")
-        return {name: self.index.note[name] for name in about if name in self.index.note} | {
-            "reencoded": self.index.name
-        }
+    def describe(self) -> JsonObject:
+        """Return the description of the index's catalogue, and the index's name."""
+        names = ("source", "moment", "simplified", "limit", "fields")
+        metadata = self.index.metadata
+        return {name: metadata[name] for name in names if name in metadata} | {"reencoded": self.index.name}
 
-    def items(self, seen: SeenIds) -> Iterator[Item | Reject]:
+    def read(self, ids: IdSet) -> Iterator[Item | Reject]:
         """Yield every product as of now, each with its version."""
         index = self.index.name
-        everything: JsonObject = {"match_all": {}}
-        refresh(self.client, index, self.patience)
-        for number, of in enumerate(every(self.client, index, everything, self.patience), 1):
-            seen.first_line(of.id, number)
+        refresh_index(self.client, index, self.retry)
+        for number, document in enumerate(scan_documents(self.client, index, _EVERYTHING, self.retry), 1):
+            ids.add(document.id, number)
             yield Item(
-                product=shown_product(of.id, of.source),
+                product=restore_product(document.id, document.source),
                 line=number,
-                raw=of.id,
+                raw=document.id,
                 share=min(1.0, number / max(1, self.products)),
-                version=of.version,
-                changed=bool(of.own.get(fields.CHANGED.removeprefix(f"{fields.ATTUNE}."))),
+                version=document.version,
+                changed=bool(document.attune.get(fields.CHANGED.removeprefix(f"{fields.ATTUNE}."))),
             )
 
 
-def supply_of_index(client: OpenSearch, index: MadeIndex, patience: Patience) -> IndexSupply:
-    """Return the supply of an index with its number of products."""
-    return IndexSupply(client, index, counted(client, index.name, {"match_all": {}}, patience), patience)
+def open_index_source(client: OpenSearch, index: ManagedIndex, retry: RetryPolicy) -> IndexSource:
+    """Return the source of an index's products."""
+    return IndexSource(client, index, count_documents(client, index.name, _EVERYTHING, retry), retry)

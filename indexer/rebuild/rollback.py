@@ -1,81 +1,81 @@
-"""Going back to the index that searches used before, without losing what changed since."""
+"""Rollback: return to the index that searches used before, without losing later changes."""
 
 from dataclasses import dataclass
 
-from opensearchpy import OpenSearch
-
-from indexer.rebuild.job import REBUILD, WRITING, settled
-from indexer.store.alias import Aliases, MadeIndex
-from indexer.store.catch_up import CatchUp, Since
-from indexer.store.encoder import ProductEncoders
-from indexer.store.jobs_index import open_jobs
-from indexer.store.lock import locked
-from indexer.store.retry import Patience
-from indexer.store.scan import refresh
+from indexer.store.alias import AliasIndexes, ManagedIndex
+from indexer.store.catch_up import CatchUp, ChangesSince, CopyTarget
+from indexer.store.lock import REBUILD, WRITING, hold_lock
+from indexer.store.scan import refresh_index
+from indexer.store.session import IndexSession
 from mappings.errors import IndexingError
-from mappings.settings import IndexSettings
 
 
 @dataclass(frozen=True, slots=True)
 class RollbackReport:
-    """What was done: the alias points at `index`, and `left` stays; `brought` changes came along."""
+    """The result of a rollback: the alias moved from `previous` to `index`, with `changes_copied` to it.
+
+    `previous` is kept; it is empty where the alias did not point at an index of Attune's.
+    """
 
     index: str
-    left: str
+    previous: str
     alias: str
     model: str
-    brought: int
+    changes_copied: int
 
 
-def roll_back(
-    client: OpenSearch,
-    alias: str,
-    to: str,
-    models: ProductEncoders,
-    settings: IndexSettings,
-    patience: Patience,
-) -> RollbackReport:
-    """Point the alias at the index before the live one, or at the index `to`.
+def roll_back(session: IndexSession, to: str = "") -> RollbackReport:
+    """Point the alias back at the index before the live one, or at the index `to`.
 
-    Changes that came to the live index since are brought to it first. Raises IndexingError where there is no
-    such index, ModelMismatch where its model is not at hand to encode changes, and JobRunning while a rebuild
-    is at work.
+    Changes made to the live index since are copied first.
+
+    >>> session = IndexSession(client, "shop", OneEncoder(load_model(None)))
+    >>> report = roll_back(session)
+    >>> report.alias, report.changes_copied
+    ('shop', 0)
+
+    Raises IndexingError where there is no such index, ModelMismatch where its model is not available to
+    encode changes, JobRunning while a rebuild is running, and JobStopped.
     """
-    aliases = Aliases(client, alias, patience)
-    aliases.check()
-    jobs = open_jobs(client, patience)
-    with locked(jobs, alias, REBUILD) as lock:
-        live = settled(aliases)
-        target = _target(aliases, live, to)
-        encoder = models.of(target.model)
-        kind = str(target.note.get("vectors") or settings.vectors)
-
-        since = Since(target.version, target.versioned)
-        with CatchUp(
-            client, jobs, alias, live or target, target.name, since, encoder, kind, patience
-        ) as to_come:
-            brought = to_come.bring() if live else 0
-            with locked(jobs, alias, WRITING, wait=True) as writing:
-                brought += to_come.bring() if live else 0
-                refresh(client, target.name, patience)
+    indexes = session.indexes
+    indexes.validate()
+    jobs = session.open_jobs()
+    with hold_lock(jobs, session.alias, REBUILD) as lock:
+        live = indexes.find_live()
+        index = _choose_index(indexes, live, to)
+        target = CopyTarget(
+            index=index.name,
+            encoder=session.encoders.find(index.model),
+            vectors=str(index.metadata.get("vectors") or session.settings.vectors),
+            since=ChangesSince(index.version, index.has_product_versions),
+        )
+        with CatchUp(session, jobs, live or index, target) as catch_up:
+            copied = catch_up.copy_changes() if live else 0
+            with hold_lock(jobs, session.alias, WRITING, wait=True) as writing:
+                copied += catch_up.copy_changes() if live else 0
+                refresh_index(session.client, index.name, session.retry)
                 lock.check()
                 writing.check()
-                aliases.point(target.name)
-    return RollbackReport(target.name, live.name if live else "", alias, target.model, brought)
+                indexes.point_at(index.name)
+    return RollbackReport(index.name, live.name if live else "", session.alias, index.model, copied)
 
 
-def _target(aliases: Aliases, live: MadeIndex | None, to: str) -> MadeIndex:
-    others = [of for of in aliases.made() if of.complete and (live is None or of.name != live.name)]
+def _choose_index(indexes: AliasIndexes, live: ManagedIndex | None, to: str) -> ManagedIndex:
+    others = [
+        index
+        for index in indexes.list_indexes()
+        if index.complete and (live is None or index.name != live.name)
+    ]
     if to:
-        found = [of for of in others if of.name == to]
-        why = f"{to} is no other complete index that Attune made for {aliases.alias}"
+        candidates = [index for index in others if index.name == to]
+        why = f"{to} is not another complete index that Attune made for {indexes.alias}"
     else:
-        before = [of for of in others if live and of.name == live.replaced]
-        found = before or [of for of in others if live is None or of.name < live.name]
+        replaced = [index for index in others if live and index.name == live.replaced]
+        candidates = replaced or [index for index in others if live is None or index.name < live.name]
         why = f"there is no index before {live.name if live else 'any'}"
-    if not found:
-        known = ", ".join(of.name for of in others) or "none"
+    if not candidates:
+        known = ", ".join(index.name for index in others) or "none"
         raise IndexingError(
             f"{why}: there are {known}. The setting index.keep_previous says how many are kept"
         )
-    return found[-1]
+    return candidates[-1]

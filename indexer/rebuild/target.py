@@ -1,128 +1,141 @@
-"""The index that a rebuild fills: begun or gone on with, loaded without refreshes and copies, made ready."""
+"""The index that a rebuild fills: created or continued, loaded without refreshes and replicas, made ready."""
 
 import json
 from dataclasses import dataclass
 
-from opensearchpy import OpenSearch
-
-from indexer.store.alias import BUILDING, META, REPLACED, STATE, Aliases, MadeIndex, index_name
-from indexer.store.encoder import ProductEncoder
+from indexer.store.alias import BUILDING, META, REPLACED, STATE, ManagedIndex, make_index_name
 from indexer.store.jobs_index import now_ms
-from indexer.store.retry import Patience
-from indexer.store.scan import counted, refresh
+from indexer.store.scan import count_documents, refresh_index
+from indexer.store.session import IndexSession
 from mappings.client import index_body
-from mappings.settings import IndexSettings
 from mappings.types import JsonObject
 
-REPLICA_SECONDS = 60
-"""How long copies are waited for before searches move to the index; a cluster without room has none."""
-
-LOADING: JsonObject = {"refresh_interval": "-1", "number_of_replicas": 0}
+_LOADING_SETTINGS: JsonObject = {"refresh_interval": "-1", "number_of_replicas": 0}
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """The index to fill, whether a run before began it, and the indexes whose vectors can be used."""
+class RebuildTarget:
+    """The index to fill, whether an earlier run began it, and the indexes whose vectors can be reused."""
 
-    index: MadeIndex
+    index: ManagedIndex
     resumed: bool
     reuse: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class NewIndex:
-    """Makes the indexes of one alias for one model."""
+class TargetIndexes:
+    """Creates, continues and finishes the indexes that rebuilds fill.
 
-    client: OpenSearch
-    aliases: Aliases
-    encoder: ProductEncoder
-    settings: IndexSettings
-    patience: Patience
+    `replica_seconds` is how long replicas are waited for before searches move to the index; a cluster without
+    room never has any.
+    """
 
-    def begin(self, about: JsonObject, live: MadeIndex | None) -> Begun:
-        """Return the index for a supply that notes `about` of itself, begun for it before or new.
+    session: IndexSession
+    replica_seconds: int
 
-        Vectors can be used of the live index and, of those that other runs left unfinished, as one from a
-        database that is never the same twice, of the fullest; what else was left is deleted.
+    def open(self, description: JsonObject, live: ManagedIndex | None) -> RebuildTarget:
+        """Return the index for a product source with this description: a new one, or an unfinished one.
+
+        Vectors are reused from the live index and from the fullest of the other unfinished indexes, as those
+        from a database, whose content is never the same twice. The rest of the unfinished ones is deleted.
         """
-        note = self._note(about)
-        left = [of for of in self.aliases.made() if not of.complete and not (live and of.name == live.name)]
-        same = next((of for of in left if _begun_by(of.note) == note), None)
-        others = [of for of in left if of is not same]
-        useful = sorted(filter(self._fits, others), key=self._fullness)[-1:]
-        for of in others:
-            if of not in useful:
-                self.aliases.delete(of.name)
-        reuse = tuple(of.name for of in ([live] if live and self._fits(live) else []) + useful)
+        indexes = self.session.indexes
+        metadata = self._make_metadata(description)
+        unfinished = [
+            index
+            for index in indexes.list_indexes()
+            if not index.complete and not (live and index.name == live.name)
+        ]
+        same = next((index for index in unfinished if _initial_metadata(index) == metadata), None)
+        others = [index for index in unfinished if index is not same]
+        useful = sorted(filter(self._has_usable_vectors, others), key=self._count)[-1:]
+        for index in others:
+            if index not in useful:
+                indexes.delete(index.name)
+        current = [live] if live and self._has_usable_vectors(live) else []
+        reuse = tuple(index.name for index in current + useful)
         if same:
-            self._set(same.name, LOADING)
-            refresh(self.client, same.name, self.patience)
-            return Begun(same, True, reuse)
-        return Begun(self._made(note), False, reuse)
+            self._put_settings(same.name, _LOADING_SETTINGS)
+            refresh_index(self.session.client, same.name, self.session.retry)
+            return RebuildTarget(same, True, reuse)
+        return RebuildTarget(self._create(metadata), False, reuse)
 
     def make_ready(self, index: str) -> None:
         """Give the index the settings of one that is searched, and its replicas."""
-        replicas = self.settings.replicas
-        self._set(index, {"refresh_interval": None, "number_of_replicas": replicas})
-        self.patience.call(f"flushing {index}", lambda: self.client.indices.flush(index=index))
+        client, retry = self.session.client, self.session.retry
+        replicas = self.session.settings.replicas
+        self._put_settings(index, {"refresh_interval": None, "number_of_replicas": replicas})
+        retry.call(f"flushing {index}", lambda: client.indices.flush(index=index))
         if replicas:
-            params = {"wait_for_status": "green", "timeout": f"{REPLICA_SECONDS}s", "ignore": 408}
-            self.patience.call(
+            params = {
+                "wait_for_status": "green",
+                "timeout": f"{self.replica_seconds}s",
+                "ignore": 408,
+                "request_timeout": self.replica_seconds + 10,
+            }
+            retry.call(
                 f"waiting for replicas of {index}",
-                lambda: self.client.cluster.health(
-                    index=index, params=params | {"request_timeout": REPLICA_SECONDS + 10}
-                ),
+                lambda: client.cluster.health(index=index, params=params),
             )
 
-    def size(self, index: str) -> int:
+    def measure_size(self, index: str) -> int:
         """Return the bytes of an index's primary shards on disk."""
-        stats = self.patience.call(
-            f"measuring {index}", lambda: self.client.indices.stats(index=index, metric="store")
+        client = self.session.client
+        stats = self.session.retry.call(
+            f"measuring {index}", lambda: client.indices.stats(index=index, metric="store")
         )
         return int(stats["_all"]["primaries"]["store"]["size_in_bytes"])
 
-    def _made(self, note: JsonObject) -> MadeIndex:
-        name = index_name(self.aliases.alias, now_ms())
-        body = index_body(self.encoder.dimension, self.settings)
-        body["mappings"]["_meta"] = {META: note}
-        body["settings"]["index"] |= LOADING
+    def _create(self, metadata: JsonObject) -> ManagedIndex:
+        session = self.session
+        name = make_index_name(session.alias, now_ms())
+        body = index_body(session.encoders.current.dimension, session.settings)
+        body["mappings"]["_meta"] = {META: metadata}
+        body["settings"]["index"] |= _LOADING_SETTINGS
 
         def create() -> None:
-            if not self.client.indices.exists(index=name):  # an answer may have been lost
-                self.client.indices.create(index=name, body=body)
+            if not session.client.indices.exists(index=name):  # an earlier attempt's answer may be lost
+                session.client.indices.create(index=name, body=body)
 
-        self.patience.call(f"creating index {name}", create)
-        return MadeIndex(name, note, ())
+        session.retry.call(f"creating index {name}", create)
+        return ManagedIndex(name, metadata, ())
 
-    def _set(self, index: str, settings: JsonObject) -> None:
-        self.patience.call(
+    def _put_settings(self, index: str, settings: JsonObject) -> None:
+        client = self.session.client
+        self.session.retry.call(
             f"changing settings of {index}",
-            lambda: self.client.indices.put_settings(index=index, body={"index": settings}),
+            lambda: client.indices.put_settings(index=index, body={"index": settings}),
         )
 
-    def _fits(self, index: MadeIndex) -> bool:
-        """Whether an index has vectors such as this run makes."""
-        return index.model == self.encoder.version and index.note.get("vectors") == self.settings.vectors
+    def _has_usable_vectors(self, index: ManagedIndex) -> bool:
+        """Return whether an index has the vectors that this run would make."""
+        session = self.session
+        return (
+            index.model == session.encoders.current.version
+            and index.metadata.get("vectors") == session.settings.vectors
+        )
 
-    def _fullness(self, index: MadeIndex) -> int:
-        refresh(self.client, index.name, self.patience)
-        return counted(self.client, index.name, {"match_all": {}}, self.patience)
+    def _count(self, index: ManagedIndex) -> int:
+        client, retry = self.session.client, self.session.retry
+        refresh_index(client, index.name, retry)
+        return count_documents(client, index.name, {"match_all": {}}, retry)
 
-    def _note(self, about: JsonObject) -> JsonObject:
-        note = {
-            "alias": self.aliases.alias,
+    def _make_metadata(self, description: JsonObject) -> JsonObject:
+        session = self.session
+        metadata = {
+            "alias": session.alias,
             STATE: BUILDING,
-            "model": self.encoder.version,
-            "dimension": self.encoder.dimension,
-            "vectors": self.settings.vectors,
-            "engine": self.settings.engine,
-            "shards": self.settings.shards,
-            **about,
+            "model": session.encoders.current.version,
+            "dimension": session.encoders.current.dimension,
+            "vectors": session.settings.vectors,
+            "engine": session.settings.engine,
+            "shards": session.settings.shards,
+            **description,
         }
-        normal: JsonObject = json.loads(json.dumps(note))  # as OpenSearch gives it back
-        return normal
+        as_stored: JsonObject = json.loads(json.dumps(metadata))
+        return as_stored
 
 
-def _begun_by(note: JsonObject) -> JsonObject:
-    """Return what an unfinished index noted when it was begun."""
-    return {name: value for name, value in note.items() if name not in ("version", REPLACED)}
+def _initial_metadata(index: ManagedIndex) -> JsonObject:
+    """Return the metadata that an unfinished index was created with."""
+    return {name: value for name, value in index.metadata.items() if name not in ("version", REPLACED)}

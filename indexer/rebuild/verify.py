@@ -1,55 +1,52 @@
-"""Catalogue and index side by side: what differs, and so what a rebuild would change."""
+"""Verify: compare a catalogue with its index, and so tell what a rebuild would change."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from opensearchpy import OpenSearch
 
 from indexer.catalogue.records import Item, Reject
-from indexer.rebuild.job import Progress
-from indexer.rebuild.loading import batches_of
-from indexer.rebuild.product_source import Supply
-from indexer.store.alias import MadeIndex
-from indexer.store.catch_up import CHANGED
-from indexer.store.documents import content_hash, document_with
-from indexer.store.encoder import ProductEncoder
-from indexer.store.id_set import SeenIds
+from indexer.rebuild.loading import split_batches
+from indexer.rebuild.product_source import ProductSource
+from indexer.store.alias import ManagedIndex
+from indexer.store.catch_up import CHANGED_QUERY
+from indexer.store.documents import build_from_vectors, hash_content
+from indexer.store.id_set import IdSet
 from indexer.store.jobs_index import JobsIndex
-from indexer.store.retry import Patience
-from indexer.store.scan import Stored, every, refresh, stored
+from indexer.store.scan import StoredDocument, get_documents, refresh_index, scan_documents
+from indexer.store.session import IndexSession
 from mappings import fields
 from mappings.types import Product
 
-Kind = Literal["missing", "extra", "fields", "vectors"]
+DifferenceKind = Literal["missing", "extra", "fields", "vectors"]
 
-EXAMPLES = 20
-"""Differences of each kind that are told one by one."""
+MAX_EXAMPLES = 20
+"""Differences of each kind that are reported one by one."""
 
-SAMPLED = 32
-"""Products that are encoded again to see whether the stored vectors are theirs."""
+_ENCODED_AGAIN = 32
+"""Products that are encoded again to check their stored vectors."""
 
-SAME_COSINE = 0.98
-"""Of a vector and the same product's encoded again: other processors round otherwise, as bytes do."""
+_SAME_COSINE = 0.98
+"""Least cosine of a stored vector and the same product's new one: processors and bytes round differently."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One product that differs: `missing` in the index, `extra` there, or with other fields or vectors."""
+    """One product that differs: `missing` from the index, `extra` in it, or with other fields or vectors."""
 
-    kind: Kind
+    kind: DifferenceKind
     id: str
     what: str
 
 
 @dataclass(slots=True)
-class Comparison:
-    """How an index stands to a catalogue.
+class VerifyReport:
+    """How an index differs from a catalogue.
 
-    `newer` products are as a change left them after the catalogue was made, `deleted` were deleted since:
-    neither is a difference. `to_encode` is how many a rebuild would encode.
+    Changes made after the catalogue are no differences: `newer` products were written by one, `deleted` ones
+    were deleted by one. `to_encode` is how many products a rebuild would encode.
     """
 
     index: str
@@ -72,132 +69,125 @@ class Comparison:
         return not (self.missing or self.extra or self.fields or self.vectors)
 
 
-def compare(
-    supply: Supply,
-    client: OpenSearch,
-    jobs: JobsIndex,
-    alias: str,
-    live: MadeIndex | None,
-    encoder: ProductEncoder,
-    patience: Patience,
-    batch: int,
-    on_progress: Callable[[Progress], None] = lambda _: None,
-) -> Comparison:
-    """Compare every product of the catalogue with its document, and look for documents of no product.
+def verify_index(session: IndexSession, source: ProductSource, live: ManagedIndex | None) -> VerifyReport:
+    """Compare every product of `source` with its document in `live`, and look for documents without a
+    product.
 
-    Vectors are compared by content hash and model, those of a few products by encoding these again. Raises
-    CatalogueError, ClusterDown and IndexingError.
+    Nothing is written. Vectors are compared by content hash and model; those of a few products are compared
+    with new ones.
+
+    >>> session = IndexSession(client, "shop", OneEncoder(load_model(None)))
+    >>> catalogue = open_catalogue(Path("mugs.csv"))
+    >>> source = CatalogueSource(catalogue, guess_field_map(catalogue))
+    >>> report = verify_index(session, source, session.indexes.find_live())
+    >>> report.equal, report.same
+    (True, 2)
+
+    Raises CatalogueError, ClusterDown, IndexingError and JobStopped.
     """
-    comparing = _Comparing(client, jobs, alias, live, encoder, patience)
-    found = comparing.found
+    verifier = _Verifier(session, live)
+    report = verifier.report
     highest = 0
-    with SeenIds() as seen:
-        for part in batches_of(supply.items(seen), batch):
-            comparing.compare(part.items, supply.moment_ms)
-            comparing.count(part.rejects)
-            highest = max([highest, *(item.version or 0 for item in part.items)])
-            on_progress(Progress(found.products, part.items[-1].share if part.items else 0.0))
+    with IdSet() as ids:
+        for batch in split_batches(source.read(ids), session.settings.batch):
+            verifier.compare(batch.items, source.moment_ms)
+            verifier.count_rejects(batch.rejects)
+            highest = max([highest, *(item.version or 0 for item in batch.items)])
+            session.on_progress(report.products, batch.items[-1].share if batch.items else 0.0)
         if live:
-            comparing.find_extra(seen, highest if supply.versioned else supply.moment_ms)
-    return found
+            verifier.find_extra(ids, highest if source.has_versions else source.moment_ms)
+    return report
 
 
-class _Comparing:
-    """One comparison, with all that its steps share."""
+class _Verifier:
+    """One comparison, with what its steps share."""
 
-    def __init__(
-        self,
-        client: OpenSearch,
-        jobs: JobsIndex,
-        alias: str,
-        live: MadeIndex | None,
-        encoder: ProductEncoder,
-        patience: Patience,
-    ) -> None:
-        self._client = client
-        self._jobs = jobs
-        self._alias = alias
+    def __init__(self, session: IndexSession, live: ManagedIndex | None) -> None:
+        self._session = session
+        self._jobs = JobsIndex(session.client, session.retry)
         self._live = live
-        self._encoder = encoder
-        self._patience = patience
-        self._told: Counter[Kind] = Counter()
-        self._sampled = 0
-        self.found = Comparison(live.name if live else "")
+        self._encoder = session.encoders.current
+        self._reported: Counter[DifferenceKind] = Counter()
+        self._encoded_again = 0
+        self.report = VerifyReport(live.name if live else "")
 
-    def count(self, rejects: Iterable[Reject]) -> None:
+    def count_rejects(self, rejects: Iterable[Reject]) -> None:
         for reject in rejects:
             if reject.kind == "duplicate":
-                self.found.duplicates += 1
+                self.report.duplicates += 1
             else:
-                self.found.rejected += 1
+                self.report.rejected += 1
 
     def compare(self, items: tuple[Item, ...], moment_ms: int) -> None:
-        found = self.found
-        found.products += len(items)
+        report, session = self.report, self._session
+        report.products += len(items)
         ids = [item.product.id for item in items]
-        held = stored(self._client, self._live.name, ids, self._patience) if self._live else {}
-        buried = self._jobs.buried(self._alias, [of for of in ids if of not in held])
-        same: list[tuple[Product, Stored]] = []
+        documents: dict[str, StoredDocument] = {}
+        if self._live:
+            documents = get_documents(session.client, self._live.name, ids, session.retry)
+        tombstones = self._jobs.get_tombstones(session.alias, [key for key in ids if key not in documents])
+        same: list[tuple[Product, StoredDocument]] = []
         for item in items:
             product, version = item.product, moment_ms if item.version is None else item.version
-            of = held.get(product.id)
-            if of is None:
-                deleted = buried.get(product.id, -1)
+            document = documents.get(product.id)
+            if document is None:
+                deleted = tombstones.get(product.id, -1)
                 if deleted > version or (deleted == item.version):
-                    found.deleted += 1
+                    report.deleted += 1
                 else:
-                    found.to_encode += 1
-                    self._tell("missing", product.id, f"line {item.line}: {product.title[:60]!r}")
-            elif of.version > version and of.own.get("changed"):
-                found.newer += 1
-            elif self._matches(product, of):
-                same.append((product, of))
+                    report.to_encode += 1
+                    self._add("missing", product.id, f"line {item.line}: {product.title[:60]!r}")
+            elif document.version > version and document.attune.get("changed"):
+                report.newer += 1
+            elif self._matches(product, document):
+                same.append((product, document))
         self._encode_again(same)
-        found.same += len(same)
+        report.same += len(same)
 
-    def find_extra(self, seen: SeenIds, since: int) -> None:
-        newer = {"bool": {"filter": [CHANGED, {"range": {fields.VERSION: {"gt": since}}}]}}
-        index = self.found.index
-        refresh(self._client, index, self._patience)
-        other = {"bool": {"must_not": [newer]}}
-        for of in every(self._client, index, other, self._patience, source=False):
-            if of.id not in seen:
-                self._tell("extra", of.id, "the catalogue has no such product")
+    def find_extra(self, ids: IdSet, since: int) -> None:
+        client, retry = self._session.client, self._session.retry
+        newer = {"bool": {"filter": [CHANGED_QUERY, {"range": {fields.VERSION: {"gt": since}}}]}}
+        index = self.report.index
+        refresh_index(client, index, retry)
+        others = {"bool": {"must_not": [newer]}}
+        for document in scan_documents(client, index, others, retry, source=False):
+            if document.id not in ids:
+                self._add("extra", document.id, "the catalogue has no such product")
 
-    def _matches(self, product: Product, of: Stored) -> bool:
-        wanted = document_with(product, {}, 0)
-        names = sorted((wanted.keys() | of.source.keys()) - {fields.ATTUNE})
-        other = [name for name in names if wanted.get(name) != of.source.get(name)]
+    def _matches(self, product: Product, document: StoredDocument) -> bool:
+        expected = build_from_vectors(product, {}, 0)
+        names = sorted((expected.keys() | document.source.keys()) - {fields.ATTUNE})
+        other = [name for name in names if expected.get(name) != document.source.get(name)]
         if other:
-            self._tell("fields", product.id, ", ".join(other))
-        stale = self._stale(product, of)
-        if stale:
-            self.found.to_encode += 1
+            self._add("fields", product.id, ", ".join(other))
+        outdated = self._explain_outdated_vectors(product, document)
+        if outdated:
+            self.report.to_encode += 1
             if not other:
-                self._tell("vectors", product.id, stale)
-        return not (other or stale)
+                self._add("vectors", product.id, outdated)
+        return not (other or outdated)
 
-    def _stale(self, product: Product, of: Stored) -> str:
-        if of.own.get("model") != self._encoder.version:
-            return f"of model {of.own.get('model')} instead of {self._encoder.version}"
-        return "" if of.own.get("hash") == content_hash(product) else "of another text"
+    def _explain_outdated_vectors(self, product: Product, document: StoredDocument) -> str:
+        if document.attune.get("model") != self._encoder.version:
+            return f"of model {document.attune.get('model')} instead of {self._encoder.version}"
+        return "" if document.attune.get("hash") == hash_content(product) else "of another text"
 
-    def _encode_again(self, same: list[tuple[Product, Stored]]) -> None:
-        """Encode one product of each batch, up to some, and compare."""
-        if not same or self._sampled >= SAMPLED:
+    def _encode_again(self, same: list[tuple[Product, StoredDocument]]) -> None:
+        """Encode the first product of a batch and compare, for a limited number of batches."""
+        if not same or self._encoded_again >= _ENCODED_AGAIN:
             return
-        self._sampled += 1
-        product, of = same[0]
+        self._encoded_again += 1
+        product, document = same[0]
         (encoded,) = self._encoder.encode_products([product])
-        vector = np.asarray(of.own.get("vector", []), dtype=np.float32)
+        vector = np.asarray(document.attune.get("vector", []), dtype=np.float32)
         norm = float(np.linalg.norm(vector)) * float(np.linalg.norm(encoded.vector))
-        fits = vector.shape == encoded.vector.shape and norm > 0
-        if not fits or float(vector @ encoded.vector) / norm < SAME_COSINE:
-            self._tell("vectors", product.id, "not what encoding it gives")
+        comparable = vector.shape == encoded.vector.shape and norm > 0
+        if not comparable or float(vector @ encoded.vector) / norm < _SAME_COSINE:
+            self._add("vectors", product.id, "not what encoding it gives")
             del same[0]
 
-    def _tell(self, kind: Kind, product_id: str, what: str) -> None:
-        setattr(self.found, kind, getattr(self.found, kind) + 1)
-        self._told[kind] += 1
-        if self._told[kind] <= EXAMPLES:
-            self.found.examples.append(Difference(kind, product_id, what))
+    def _add(self, kind: DifferenceKind, product_id: str, what: str) -> None:
+        setattr(self.report, kind, getattr(self.report, kind) + 1)
+        self._reported[kind] += 1
+        if self._reported[kind] <= MAX_EXAMPLES:
+            self.report.examples.append(Difference(kind, product_id, what))

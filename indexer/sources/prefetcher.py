@@ -1,12 +1,16 @@
 """Prefetching: one stage of a pipeline runs in a thread, a bounded number of elements ahead of its reader."""
 
 import queue
-import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
+from indexer.store.worker_thread import WorkerThread
+
 _Element = TypeVar("_Element")
+
+_POLL_SECONDS = 0.1
+"""How soon a thread that waits notices that it should end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +32,15 @@ class Prefetcher(Generic[_Element]):
         self._queue: queue.Queue[_Element | EndOfStream] = queue.Queue(maxsize=depth)
         self._source = source
         self._close_seconds = close_seconds
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        # A thread that is not waited for only reads: it may be cut off, as while it waits for standard input.
+        self._thread = WorkerThread(self._run, daemon=close_seconds is not None)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(self._close_seconds)
+        self._thread.close(self._close_seconds)
 
     def __iter__(self) -> Iterator[_Element]:
         while not isinstance(element := self.get(), EndOfStream):
@@ -47,7 +50,14 @@ class Prefetcher(Generic[_Element]):
 
     def get(self, seconds: float | None = None) -> _Element | EndOfStream:
         """Return the next element, or EndOfStream once. Raises queue.Empty where none comes in `seconds`."""
-        return self._queue.get(timeout=seconds)
+        if seconds is not None:
+            return self._queue.get(timeout=seconds)
+        while True:
+            try:
+                return self._queue.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                if self._thread.stopping:
+                    raise RuntimeError("this prefetcher was closed: no further element comes") from None
 
     def _run(self) -> None:
         error: BaseException | None = None
@@ -63,9 +73,9 @@ class Prefetcher(Generic[_Element]):
 
     def _put(self, element: _Element | EndOfStream) -> bool:
         """Hand over one element; return False when the reader has left."""
-        while not self._stop.is_set():
+        while not self._thread.stopping:
             try:
-                self._queue.put(element, timeout=0.1)
+                self._queue.put(element, timeout=_POLL_SECONDS)
             except queue.Full:
                 continue
             return True

@@ -1,0 +1,1 @@
+"""The index behind a catalogue: documents, bulk writes, the alias, locks, tombstones and retries."""

@@ -7,101 +7,101 @@ from datetime import UTC, datetime
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError
 
-from indexer.store.retry import Patience
+from indexer.store.retry import RetryPolicy
 from mappings.errors import IndexingError, SettingsError
 from mappings.types import JsonObject
 
 META = "attune"
-"""Key of what Attune notes about itself in the `_meta` of an index's mapping."""
+"""Key of Attune's metadata in the `_meta` of an index's mapping."""
 
 STATE = "state"
 BUILDING = "building"
 COMPLETE = "complete"
 REPLACED = "replaced"
-"""Key of the index that the alias pointed at before."""
+"""Metadata: the index that the alias pointed at before."""
 
-PIPELINE = "index.search.default_pipeline"
+PIPELINE_SETTING = "index.search.default_pipeline"
 
 _NAME = re.compile(r"[^\s\\/*?\"<>|,#:+_.\-A-Z][^\s\\/*?\"<>|,#:A-Z]*")
 
 
 @dataclass(frozen=True, slots=True)
-class MadeIndex:
-    """An index that Attune made for an alias, with what it noted; `aliases` are all that point at it."""
+class ManagedIndex:
+    """An index that Attune made for an alias, with its metadata. `aliases` are all that point at it."""
 
     name: str
-    note: JsonObject
+    metadata: JsonObject
     aliases: tuple[str, ...]
 
     @property
     def complete(self) -> bool:
-        """Whether searches could use it. Indexes from before the state was noted are complete."""
-        return bool(self.note.get(STATE, COMPLETE) == COMPLETE)
+        """Whether searches can use it. An index without a recorded state is complete."""
+        return bool(self.metadata.get(STATE, COMPLETE) == COMPLETE)
 
     @property
     def model(self) -> str:
-        """Version of the model that encoded it."""
-        return str(self.note.get("model", ""))
+        """The version of the model that encoded it."""
+        return str(self.metadata.get("model", ""))
 
     @property
     def replaced(self) -> str:
         """The index that searches used before it, empty where there was none."""
-        return str(self.note.get(REPLACED) or "")
+        return str(self.metadata.get(REPLACED) or "")
 
     @property
-    def versioned(self) -> bool:
-        """Whether its catalogue's products brought versions of their own."""
-        field_map = self.note.get("fields")
+    def has_product_versions(self) -> bool:
+        """Whether the products of its catalogue have versions of their own."""
+        field_map = self.metadata.get("fields")
         return isinstance(field_map, dict) and bool(field_map.get("version"))
 
     @property
     def version(self) -> int:
-        """The version that its catalogue stands for: every change above it came later."""
-        return int(self.note.get("version") or 0)
+        """The version of its catalogue: every change above it came later."""
+        return int(self.metadata.get("version") or 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Aliases:
-    """The indexes behind one alias, those before and the one that is being built."""
+class AliasIndexes:
+    """The indexes that Attune makes for one alias: the live one, earlier ones, and one under construction."""
 
     client: OpenSearch
     alias: str
-    patience: Patience
+    retry: RetryPolicy
 
-    def check(self) -> None:
-        """Raise SettingsError for an impossible name, IndexingError where an index already has the name."""
+    def validate(self) -> None:
+        """Raise SettingsError for an impossible name, IndexingError where an index has the alias's name."""
         if not _NAME.fullmatch(self.alias) or len(self.alias.encode()) > 200:
             raise SettingsError(
-                f"alias {self.alias!r} is no name for OpenSearch: use lower-case letters, digits, - and _, "
-                "beginning with a letter or digit"
+                f"OpenSearch does not allow the alias {self.alias!r}: use lower-case letters, digits, - and "
+                "_, beginning with a letter or digit"
             )
 
-        def taken() -> bool:
+        def is_taken() -> bool:
             indices = self.client.indices
-            there: bool = indices.exists(index=self.alias) and not indices.exists_alias(name=self.alias)
-            return there
+            taken: bool = indices.exists(index=self.alias) and not indices.exists_alias(name=self.alias)
+            return taken
 
-        if self.patience.call(f"looking up alias {self.alias}", taken):
+        if self.retry.call(f"looking up alias {self.alias}", is_taken):
             raise IndexingError(
-                f"{self.alias} is an index, and no alias can have its name: choose another --alias, "
-                "or delete it"
+                f"{self.alias} is an index, and an alias can't have the same name: choose another --alias, "
+                "or delete the index"
             )
 
-    def made(self) -> list[MadeIndex]:
+    def list_indexes(self) -> list[ManagedIndex]:
         """Return every index that Attune made for the alias, the oldest first: names sort by time."""
-        found = self.patience.call(
+        answer = self.retry.call(
             f"looking up indexes of {self.alias}",
             lambda: self.client.indices.get(index=f"{self.alias}-*", params={"expand_wildcards": "open"}),
         )
-        made = []
-        for name, body in sorted(found.items()):
-            note = body.get("mappings", {}).get("_meta", {}).get(META)
-            if isinstance(note, dict) and note.get("alias") == self.alias:
-                made.append(MadeIndex(name, note, tuple(body.get("aliases", {}))))
-        return made
+        indexes = []
+        for name, body in sorted(answer.items()):
+            metadata = body.get("mappings", {}).get("_meta", {}).get(META)
+            if isinstance(metadata, dict) and metadata.get("alias") == self.alias:
+                indexes.append(ManagedIndex(name, metadata, tuple(body.get("aliases", {}))))
+        return indexes
 
-    def held(self) -> list[str]:
-        """Return the indexes that the alias points at."""
+    def resolve(self) -> list[str]:
+        """Return the names of the indexes that the alias points at."""
 
         def ask() -> list[str]:
             try:
@@ -109,80 +109,88 @@ class Aliases:
             except NotFoundError:
                 return []
 
-        return self.patience.call(f"looking up alias {self.alias}", ask)
+        return self.retry.call(f"looking up alias {self.alias}", ask)
 
-    def live(self) -> MadeIndex | None:
-        """Return the index of ours that searches use; None where there is none."""
-        held = self.held()
-        found = [index for index in self.made() if index.name in held]
-        if len(found) > 1:
+    def find_live(self) -> ManagedIndex | None:
+        """Return Attune's index that searches use, None where there is none.
+
+        It is marked complete where it is not: a job may have been killed just after it moved the alias.
+        """
+        current = self.resolve()
+        live = [index for index in self.list_indexes() if index.name in current]
+        if len(live) > 1:
+            names = ", ".join(index.name for index in live)
             raise IndexingError(
-                f"alias {self.alias} points at {len(found)} indexes ({', '.join(of.name for of in found)}): "
-                "leave it at one of them"
+                f"alias {self.alias} points at {len(live)} indexes ({names}): leave it at one of them"
             )
-        return found[0] if found else None
+        if not live:
+            return None
+        return live[0] if live[0].complete else self.update_metadata(live[0], state=COMPLETE)
 
-    def note(self, index: MadeIndex, **changes: object) -> MadeIndex:
-        """Change what is noted with an index."""
-        note = {**index.note, **changes}
-        body = {"_meta": {META: note}}
-        self.patience.call(
-            f"noting the state of {index.name}",
+    def update_metadata(self, index: ManagedIndex, **changes: object) -> ManagedIndex:
+        """Change the metadata of an index and return it."""
+        metadata = {**index.metadata, **changes}
+        body = {"_meta": {META: metadata}}
+        self.retry.call(
+            f"writing the metadata of {index.name}",
             lambda: self.client.indices.put_mapping(index=index.name, body=body),
         )
-        return MadeIndex(index.name, note, index.aliases)
+        return ManagedIndex(index.name, metadata, index.aliases)
 
-    def point(self, index: str) -> None:
+    def point_at(self, index: str) -> None:
         """Point the alias at `index` alone, in one atomic step.
 
-        The default search pipeline, such as `attune install --default` sets, goes with the alias.
+        A default search pipeline, such as `attune install --default` sets, moves with the alias.
         """
 
         def move() -> None:
-            held = self.held()
-            olds = [old for old in held if old != index]
-            _keep_pipeline(self.client, olds, index)
+            old_names = [name for name in self.resolve() if name != index]
+            _copy_pipeline(self.client, old_names, index)
             actions = [{"add": {"index": index, "alias": self.alias}}]
-            actions += [{"remove": {"index": old, "alias": self.alias}} for old in olds]
+            actions += [{"remove": {"index": name, "alias": self.alias}} for name in old_names]
             self.client.indices.update_aliases(body={"actions": actions})
 
-        self.patience.call(f"pointing alias {self.alias} at {index}", move)
+        self.retry.call(f"pointing alias {self.alias} at {index}", move)
 
     def delete(self, index: str) -> None:
-        """Delete an index, if it is there."""
+        """Delete an index, if it exists."""
 
         def ask() -> None:
             self.client.indices.delete(index=index, params={"ignore_unavailable": "true"})
 
-        self.patience.call(f"deleting index {index}", ask)
+        self.retry.call(f"deleting index {index}", ask)
 
-    def drop_old(self, keep: int) -> tuple[str, ...]:
-        """Delete what Attune made for this alias but the live index and `keep` others.
+    def delete_old(self, keep: int) -> tuple[str, ...]:
+        """Delete Attune's complete indexes of this alias but the live one and `keep` others.
 
-        These are the one that searches used before, which after a rollback is not the newest, and the newest.
-        Kept is also what another alias points at. Returns the deleted indexes.
+        The index that searches used before is kept first, which after a rollback is not the newest one; then
+        the newest ones. An index that another alias points at is never deleted. Returns the deleted names.
         """
-        held, made = self.held(), self.made()
-        before = {of.replaced for of in made if of.name in held}
-        idle = [of for of in made if of.name not in held and of.complete and not of.aliases]
-        idle.sort(key=lambda of: (of.name in before, of.name))
-        old = idle[: max(0, len(idle) - keep)]
+        current, indexes = self.resolve(), self.list_indexes()
+        replaced = {index.replaced for index in indexes if index.name in current}
+        unused = [
+            index for index in indexes if index.name not in current and index.complete and not index.aliases
+        ]
+        unused.sort(key=lambda index: (index.name in replaced, index.name))
+        old = unused[: max(0, len(unused) - keep)]
         for index in old:
             self.delete(index.name)
         return tuple(index.name for index in old)
 
 
-def index_name(alias: str, moment_ms: int) -> str:
-    """Return the name of the index that a run begun at `moment_ms` since 1970 writes; names sort by time."""
+def make_index_name(alias: str, moment_ms: int) -> str:
+    """Return the name of the index of a run begun at `moment_ms` since 1970. Names sort by time."""
     moment = datetime.fromtimestamp(moment_ms / 1000, UTC)
     return f"{alias}-{moment:%Y%m%d%H%M%S}{moment_ms % 1000:03d}"
 
 
-def _keep_pipeline(client: OpenSearch, olds: list[str], index: str) -> None:
-    """Give the index the default search pipeline of those before it, where they had one."""
-    if not olds:
+def _copy_pipeline(client: OpenSearch, old_names: list[str], index: str) -> None:
+    """Give the index the default search pipeline of the old ones, where they have one."""
+    if not old_names:
         return
-    held = client.indices.get_settings(index=",".join(olds), name=PIPELINE, params={"flat_settings": "true"})
-    found = [name for of in held.values() if (name := of["settings"].get(PIPELINE))]
-    if found:
-        client.indices.put_settings(index=index, body={PIPELINE: found[0]})
+    answer = client.indices.get_settings(
+        index=",".join(old_names), name=PIPELINE_SETTING, params={"flat_settings": "true"}
+    )
+    pipelines = [name for body in answer.values() if (name := body["settings"].get(PIPELINE_SETTING))]
+    if pipelines:
+        client.indices.put_settings(index=index, body={PIPELINE_SETTING: pipelines[0]})

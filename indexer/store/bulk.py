@@ -1,4 +1,4 @@
-"""Bulk writing: documents and deletes with versions, some requests at a time."""
+"""Bulk writes: documents and deletes with versions, several requests at a time."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,29 +10,30 @@ from typing import TypeVar
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import streaming_bulk
 
-from indexer.store.opensearch_errors import reason_of
-from indexer.store.retry import PASSING, Patience, Pauses
+from indexer.store.opensearch_errors import innermost_reason
+from indexer.store.retry import TRANSIENT_STATUSES, Backoff, RetryPolicy
 from mappings.errors import ClusterDown, IndexingError
 from mappings.types import JsonObject
 
-T = TypeVar("T")
-R = TypeVar("R")
+_Element = TypeVar("_Element")
+_Result = TypeVar("_Result")
 
-CHUNK_BYTES = 8_000_000
-CHUNK_DOCUMENTS = 500
-AT_A_TIME = 2
-"""Bulk requests on their way at once: OpenSearch uses one core for each."""
+CONCURRENT_REQUESTS = 2
+"""Bulk requests in flight at once. OpenSearch uses one core for each."""
 
-FAILURES = 5
-"""Times that a document alone may fail by an error of OpenSearch's own before that is what refuses it."""
+_REQUEST_BYTES = 8_000_000
+_REQUEST_DOCUMENTS = 500
 
-CONFLICT = 409
-GONE = 404
+_MAX_FAILURES = 5
+"""Times that a document may fail alone, by an error inside OpenSearch, before it counts as refused."""
+
+_CONFLICT = 409
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
-    """One document to write, or to delete where `body` is None. `version` is whose change it is."""
+class BulkAction:
+    """One document to write, or to delete where `body` is None, with the version of the change."""
 
     id: str
     version: int
@@ -40,8 +41,8 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What became of one action: done; `stale`, where the index holds a newer version; or refused."""
+class BulkResult:
+    """The result of one action: done, `stale` where the index holds a newer version, or refused."""
 
     id: str
     refusal: str = ""
@@ -49,82 +50,87 @@ class Written:
 
     @property
     def done(self) -> bool:
-        """Whether the index now holds what the action brought."""
+        """Whether the index now holds what the action wrote."""
         return not (self.refusal or self.stale)
 
 
-def write(client: OpenSearch, index: str, actions: Sequence[Action], patience: Patience) -> list[Written]:
-    """Write the actions to `index`; return what became of each, in order.
+def write_bulk(
+    client: OpenSearch, index: str, actions: Sequence[BulkAction], retry: RetryPolicy
+) -> list[BulkResult]:
+    """Write the actions to `index` and return their results, in order. Ids must not repeat.
 
-    The greater version wins, of equal ones the last written. What OpenSearch can't take for now (it is
-    overloaded, starting, or away) is tried again as long as there is patience. Raises IndexingError or
-    ClusterDown when that is over. Ids must not repeat.
+    The greater version wins; of equal versions the last written one does. What OpenSearch can't take for now,
+    because it is overloaded, starting or away, is retried. Raises IndexingError or ClusterDown when the retry
+    policy's time is over.
     """
-    found: dict[str, Written] = {}
+    results: dict[str, BulkResult] = {}
     pending = list(actions)
-    pauses = Pauses(patience)
+    backoff = Backoff(retry)
     failures: Counter[str] = Counter()
     while pending:
-        failed: list[Action] = []
+        retry.check_stop()
+        failed: list[BulkAction] = []
         why = ""
         down = False
         by_id = {action.id: action for action in pending}
         for done, answer in streaming_bulk(
             client,
             [_line(index, action) for action in pending],
-            chunk_size=CHUNK_DOCUMENTS,
-            max_chunk_bytes=CHUNK_BYTES,
+            chunk_size=_REQUEST_DOCUMENTS,
+            max_chunk_bytes=_REQUEST_BYTES,
             raise_on_error=False,
             raise_on_exception=False,
         ):
             (item,) = answer.values()
             status = item["status"]
-            reason = "" if done else reason_of(item.get("error"))
-            own = isinstance(status, int) and status >= 500 and status not in PASSING
-            failures[item["_id"]] += own and "exception" not in item
-            if failures[item["_id"]] >= FAILURES:  # as of an ingest pipeline that fails: the rest goes on
-                found[item["_id"]] = Written(item["_id"], reason)
-            elif not isinstance(status, int) or status in PASSING or status >= 500:
+            reason = "" if done else innermost_reason(item.get("error"))
+            internal = isinstance(status, int) and status >= 500 and status not in TRANSIENT_STATUSES
+            failures[item["_id"]] += internal and "exception" not in item
+            if failures[item["_id"]] >= _MAX_FAILURES:  # as in a failing ingest pipeline: skip the document
+                results[item["_id"]] = BulkResult(item["_id"], reason)
+            elif not isinstance(status, int) or status in TRANSIENT_STATUSES or status >= 500:
                 failed.append(by_id[item["_id"]])
                 why, down = reason, not isinstance(status, int)
-            elif status in (401, 403):  # the index is blocked, or the user may not: no fault of the document
+            elif status in (401, 403):  # a blocked index or missing permission, not a bad document
                 raise IndexingError(
                     f"OpenSearch refused writing to index {index}: {status} {reason}: check opensearch.user "
                     "and opensearch.password, and that the index is not blocked for writing"
                 )
             else:
-                gone = status == GONE and "delete" in answer
-                refusal = "" if done or gone or status == CONFLICT else reason
-                found[item["_id"]] = Written(item["_id"], refusal, status == CONFLICT)
+                gone = status == _NOT_FOUND and "delete" in answer
+                refusal = "" if done or gone or status == _CONFLICT else reason
+                results[item["_id"]] = BulkResult(item["_id"], refusal, status == _CONFLICT)
         pending = failed
-        if pending and not pauses.pause(f"writing to index {index}: {why}"):
+        if pending and not backoff.pause(f"writing to index {index}: {why}"):
             if down:
                 raise ClusterDown(f"OpenSearch stopped answering while writing to index {index}: {why}")
             raise IndexingError(
                 f"OpenSearch can't take documents for index {index}: {why}. "
                 "Check its disk space, memory and load"
             )
-    return [found[action.id] for action in actions]
+    return [results[action.id] for action in actions]
 
 
-def _line(index: str, action: Action) -> JsonObject:
+def _line(index: str, action: BulkAction) -> JsonObject:
     versioned = {"_index": index, "_id": action.id, "version": action.version, "version_type": "external_gte"}
     if action.body is None:
         return {**versioned, "_op_type": "delete"}
     return {**versioned, "_op_type": "index", "_source": action.body}
 
 
-def in_order(
-    work: Callable[[T], R], batches: Iterable[T], at_a_time: int = AT_A_TIME
-) -> Iterator[tuple[T, R]]:
-    """Do `work` for some batches at a time; yield each batch and its result, in order."""
-    batches = iter(batches)
-    running: deque[tuple[T, Future[R]]] = deque()
-    with ThreadPoolExecutor(at_a_time) as pool:
+def map_in_order(
+    work: Callable[[_Element], _Result], elements: Iterable[_Element], workers: int = CONCURRENT_REQUESTS
+) -> Iterator[tuple[_Element, _Result]]:
+    """Apply `work` in a pool of threads; yield each element with its result, in order.
+
+    At most `workers` elements are taken before a result is yielded.
+    """
+    running: deque[tuple[_Element, Future[_Result]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
         try:
-            for batch in batches:
-                running.append((batch, pool.submit(work, batch)))
-                if len(running) >= at_a_time:
+            for element in elements:
+                running.append((element, pool.submit(work, element)))
+                if len(running) >= workers:
                     first, future = running.popleft()
                     yield first, future.result()
             while running:
@@ -135,8 +141,8 @@ def in_order(
                 future.cancel()
 
 
-def chunks(elements: Iterable[T], size: int) -> Iterator[list[T]]:
+def split_chunks(elements: Iterable[_Element], size: int) -> Iterator[list[_Element]]:
     """Yield lists of up to `size` elements."""
-    left = iter(elements)
-    while chunk := list(islice(left, size)):
+    rest = iter(elements)
+    while chunk := list(islice(rest, size)):
         yield chunk

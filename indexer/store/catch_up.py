@@ -1,171 +1,194 @@
-"""Changes that came to one index → another: to the one being built, or to the one that is rolled back to."""
+"""Copy changes from one index to another: to the one under construction, or to that of a rollback."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from opensearchpy import OpenSearch
-
-from indexer.store.alias import MadeIndex
-from indexer.store.bulk import Action, chunks, write
-from indexer.store.documents import content_hash, document, document_with, shown_product, stored_vectors
+from indexer.store.alias import ManagedIndex
+from indexer.store.bulk import BulkAction, split_chunks, write_bulk
+from indexer.store.documents import (
+    build_document,
+    build_from_vectors,
+    hash_content,
+    read_vector_fields,
+    restore_product,
+)
 from indexer.store.encoder import ProductEncoder
-from indexer.store.id_set import SeenIds
+from indexer.store.id_set import IdSet
 from indexer.store.jobs_index import JobsIndex
-from indexer.store.retry import Patience
-from indexer.store.scan import Stored, every, refresh, stored, versions
+from indexer.store.scan import (
+    StoredDocument,
+    get_documents,
+    get_versions,
+    refresh_index,
+    scan_documents,
+)
+from indexer.store.session import IndexSession
 from mappings import fields
 from mappings.errors import IndexingError
 from mappings.types import JsonObject
 
-CHANGED = {"term": {fields.CHANGED: True}}
-"""Finds the documents that changes wrote."""
+CHANGED_QUERY: JsonObject = {"term": {fields.CHANGED: True}}
+"""Matches the documents that changes wrote."""
 
-AT_ONCE = 250
-"""Documents that are fetched whole at once."""
+_FETCH_SIZE = 250
+"""Documents that are fetched at once with their `_source`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Since:
-    """Which changes an index lacks: those above the version that its catalogue stands for.
+class ChangesSince:
+    """Which changes an index lacks: those above the version of its catalogue.
 
-    Where products bring versions of their own (`own`), a change is compared with its product's, and with
-    `version` only where the index has no such product: an export need not be of one moment, and counts need
-    not be of all products together.
+    With `per_product`, products have versions of their own: a change is compared with the version of its
+    product, and with `version` only where the index lacks the product. Such an export need not be of one
+    moment, and counts need not be of all products together.
     """
 
     version: int
-    own: bool = False
+    per_product: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CopyTarget:
+    """The index that changes are copied to, and what its vectors are made of.
+
+    `vectors` is the setting `index.vectors` that it was made with.
+    """
+
+    index: str
+    encoder: ProductEncoder
+    vectors: str
+    since: ChangesSince
 
 
 class CatchUp:
-    """Brings the index `target` what changes did to the index `source`. Use it with `with`."""
+    """Copies changes of the index `source` to a target. A context manager."""
 
     def __init__(
-        self,
-        client: OpenSearch,
-        jobs: JobsIndex,
-        alias: str,
-        source: MadeIndex,
-        target: str,
-        since: Since,
-        encoder: ProductEncoder,
-        kind: str,
-        patience: Patience,
+        self, session: IndexSession, jobs: JobsIndex, source: ManagedIndex, target: CopyTarget
     ) -> None:
-        self._client = client
+        self._client = session.client
+        self._retry = session.retry
+        self._alias = session.alias
         self._jobs = jobs
-        self._alias = alias
         self._source = source.name
         self._target = target
-        self._since = since
-        self._encoder = encoder
-        self._kind = kind
-        self._patience = patience
-        self._done = SeenIds()
+        self._copied = IdSet()
 
     def __enter__(self) -> "CatchUp":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._done.close()
+        self._copied.close()
 
-    def bring(self) -> int:
-        """Bring every change and delete that the target lacks; return how many.
+    def copy_changes(self) -> int:
+        """Copy every change and delete that the target lacks; return how many.
 
-        Repeating it brings what came meanwhile. Products are encoded again where the source was made with
-        another model than the encoder.
+        A repeated call copies what came since. Products are encoded again where the source was made with
+        another model than the target's.
         """
-        client, source = self._client, self._source
-        refresh(client, source, self._patience)
-        brought = 0
-        for chunk in chunks(self._changed(), 4 * AT_ONCE):
-            new = [of for of in chunk if of.place < 0 or self._done.line(of.id) != of.place]
-            for part in chunks(self._lacking(new), AT_ONCE):
-                brought += self._write(self._copies(part))
-            for of in new:
-                self._done.replace(of.id, of.place)
-        for deleted in self._jobs.buried_since(self._alias, -1 if self._since.own else self._since.version):
-            brought += self._write(self._deletes(deleted))
-        return brought
+        since = self._target.since
+        refresh_index(self._client, self._source, self._retry)
+        copied = 0
+        for chunk in split_chunks(self._scan_changed(), 4 * _FETCH_SIZE):
+            new = [
+                document
+                for document in chunk
+                if document.seq_no < 0 or self._copied.get(document.id) != document.seq_no
+            ]
+            for ids in split_chunks(self._find_lacking(new), _FETCH_SIZE):
+                copied += self._write(self._make_copies(ids))
+            for document in new:
+                self._copied.replace(document.id, document.seq_no)
+        for deleted in self._jobs.scan_tombstones(self._alias, -1 if since.per_product else since.version):
+            copied += self._write(self._make_deletes(deleted))
+        return copied
 
-    def _changed(self) -> Iterator[Stored]:
-        newer = [] if self._since.own else [{"range": {fields.VERSION: {"gt": self._since.version}}}]
-        query = {"bool": {"filter": [CHANGED, *newer]}}
-        return every(self._client, self._source, query, self._patience, source=False)
+    def _scan_changed(self) -> Iterator[StoredDocument]:
+        since = self._target.since
+        newer = [] if since.per_product else [{"range": {fields.VERSION: {"gt": since.version}}}]
+        query = {"bool": {"filter": [CHANGED_QUERY, *newer]}}
+        return scan_documents(self._client, self._source, query, self._retry, source=False)
 
-    def _lacking(self, changed: list[Stored]) -> list[str]:
-        """Return the ids of those that the target lacks, or has from before a change of the same version."""
-        held = versions(self._client, self._target, [of.id for of in changed], self._patience)
+    def _find_lacking(self, changed: list[StoredDocument]) -> list[str]:
+        """Return the ids that the target lacks, or has from before a change of the same version."""
+        ids = [document.id for document in changed]
+        versions = get_versions(self._client, self._target.index, ids, self._retry)
         lacking = []
         equal = []
-        for of in changed:
-            if of.id not in held:
-                if of.version > self._since.version:
-                    lacking.append(of.id)
-            elif held[of.id] < of.version:
-                lacking.append(of.id)
-            elif held[of.id] == of.version:
-                equal.append(of.id)
-        for part in chunks(equal, AT_ONCE):
-            theirs = stored(self._client, self._source, part, self._patience)
-            ours = stored(self._client, self._target, part, self._patience)
-            lacking += [of for of in part if of in theirs and of in ours and _later(theirs[of], ours[of])]
+        for document in changed:
+            version = versions.get(document.id)
+            if version is None:
+                if document.version > self._target.since.version:
+                    lacking.append(document.id)
+            elif version < document.version:
+                lacking.append(document.id)
+            elif version == document.version:
+                equal.append(document.id)
+        for part in split_chunks(equal, _FETCH_SIZE):
+            theirs = get_documents(self._client, self._source, part, self._retry)
+            ours = get_documents(self._client, self._target.index, part, self._retry)
+            lacking += [
+                key for key in part if key in theirs and key in ours and _is_later(theirs[key], ours[key])
+            ]
         return lacking
 
-    def _copies(self, ids: list[str]) -> list[Action]:
-        found = stored(self._client, self._source, ids, self._patience)
-        return _actions(list(found.values()), self._encoder, self._kind)
+    def _make_copies(self, ids: list[str]) -> list[BulkAction]:
+        documents = get_documents(self._client, self._source, ids, self._retry)
+        return _copy_documents(list(documents.values()), self._target)
 
-    def _deletes(self, deleted: dict[str, int]) -> list[Action]:
-        held = versions(self._client, self._target, list(deleted), self._patience)
-        gone = [of for of, version in deleted.items() if of in held and held[of] <= version]
-        again = versions(self._client, self._source, gone, self._patience)  # a later change of one version
-        return [Action(of, deleted[of], None) for of in gone if again.get(of, -1) < deleted[of]]
+    def _make_deletes(self, deleted: dict[str, int]) -> list[BulkAction]:
+        ours = get_versions(self._client, self._target.index, list(deleted), self._retry)
+        gone = [key for key, version in deleted.items() if key in ours and ours[key] <= version]
+        # A later change of the same version may have written the product again.
+        theirs = get_versions(self._client, self._source, gone, self._retry)
+        return [BulkAction(key, deleted[key], None) for key in gone if theirs.get(key, -1) < deleted[key]]
 
-    def _write(self, actions: list[Action]) -> int:
+    def _write(self, actions: list[BulkAction]) -> int:
         if not actions:
             return 0
-        outcomes = write(self._client, self._target, actions, self._patience)
-        for of in outcomes:
-            if of.refusal:
+        results = write_bulk(self._client, self._target.index, actions, self._retry)
+        for result in results:
+            if result.refusal:
                 raise IndexingError(
-                    f"a change of product {of.id} can't be brought to {self._target}: {of.refusal}"
+                    f"a change of product {result.id} can't be copied to {self._target.index}: "
+                    f"{result.refusal}"
                 )
-        return sum(of.done for of in outcomes)
+        return sum(result.done for result in results)
 
 
-def _later(theirs: Stored, ours: Stored) -> bool:
-    """Whether a document of equal version was changed again after it was copied."""
-    return bool(ours.own.get("changed")) and _shown(theirs) != _shown(ours)
+def _is_later(theirs: StoredDocument, ours: StoredDocument) -> bool:
+    """Return whether a document of equal version was changed again after it was copied."""
+    return bool(ours.attune.get("changed")) and _own_fields(theirs) != _own_fields(ours)
 
 
-def _shown(of: Stored) -> JsonObject:
-    return {name: value for name, value in of.source.items() if name != fields.ATTUNE}
+def _own_fields(document: StoredDocument) -> JsonObject:
+    return {name: value for name, value in document.source.items() if name != fields.ATTUNE}
 
 
-def _actions(documents: list[Stored], encoder: ProductEncoder, kind: str) -> list[Action]:
-    ready = {of.id: of.source for of in documents if _fits(of, encoder, kind)}
-    others = [shown_product(of.id, of.source) for of in documents if of.id not in ready]
-    encoded = (
-        dict(zip((p.id for p in others), encoder.encode_products(others), strict=True)) if others else {}
-    )
+def _copy_documents(documents: list[StoredDocument], target: CopyTarget) -> list[BulkAction]:
+    encoder = target.encoder
+    reusable = {document.id for document in documents if _has_same_vectors(document, target)}
+    others = [restore_product(doc.id, doc.source) for doc in documents if doc.id not in reusable]
+    vectors = encoder.encode_products(others) if others else []
+    encoded = dict(zip((product.id for product in others), vectors, strict=True))
     actions = []
-    for of in documents:
-        product = shown_product(of.id, of.source)
-        if of.id in ready:
-            body = document_with(product, stored_vectors(of.source), of.version, changed=True)
+    for doc in documents:
+        product = restore_product(doc.id, doc.source)
+        if doc.id in reusable:
+            body = build_from_vectors(product, read_vector_fields(doc.source), doc.version, changed=True)
         else:
-            body = document(product, encoded[of.id], encoder.version, of.version, kind, changed=True)
-        actions.append(Action(of.id, of.version, body))
+            new = encoded[doc.id]
+            body = build_document(product, new, encoder.version, doc.version, target.vectors, changed=True)
+        actions.append(BulkAction(doc.id, doc.version, body))
     return actions
 
 
-def _fits(of: Stored, encoder: ProductEncoder, kind: str) -> bool:
-    """Whether a document's vectors are what the target's would be."""
-    own = of.own
+def _has_same_vectors(document: StoredDocument, target: CopyTarget) -> bool:
+    """Return whether a document's vectors are what the target's would be."""
+    own = document.attune
     floats = any(isinstance(component, float) for component in own.get("vector", []))
     return (
-        own.get("model") == encoder.version
-        and own.get("hash") == content_hash(shown_product(of.id, of.source))
-        and floats == (kind == "float")
+        own.get("model") == target.encoder.version
+        and own.get("hash") == hash_content(restore_product(document.id, document.source))
+        and floats == (target.vectors == "float")
     )

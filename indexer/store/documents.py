@@ -1,4 +1,4 @@
-"""Product + its vectors → the document that OpenSearch stores."""
+"""Build the document that OpenSearch stores from a product and its vectors, and read it back."""
 
 import base64
 import hashlib
@@ -12,41 +12,46 @@ from reranker.encoders.codec import quantise_vector
 from reranker.text.product_text import format_attribute, list_attribute_values
 from reranker.types import EncodedProduct
 
+_FIRST_TIMESTAMP = 100_000_000_000
+"""A moment in 1973, in milliseconds since 1970."""
 
-def document(
-    product: Product, encoded: EncodedProduct, model: str, version: int, kind: str, changed: bool = False
+
+def build_document(
+    product: Product, encoded: EncodedProduct, model: str, version: int, vectors: str, changed: bool = False
 ) -> JsonObject:
-    """Return the document of a product that was just encoded, by the model of version `model`.
+    """Return the document of a product that the model of version `model` has just encoded.
 
-    `kind` is the setting `index.vectors`; for the rest see `document_with`.
+    `vectors` is the setting `index.vectors`; for the other arguments see `build_from_vectors`.
     """
-    return document_with(product, vectors_of(encoded, model, kind), version, changed)
+    return build_from_vectors(product, vector_fields(encoded, model, vectors), version, changed)
 
 
-def vectors_of(encoded: EncodedProduct, model: str, kind: str) -> JsonObject:
-    """Return the fields under `attune` that encoding fills, as `document_with` takes them."""
+def vector_fields(encoded: EncodedProduct, model: str, vectors: str) -> JsonObject:
+    """Return the fields under `attune` that encoding fills, as `build_from_vectors` takes them."""
     return {
-        _own(fields.VECTOR): vector_json(encoded, kind),
-        _own(fields.TOKENS): base64.b64encode(encoded.stored).decode("ascii"),
-        _own(fields.MODEL): model,
+        _own_name(fields.VECTOR): vector_to_json(encoded, vectors),
+        _own_name(fields.TOKENS): base64.b64encode(encoded.stored).decode("ascii"),
+        _own_name(fields.MODEL): model,
     }
 
 
-def stored_vectors(source: JsonObject) -> JsonObject:
+def read_vector_fields(source: JsonObject) -> JsonObject:
     """Return the same fields of a stored document, for a new document of the same text."""
     own = source[fields.ATTUNE]
-    return {name: own[name] for name in map(_own, (fields.VECTOR, fields.TOKENS, fields.MODEL))}
+    return {name: own[name] for name in map(_own_name, (fields.VECTOR, fields.TOKENS, fields.MODEL))}
 
 
-def document_with(product: Product, vectors: JsonObject, version: int, changed: bool = False) -> JsonObject:
-    """Return the document of a product with its vectors; fields that the catalogue left empty are left out.
+def build_from_vectors(
+    product: Product, vectors: JsonObject, version: int, changed: bool = False
+) -> JsonObject:
+    """Return the document of a product with these vector fields. Empty fields of the product are left out.
 
-    `version` tells older from newer: milliseconds since 1970, or the catalogue's own count. `changed` marks
-    what came as a change: a rebuild from an older catalogue must not lose it.
+    `version` orders writes: milliseconds since 1970, or the catalogue's own count. `changed` marks a document
+    that came as a change, which a rebuild from an older catalogue must not lose.
 
     `facets` repeats the attributes as `name=value`, because OpenSearch can't aggregate inside a flat_object
-    (checked on 3.5.0: the buckets stay empty). A false attribute is no facet: a keyword search for
-    "touchscreen" must not find what has none; the filter `attributes.touchscreen: false` still does.
+    (checked on 3.5.0: the buckets stay empty). A false attribute gets no facet: a keyword search for
+    "touchscreen" must not match a product without one. The filter `attributes.touchscreen: false` still does.
     """
     attributes = {name: format_attribute(value) for name, value in product.attributes.items()}
     given: JsonObject = {
@@ -62,74 +67,74 @@ def document_with(product: Product, vectors: JsonObject, version: int, changed: 
         fields.URL: product.url,
     }
     own = {
-        _own(fields.ID): product.id,
+        _own_name(fields.ID): product.id,
         **vectors,
-        _own(fields.HASH): content_hash(product),
-        _own(fields.VERSION): version,
+        _own_name(fields.HASH): hash_content(product),
+        _own_name(fields.VERSION): version,
     }
     return {
         **{name: value for name, value in given.items() if value not in ("", None, {}, [])},
-        fields.ATTUNE: {**own, _own(fields.CHANGED): True} if changed else own,
+        fields.ATTUNE: {**own, _own_name(fields.CHANGED): True} if changed else own,
     }
 
 
-def content_hash(product: Product) -> str:
-    """Return a hash of exactly what the encoder reads: equal hashes need no new vectors (128 bits, hex)."""
-    read = [
-        product.title,
-        product.brand,
-        product.category,
-        product.description,
-        *list_attribute_values(product),
-    ]
-    return hashlib.blake2b(json.dumps(read).encode(), digest_size=16).hexdigest()
+def hash_content(product: Product) -> str:
+    """Return a hash of exactly what the encoder reads (128 bits, hex). Equal hashes have equal vectors."""
+    content = [product.title, product.brand, product.category, product.description]
+    content += list_attribute_values(product)
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
 
-def shown_product(product_id: str, source: JsonObject) -> Product:
-    """Return the product that a document's `_source` shows, attributes as text.
+def restore_product(product_id: str, source: JsonObject) -> Product:
+    """Return the product in a document's `_source`, with its attributes as text.
 
-    The encoder reads it as it read the catalogue's: `facets` has the attributes' order, which a filtered
-    `_source` loses.
+    The encoder reads it exactly as it read the catalogue's product: `facets` has the attributes' order, which
+    a filtered `_source` loses.
     """
     attributes = source.get(fields.ATTRIBUTES)
     values = (
         {k: v for k, v in attributes.items() if isinstance(v, str)} if isinstance(attributes, dict) else {}
     )
-    order = [str(facet).partition("=")[0] for facet in _list(source.get(fields.FACETS))]
+    order = [str(facet).partition("=")[0] for facet in _as_list(source.get(fields.FACETS))]
     first = dict.fromkeys(name for name in order if name in values)
     price, available = source.get(fields.PRICE), source.get(fields.AVAILABLE)
     return Product(
         id=product_id,
-        title=_line(source.get(fields.TITLE)),
-        brand=_line(source.get(fields.BRAND)),
-        category=_line(source.get(fields.CATEGORY)),
-        description=_line(source.get(fields.DESCRIPTION)),
+        title=_join_text(source.get(fields.TITLE)),
+        brand=_join_text(source.get(fields.BRAND)),
+        category=_join_text(source.get(fields.CATEGORY)),
+        description=_join_text(source.get(fields.DESCRIPTION)),
         attributes={name: values[name] for name in dict.fromkeys([*first, *values])},
         price=price if isinstance(price, int | float) else None,
         available=available if isinstance(available, bool) else None,
-        image=_line(source.get(fields.IMAGE)),
-        url=_line(source.get(fields.URL)),
+        image=_join_text(source.get(fields.IMAGE)),
+        url=_join_text(source.get(fields.URL)),
     )
 
 
-def vector_json(encoded: EncodedProduct, vectors: str) -> list[int] | list[float]:
-    """Return the vector (d,) for JSON, of bytes or floats: six decimals, half the bytes of a full print."""
+def vector_to_json(encoded: EncodedProduct, vectors: str) -> list[int] | list[float]:
+    """Return the vector (d,) for JSON: whole bytes, or floats of six decimals."""
     if vectors == "byte":
         return quantise_vector(encoded.vector)
     rounded: list[float] = np.round(encoded.vector.astype(np.float64), 6).tolist()
     return rounded
 
 
-def _own(name: str) -> str:
+def is_timestamp(version: int) -> bool:
+    """Return whether a version is a time, in milliseconds since 1970; smaller numbers are counts."""
+    return version >= _FIRST_TIMESTAMP
+
+
+def _own_name(name: str) -> str:
     return name.removeprefix(f"{fields.ATTUNE}.")
 
 
-def _line(value: object) -> str:
-    """Return a field's text; several values are joined, what is no text counts as none."""
-    return " ".join(part for part in _list(value) if isinstance(part, str))
+def _join_text(value: object) -> str:
+    """Return the text of a field. Several values are joined; what is not text is left out."""
+    return " ".join(part for part in _as_list(value) if isinstance(part, str))
 
 
-def _list(value: object) -> list[object]:
+def _as_list(value: object) -> list[object]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""What the indexer needs of a model; `reranker.model.Model` is one."""
+"""What the indexer needs of a model. `reranker.model.Model` is a `ProductEncoder`."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,12 +12,12 @@ class ProductEncoder(Protocol):
 
     @property
     def version(self) -> str:
-        """Version stamped on every document and index."""
+        """The version stamped on every document and index."""
         ...
 
     @property
     def dimension(self) -> int:
-        """Components of a product's vector."""
+        """The number of components of a product's vector."""
         ...
 
     def encode_products(self, products: Sequence[Product]) -> list[EncodedProduct]:
@@ -26,8 +26,13 @@ class ProductEncoder(Protocol):
 
 
 class ProductEncoders(Protocol):
-    """The models at hand: an index is written to with the model that made it."""
+    """The available models. An index is only written to with the model that made it."""
 
-    def of(self, version: str) -> ProductEncoder:
-        """Return the model of a version. Raises ModelMismatch where it is not at hand."""
+    @property
+    def current(self) -> ProductEncoder:
+        """The model that new indexes are made with."""
+        ...
+
+    def find(self, version: str) -> ProductEncoder:
+        """Return the model of a version. Raises ModelMismatch where it is not available."""
         ...

@@ -1,8 +1,8 @@
 """The hidden index `attune-jobs`: what jobs must remember beyond their own life.
 
 It holds the locks that keep two jobs off one alias, the watermarks of databases, and a tombstone for every
-product that a change deleted: a product's version is forgotten with its document, and without a tombstone an
-event that comes late would bring it back, and a rebuild from an older catalogue too.
+product that a change deleted. OpenSearch forgets a product's version with its document: without a tombstone,
+an older change or a rebuild from an older catalogue would restore the product.
 """
 
 import hashlib
@@ -14,9 +14,9 @@ from typing import Any
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConflictError, NotFoundError, RequestError
 
-from indexer.store.bulk import Action, chunks, write
-from indexer.store.retry import Patience
-from indexer.store.scan import every, found, refresh
+from indexer.store.bulk import BulkAction, split_chunks, write_bulk
+from indexer.store.retry import RetryPolicy
+from indexer.store.scan import refresh_index, scan_documents, select_existing
 from mappings.errors import IndexingError
 from mappings.types import JsonObject
 
@@ -38,8 +38,8 @@ _BODY: JsonObject = {
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A document of the index and where it stands in its history, which tells it from any other of its id."""
+class JobDocument:
+    """One state of a document of the jobs index. Sequence number and term tell it from every other state."""
 
     source: JsonObject
     seq_no: int
@@ -48,41 +48,44 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class JobsIndex:
-    """The documents of `attune-jobs`. Make one with `open_jobs`."""
+    """The documents of `attune-jobs`. Make one with `open_jobs_index`."""
 
     client: OpenSearch
-    patience: Patience
+    retry: RetryPolicy
 
-    def get(self, key: str) -> Held | None:
+    def get(self, key: str) -> JobDocument | None:
         """Return the document `key`, None where there is none."""
 
-        def ask() -> Held | None:
+        def ask() -> JobDocument | None:
             try:
-                found = self.client.get(index=JOBS_INDEX, id=key)
+                answer = self.client.get(index=JOBS_INDEX, id=key)
             except NotFoundError:
                 return None
-            return Held(found["_source"], found["_seq_no"], found["_primary_term"])
+            return JobDocument(answer["_source"], answer["_seq_no"], answer["_primary_term"])
 
-        return self.patience.call(f"reading {key} in {JOBS_INDEX}", ask)
+        return self.retry.call(f"reading {key} in {JOBS_INDEX}", ask)
 
-    def put(self, key: str, source: JsonObject, instead_of: Held | None) -> Held | None:
-        """Write the document `key` if it is still `instead_of`, or not there; None where it is another."""
+    def put(self, key: str, source: JsonObject, expected: JobDocument | None) -> JobDocument | None:
+        """Write the document `key` if its state is still `expected` (None: it does not exist).
+
+        Returns the new state, or None where the state was another one.
+        """
         params: dict[str, Any] = {"op_type": "create"}
-        if instead_of:
-            params = {"if_seq_no": instead_of.seq_no, "if_primary_term": instead_of.primary_term}
+        if expected:
+            params = {"if_seq_no": expected.seq_no, "if_primary_term": expected.primary_term}
 
-        def ask() -> Held | None:
+        def ask() -> JobDocument | None:
             try:
-                put = self.client.index(index=JOBS_INDEX, id=key, body=source, params=params)
+                answer = self.client.index(index=JOBS_INDEX, id=key, body=source, params=params)
             except ConflictError:
                 return None
-            return Held(source, put["_seq_no"], put["_primary_term"])
+            return JobDocument(source, answer["_seq_no"], answer["_primary_term"])
 
-        return self.patience.call(f"writing {key} to {JOBS_INDEX}", ask)
+        return self.retry.call(f"writing {key} to {JOBS_INDEX}", ask)
 
-    def drop(self, key: str, held: Held) -> None:
-        """Remove the document `key` if it is still `held`."""
-        params = {"if_seq_no": held.seq_no, "if_primary_term": held.primary_term}
+    def delete(self, key: str, expected: JobDocument) -> None:
+        """Delete the document `key` if its state is still `expected`."""
+        params = {"if_seq_no": expected.seq_no, "if_primary_term": expected.primary_term}
 
         def ask() -> None:
             try:
@@ -90,79 +93,66 @@ class JobsIndex:
             except (ConflictError, NotFoundError):
                 return
 
-        self.patience.call(f"removing {key} from {JOBS_INDEX}", ask)
+        self.retry.call(f"removing {key} from {JOBS_INDEX}", ask)
 
     def load(self, key: str) -> JsonObject | None:
-        """Return what was saved under `key`, None where nothing was."""
-        held = self.get(key)
-        return held.source["value"] if held else None
+        """Return the value that was saved under `key`, None where there is none."""
+        document = self.get(key)
+        return document.source["value"] if document else None
 
     def save(self, key: str, value: JsonObject) -> None:
-        """Save a value under `key`, in place of what was there."""
+        """Save a value under `key`, in place of an earlier one."""
         body = {"kind": "value", "value": value, "at": now_ms()}
-        self.patience.call(
+        self.retry.call(
             f"writing {key} to {JOBS_INDEX}", lambda: self.client.index(index=JOBS_INDEX, id=key, body=body)
         )
 
-    def bury(self, alias: str, deleted: Mapping[str, int]) -> None:
-        """Leave a tombstone for each deleted product: id → version of the delete. Raises IndexingError."""
+    def add_tombstones(self, alias: str, deleted: Mapping[str, int]) -> None:
+        """Write a tombstone for each deleted product: id → version of the delete. Raises IndexingError."""
         if not deleted:
             return
         at = now_ms()
         actions = [
-            Action(
-                _tombstone(alias, product),
+            BulkAction(
+                _tombstone_key(alias, product),
                 version,
                 {"kind": "tombstone", "alias": alias, "product": product, "version": version, "at": at},
             )
             for product, version in deleted.items()
         ]
-        refused = [of.refusal for of in write(self.client, JOBS_INDEX, actions, self.patience) if of.refusal]
+        results = write_bulk(self.client, JOBS_INDEX, actions, self.retry)
+        refused = [result.refusal for result in results if result.refusal]
         if refused:
-            raise IndexingError(f"deletes can't be noted in {JOBS_INDEX}, so none was done: {refused[0]}")
+            raise IndexingError(
+                f"tombstones can't be written to {JOBS_INDEX}, nothing was deleted: {refused[0]}"
+            )
 
-    def buried(self, alias: str, products: Sequence[str]) -> dict[str, int]:
-        """Return the versions that products were deleted at, for those that were."""
+    def get_tombstones(self, alias: str, products: Sequence[str]) -> dict[str, int]:
+        """Return the versions at which these products were deleted, for those that were."""
         if not products:
             return {}
-        body = {"ids": [_tombstone(alias, product) for product in products]}
+        body = {"ids": [_tombstone_key(alias, product) for product in products]}
 
         def ask() -> list[JsonObject]:
             answer = self.client.mget(index=JOBS_INDEX, body=body)
-            missing = "index_not_found_exception"  # where no job has run yet
-            told = [of for of in answer["docs"] if of.get("error", {}).get("type") != missing]
-            return found({"docs": told})
+            missing = "index_not_found_exception"  # before the first job
+            known = [doc for doc in answer["docs"] if doc.get("error", {}).get("type") != missing]
+            return select_existing({"docs": known})
 
-        there = self.patience.call("reading tombstones", ask)
-        return {of["_source"]["product"]: of["_source"]["version"] for of in there}
+        documents = self.retry.call("reading tombstones", ask)
+        return {doc["_source"]["product"]: doc["_source"]["version"] for doc in documents}
 
-    def buried_since(self, alias: str, version: int) -> Iterator[dict[str, int]]:
-        """Yield the products deleted at versions above `version`, some at a time."""
-        query = {
-            "bool": {
-                "filter": [
-                    {"term": {"kind": "tombstone"}},
-                    {"term": {"alias": alias}},
-                    {"range": {"version": {"gt": version}}},
-                ]
-            }
-        }
-        refresh(self.client, JOBS_INDEX, self.patience)
-        for chunk in chunks(every(self.client, JOBS_INDEX, query, self.patience), 1000):
-            yield {of.source["product"]: of.source["version"] for of in chunk}
+    def scan_tombstones(self, alias: str, above: int) -> Iterator[dict[str, int]]:
+        """Yield the products deleted at versions above `above`, up to 1,000 at a time: id → version."""
+        query = _tombstones_of(alias, {"range": {"version": {"gt": above}}})
+        refresh_index(self.client, JOBS_INDEX, self.retry)
+        for chunk in split_chunks(scan_documents(self.client, JOBS_INDEX, query, self.retry), 1000):
+            yield {document.source["product"]: document.source["version"] for document in chunk}
 
-    def forget_buried(self, alias: str, before_ms: int) -> None:
-        """Remove tombstones older than any index that a rebuild could still copy them to."""
-        query = {
-            "bool": {
-                "filter": [
-                    {"term": {"kind": "tombstone"}},
-                    {"term": {"alias": alias}},
-                    {"range": {"at": {"lt": before_ms}}},
-                ]
-            }
-        }
-        self.patience.call(
+    def delete_tombstones(self, alias: str, before_ms: int) -> None:
+        """Delete the tombstones written before a moment, in milliseconds since 1970."""
+        query = _tombstones_of(alias, {"range": {"at": {"lt": before_ms}}})
+        self.retry.call(
             "removing old tombstones",
             lambda: self.client.delete_by_query(
                 index=JOBS_INDEX, body={"query": query}, params={"conflicts": "proceed"}
@@ -170,8 +160,8 @@ class JobsIndex:
         )
 
 
-def open_jobs(client: OpenSearch, patience: Patience) -> JobsIndex:
-    """Return the jobs' index, made where it is missing."""
+def open_jobs_index(client: OpenSearch, retry: RetryPolicy) -> JobsIndex:
+    """Return the jobs index, and create it where it is missing."""
 
     def ask() -> None:
         if client.indices.exists(index=JOBS_INDEX):
@@ -182,15 +172,19 @@ def open_jobs(client: OpenSearch, patience: Patience) -> JobsIndex:
             if error.error != "resource_already_exists_exception":
                 raise
 
-    patience.call(f"making index {JOBS_INDEX}", ask)
-    return JobsIndex(client, patience)
+    retry.call(f"creating index {JOBS_INDEX}", ask)
+    return JobsIndex(client, retry)
 
 
 def now_ms() -> int:
-    """Return the moment in milliseconds since 1970."""
+    """Return the current time in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
-def _tombstone(alias: str, product: str) -> str:
+def _tombstones_of(alias: str, condition: JsonObject) -> JsonObject:
+    return {"bool": {"filter": [{"term": {"kind": "tombstone"}}, {"term": {"alias": alias}}, condition]}}
+
+
+def _tombstone_key(alias: str, product: str) -> str:
     # Hashed: an alias and an id together may be longer than OpenSearch's 512 bytes.
     return "tombstone:" + hashlib.blake2b(f"{alias}\n{product}".encode(), digest_size=16).hexdigest()

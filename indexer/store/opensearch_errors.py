@@ -1,4 +1,4 @@
-"""The client's exceptions → IndexingError or ClusterDown, which say what was being done."""
+"""Translate the client's exceptions into IndexingError or ClusterDown."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +10,8 @@ from mappings.errors import ClusterDown, IndexingError
 
 
 @contextmanager
-def opensearch_errors(doing: str) -> Iterator[None]:
-    """Turn the client's exceptions into IndexingError or ClusterDown that says what was being done."""
+def translate_errors(doing: str) -> Iterator[None]:
+    """Raise IndexingError or ClusterDown for the client's exceptions. `doing` says what the block does."""
     try:
         yield
     except ConnectionTimeout as error:
@@ -23,15 +23,15 @@ def opensearch_errors(doing: str) -> Iterator[None]:
     except TransportError as error:
         hint = ": check opensearch.user and opensearch.password" if error.status_code in (401, 403) else ""
         raise IndexingError(
-            f"OpenSearch refused {doing}: {error.status_code} {reason_of(error.info)}{hint}"
+            f"OpenSearch refused {doing}: {error.status_code} {innermost_reason(error.info)}{hint}"
         ) from error
 
 
-def reason_of(error: object) -> str:
-    """Return the innermost reason of OpenSearch's error object."""
+def innermost_reason(error: object) -> str:
+    """Return the innermost reason of an OpenSearch error object."""
     if isinstance(error, dict):
         inner = error.get("caused_by") or error.get("error")
         if isinstance(inner, dict):
-            return reason_of(inner)
+            return innermost_reason(inner)
         return str(error.get("reason") or inner or error)
     return str(error)

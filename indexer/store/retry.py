@@ -1,79 +1,94 @@
-"""Waiting for OpenSearch: what may go away by itself is tried again, further and further apart."""
+"""Retries: a call to OpenSearch that fails for a transient reason is repeated after growing pauses."""
 
 import random
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from opensearchpy.exceptions import ConnectionError as NoConnection
 from opensearchpy.exceptions import TransportError
 
-from indexer.store.opensearch_errors import opensearch_errors
+from indexer.store.opensearch_errors import translate_errors
+from mappings.errors import JobStopped
 
-T = TypeVar("T")
+_Result = TypeVar("_Result")
 
-PASSING = (429, 502, 503, 504)
-"""Statuses of an overloaded or starting cluster, or of a proxy before it."""
+TRANSIENT_STATUSES = (429, 502, 503, 504)
+"""Statuses of an overloaded or starting cluster, or of a proxy in front of it."""
 
-FIRST_SECONDS = 0.5
-LONGEST_SECONDS = 20.0
+_LONGEST_PAUSE = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a call that fails for passing reasons is tried again: `seconds` since it first failed.
+class RetryPolicy:
+    """How long a call that fails for transient reasons is repeated: `seconds` after its first failure.
 
-    Pauses double and are drawn at random between half and all of that, so that jobs which failed together do
-    not come back together ("equal jitter", Brooker, "Exponential Backoff And Jitter", 2015).
+    Pauses start at `first_pause` seconds and double. Each is drawn at random between half and all of that, so
+    that jobs which failed together do not return together ("equal jitter", Brooker, "Exponential Backoff And
+    Jitter", 2015). `on_wait` receives the reason and the seconds of each pause.
+
+    Setting `stop` ends the job: the next call, and any pause, raises JobStopped.
     """
 
     seconds: float
-    waiting: Callable[[str, float], None] = lambda _, __: None
+    on_wait: Callable[[str, float], None] = lambda _, __: None
+    stop: threading.Event = field(default_factory=threading.Event)
+    first_pause: float = 0.5
 
-    def call(self, doing: str, ask: Callable[[], T]) -> T:
-        """Return what `ask` returns; `doing` says what for, as in "writing to index shop-1".
+    def call(self, doing: str, ask: Callable[[], _Result]) -> _Result:
+        """Return what `ask` returns. `doing` names the work in messages, as in "writing to index shop-1".
 
-        Raises IndexingError or ClusterDown where it fails for good, or for longer than there is patience.
+        Raises IndexingError or ClusterDown where the call fails for good or beyond the policy's time, and
+        JobStopped where the job was told to stop.
         """
-        pauses = Pauses(self)
-        with opensearch_errors(doing):
+        backoff = Backoff(self)
+        with translate_errors(doing):
             while True:
+                self.check_stop()
                 try:
                     return ask()
                 except TransportError as error:
-                    if not passing(error) or not pauses.pause(f"{doing}: {short(error)}"):
+                    if not is_transient(error) or not backoff.pause(f"{doing}: {summarize_error(error)}"):
                         raise
 
+    def check_stop(self) -> None:
+        """Raise JobStopped where the job was told to stop."""
+        if self.stop.is_set():
+            raise JobStopped("the job was told to stop: the same command continues where it was")
 
-class Pauses:
-    """The pauses of one call: a first failure starts its time."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
+class Backoff:
+    """The pauses of one call. Its first failure starts the policy's time."""
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._policy = policy
         self._until: float | None = None
         self._tries = 0
 
-    def pause(self, why: str) -> bool:
-        """Wait, and return True; False where the patience is over."""
+    def pause(self, reason: str) -> bool:
+        """Wait and return True; return False where the policy's time is over. Raises JobStopped."""
+        policy = self._policy
         now = time.monotonic()
         if self._until is None:
-            self._until = now + self._patience.seconds
+            self._until = now + policy.seconds
         if now >= self._until:
             return False
-        longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2**self._tries)
+        longest = min(_LONGEST_PAUSE, policy.first_pause * 2**self._tries)
         seconds = min(random.uniform(longest / 2, longest), self._until - now)
         self._tries += 1
-        self._patience.waiting(why, seconds)
-        time.sleep(seconds)
+        policy.on_wait(reason, seconds)
+        policy.stop.wait(seconds)
+        policy.check_stop()
         return True
 
 
-def passing(error: TransportError) -> bool:
-    """Whether the same call may work later: no connection, no answer in time, or too much load."""
-    return isinstance(error, NoConnection) or error.status_code in PASSING
+def is_transient(error: TransportError) -> bool:
+    """Return whether the same call may work later: no connection, no answer in time, or too much load."""
+    return isinstance(error, NoConnection) or error.status_code in TRANSIENT_STATUSES
 
 
-def short(error: TransportError) -> str:
+def summarize_error(error: TransportError) -> str:
     """Return an error in a few words."""
     return f"{error.status_code} {error.error}"[:200]

@@ -20,7 +20,7 @@ import torch
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import bulk
 
-from indexer.store.documents import document
+from indexer.store.documents import build_document
 from mappings import fields
 from mappings.client import connect, index_body
 from mappings.settings import IndexSettings, OpenSearchSettings
@@ -249,7 +249,7 @@ def indexes(client: OpenSearch, model: Model, count: int) -> JsonObject:
             client.indices.delete(index=name, ignore_unavailable=True)
             client.indices.create(index=name, body=index_body(model.dimension, IndexSettings(vectors=kind)))
             actions = (
-                {"_index": name, "_id": p.id, "_source": document(p, e, model.version, 0, kind)}
+                {"_index": name, "_id": p.id, "_source": build_document(p, e, model.version, 0, kind)}
                 for p, e in zip(found, encoded, strict=True)
             )
             bulk(client, actions, request_timeout=300)

@@ -26,13 +26,14 @@ import numpy as np
 from opensearchpy import OpenSearch
 
 from indexer.catalogue.field_map import load_field_map
-from indexer.rebuild.job import IndexJob, run_index_job
-from indexer.rebuild.product_source import CatalogueSupply
+from indexer.rebuild.job import rebuild_index
+from indexer.rebuild.product_source import CatalogueSource
 from indexer.sources.files import open_catalogue
-from indexer.store.alias import Aliases
-from indexer.store.retry import Patience
+from indexer.store.alias import AliasIndexes
+from indexer.store.retry import RetryPolicy
+from indexer.store.session import IndexSession, OneEncoder
 from mappings.client import check_cluster, connect
-from mappings.settings import IndexSettings, OpenSearchSettings
+from mappings.settings import OpenSearchSettings
 from mappings.types import JsonObject, Product
 from reranker.model import Model, load_model
 from reranker.types import EncodedProduct
@@ -111,12 +112,14 @@ def rebuilt(url: str, path: Path) -> JsonObject:
     catalogue = open_catalogue(path)
     fields = path.with_suffix(".toml")
     fields.write_text(FIELDS, encoding="utf-8")
-    supply = CatalogueSupply(catalogue, load_field_map(fields, catalogue))
-    job = IndexJob(supply, ALIAS, path.with_suffix(".rejects.jsonl"), IndexSettings())
+    source = CatalogueSource(catalogue, load_field_map(fields, catalogue))
     peaks: list[float] = []
     client = connect(OpenSearchSettings(url=url, timeout_seconds=300))
     encoder = OneOfEachBatch(load_model(None))
-    report = run_index_job(job, client, encoder, lambda _: peaks.append(_peak_mb()))
+    session = IndexSession(
+        client, ALIAS, OneEncoder(encoder), on_progress=lambda *_: peaks.append(_peak_mb())
+    )
+    report = rebuild_index(session, source, path.with_suffix(".rejects.jsonl"))
     return {
         "indexed": report.indexed,
         "products_per_second": report.products_per_second,
@@ -147,8 +150,8 @@ def _write_catalogue(path: Path, count: int) -> None:
 
 
 def _remove(client: OpenSearch) -> None:
-    aliases = Aliases(client, ALIAS, Patience(60))
-    for index in aliases.made():
+    aliases = AliasIndexes(client, ALIAS, RetryPolicy(60))
+    for index in aliases.list_indexes():
         aliases.delete(index.name)
 
 

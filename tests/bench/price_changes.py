@@ -23,12 +23,12 @@ from opensearchpy import OpenSearch
 from opensearchpy.helpers import bulk, scan
 
 from indexer.catalogue.field_map import FieldMap
-from indexer.change.job import ChangeJob, run_changes
+from indexer.change.job import ChangeJob, apply_changes
 from indexer.sources.change_stream import ChangeStream
 from indexer.sources.files import open_catalogue
-from indexer.store.retry import Patience
+from indexer.store.session import IndexSession
 from mappings.client import check_cluster
-from mappings.settings import IndexSettings, ModelSettings, OpenSearchSettings
+from mappings.settings import ModelSettings, OpenSearchSettings
 from mappings.types import JsonObject
 from plugin_api.commands.demo.catalogue import CATALOGUE, find_catalogue
 from plugin_api.commands.index.models import model_folders
@@ -99,16 +99,10 @@ def _attune(client: OpenSearch, folder: Path, ids: Sequence[str]) -> JsonObject:
     path = folder / f"prices-{time.time_ns()}.jsonl"
     rows = [{"id": of, **_news()} for of in ids]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    job = ChangeJob(ALIAS, lambda _: FIELDS, folder / "rejects.jsonl", IndexSettings(), default="update")
-    models = model_folders(None, ModelSettings())
+    job = ChangeJob(lambda _: FIELDS, folder / "rejects.jsonl", default="update")
+    session = IndexSession(client, ALIAS, model_folders(None, ModelSettings()))
     before = _costs(client)
-    report = run_changes(
-        job,
-        client,
-        models,
-        [ChangeStream(open_catalogue(path))],
-        patience=Patience(IndexSettings().retry_seconds),
-    )
+    report = apply_changes(session, job, [ChangeStream(open_catalogue(path))])
     figures = _figures(client, before, len(ids))
     if (report.updated, report.encoded) != (len(ids), 0):
         raise click.ClickException(f"{report.updated} updated, {report.encoded} encoded of {len(ids)}")

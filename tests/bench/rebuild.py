@@ -22,7 +22,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.helpers import bulk
 from sentence_transformers import SentenceTransformer
 
-from indexer.store.documents import document_with
+from indexer.store.documents import build_from_vectors
 from mappings.client import check_cluster, index_body
 from mappings.settings import IndexSettings, OpenSearchSettings
 from mappings.types import JsonObject, Product
@@ -122,7 +122,7 @@ def _minilm(client: OpenSearch, other: SentenceTransformer, found: list[Product]
     client.indices.create(index=OTHER, body=body)
     vectors = other.encode(_texts(found), show_progress_bar=False)
     bodies = (
-        document_with(product, {"vector": vector.tolist()}, 1)
+        build_from_vectors(product, {"vector": vector.tolist()}, 1)
         for product, vector in zip(found, vectors, strict=True)
     )
     bulk(client, ({"_index": OTHER, "_id": body["attune"]["id"], "_source": body} for body in bodies))

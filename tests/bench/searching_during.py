@@ -33,8 +33,8 @@ from urllib.parse import urlsplit
 import click
 from opensearchpy import OpenSearch
 
-from indexer.store.alias import Aliases
-from indexer.store.retry import Patience
+from indexer.store.alias import AliasIndexes
+from indexer.store.retry import RetryPolicy
 from mappings.client import check_cluster
 from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
@@ -174,8 +174,8 @@ def _run(client: OpenSearch, idle: float, rollbacks: int, job: _Job, catalogue: 
     swapped = time.monotonic()
     if not moved:
         raise click.ClickException("the alias did not move")
-    aliases = Aliases(client, ALIAS, Patience(60))
-    there, back = aliases.held()[0], [of.name for of in aliases.made() if of.complete][-2]
+    aliases = AliasIndexes(client, ALIAS, RetryPolicy(60))
+    there, back = aliases.resolve()[0], [of.name for of in aliases.list_indexes() if of.complete][-2]
     rolled: Spans = []
     for number in range(rollbacks):
         time.sleep(1)
@@ -245,14 +245,14 @@ def _search(connection: http.client.HTTPConnection, text: str) -> Asked:
 @contextmanager
 def _watching(client: OpenSearch) -> Iterator[list[float]]:
     """Look where the alias points while the block runs; yield a list that gets the moment when it moved."""
-    aliases = Aliases(client, ALIAS, Patience(60))
+    aliases = AliasIndexes(client, ALIAS, RetryPolicy(60))
     moved: list[float] = []
-    before = aliases.held()
+    before = aliases.resolve()
     ended = threading.Event()
 
     def watch() -> None:
         while not moved and not ended.wait(0.2):
-            if aliases.held() != before:
+            if aliases.resolve() != before:
                 moved.append(time.monotonic())
 
     thread = threading.Thread(target=watch)

@@ -15,7 +15,7 @@ import numpy as np
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from indexer.store.documents import document
+from indexer.store.documents import build_document
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchResponse, StreamedResponse
 from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH
@@ -40,7 +40,7 @@ class PreviewShop:
         self._stored = {product.id: of.stored for product, of in zip(PRODUCTS, encoded, strict=True)}
         self._vectors = {product.id: of.vector for product, of in zip(PRODUCTS, encoded, strict=True)}
         self.documents: dict[str, JsonObject] = {
-            product.id: document(product, of, model.version, 1, "byte")
+            product.id: build_document(product, of, model.version, 1, "byte")
             for product, of in zip(PRODUCTS, encoded, strict=True)
         }
         self._texts = {id_: _weighted(of) for id_, of in self.documents.items()}

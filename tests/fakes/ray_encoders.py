@@ -7,12 +7,12 @@ from pathlib import Path
 
 from mappings.types import Product
 from reranker.types import EncodedProduct
-from tests.fakes.encoder import StandInEncoder
+from tests.fakes.fake_encoder import FakeEncoder
 
 HELD_SECONDS = 300.0
 
 
-class HeldEncoder(StandInEncoder):
+class HeldEncoder(FakeEncoder):
     """Leaves a file `started-PID` in its folder. The first that meets the product titled `hold` writes its
     process id to `held` and stays there, until it is killed.
     """

@@ -9,12 +9,13 @@ from pathlib import Path
 from opensearchpy import OpenSearch
 
 from indexer.catalogue.field_map import load_field_map
-from indexer.rebuild.job import IndexJob, Progress, run_index_job
-from indexer.rebuild.product_source import CatalogueSupply
+from indexer.rebuild.job import rebuild_index
+from indexer.rebuild.product_source import CatalogueSource
 from indexer.sources.files import open_catalogue
 from indexer.store.alias import META
 from indexer.store.encoder import ProductEncoder
-from indexer.store.opensearch_errors import opensearch_errors
+from indexer.store.opensearch_errors import translate_errors
+from indexer.store.session import IndexSession, OneEncoder
 from mappings.errors import AttuneError
 from mappings.settings import IndexSettings
 
@@ -40,7 +41,7 @@ def find_catalogue(client: OpenSearch, alias: str, model: str) -> DemoIndex | No
     Returns None where there is no such alias, or it holds a part of the catalogue or another model's vectors.
     Raises AttuneError where it holds anything else, which must not be replaced.
     """
-    with opensearch_errors(f"looking up {alias}"):
+    with translate_errors(f"looking up {alias}"):
         if not client.indices.exists(index=alias):
             return None
         (index, mapping), *others = client.indices.get_mapping(index=alias).items()
@@ -60,17 +61,13 @@ def index_catalogue(
     alias: str,
     encoder: ProductEncoder,
     settings: IndexSettings,
-    on_progress: Callable[[Progress], None],
+    on_progress: Callable[[int, float], None],
 ) -> DemoIndex:
-    """Encode and index the whole catalogue. Raises as `run_index_job` does."""
+    """Encode and index the whole catalogue. Raises as `rebuild_index` does."""
     began = time.monotonic()
     catalogue = open_catalogue(CATALOGUE)
     with tempfile.TemporaryDirectory() as folder:
-        job = IndexJob(
-            supply=CatalogueSupply(catalogue, load_field_map(FIELD_MAP, catalogue)),
-            alias=alias,
-            rejects=Path(folder) / "rejects.jsonl",
-            settings=settings,
-        )
-        report = run_index_job(job, client, encoder, on_progress)
+        session = IndexSession(client, alias, OneEncoder(encoder), settings, on_progress=on_progress)
+        source = CatalogueSource(catalogue, load_field_map(FIELD_MAP, catalogue))
+        report = rebuild_index(session, source, Path(folder) / "rejects.jsonl")
     return DemoIndex(report.index, report.indexed, time.monotonic() - began)

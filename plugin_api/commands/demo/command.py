@@ -146,9 +146,7 @@ def _ensure_catalogue(client: OpenSearch, model: Model, settings: Settings, hidd
     if index:
         return index
     with JobProgress("indexing", hidden) as progress:
-        return index_catalogue(
-            client, alias, model, settings.index, lambda job: progress.show(job.indexed, job.share)
-        )
+        return index_catalogue(client, alias, model, settings.index, progress.show)
 
 
 def _ensure_sidecar(settings: Settings, index: DemoIndex, served: str, stack: ExitStack) -> RunningSidecar:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError
 
-from indexer.store.opensearch_errors import opensearch_errors
+from indexer.store.opensearch_errors import translate_errors
 from mappings import fields
 from mappings.errors import EvaluationError, ModelMismatch
 from mappings.settings import FusionMethod, SearchSettings, Settings
@@ -55,7 +55,7 @@ def look_up_index(client: OpenSearch, index: str) -> IndexFacts:
     """Look an index up. Raises EvaluationError where there is none, naming those that there are."""
     models = {"models": {"terms": {"field": fields.MODEL, "size": 10}}}
     body = {"size": 0, "track_total_hits": True, "aggs": models}
-    with opensearch_errors(f"looking up {index}"):
+    with translate_errors(f"looking up {index}"):
         try:
             found = client.search(index=index, body=body)
         except NotFoundError as error:
@@ -86,7 +86,7 @@ def fetch_judged_products(client: OpenSearch, index: str, ids: Sequence[str]) ->
     for start in range(0, len(ids), MAX_WINDOW):
         some = list(ids[start : start + MAX_WINDOW])
         body = {"query": {"ids": {"values": some}}, "size": len(some), "_source": texts}
-        with opensearch_errors(f"looking up judged products in {index}"):
+        with translate_errors(f"looking up judged products in {index}"):
             hits = client.search(index=index, body=body)["hits"]["hits"]
         for hit in hits:
             source = hit.get("_source", {})
@@ -182,7 +182,7 @@ class Searching:
         return inside, tuple(hit.id for hit in (*first.own, *first.below) if hit.id not in known)
 
     def _hits(self, query: JsonObject, size: int) -> RankedList:
-        with opensearch_errors(f"searching {self._index}"):
+        with translate_errors(f"searching {self._index}"):
             found = self._client.search(
                 index=self._index, body={"query": query, "size": size, "_source": False}
             )

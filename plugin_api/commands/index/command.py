@@ -4,13 +4,11 @@ from pathlib import Path
 
 import click
 
-from indexer.change.changes import Kind
+from indexer.change.changes import ChangeKind
 from mappings.errors import SettingsError
 from plugin_api.cli import Wiring
 from plugin_api.commands.index.run import IndexRun
 from plugin_api.commands.index.sources import IndexOptions
-
-MODES = ("full", "changes", "verify", "reencode")
 
 
 @click.command()
@@ -30,7 +28,7 @@ MODES = ("full", "changes", "verify", "reencode")
 @click.option("--alias", help="Name that searches use. Default: the setting search.alias (products).")
 @click.option(
     "--fields", type=click.Path(path_type=Path),
-    help="Field map in TOML. Default: guessed from the columns; for --changes and --verify, the index's.",
+    help="Field map in TOML. Default: guessed; for --changes and --verify, that of the index.",
 )  # fmt: skip
 @click.option(
     "--model", type=click.Path(path_type=Path), help="Model folder. Default: the one shipped with Attune."
@@ -42,16 +40,16 @@ MODES = ("full", "changes", "verify", "reencode")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after this many products.")
 @click.option(
     "--operation", type=click.Choice(["upsert", "update", "delete"]), default="upsert", show_default=True,
-    help="What a change without an operation of its own is.",
+    help="Kind of a change without an operation of its own.",
 )  # fmt: skip
 @click.option(
     "--follow", type=click.FloatRange(min=0.1), is_flag=False, flag_value=5.0, metavar="[SECONDS]",
-    help="Go on: look at the folder or database again every so many seconds (5).",
+    help="Keep running: look at the folder or database again every so many seconds (5).",
 )  # fmt: skip
 @click.option("--table", help="Table of the database, as in shop.products.")
 @click.option("--query", help="Query of the database, instead of a table.")
 @click.option("--watermark", help="Column that grows with every change of a row: a time or a number.")
-@click.option("--deleted", help="Column that is true, or not null, in rows that are no more.")
+@click.option("--deleted", help="Column that is true, or not null, in deleted rows.")
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
               help="Where products are encoded.")  # fmt: skip
 @click.option(
@@ -73,7 +71,7 @@ def index(
     rejects: Path | None,
     simplified: bool,
     limit: int | None,
-    operation: Kind,
+    operation: ChangeKind,
     follow: float | None,
     table: str | None,
     query: str | None,
@@ -91,16 +89,16 @@ def index(
     --query (better in ATTUNE_DATABASE_URL, for its password). Changes also come from standard input (-) as
     JSON Lines, and from a folder, whose files are moved to done/ when they are applied.
 
-    A rebuild (--full) writes a new index, verifies it and moves the alias to it: searches see the old
-    catalogue whole until then, and `attune rollback` goes back. Killed, the same command goes on where it
-    was. Only text that is new to the model is encoded.
+    A rebuild (--full) writes a new index, checks it and moves the alias to it. Searches see all of the old
+    catalogue until then, and `attune rollback` returns to it. The same command continues a killed run. Only
+    text without vectors is encoded.
 
-    Changes (--changes) are whole products; records with `_op` = `update` hold only what changed (price and
-    stock need no encoding), with `_op` = `delete` only the id. `_version`, a time or a count, tells older
-    from newer; without it a file's own time does.
+    Changes (--changes) are whole products. A record with `_op` = `update` holds only what changed (price and
+    stock need no encoding), one with `_op` = `delete` only the id. `_version`, a time or a count, orders
+    changes; without it the time of the file does.
 
-    Which column is which is guessed and printed. For --changes and --verify it is as it was when the index
-    was made, and so is --simplified. To say it yourself, pass a field map by --fields:
+    Which column is which field is guessed and printed. --changes and --verify use the field map that the
+    index was made with, and its --simplified. To set it yourself, pass a field map by --fields:
 
     \b
       id = "sku"
@@ -113,13 +111,13 @@ def index(
       available = "in_stock"
       image = "photo"
       url = "link"
-      attributes = ["colour", "attr_*"]  # * stands for any text
+      attributes = ["colour", "attr_*"]  # * matches any text
       version = "updated_at"
       operation = "event"
     Records that can't be used are written to the reject file with line number and reason.
 
-    Exit status: 0 done (for --verify: equal), 1 failed or different; run it again, 2 wrong use, 3 another
-    job is at work on this alias.
+    Exit status: 0 done (for --verify: equal), 1 failed or different, 2 wrong use, 3 another job is running
+    on this alias.
     """
     if bool(source or table or query) == (mode == "reencode"):
         said = (
@@ -151,8 +149,8 @@ def index(
     )
     run = IndexRun(wiring.settings, options)
     if mode == "changes":
-        run.changes(dry_run)
+        run.apply_changes(dry_run)
     elif mode == "verify" or dry_run:
-        run.compare(mode, dry_run)
+        run.verify(mode, dry_run)
     else:
         run.rebuild(mode)

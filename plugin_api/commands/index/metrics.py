@@ -9,19 +9,19 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mappings.errors import SettingsError
 
-PREFIX = "attune_index_"
-SUCCESS = f"{PREFIX}last_success_timestamp_seconds"
-RUNNING_SECONDS = 10.0
-"""A job without an end writes its metrics this far apart."""
+_PREFIX = "attune_index_"
+SUCCESS_METRIC = f"{_PREFIX}last_success_timestamp_seconds"
+_RUNNING_SECONDS = 10.0
+"""A job that keeps running writes its metrics at this interval."""
 
-OUTCOMES = (
-    "indexed", "encoded", "brought", "rejected", "duplicates", "changes", "upserted", "updated", "deleted",
-    "stale", "unchanged", "products", "same", "newer", "missing", "extra", "fields", "vectors",
+_OUTCOMES = (
+    "indexed", "encoded", "changes_copied", "rejected", "duplicates", "changes", "upserted", "updated",
+    "deleted", "stale", "unchanged", "products", "same", "newer", "missing", "extra", "fields", "vectors",
 )  # fmt: skip
 
 
 class JobMetrics:
-    """Writes the file at a job's end, whichever it is; without a path it does nothing.
+    """Writes the file when a job ends, well or not. Without a path it does nothing.
 
     `attune_index_last_success_timestamp_seconds` stays as it was when a run fails: alert on its age.
     """
@@ -33,18 +33,18 @@ class JobMetrics:
         if path and path.suffix != ".prom":
             raise SettingsError(f"--metrics {path}: the node exporter reads only files that end in .prom")
 
-    def done(self, report: dict[str, Any], status: int = 0) -> None:
-        """Write the metrics of a run that came to its end; `status` is 1 where it found differences."""
-        self._write(status, report, self._before() if status else time.time())
+    def write_success(self, report: dict[str, Any], status: int = 0) -> None:
+        """Write the metrics of a finished run. `status` is 1 where verify found differences."""
+        self._write(status, report, self._read_last_success() if status else time.time())
 
-    def running(self, report: dict[str, Any]) -> None:
-        """Write them now and then while a run goes on."""
-        if time.time() - self._written >= RUNNING_SECONDS:
+    def write_running(self, report: dict[str, Any]) -> None:
+        """Write the metrics of a run that goes on, at intervals."""
+        if time.time() - self._written >= _RUNNING_SECONDS:
             self._write(0, report, time.time())
 
-    def failed(self, status: int) -> None:
+    def write_failure(self, status: int) -> None:
         """Write the metrics of a run that failed with this exit status."""
-        self._write(status, {}, self._before())
+        self._write(status, {}, self._read_last_success())
 
     def _write(self, status: int, report: dict[str, Any], success: float) -> None:
         if not self._path:
@@ -58,13 +58,13 @@ class JobMetrics:
                 value
             )
 
-        gauge(SUCCESS, "When a run last succeeded; 0: never.", success)
-        gauge(f"{PREFIX}last_run_timestamp_seconds", "When the last run ended.", self._written)
-        gauge(f"{PREFIX}duration_seconds", "How long the last run took.", self._written - self._began)
-        gauge(f"{PREFIX}exit_status", "0 done, 1 failed, 2 wrong use, 3 another job was at work.", status)
-        records = Gauge(f"{PREFIX}records", "What became of the last run's records.",
+        gauge(SUCCESS_METRIC, "When a run last succeeded; 0: never.", success)
+        gauge(f"{_PREFIX}last_run_timestamp_seconds", "When the last run ended.", self._written)
+        gauge(f"{_PREFIX}duration_seconds", "How long the last run took.", self._written - self._began)
+        gauge(f"{_PREFIX}exit_status", "0 done, 1 failed, 2 wrong use, 3 another job was running.", status)
+        records = Gauge(f"{_PREFIX}records", "The last run's records by outcome.",
                         (*self._labels, "outcome"), registry=registry)  # fmt: skip
-        for name in OUTCOMES:
+        for name in _OUTCOMES:
             if name in report:
                 records.labels(*self._labels.values(), name).set(report[name])
         try:
@@ -72,12 +72,14 @@ class JobMetrics:
         except OSError as error:
             raise SettingsError(f"--metrics {self._path} can't be written: {error.strerror}") from error
 
-    def _before(self) -> float:
-        """Return the last success that the file tells of, 0 for none."""
+    def _read_last_success(self) -> float:
+        """Return the time of the last success in the file, 0 for none."""
         try:
             text = self._path.read_text(encoding="utf-8") if self._path else ""
             families = list(text_string_to_metric_families(text))
         except (OSError, ValueError):
             return 0.0
-        found = [of for family in families for of in family.samples if of.name == SUCCESS]
-        return next((of.value for of in found if of.labels == self._labels), 0.0)
+        samples = [
+            sample for family in families for sample in family.samples if sample.name == SUCCESS_METRIC
+        ]
+        return next((sample.value for sample in samples if sample.labels == self._labels), 0.0)

@@ -10,7 +10,7 @@ NICE = 15
 """How much lower a job's priority is, as nice(1) counts, where the system has no policy for idle time."""
 
 
-def step_back(idle: bool = True) -> None:
+def lower_priority(idle: bool = True) -> None:
     """Let searches go first on a machine that they share with this process.
 
     On Linux it then runs in idle time alone (SCHED_IDLE): what else wakes up takes its core at once. Searches

@@ -1,4 +1,4 @@
-"""What `attune index` does, from its options: the source opened, the job run, the report printed."""
+"""Run `attune index`: open the source, run the job, print the report."""
 
 import json
 import os
@@ -8,39 +8,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
-from opensearchpy import OpenSearch
 
 from indexer.catalogue.recorded_field_map import was_simplified
-from indexer.change.job import ChangeJob, ChangesReport, run_changes
-from indexer.rebuild.job import Engine, IndexJob, run_index_job, settled
-from indexer.rebuild.loading import load_here
-from indexer.rebuild.product_source import IndexSupply, supply_of_index
-from indexer.rebuild.verify import compare
-from indexer.store.alias import Aliases
-from indexer.store.jobs_index import JobsIndex
-from indexer.store.retry import Patience
+from indexer.change.job import ChangeJob, ChangesReport, apply_changes
+from indexer.rebuild.job import Engine, rebuild_index
+from indexer.rebuild.loading import load_locally
+from indexer.rebuild.product_source import IndexSource, open_index_source
+from indexer.rebuild.verify import verify_index
+from indexer.store.retry import RetryPolicy
+from indexer.store.session import IndexSession
 from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, IndexingError, SettingsError
 from mappings.settings import Settings
 from plugin_api.commands.index.metrics import JobMetrics
-from plugin_api.commands.index.models import ModelFolders, model_folders
-from plugin_api.commands.index.priority import step_back
-from plugin_api.commands.index.signals import stopping, terminated
+from plugin_api.commands.index.models import model_folders
+from plugin_api.commands.index.priority import lower_priority
+from plugin_api.commands.index.signals import stop_on_signals
 from plugin_api.commands.index.sources import IndexOptions, IndexSources
-from plugin_api.commands.index.summary import changes_summary, comparison_summary, rebuild_summary
+from plugin_api.commands.index.summary import summarize_changes, summarize_rebuild, summarize_verify
 from plugin_api.terminal import JobProgress
 from reranker.model import load_model
 
-RAY_ENVIRONMENT = {
+_RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
 }
-"""What Ray takes from there alone, unless it is set: no statistics to its makers, and no log between ours."""
+"""Environment variables for Ray, unless they are set: no usage statistics, and no log lines between ours."""
 
 
 class IndexRun:
@@ -50,128 +47,96 @@ class IndexRun:
         self._settings = settings
         self._options = options
         self._sources = IndexSources(options, settings.database)
+        self._models = model_folders(options.model, settings.model)
+        self._stop = threading.Event()
 
     def rebuild(self, mode: str) -> None:
         """Write a new index and move the alias to it."""
-        options, settings = self._options, self._settings
-        step_back(idle=options.engine == "local")
-        catalogue = None if mode == "reencode" else self._sources.catalogue(self._sources.opened())
-        with self._reported("rebuild") as (metrics, progress):
-            client = self._client()
-            patience = Patience(settings.index.retry_seconds, progress.waiting)
-            encoder = load_model(self._model_folder(), settings.model.threads)
-            job = IndexJob(
-                supply=catalogue or self._index(client, patience),
-                alias=options.alias,
-                rejects=self._sources.rejects(),
-                settings=settings.index,
-            )
-            with terminated():
-                report = run_index_job(
-                    job,
-                    client,
-                    encoder,
-                    lambda of: progress.show(of.indexed, of.share),
-                    patience,
-                    self._engine(progress),
-                )
-            metrics.done(asdict(report))
-        self._print(asdict(report), rebuild_summary(report, job.rejects, options.model))
+        options = self._options
+        lower_priority(idle=options.engine == "local")
+        catalogue = None if mode == "reencode" else self._sources.make_source(self._sources.open_catalogue())
+        rejects = self._sources.rejects_path()
+        with self._report("rebuild") as (metrics, progress), stop_on_signals(self._stop):
+            session = self._open_session(progress)
+            source = catalogue or self._open_live_index(session)
+            report = rebuild_index(session, source, rejects, self._make_engine(progress))
+            metrics.write_success(asdict(report))
+        self._print(asdict(report), summarize_rebuild(report, rejects, options.model))
 
-    def changes(self, dry: bool) -> None:
-        """Apply changes to the index that searches use."""
-        options, settings = self._options, self._settings
+    def apply_changes(self, dry: bool) -> None:
+        """Apply changes to the index that searches use. The first signal ends it after the current batch."""
+        options = self._options
         stop = threading.Event()
-        with self._reported("changes") as (metrics, progress):
-            client = self._client()
-            patience = Patience(settings.index.retry_seconds, progress.waiting)
-            live = settled(Aliases(client, options.alias, patience))
+        with self._report("changes") as (metrics, progress), stop_on_signals(stop, self._stop):
+            session = self._open_session(progress)
+            live = session.indexes.find_live()
             job = ChangeJob(
-                alias=options.alias,
-                field_map=lambda stream: self._sources.field_map_of_changes(stream.source, live),
-                rejects=self._sources.rejects(),
-                settings=settings.index,
+                field_map=lambda stream: self._sources.choose_change_map(stream.source, live),
+                rejects=self._sources.rejects_path(),
                 default=options.operation,
                 simplified=options.simplified or was_simplified(live),
                 dry=dry,
             )
 
-            def show(report: ChangesReport, share: float) -> None:
-                progress.show(report.changes, share)
+            def write_running(report: ChangesReport) -> None:
                 if options.follow:
-                    metrics.running(asdict(report))
+                    metrics.write_running(asdict(report))
 
-            with stopping(stop):
-                # What was read from standard input is applied to its end; files and tables come again.
-                reading = None if options.source == "-" else stop
-                feeds = self._sources.feeds(client, patience, stop, progress.say)
-                models: ModelFolders = model_folders(options.model, settings.model)
-                report = run_changes(job, client, models, feeds, show, patience, reading)
-            metrics.done(asdict(report))
-        self._print(asdict(report), changes_summary(report, job.rejects, dry))
+            # What was read from standard input is applied to its end. Files and tables are delivered again.
+            stop_applying = None if options.source == "-" else stop
+            streams = self._sources.open_streams(session, stop, progress.say)
+            report = apply_changes(session, job, streams, stop_applying, write_running)
+            metrics.write_success(asdict(report))
+        self._print(asdict(report), summarize_changes(report, job.rejects, dry))
 
-    def compare(self, mode: str, dry: bool) -> None:
-        """Compare catalogue and index; to verify, exit with 1 where they differ."""
-        options, settings = self._options, self._settings
-        source = None if mode == "reencode" else self._sources.opened()
+    def verify(self, mode: str, dry: bool) -> None:
+        """Compare catalogue and index. Exit with status 1 where they differ, unless it is a dry run."""
+        options = self._options
+        source = None if mode == "reencode" else self._sources.open_catalogue()
         # A dry run tells what a rebuild would do, and that reads the catalogue as if there were no index.
-        catalogue = self._sources.catalogue(source) if source and dry else None
-        with self._reported("verify") as (metrics, progress):
-            client = self._client()
-            patience = Patience(settings.index.retry_seconds, progress.waiting)
-            aliases = Aliases(client, options.alias, patience)
-            aliases.check()
-            live = settled(aliases)
+        catalogue = self._sources.make_source(source) if source and dry else None
+        with self._report("verify") as (metrics, progress), stop_on_signals(self._stop):
+            session = self._open_session(progress)
+            session.indexes.validate()
+            live = session.indexes.find_live()
             if live is None and not dry:
                 raise IndexingError(f"alias {options.alias} has no index of Attune's to compare with")
             if source and not dry:
-                catalogue = self._sources.catalogue(source, live)
-            encoder = load_model(self._model_folder(), settings.model.threads)
-            found = compare(
-                catalogue or self._index(client, patience),
-                client,
-                JobsIndex(client, patience),
-                options.alias,
-                live,
-                encoder,
-                patience,
-                settings.index.batch,
-                lambda of: progress.show(of.indexed, of.share),
-            )
-            status = 0 if dry or found.equal else 1
-            metrics.done(asdict(found), status)
-        self._print(asdict(found) | {"equal": found.equal}, comparison_summary(found, dry))
+                catalogue = self._sources.make_source(source, live)
+            report = verify_index(session, catalogue or self._open_live_index(session), live)
+            status = 0 if dry or report.equal else 1
+            metrics.write_success(asdict(report), status)
+        self._print(asdict(report) | {"equal": report.equal}, summarize_verify(report, dry))
         sys.exit(status)
 
-    def _client(self) -> OpenSearch:
-        client = connect(self._settings.opensearch)
-        check_cluster(client, self._settings.opensearch)
-        return client
+    def _open_session(self, progress: JobProgress) -> IndexSession:
+        settings = self._settings
+        client = connect(settings.opensearch)
+        check_cluster(client, settings.opensearch)
+        retry = RetryPolicy(settings.index.retry_seconds, progress.waiting, self._stop)
+        return IndexSession(client, self._options.alias, self._models, settings.index, retry, progress.show)
 
-    def _index(self, client: OpenSearch, patience: Patience) -> IndexSupply:
-        """Return the index in use, as what a rebuild reads."""
-        live = settled(Aliases(client, self._options.alias, patience))
+    def _open_live_index(self, session: IndexSession) -> IndexSource:
+        """Return the live index as the source of a rebuild."""
+        live = session.indexes.find_live()
         if live is None:
-            raise IndexingError(f"alias {self._options.alias} has no index of Attune's to encode again")
-        return supply_of_index(client, live, patience)
+            raise IndexingError(f"alias {session.alias} has no index of Attune's to encode again")
+        return open_index_source(session.client, live, session.retry)
 
-    def _model_folder(self) -> Path | None:
-        name = self._options.model or self._settings.model.folder
-        return Path(name).absolute() if name else None
-
-    def _engine(self, progress: JobProgress) -> Engine:
+    def _make_engine(self, progress: JobProgress) -> Engine:
         options, settings = self._options, self._settings
         if options.engine == "local":
-            return load_here
-        for name, value in RAY_ENVIRONMENT.items():
+            return load_locally
+        for name, value in _RAY_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         try:
             from indexer.ray.engine import RayEngine
         except ImportError as error:
             raise SettingsError("--engine ray needs Ray: pip install 'attune[ray]'") from error
+        folder = self._models.folders[0]
         return RayEngine(
             connect=partial(connect, settings.opensearch),
-            encoder=partial(load_model, self._model_folder()),
+            encoder=partial(load_model, folder.absolute() if folder else None),
             workers=options.workers,
             threads=settings.model.threads,
             address=os.environ.get("RAY_ADDRESS", ""),
@@ -179,18 +144,18 @@ class IndexRun:
         )
 
     @contextmanager
-    def _reported(self, job: str) -> Iterator[tuple[JobMetrics, JobProgress]]:
-        """Yield metrics and progress; a run that fails leaves its exit status in the metrics."""
+    def _report(self, job: str) -> Iterator[tuple[JobMetrics, JobProgress]]:
+        """Yield metrics and progress. A run that fails leaves its exit status in the metrics."""
         options = self._options
         metrics = JobMetrics(options.metrics, options.alias, job)
         try:
             with JobProgress("indexing", hidden=options.as_json) as progress:
                 yield metrics, progress
         except AttuneError as error:
-            metrics.failed(error.exit_code)
+            metrics.write_failure(error.exit_code)
             raise
         except BaseException:
-            metrics.failed(1)
+            metrics.write_failure(1)
             raise
 
     def _print(self, report: dict[str, Any], summary: str) -> None:

@@ -1,45 +1,48 @@
-"""Signals to a job: what ends it at once, and what ends it at the next batch."""
+"""Signals to a job: SIGTERM and Ctrl-C set events, which the job checks between its steps."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 from types import FrameType
-from typing import Any
 
 
 @contextmanager
-def terminated() -> Iterator[None]:
-    """Take a SIGTERM for a Ctrl-C, so that locks are given up."""
+def stop_on_signals(*stages: threading.Event) -> Iterator[None]:
+    """Set the first event at the first SIGTERM or Ctrl-C, the second at the second, and so on.
 
-    def interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  signal passes them
-        raise KeyboardInterrupt
-
-    with _handling(interrupt, signal.SIGTERM):
-        yield
-
-
-@contextmanager
-def stopping(stop: threading.Event) -> Iterator[None]:
-    """End at the next batch on the first SIGTERM or Ctrl-C, at once on the second."""
-
-    def end(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  signal passes them
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    with _handling(end, signal.SIGTERM, signal.SIGINT):
-        yield
-
-
-@contextmanager
-def _handling(handler: Any, *signals: signal.Signals) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # the only one that gets signals
+    A signal after the last stage has its usual effect. An exception raised by the handler could reach the
+    main thread anywhere, as while it acquires a lock or starts a thread; an event can't.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield
         return
-    before = {of: signal.signal(of, handler) for of in signals}
+    received: SimpleQueue[threading.Event | None] = SimpleQueue()
+    remaining = list(stages)
+
+    def handle(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  signal passes both
+        if remaining:
+            # `Event.set` here could deadlock: the main thread may hold the event's lock. `put` is reentrant.
+            received.put(remaining.pop(0))
+        else:
+            signal.signal(signum, before[signal.Signals(signum)])
+            os.kill(os.getpid(), signum)
+
+    def set_events() -> None:
+        while event := received.get():
+            event.set()
+
+    thread = threading.Thread(target=set_events, daemon=True)
+    thread.start()
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
     try:
+        for signum in before:
+            signal.signal(signum, handle)
         yield
     finally:
-        for of, old in before.items():
-            signal.signal(of, old)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+        received.put(None)
+        thread.join()

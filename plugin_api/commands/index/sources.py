@@ -1,4 +1,4 @@
-"""Where `attune index` reads from, by its options: catalogues, changes, and how their columns are read."""
+"""What `attune index` reads, by its options: catalogues, changes, and their field maps."""
 
 import sys
 import threading
@@ -7,23 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
-from opensearchpy import OpenSearch
 
 from indexer.catalogue.field_map import FieldMap, load_field_map
 from indexer.catalogue.guessing import guess_field_map
 from indexer.catalogue.recorded_field_map import load_recorded_field_map, was_simplified
 from indexer.catalogue.records import Source
-from indexer.change.changes import Kind
-from indexer.rebuild.product_source import CatalogueSupply
+from indexer.change.changes import ChangeKind
+from indexer.rebuild.product_source import CatalogueSource
 from indexer.sources.change_stream import ChangeStream
 from indexer.sources.database import DatabaseTable, open_database
 from indexer.sources.database_changes import watch_database
 from indexer.sources.files import open_catalogue
 from indexer.sources.folder import watch_folder
 from indexer.sources.standard_input import StandardInput
-from indexer.store.alias import MadeIndex
-from indexer.store.jobs_index import JobsIndex, open_jobs
-from indexer.store.retry import Patience
+from indexer.store.alias import ManagedIndex
+from indexer.store.jobs_index import JobsIndex
+from indexer.store.session import IndexSession
 from mappings.errors import SettingsError
 from mappings.settings import DatabaseSettings
 from mappings.types import JsonObject
@@ -31,7 +30,7 @@ from mappings.types import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
-    """The options of the command line, as they are there."""
+    """The options of the command line."""
 
     source: str
     alias: str
@@ -40,7 +39,7 @@ class IndexOptions:
     rejects: Path | None = None
     simplified: bool = False
     limit: int | None = None
-    operation: Kind = "upsert"
+    operation: ChangeKind = "upsert"
     follow: float | None = None
     table: str = ""
     query: str = ""
@@ -52,38 +51,38 @@ class IndexOptions:
     as_json: bool = False
 
     @property
-    def of_database(self) -> bool:
+    def is_database(self) -> bool:
         """Whether the source is a database."""
         return bool(self.table or self.query) or "://" in self.source
 
 
 @dataclass(frozen=True, slots=True)
 class AliasWatermarks:
-    """Watermarks in the jobs' index, each alias with its own."""
+    """The watermarks of one alias, in the jobs index."""
 
     jobs: JobsIndex
     alias: str
 
     def load(self, key: str) -> JsonObject | None:
-        """Return what was saved under `key`."""
+        """Return the value saved under `key`, None where there is none."""
         return self.jobs.load(f"watermark:{self.alias}:{key}")
 
     def save(self, key: str, value: JsonObject) -> None:
-        """Keep `value` under `key`."""
+        """Save `value` under `key`."""
         self.jobs.save(f"watermark:{self.alias}:{key}", value)
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSources:
-    """Opens what the options name. Methods raise SettingsError for options that don't fit together."""
+    """Opens what the options name. Methods raise SettingsError for options that exclude each other."""
 
     options: IndexOptions
     settings: DatabaseSettings
 
-    def opened(self) -> Source:
+    def open_catalogue(self) -> Source:
         """Open the catalogue: a file, or a database."""
         options = self.options
-        if options.of_database:
+        if options.is_database:
             return open_database(self._table())
         if options.source == "-":
             raise SettingsError("standard input is for changes: attune index --changes -")
@@ -96,20 +95,16 @@ class IndexSources:
             raise SettingsError("name the database: its URL as SOURCE, or in ATTUNE_DATABASE_URL")
         return DatabaseTable(url, options.table, options.query, options.watermark, options.deleted)
 
-    def feeds(
-        self,
-        client: OpenSearch,
-        patience: Patience,
-        stop: threading.Event,
-        say: Callable[[str], None],
+    def open_streams(
+        self, session: IndexSession, stop: threading.Event, say: Callable[[str], None]
     ) -> Iterator[ChangeStream]:
-        """Yield the feeds of changes as they come; `say` tells of files and tables that can't be used."""
+        """Yield the change streams as they come. `say` receives a line for each file that can't be used."""
         options = self.options
-        if options.of_database:
-            marks = AliasWatermarks(open_jobs(client, patience), options.alias)
+        if options.is_database:
+            watermarks = AliasWatermarks(session.open_jobs(), options.alias)
             overlap = self.settings.overlap_seconds
             database = open_database(self._table())
-            return watch_database(database, marks, options.follow, stop, say, overlap)
+            return watch_database(database, watermarks, options.follow, stop, say, overlap)
         if options.source == "-":
             return iter([ChangeStream(StandardInput(sys.stdin.buffer, stop))])
         path = Path(options.source)
@@ -119,45 +114,45 @@ class IndexSources:
             raise SettingsError("--follow is for a folder or a database: a file comes once")
         return iter([ChangeStream(open_catalogue(path))])
 
-    def catalogue(self, source: Source, live: MadeIndex | None = None) -> CatalogueSupply:
-        """Return how a catalogue is read; for comparing it with an index (`live`), as that one's was."""
+    def make_source(self, source: Source, live: ManagedIndex | None = None) -> CatalogueSource:
+        """Return a catalogue with its field map: that of the index `live`, where it is compared with one."""
         options = self.options
         simplified = options.simplified or was_simplified(live)
-        return CatalogueSupply(source, self._field_map(source, live), simplified, options.limit)
+        return CatalogueSource(source, self._choose_field_map(source, live), simplified, options.limit)
 
-    def _field_map(self, catalogue: Source, live: MadeIndex | None) -> FieldMap:
-        """Return the map of the option, the one that the index was made by, or a guess, which is printed."""
+    def _choose_field_map(self, catalogue: Source, live: ManagedIndex | None) -> FieldMap:
+        """Return the map of the option, the recorded map of the index, or a guess, which is printed."""
         options = self.options
         if options.fields:
             field_map = load_field_map(options.fields, catalogue)
-            # By the moment of reading, rows would look newer than changes of them that are yet to commit.
-            return _by_version(field_map) if options.watermark else field_map
-        if noted := load_recorded_field_map(live, catalogue):
-            return noted
+            # Versioned by the moment of reading, rows would look newer than changes that commit meanwhile.
+            return _with_version(field_map) if options.watermark else field_map
+        if recorded := load_recorded_field_map(live, catalogue):
+            return recorded
         field_map = guess_field_map(catalogue)
         if not options.as_json:
             click.echo("Field map guessed from the columns (correct it by --fields):")
             click.echo("".join(f"  {line}\n" for line in field_map.as_toml().splitlines()))
         return field_map
 
-    def field_map_of_changes(self, changes: Source, live: MadeIndex | None) -> FieldMap:
-        """Return the map of the option, the one that the index was made by, or a guess."""
+    def choose_change_map(self, changes: Source, live: ManagedIndex | None) -> FieldMap:
+        """Return the map of the option, the recorded map of the index, or a guess."""
         if self.options.fields:
-            return _by_version(load_field_map(self.options.fields, changes, partial=True))
-        noted = load_recorded_field_map(live, changes, partial=True)
-        return _by_version(noted) if noted else guess_field_map(changes, partial=True)
+            return _with_version(load_field_map(self.options.fields, changes, partial=True))
+        recorded = load_recorded_field_map(live, changes, partial=True)
+        return _with_version(recorded) if recorded else guess_field_map(changes, partial=True)
 
-    def rejects(self) -> Path:
-        """Return where records that can't be used are written."""
+    def rejects_path(self) -> Path:
+        """Return the path of the reject file."""
         options = self.options
         if options.rejects:
             return options.rejects
-        if options.of_database or options.source in ("", "-") or Path(options.source).is_dir():
+        if options.is_database or options.source in ("", "-") or Path(options.source).is_dir():
             return Path(f"{options.alias}.rejects.jsonl")
         path = Path(options.source)
         return path.with_name(f"{path.name}.rejects.jsonl")
 
 
-def _by_version(field_map: FieldMap) -> FieldMap:
-    """Return the map with `_version` for a version, unless it names another column."""
+def _with_version(field_map: FieldMap) -> FieldMap:
+    """Return the map with `_version` as the column of versions, unless it names another one."""
     return field_map if field_map.version else replace(field_map, version="_version")

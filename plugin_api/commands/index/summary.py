@@ -1,22 +1,22 @@
-"""What `attune index` did, as lines for people."""
+"""Summaries of `attune index` for people."""
 
 from pathlib import Path
 
 from indexer.change.job import ChangesReport
-from indexer.rebuild.job import IndexReport
-from indexer.rebuild.verify import EXAMPLES, Comparison
+from indexer.rebuild.job import RebuildReport
+from indexer.rebuild.verify import MAX_EXAMPLES, VerifyReport
 
-KINDS = {
+_DIFFERENCES = {
     "missing": "missing in the index",
-    "extra": "in the index alone",
+    "extra": "only in the index",
     "fields": "with other fields",
     "vectors": "with other vectors",
 }
 
 
-def rebuild_summary(report: IndexReport, rejects: Path, model: Path | None) -> str:
-    """Return what a rebuild did."""
-    again = " (going on where a run was killed)" if report.resumed else ""
+def summarize_rebuild(report: RebuildReport, rejects: Path, model: Path | None) -> str:
+    """Return the summary of a rebuild."""
+    again = " (continuing an unfinished run)" if report.resumed else ""
     lines = [
         f"Indexed {report.indexed:,} products in {report.seconds:.1f} s "
         f"({report.products_per_second:,.0f} products/s) into {report.index}{again}.",
@@ -27,21 +27,21 @@ def rebuild_summary(report: IndexReport, rejects: Path, model: Path | None) -> s
         lines.append(
             f"Encoded {report.encoded:,}; the other {report.indexed - report.encoded:,} had vectors."
         )
-    if report.brought:
-        lines.append(f"{report.brought:,} changes that came since the catalogue was made are in it.")
+    if report.changes_copied:
+        lines.append(f"It includes {report.changes_copied:,} changes made since the catalogue.")
     if report.rejected or report.duplicates:
         lines.append(
             f"Left out: {report.rejected:,} rejected, {report.duplicates:,} duplicates; see {rejects}"
         )
     if report.kept:
-        lines.append(f"Back to {report.kept[-1]}: attune rollback --alias {report.alias}")
+        lines.append(f"To return to {report.kept[-1]}: attune rollback --alias {report.alias}")
     if model:
         lines.append(f"Searches need the same model: attune serve --model {model}")
     return "\n".join(lines)
 
 
-def changes_summary(report: ChangesReport, rejects: Path, dry: bool) -> str:
-    """Return what a run of changes did, or would have done."""
+def summarize_changes(report: ChangesReport, rejects: Path, dry: bool) -> str:
+    """Return the summary of a job of changes, or of its dry run."""
     did = "Would apply" if dry else "Applied"
     lines = [
         f"{did} {report.upserted + report.updated + report.deleted:,} of {report.changes:,} changes to "
@@ -50,40 +50,40 @@ def changes_summary(report: ChangesReport, rejects: Path, dry: bool) -> str:
         f"{report.encoded:,} encoded."
     ]
     if report.stale or report.unchanged:
-        lines.append(f"{report.stale:,} came after newer ones, {report.unchanged:,} were there already.")
+        lines.append(f"{report.stale:,} were older than the index, {report.unchanged:,} were in it already.")
     if report.rejected:
         lines.append(f"Left out: {report.rejected:,} rejected; see {rejects}")
     return "\n".join(lines)
 
 
-def comparison_summary(found: Comparison, dry: bool) -> str:
-    """Return how catalogue and index differ, or what a rebuild would do about it."""
+def summarize_verify(report: VerifyReport, dry: bool) -> str:
+    """Return the differences of catalogue and index, or what a rebuild would do about them."""
     lines = [
-        f"{found.products:,} products in the catalogue; "
-        + (f"{found.same:,} are the same in {found.index}" if found.index else "there is no index yet")
+        f"{report.products:,} products in the catalogue; "
+        + (f"{report.same:,} are the same in {report.index}" if report.index else "there is no index yet")
         + (
-            f", {found.newer:,} were changed since and {found.deleted:,} deleted"
-            if found.newer or found.deleted
+            f", {report.newer:,} were changed since and {report.deleted:,} deleted"
+            if report.newer or report.deleted
             else ""
         )
         + "."
     ]
-    for kind, words in KINDS.items():
-        count = getattr(found, kind)
+    for kind, words in _DIFFERENCES.items():
+        count = getattr(report, kind)
         if count:
             lines.append(f"{count:,} {words}:")
-            told = [of for of in found.examples if of.kind == kind]
-            lines += [f"  {of.id}: {of.what}" for of in told]
-            if count > EXAMPLES:
-                lines.append(f"  and {count - EXAMPLES:,} more")
-    if found.rejected or found.duplicates:
-        lines.append(f"{found.rejected:,} records can't be used, {found.duplicates:,} are duplicates.")
+            examples = [example for example in report.examples if example.kind == kind]
+            lines += [f"  {example.id}: {example.what}" for example in examples]
+            if count > MAX_EXAMPLES:
+                lines.append(f"  and {count - MAX_EXAMPLES:,} more")
+    if report.rejected or report.duplicates:
+        lines.append(f"{report.rejected:,} records can't be used, {report.duplicates:,} are duplicates.")
     if dry:
         lines.append(
-            f"A rebuild would add {found.missing:,}, change {found.fields + found.vectors:,} and drop "
-            f"{found.extra:,} products, and encode {found.to_encode:,}. Nothing was changed."
+            f"A rebuild would add {report.missing:,}, change {report.fields + report.vectors:,} and drop "
+            f"{report.extra:,} products, and encode {report.to_encode:,}. Nothing was changed."
         )
-    elif found.equal:
-        since = " but for what changed since" if found.newer or found.deleted else ""
+    elif report.equal:
+        since = " except for later changes" if report.newer or report.deleted else ""
         lines.append(f"Catalogue and index are equal{since}.")
     return "\n".join(lines)

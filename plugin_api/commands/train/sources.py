@@ -13,7 +13,7 @@ from indexer.catalogue.field_map import FieldMap, load_field_map
 from indexer.catalogue.guessing import guess_field_map
 from indexer.catalogue.products import read_products
 from indexer.catalogue.records import Item
-from indexer.clicks.product_names import product_names
+from indexer.clicks.product_names import read_product_names
 from indexer.clicks.ubi_files import read_ubi_files
 from indexer.sources.files import CatalogueFile, open_catalogue
 from mappings.errors import CatalogueError
@@ -82,7 +82,7 @@ def read_sources(sources: Sources, settings: ClickSettings, note: Note) -> Loade
 
 def _other_names(sources: Sources, column: str) -> dict[str, str]:
     catalogue = open_catalogue(sources.catalogue)
-    return product_names(catalogue.records(), _field_map(catalogue, sources.fields).id, column)
+    return read_product_names(catalogue.records(), _field_map(catalogue, sources.fields).id, column)
 
 
 def read_catalogue(path: Path, fields: Path | None, simplified: bool = False) -> list[Product]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Protocol
 import msgspec
 from msgspec import Meta
 
-from indexer.store.documents import shown_product
+from indexer.store.documents import restore_product
 from mappings import fields
 from mappings.errors import BadRequest, ModelError
 from mappings.settings import SearchSettings
@@ -111,7 +111,7 @@ def explain_hit(
     hit = hits[0]
     evidence = _evidence(hit, keyword["hits"]["hits"], near.get("hits", {}).get("hits", []), chosen)
     heads = (chosen.relevance_weight, chosen.click_weight, chosen.purchase_weight)
-    product = shown_product(request.id, hit.get("_source", {}))
+    product = restore_product(request.id, hit.get("_source", {}))
     stored, why_not = _stored(hit, model.version)
     explanation = explain(model, text, product, stored, heads)
     if stored is not None and not explanation.as_stored:

@@ -8,14 +8,15 @@ from pathlib import Path
 from opensearchpy import OpenSearch
 
 from indexer.catalogue.field_map import load_field_map
-from indexer.rebuild.job import IndexJob, IndexReport, run_index_job
-from indexer.rebuild.product_source import CatalogueSupply
+from indexer.rebuild.job import RebuildReport, rebuild_index
+from indexer.rebuild.product_source import CatalogueSource
 from indexer.sources.files import open_catalogue
-from indexer.store.alias import Aliases
+from indexer.store.alias import AliasIndexes
 from indexer.store.encoder import ProductEncoder
-from indexer.store.retry import Patience
+from indexer.store.retry import RetryPolicy
+from indexer.store.session import IndexSession, OneEncoder
 from mappings.client import connect
-from mappings.settings import IndexSettings, OpenSearchSettings
+from mappings.settings import OpenSearchSettings
 from plugin_api.cli import ONE_THREAD
 from plugin_api.commands.demo.catalogue import CATALOGUE, FIELD_MAP, PRODUCTS
 
@@ -44,17 +45,17 @@ def write_sample(path: Path, count: int) -> Path:
 
 def rebuild(
     client: OpenSearch, encoder: ProductEncoder, alias: str, catalogue: Path, rejects: Path
-) -> IndexReport:
+) -> RebuildReport:
     """Rebuild an alias from a file of the demo's records, at the settings' defaults."""
     source = open_catalogue(catalogue)
-    supply = CatalogueSupply(source, load_field_map(FIELD_MAP, source))
-    return run_index_job(IndexJob(supply, alias, rejects, IndexSettings()), client, encoder)
+    products = CatalogueSource(source, load_field_map(FIELD_MAP, source))
+    return rebuild_index(IndexSession(client, alias, OneEncoder(encoder)), products, rejects)
 
 
 def remove(client: OpenSearch, alias: str) -> None:
     """Delete every index that was made for an alias."""
-    aliases = Aliases(client, alias, Patience(PATIENT_SECONDS))
-    for index in aliases.made():
+    aliases = AliasIndexes(client, alias, RetryPolicy(PATIENT_SECONDS))
+    for index in aliases.list_indexes():
         aliases.delete(index.name)
 
 

@@ -6,7 +6,7 @@ import pytest
 from indexer.catalogue.field_map import FieldMap
 from indexer.catalogue.products import read_products
 from indexer.catalogue.records import Item, Record, Reject
-from indexer.store.id_set import SeenIds
+from indexer.store.id_set import IdSet
 from mappings.types import Product
 
 MAP = FieldMap(
@@ -150,8 +150,8 @@ def test_a_version_comes_along_where_the_map_names_its_column() -> None:
 
 def test_ids_stay_in_what_the_caller_gave() -> None:
     records = [Record(line, {"id": str(line), "name": "a"}, "", 1.0) for line in (1, 2)]
-    with SeenIds() as seen:
-        assert seen.first_line("2", 9) is None
+    with IdSet() as seen:
+        assert seen.add("2", 9) is None
         kept, duplicate = read_products(records, MAP, seen=seen)
         assert isinstance(kept, Item)
         assert isinstance(duplicate, Reject)

@@ -15,11 +15,18 @@ from indexer.catalogue.guessing import guess_field_map
 from indexer.catalogue.products import read_products
 from indexer.catalogue.records import Item, Record, Reject
 from indexer.catalogue.values import BadValue
-from indexer.change.changes import Change, Kind, Part, applied, merged, read_changes
+from indexer.change.changes import (
+    Change,
+    ChangeKind,
+    PartialUpdate,
+    merge_product,
+    read_changes,
+    update_source,
+)
 from indexer.sources.files import open_catalogue
-from indexer.store.documents import document, shown_product
+from indexer.store.documents import build_document, restore_product
 from mappings.types import JsonObject, Product
-from tests.fakes.encoder import encoded
+from tests.fakes.fake_encoder import encode_text
 
 DEMO = Path(__file__).parents[3] / "plugin_api/commands/demo/data"
 MAP = FieldMap(
@@ -58,18 +65,18 @@ WHOLE: dict[str, Any] = {
 }
 
 
-def read(*rows: dict[str, Any], default: Kind = "upsert") -> list[Change | Reject]:
+def read(*rows: dict[str, Any], default: ChangeKind = "upsert") -> list[Change | Reject]:
     records = [Record(line, row, f"raw {line}", line / len(rows)) for line, row in enumerate(rows, start=1)]
     return list(read_changes(records, MAP, default))
 
 
-def change(row: dict[str, Any], default: Kind = "upsert") -> Change:
+def change(row: dict[str, Any], default: ChangeKind = "upsert") -> Change:
     (found,) = read(row, default=default)
     assert isinstance(found, Change), found
     return found
 
 
-def part(row: dict[str, Any]) -> Part:
+def part(row: dict[str, Any]) -> PartialUpdate:
     found = change({"id": "1", "do": "update", **row}).part
     assert found is not None
     return found
@@ -89,7 +96,7 @@ def product(row: dict[str, Any], field_map: FieldMap = MAP) -> Product:
 
 def stored(product: Product) -> JsonObject:
     """The document as OpenSearch gives it back, with vectors that are the same for all."""
-    body: JsonObject = json.loads(json.dumps(document(product, encoded("same"), "m", 1, "byte")))
+    body: JsonObject = json.loads(json.dumps(build_document(product, encode_text("same"), "m", 1, "byte")))
     return body
 
 
@@ -139,7 +146,7 @@ def test_every_kind_of_file_brings_every_kind_of_change(
     ]
     upsert, update, delete = changes
     assert upsert.product == Product("1", title="Mug", price=3.5, attributes={"colour": "Blue"})
-    assert update.part == Part({"title": "Big mug", "price": None}, {"colour": None})
+    assert update.part == PartialUpdate({"title": "Big mug", "price": None}, {"colour": None})
     assert (upsert.part, update.product, delete.part, delete.product) == (None, None, None, None)
     assert [event.line for event in found] == ([2, 3, 4, 5] if write is write_csv else [1, 2, 3, 4])
     assert isinstance(found[3], Reject)
@@ -154,8 +161,8 @@ def test_a_list_of_prices_needs_no_other_column(tmp_path: Path) -> None:
     field_map = load_field_map(tmp_path / "map.toml", catalogue, partial=True)
     found = list(read_changes(catalogue.records(), field_map, "update"))
     assert [event.part for event in found if isinstance(event, Change)] == [
-        Part({"price": 2.5}),
-        Part({"price": None}),
+        PartialUpdate({"price": 2.5}),
+        PartialUpdate({"price": None}),
     ]
 
 
@@ -282,9 +289,9 @@ def test_a_part_leads_to_what_the_whole_changed_record_does(given: dict[str, Any
     after = stored(product({**WHOLE, **given, "specs": specs}))
     before = stored(product(WHOLE))
     found = part(given)
-    assert stored(merged(shown_product("1", before), found)) == after
-    if not found.read_by_encoder:
-        assert applied(before, found) == after
+    assert stored(merge_product(restore_product("1", before), found)) == after
+    if not found.needs_encoder:
+        assert update_source(before, found) == after
         assert before == stored(product(WHOLE))
 
 
@@ -297,7 +304,7 @@ def test_several_parts_in_turn_lead_to_the_whole() -> None:
     now, row = stored(product(WHOLE)), WHOLE
     for given in (given for given in CHANGED if "specs" not in given):
         try:
-            now = stored(merged(shown_product("1", now), part(given)))
+            now = stored(merge_product(restore_product("1", now), part(given)))
         except BadValue:
             assert "text" in given  # after the change that left nothing but the text
         else:
@@ -319,17 +326,17 @@ def test_several_parts_in_turn_lead_to_the_whole() -> None:
 )
 def test_what_the_encoder_reads(given: dict[str, Any], read: bool) -> None:
     found = part(given)
-    assert found.read_by_encoder is read
+    assert found.needs_encoder is read
     if read:
         with pytest.raises(ValueError, match="merge"):
-            applied({}, found)
+            update_source({}, found)
 
 
 def test_a_part_that_leaves_no_text_is_refused() -> None:
     nameless = part({"name": "", "variant": None})
-    assert merged(product(WHOLE), nameless).title == ""
+    assert merge_product(product(WHOLE), nameless).title == ""
     with pytest.raises(BadValue, match="no text"):
-        merged(product({**WHOLE, "text": ""}), nameless)
+        merge_product(product({**WHOLE, "text": ""}), nameless)
 
 
 def electronics(most: int) -> Iterable[tuple[dict[str, Any], dict[str, Any]]]:
@@ -347,7 +354,7 @@ def test_real_records_changed_to_their_neighbours_by_parts() -> None:
         (found,) = read_changes([Record(1, given, "", 1.0)], field_map, "update")
         assert isinstance(found, Change)
         assert found.part is not None
-        now = merged(shown_product(row["id"], stored(product(row, field_map))), found.part)
+        now = merge_product(restore_product(row["id"], stored(product(row, field_map))), found.part)
         assert stored(now) == stored(product({**other, "id": row["id"]}, field_map))
         count += 1
     assert count == 299

@@ -2,42 +2,36 @@ import json
 from pathlib import Path
 
 import pytest
-from opensearchpy import OpenSearch
 
-from indexer.change.job import CHANGES
-from indexer.rebuild.job import run_index_job
-from indexer.store.jobs_index import JOBS_INDEX, open_jobs
-from indexer.store.lock import locked
-from indexer.store.retry import Patience
+from indexer.store.jobs_index import JOBS_INDEX, open_jobs_index
+from indexer.store.lock import CHANGES, hold_lock
 from mappings.errors import IndexingError, JobRunning, SettingsError
-from tests.fakes.encoder import StandInEncoder
-from tests.fakes.jobs import MUGS, T0, change, job_for
-from tests.fakes.shelf import Shelf, shelf
-
-NONE = Patience(0)
+from tests.fakes.fake_encoder import FakeEncoder
+from tests.fakes.memory_opensearch import MemoryCluster, MemoryOpenSearch, open_memory
+from tests.fakes.mug_jobs import NO_RETRY, T0, change_mugs, rebuild_mugs
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> tuple[OpenSearch, Shelf]:
-    client, connection = shelf()
-    run_index_job(job_for(tmp_path, MUGS), client, StandInEncoder(), patience=NONE)
+def cluster(tmp_path: Path) -> MemoryCluster:
+    client, connection = open_memory()
+    rebuild_mugs(client, tmp_path)
     return client, connection
 
 
-def documents(connection: Shelf) -> dict[str, dict[str, object]]:
+def documents(connection: MemoryOpenSearch) -> dict[str, dict[str, object]]:
     (index,) = connection.aliases["mugs"]
     return connection.indexes[index].documents
 
 
-def versions(connection: Shelf) -> dict[str, int]:
+def versions(connection: MemoryOpenSearch) -> dict[str, int]:
     (index,) = connection.aliases["mugs"]
-    return {key: of.version for key, of in connection.indexes[index].kept.items()}
+    return {key: of.version for key, of in connection.indexes[index].entries.items()}
 
 
-def test_whole_products_parts_and_deletes(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+def test_whole_products_parts_and_deletes(tmp_path: Path, cluster: MemoryCluster) -> None:
     client, connection = cluster
     before = json.loads(json.dumps(documents(connection)))
-    encoder = StandInEncoder()
+    encoder = FakeEncoder()
     lines = [
         '{"id": "1", "title": "Cup 1", "color": "red"}',
         '{"id": "2", "_op": "update", "price": 3}',
@@ -46,7 +40,7 @@ def test_whole_products_parts_and_deletes(tmp_path: Path, cluster: tuple[OpenSea
         '{"id": "new", "title": "New"}',
         '{"id": "6", "title": "Mug 6", "color": "blue"}',
     ]
-    report = change(client, tmp_path, lines, encoder)
+    report = change_mugs(client, tmp_path, lines, encoder)
     assert (report.changes, report.upserted, report.updated, report.deleted) == (6, 3, 2, 1)
     assert (report.encoded, report.stale, report.unchanged, report.rejected, report.streams) == (
         3,
@@ -67,20 +61,18 @@ def test_whole_products_parts_and_deletes(tmp_path: Path, cluster: tuple[OpenSea
     assert {versions(connection)[key] for key in ("1", "2", "3", "6", "new")} == {T0 + 1000}
 
 
-def test_prices_need_no_encoder(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+def test_prices_need_no_encoder(tmp_path: Path, cluster: MemoryCluster) -> None:
     client, connection = cluster
-    encoder = StandInEncoder()
+    encoder = FakeEncoder()
     lines = [json.dumps({"id": str(n), "price": n, "available": n % 2}) for n in range(10)]
-    report = change(client, tmp_path, lines, encoder, default="update")
+    report = change_mugs(client, tmp_path, lines, encoder, default="update")
     assert (report.updated, report.encoded, encoder.batches) == (10, 0, [])
     assert [of["price"] for of in documents(connection).values()] == [float(n) for n in range(10)]
-    again = change(client, tmp_path, lines, encoder, default="update")
+    again = change_mugs(client, tmp_path, lines, encoder, default="update")
     assert (again.updated, again.unchanged) == (0, 10)
 
 
-def test_changes_of_one_product_are_applied_in_their_order(
-    tmp_path: Path, cluster: tuple[OpenSearch, Shelf]
-) -> None:
+def test_changes_of_one_product_are_applied_in_their_order(tmp_path: Path, cluster: MemoryCluster) -> None:
     client, connection = cluster
     lines = [
         '{"id": "1", "_op": "update", "price": 1}',
@@ -91,7 +83,7 @@ def test_changes_of_one_product_are_applied_in_their_order(
         '{"id": "3", "title": "Short life"}',
         '{"id": "3", "_op": "delete"}',
     ]
-    change(client, tmp_path, lines, StandInEncoder())
+    change_mugs(client, tmp_path, lines)
     after = documents(connection)
     assert (after["1"]["title"], after["1"]["price"], after["1"]["attributes"]) == (
         "Cup",
@@ -102,11 +94,9 @@ def test_changes_of_one_product_are_applied_in_their_order(
     assert "3" not in after
 
 
-def test_what_comes_late_changes_nothing(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+def test_what_comes_late_changes_nothing(tmp_path: Path, cluster: MemoryCluster) -> None:
     client, connection = cluster
-    change(
-        client, tmp_path, ['{"id": "1", "title": "Cup"}', '{"id": "2", "_op": "delete"}'], StandInEncoder()
-    )
+    change_mugs(client, tmp_path, ['{"id": "1", "title": "Cup"}', '{"id": "2", "_op": "delete"}'])
     held = json.loads(json.dumps(documents(connection)))
     late = [
         '{"id": "1", "title": "Older"}',
@@ -114,14 +104,14 @@ def test_what_comes_late_changes_nothing(tmp_path: Path, cluster: tuple[OpenSear
         '{"id": "1", "_op": "delete"}',
         '{"id": "2", "title": "Older"}',
     ]
-    report = change(client, tmp_path, late, StandInEncoder(), T0 + 999)
+    report = change_mugs(client, tmp_path, late, moment_ms=T0 + 999)
     assert (report.stale, report.upserted, report.encoded) == (4, 0, 0)
     assert documents(connection) == held
-    change(client, tmp_path, ['{"id": "2", "title": "Newer"}'], StandInEncoder(), T0 + 1001)
+    change_mugs(client, tmp_path, ['{"id": "2", "title": "Newer"}'], moment_ms=T0 + 1001)
     assert documents(connection)["2"]["title"] == "Newer"
 
 
-def test_what_cant_be_applied_is_told(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+def test_what_cant_be_applied_is_told(tmp_path: Path, cluster: MemoryCluster) -> None:
     client, connection = cluster
     connection.refuse["1"] = [400]
     lines = [
@@ -132,28 +122,28 @@ def test_what_cant_be_applied_is_told(tmp_path: Path, cluster: tuple[OpenSearch,
         "{",
         '{"id": "4", "title": "Cup 4"}',
     ]
-    report = change(client, tmp_path, lines, StandInEncoder())
+    report = change_mugs(client, tmp_path, lines)
     assert (report.rejected, report.upserted) == (5, 1)
     rows = [json.loads(line) for line in (tmp_path / "changes.rejects.jsonl").read_text().splitlines()]
     reasons = {row["line"]: row["reason"] for row in rows}
     assert reasons[1] == "OpenSearch refused the document: refused with 400"
-    assert reasons[2] == "no product none in the index to change a part of: send it whole"
+    assert reasons[2] == "no product none in the index to update: send all of it"
     assert "no text" in reasons[3]
     assert "unknown operation 'sideways'" in reasons[4]
     assert "broken JSON" in reasons[5]
     assert documents(connection)["4"]["title"] == "Cup 4"
 
 
-def test_a_dry_run_counts_and_changes_nothing(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+def test_a_dry_run_counts_and_changes_nothing(tmp_path: Path, cluster: MemoryCluster) -> None:
     client, connection = cluster
     held = json.loads(json.dumps(documents(connection)))
-    encoder = StandInEncoder()
+    encoder = FakeEncoder()
     lines = [
         '{"id": "1", "title": "Cup"}',
         '{"id": "2", "_op": "update", "price": 1}',
         '{"id": "3", "_op": "delete"}',
     ]
-    report = change(client, tmp_path, lines, encoder, dry=True)
+    report = change_mugs(client, tmp_path, lines, encoder, dry=True)
     assert (report.upserted, report.updated, report.deleted, report.encoded) == (1, 1, 1, 1)
     assert documents(connection) == held
     assert encoder.batches == []
@@ -162,24 +152,24 @@ def test_a_dry_run_counts_and_changes_nothing(tmp_path: Path, cluster: tuple[Ope
 
 
 def test_without_an_index_there_is_nothing_to_change(tmp_path: Path) -> None:
-    client, _ = shelf()
+    client, _ = open_memory()
     with pytest.raises(IndexingError, match="make one first by `attune index FILE --alias mugs`"):
-        change(client, tmp_path, ['{"id": "1", "title": "Cup"}'], StandInEncoder())
+        change_mugs(client, tmp_path, ['{"id": "1", "title": "Cup"}'])
 
 
-def test_counts_are_not_compared_with_times(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+def test_counts_are_not_compared_with_times(tmp_path: Path, cluster: MemoryCluster) -> None:
     client, _ = cluster
     with pytest.raises(SettingsError, match=r"version 7 is a count, and index mugs-.* has times"):
-        change(client, tmp_path, ['{"id": "1", "title": "Cup", "_version": 7}'], StandInEncoder())
+        change_mugs(client, tmp_path, ['{"id": "1", "title": "Cup", "_version": 7}'])
 
 
-def test_one_job_of_changes_at_a_time(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+def test_one_job_of_changes_at_a_time(tmp_path: Path, cluster: MemoryCluster) -> None:
     client, connection = cluster
     with (
-        locked(open_jobs(client, NONE), "mugs", CHANGES),
+        hold_lock(open_jobs_index(client, NO_RETRY), "mugs", CHANGES),
         pytest.raises(JobRunning, match="is at work") as raised,
     ):
-        change(client, tmp_path, ['{"id": "1", "title": "Cup"}'], StandInEncoder())
+        change_mugs(client, tmp_path, ['{"id": "1", "title": "Cup"}'])
     assert raised.value.exit_code == 3
-    assert change(client, tmp_path, ['{"id": "1", "title": "Cup"}'], StandInEncoder()).upserted == 1
+    assert change_mugs(client, tmp_path, ['{"id": "1", "title": "Cup"}']).upserted == 1
     assert not [of for of in connection.indexes[JOBS_INDEX].documents.values() if of["kind"] == "lock"]

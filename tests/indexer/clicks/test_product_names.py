@@ -1,7 +1,7 @@
 import pytest
 
 from indexer.catalogue.records import Record, Reject
-from indexer.clicks.product_names import product_names
+from indexer.clicks.product_names import read_product_names
 from mappings.errors import CatalogueError
 
 RECORDS = [
@@ -15,9 +15,9 @@ RECORDS = [
 
 
 def test_products_go_by_what_is_theirs_alone() -> None:
-    assert product_names(iter(RECORDS), "id", "ean") == {"0409": "1", "8710103291398": "2"}
+    assert read_product_names(iter(RECORDS), "id", "ean") == {"0409": "1", "8710103291398": "2"}
 
 
 def test_a_column_without_values_is_refused() -> None:
     with pytest.raises(CatalogueError, match=r"in the column gtin: clicks\.id_column"):
-        product_names(iter(RECORDS), "id", "gtin")
+        read_product_names(iter(RECORDS), "id", "gtin")

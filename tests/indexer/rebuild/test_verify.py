@@ -4,47 +4,39 @@ from pathlib import Path
 import pytest
 from opensearchpy import OpenSearch
 
-from indexer.rebuild.job import run_index_job
-from indexer.rebuild.verify import Comparison, Difference, compare
-from indexer.store.alias import Aliases
-from indexer.store.jobs_index import open_jobs
-from indexer.store.retry import Patience
-from tests.fakes.encoder import StandInEncoder
-from tests.fakes.jobs import MUGS, T0, change, job_for
-from tests.fakes.shelf import Shelf, shelf
-
-NONE = Patience(0)
+from indexer.rebuild.verify import Difference, VerifyReport, verify_index
+from tests.fakes.memory_opensearch import MemoryCluster, open_memory
+from tests.fakes.mug_jobs import MUGS, T0, change_mugs, open_session, rebuild_mugs, write_mugs
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> tuple[OpenSearch, Shelf]:
-    client, connection = shelf()
-    run_index_job(job_for(tmp_path, MUGS), client, StandInEncoder(), patience=NONE)
+def cluster(tmp_path: Path) -> MemoryCluster:
+    client, connection = open_memory()
+    rebuild_mugs(client, tmp_path)
     return client, connection
 
 
-def compared(client: OpenSearch, folder: Path, lines: list[str], moment_ms: int = T0) -> Comparison:
-    job = job_for(folder, lines, moment_ms=moment_ms)
-    live = Aliases(client, "mugs", NONE).live()
-    return compare(job.supply, client, open_jobs(client, NONE), "mugs", live, StandInEncoder(), NONE, 4)
+def verify(client: OpenSearch, folder: Path, lines: list[str], moment_ms: int = T0) -> VerifyReport:
+    session = open_session(client)
+    return verify_index(session, write_mugs(folder, lines, moment_ms), session.indexes.find_live())
 
 
-def test_an_index_is_equal_to_what_made_it(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
-    found = compared(cluster[0], tmp_path, [*MUGS, "3,again,", ",no id,"])
+def test_an_index_is_equal_to_what_made_it(tmp_path: Path, cluster: MemoryCluster) -> None:
+    found = verify(cluster[0], tmp_path, [*MUGS, "3,again,", ",no id,"])
     assert found.equal
     assert (found.products, found.same, found.duplicates, found.rejected) == (10, 10, 1, 1)
     assert found.to_encode == 0
 
 
-def test_each_difference_is_told(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+def test_each_difference_is_told(tmp_path: Path, cluster: MemoryCluster) -> None:
     client, connection = cluster
     (index,) = connection.aliases["mugs"]
-    kept = connection.indexes[index].kept
+    kept = connection.indexes[index].entries
     kept["5"].source["attune"]["hash"] = "other"
     kept["6"].source["attune"]["model"] = "other"
     kept["0"].source["attune"]["vector"] = [-1, -1, 1, -1]
     kept["stray"] = kept.pop("7")
-    found = compared(client, tmp_path, [*MUGS[:4], "4,Cup 4,blue", *MUGS[5:]])
+    found = verify(client, tmp_path, [*MUGS[:4], "4,Cup 4,blue", *MUGS[5:]])
     assert not found.equal
     numbers = {name: value for name, value in asdict(found).items() if isinstance(value, int) and value}
     assert numbers == {
@@ -60,18 +52,18 @@ def test_each_difference_is_told(tmp_path: Path, cluster: tuple[OpenSearch, Shel
     ]
 
 
-def test_changes_since_are_no_differences(tmp_path: Path, cluster: tuple[OpenSearch, Shelf]) -> None:
+def test_changes_since_are_no_differences(tmp_path: Path, cluster: MemoryCluster) -> None:
     client, _ = cluster
     lines = ['{"id": "1", "title": "Cup"}', '{"id": "2", "_op": "delete"}', '{"id": "new", "title": "New"}']
-    change(client, tmp_path, lines, StandInEncoder())
-    found = compared(client, tmp_path, MUGS)
+    change_mugs(client, tmp_path, lines)
+    found = verify(client, tmp_path, MUGS)
     assert found.equal
     assert (found.same, found.newer, found.deleted) == (8, 1, 1)
-    later = compared(client, tmp_path, MUGS, T0 + 2000)
+    later = verify(client, tmp_path, MUGS, T0 + 2000)
     assert (later.same, later.fields, later.missing, later.extra) == (8, 1, 1, 1)
 
 
 def test_without_an_index_all_is_missing(tmp_path: Path) -> None:
-    client, _ = shelf()
-    found = compared(client, tmp_path, MUGS)
+    client, _ = open_memory()
+    found = verify(client, tmp_path, MUGS)
     assert (found.products, found.missing, found.to_encode, len(found.examples)) == (10, 10, 10, 10)

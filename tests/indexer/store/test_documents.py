@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from indexer.store.documents import content_hash, document, shown_product, vector_json
+from indexer.store.documents import build_document, hash_content, restore_product, vector_to_json
 from mappings.types import JsonObject, Product
-from tests.fakes.encoder import encoded
+from tests.fakes.fake_encoder import encode_text
 from tests.fakes.preview_products import PRODUCTS
 
 PRODUCT = Product(
@@ -25,8 +25,8 @@ PRODUCT = Product(
 
 
 def test_the_whole_document() -> None:
-    vectors = encoded("Mug")
-    body = document(PRODUCT, vectors, "0123456789ab", 1700000000000, "float")
+    vectors = encode_text("Mug")
+    body = build_document(PRODUCT, vectors, "0123456789ab", 1700000000000, "float")
     own = body.pop("attune")
     assert body == {
         "title": "Mug",
@@ -48,15 +48,15 @@ def test_the_whole_document() -> None:
 
 
 def test_a_vector_of_bytes_points_where_the_floats_do() -> None:
-    vectors = encoded("Mug")
-    of_bytes = vector_json(vectors, "byte")
+    vectors = encode_text("Mug")
+    of_bytes = vector_to_json(vectors, "byte")
     assert all(type(component) is int for component in of_bytes)
     assert max(map(abs, of_bytes)) == 127
     assert np.dot(of_bytes, vectors.vector) / np.linalg.norm(of_bytes) > 0.9999
 
 
 def test_empty_fields_are_left_out() -> None:
-    body = document(Product(id="1", title="Mug", price=0.0), encoded("Mug"), "m", 1, "byte")
+    body = build_document(Product(id="1", title="Mug", price=0.0), encode_text("Mug"), "m", 1, "byte")
     assert body.keys() == {"title", "price", "attune"}
 
 
@@ -72,18 +72,18 @@ def test_empty_fields_are_left_out() -> None:
 )
 def test_the_hash_follows_what_the_encoder_reads(change: dict[str, object], same: bool) -> None:
     changed = dataclasses.replace(PRODUCT, **change)  # type: ignore[arg-type]
-    assert (content_hash(changed) == content_hash(PRODUCT)) is same
-    assert len(content_hash(PRODUCT)) == 32
+    assert (hash_content(changed) == hash_content(PRODUCT)) is same
+    assert len(hash_content(PRODUCT)) == 32
 
 
 @pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: product.id)
 def test_a_document_gives_back_what_the_encoder_read(product: Product) -> None:
-    body = document(product, encoded("any"), "m", 1, "byte")
-    shown = shown_product(product.id, body)
-    assert content_hash(shown) == content_hash(product)
-    assert document(shown, encoded("any"), "m", 1, "byte") == body
+    body = build_document(product, encode_text("any"), "m", 1, "byte")
+    shown = restore_product(product.id, body)
+    assert hash_content(shown) == hash_content(product)
+    assert build_document(shown, encode_text("any"), "m", 1, "byte") == body
     unordered = {**body, "attributes": dict(sorted(body.get("attributes", {}).items()))}  # as when filtered
-    assert content_hash(shown_product(product.id, unordered)) == content_hash(product)
+    assert hash_content(restore_product(product.id, unordered)) == hash_content(product)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,6 @@ def test_a_document_gives_back_what_the_encoder_read(product: Product) -> None:
      {"attributes": {"a": 1, "b": ["c"], "d": "nan", "e": "1e999", "f": "1_000"}}],
 )  # fmt: skip
 def test_a_document_of_any_shape_is_a_product(source: JsonObject) -> None:
-    product = shown_product("1", source)
+    product = restore_product("1", source)
     assert product.title == ("a b" if source.get("title") == ["a", "b"] else "")
     assert all(isinstance(value, str) for value in product.attributes.values())

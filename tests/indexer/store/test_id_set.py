@@ -5,26 +5,26 @@ from pathlib import Path
 
 import pytest
 
-from indexer.store.id_set import SeenIds
+from indexer.store.id_set import IdSet
 from mappings.errors import CatalogueError
 
 ROOT = Path(__file__).parents[3]
 PEAK = """
 import resource, sys
-from indexer.store.id_set import SeenIds
-with SeenIds() as seen:
+from indexer.store.id_set import IdSet
+with IdSet() as seen:
     for number in range(int(sys.argv[1])):
-        seen.first_line(f"{number * 7919 % 1_000_003:040d}", number)
+        seen.add(f"{number * 7919 % 1_000_003:040d}", number)
     print(len(seen), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
 def test_the_line_where_an_id_came_first() -> None:
-    with SeenIds() as seen:
-        assert seen.first_line("a", 1) is None
-        assert seen.first_line("b", 2) is None
-        assert seen.first_line("a", 3) == 1
-        assert seen.first_line("a", 4) == 1
+    with IdSet() as seen:
+        assert seen.add("a", 1) is None
+        assert seen.add("b", 2) is None
+        assert seen.add("a", 3) == 1
+        assert seen.add("a", 4) == 1
         assert "a" in seen
         assert "A" not in seen
         assert len(seen) == 2
@@ -32,19 +32,19 @@ def test_the_line_where_an_id_came_first() -> None:
 
 @pytest.mark.parametrize("product_id", ["", "商品-1", "a'b\"", "1", "01", "1e3", " 1", "x" * 512, "a\x00b"])
 def test_ids_are_told_apart_as_they_stand(product_id: str) -> None:
-    with SeenIds() as seen:
+    with IdSet() as seen:
         for other in ("0", "1.0", "1000", "a", product_id.swapcase() + "_"):
-            assert seen.first_line(other, 1) is None
+            assert seen.add(other, 1) is None
         assert product_id not in seen
-        assert seen.first_line(product_id, 2) is None
-        assert seen.first_line(product_id, 3) == 2
+        assert seen.add(product_id, 2) is None
+        assert seen.add(product_id, 3) == 2
 
 
 def test_another_thread_than_the_maker_may_use_it() -> None:
     found: list[int | None] = []
-    with SeenIds() as seen:
-        seen.first_line("a", 1)
-        thread = threading.Thread(target=lambda: found.append(seen.first_line("a", 2)))
+    with IdSet() as seen:
+        seen.add("a", 1)
+        thread = threading.Thread(target=lambda: found.append(seen.add("a", 2)))
         thread.start()
         thread.join()
     assert found == [1]
@@ -64,7 +64,7 @@ def test_memory_stays_the_same_however_many_ids() -> None:
 
 
 def test_a_full_disk_is_an_error_that_says_what_to_do() -> None:
-    with SeenIds() as seen:
+    with IdSet() as seen:
         seen._database.execute("PRAGMA max_page_count = 20")
         with pytest.raises(CatalogueError, match=r"temporary file: .*full.*SQLITE_TMPDIR"):
-            all(seen.first_line(f"{number:040d}", number) is None for number in range(10_000))
+            all(seen.add(f"{number:040d}", number) is None for number in range(10_000))

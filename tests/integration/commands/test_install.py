@@ -13,8 +13,8 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from indexer.store.alias import Aliases
-from indexer.store.retry import Patience
+from indexer.store.alias import AliasIndexes
+from indexer.store.retry import RetryPolicy
 from mappings.client import connect
 from mappings.errors import InstallError
 from mappings.settings import OpenSearchSettings
@@ -215,10 +215,10 @@ def test_the_default_stays_when_the_catalogue_is_indexed_anew(installed: Stack, 
     client = connect(OpenSearchSettings(url=installed.direct, timeout_seconds=120))
     for index in ("mugs-1", "mugs-2"):
         ask(installed, "PUT", index)
-    aliases = Aliases(client, "mugs", Patience(0))
-    aliases.point("mugs-1")
+    aliases = AliasIndexes(client, "mugs", RetryPolicy(0))
+    aliases.point_at("mugs-1")
     run("--sidecar-url", SIDECAR, "--default", "--alias", "mugs")
-    aliases.point("mugs-2")
+    aliases.point_at("mugs-2")
     held = ask(installed, "GET", "mugs/_settings/index.search.*?flat_settings=true")
     assert held == {"mugs-2": {"settings": {"index.search.default_pipeline": "attune"}}}
     run("--uninstall")

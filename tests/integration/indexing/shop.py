@@ -12,24 +12,25 @@ from opensearchpy.helpers import scan
 
 from indexer.catalogue.field_map import FieldMap
 from indexer.catalogue.guessing import guess_field_map
-from indexer.change.changes import Kind
-from indexer.change.job import ChangeJob, ChangesReport, run_changes
-from indexer.rebuild.job import IndexJob, IndexReport, Progress, run_index_job
-from indexer.rebuild.product_source import CatalogueSupply, Supply, supply_of_index
+from indexer.change.changes import ChangeKind
+from indexer.change.job import ChangeJob, ChangesReport, apply_changes
+from indexer.rebuild.job import Engine, RebuildReport, rebuild_index
+from indexer.rebuild.loading import load_locally
+from indexer.rebuild.product_source import CatalogueSource, open_index_source
 from indexer.rebuild.rollback import RollbackReport, roll_back
-from indexer.rebuild.verify import Comparison, compare
+from indexer.rebuild.verify import VerifyReport, verify_index
 from indexer.sources.change_stream import ChangeStream
 from indexer.sources.files import open_catalogue
-from indexer.store.alias import Aliases, MadeIndex
+from indexer.store.alias import ManagedIndex
 from indexer.store.encoder import ProductEncoder
-from indexer.store.jobs_index import open_jobs
-from indexer.store.retry import Patience
+from indexer.store.retry import RetryPolicy
+from indexer.store.session import IndexSession, OneEncoder
 from mappings.settings import IndexSettings
 from mappings.types import JsonObject
-from tests.fakes.encoder import StandInEncoder
-from tests.fakes.jobs import T0, One
+from tests.fakes.fake_encoder import FakeEncoder
+from tests.fakes.mug_jobs import T0
 
-PATIENCE = Patience(60)
+RETRY = RetryPolicy(60)
 
 Documents = dict[str, tuple[int, JsonObject]]
 """Id → version and `_source`."""
@@ -49,7 +50,7 @@ class Shop:
     client: OpenSearch
     folder: Path
     alias: str
-    encoder: StandInEncoder = field(default_factory=StandInEncoder)
+    encoder: FakeEncoder = field(default_factory=FakeEncoder)
     settings: IndexSettings = field(default_factory=lambda: IndexSettings(batch=4))
 
     def write(self, name: str, records: Iterable[JsonObject], at: int = 0) -> Path:
@@ -58,65 +59,67 @@ class Shop:
         os.utime(path, ns=((T0 + at) * 1_000_000,) * 2)
         return path
 
-    def supply(self, records: Iterable[JsonObject], at: int = 0, limit: int | None = None) -> CatalogueSupply:
-        catalogue = open_catalogue(self.write("catalogue.jsonl", records, at))
-        return CatalogueSupply(catalogue, guess_field_map(catalogue), limit=limit)
+    def session(
+        self,
+        encoder: ProductEncoder | None = None,
+        settings: IndexSettings | None = None,
+        on_progress: Callable[[int, float], None] = lambda _, __: None,
+    ) -> IndexSession:
+        encoders = OneEncoder(encoder or self.encoder)
+        return IndexSession(self.client, self.alias, encoders, settings or self.settings, RETRY, on_progress)
 
-    def job(self, supply: Supply, settings: IndexSettings | None = None) -> IndexJob:
-        return IndexJob(supply, self.alias, self.folder / "rejects.jsonl", settings or self.settings)
+    def source(self, records: Iterable[JsonObject], at: int = 0, limit: int | None = None) -> CatalogueSource:
+        catalogue = open_catalogue(self.write("catalogue.jsonl", records, at))
+        return CatalogueSource(catalogue, guess_field_map(catalogue), limit=limit)
 
     def rebuild(
         self,
         records: Iterable[JsonObject] = MUGS,
         at: int = 0,
-        on_progress: Callable[[Progress], None] = lambda _: None,
+        on_progress: Callable[[int, float], None] = lambda _, __: None,
         settings: IndexSettings | None = None,
         encoder: ProductEncoder | None = None,
-    ) -> IndexReport:
-        job = self.job(self.supply(records, at), settings)
-        return run_index_job(job, self.client, encoder or self.encoder, on_progress, PATIENCE)
+        engine: Engine = load_locally,
+        replica_seconds: int = 60,
+    ) -> RebuildReport:
+        session = self.session(encoder, settings, on_progress)
+        rejects = self.folder / "rejects.jsonl"
+        return rebuild_index(session, self.source(records, at), rejects, engine, replica_seconds)
 
     def reencode(
-        self, encoder: ProductEncoder, on_progress: Callable[[Progress], None] = lambda _: None
-    ) -> IndexReport:
-        job = self.job(supply_of_index(self.client, self.live(), PATIENCE))
-        return run_index_job(job, self.client, encoder, on_progress, PATIENCE)
+        self, encoder: ProductEncoder, on_progress: Callable[[int, float], None] = lambda _, __: None
+    ) -> RebuildReport:
+        source = open_index_source(self.client, self.live(), RETRY)
+        session = self.session(encoder, on_progress=on_progress)
+        return rebuild_index(session, source, self.folder / "rejects.jsonl")
 
     def change(
-        self, events: Sequence[JsonObject], at: int = 1000, default: Kind = "upsert", dry: bool = False
+        self, events: Sequence[JsonObject], at: int = 1000, default: ChangeKind = "upsert", dry: bool = False
     ) -> ChangesReport:
-        stream = ChangeStream(open_catalogue(self.write("changes.jsonl", events, at)))
-        return run_changes(
-            self.changes(default, dry), self.client, One(self.encoder), [stream], patience=PATIENCE
-        )
-
-    def changes(self, default: Kind = "upsert", dry: bool = False) -> ChangeJob:
-        def field_map(stream: ChangeStream) -> FieldMap:
+        def choose_field_map(stream: ChangeStream) -> FieldMap:
             return guess_field_map(stream.source, partial=True)
 
-        rejects = self.folder / "changes.rejects.jsonl"
-        return ChangeJob(self.alias, field_map, rejects, self.settings, default, dry=dry)
+        job = ChangeJob(choose_field_map, self.folder / "changes.rejects.jsonl", default, dry=dry)
+        stream = ChangeStream(open_catalogue(self.write("changes.jsonl", events, at)))
+        return apply_changes(self.session(), job, [stream])
 
     def rejects(self, name: str = "changes.rejects.jsonl") -> list[JsonObject]:
         path = self.folder / name
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def roll_back(self, to: str = "", encoder: ProductEncoder | None = None) -> RollbackReport:
-        models = One(encoder or self.encoder)
-        return roll_back(self.client, self.alias, to, models, self.settings, PATIENCE)
+        return roll_back(self.session(encoder), to)
 
-    def compare(self, records: Iterable[JsonObject] = MUGS, at: int = 0) -> Comparison:
-        jobs = open_jobs(self.client, PATIENCE)
-        supply, live = self.supply(records, at), self.live()
-        return compare(supply, self.client, jobs, self.alias, live, self.encoder, PATIENCE, 4)
+    def verify(self, records: Iterable[JsonObject] = MUGS, at: int = 0) -> VerifyReport:
+        return verify_index(self.session(), self.source(records, at), self.live())
 
-    def live(self) -> MadeIndex:
-        live = Aliases(self.client, self.alias, PATIENCE).live()
+    def live(self) -> ManagedIndex:
+        live = self.session().indexes.find_live()
         assert live is not None
         return live
 
     def made(self) -> list[str]:
-        return [of.name for of in Aliases(self.client, self.alias, PATIENCE).made()]
+        return [index.name for index in self.session().indexes.list_indexes()]
 
     def documents(self, index: str = "") -> Documents:
         index = index or self.alias

@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from indexer.store.jobs_index import open_jobs
-from indexer.store.lock import locked
+from indexer.store.jobs_index import open_jobs_index
+from indexer.store.lock import hold_lock
 from mappings.errors import JobRunning, SettingsError
-from tests.fakes.encoder import OtherEncoder
-from tests.integration.indexing.shop import MUGS, PATIENCE, Shop, everything, mug
+from tests.fakes.fake_encoder import OtherEncoder
+from tests.integration.indexing.shop import MUGS, RETRY, Shop, everything, mug
 
 
 def test_upserts_partial_updates_and_deletes(shop: Shop) -> None:
@@ -137,14 +137,14 @@ def test_counts_and_times_do_not_mix(shop: Shop) -> None:
 
 def test_two_jobs_of_changes_exclude_each_other(shop: Shop) -> None:
     shop.rebuild()
-    with locked(open_jobs(shop.client, PATIENCE), shop.alias, "changes"), pytest.raises(JobRunning):
+    with hold_lock(open_jobs_index(shop.client, RETRY), shop.alias, "changes"), pytest.raises(JobRunning):
         shop.change([mug(1)])
     assert shop.change([mug(1, price=1)]).upserted == 1
 
 
 def test_what_differs_is_told_each_by_its_kind(shop: Shop) -> None:
     shop.rebuild()
-    assert shop.compare().equal
+    assert shop.verify().equal
     index = shop.live().name
     shop.client.delete(index=index, id="1")
     shop.client.index(index=index, id="foreign", body={"title": "Foreign"})
@@ -152,7 +152,7 @@ def test_what_differs_is_told_each_by_its_kind(shop: Shop) -> None:
     shop.client.update(index=index, id="3", body={"doc": {"attune": {"hash": "of another text"}}})
     shop.client.update(index=index, id="4", body={"doc": {"attune": {"vector": [127, -127, 127, -127]}}})
     shop.client.indices.refresh(index=index)
-    found = shop.compare()
+    found = shop.verify()
     told = sorted((of.kind, of.id) for of in found.examples)
     assert told == [
         ("extra", "foreign"), ("fields", "2"), ("missing", "1"), ("vectors", "3"), ("vectors", "4"),
@@ -160,7 +160,7 @@ def test_what_differs_is_told_each_by_its_kind(shop: Shop) -> None:
     assert (found.missing, found.extra, found.fields, found.vectors) == (1, 1, 1, 2)
     assert (found.same, found.to_encode, found.equal) == (16, 2, False)
     shop.encoder = OtherEncoder()
-    assert shop.compare().vectors >= 18
+    assert shop.verify().vectors >= 18
 
 
 def test_a_dry_run_of_changes_writes_nothing(shop: Shop) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from opensearchpy.helpers import scan
 
-from indexer.store.jobs_index import JOBS_INDEX, open_jobs
-from indexer.store.lock import locked
+from indexer.store.jobs_index import JOBS_INDEX, open_jobs_index
+from indexer.store.lock import hold_lock
 from mappings.types import JsonObject
 from reranker.model import load_model
-from tests.integration.indexing.shop import MUGS, PATIENCE, Shop, everything, mug
+from tests.integration.indexing.shop import MUGS, RETRY, Shop, everything, mug
 from tests.integration.stack import ROOT, SLOW_MACHINE_SECONDS
 
 
@@ -111,8 +111,8 @@ def test_a_folder_is_gone_through_and_followed_until_it_is_told_to_end(shop: Sho
 def test_exit_codes_tell_schedulers_what_to_do(shop: Shop) -> None:
     catalogue = shop.write("mugs.jsonl", MUGS)
     empty = shop.write("empty.jsonl", [{"id": "1"}])
-    jobs = open_jobs(shop.client, PATIENCE)
-    with locked(jobs, shop.alias, "rebuild"):
+    jobs = open_jobs_index(shop.client, RETRY)
+    with hold_lock(jobs, shop.alias, "rebuild"):
         busy = started(shop, [catalogue])
         wrong_use = started(shop, ["-"])
         status, _, wrong = ended(busy)

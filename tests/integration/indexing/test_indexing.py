@@ -7,14 +7,15 @@ import pytest
 from opensearchpy import OpenSearch
 
 from indexer.catalogue.guessing import guess_field_map
-from indexer.rebuild.job import IndexJob, run_index_job
-from indexer.rebuild.product_source import CatalogueSupply
+from indexer.rebuild.job import RebuildReport, rebuild_index
+from indexer.rebuild.product_source import CatalogueSource
 from indexer.sources.files import open_catalogue
-from indexer.store.alias import Aliases
+from indexer.store.alias import AliasIndexes
+from indexer.store.session import IndexSession, OneEncoder
 from mappings.errors import CatalogueError, IndexingError
 from mappings.settings import IndexSettings
-from tests.fakes.encoder import StandInEncoder
-from tests.integration.indexing.shop import PATIENCE
+from tests.fakes.fake_encoder import FakeEncoder
+from tests.integration.indexing.shop import RETRY
 
 ROWS = [
     "1,Brother TN-2110 toner,Black,,Prints 2600 pages",
@@ -26,18 +27,19 @@ ROWS = [
 ]
 
 
-def job_for(folder: Path, rows: list[str], wide: int = 0) -> IndexJob:
+def rebuild(client: OpenSearch, folder: Path, rows: list[str], wide: int = 0) -> RebuildReport:
     path = folder / "shop.csv"
     extra = "".join(f",attr_t_{number}" for number in range(wide))
     path.write_text(f"id,title,color,price,description{extra}\n" + "\n".join(rows) + "\n")
     catalogue = open_catalogue(path)
-    supply = CatalogueSupply(catalogue, guess_field_map(catalogue))
-    return IndexJob(supply, "shop", folder / "rejects.jsonl", IndexSettings(min_share=0))
+    source = CatalogueSource(catalogue, guess_field_map(catalogue))
+    session = IndexSession(client, "shop", OneEncoder(FakeEncoder()), IndexSettings(min_share=0), RETRY)
+    return rebuild_index(session, source, folder / "rejects.jsonl")
 
 
 @pytest.fixture(scope="module")
 def shop(client: OpenSearch, tmp_path_factory: pytest.TempPathFactory) -> OpenSearch:
-    report = run_index_job(job_for(tmp_path_factory.mktemp("shop"), ROWS), client, StandInEncoder())
+    report = rebuild(client, tmp_path_factory.mktemp("shop"), ROWS)
     assert (report.indexed, report.rejected, report.duplicates) == (4, 1, 1)
     assert report.bytes > 0
     return client
@@ -90,7 +92,7 @@ def test_vectors_are_searched_and_tokens_come_back_as_doc_values(shop: OpenSearc
     (hit,) = shop.search(index="shop", body=body)["hits"]["hits"]
     assert hit["_id"] == "3"
     unpadded = wanted["tokens"].rstrip("=")  # as OpenSearch returns binary doc values
-    assert hit["fields"] == {"attune.tokens": [unpadded], "attune.model": [StandInEncoder.version]}
+    assert hit["fields"] == {"attune.tokens": [unpadded], "attune.model": [FakeEncoder.version]}
 
 
 def test_thousands_of_sparse_attributes_and_the_alias_moving(shop: OpenSearch, tmp_path: Path) -> None:
@@ -99,7 +101,7 @@ def test_thousands_of_sparse_attributes_and_the_alias_moving(shop: OpenSearch, t
     rows = [
         f"{n},Mug {n},,," + "," * (n + 1) + f"value {n}" + "," * (wide - n - 1) for n in range(0, wide, 100)
     ]
-    report = run_index_job(job_for(tmp_path, rows, wide), shop, StandInEncoder())
+    report = rebuild(shop, tmp_path, rows, wide)
     assert report.indexed == 60
     assert report.kept == (before,)
     assert list(shop.indices.get_alias(name="shop")) == [report.index]
@@ -111,12 +113,12 @@ def test_thousands_of_sparse_attributes_and_the_alias_moving(shop: OpenSearch, t
 def test_a_failing_run_leaves_the_alias_and_no_index(shop: OpenSearch, tmp_path: Path) -> None:
     before = set(shop.indices.get(index="shop*"))
     with pytest.raises(CatalogueError, match="no usable product"):
-        run_index_job(job_for(tmp_path, [",,,,"]), shop, StandInEncoder())
+        rebuild(shop, tmp_path, [",,,,"])
     assert set(shop.indices.get(index="shop*")) == before
 
 
 def test_an_index_name_is_no_alias(shop: OpenSearch) -> None:
     (index,) = shop.indices.get_alias(name="shop")
     with pytest.raises(IndexingError, match="is an index"):
-        Aliases(shop, index, PATIENCE).check()
-    Aliases(shop, "shop", PATIENCE).check()
+        AliasIndexes(shop, index, RETRY).validate()
+    AliasIndexes(shop, "shop", RETRY).validate()

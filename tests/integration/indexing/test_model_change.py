@@ -2,20 +2,20 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from indexer.catalogue.guessing import guess_field_map
-from indexer.rebuild.job import IndexJob, Progress, run_index_job
-from indexer.rebuild.product_source import CatalogueSupply, supply_of_index
+from indexer.rebuild.job import rebuild_index
+from indexer.rebuild.product_source import CatalogueSource, open_index_source
 from indexer.rebuild.rollback import roll_back
 from indexer.sources.files import open_catalogue
-from indexer.store.alias import Aliases
-from indexer.store.retry import Patience
+from indexer.store.retry import RetryPolicy
+from indexer.store.session import IndexSession, OneEncoder
 from mappings.client import connect
 from mappings.settings import IndexSettings, OpenSearchSettings, Settings, SidecarSettings
 from plugin_api.opensearch.client import HttpClient
 from plugin_api.sidecar.app import create_app
-from tests.fakes.jobs import One
 from tests.fakes.preview_shop import other_model, shipped_model
 from tests.integration.stack import Stack
 
@@ -26,16 +26,16 @@ def test_index_and_model_change_together(stack: Stack, catalogue: Path, tmp_path
     where = OpenSearchSettings(url=stack.direct, timeout_seconds=120)
     settings = Settings(opensearch=where, sidecar=SidecarSettings(deadline_ms=30_000))
     web = create_app(settings, HttpClient(where), shipped_model(), [other_model()]).test_client()
-    client, patience = connect(where), Patience(60)
+    client, retry = connect(where), RetryPolicy(60)
     some = tmp_path / "some.jsonl"
     some.write_text("".join((catalogue / "products.jsonl").read_text().splitlines(keepends=True)[:60]))
     source = open_catalogue(some)
-    supply = CatalogueSupply(source, guess_field_map(source))
-    index = IndexSettings(batch=20)
+    catalogue_source = CatalogueSource(source, guess_field_map(source))
+    session = IndexSession(client, ALIAS, OneEncoder(shipped_model()), IndexSettings(batch=20), retry)
     rejects = tmp_path / "rejects.jsonl"
     seen: Counter[tuple[str, str]] = Counter()
 
-    def search(_: Progress | None = None) -> str:
+    def search() -> str:
         body = {"query": {"match": {"title": "laptop"}}}
         answer = web.post(f"/{ALIAS}/_search", json=body)
         found = json.loads(answer.data)
@@ -46,16 +46,16 @@ def test_index_and_model_change_together(stack: Stack, catalogue: Path, tmp_path
         seen[behind, said["model"]] += 1
         return str(said["model"])
 
-    first = run_index_job(IndexJob(supply, ALIAS, rejects, index), client, shipped_model(), patience=patience)
+    first = rebuild_index(session, catalogue_source, rejects)
     try:
         assert search() == shipped_model().version
-        live = Aliases(client, ALIAS, patience).live()
+        live = session.indexes.find_live()
         assert live is not None
-        again = IndexJob(supply_of_index(client, live, patience), ALIAS, rejects, index)
-        second = run_index_job(again, client, other_model(), search, patience)
+        other = replace(session, encoders=OneEncoder(other_model()), on_progress=lambda *_: search())
+        second = rebuild_index(other, open_index_source(client, live, retry), rejects)
         assert search() == other_model().version
         assert (second.indexed, second.encoded, second.kept) == (60, 60, (first.index,))
-        roll_back(client, ALIAS, "", One(shipped_model()), index, patience)
+        roll_back(session)
         assert search() == shipped_model().version
         assert seen == {
             (first.index, shipped_model().version): 5,  # before, three times meanwhile, and after going back

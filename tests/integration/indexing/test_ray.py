@@ -19,13 +19,13 @@ import pytest
 from opensearchpy import OpenSearch
 
 from indexer.ray.engine import RayEngine
-from indexer.rebuild.job import IndexReport, run_index_job
+from indexer.rebuild.job import RebuildReport
 from mappings.errors import IndexingError, ModelMismatch, SettingsError
 from mappings.settings import IndexSettings
 from mappings.types import JsonObject
-from tests.fakes.encoder import StandInEncoder
+from tests.fakes.fake_encoder import FakeEncoder
 from tests.fakes.ray_encoders import DyingEncoder, HeldEncoder, OtherEncoder
-from tests.integration.indexing.shop import PATIENCE, Shop, mug
+from tests.integration.indexing.shop import Shop, mug
 from tests.integration.stack import ROOT, free_port
 
 # Ray warns of settings of its own that it copies.
@@ -59,9 +59,9 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
-def rebuild(shop: Shop, records: list[JsonObject], engine: RayEngine) -> IndexReport:
-    job = shop.job(shop.supply(records), IndexSettings(batch=40))
-    return run_index_job(job, shop.client, StandInEncoder(), patience=PATIENCE, engine=engine)
+def rebuild(shop: Shop, records: list[JsonObject], engine: RayEngine) -> RebuildReport:
+    settings = IndexSettings(batch=40)
+    return shop.rebuild(records, settings=settings, encoder=FakeEncoder(), engine=engine)
 
 
 def wait_for(reached: Callable[[], Any]) -> Any:

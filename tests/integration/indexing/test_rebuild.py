@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 
-import indexer.rebuild.target
-from indexer.rebuild.job import Progress
-from indexer.store.alias import PIPELINE, Aliases
+from indexer.store.alias import PIPELINE_SETTING, AliasIndexes
 from indexer.store.catch_up import CatchUp
-from indexer.store.jobs_index import open_jobs
-from indexer.store.lock import locked
+from indexer.store.jobs_index import open_jobs_index
+from indexer.store.lock import hold_lock
 from mappings.errors import CatalogueError, IndexingError, JobRunning
 from mappings.settings import IndexSettings
-from tests.fakes.encoder import OtherEncoder
-from tests.integration.indexing.shop import MUGS, PATIENCE, Shop, mug
+from tests.fakes.fake_encoder import OtherEncoder
+from tests.integration.indexing.shop import MUGS, RETRY, Shop, mug
 
 
 def settings_of(shop: Shop, index: str) -> dict[str, object]:
@@ -35,10 +33,10 @@ def test_the_alias_moves_and_the_old_index_stays_to_go_back_to(shop: Shop) -> No
     assert (third.kept, third.removed) == ((second.index,), (first.index,))
     assert shop.made() == [second.index, third.index]
     back = shop.roll_back()
-    assert (back.index, back.left, back.brought) == (second.index, third.index, 0)
+    assert (back.index, back.previous, back.changes_copied) == (second.index, third.index, 0)
     assert set(shop.titles()) == {str(n) for n in range(15)} | {"20"}
     again = shop.roll_back(third.index)
-    assert (again.index, again.left) == (third.index, second.index)
+    assert (again.index, again.previous) == (third.index, second.index)
     assert len(shop.titles()) == 20
     with pytest.raises(IndexingError, match="no other complete index"):
         shop.roll_back("nowhere")
@@ -65,16 +63,14 @@ def test_an_unchanged_catalogue_is_not_encoded_again_and_changed_text_alone_is(s
     assert shop.rebuild(at=7, encoder=OtherEncoder()).encoded == 20
 
 
-def test_settings_are_for_loading_during_and_for_searches_after(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(indexer.rebuild.target, "REPLICA_SECONDS", 1)  # one node has no place for them
+def test_settings_are_for_loading_during_and_for_searches_after(shop: Shop) -> None:
     during = []
 
-    def look(_: Progress) -> None:
+    def look(_indexed: int, _share: float) -> None:
         during.append(settings_of(shop, shop.made()[-1]))
 
-    report = shop.rebuild(on_progress=look, settings=IndexSettings(batch=4, replicas=1))
+    settings = IndexSettings(batch=4, replicas=1)
+    report = shop.rebuild(on_progress=look, settings=settings, replica_seconds=1)  # one node has no room
     assert {(of["index.refresh_interval"], of["index.number_of_replicas"]) for of in during} == {("-1", "0")}
     after = settings_of(shop, report.index)
     assert "index.refresh_interval" not in after
@@ -86,11 +82,11 @@ def test_the_default_search_pipeline_goes_with_the_alias(shop: Shop) -> None:
     shop.client.transport.perform_request(
         "PUT", "/_search/pipeline/attune-test", body={"request_processors": [], "response_processors": []}
     )
-    shop.client.indices.put_settings(index=first.index, body={PIPELINE: "attune-test"})
+    shop.client.indices.put_settings(index=first.index, body={PIPELINE_SETTING: "attune-test"})
     second = shop.rebuild(at=1)
-    assert settings_of(shop, second.index)[PIPELINE] == "attune-test"
+    assert settings_of(shop, second.index)[PIPELINE_SETTING] == "attune-test"
     shop.roll_back()
-    assert settings_of(shop, first.index)[PIPELINE] == "attune-test"
+    assert settings_of(shop, first.index)[PIPELINE_SETTING] == "attune-test"
 
 
 def test_a_catalogue_that_shrank_too_much_leaves_the_alias(shop: Shop) -> None:
@@ -102,11 +98,11 @@ def test_a_catalogue_that_shrank_too_much_leaves_the_alias(shop: Shop) -> None:
     assert shop.rebuild(MUGS[:9], at=1, settings=IndexSettings(batch=4, min_share=0.4)).indexed == 9
 
 
-def test_documents_that_vanish_while_it_runs_fail_the_verification(shop: Shop) -> None:
+def test_documents_that_vanish_while_it_runs_fail_the_sanity_checks(shop: Shop) -> None:
     first = shop.rebuild()
 
-    def lose(of: Progress) -> None:
-        if of.share == 1.0:
+    def lose(_indexed: int, share: float) -> None:
+        if share == 1.0:
             shop.client.delete(index=shop.made()[-1], id="7")
 
     with pytest.raises(IndexingError, match="19 products of the catalogue instead of 20"):
@@ -119,8 +115,8 @@ def test_a_run_that_stops_is_gone_on_with_and_no_unfinished_index_is_left(shop: 
     shop.rebuild()
     first = OtherEncoder()
 
-    def stop(of: Progress) -> None:
-        if of.indexed >= 12:
+    def stop(indexed: int, _share: float) -> None:
+        if indexed >= 12:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -151,9 +147,9 @@ def test_changes_during_a_rebuild_reach_the_new_index(shop: Shop) -> None:
     shop.change([{"id": "only changed", "title": "Cup"}], at=500)
     came = False
 
-    def change(of: Progress) -> None:
+    def change(indexed: int, _share: float) -> None:
         nonlocal came
-        if not came and of.indexed >= 8:
+        if not came and indexed >= 8:
             came = True
             events = [
                 mug(1, title="Cup 1", _op="upsert"),
@@ -172,8 +168,8 @@ def test_changes_during_a_rebuild_reach_the_new_index(shop: Shop) -> None:
     assert shop.titles() == expected
     assert shop.prices()["18"] == 77
     assert shop.live().name == report.index
-    assert report.brought == 6
-    found = shop.compare(at=100)
+    assert report.changes_copied == 6
+    found = shop.verify(at=100)
     assert found.equal
     assert (found.newer, found.deleted, found.same) == (2, 2, 16)
 
@@ -225,7 +221,7 @@ def test_a_run_that_was_killed_after_it_brought_changes_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(Aliases, "point", stop)
+        broken.setattr(AliasIndexes, "point", stop)
         with pytest.raises(KeyboardInterrupt):
             shop.rebuild(at=1)
     report = shop.rebuild(at=1)
@@ -240,17 +236,17 @@ def test_a_change_of_the_same_version_after_its_product_was_brought(
     """A file's changes have one version: the second of a product must not look like the first."""
     shop.rebuild()
     shop.change([mug(1, price=1), mug(2, price=1), {"id": "3", "_op": "delete"}])
-    real = CatchUp.bring
-    brought = []
+    real = CatchUp.copy_changes
+    copied = []
 
     def bring(self: CatchUp) -> int:
-        brought.append(real(self))
-        if len(brought) == 1:
+        copied.append(real(self))
+        if len(copied) == 1:
             shop.change([{"id": "1", "_op": "update", "price": 2}, {"id": "2", "_op": "delete"},
                          mug(3, price=3, _op="upsert")])  # fmt: skip
             if killed:
                 raise KeyboardInterrupt
-        return brought[-1]
+        return copied[-1]
 
     monkeypatch.setattr(CatchUp, "bring", bring)
     if killed:
@@ -269,11 +265,11 @@ def test_a_rollback_brings_changes_along(shop: Shop) -> None:
                  {"id": "3", "_op": "update", "price": 33}])  # fmt: skip
     report = shop.roll_back()
     titles = shop.titles()
-    assert report.brought == 4
+    assert report.changes_copied == 4
     assert (titles["0"], titles["1"], titles["new"], "2" in titles) == ("Mug 0", "Vase 1", "Mug new", False)
     assert shop.prices()["3"] == 33
     shop.change([mug(4, title="Vase 4"), {"id": "1", "_op": "delete"}], at=2000)
-    shop.roll_back(report.left)
+    shop.roll_back(report.previous)
     titles = shop.titles()
     assert (titles["0"], titles["4"], "1" in titles, "2" in titles) == ("Cup 0", "Vase 4", False, False)
 
@@ -283,7 +279,7 @@ def test_another_model_encodes_the_index_again_with_the_changes_meanwhile(shop: 
     shop.change([mug(3, title="Cup 3"), mug("new"), {"id": "4", "_op": "delete"}])
     came = False
 
-    def change(of: Progress) -> None:
+    def change(indexed: int, _share: float) -> None:
         nonlocal came
         if not came:
             came = True
@@ -303,14 +299,14 @@ def test_another_model_encodes_the_index_again_with_the_changes_meanwhile(shop: 
     assert titles.keys() & {"4", "6"} == set()
     assert len(titles) == 20
     assert report.model == OtherEncoder.version
-    assert shop.live().note["source"] == "catalogue.jsonl"
+    assert shop.live().metadata["source"] == "catalogue.jsonl"
 
 
 def test_changes_between_a_killed_and_the_next_run_of_another_model(shop: Shop) -> None:
     shop.rebuild()
 
-    def stop(of: Progress) -> None:
-        if of.indexed >= 12:
+    def stop(indexed: int, _share: float) -> None:
+        if indexed >= 12:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -334,9 +330,9 @@ def test_two_rebuilds_exclude_each_other_and_a_killed_ones_lock_is_taken_over(
     script.write_text(
         "import sys, time\n"
         "from opensearchpy import OpenSearch\n"
-        "from indexer.store.jobs_index import open_jobs\nfrom indexer.store.lock import locked\n"
-        "from indexer.store.retry import Patience\n"
-        "with locked(open_jobs(OpenSearch(sys.argv[1]), Patience(5)), sys.argv[2], 'rebuild'):\n"
+        "from indexer.store.jobs_index import open_jobs_index\nfrom indexer.store.lock import hold_lock\n"
+        "from indexer.store.retry import RetryPolicy\n"
+        "with hold_lock(open_jobs_index(OpenSearch(sys.argv[1]), RetryPolicy(5)), sys.argv[2], 'rebuild'):\n"
         "    print('held', flush=True)\n    time.sleep(600)\n"
     )
     command = [sys.executable, str(script), url, shop.alias]
@@ -351,8 +347,8 @@ def test_two_rebuilds_exclude_each_other_and_a_killed_ones_lock_is_taken_over(
         other.kill()
         other.wait()
     assert shop.rebuild(at=1).indexed == 20
-    jobs = open_jobs(shop.client, PATIENCE)
-    with locked(jobs, shop.alias, "rebuild"), pytest.raises(JobRunning):
+    jobs = open_jobs_index(shop.client, RETRY)
+    with hold_lock(jobs, shop.alias, "rebuild"), pytest.raises(JobRunning):
         shop.roll_back()
 
 

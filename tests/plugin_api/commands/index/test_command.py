@@ -5,13 +5,13 @@ import pytest
 from click.testing import CliRunner
 
 from indexer.change.job import ChangesReport
-from indexer.rebuild.job import IndexReport
-from indexer.rebuild.verify import Comparison, Difference
+from indexer.rebuild.job import RebuildReport
+from indexer.rebuild.verify import Difference, VerifyReport
 from mappings.errors import AttuneError, CatalogueError, ClusterDown, SettingsError
 from plugin_api.cli import attune
-from plugin_api.commands.index.summary import changes_summary, comparison_summary, rebuild_summary
+from plugin_api.commands.index.summary import summarize_changes, summarize_rebuild, summarize_verify
 
-REPORT = IndexReport("mugs-1", "mugs", "0123456789ab", 1000, 1000, 0, 3, 2, 4.0, 250.0, 0.95, 8_600_000)
+REPORT = RebuildReport("mugs-1", "mugs", "0123456789ab", 1000, 1000, 0, 3, 2, 4.0, 250.0, 0.95, 8_600_000)
 
 
 def run(*arguments: str) -> None:
@@ -86,43 +86,45 @@ def test_what_does_not_go_together_is_wrong_use(catalogue: Path, tmp_path: Path)
 
 
 def test_the_summary_of_a_rebuild() -> None:
-    text = rebuild_summary(REPORT, Path("mugs.csv.rejects.jsonl"), None)
+    text = summarize_rebuild(REPORT, Path("mugs.csv.rejects.jsonl"), None)
     assert "1,000 products in 4.0 s (250 products/s) into mugs-1" in text
     assert "8.6 MB, 8.6 kB a product" in text
     assert "3 rejected, 2 duplicates; see mugs.csv.rejects.jsonl" in text
     assert "rollback" not in text
     assert "Encoded" not in text
-    clean = replace(REPORT, rejected=0, duplicates=0, encoded=10, brought=5, resumed=True, kept=("mugs-0",))
-    text = rebuild_summary(clean, Path("mugs.csv.rejects.jsonl"), Path("shop-model"))
+    clean = replace(
+        REPORT, rejected=0, duplicates=0, encoded=10, changes_copied=5, resumed=True, kept=("mugs-0",)
+    )
+    text = summarize_rebuild(clean, Path("mugs.csv.rejects.jsonl"), Path("shop-model"))
     assert "see" not in text
-    assert "going on where a run was killed" in text
+    assert "continuing an unfinished run" in text
     assert "Encoded 10; the other 990 had vectors" in text
-    assert "5 changes that came since" in text
-    assert "Back to mugs-0: attune rollback --alias mugs" in text
+    assert "5 changes made since" in text
+    assert "To return to mugs-0: attune rollback --alias mugs" in text
     assert "attune serve --model shop-model" in text
 
 
 def test_the_summary_of_changes() -> None:
     report = ChangesReport("mugs-1", "mugs", "m", 10, 4, 3, 1, 2, 1, 1, 1, 1, 2.0, 5.0)
-    text = changes_summary(report, Path("r.jsonl"), dry=False)
+    text = summarize_changes(report, Path("r.jsonl"), dry=False)
     assert "Applied 8 of 10 changes to mugs-1 in 2.0 s (5/s): 4 whole products, 3 partial, 1 deleted" in text
-    assert "1 came after newer ones, 1 were there already" in text
+    assert "1 were older than the index, 1 were in it already" in text
     assert "1 rejected; see r.jsonl" in text
-    assert changes_summary(report, Path("r.jsonl"), dry=True).startswith("Would apply 8 of 10")
+    assert summarize_changes(report, Path("r.jsonl"), dry=True).startswith("Would apply 8 of 10")
 
 
 def test_the_summary_of_a_comparison() -> None:
-    found = Comparison("mugs-1", products=100, same=70, newer=2, deleted=1, missing=26, extra=1, to_encode=26)
+    found = VerifyReport(
+        "mugs-1", products=100, same=70, newer=2, deleted=1, missing=26, extra=1, to_encode=26
+    )
     found.examples = [Difference("missing", str(n), f"line {n}") for n in range(20)]
-    text = comparison_summary(found, dry=False)
+    text = summarize_verify(found, dry=False)
     assert "100 products in the catalogue; 70 are the same in mugs-1, 2 were changed since" in text
     assert "26 missing in the index:\n  0: line 0\n" in text
     assert "  and 6 more" in text
-    assert "1 in the index alone" in text
-    assert "add 26, change 0 and drop 1 products, and encode 26. Nothing" in comparison_summary(
-        found, dry=True
-    )
-    equal = comparison_summary(Comparison("mugs-1", products=1, same=1), dry=False)
+    assert "1 only in the index" in text
+    assert "add 26, change 0 and drop 1 products, and encode 26. Nothing" in summarize_verify(found, dry=True)
+    equal = summarize_verify(VerifyReport("mugs-1", products=1, same=1), dry=False)
     assert equal.endswith("Catalogue and index are equal.")
-    changed = comparison_summary(Comparison("mugs-1", products=2, newer=1, deleted=1), dry=False)
-    assert changed.endswith("Catalogue and index are equal but for what changed since.")
+    changed = summarize_verify(VerifyReport("mugs-1", products=2, newer=1, deleted=1), dry=False)
+    assert changed.endswith("Catalogue and index are equal except for later changes.")

@@ -9,7 +9,7 @@ import os, threading
 from plugin_api.commands.index import priority
 
 {before}
-priority.step_back({idle})
+priority.lower_priority({idle})
 thread = threading.Thread(target=lambda: print(os.sched_getscheduler(threading.get_native_id()), os.nice(0)))
 thread.start()
 thread.join()

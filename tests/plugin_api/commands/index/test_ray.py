@@ -26,7 +26,7 @@ def test_the_engine_is_for_rebuilds(tmp_path: Path, mode: str) -> None:
 def test_a_missing_ray_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "indexer.ray.engine", raising=False)
-    monkeypatch.delitem(sys.modules, "indexer.ray.feed", raising=False)
+    monkeypatch.delitem(sys.modules, "indexer.ray.batch_queue", raising=False)
     run = IndexRun(Settings(), IndexOptions("mugs.csv", "mugs", engine="ray"))
     with pytest.raises(SettingsError, match=r"pip install 'attune\[ray\]'"):
-        run._engine(JobProgress("indexing", hidden=True))
+        run._make_engine(JobProgress("indexing", hidden=True))

@@ -7,19 +7,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from opensearchpy import OpenSearch
 
 from indexer.catalogue.field_map import FieldMap
-from indexer.rebuild.job import IndexJob, run_index_job
-from indexer.rebuild.product_source import CatalogueSupply
+from indexer.rebuild.job import rebuild_index
+from indexer.rebuild.product_source import CatalogueSource
 from indexer.sources.files import open_catalogue
-from indexer.store.retry import Patience
+from indexer.store.session import IndexSession, OneEncoder
 from mappings.errors import CatalogueError
-from mappings.settings import IndexSettings
 from plugin_api.cli import attune
 from reranker.model import Model, load_model
-from tests.fakes.jobs import T0
-from tests.fakes.shelf import Shelf, shelf
+from tests.fakes.memory_opensearch import MemoryCluster, open_memory
+from tests.fakes.mug_jobs import NO_RETRY, T0
 
 MAP = FieldMap("sku", title=("name", "size"), price="cents", price_scale=0.01, attributes=("color",))
 """Not what anyone would guess of HEADER."""
@@ -34,20 +32,18 @@ def model() -> Model:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> tuple[OpenSearch, Shelf]:
-    client, connection = shelf()
+def cluster(monkeypatch: pytest.MonkeyPatch) -> MemoryCluster:
+    client, connection = open_memory()
     monkeypatch.setattr("plugin_api.commands.index.run.connect", lambda _: client)
     return client, connection
 
 
 @pytest.fixture
-def indexed(
-    cluster: tuple[OpenSearch, Shelf], tmp_path: Path, model: Model
-) -> Callable[[Path, FieldMap, bool], None]:
+def indexed(cluster: MemoryCluster, tmp_path: Path, model: Model) -> Callable[[Path, FieldMap, bool], None]:
     def indexed(path: Path, field_map: FieldMap, simplified: bool = False) -> None:
-        supply = CatalogueSupply(open_catalogue(path), field_map, simplified)
-        job = IndexJob(supply, "mugs", tmp_path / "rejects.jsonl", IndexSettings())
-        run_index_job(job, cluster[0], model, patience=Patience(0))
+        source = CatalogueSource(open_catalogue(path), field_map, simplified)
+        session = IndexSession(cluster[0], "mugs", OneEncoder(model), retry=NO_RETRY)
+        rebuild_index(session, source, tmp_path / "rejects.jsonl")
 
     return indexed
 
@@ -94,9 +90,7 @@ def test_a_dry_run_guesses_as_a_rebuild_does(mugs: Path, mode: str) -> None:
     assert "A rebuild would add 0, change 6 and drop 0 products" in told.stdout
 
 
-def test_an_index_without_a_noted_map_is_compared_by_a_guess(
-    mugs: Path, cluster: tuple[OpenSearch, Shelf]
-) -> None:
+def test_an_index_without_a_noted_map_is_compared_by_a_guess(mugs: Path, cluster: MemoryCluster) -> None:
     (index,) = cluster[1].aliases["mugs"]
     del cluster[1].indexes[index].body["mappings"]["_meta"]["attune"]["fields"]
     verified = run(mugs, "--verify")
@@ -136,7 +130,9 @@ def test_a_catalogue_without_versions_is_as_new_as_its_file(
 
 
 def test_what_was_simplified_is_compared_simplified(
-    tmp_path: Path, indexed: Callable[[Path, FieldMap, bool], None], cluster: tuple[OpenSearch, Shelf]
+    tmp_path: Path,
+    indexed: Callable[[Path, FieldMap, bool], None],
+    cluster: MemoryCluster,
 ) -> None:
     path = catalogue(tmp_path, "id,title", "1,藍牙鍵盤")
     indexed(path, FieldMap("id", title=("title",)), True)

@@ -9,29 +9,35 @@ from mappings.types import Product
 from reranker.types import EncodedProduct
 
 
-class StandInEncoder:
-    """Vectors of four components drawn from a hash of the title. A title `unencodable` fails."""
+class FakeEncoder:
+    """Vectors of four components, from a hash of the title. It fails for the title `unencodable`.
+
+    `batches` records how many products each call encoded.
+    """
 
     version = "0123456789ab"
     dimension = 4
 
-    def __init__(self) -> None:
+    def __init__(self, version: str = "") -> None:
+        self.version = version or self.version
         self.batches: list[int] = []
 
     def encode_products(self, products: Sequence[Product]) -> list[EncodedProduct]:
+        """Encode products; raise RuntimeError where one is titled `unencodable`."""
         self.batches.append(len(products))
         if any(product.title == "unencodable" for product in products):
             raise RuntimeError("the encoder failed")
-        return [encoded(product.title) for product in products]
+        return [encode_text(product.title) for product in products]
 
 
-class OtherEncoder(StandInEncoder):
-    """The stand-in as another version of it."""
+class OtherEncoder(FakeEncoder):
+    """The same encoder as another version."""
 
     version = "ba9876543210"
 
 
-def encoded(text: str) -> EncodedProduct:
+def encode_text(text: str) -> EncodedProduct:
+    """Return the vectors of a text."""
     digest = hashlib.sha256(text.encode()).digest()
     vector = np.frombuffer(digest[:4], dtype=np.uint8).astype(np.float32) + 1
     return EncodedProduct(vector / np.linalg.norm(vector), digest)

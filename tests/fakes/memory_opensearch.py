@@ -1,4 +1,4 @@
-"""A connection that keeps indexes in memory: as much of OpenSearch as the indexer needs, and its failures."""
+"""An OpenSearch in memory: as much of its API as the indexer uses, with failures on demand."""
 
 import json
 import re
@@ -12,13 +12,13 @@ from opensearchpy import Connection, OpenSearch
 from opensearchpy.exceptions import ConnectionError as NoConnection
 from opensearchpy.exceptions import ConnectionTimeout
 
-from indexer.store.alias import PIPELINE
+from indexer.store.alias import PIPELINE_SETTING
 
-Reply = tuple[int, Any]
+_Answer = tuple[int, Any]
 
 
 @dataclass
-class Kept:
+class Document:
     source: dict[str, Any]
     version: int
     seq_no: int
@@ -27,19 +27,19 @@ class Kept:
 @dataclass
 class Index:
     body: dict[str, Any]
-    kept: dict[str, Kept] = field(default_factory=dict)
+    entries: dict[str, Document] = field(default_factory=dict)
 
     @property
     def documents(self) -> dict[str, Any]:
-        return {id_: of.source for id_, of in self.kept.items()}
+        return {id_: of.source for id_, of in self.entries.items()}
 
 
-class Shelf(Connection):
-    """Indexes, documents with versions, aliases, simple queries.
+class MemoryOpenSearch(Connection):
+    """A client's connection that answers by itself: indexes, versioned documents, aliases, simple queries.
 
-    `refuse` maps a document's id to the statuses of its next tries; `fails` is how many of the next requests
-    whose path matches get no answer; `lose` names documents that it says it wrote and did not; with
-    `lose_answer` moving an alias works but its answer is lost.
+    `refuse` maps a document's id to the statuses of its next writes. `fails` has pairs of a pattern and how
+    many of the next requests whose path matches it get no answer. `lose` names documents whose writes are
+    confirmed but not done. With `lose_answer`, moving an alias works but its answer is lost.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -66,12 +66,11 @@ class Shelf(Connection):
     ) -> tuple[int, dict[str, str], str]:
         self.requests.append((method, url))
         self._fail(url)
-        parts = [unquote(part) for part in url.strip("/").split("/")]
         given = {
             name: value.decode() if isinstance(value, bytes) else value
             for name, value in (params or {}).items()
         }
-        status, answer = self._answer(method, parts, given, body or b"")
+        status, answer = self.answer(method, url, given, body or b"")
         text = json.dumps(answer)
         if not 200 <= status < 300 and status not in (
             ignore if isinstance(ignore, tuple | list) else (ignore,)
@@ -79,13 +78,17 @@ class Shelf(Connection):
             self._raise_error(status, text if method != "HEAD" else "")
         return status, {"content-type": "application/json"}, text
 
+    def answer(self, method: str, path: str, params: Mapping[str, Any], body: bytes) -> _Answer:
+        """Return the status and the body that a request is answered with."""
+        return self._answer(method, [unquote(part) for part in path.strip("/").split("/")], params, body)
+
     def _fail(self, url: str) -> None:
         for at, (path, times) in enumerate(self.fails):
             if re.search(path, url) and times:
                 self.fails[at] = (path, times - 1)
                 raise NoConnection("N/A", "connection refused", OSError("connection refused"))
 
-    def _answer(self, method: str, parts: list[str], params: Mapping[str, Any], body: bytes) -> Reply:
+    def _answer(self, method: str, parts: list[str], params: Mapping[str, Any], body: bytes) -> _Answer:
         match (method, *parts):
             case ("GET", ""):
                 return 200, {"version": {"number": "3.5.0"}}
@@ -119,15 +122,20 @@ class Shelf(Connection):
 
     def _of_index(
         self, method: str, names: list[str], parts: list[str], params: Mapping[str, Any], body: bytes
-    ) -> Reply:
+    ) -> _Answer:
+        missing = {"type": "index_not_found_exception", "reason": f"no such index {names}"}
+        if any(name not in self.indexes for name in names) and parts == ["_mget"]:
+            return 200, {"docs": [{"_id": key, "error": missing} for key in json.loads(body)["ids"]]}
         if any(name not in self.indexes for name in names):
-            return 404, {"error": {"type": "index_not_found_exception", "reason": f"no such index {names}"}}
+            return 404, {"error": missing}
         index = self.indexes[names[0]]
         match (method, *parts):
             case ("PUT", "_settings"):
                 self.settings.append(json.loads(body))
                 flat = json.loads(body)
-                index.body.setdefault("flat", {}).update({k: v for k, v in flat.items() if k == PIPELINE})
+                index.body.setdefault("flat", {}).update(
+                    {k: v for k, v in flat.items() if k == PIPELINE_SETTING}
+                )
                 return 200, {}
             case ("GET", "_settings", name):
                 found = {of: self.indexes[of].body.get("flat", {}) for of in names}
@@ -156,7 +164,7 @@ class Shelf(Connection):
                 return 200, {"_scroll_id": "s", "hits": {"hits": hits}, "_shards": _SHARDS}
             case ("POST", "_delete_by_query"):
                 for hit in self._found(names, json.loads(body)["query"]):
-                    del index.kept[hit["_id"]]
+                    del index.entries[hit["_id"]]
                 return 200, {}
         raise AssertionError(f"unexpected request {method} {names} {parts}")
 
@@ -165,14 +173,14 @@ class Shelf(Connection):
         return {"mappings": self.indexes[name].body.get("mappings", {}), "aliases": held}
 
     def _got(self, index: Index, key: str) -> dict[str, Any]:
-        of = index.kept.get(key)
+        of = index.entries.get(key)
         if of is None:
             return {"_id": key, "found": False}
         place = {"_version": of.version, "_seq_no": of.seq_no, "_primary_term": 1}
         return {"_id": key, "found": True, "_source": of.source, **place}
 
-    def _put(self, index: Index, key: str, params: Mapping[str, Any], source: dict[str, Any]) -> Reply:
-        of = index.kept.get(key)
+    def _put(self, index: Index, key: str, params: Mapping[str, Any], source: dict[str, Any]) -> _Answer:
+        of = index.entries.get(key)
         if of and (params.get("op_type") == "create" or int(params.get("if_seq_no", of.seq_no)) != of.seq_no):
             return 409, {"error": {"type": "version_conflict_engine_exception"}}
         if of is None and "if_seq_no" in params:
@@ -181,27 +189,27 @@ class Shelf(Connection):
 
     def _keep(self, index: Index, key: str, source: dict[str, Any], version: int) -> dict[str, Any]:
         self._sequence += 1
-        index.kept[key] = Kept(source, version, self._sequence)
+        index.entries[key] = Document(source, version, self._sequence)
         return {"_id": key, "_seq_no": self._sequence, "_primary_term": 1, "_version": version}
 
-    def _drop(self, index: Index, key: str, params: Mapping[str, Any]) -> Reply:
-        of = index.kept.get(key)
+    def _drop(self, index: Index, key: str, params: Mapping[str, Any]) -> _Answer:
+        of = index.entries.get(key)
         if of is None:
             return 404, {}
         if int(params.get("if_seq_no", of.seq_no)) != of.seq_no:
             return 409, {"error": {"type": "version_conflict_engine_exception"}}
-        del index.kept[key]
+        del index.entries[key]
         return 200, {}
 
     def _found(self, names: list[str], query: dict[str, Any]) -> list[dict[str, Any]]:
         return [
             {"_id": key, "_version": of.version, "_source": of.source}
             for name in names
-            for key, of in self.indexes[name].kept.items()
+            for key, of in self.indexes[name].entries.items()
             if _matches(of.source, query)
         ]
 
-    def _move(self, body: dict[str, Any]) -> Reply:
+    def _move(self, body: dict[str, Any]) -> _Answer:
         for action in body["actions"]:
             ((kind, about),) = action.items()
             if kind == "add":
@@ -213,7 +221,7 @@ class Shelf(Connection):
             raise ConnectionTimeout("TIMEOUT", "read timed out", OSError())
         return 200, {}
 
-    def _bulk(self, body: bytes) -> Reply:
+    def _bulk(self, body: bytes) -> _Answer:
         lines = iter([json.loads(line) for line in body.decode().splitlines()])
         items = []
         for line in lines:
@@ -227,7 +235,7 @@ class Shelf(Connection):
         item = {"_index": about["_index"], "_id": key}
         statuses = self.refuse.get(key, [])
         status = statuses.pop(0) if statuses else 200
-        held = index.kept.get(key)
+        held = index.entries.get(key)
         if status == 200 and held and held.version > version:
             status = 409
         if status != 200:
@@ -240,7 +248,7 @@ class Shelf(Connection):
         if key in self.lose:
             return {**item, "status": 201}
         if source is None:
-            return {**item, "status": 200 if index.kept.pop(key, None) else 404}
+            return {**item, "status": 200 if index.entries.pop(key, None) else 404}
         self._keep(index, key, source, version)
         return {**item, "status": 201}
 
@@ -265,9 +273,13 @@ def _matches(source: dict[str, Any], query: dict[str, Any]) -> bool:
     return value is not None and value > wanted.get("gt", value - 1) and value < wanted.get("lt", value + 1)
 
 
-def shelf() -> tuple[OpenSearch, Shelf]:
+MemoryCluster = tuple[OpenSearch, MemoryOpenSearch]
+"""A client and the connection that answers it."""
+
+
+def open_memory() -> MemoryCluster:
     """Return a client and the connection that answers it."""
-    client = OpenSearch("http://shelf:9200", connection_class=Shelf, max_retries=0)
+    client = OpenSearch("http://memory:9200", connection_class=MemoryOpenSearch, max_retries=0)
     connection = client.transport.get_connection()
-    assert isinstance(connection, Shelf)
+    assert isinstance(connection, MemoryOpenSearch)
     return client, connection
