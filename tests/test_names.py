@@ -13,28 +13,15 @@ DELIBERATE = frozenset({"main"})
 
 REMAINING: frozenset[str] = frozenset(
     {
-        "AT_A_TIME",
         "Application",
-        "CHANGED",
-        "CHUNK_BYTES",
         "Environ",
-        "HOLD_SECONDS",
         "Headers",
-        "KINDS",
-        "Kind",
         "LATE",
         "LOGGER",
-        "Outcome",
-        "PARTS",
-        "PIPELINE",
-        "Progress",
-        "Row",
         "Span",
-        "T",
         "TEXT_FIELDS",
-        "install",
+        "read_query",
         "serve",
-        "write",
     }
 )
 """Names that are still to be made unique. Take a name out once it is."""

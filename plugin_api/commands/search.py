@@ -1,4 +1,4 @@
-"""`attune search`: one query from the command line, by the sidecar's own code."""
+"""`attune search`: one search from the command line, by the sidecar's own code."""
 
 import json
 import logging
@@ -26,15 +26,15 @@ from plugin_api.search.reasons import RerankStatus
 from plugin_api.search.search import Searcher, without_time_limits
 from reranker.model import load_model
 
-KEYWORD_DEPTH = 1000
-"""How far down `--compare` looks for a hit's keyword rank."""
+_KEYWORD_DEPTH = 1000
+"""Number of keyword hits in which `--compare` looks up a hit's rank."""
 
-WITH_KEYWORD = (fields.TITLE, fields.BRAND, fields.CATEGORY)
+_FIELDS_WITH_KEYWORD = (fields.TITLE, fields.BRAND, fields.CATEGORY)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One hit as it is printed. `keyword_rank` is None where not asked for, or beyond KEYWORD_DEPTH."""
+class SearchRow:
+    """One printed hit. `keyword_rank` is None without `--compare`, and below the first 1,000 keyword hits."""
 
     rank: int
     id: str
@@ -47,14 +47,20 @@ class Row:
 
 @click.command()
 @click.argument("text")
-@click.option("--alias", help="Alias or index to search (search.alias).")
+@click.option("--alias", help="Alias or index to search. Default: the setting search.alias (products).")
 @click.option("--size", type=click.IntRange(1, 1000), default=10, show_default=True, help="Number of hits.")
 @click.option(
-    "--filter", "filters", multiple=True, metavar="FIELD=VALUE", help="Only such products; repeatable."
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Only products with this value. May be repeated.",
 )
-@click.option("--compare", is_flag=True, help="Show each hit's rank in the keyword search beside.")
-@click.option("--keyword", is_flag=True, help="Keyword search only, nothing reranked.")
-@click.option("--model", type=click.Path(path_type=Path), help="Model folder (model.folder).")
+@click.option("--compare", is_flag=True, help="Show the rank of each hit in the keyword search too.")
+@click.option("--keyword", is_flag=True, help="Search by keywords only, without reranking.")
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="Model folder. Default: the setting model.folder."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def search(
@@ -79,36 +85,36 @@ def search(
     index = alias or settings.search.alias
     query = keyword_query(text, tuple(map(_term, filters)))
     folder = model or (Path(settings.model.folder) if settings.model.folder else None)
-    logging.getLogger("attune").addHandler(logging.NullHandler())  # the last line tells it, once
-    closing = click.get_current_context().call_on_close
+    logging.getLogger("attune").addHandler(logging.NullHandler())  # the last line of the output says it
+    on_close = click.get_current_context().call_on_close
     client, opensearch = connect(settings.opensearch), HttpClient(settings.opensearch)
-    closing(client.close)
-    closing(opensearch.close)
+    on_close(client.close)
+    on_close(opensearch.close)
     check_cluster(client, settings.opensearch)
-    model_in_hand = load_model(folder, settings.model.threads)
-    # Someone waiting at a terminal would rather have the reranked hits of a cold cluster than fast ones.
-    searching = Searcher(opensearch, model_in_hand, without_time_limits(settings))
+    # Someone who waits at a terminal prefers reranked hits to fast ones.
+    loaded = load_model(folder, settings.model.threads)
+    searcher = Searcher(opensearch, loaded, without_time_limits(settings))
 
-    def call(body: JsonObject) -> SearchCall:
+    def make_call(body: JsonObject) -> SearchCall:
         headers = identity(settings.opensearch)
         return SearchCall(quote(index, safe=",*"), json.dumps(body).encode(), headers=headers)
 
-    asked = call({"query": query, "size": size})
-    answer = _checked(searching.answer_unranked(asked) if keyword else searching.answer(asked), client, index)
-    report = answer["ext"][fields.ATTUNE]
+    call = make_call({"query": query, "size": size})
+    response = _read(searcher.answer_unranked(call) if keyword else searcher.answer(call), client, index)
+    report = response["ext"][fields.ATTUNE]
     if report["rerank_status"] == RerankStatus.MISMATCH:
         raise ModelMismatch(report["reason"])
     ranks: Mapping[str, int] = {}
     if compare:
-        ranked = {"query": query, "size": KEYWORD_DEPTH, "_source": False}
-        by_keyword = _checked(searching.answer_unranked(call(ranked)), client, index)
+        call = make_call({"query": query, "size": _KEYWORD_DEPTH, "_source": False})
+        by_keyword = _read(searcher.answer_unranked(call), client, index)
         ranks = {hit["_id"]: rank for rank, hit in enumerate(by_keyword["hits"]["hits"], start=1)}
-    rows = [_row(rank, hit, ranks) for rank, hit in enumerate(answer["hits"]["hits"], start=1)]
+    rows = [_row(rank, hit, ranks) for rank, hit in enumerate(response["hits"]["hits"], start=1)]
     if as_json:
-        shown = {"query": text, "index": index, "took_ms": answer["took"], **report}
+        shown = {"query": text, "index": index, "took_ms": response["took"], **report}
         click.echo(json.dumps({**shown, "hits": [asdict(row) for row in rows]}, ensure_ascii=False, indent=2))
         return
-    _print(rows, answer, compare)
+    _print(rows, response, compare)
     if report["rerank_status"] != RerankStatus.RERANKED and not keyword:
         click.echo(f"attune: keyword hits, not reranked: {report['reason']}", err=True)
 
@@ -117,16 +123,16 @@ def _term(pair: str) -> JsonObject:
     name, equals, value = pair.partition("=")
     if not (name and equals and value):
         raise click.BadParameter(f"{pair!r} is not of the form FIELD=VALUE", param_hint="--filter")
-    return {"term": {f"{name}.keyword" if name in WITH_KEYWORD else name: value}}
+    return {"term": {f"{name}.keyword" if name in _FIELDS_WITH_KEYWORD else name: value}}
 
 
-def _checked(answer: Answer, client: OpenSearch, index: str) -> JsonObject:
+def _read(answer: Answer, client: OpenSearch, index: str) -> JsonObject:
     body: JsonObject = answer.json()
     if answer.status == 404:
         aliases = sorted({name for item in client.indices.get_alias().values() for name in item["aliases"]})
-        there = f"there are: {', '.join(aliases)}" if aliases else "there is none yet"
+        known = f"there are: {', '.join(aliases)}" if aliases else "there is none yet"
         raise AttuneError(
-            f"no alias or index {index}; {there}. Make it with `attune index FILE --alias {index}`"
+            f"there is no alias or index {index}; {known}. Create it with `attune index FILE --alias {index}`"
         )
     if answer.status != 200:
         cause = body["error"]["root_cause"][0]
@@ -134,9 +140,9 @@ def _checked(answer: Answer, client: OpenSearch, index: str) -> JsonObject:
     return body
 
 
-def _row(rank: int, hit: JsonObject, ranks: Mapping[str, int]) -> Row:
+def _row(rank: int, hit: JsonObject, ranks: Mapping[str, int]) -> SearchRow:
     source = hit.get("_source", {})
-    return Row(
+    return SearchRow(
         rank,
         hit["_id"],
         hit["_score"],
@@ -147,9 +153,9 @@ def _row(rank: int, hit: JsonObject, ranks: Mapping[str, int]) -> Row:
     )
 
 
-def _print(rows: Sequence[Row], answer: JsonObject, compare: bool) -> None:
-    total = answer["hits"]["total"]
-    about = "at least " if total["relation"] == "gte" else ""
+def _print(rows: Sequence[SearchRow], response: JsonObject, compare: bool) -> None:
+    total = response["hits"]["total"]
+    at_least = "at least " if total["relation"] == "gte" else ""
     if not rows:
         click.echo("No hits.")
         return
@@ -162,9 +168,9 @@ def _print(rows: Sequence[Row], answer: JsonObject, compare: bool) -> None:
     table.add_column("title", ratio=1)
     table.add_column("price", justify="right")
     for row in rows:
-        beside = [str(row.keyword_rank or "–")] if compare else []
+        keyword = [str(row.keyword_rank or "–")] if compare else []
         price = "" if row.price is None else f"{row.price:,.2f}"
-        # Text, not str: a title with brackets in it is no markup.
-        table.add_row(str(row.rank), f"{row.score:.3f}", *beside, Text(row.brand), Text(row.title), price)
+        # Text, not str: rich reads brackets in a str as markup.
+        table.add_row(str(row.rank), f"{row.score:.3f}", *keyword, Text(row.brand), Text(row.title), price)
     Console().print(table)
-    click.echo(f"{len(rows)} of {about}{total['value']} hits in {answer['took']} ms")
+    click.echo(f"{len(rows)} of {at_least}{total['value']} hits in {response['took']} ms")

@@ -50,7 +50,7 @@ def show_comparison(console: Console, number: int, total: int, comparison: Query
             left = _NO_HITS
         right = comparison.attune[rank - 1] if rank <= len(comparison.attune) else AttuneHit("", rank)
         mark = format_move(rank, right.keyword_rank) if right.title else Text()
-        # Text, not str: a title with brackets in it is no markup.
+        # Text, not str: rich reads brackets in a str as markup.
         table.add_row(str(rank), Text(left), mark, Text(right.title))
     if not (comparison.keyword or comparison.attune):
         table.add_row("", Text(_NO_HITS), Text(), Text(_NO_HITS))

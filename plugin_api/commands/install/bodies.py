@@ -1,4 +1,4 @@
-"""The bodies that `attune install` sends: two connectors, a remote model on each, and the search pipeline."""
+"""The bodies that `attune install` sends: two connectors, two remote models and the search pipeline."""
 
 import hashlib
 import json
@@ -9,24 +9,25 @@ from importlib import resources
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 
-PIPELINE = "attune"
-"""The search pipeline's name, and the key of `attune install`'s notes in its description."""
+PIPELINE_NAME = "attune"
+"""Name of the search pipeline, and key of the notes in its description."""
 
-PARTS = ("rewrite", "score")
-"""What the sidecar is called for: before the search, and after it."""
+SIDECAR_CALLS = ("rewrite", "score")
+"""What the cluster calls the sidecar for: to rewrite the search, and to score its hits."""
 
 WINDOW_PROCESSORS = frozenset({"script", "oversample", "truncate_hits"})
-"""OpenSearch's own processors without which a pipeline can't rerank more hits than the caller asked for."""
+"""OpenSearch's own processors that a pipeline needs to rerank more hits than the caller asks for."""
 
-MADE_BY = "Made by `attune install`"
+MADE_BY = "InstalledPart by `attune install`"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be installed.
+class InstallPlan:
+    """What to install.
 
-    `sidecar_url` is where the cluster reaches the sidecar, without a slash at its end. `window` is how many
-    hits are reranked; 0 means each page by itself. Without `hybrid` vectors add no hits, they only rank.
+    `sidecar_url` is the sidecar's address as the cluster reaches it, without a slash at its end. `window` is
+    how many hits are reranked; 0 reranks each page by itself. Without `hybrid` vectors order hits but add
+    none.
     """
 
     sidecar_url: str
@@ -36,52 +37,52 @@ class Wanted:
     hybrid: bool = True
 
 
-def connector(part: str, wanted: Wanted) -> JsonObject:
-    """Return the connector of one of PARTS. Its description carries a mark of all that it was made from."""
+def connector_body(part: str, plan: InstallPlan) -> JsonObject:
+    """Return the connector for one of SIDECAR_CALLS. Its description has a hash of its content."""
     body: JsonObject = _template("connectors.json")[part]
-    hybrid = {"hybrid": str(wanted.hybrid).lower()} if "hybrid" in body["parameters"] else {}
-    body["parameters"] = {"sidecar": wanted.sidecar_url, "window": str(wanted.window), **hybrid}
-    body["credential"] = {"key": wanted.api_key or "none"}  # ml-commons takes no connector without one
-    return {**body, "description": f"{MADE_BY}, {_mark(body)}"}
+    hybrid = {"hybrid": str(plan.hybrid).lower()} if "hybrid" in body["parameters"] else {}
+    body["parameters"] = {"sidecar": plan.sidecar_url, "window": str(plan.window), **hybrid}
+    body["credential"] = {"key": plan.api_key or "none"}  # ml-commons refuses connectors without a credential
+    return {**body, "description": f"{MADE_BY}, {_hash(body)}"}
 
 
-def remote_model(part: str, wanted: Wanted, connector_id: str) -> JsonObject:
-    """Return the model of one of PARTS."""
-    made = connector(part, wanted)
+def model_body(part: str, plan: InstallPlan, connector_id: str) -> JsonObject:
+    """Return the remote model for one of SIDECAR_CALLS."""
+    connector = connector_body(part, plan)
     return {
-        "name": made["name"],
+        "name": connector["name"],
         "function_name": "remote",
-        "description": made["description"],
+        "description": connector["description"],
         "connector_id": connector_id,
     }
 
 
-def pipeline(models: Mapping[str, str], wanted: Wanted, notes: JsonObject) -> JsonObject:
-    """Return the search pipeline over the models' ids by part; `notes` are kept in its description."""
+def pipeline_body(models: Mapping[str, str], plan: InstallPlan, notes: JsonObject) -> JsonObject:
+    """Return the search pipeline. `models` are ids by call; `notes` are stored in its description."""
     body = _template("pipeline.json")
     for stage in ("request_processors", "response_processors"):
         body[stage] = [
             {kind: {**step, "model_id": models[step["model_id"]]} if "model_id" in step else step}
             for processor in body[stage]
             for kind, step in processor.items()
-            if wanted.window or kind not in WINDOW_PROCESSORS
+            if plan.window or kind not in WINDOW_PROCESSORS
         ]
-    body["phase_results_processors"] = [_fusion(wanted.search)]
-    return {**body, "description": f"{MADE_BY}. Notes for --uninstall: {json.dumps({PIPELINE: notes})}"}
+    body["phase_results_processors"] = [_fusion(plan.search)]
+    return {**body, "description": f"{MADE_BY}. Notes for --uninstall: {json.dumps({PIPELINE_NAME: notes})}"}
 
 
-def notes_of(description: str) -> JsonObject:
+def read_notes(description: str) -> JsonObject:
     """Return the notes in a pipeline's description; empty where there are none."""
     _, _, text = description.partition("--uninstall: ")
     try:
-        notes: JsonObject = json.loads(text)[PIPELINE]
+        notes: JsonObject = json.loads(text)[PIPELINE_NAME]
     except (ValueError, KeyError, TypeError):
         return {}
     return notes
 
 
 def _fusion(settings: SearchSettings) -> JsonObject:
-    """The processor that fuses a hybrid query's lists; before 3.1 it can't weigh reciprocal ranks."""
+    """Return the processor that fuses a hybrid query's lists. Before 3.1 it can't weigh reciprocal ranks."""
     weight = settings.vector_weight
     if settings.fusion == "rrf":
         return {
@@ -96,7 +97,7 @@ def _fusion(settings: SearchSettings) -> JsonObject:
     }
 
 
-def _mark(body: JsonObject) -> str:
+def _hash(body: JsonObject) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:12]
 
 

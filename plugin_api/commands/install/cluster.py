@@ -1,7 +1,4 @@
-"""A cluster as `attune install` sees it: what is there, and the steps that change it.
-
-A dry run reads as any other, but only notes its steps.
-"""
+"""Reads and changes a cluster for `attune install`. A dry run reads, and only reports its changes."""
 
 import json
 import time
@@ -15,16 +12,16 @@ from opensearchpy.exceptions import ConnectionTimeout, NotFoundError, TransportE
 from mappings.errors import ClusterDown, InstallError
 from mappings.types import JsonObject
 
-ML = "/_plugins/_ml"
+ML_API = "/_plugins/_ml"
 DEFAULT_PIPELINE = "index.search.default_pipeline"
 
-READY_SECONDS = 30.0
-"""How long ml-commons may take to get its own indexes and models ready."""
+ML_READY_SECONDS = 30.0
+"""How long ml-commons may take to prepare its own indexes and models."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of the cluster: what it does, in words, and what is sent for it."""
+    """One change of the cluster: what it does, in words, and the request."""
 
     does: str
     method: str
@@ -33,8 +30,8 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A connector or a remote model that is there."""
+class InstalledPart:
+    """A connector or a remote model in the cluster."""
 
     id: str
     name: str
@@ -43,28 +40,35 @@ class Made:
 
 
 class Cluster:
-    """Reads a cluster and takes steps, telling `told` of each; with `dry`, steps are told and not taken."""
+    """Reads a cluster and applies steps. `on_step` is called with each; with `dry_run` no step is applied."""
 
-    def __init__(self, client: OpenSearch, told: Callable[[Step], None], dry: bool = False) -> None:
+    def __init__(
+        self,
+        client: OpenSearch,
+        on_step: Callable[[Step], None],
+        dry_run: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._client = client
-        self._told = told
-        self.dry = dry
+        self._on_step = on_step
+        self.dry_run = dry_run
+        self.sleep = sleep
 
-    def take(self, step: Step) -> JsonObject:
-        """Take a step and return the cluster's answer, of a dry run an empty one. Raises as `ask` does."""
-        answer = {} if self.dry else self.ask(step.method, step.path, step.body, step.does)
-        self._told(step)
-        return answer
+    def apply(self, step: Step) -> JsonObject:
+        """Apply a step and return the response, in a dry run an empty one. Raises as `send` does."""
+        response = {} if self.dry_run else self.send(step.method, step.path, step.body, step.does)
+        self._on_step(step)
+        return response
 
-    def ask(self, method: str, path: str, body: JsonObject | None = None, doing: str = "") -> JsonObject:
+    def send(self, method: str, path: str, body: JsonObject | None = None, doing: str = "") -> JsonObject:
         """Send a request. Raises InstallError where it is refused, NotFoundError, ClusterDown."""
         doing = doing or f"{method} {path}"
-        until = time.monotonic() + READY_SECONDS
+        until = time.monotonic() + ML_READY_SECONDS
         try:
-            answer = self._sent(method, path, body)
-            while answer is None and time.monotonic() < until:
-                time.sleep(0.5)
-                answer = self._sent(method, path, body)
+            response = self._try(method, path, body)
+            while response is None and time.monotonic() < until:
+                self.sleep(0.5)
+                response = self._try(method, path, body)
         except ConnectionTimeout as error:
             raise InstallError(
                 f"{doing}: OpenSearch took too long; raise opensearch.timeout_seconds"
@@ -78,12 +82,12 @@ class Cluster:
             raise
         except TransportError as error:
             raise InstallError(f"{doing}: {_refusal(error)}") from error
-        if answer is None:
-            raise InstallError(f"{doing}: a shard of ml-commons' own indexes is not there: see their health")
-        return answer
+        if response is None:
+            raise InstallError(f"{doing}: a shard of ml-commons' own indexes is missing: check their health")
+        return response
 
-    def _sent(self, method: str, path: str, body: JsonObject | None) -> JsonObject | None:
-        """The answer; None while the index that it takes, made by ml-commons with its first use, starts."""
+    def _try(self, method: str, path: str, body: JsonObject | None) -> JsonObject | None:
+        """Return the response; None while an index of ml-commons, created when first used, starts."""
         try:
             answer: JsonObject = self._client.transport.perform_request(method, path, body=body)
         except TransportError as error:
@@ -94,12 +98,12 @@ class Cluster:
 
     def version(self) -> tuple[int, int]:
         """Return major and minor version."""
-        major, minor, *_ = str(self.ask("GET", "/")["version"]["number"]).split(".")
+        major, minor, *_ = str(self.send("GET", "/")["version"]["number"]).split(".")
         return int(major), int(minor)
 
     def processors(self) -> frozenset[str]:
         """Return the types of search processors that every node has."""
-        nodes = self.ask("GET", "/_nodes/search_pipelines")["nodes"].values()
+        nodes = self.send("GET", "/_nodes/search_pipelines")["nodes"].values()
         kinds = [
             {row["type"] for rows in node.get("search_pipelines", {}).values() for row in rows}
             for node in nodes
@@ -108,36 +112,37 @@ class Cluster:
 
     def plugins(self) -> frozenset[str]:
         """Return the names of plugins that every node has."""
-        nodes = self.ask("GET", "/_nodes/plugins")["nodes"].values()
+        nodes = self.send("GET", "/_nodes/plugins")["nodes"].values()
         return frozenset(set.intersection(*({row["name"] for row in node["plugins"]} for node in nodes)))
 
     def has_ml_nodes(self) -> bool:
-        """Whether there are nodes of the role `ml`."""
-        return any("ml" in node["roles"] for node in self.ask("GET", "/_nodes/plugins")["nodes"].values())
+        """Return whether any node has the role `ml`."""
+        return any("ml" in node["roles"] for node in self.send("GET", "/_nodes/plugins")["nodes"].values())
 
     def settings(self) -> tuple[JsonObject, JsonObject]:
-        """Return the cluster settings in force, and the persistent ones alone."""
-        held = self.ask("GET", "/_cluster/settings?include_defaults=true&flat_settings=true")
-        return held["defaults"] | held["persistent"] | held["transient"], held["persistent"]
+        """Return the cluster settings in force, and the persistent ones."""
+        response = self.send("GET", "/_cluster/settings?include_defaults=true&flat_settings=true")
+        persistent: JsonObject = response["persistent"]
+        return response["defaults"] | persistent | response["transient"], persistent
 
     def pipeline(self, name: str) -> JsonObject | None:
         """Return a search pipeline; None where there is none."""
         try:
-            found: JsonObject = self.ask("GET", f"/_search/pipeline/{name}")[name]
+            found: JsonObject = self.send("GET", f"/_search/pipeline/{name}")[name]
         except NotFoundError:
             return None
         return found
 
-    def made(self, kind: str, names: tuple[str, ...]) -> list[Made]:
+    def find_parts(self, kind: str, names: tuple[str, ...]) -> list[InstalledPart]:
         """Return the connectors or models (`kind`) of these names, oldest first."""
         match = [{"match_phrase": {"name": name}} for name in names]
         query: JsonObject = {"bool": {"should": match, "must_not": [{"exists": {"field": "chunk_number"}}]}}
         try:
-            answer = self.ask("POST", f"{ML}/{kind}/_search", {"query": query, "size": 100})
-        except NotFoundError:  # ml-commons makes its index with the first of them
+            answer = self.send("POST", f"{ML_API}/{kind}/_search", {"query": query, "size": 100})
+        except NotFoundError:  # ml-commons creates its index with the first part
             return []
         found = (
-            Made(
+            InstalledPart(
                 hit["_id"],
                 str(hit["_source"].get("name")),
                 str(hit["_source"].get("description")),
@@ -160,20 +165,20 @@ class Cluster:
             ) from error
 
     def all_default_pipelines(self, others: Iterable[str]) -> dict[str, str]:
-        """Return the same of all indexes but those with a dot before their name, and of `others` still there.
+        """Return the same of all indexes without a dot before their name, and of `others` where they exist.
 
-        OpenSearch warns whoever asks for all of them: its own are among those with a dot.
+        Indexes with a dot are left out because OpenSearch logs a warning where its own are read.
         """
         return self._default_pipelines(",".join(["*", "-.*", *others]), "&ignore_unavailable=true")
 
     def _default_pipelines(self, expression: str, more: str) -> dict[str, str]:
         path = f"/{expression}/_settings/index.*?flat_settings=true&expand_wildcards=all{more}"
-        held = self.ask("GET", path)
-        return {index: str(body["settings"].get(DEFAULT_PIPELINE, "")) for index, body in held.items()}
+        indexes = self.send("GET", path)
+        return {name: str(body["settings"].get(DEFAULT_PIPELINE, "")) for name, body in indexes.items()}
 
 
 def _refusal(error: TransportError) -> str:
-    """What OpenSearch has to say, and what to do where it is a matter of permission."""
+    """Return OpenSearch's reason, and what to do where a permission is missing."""
     info = error.info
     cause = info.get("error", info) if isinstance(info, dict) else info
     reason = cause.get("reason") if isinstance(cause, dict) else cause

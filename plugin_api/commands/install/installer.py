@@ -1,16 +1,12 @@
-"""Putting Attune inside a cluster, and taking it out again: settings, connectors, models, search pipeline.
+"""Installs Attune in a cluster, and uninstalls it: settings, connectors, models and the search pipeline.
 
-What was there before is noted in the pipeline's description, so that whoever uninstalls needs nothing else.
+The former state is noted in the pipeline's description, so that uninstalling needs nothing else.
 """
 
-import ipaddress
-import re
-import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from urllib.parse import urlsplit
 
 from opensearchpy.exceptions import NotFoundError
 
@@ -18,44 +14,48 @@ from mappings.errors import InstallError
 from mappings.types import JsonObject
 from plugin_api.commands.install.bodies import (
     MADE_BY,
-    PARTS,
-    PIPELINE,
+    PIPELINE_NAME,
+    SIDECAR_CALLS,
     WINDOW_PROCESSORS,
-    Wanted,
-    connector,
-    notes_of,
-    pipeline,
-    remote_model,
+    InstallPlan,
+    connector_body,
+    model_body,
+    pipeline_body,
+    read_notes,
 )
-from plugin_api.commands.install.cluster import DEFAULT_PIPELINE, ML, READY_SECONDS, Cluster, Made, Step
+from plugin_api.commands.install.cluster import (
+    DEFAULT_PIPELINE,
+    ML_API,
+    ML_READY_SECONDS,
+    Cluster,
+    InstalledPart,
+    Step,
+)
+from plugin_api.commands.install.cluster_settings import ensure_settings, merge_notes, restore_settings
 
-OLDEST = (2, 19)
-"""The first version with everything that the pipeline needs: rerank by field, paged hybrid queries."""
+_OLDEST_VERSION = (2, 19)
+"""The first version that has all that the pipeline needs: rerank by field, and hybrid queries with pages."""
 
-PLUGINS = ("opensearch-ml", "opensearch-neural-search", "opensearch-knn")
+_PLUGINS = ("opensearch-ml", "opensearch-neural-search", "opensearch-knn")
 
-ONLY_ML_NODES = "plugins.ml_commons.only_run_on_ml_node"
-PRIVATE_ADDRESSES = "plugins.ml_commons.connector.private_ip_enabled"
-TRUSTED = "plugins.ml_commons.trusted_connector_endpoints_regex"
+_NAMES = tuple(f"attune-{part}" for part in SIDECAR_CALLS)
 
-NAMES = tuple(f"attune-{part}" for part in PARTS)
+_PROBE: JsonObject = {"search": '{"query": {"match_all": {}}}', "tokens": "[]", "models": "[]"}
+"""A search that the sidecar returns unchanged. It shows whether the cluster reaches the sidecar."""
 
-PROBE: JsonObject = {"search": '{"query": {"match_all": {}}}', "tokens": "[]", "models": "[]"}
-"""A search that the sidecar gives back as it came: asked to see whether the cluster reaches it."""
-
-HYBRID_WITH_DOCUMENT_SECURITY = (3, 2)
-"""Before it, neural-search refuses hybrid queries of users with document-level security (its issue 1303)."""
+_HYBRID_WITH_DOCUMENT_SECURITY = (3, 2)
+"""Earlier versions of neural-search refuse hybrid queries of users with document-level security."""
 
 
-def check(cluster: Cluster) -> frozenset[str]:
-    """Return the cluster's search processors. Raises InstallError where it can't rerank by itself."""
+def check_requirements(cluster: Cluster) -> frozenset[str]:
+    """Return the cluster's search processors. Raises InstallError where it lacks what reranking needs."""
     version = cluster.version()
-    if version < OLDEST:
+    if version < _OLDEST_VERSION:
         raise InstallError(
-            f"OpenSearch {version[0]}.{version[1]} can't rerank by stored vectors: it takes 2.19 or later. "
+            f"OpenSearch {version[0]}.{version[1]} can't rerank by stored vectors; 2.19 and later can. "
             "Point the search box at the sidecar instead (`attune serve`)"
         )
-    missing = [name for name in PLUGINS if name not in cluster.plugins()]
+    missing = [name for name in _PLUGINS if name not in cluster.plugins()]
     if missing:
         raise InstallError(
             f"a node of the cluster lacks {', '.join(missing)}: install them with "
@@ -64,20 +64,20 @@ def check(cluster: Cluster) -> frozenset[str]:
     return cluster.processors()
 
 
-def can_cut(processors: frozenset[str]) -> bool:
-    """Whether a pipeline can rerank more hits than the caller asked for."""
+def can_rerank_windows(processors: frozenset[str]) -> bool:
+    """Return whether a pipeline can rerank more hits than the caller asks for."""
     return processors >= WINDOW_PROCESSORS
 
 
-def roles_without_hybrid(cluster: Cluster) -> tuple[str, ...]:
+def find_roles_without_hybrid(cluster: Cluster) -> tuple[str, ...]:
     """Return the roles with document-level security whose users' hybrid queries this cluster would refuse.
 
-    None where the security plugin is off, or its roles are not this user's to read.
+    Returns none where the security plugin is off, or this user may not read its roles.
     """
-    if cluster.version() >= HYBRID_WITH_DOCUMENT_SECURITY or "opensearch-security" not in cluster.plugins():
+    if cluster.version() >= _HYBRID_WITH_DOCUMENT_SECURITY or "opensearch-security" not in cluster.plugins():
         return ()
     try:
-        roles = cluster.ask("GET", "/_plugins/_security/api/roles")
+        roles = cluster.send("GET", "/_plugins/_security/api/roles")
     except (InstallError, NotFoundError):
         return ()
     return tuple(
@@ -89,116 +89,76 @@ def roles_without_hybrid(cluster: Cluster) -> tuple[str, ...]:
     )
 
 
-def install(cluster: Cluster, wanted: Wanted, default_for: str = "") -> None:
-    """Put connectors, models and pipeline on a cluster that `check` has passed; what is there already stays.
+def install_pipeline(cluster: Cluster, plan: InstallPlan, default_for: str = "") -> None:
+    """Create connectors, models and pipeline in a cluster that `check_requirements` has passed.
 
-    `default_for` names an alias or index whose searches are to go through the pipeline. If a step fails, or
-    the cluster does not reach the sidecar, the steps before are taken back. Raises InstallError.
+    What exists already stays. `default_for` names an alias or index whose searches then go through the
+    pipeline. If a step fails, or the cluster does not reach the sidecar, the earlier steps are undone.
+    Raises InstallError.
     """
-    there = cluster.pipeline(PIPELINE)
+    there = cluster.pipeline(PIPELINE_NAME)
     if there and MADE_BY not in there.get("description", ""):
-        raise InstallError(f"there is a search pipeline {PIPELINE} of somebody else's: rename it first")
-    notes: JsonObject = {"settings": {}, "indexes": {}} | notes_of(
+        raise InstallError(
+            f"the cluster has a search pipeline {PIPELINE_NAME} that Attune did not create: rename it first"
+        )
+    notes: JsonObject = {"settings": {}, "indexes": {}} | read_notes(
         there.get("description", "") if there else ""
     )
     targets = cluster.default_pipelines(default_for) if default_for else {}
     notes["indexes"] = {
-        **{index: name for index, name in targets.items() if name != PIPELINE},
+        **{index: name for index, name in targets.items() if name != PIPELINE_NAME},
         **notes["indexes"],
     }
     with ExitStack() as undo:
-        notes["settings"] = _with_noted(_ensure_settings(cluster, wanted, undo), notes["settings"])
-        models, outdated = _ensure_models(cluster, wanted, undo)
-        if not cluster.dry:
+        notes["settings"] = merge_notes(ensure_settings(cluster, plan, undo), notes["settings"])
+        models, outdated = _ensure_models(cluster, plan, undo)
+        if not cluster.dry_run:
             for part, model in models.items():
-                _probe(cluster, part, model, wanted)
-        _ensure_pipeline(cluster, pipeline(models, wanted, notes), there, undo)
+                _probe(cluster, part, model, plan)
+        _ensure_pipeline(cluster, pipeline_body(models, plan, notes), there, undo)
         for index, name in targets.items():
-            if name != PIPELINE:
-                _set_default(cluster, index, PIPELINE)
+            if name != PIPELINE_NAME:
+                _set_default(cluster, index, PIPELINE_NAME)
                 undo.callback(_set_default, cluster, index, name)
         undo.pop_all()
     for remove in outdated:
         remove()
 
 
-def uninstall(cluster: Cluster) -> None:
-    """Take away what `install` put there, and nothing else. Raises InstallError."""
-    there = cluster.pipeline(PIPELINE)
+def uninstall_pipeline(cluster: Cluster) -> None:
+    """Remove what `install_pipeline` created, and nothing else. Raises InstallError."""
+    there = cluster.pipeline(PIPELINE_NAME)
     ours = bool(there) and MADE_BY in (there or {}).get("description", "")
-    notes = notes_of((there or {}).get("description", "")) if ours else {}
+    notes = read_notes((there or {}).get("description", "")) if ours else {}
     former = notes.get("indexes", {})
     if ours:
         for index, name in cluster.all_default_pipelines(former).items():
-            if name == PIPELINE:
+            if name == PIPELINE_NAME:
                 _set_default(cluster, index, former.get(index, ""))
-        cluster.take(Step(f"delete search pipeline {PIPELINE}", "DELETE", f"/_search/pipeline/{PIPELINE}"))
+        cluster.apply(
+            Step(f"delete search pipeline {PIPELINE_NAME}", "DELETE", f"/_search/pipeline/{PIPELINE_NAME}")
+        )
     for model in _ours(cluster, "models"):
         _delete_model(cluster, model.id, model.name)
     for made in _ours(cluster, "connectors"):
         _delete_connector(cluster, made.id, made.name)
     if notes.get("settings"):
-        _restore_settings(cluster, notes["settings"])
+        restore_settings(cluster, notes["settings"])
 
 
-def _ours(cluster: Cluster, kind: str) -> list[Made]:
-    return [made for made in cluster.made(kind, NAMES) if made.description.startswith(MADE_BY)]
-
-
-def _ensure_settings(cluster: Cluster, wanted: Wanted, undo: ExitStack) -> JsonObject:
-    """Set the settings without which ml-commons calls no sidecar; return their persistent values before."""
-    held, persistent = cluster.settings()
-    trusted = _list(held.get(TRUSTED))
-    needed: JsonObject = {}
-    if held.get(ONLY_ML_NODES) != "false" and not cluster.has_ml_nodes():
-        needed[ONLY_ML_NODES] = "false"
-    if held.get(PRIVATE_ADDRESSES) != "true" and _is_private(wanted.sidecar_url):
-        needed[PRIVATE_ADDRESSES] = "true"
-    if not any(_matches(pattern, f"{wanted.sidecar_url}/_attune/cluster/score") for pattern in trusted):
-        needed[TRUSTED] = [*trusted, _trusting(wanted.sidecar_url)]
-    before = {name: persistent.get(name) for name in needed}
-    for name, value in needed.items():
-        _set(cluster, name, value)
-        undo.callback(_set, cluster, name, before[name])
-    # Of the list only the entry that was added is noted: others may come and go meanwhile.
-    return before | (
-        {TRUSTED: {"added": needed[TRUSTED][-1:], "former": before[TRUSTED]}} if TRUSTED in needed else {}
-    )
-
-
-def _with_noted(now: JsonObject, noted: JsonObject) -> JsonObject:
-    """What is to be noted of settings: as they were before the first of several installations."""
-    both = now | noted
-    if TRUSTED in now and TRUSTED in noted:
-        added = [*noted[TRUSTED]["added"], *now[TRUSTED]["added"]]
-        both[TRUSTED] = {**noted[TRUSTED], "added": added}
-    return both
-
-
-def _restore_settings(cluster: Cluster, notes: JsonObject) -> None:
-    """Set back what is still as `install` set it."""
-    _, persistent = cluster.settings()
-    for name, value in ((ONLY_ML_NODES, "false"), (PRIVATE_ADDRESSES, "true")):
-        if name in notes and persistent.get(name) == value:
-            _set(cluster, name, notes[name])
-    entry = notes.get(TRUSTED)
-    trusted = _list(persistent.get(TRUSTED))
-    if entry and set(entry["added"]) & set(trusted):
-        left = [pattern for pattern in trusted if pattern not in entry["added"]]
-        _set(cluster, TRUSTED, None if entry["former"] is None else left)
-        if not cluster.dry and _list(cluster.settings()[0].get(TRUSTED)) != left:
-            _set(cluster, TRUSTED, left)  # others have added to the default since
+def _ours(cluster: Cluster, kind: str) -> list[InstalledPart]:
+    return [made for made in cluster.find_parts(kind, _NAMES) if made.description.startswith(MADE_BY)]
 
 
 def _ensure_models(
-    cluster: Cluster, wanted: Wanted, undo: ExitStack
+    cluster: Cluster, plan: InstallPlan, undo: ExitStack
 ) -> tuple[dict[str, str], list[Callable[[], None]]]:
-    """Return the models' ids by part, and how to remove those that they replace."""
+    """Return the models' ids by call, and functions that remove the parts they replace."""
     connectors, models = _ours(cluster, "connectors"), _ours(cluster, "models")
     ids: dict[str, str] = {}
     outdated: list[Callable[[], None]] = []
-    for part in PARTS:
-        body = connector(part, wanted)
+    for part in SIDECAR_CALLS:
+        body = connector_body(part, plan)
         same = [made for made in connectors if made.description == body["description"]]
         on_it = [
             m
@@ -208,7 +168,7 @@ def _ensure_models(
         if on_it:
             ids[part] = on_it[0].id
         else:
-            ids[part] = _create(cluster, part, wanted, undo)
+            ids[part] = _create(cluster, part, plan, undo)
         keep = {ids[part], *(model.connector_id for model in on_it[:1])}
         outdated += [
             partial(delete, cluster, made.id, made.name)
@@ -219,56 +179,55 @@ def _ensure_models(
     return ids, outdated
 
 
-def _create(cluster: Cluster, part: str, wanted: Wanted, undo: ExitStack) -> str:
-    body = connector(part, wanted)
+def _create(cluster: Cluster, part: str, plan: InstallPlan, undo: ExitStack) -> str:
+    body = connector_body(part, plan)
     name = body["name"]
-    step = Step(f"create connector {name} to {wanted.sidecar_url}", "POST", f"{ML}/connectors/_create", body)
-    connector_id = cluster.take(step).get("connector_id", f"<id of connector {name}>")
-    undo.callback(_delete_connector, cluster, connector_id, name)
-    model = remote_model(part, wanted, connector_id)
     step = Step(
-        f"register and deploy remote model {name}", "POST", f"{ML}/models/_register?deploy=true", model
+        f"create connector {name} to {plan.sidecar_url}", "POST", f"{ML_API}/connectors/_create", body
     )
-    model_id = str(cluster.take(step).get("model_id", f"<id of model {name}>"))
+    connector_id = cluster.apply(step).get("connector_id", f"<id of connector {name}>")
+    undo.callback(_delete_connector, cluster, connector_id, name)
+    model = model_body(part, plan, connector_id)
+    step = Step(
+        f"register and deploy remote model {name}", "POST", f"{ML_API}/models/_register?deploy=true", model
+    )
+    model_id = str(cluster.apply(step).get("model_id", f"<id of model {name}>"))
     undo.callback(_delete_model, cluster, model_id, name)
     return model_id
 
 
-def _probe(cluster: Cluster, part: str, model_id: str, wanted: Wanted) -> None:
-    """Let the cluster call the sidecar once. Raises InstallError where it can't."""
-    until = time.monotonic() + READY_SECONDS
+def _probe(cluster: Cluster, part: str, model_id: str, plan: InstallPlan) -> None:
+    """Make the cluster call the sidecar once. Raises InstallError where it can't."""
+    until = time.monotonic() + ML_READY_SECONDS
     while True:
         try:
-            cluster.ask("POST", f"{ML}/models/{model_id}/_predict", {"parameters": PROBE})
+            cluster.send("POST", f"{ML_API}/models/{model_id}/_predict", {"parameters": _PROBE})
             return
         except (InstallError, NotFoundError) as error:
-            said = str(error)
-            if "not_reranked_exception" in said:  # the scoring route, of a search without a text
+            reason = str(error)
+            if "not_reranked_exception" in reason:  # the scoring route says so of a search without a text
                 return
-            if "not ready" in said and time.monotonic() < until:
-                time.sleep(0.5)
+            if "not ready" in reason and time.monotonic() < until:
+                cluster.sleep(0.5)
                 continue
             raise InstallError(
-                f"the cluster can't call the sidecar at {wanted.sidecar_url} to {part}: {said}. Name by "
-                "--sidecar-url an address that OpenSearch's nodes reach, see that `attune serve` runs there, "
-                "and give an API key of its own by --api-key if it asks for one"
+                f"the cluster can't call the sidecar at {plan.sidecar_url} to {part}: {reason}. Give "
+                "--sidecar-url an address that OpenSearch's nodes reach, see that `attune serve` runs there "
+                "and give its API key with --api-key if it asks for one"
             ) from error
 
 
 def _ensure_pipeline(cluster: Cluster, body: JsonObject, there: JsonObject | None, undo: ExitStack) -> None:
     if body == there:
         return
-    path = f"/_search/pipeline/{PIPELINE}"
-    cluster.take(Step(f"{'change' if there else 'create'} search pipeline {PIPELINE}", "PUT", path, body))
+    path = f"/_search/pipeline/{PIPELINE_NAME}"
+    cluster.apply(
+        Step(f"{'change' if there else 'create'} search pipeline {PIPELINE_NAME}", "PUT", path, body)
+    )
     if there:
-        undo.callback(cluster.take, Step(f"change search pipeline {PIPELINE} back", "PUT", path, there))
+        undo.callback(cluster.apply, Step(f"change search pipeline {PIPELINE_NAME} back", "PUT", path, there))
     else:
-        undo.callback(cluster.take, Step(f"delete search pipeline {PIPELINE}", "DELETE", path))
-
-
-def _set(cluster: Cluster, name: str, value: object) -> None:
-    does = f"take cluster setting {name} back to its default" if value is None else f"set {name} to {value}"
-    cluster.take(Step(does, "PUT", "/_cluster/settings", {"persistent": {name: value}}))
+        undo.callback(cluster.apply, Step(f"delete search pipeline {PIPELINE_NAME}", "DELETE", path))
 
 
 def _set_default(cluster: Cluster, index: str, name: str) -> None:
@@ -277,50 +236,23 @@ def _set_default(cluster: Cluster, index: str, name: str) -> None:
         if name
         else f"leave {index} no default pipeline"
     )
-    cluster.take(Step(does, "PUT", f"/{index}/_settings", {DEFAULT_PIPELINE: name or None}))
+    cluster.apply(Step(does, "PUT", f"/{index}/_settings", {DEFAULT_PIPELINE: name or None}))
 
 
 def _delete_model(cluster: Cluster, model_id: str, name: str) -> None:
-    """Delete a model, once it is no longer being deployed."""
-    until = time.monotonic() + READY_SECONDS
+    """Undeploy and delete a model."""
+    until = time.monotonic() + ML_READY_SECONDS
     while True:
-        if not cluster.dry:
-            cluster.ask("POST", f"{ML}/models/{model_id}/_undeploy", None, f"undeploy model {name}")
+        if not cluster.dry_run:
+            cluster.send("POST", f"{ML_API}/models/{model_id}/_undeploy", None, f"undeploy model {name}")
         try:
-            cluster.take(Step(f"delete remote model {name}", "DELETE", f"{ML}/models/{model_id}"))
+            cluster.apply(Step(f"delete remote model {name}", "DELETE", f"{ML_API}/models/{model_id}"))
             return
         except InstallError as error:
             if "undeploy" not in str(error) or time.monotonic() > until:
                 raise
-            time.sleep(0.5)
+            cluster.sleep(0.5)
 
 
 def _delete_connector(cluster: Cluster, connector_id: str, name: str) -> None:
-    cluster.take(Step(f"delete connector {name}", "DELETE", f"{ML}/connectors/{connector_id}"))
-
-
-def _trusting(url: str) -> str:
-    return f"^{re.escape(url)}/.*$"
-
-
-def _matches(pattern: str, url: str) -> bool:
-    try:
-        return re.fullmatch(pattern, url) is not None
-    except re.error:  # Java's own syntax; then one more entry does no harm
-        return False
-
-
-def _is_private(url: str) -> bool:
-    """Whether the host is, or may be for the cluster, at a private address."""
-    host = urlsplit(url).hostname or ""
-    try:
-        found: Sequence[str] = [str(row[4][0]) for row in socket.getaddrinfo(host, None)]
-    except OSError:  # a name that only the cluster knows, such as a container's
-        return True
-    return any(not ipaddress.ip_address(address.partition("%")[0]).is_global for address in found)
-
-
-def _list(value: object) -> list[str]:
-    if isinstance(value, list):
-        return [str(item) for item in value]
-    return [value] if isinstance(value, str) else []
+    cluster.apply(Step(f"delete connector {name}", "DELETE", f"{ML_API}/connectors/{connector_id}"))

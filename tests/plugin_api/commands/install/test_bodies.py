@@ -7,16 +7,16 @@ import pytest
 from mappings.settings import SearchSettings
 from plugin_api.commands.install.bodies import (
     MADE_BY,
-    PARTS,
+    SIDECAR_CALLS,
     WINDOW_PROCESSORS,
-    Wanted,
-    connector,
-    notes_of,
-    pipeline,
-    remote_model,
+    InstallPlan,
+    connector_body,
+    model_body,
+    pipeline_body,
+    read_notes,
 )
 
-WANTED = Wanted("http://sidecar:8080", 100, SearchSettings(vector_weight=0.3))
+WANTED = InstallPlan("http://sidecar:8080", 100, SearchSettings(vector_weight=0.3))
 MODELS = {"rewrite": "model-1", "score": "model-2"}
 
 
@@ -24,10 +24,10 @@ def kinds(processors: list[dict[str, Any]]) -> list[str]:
     return [kind for processor in processors for kind in processor]
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", SIDECAR_CALLS)
 def test_a_connectors_body_is_json_once_its_parameters_are_in(part: str) -> None:
     """ml-commons puts parameters in as they are: strings that are JSON, numbers, lists."""
-    made = connector(part, WANTED)
+    made = connector_body(part, WANTED)
     (action,) = made["actions"]
     given = {**made["parameters"], "search": '{"size": 1}', "tokens": '["a"]', "models": '["b"]'}
     url, body = action["url"], action["request_body"]
@@ -50,27 +50,27 @@ def test_a_connectors_body_is_json_once_its_parameters_are_in(part: str) -> None
         replace(WANTED, hybrid=False),
     ],
 )
-def test_a_connectors_mark_tells_what_it_was_made_from(other: Wanted) -> None:
-    marks = {connector("rewrite", wanted)["description"] for wanted in (WANTED, WANTED, other)}
+def test_a_connectors_mark_tells_what_it_was_made_from(other: InstallPlan) -> None:
+    marks = {connector_body("rewrite", plan)["description"] for plan in (WANTED, WANTED, other)}
     assert len(marks) == 2
     assert all(mark.startswith(MADE_BY) for mark in marks)
 
 
 def test_a_key_is_the_connectors_secret_and_nowhere_else() -> None:
-    keyed = connector("score", replace(WANTED, api_key="sesame"))
+    keyed = connector_body("score", replace(WANTED, api_key="sesame"))
     assert keyed.pop("credential") == {"key": "sesame"}
     assert "sesame" not in json.dumps(keyed)
-    assert "sesame" not in json.dumps(remote_model("score", replace(WANTED, api_key="sesame"), "c"))
+    assert "sesame" not in json.dumps(model_body("score", replace(WANTED, api_key="sesame"), "c"))
 
 
 def test_a_model_carries_its_connectors_mark() -> None:
-    model = remote_model("score", WANTED, "connector-1")
-    assert model["description"] == connector("score", WANTED)["description"]
+    model = model_body("score", WANTED, "connector-1")
+    assert model["description"] == connector_body("score", WANTED)["description"]
     assert (model["connector_id"], model["function_name"]) == ("connector-1", "remote")
 
 
 def test_the_pipeline_widens_scores_orders_and_cuts() -> None:
-    body = pipeline(MODELS, WANTED, {})
+    body = pipeline_body(MODELS, WANTED, {})
     assert kinds(body["request_processors"]) == ["script", "oversample", "ml_inference"]
     assert kinds(body["response_processors"]) == ["ml_inference", "rerank", "truncate_hits"]
     assert body["request_processors"][2]["ml_inference"]["model_id"] == "model-1"
@@ -80,28 +80,28 @@ def test_the_pipeline_widens_scores_orders_and_cuts() -> None:
 
 
 def test_without_a_window_the_processors_that_cut_are_not_needed() -> None:
-    body = pipeline(MODELS, replace(WANTED, window=0), {})
+    body = pipeline_body(MODELS, replace(WANTED, window=0), {})
     assert kinds(body["request_processors"]) == ["ml_inference"]
     assert kinds(body["response_processors"]) == ["ml_inference", "rerank"]
     assert not WINDOW_PROCESSORS & {*kinds(body["request_processors"])}
 
 
 def test_lists_are_fused_as_the_settings_say() -> None:
-    (minmax,) = pipeline(MODELS, WANTED, {})["phase_results_processors"]
+    (minmax,) = pipeline_body(MODELS, WANTED, {})["phase_results_processors"]
     fusion = minmax["normalization-processor"]
     assert fusion["combination"]["parameters"] == {"weights": [0.7, 0.3]}
     ranks = replace(WANTED, search=SearchSettings(fusion="rrf", rrf_k=20))
-    (rrf,) = pipeline(MODELS, ranks, {})["phase_results_processors"]
+    (rrf,) = pipeline_body(MODELS, ranks, {})["phase_results_processors"]
     assert rrf["score-ranker-processor"]["combination"] == {"technique": "rrf", "rank_constant": 20}
 
 
 @pytest.mark.parametrize("notes", [{}, {"settings": {"a": None, "b": ["^x$"]}, "indexes": {"shop-1": "own"}}])
 def test_notes_come_back_from_the_description(notes: dict[str, Any]) -> None:
-    assert notes_of(pipeline(MODELS, WANTED, notes)["description"]) == notes
+    assert read_notes(pipeline_body(MODELS, WANTED, notes)["description"]) == notes
 
 
 @pytest.mark.parametrize(
     "description", ["", "theirs", f"{MADE_BY}. Notes for --uninstall: {{", "--uninstall: []"]
 )
 def test_where_there_are_no_notes_there_are_none(description: str) -> None:
-    assert notes_of(description) == {}
+    assert read_notes(description) == {}

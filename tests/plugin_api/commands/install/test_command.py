@@ -36,7 +36,7 @@ def test_steps_are_told_and_what_searches_need(there: MlCluster) -> None:
     said = run(*URL).stdout
     assert "create connector attune-rewrite to http://sidecar:8080\n" in said
     assert "create search pipeline attune\n" in said
-    assert "?search_pipeline=attune are reranked now, 100 hits of them" in said
+    assert "?search_pipeline=attune are reranked now (the first 100 hits)" in said
     assert "cluster:admin/opensearch/ml/predict" in said
     assert run(*URL).stdout == "Installed already: nothing to change.\n"
     assert "delete search pipeline attune\n" in run("--uninstall").stdout
@@ -89,7 +89,7 @@ def test_where_nothing_can_cut_hits_off_each_page_is_reranked_by_itself(there: M
     there.processors.remove("oversample")
     with pytest.raises(InstallError, match="--window 0"):
         run(*URL, "--window", "50")
-    assert "are reranked now, each page of them" in run(*URL).stdout
+    assert "are reranked now (each page by itself)" in run(*URL).stdout
 
 
 @pytest.mark.parametrize(
