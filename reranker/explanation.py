@@ -19,11 +19,11 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from mappings.types import Product
-from reranker.encoders.codec import TEXT_FIELDS, StoredBatch, unpack_products
+from reranker.encoders.codec import WORD_FIELDS, StoredBatch, unpack_products
 from reranker.encoders.token_spans import TokenText, list_product_tokens, list_query_tokens
 from reranker.fusion import FEATURES, HEADS, Scorer, build_scorer_inputs, compute_attention
 from reranker.model import ModelConfig
-from reranker.text.intent import read_query
+from reranker.text.intent import trim_query
 from reranker.text.word_tokens import hash_words, split_words
 from reranker.types import EncodedProduct, EncodedQuery, Floats
 
@@ -203,14 +203,14 @@ def _features(scorer: Scorer, inputs: Floats, share: np.ndarray) -> tuple[Contri
 def _query_words(
     model: ExplainableModel, query: EncodedQuery, batch: StoredBatch, share: np.ndarray, whole: float
 ) -> tuple[QueryWord, ...]:
-    pieces = read_query(query.text).split()
+    pieces = trim_query(query.text).split()
     held = np.split(batch.words, batch.ends[0][:-1])
     result: list[QueryWord] = []
     for i, piece in enumerate(pieces):
         asked = hash_words(split_words(piece))
         where = tuple(
             name
-            for name, of in zip(TEXT_FIELDS, held, strict=True)
+            for name, of in zip(WORD_FIELDS, held, strict=True)
             if len(asked) and np.isin(asked, of).all()
         )
         rest = " ".join(pieces[:i] + pieces[i + 1 :])

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.encoders.codec import TEXT_FIELDS, StoredBatch, unpack_products
+from reranker.encoders.codec import WORD_FIELDS, StoredBatch, unpack_products
 from reranker.text.numbers import classify_number
 from reranker.text.word_tokens import WordHashes, hash_words
 from reranker.types import EncodedQuery, Floats
@@ -173,13 +173,13 @@ def _word_features(query: EncodedQuery, batch: StoredBatch, idf_table: IdfTable)
     asked: WordHashes = hash_words(query.words)  # (w,)
     flat_ends = batch.ends.ravel()
     counts = np.diff(flat_ends, prepend=0)  # (n * 4,) words in each candidate's field
-    owner = np.repeat(np.arange(n * len(TEXT_FIELDS)), counts)  # (W,)
-    found = np.zeros((n * len(TEXT_FIELDS), len(asked)), dtype=bool)
+    owner = np.repeat(np.arange(n * len(WORD_FIELDS)), counts)  # (W,)
+    found = np.zeros((n * len(WORD_FIELDS), len(asked)), dtype=bool)
     hits, which = np.nonzero(np.equal.outer(batch.words, asked))
     found[owner[hits], which] = True
-    by_field = found.reshape(n, len(TEXT_FIELDS), len(asked))
-    sizes = counts.reshape(n, len(TEXT_FIELDS))
-    named = np.bincount(owner[np.unique(hits)], minlength=n * len(TEXT_FIELDS)).reshape(n, len(TEXT_FIELDS))
+    by_field = found.reshape(n, len(WORD_FIELDS), len(asked))
+    sizes = counts.reshape(n, len(WORD_FIELDS))
+    named = np.bincount(owner[np.unique(hits)], minlength=n * len(WORD_FIELDS)).reshape(n, len(WORD_FIELDS))
     anywhere: NDArray[np.bool_] = np.asarray(by_field.any(1))  # (n, w)
 
     idf = idf_table.idf[asked & 0xFFFF]  # (w,)

@@ -16,10 +16,7 @@ REMAINING: frozenset[str] = frozenset(
         "Application",
         "Environ",
         "Headers",
-        "LATE",
         "LOGGER",
-        "Span",
-        "TEXT_FIELDS",
         "read_query",
         "serve",
     }

@@ -24,8 +24,8 @@ FORMATS = {8: 1, 1: 2}
 SIGNS_COSINE = math.sqrt(2 / math.pi)
 """The mean cosine between a vector of many like components and its signs."""
 
-TEXT_FIELDS = ("title", "brand", "category", "other")
-_HEADER = 4 + len(TEXT_FIELDS)
+WORD_FIELDS = ("title", "brand", "category", "other")
+_HEADER = 4 + len(WORD_FIELDS)
 _SIGNS_OF_BYTE: Floats = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) * np.float32(2) - 1
 
 Int8s = NDArray[np.int8]
@@ -96,7 +96,7 @@ def unpack_products(stored: Sequence[bytes], dimension: int, width: int) -> Stor
         tokens=_signs(tokens, mask) if one_bit else normalise(tokens.view(np.int8).astype(np.float32)),
         mask=mask,
         words=words,
-        ends=heads[:, 4:].ravel().cumsum().reshape(n, len(TEXT_FIELDS)),
+        ends=heads[:, 4:].ravel().cumsum().reshape(n, len(WORD_FIELDS)),
     )
 
 

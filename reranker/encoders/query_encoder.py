@@ -5,7 +5,7 @@ from tokenizers import Tokenizer
 
 from reranker.encoders.codec import normalise
 from reranker.encoders.onnx_tower import Tower
-from reranker.text.intent import read_query
+from reranker.text.intent import trim_query
 from reranker.text.subword_tokens import measure_unknown_share, select_tokens
 from reranker.text.word_tokens import split_words
 from reranker.types import EncodedQuery, Floats
@@ -20,7 +20,7 @@ def encode_query(
     all-MiniLM-L6-v2 was trained; markers such as [CLS] and [SEP] have no token vector, since they match
     anything.
     """
-    asked = read_query(text)
+    asked = trim_query(text)
     encoding = tokenizer.encode(asked)
     stay = select_tokens(encoding, most) or [0]
     ids = [encoding.ids[i] for i in stay] if encoding.ids else [0]  # no tokens, no markers: still a vector

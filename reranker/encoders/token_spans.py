@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 
 from mappings.types import Product
 from reranker.encoders.product_encoder import tokenise_products
-from reranker.text.intent import read_query
+from reranker.text.intent import trim_query
 from reranker.text.product_text import build_product_text, list_pooled_fields
 from reranker.text.subword_tokens import select_tokens
 
@@ -22,7 +22,7 @@ class TokenText:
 
 def list_query_tokens(text: str, tokenizer: Tokenizer, most: int) -> list[TokenText]:
     """Return what the rows of encode_query's `tokens` stand for; one empty text where it has no token."""
-    asked = read_query(text)
+    asked = trim_query(text)
     encoding = tokenizer.encode(asked)
     rows = [i for i in select_tokens(encoding, most) if not encoding.special_tokens_mask[i]]
     if not rows:

@@ -55,7 +55,7 @@ MAX_QUERY = 1000
 """Characters of a query that are read."""
 
 
-def read_query(text: str) -> str:
+def trim_query(text: str) -> str:
     """Return what the model reads of a query: at most 1,000 characters, without intent words at its ends."""
     return strip_intent(text)[:MAX_QUERY]
 

@@ -27,7 +27,7 @@ from reranker.training.plan import (
 )
 from reranker.training.run.files import write_atomically
 from reranker.training.run.notice import NOTICE, render_notice
-from reranker.training.run.progress import Stages
+from reranker.training.run.progress import ReportStage
 from reranker.training.run.run_folder import TrainingRun, open_run
 from reranker.training.run.time_plan import limit_steps
 from reranker.training.scoring.cross_validation import cross_validate
@@ -46,7 +46,7 @@ _BASE_LEARNING_RATE, _BASE_WARMUP = 3e-4, 20
 """Learning rate and warm-up where the base's product tower is continued, which has little left to learn."""
 
 
-def run_training(plan: TrainingPlan, stages: Stages) -> TrainReport:
+def run_training(plan: TrainingPlan, stages: ReportStage) -> TrainReport:
     """Make the plan's model folder, complete or not at all. Continue where the same plan stopped before.
 
     Raises ModelError where the folder exists already, where another run's work is in the way, and for an
@@ -62,7 +62,7 @@ def run_training(plan: TrainingPlan, stages: Stages) -> TrainReport:
 class _Training:
     """The stages of one run."""
 
-    def __init__(self, plan: TrainingPlan, run: TrainingRun, stages: Stages) -> None:
+    def __init__(self, plan: TrainingPlan, run: TrainingRun, stages: ReportStage) -> None:
         self._plan, self._run, self._stages = plan, run, stages
         self._base = Model(plan.base) if plan.base else None
         self._labels = assign_labels(plan)

@@ -10,7 +10,7 @@ from reranker.encoders.token_spans import list_product_tokens, list_query_tokens
 from reranker.explanation import INTERACTION, Explanation, explain
 from reranker.fusion import FEATURES, build_scorer_inputs
 from reranker.model import Model, load_model
-from reranker.text.intent import read_query
+from reranker.text.intent import trim_query
 from reranker.types import Floats
 
 MOUSE = Product(
@@ -174,7 +174,7 @@ def test_any_query_is_explained(model: Model, stored: bytes, text: str) -> None:
     assert np.isfinite(found.log_odds)
     assert all(np.isfinite(feature.log_odds) for feature in found.features)
     assert len(found.attention.query) == len(found.attention.weights)
-    assert len(found.words) == len(read_query(text).split())
+    assert len(found.words) == len(trim_query(text).split())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML file that needs nothing else: no script, no request, its plots inline SVG."""
+"""An evaluation as one HTML file. It has no script and makes no request; its plots are inline SVG."""
 
 import math
 from collections.abc import Mapping
@@ -6,9 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from mappings.errors import EvaluationError
-from plugin_api.commands.evaluate import plots
+from plugin_api.commands.evaluate.plots import (
+    draw_changes,
+    draw_intervals,
+    draw_latency,
+    draw_reliability,
+)
 from plugin_api.commands.evaluate.table import (
     HEADINGS,
     SIGNIFICANT,
@@ -32,8 +38,8 @@ class Section:
     protocol: Protocol
     columns: Mapping[str, str]
     best: Mapping[str, float]
-    spans: Mapping[str, plots.Span]
-    changes: list[plots.ChangePlot]
+    intervals: Markup
+    changes: Mapping[str, Markup]
 
     @property
     def first(self) -> Figures:
@@ -86,13 +92,12 @@ def render_report(evaluation: Evaluation) -> str:
         columns=HEADINGS,
         significant=SIGNIFICANT,
         reading=list_caveats(evaluation),
-        latency=plots.latency_plot(evaluation.protocols[0].figures),
+        latency=draw_latency(evaluation.protocols[0].figures),
         reliability=[
-            plots.reliability_plot(found.system.label, found.calibration)
+            (found.system.label, found.calibration, draw_reliability(found.system.label, found.calibration))
             for found in pool.figures
             if found.calibration
         ],
-        plot=plots,
         ends=_ends,
         finite=math.isfinite,
     )
@@ -104,7 +109,8 @@ def _section(protocol: Protocol) -> Section:
         name: max(round(found.values[name].mean, 3) for found in protocol.figures if name in found.values)
         for name in names
     }
-    return Section(protocol, names, best, plots.spans(protocol.compared), plots.change_plots(protocol))
+    intervals = draw_intervals(protocol) if protocol.compared else Markup()
+    return Section(protocol, names, best, intervals, draw_changes(protocol))
 
 
 def _ends(paired: PairedComparison) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:

@@ -14,7 +14,7 @@ from mappings.types import Product
 from reranker.model import Model
 from reranker.training.distillation.teacher import TeacherStates
 from reranker.training.run.files import write_atomically
-from reranker.training.run.progress import Progress
+from reranker.training.run.progress import ReportProgress
 from reranker.types import EncodedProduct
 
 PART = 512
@@ -26,7 +26,7 @@ def cache_states(
     ids: Sequence[Sequence[int]],
     dimension: int,
     file: Path,
-    progress: Progress,
+    progress: ReportProgress,
 ) -> TeacherStates:
     """Return the teacher's states (T, d) of every text, kept in `file`.
 
@@ -53,7 +53,7 @@ def cache_states(
 
 
 def cache_encodings(
-    model: Model, products: Sequence[Product], folder: Path, progress: Progress
+    model: Model, products: Sequence[Product], folder: Path, progress: ReportProgress
 ) -> list[EncodedProduct]:
     """Return the products as `model` encodes them, in the order given, kept in `folder`."""
     folder.mkdir(exist_ok=True)

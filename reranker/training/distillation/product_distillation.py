@@ -29,7 +29,7 @@ from reranker.training.distillation.teacher import QueryStates, TeacherStates
 from reranker.training.encoders.gpt2 import mean_pool
 from reranker.training.recipe import DistillationConfig
 from reranker.training.run.device import use_half_precision
-from reranker.training.run.progress import Progress
+from reranker.training.run.progress import ReportProgress
 
 _Tower = TypeVar("_Tower", bound=nn.Module)
 """Maps right-padded ids (B, T) to states (B, T, d)."""
@@ -43,7 +43,7 @@ def distil_tower(
     teacher: TeacherStates,
     weights: NDArray[np.float64],
     config: DistillationConfig,
-    progress: Progress,
+    progress: ReportProgress,
 ) -> _Tower:
     """Train `tower` in place on texts drawn with the given `weights` (n,); return it."""
     run = Distillation(tower, teacher, weights, config, torch.device("cpu"))

@@ -26,7 +26,7 @@ from reranker.training.distillation.agreement import compute_divergence, match_t
 from reranker.training.encoders.bert import Bert
 from reranker.training.recipe import QueryDistillationConfig
 from reranker.training.run.device import choose_device, use_half_precision
-from reranker.training.run.progress import Progress
+from reranker.training.run.progress import ReportProgress
 from reranker.types import Floats
 
 _QUERIES_PER_PAIR = 4
@@ -86,7 +86,7 @@ def distil_query_encoder(
     teachers: Sequence[Bert],
     data: QueryDistillationData,
     config: QueryDistillationConfig,
-    progress: Progress,
+    progress: ReportProgress,
 ) -> Bert:
     """Train `student` in place, all but its word embeddings, and return it, frozen again."""
     torch.manual_seed(config.seed)

@@ -15,7 +15,7 @@ from reranker.training.plan import TrainingPlan
 from reranker.training.recipe import Recipe
 from reranker.training.run.device import choose_device
 from reranker.training.run.files import write_atomically
-from reranker.training.run.progress import Stages
+from reranker.training.run.progress import ReportStage
 from reranker.training.run.run_folder import TrainingRun
 
 _SMALL_QUERIES = 8000
@@ -23,7 +23,7 @@ _SMALL_QUERIES = 8000
 
 
 def prepare_query_encoder(
-    plan: TrainingPlan, run: TrainingRun, base: Model | None, recipe: Recipe, stages: Stages
+    plan: TrainingPlan, run: TrainingRun, base: Model | None, recipe: Recipe, stages: ReportStage
 ) -> Encoder:
     """Return the query encoder of the plan. What has to be trained is trained once a run.
 
@@ -52,7 +52,7 @@ def prepare_query_encoder(
     return bert
 
 
-def _distil_from_two(plan: TrainingPlan, run: TrainingRun, recipe: Recipe, stages: Stages) -> Bert:
+def _distil_from_two(plan: TrainingPlan, run: TrainingRun, recipe: Recipe, stages: ReportStage) -> Bert:
     """Distil the named query encoder from itself and the second teacher."""
     if not plan.query_encoder or not plan.second_teacher:
         raise ModelError("two teachers are needed to distil a query encoder")
@@ -70,7 +70,7 @@ def _distil_from_two(plan: TrainingPlan, run: TrainingRun, recipe: Recipe, stage
 
 
 def prepare_small_query_tower(
-    plan: TrainingPlan, run: TrainingRun, encoder: Encoder, data: TrainingData, stages: Stages
+    plan: TrainingPlan, run: TrainingRun, encoder: Encoder, data: TrainingData, stages: ReportStage
 ) -> Path | None:
     """Return the file of a query encoder of fewer layers, or None where the plan asks for none.
 

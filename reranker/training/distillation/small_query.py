@@ -18,14 +18,14 @@ from reranker.training.distillation.teacher import compute_teacher_states
 from reranker.training.encoders.bert import Bert, Encoder
 from reranker.training.recipe import SmallQueryConfig
 from reranker.training.run.device import choose_device
-from reranker.training.run.progress import Progress
+from reranker.training.run.progress import ReportProgress
 
 
 def reduce_query_encoder(
     bert: Bert,
     queries: Sequence[str],
     config: SmallQueryConfig,
-    progress: Progress,
+    progress: ReportProgress,
     teacher: Encoder | None = None,
 ) -> Bert:
     """Return an encoder of `config.layers` of the layers of `bert`, frozen; `bert` is left as it was.

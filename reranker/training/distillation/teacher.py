@@ -15,7 +15,7 @@ from reranker.encoders.codec import normalise
 from reranker.encoders.product_encoder import TokenRow, tokenise_products
 from reranker.text.product_text import ProductText
 from reranker.training.encoders.bert import Encoder
-from reranker.training.run.progress import Progress
+from reranker.training.run.progress import ReportProgress
 from reranker.types import Floats
 
 
@@ -27,7 +27,9 @@ class TeacherStates:
     states: list[NDArray[np.float16]]  # each (T, d)
 
 
-def compute_teacher_states(bert: Encoder, ids: Sequence[Sequence[int]], progress: Progress) -> TeacherStates:
+def compute_teacher_states(
+    bert: Encoder, ids: Sequence[Sequence[int]], progress: ReportProgress
+) -> TeacherStates:
     """Run the teacher over token ids, like lengths together; results in the order given."""
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
     states: list[NDArray[np.float16]] = [np.empty((0, 0), np.float16)] * len(ids)
@@ -89,7 +91,9 @@ def tokenise_readings(
     return [Reading(*both) for both in zip(own, rows, strict=True)]
 
 
-def compute_product_states(bert: Encoder, texts: Sequence[Reading], progress: Progress) -> TeacherStates:
+def compute_product_states(
+    bert: Encoder, texts: Sequence[Reading], progress: ReportProgress
+) -> TeacherStates:
     """Run the teacher over texts; return its states token by token of the product tower's."""
     found = compute_teacher_states(bert, [text.teacher.ids for text in texts], progress)
     states = [

@@ -12,16 +12,16 @@ from reranker.training.recipe import DistillationConfig
 from reranker.training.run.device import choose_device
 from reranker.training.run.files import write_atomically
 from reranker.training.run.interrupt import hold_back_interrupt
-from reranker.training.run.progress import Progress
+from reranker.training.run.progress import ReportProgress
 from reranker.training.run.run_folder import TrainingRun
 
-TRIAL_STEPS = 12
+_TRIAL_STEPS = 12
 """Steps, the first aside, that tell how fast distillation is here."""
 
-LATE = 1.1
+_LATE = 1.1
 """How far past its time distillation may be heading before it is cut short."""
 
-CHECKPOINT = "distillation.pt"
+_CHECKPOINT = "distillation.pt"
 
 
 def distil_within_budget(
@@ -31,7 +31,7 @@ def distil_within_budget(
     weights: NDArray[np.float64],
     config: DistillationConfig,
     seconds: float | None,
-    progress: Progress,
+    progress: ReportProgress,
     asked: QueryStates | None = None,
 ) -> tuple[ProductTower, int]:
     """Distil, from `run`'s checkpoint where it has one; return the tower and how many steps it took.
@@ -40,7 +40,7 @@ def distil_within_budget(
     many fit. None takes them all. Ctrl-C ends it between two steps, with a checkpoint.
     """
     work = Distillation(tower, teacher, weights, config, choose_device(), asked)
-    file = run.work / CHECKPOINT
+    file = run.work / _CHECKPOINT
     if file.is_file():
         work.load(file)
     pace = StepBudget(work.step, None if seconds is None else time.monotonic() + seconds)
@@ -79,8 +79,8 @@ class StepBudget:
         if now >= self._until:
             return step
         done = step - self._first - 1
-        if done < TRIAL_STEPS:
+        if done < _TRIAL_STEPS:
             return steps
         fit = step + int((self._until - now) * done / (now - self._began))
-        decided = self._first > 0 or done > TRIAL_STEPS
-        return fit if steps > step + (fit - step) * (LATE if decided else 1.0) else steps
+        decided = self._first > 0 or done > _TRIAL_STEPS
+        return fit if steps > step + (fit - step) * (_LATE if decided else 1.0) else steps

@@ -33,7 +33,7 @@ from reranker.training.encoders.restore import restore_tower
 from reranker.training.plan import TrainingPlan
 from reranker.training.recipe import DistillationConfig, Recipe
 from reranker.training.run.files import write_atomically
-from reranker.training.run.progress import Stages, ignore_progress
+from reranker.training.run.progress import ReportStage, ignore_progress
 from reranker.training.run.run_folder import TrainingRun
 
 _QUERY_TOKENS = 24
@@ -150,7 +150,7 @@ def make_towers(
     texts: TowerTexts,
     config: DistillationConfig,
     seconds: float | None,
-    stages: Stages,
+    stages: ReportStage,
     base: Path | None = None,
 ) -> Towers:
     """Distil and export both towers into a folder of `run`, in `seconds` or in as long as it takes.

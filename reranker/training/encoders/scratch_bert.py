@@ -30,7 +30,7 @@ from reranker.text.product_text import build_product_text
 from reranker.text.word_tokens import split_words
 from reranker.training.encoders.gpt2 import mean_pool
 from reranker.training.recipe import ScratchConfig
-from reranker.training.run.progress import Progress
+from reranker.training.run.progress import ReportProgress
 
 NEW = "new"
 """Name of an encoder that is made from the catalogue, where others are named."""
@@ -46,7 +46,7 @@ def train_small_bert(
     products: Sequence[Product],
     folder: Path,
     config: ScratchConfig,
-    progress: Progress,
+    progress: ReportProgress,
 ) -> Path:
     """Train a BERT on `products`, write it to `folder` in the hub's format, and return `folder`. Seeded.
 
@@ -110,7 +110,7 @@ def _train(
     products: Sequence[Product],
     texts: Sequence[str],
     config: ScratchConfig,
-    progress: Progress,
+    progress: ReportProgress,
 ) -> None:
     chooser = random.Random(config.seed)
     text_ids = [e.ids for e in tokenizer.encode_batch(list(texts))]

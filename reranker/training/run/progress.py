@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-Progress = Callable[[int, int], None]
+ReportProgress = Callable[[int, int], None]
 """Called with what is done and the total."""
 
-Stages = Callable[[str], Progress]
+ReportStage = Callable[[str], ReportProgress]
 """Maps the name of a stage to where its progress is reported."""
 
 

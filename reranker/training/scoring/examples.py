@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mappings.types import Product
-from reranker.encoders.codec import TEXT_FIELDS, normalise, unpack_products
+from reranker.encoders.codec import WORD_FIELDS, normalise, unpack_products
 from reranker.encoders.product_encoder import hash_product_words
 from reranker.evaluation.measures import GOOD, Grades
 from reranker.fusion import HEADS, IdfTable, build_scorer_inputs
@@ -17,7 +17,7 @@ from reranker.training.datasets.bm25 import KeywordIndex
 from reranker.training.datasets.synthetic_queries import make_queries
 from reranker.training.encoders.bert import Encoder
 from reranker.training.recipe import SoftConfig
-from reranker.training.run.progress import Progress
+from reranker.training.run.progress import ReportProgress
 from reranker.training.scoring.scorer import PRIOR, PRIOR_SLOPE, Example
 from reranker.types import EncodedProduct, EncodedQuery, Floats
 
@@ -41,7 +41,7 @@ class EncodedCatalogue:
 def build_idf_table(products: Sequence[Product]) -> IdfTable:
     """Return how rare words are among `products`, for fusion's BM25."""
     found = np.zeros(1 << 16)
-    lengths = np.zeros((len(products), len(TEXT_FIELDS)))
+    lengths = np.zeros((len(products), len(WORD_FIELDS)))
     for row, product in enumerate(products):
         by_field = hash_product_words(product)
         lengths[row] = [len(of) for of in by_field]
@@ -57,7 +57,7 @@ def build_example_inputs(model: Model, query: EncodedQuery, stored: Sequence[byt
 
 
 def make_soft_examples(
-    model: Model, bert: Encoder, catalogue: EncodedCatalogue, config: SoftConfig, progress: Progress
+    model: Model, bert: Encoder, catalogue: EncodedCatalogue, config: SoftConfig, progress: ReportProgress
 ) -> list[Example]:
     """Return one example a made query: its product, BM25 and vector neighbours, and random others.
 

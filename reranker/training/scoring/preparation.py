@@ -17,7 +17,7 @@ from reranker.training.distillation.towers import Towers
 from reranker.training.encoders.bert import Encoder
 from reranker.training.recipe import Recipe
 from reranker.training.run.files import write_atomically
-from reranker.training.run.progress import Progress, Stages
+from reranker.training.run.progress import ReportProgress, ReportStage
 from reranker.training.run.run_folder import TrainingRun
 from reranker.training.scoring.examples import (
     EncodedCatalogue,
@@ -52,7 +52,12 @@ class PreparedScorer:
 
 
 def prepare_scorer(
-    run: TrainingRun, data: TrainingData, encoder: Encoder, towers: Towers, recipe: Recipe, stages: Stages
+    run: TrainingRun,
+    data: TrainingData,
+    encoder: Encoder,
+    towers: Towers,
+    recipe: Recipe,
+    stages: ReportStage,
 ) -> PreparedScorer:
     """Write projection and config beside the towers, encode the catalogue, and make the examples."""
     folder = towers.folder
@@ -85,7 +90,7 @@ def make_examples(
     catalogue: EncodedCatalogue,
     model: Model,
     recipe: Recipe,
-    stages: Stages,
+    stages: ReportStage,
 ) -> ExampleSet:
     """Make every example that the scorer learns from, but for clicks."""
     judging = stages("queries are made and judged")
@@ -125,7 +130,9 @@ def fit_token_projection(teacher: TeacherStates, width: int, seed: int, bits: in
     return projection
 
 
-def encode_catalogue(model: Model, products: Sequence[Product], progress: Progress) -> list[EncodedProduct]:
+def encode_catalogue(
+    model: Model, products: Sequence[Product], progress: ReportProgress
+) -> list[EncodedProduct]:
     """Encode a whole catalogue in memory, 512 products at a time."""
     encoded: list[EncodedProduct] = []
     for start in range(0, len(products), 512):

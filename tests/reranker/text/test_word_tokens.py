@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from reranker.text.intent import read_query, strip_intent
+from reranker.text.intent import strip_intent, trim_query
 from reranker.text.query_type import classify_query
 from reranker.text.word_tokens import _stem_short, hash_words, split_words
 
@@ -71,7 +71,7 @@ def test_what_is_read_of_a_text_is_bounded() -> None:
     assert len(split_words(" ".join(f"w{k}" for k in range(50_000)))) < 40_000
     assert split_words("running " * 9 + "x" * 50_000 + "ings")[-1].endswith("xings")
     assert strip_intent("buy " * 200) == "buy " * 200
-    assert len(read_query("laptop " * 1000)) == 1000
+    assert len(trim_query("laptop " * 1000)) == 1000
 
 
 def test_threads_do_not_mix_their_words_up() -> None:

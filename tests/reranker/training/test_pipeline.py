@@ -15,7 +15,7 @@ from reranker.training.clicks.click_labels import ClickEvidence
 from reranker.training.pipeline import run_training
 from reranker.training.plan import TrainingPlan
 from reranker.training.recipe import DistillationConfig, Recipe, ScorerConfig, SmallQueryConfig, SoftConfig
-from reranker.training.run.progress import Progress
+from reranker.training.run.progress import ReportProgress
 from reranker.training.run.run_folder import locate_partial_work
 
 RECIPE = Recipe(
@@ -34,7 +34,7 @@ class Stages:
     def __init__(self) -> None:
         self.seen: dict[str, int] = {}
 
-    def __call__(self, stage: str) -> Progress:
+    def __call__(self, stage: str) -> ReportProgress:
         def report(done: int, total: int) -> None:
             assert 0 < done <= total
             self.seen[stage] = self.seen.get(stage, 0) + 1

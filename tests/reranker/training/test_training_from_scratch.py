@@ -18,14 +18,14 @@ from reranker.training.recipe import (
     ScorerConfig,
     SoftConfig,
 )
-from reranker.training.run.progress import Progress
+from reranker.training.run.progress import ReportProgress
 
 
 def check_progress(done: int, total: int) -> None:
     assert 0 < done <= total
 
 
-def quiet_stages(stage: str) -> Progress:
+def quiet_stages(stage: str) -> ReportProgress:
     assert stage
     return check_progress
 
