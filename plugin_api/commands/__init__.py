@@ -1,0 +1,1 @@
+"""The commands of `attune`: one module each, or a folder where a command has more to it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from plugin_api.cli import Wiring
+from plugin_api.commands.context import CommandContext
 from plugin_api.commands.index.priority import lower_priority
 from plugin_api.commands.index.signals import stop_on_signals
 
@@ -18,7 +18,7 @@ from plugin_api.commands.index.signals import stop_on_signals
 @click.option("--model", type=click.Path(path_type=Path), help="Folder of the model that made that index.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
-def rollback(wiring: Wiring, alias: str | None, to: str, model: Path | None, as_json: bool) -> None:
+def rollback(context: CommandContext, alias: str | None, to: str, model: Path | None, as_json: bool) -> None:
     """Point the alias back at the index that searches used before the last rebuild.
 
     Changes made since are copied to that index first, so only the rebuild is undone. The other index is kept:
@@ -32,7 +32,7 @@ def rollback(wiring: Wiring, alias: str | None, to: str, model: Path | None, as_
     from mappings.client import check_cluster, connect
     from plugin_api.commands.index.models import model_folders
 
-    settings = wiring.settings
+    settings = context.settings
     stop = threading.Event()
     with stop_on_signals(stop):
         client = connect(settings.opensearch)

@@ -17,7 +17,7 @@ from mappings import fields
 from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, ModelMismatch
 from mappings.types import JsonObject
-from plugin_api.cli import Wiring
+from plugin_api.commands.context import CommandContext
 from plugin_api.opensearch.client import HttpClient, identity
 from plugin_api.search.answer import Answer
 from plugin_api.search.query.keyword_query import keyword_query
@@ -64,7 +64,7 @@ class SearchRow:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def search(
-    wiring: Wiring,
+    context: CommandContext,
     text: str,
     alias: str | None,
     size: int,
@@ -81,7 +81,7 @@ def search(
       attune search "lego star wars" --compare --alias shop
       attune search "usb c cable" --filter attributes.color=black --json
     """
-    settings = wiring.settings
+    settings = context.settings
     index = alias or settings.search.alias
     query = keyword_query(text, tuple(map(_term, filters)))
     folder = model or (Path(settings.model.folder) if settings.model.folder else None)

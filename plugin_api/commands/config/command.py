@@ -6,13 +6,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from plugin_api.cli import Wiring
+from plugin_api.commands.context import CommandContext
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of {setting, value, origin}.")
 @click.pass_obj
-def config(wiring: Wiring, as_json: bool) -> None:
+def config(context: CommandContext, as_json: bool) -> None:
     """Show every setting, its value, and where that came from.
 
     \b
@@ -20,7 +20,7 @@ def config(wiring: Wiring, as_json: bool) -> None:
       [search]                   ATTUNE_SEARCH_WINDOW=50
       window = 50
     """
-    rows = list(wiring.settings.rows())
+    rows = list(context.settings.rows())
     if as_json:
         click.echo(
             json.dumps(

@@ -20,7 +20,7 @@ from rich.console import Console
 from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, NodeError
 from mappings.settings import Settings
-from plugin_api.cli import Wiring
+from plugin_api.commands.context import CommandContext
 from plugin_api.commands.demo.catalogue import DemoIndex, find_catalogue, index_catalogue
 from plugin_api.commands.demo.comparison import QueryComparison, compare_query, serves_index
 from plugin_api.commands.demo.queries import DEMO_QUERIES
@@ -47,7 +47,7 @@ from reranker.model import Model, load_model
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text; implies --once."
 )
 @click.pass_obj
-def demo(wiring: Wiring, port: int | None, alias: str | None, once: bool, as_json: bool) -> None:
+def demo(context: CommandContext, port: int | None, alias: str | None, once: bool, as_json: bool) -> None:
     """Search 19,406 real products by keyword and by Attune, side by side.
 
     Starts OpenSearch (unless one answers at opensearch.url), indexes a catalogue of electronics,
@@ -57,7 +57,7 @@ def demo(wiring: Wiring, port: int | None, alias: str | None, once: bool, as_jso
     Otherwise, or with --once, the demo ends by itself and stops what it started. The index stays
     on disk.
     """
-    settings = _demo_settings(wiring.settings, port, alias)
+    settings = _demo_settings(context.settings, port, alias)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # titles have characters that not every terminal can show
     console = output_console()

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from mappings.errors import EvaluationError
-from plugin_api.cli import Wiring
+from plugin_api.commands.context import CommandContext
 from plugin_api.commands.evaluate.systems import SECOND, SYSTEMS
 from plugin_api.terminal import task_progress
 
@@ -48,7 +48,7 @@ A_PATH = click.Path(path_type=Path)
 @click.option("--html", type=A_PATH, help="Also write a report with plots to this file.")
 @click.pass_obj
 def evaluate(
-    wiring: Wiring,
+    context: CommandContext,
     judgements: Path | None,
     qrels: Path | None,
     queries: Path | None,
@@ -81,7 +81,7 @@ def evaluate(
     if (second_model is None) != (second_alias is None):
         raise click.UsageError("--second-model and --second-alias go together: each model has its own index")
     files = _named(runs)
-    settings = wiring.settings
+    settings = context.settings
     indexed = bool(alias or systems or second_alias or not files)
     try:
         # ir-measures and scipy are an extra; `attune --help` imports this module without them.

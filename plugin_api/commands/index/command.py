@@ -6,7 +6,7 @@ import click
 
 from indexer.change.changes import ChangeKind
 from mappings.errors import SettingsError
-from plugin_api.cli import Wiring
+from plugin_api.commands.context import CommandContext
 from plugin_api.commands.index.run import IndexRun
 from plugin_api.commands.index.sources import IndexOptions
 
@@ -61,7 +61,7 @@ from plugin_api.commands.index.sources import IndexOptions
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
 @click.pass_obj
 def index(
-    wiring: Wiring,
+    context: CommandContext,
     source: str,
     mode: str,
     dry_run: bool,
@@ -130,7 +130,7 @@ def index(
         raise SettingsError("--engine ray is for rebuilds: --full and --reencode")
     options = IndexOptions(
         source=source,
-        alias=alias if alias is not None else wiring.settings.search.alias,
+        alias=alias if alias is not None else context.settings.search.alias,
         fields=fields,
         model=model,
         rejects=rejects,
@@ -147,7 +147,7 @@ def index(
         metrics=metrics,
         as_json=as_json,
     )
-    run = IndexRun(wiring.settings, options)
+    run = IndexRun(context.settings, options)
     if mode == "changes":
         run.apply_changes(dry_run)
     elif mode == "verify" or dry_run:

@@ -9,7 +9,7 @@ import click
 from mappings.client import connect
 from mappings.errors import InstallError
 from mappings.settings import FusionMethod
-from plugin_api.cli import Wiring
+from plugin_api.commands.context import CommandContext
 from plugin_api.commands.install.bodies import PIPELINE_NAME, InstallPlan
 from plugin_api.commands.install.cluster import Cluster, Step
 from plugin_api.commands.install.installer import (
@@ -52,7 +52,7 @@ from plugin_api.commands.install.installer import (
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of the steps.")
 @click.pass_obj
 def install(
-    wiring: Wiring,
+    context: CommandContext,
     sidecar_url: str | None,
     alias: str | None,
     as_default: bool,
@@ -79,7 +79,7 @@ def install(
     Without --default only searches that name the pipeline are reranked:
       /shop/_search?search_pipeline=attune
     """
-    settings = wiring.settings
+    settings = context.settings
     steps: list[Step] = []
     cluster = Cluster(connect(settings.opensearch), steps.append, dry_run)
     if uninstall:

@@ -5,7 +5,7 @@ import os
 
 import click
 
-from plugin_api.cli import Wiring
+from plugin_api.commands.context import CommandContext
 from plugin_api.commands.node.lifecycle import Node, node_home, start_node, stop_node
 from plugin_api.terminal import task_progress
 
@@ -13,14 +13,14 @@ from plugin_api.terminal import task_progress
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.pass_obj
-def up(wiring: Wiring, as_json: bool) -> None:
+def up(context: CommandContext, as_json: bool) -> None:
     """Start a local OpenSearch with k-NN, and download it first where needed (about 230 MB).
 
     It listens on this machine only, at the address in opensearch.url. Its data is in the folder
     node.home (~/.attune, for root /var/lib/attune). It runs until `attune down`. Where it runs
     already, nothing changes.
     """
-    running = start_node(wiring.settings, os.environ, task_progress)
+    running = start_node(context.settings, os.environ, task_progress)
     if as_json:
         click.echo(
             json.dumps(_shown(running) | {"started": running.started, "seconds": round(running.seconds, 1)})
@@ -37,10 +37,10 @@ def up(wiring: Wiring, as_json: bool) -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.pass_obj
-def down(wiring: Wiring, as_json: bool) -> None:
+def down(context: CommandContext, as_json: bool) -> None:
     """Stop the local OpenSearch that `attune up` started. Its data stays."""
-    stopped = stop_node(wiring.settings, os.environ)
-    home = node_home(wiring.settings.node, os.environ)
+    stopped = stop_node(context.settings, os.environ)
+    home = node_home(context.settings.node, os.environ)
     if as_json:
         click.echo(
             json.dumps(

@@ -7,7 +7,7 @@ import click
 from flask import Flask
 
 from mappings.client import connect
-from plugin_api.cli import Wiring
+from plugin_api.commands.context import CommandContext
 from plugin_api.commands.serve.index_models import other_models
 from plugin_api.opensearch.client import HttpClient
 from plugin_api.sidecar.app import PASSED, create_app
@@ -27,7 +27,7 @@ from plugin_api.sidecar.telemetry.tracing import Tracing
 @click.option("--model", type=click.Path(path_type=Path), help="Model folder (model.folder).")
 @click.pass_obj
 def serve(
-    wiring: Wiring, host: str | None, port: int | None, workers: int | None, model: Path | None
+    context: CommandContext, host: str | None, port: int | None, workers: int | None, model: Path | None
 ) -> None:
     """Serve reranked searches over HTTP: point your search box here instead of at OpenSearch.
 
@@ -36,7 +36,7 @@ def serve(
       curl 'localhost:8080/products/_search?pretty' -H 'Content-Type: application/json' \\
         -d '{"query": {"match": {"title": "wireless mouse"}}}'
     """
-    settings = wiring.settings
+    settings = context.settings
     sidecar = replace(
         settings.sidecar,
         host=host or settings.sidecar.host,

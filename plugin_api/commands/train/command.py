@@ -9,7 +9,7 @@ import click
 
 from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, SettingsError
-from plugin_api.cli import Wiring
+from plugin_api.commands.context import CommandContext
 from plugin_api.terminal import StageProgress
 from reranker.model import locate_shipped_model
 
@@ -51,7 +51,7 @@ _INTERRUPTED = 130
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
 @click.pass_obj
 def train(
-    wiring: Wiring,
+    context: CommandContext,
     file: Path,
     out: Path,
     fields: Path | None,
@@ -94,7 +94,7 @@ def train(
         from reranker.training.run.threads import use_all_cores
     except ImportError as error:
         raise AttuneError(f"training needs {error.name}: pip install 'attune[train]'") from error
-    settings = wiring.settings
+    settings = context.settings
     cluster = connect(settings.opensearch) if clicks_from_cluster else None
     if cluster:
         check_cluster(cluster, settings.opensearch)

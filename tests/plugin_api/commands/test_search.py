@@ -8,7 +8,7 @@ from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
 from mappings.errors import AttuneError, ClusterDown, ModelMismatch
-from plugin_api.cli import Wiring
+from plugin_api.commands.context import CommandContext
 from plugin_api.commands.search import search
 from tests.fakes.shop import Shop
 
@@ -46,13 +46,13 @@ def json_response(body: object, status: int = 200) -> Response:
 
 
 def run(*arguments: str) -> str:
-    result = CliRunner().invoke(search, arguments, obj=Wiring(None), catch_exceptions=False)
+    result = CliRunner().invoke(search, arguments, obj=CommandContext(None), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout
 
 
 def failure(*arguments: str) -> BaseException | None:
-    return CliRunner().invoke(search, arguments, obj=Wiring(None)).exception
+    return CliRunner().invoke(search, arguments, obj=CommandContext(None)).exception
 
 
 def test_table_has_rank_score_and_title(shop: Shop) -> None:
@@ -86,7 +86,7 @@ def test_nothing_found_is_said(shop: Shop) -> None:
 
 
 def test_malformed_filter_is_wrong_use(shop: Shop) -> None:
-    result = CliRunner().invoke(search, ["mouse", "--filter", "brand"], obj=Wiring(None))
+    result = CliRunner().invoke(search, ["mouse", "--filter", "brand"], obj=CommandContext(None))
     assert result.exit_code == 2
     assert "FIELD=VALUE" in result.stderr
 

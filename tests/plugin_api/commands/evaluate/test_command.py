@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mappings.errors import AttuneError, EvaluationError, LabelsError, ModelMismatch
-from plugin_api.cli import Wiring
+from plugin_api.commands.context import CommandContext
 from plugin_api.commands.evaluate.command import evaluate
 from plugin_api.commands.evaluate.systems import SYSTEMS
 from reranker.evaluation.measures import fingerprint_query
@@ -46,7 +46,7 @@ def judged(tmp_path: Path) -> str:
 
 
 def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(evaluate, arguments, obj=Wiring(None))
+    return CliRunner().invoke(evaluate, arguments, obj=CommandContext(None))
 
 
 def figures(*arguments: str) -> dict[str, Any]:
