@@ -4,13 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-AttributeValue = str | float | bool
+AttributeValue = str | float | bool | tuple[str, ...]
 JsonObject = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One cleaned catalogue record. Text is empty, never None, where the catalogue has none."""
+    """One cleaned product. Text is empty, never None, where the catalogue has none.
+
+    `currency` is a code of ISO 4217. `identifiers` are the article numbers that shoppers may type: SKU, GTIN,
+    MPN and the like, of all variants, without the id. `group` is shared by the variants of one product where
+    each is a product of its own.
+    """
 
     id: str
     title: str = ""
@@ -22,6 +27,9 @@ class Product:
     available: bool | None = None
     image: str = ""
     url: str = ""
+    currency: str = ""
+    identifiers: tuple[str, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

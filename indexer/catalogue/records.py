@@ -37,6 +37,15 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A record that is meant not to reach the index: a draft, a translation, a row that is not a product."""
+
+    line: int
+    reason: str
+    product_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """A cleaned product and where it came from, so that a later refusal can still name its line.
 

@@ -8,7 +8,11 @@ The column that the field map names as `operation` says which, in any case of le
 
 In a partial update a column replaces the field, an empty cell clears it, and a column that the record lacks
 leaves the field as it is. Attributes are replaced, added and cleared one by one, by name. Where two columns
-of the catalogue share a name, send both.
+of the catalogue share a name, send both. A cell that can't be read
+leaves its field as it is and is counted; the other fields of the record are applied. A record of a product
+that is not for sale, such as a draft, deletes it.
+
+Where the field map merges variants, send all records of a product together: they are one change.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,9 +20,21 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from indexer.catalogue.field_map import FieldMap
-from indexer.catalogue.products import PRODUCT_FIELDS, FieldValue, ProductMaker, require_text, sort_attributes
-from indexer.catalogue.records import Record, Reject
+from indexer.catalogue.nested import has_cell
+from indexer.catalogue.presets import prepare_records
+from indexer.catalogue.product_maker import (
+    JOINED_FIELDS,
+    PRODUCT_FIELDS,
+    FieldValue,
+    ProductMaker,
+    require_text,
+    sort_attributes,
+)
+from indexer.catalogue.products import make_product
+from indexer.catalogue.records import LeftOut, Record, Reject
+from indexer.catalogue.stats import CatalogueStats
 from indexer.catalogue.values import BadValue
+from indexer.catalogue.variants import group_records
 from mappings import fields
 from mappings.types import AttributeValue, JsonObject, Product
 
@@ -36,6 +52,8 @@ _NOT_ENCODED = {
     "available": fields.AVAILABLE,
     "image": fields.IMAGE,
     "url": fields.URL,
+    "currency": fields.CURRENCY,
+    "group": fields.GROUP,
 }
 """Fields of a product that the encoder does not read → fields of its document."""
 
@@ -79,20 +97,28 @@ def read_changes(
     field_map: FieldMap,
     default: ChangeKind = "upsert",
     simplified: bool = False,
+    stats: CatalogueStats | None = None,
 ) -> Iterator[Change | Reject]:
-    """Yield a change, or a Reject with its reason, for every record, in order.
+    """Yield a change, or a Reject with its reason, for every record or group of variants, in order.
 
     `default` is the kind of a record without an operation. An id may come any number of times.
+    `stats` counts cells that can't be read.
     """
-    maker = ProductMaker(field_map, simplified)
-    for record in records:
-        if isinstance(record, Reject):
-            yield record
+    stats = CatalogueStats() if stats is None else stats
+    maker = ProductMaker(field_map, simplified, stats)
+    for group in group_records(prepare_records(records, field_map), field_map, maker.read_key):
+        if isinstance(group, Reject):
+            yield group
             continue
+        if isinstance(group, LeftOut):
+            stats.records += 1
+            stats.add_left_out(group.reason, group.line, group.product_id)
+            continue
+        stats.records += len(group)
         try:
-            yield _read_change(record, field_map, maker, default)
+            yield _read_change(group, field_map, maker, default)
         except BadValue as error:
-            yield Reject(record.line, str(error), record.raw)
+            yield Reject(group[0].line, str(error), group[0].raw)
 
 
 def merge_product(product: Product, part: PartialUpdate) -> Product:
@@ -100,7 +126,7 @@ def merge_product(product: Product, part: PartialUpdate) -> Product:
     attributes = (
         sort_attributes({**product.attributes, **part.attributes}) if part.attributes else product.attributes
     )
-    return require_text(replace(product, attributes=attributes, **part.fields))  # type: ignore[arg-type]  # see value
+    return require_text(replace(product, attributes=attributes, **part.fields))  # type: ignore[arg-type]
 
 
 def update_source(source: JsonObject, part: PartialUpdate) -> JsonObject:
@@ -112,17 +138,22 @@ def update_source(source: JsonObject, part: PartialUpdate) -> JsonObject:
     return {**rest, **{name: value for name, value in given.items() if value not in ("", None)}}
 
 
-def _read_change(record: Record, field_map: FieldMap, maker: ProductMaker, default: ChangeKind) -> Change:
+def _read_change(
+    group: list[Record], field_map: FieldMap, maker: ProductMaker, default: ChangeKind
+) -> Change:
+    record = group[0]
     product_id = maker.product_id(record)
     kind = _read_kind(record.values.get(field_map.operation) if field_map.operation else None, default)
+    members = group if kind == "delete" else maker.members(group)
+    kind = kind if members else "delete"
     return Change(
         kind=kind,
         id=product_id,
         version=maker.version(record) if field_map.version and field_map.version in record.values else None,
         line=record.line,
         raw=record.raw,
-        share=record.share,
-        product=maker.product(product_id, record) if kind == "upsert" else None,
+        share=group[-1].share,
+        product=make_product(maker, product_id, members) if kind == "upsert" else None,
         part=_read_part(record, field_map, maker) if kind == "update" else None,
     )
 
@@ -137,16 +168,24 @@ def _read_kind(cell: object, default: ChangeKind) -> ChangeKind:
 
 
 def _read_part(record: Record, field_map: FieldMap, maker: ProductMaker) -> PartialUpdate:
-    given: dict[str, FieldValue] = {}
+    fields: dict[str, FieldValue] = {}
+    unreadable = ""
     for name in PRODUCT_FIELDS:
         columns = field_map.columns_for(name)
-        present = [column for column in columns if column in record.values]
-        if present and len(present) < len(columns):
+        present = [column for column in columns if has_cell(record.values, column)]
+        if present and len(present) < len(columns) and name in JOINED_FIELDS:
             listed = f"{', '.join(columns[:-1])} and {columns[-1]}"
             raise BadValue(f"{name} is made of {listed}: send {'both' if len(columns) == 2 else 'all'}")
-        if present:
-            given[name] = maker.value(name, record.values)
-    part = PartialUpdate(given, maker.attributes(record))
+        if not present or (name == "identifiers" and len(present) < len(columns)):
+            continue
+        try:
+            fields[name] = maker.value(name, record)
+        except BadValue as error:
+            maker.read(name, record)  # counts it
+            unreadable = unreadable or str(error)
+    if "price" in fields and (currency := maker.read("currency", record)):
+        fields["currency"] = currency
+    part = PartialUpdate(fields, maker.attributes(record))
     if not part.fields and not part.attributes:
-        raise BadValue("nothing to change: the record has no column of any field")
+        raise BadValue(unreadable or "nothing to change: the record has no column of any field")
     return part

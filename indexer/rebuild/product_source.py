@@ -1,7 +1,7 @@
 """What a rebuild reads: a catalogue, or the products of the index that it replaces."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from opensearchpy import OpenSearch
@@ -9,6 +9,7 @@ from opensearchpy import OpenSearch
 from indexer.catalogue.field_map import FieldMap
 from indexer.catalogue.products import read_products
 from indexer.catalogue.records import Item, Reject, Source
+from indexer.catalogue.stats import CatalogueStats
 from indexer.store.alias import ManagedIndex
 from indexer.store.catch_up import ChangesSince
 from indexer.store.documents import restore_product
@@ -70,6 +71,7 @@ class CatalogueSource:
     field_map: FieldMap
     simplified: bool = False
     limit: int | None = None
+    stats: CatalogueStats = field(default_factory=CatalogueStats)
 
     @property
     def name(self) -> str:
@@ -107,13 +109,15 @@ class CatalogueSource:
             "moment": self.moment_ms,
             "simplified": self.simplified,
             "limit": self.limit,
-            "fields": {name: value for name, value in asdict(self.field_map).items() if value},
+            "fields": self.field_map.as_json(),
         }
 
     def read(self, ids: IdSet) -> Iterator[Item | Reject]:
         """Yield the catalogue's products and rejects, in its order."""
         count = 0
-        for outcome in read_products(self.catalogue.records(), self.field_map, self.simplified, ids):
+        for outcome in read_products(
+            self.catalogue.records(), self.field_map, self.simplified, ids, self.stats
+        ):
             if isinstance(outcome, Item):
                 count += 1
                 yield replace(outcome, share=min(1.0, count / self.limit)) if self.limit else outcome

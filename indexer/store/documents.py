@@ -9,7 +9,7 @@ import numpy as np
 from mappings import fields
 from mappings.types import JsonObject, Product
 from reranker.encoders.codec import quantise_vector
-from reranker.text.product_text import format_attribute, list_attribute_values
+from reranker.text.product_text import format_attribute_values, list_attribute_values
 from reranker.types import EncodedProduct
 
 _FIRST_TIMESTAMP = 100_000_000_000
@@ -49,22 +49,32 @@ def build_from_vectors(
     `version` orders writes: milliseconds since 1970, or the catalogue's own count. `changed` marks a document
     that came as a change, which a rebuild from an older catalogue must not lose.
 
-    `facets` repeats the attributes as `name=value`, because OpenSearch can't aggregate inside a flat_object
-    (checked on 3.5.0: the buckets stay empty). A false attribute gets no facet: a keyword search for
-    "touchscreen" must not match a product without one. The filter `attributes.touchscreen: false` still does.
+    `facets` repeats each value of the attributes as `name=value`, because OpenSearch can't aggregate
+    inside a flat_object (checked on 3.5.0: the buckets stay empty). A false attribute gets no facet: a
+    keyword search for "touchscreen" must not match a product without one. The filter
+    `attributes.touchscreen: false` still does.
     """
-    attributes = {name: format_attribute(value) for name, value in product.attributes.items()}
+    attributes = {name: format_attribute_values(value) for name, value in product.attributes.items()}
     given: JsonObject = {
         fields.TITLE: product.title,
         fields.BRAND: product.brand,
         fields.CATEGORY: product.category,
         fields.DESCRIPTION: product.description,
-        fields.ATTRIBUTES: attributes,
-        fields.FACETS: [f"{name}={text}" for name, text in attributes.items() if text != "false"],
+        fields.ATTRIBUTES: {
+            name: list(values) if len(values) > 1 else values[0]
+            for name, values in attributes.items()
+            if values
+        },
+        fields.FACETS: [
+            f"{name}={text}" for name, values in attributes.items() for text in values if text != "false"
+        ],
         fields.PRICE: product.price,
         fields.AVAILABLE: product.available,
         fields.IMAGE: product.image,
         fields.URL: product.url,
+        fields.CURRENCY: product.currency,
+        fields.IDENTIFIERS: list(dict.fromkeys((product.id, *product.identifiers))),
+        fields.GROUP: product.group,
     }
     own = {
         _own_name(fields.ID): product.id,
@@ -92,9 +102,11 @@ def restore_product(product_id: str, source: JsonObject) -> Product:
     a filtered `_source` loses.
     """
     attributes = source.get(fields.ATTRIBUTES)
-    values = (
-        {k: v for k, v in attributes.items() if isinstance(v, str)} if isinstance(attributes, dict) else {}
-    )
+    values = {
+        name: value if isinstance(value, str) else tuple(value)
+        for name, value in (attributes.items() if isinstance(attributes, dict) else ())
+        if isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) for v in value))
+    }
     order = [str(facet).partition("=")[0] for facet in _as_list(source.get(fields.FACETS))]
     first = dict.fromkeys(name for name in order if name in values)
     price, available = source.get(fields.PRICE), source.get(fields.AVAILABLE)
@@ -109,6 +121,13 @@ def restore_product(product_id: str, source: JsonObject) -> Product:
         available=available if isinstance(available, bool) else None,
         image=_join_text(source.get(fields.IMAGE)),
         url=_join_text(source.get(fields.URL)),
+        currency=_join_text(source.get(fields.CURRENCY)),
+        identifiers=tuple(
+            value
+            for value in _as_list(source.get(fields.IDENTIFIERS))
+            if isinstance(value, str) and value != product_id
+        ),
+        group=_join_text(source.get(fields.GROUP)),
     )
 
 

@@ -53,15 +53,17 @@ def list_pooled_fields(product: Product) -> list[tuple[str, str]]:
 
 def list_attribute_values(product: Product) -> list[str]:
     """Return what the encoder reads of the attributes, in their order: the values that are no yes or no."""
-    values = map(format_attribute, product.attributes.values())
+    values = (", ".join(format_attribute_values(value)) for value in product.attributes.values())
     return [value for value in values if value not in ("true", "false")]
 
 
-def format_attribute(value: AttributeValue) -> str:
-    """Return an attribute's value as documents hold it; the encoder reads it the same from either."""
+def format_attribute_values(value: AttributeValue) -> tuple[str, ...]:
+    """Return an attribute's values as documents hold them; the encoder reads the same from either."""
     if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else format_number(value)
+        return ("true",) if value else ("false",)
+    if isinstance(value, tuple):
+        return value
+    return (value if isinstance(value, str) else format_number(value),)
 
 
 def format_number(value: float) -> str:

@@ -43,7 +43,7 @@ from tests.bench.inputs.demo_shop import (
 )
 
 ALIAS = "bench-demo"
-FIELDS = FieldMap(id="id", price="price", available="available")
+FIELDS = FieldMap(id="id", price=("price",), available=("available",))
 
 
 @click.command()

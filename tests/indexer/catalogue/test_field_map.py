@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from indexer.catalogue.attribute_names import AttributeNames
 from indexer.catalogue.field_map import (
-    AttributeNames,
     FieldMap,
     add_operation,
     field_map_from,
@@ -38,7 +38,7 @@ attributes = ["colour", "attr_*"]"""
     assert field_map == FieldMap(
         id="sku",
         title=("name", "variant"),
-        price="cents",
+        price=("cents",),
         price_scale=0.01,
         attributes=("colour", "attr_*"),
     )
@@ -47,7 +47,7 @@ attributes = ["colour", "attr_*"]"""
 
 def test_every_problem_is_named_at_once(tmp_path: Path, catalogue: CatalogueFile) -> None:
     with pytest.raises(SettingsError) as error:
-        load('titel = "name"\nprice = ["cents"]\nprice_scale = true\nbrand = 3', tmp_path, catalogue)
+        load('titel = "name"\nprice = 3\nprice_scale = true\nbrand = 3', tmp_path, catalogue)
     for part in (
         "'titel'",
         "price = ",
@@ -55,7 +55,7 @@ def test_every_problem_is_named_at_once(tmp_path: Path, catalogue: CatalogueFile
         "brand = 3",
         "no id",
         "no title",
-        "known: id, title",
+        "known: id, preset, title",
     ):
         assert part in str(error.value)
 
@@ -111,9 +111,9 @@ def test_a_version_and_an_operation(tmp_path: Path, catalogue: CatalogueFile) ->
 def test_changes_need_only_the_id(tmp_path: Path, catalogue: CatalogueFile) -> None:
     (tmp_path / "map.toml").write_text('id = "sku"\ntitle = "titel"\nprice = "preis"\nversion = "rev"')
     field_map = load_field_map(tmp_path / "map.toml", catalogue, partial=True)
-    assert field_map == FieldMap("sku", title=("titel",), price="preis", version="rev", operation="_op")
+    assert field_map == FieldMap("sku", title=("titel",), price=("preis",), version="rev", operation="_op")
     (tmp_path / "map.toml").write_text('id = "sku"\nprice = "cents"')
-    assert load_field_map(tmp_path / "map.toml", catalogue, partial=True).price == "cents"
+    assert load_field_map(tmp_path / "map.toml", catalogue, partial=True).price == ("cents",)
     (tmp_path / "map.toml").write_text('id = "ean"\ntitle = "name"')
     with pytest.raises(SettingsError, match="no column ean"):
         load_field_map(tmp_path / "map.toml", catalogue, partial=True)
@@ -144,7 +144,7 @@ def test_the_operation_of_changes(named: str, columns: tuple[str, ...], operatio
 
 def test_a_map_comes_back_from_the_note_of_an_index() -> None:
     field_map = FieldMap(
-        "sku", title=("name", "variant"), price="cents", price_scale=0.01, attributes=("a_*",)
+        "sku", title=("name", "variant"), price=("cents",), price_scale=0.01, attributes=("a_*",)
     )
     note = json.loads(json.dumps({name: value for name, value in asdict(field_map).items() if value}))
     assert field_map_from(note, "index shop-1") == field_map
@@ -162,4 +162,4 @@ def test_columns_that_are_never_attributes() -> None:
     [("title", ("name", "variant")), ("price", ("cents",)), ("image", ()), ("brand", ())],
 )
 def test_the_columns_of_a_field(name: str, columns: tuple[str, ...]) -> None:
-    assert FieldMap("id", title=("name", "variant"), price="cents").columns_for(name) == columns
+    assert FieldMap("id", title=("name", "variant"), price=("cents",)).columns_for(name) == columns

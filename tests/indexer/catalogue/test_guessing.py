@@ -23,8 +23,9 @@ def test_the_electronics_catalogue() -> None:
         title=("title",),
         description=("short_description",),
         brand=("supplier",),
-        price="price",
-        image="img_500x500",
+        price=("price",),
+        image=("img_500x500",),
+        identifiers=("ean",),
         attributes=("attr_b_*", "attr_n_*", "attr_t_*"),
     )
 
@@ -46,10 +47,15 @@ def test_a_shopify_export(tmp_path: Path) -> None:
         id="Handle",
         title=("Title",),
         description=("Body (HTML)",),
+        preset="shopify-csv",
         brand=("Vendor",),
-        category=("Type",),
-        price="Variant Price",
-        image="Image Src",
+        category=("@category",),
+        price=("Variant Price",),
+        available=("@available",),
+        image=("Image Src",),
+        identifiers=("Variant SKU",),
+        attributes=("option:*", "@tags", "Type", "Google Shopping / *"),
+        group="Handle",
     )
 
 
@@ -59,11 +65,13 @@ def test_a_google_merchant_feed(tmp_path: Path) -> None:
         id="id",
         title=("title",),
         description=("description",),
+        preset="google-merchant",
+        variants="keep",
         brand=("brand",),
-        category=("product_type",),
-        price="price",
-        available="availability",
-        image="image_link",
+        category=("@category",),
+        price=("price",),
+        available=("availability",),
+        image=("image_link",),
         url="link",
         attributes=("color", "size"),
     )
@@ -71,7 +79,12 @@ def test_a_google_merchant_feed(tmp_path: Path) -> None:
 
 def test_chinese_columns(tmp_path: Path) -> None:
     found = guess(tmp_path, "商品编号,商品名称,品牌,价格,颜色")
-    assert (found.id, found.title, found.brand, found.price) == ("商品编号", ("商品名称",), ("品牌",), "价格")
+    assert (found.id, found.title, found.brand, found.price) == (
+        "商品编号",
+        ("商品名称",),
+        ("品牌",),
+        ("价格",),
+    )
     assert found.attributes == ("颜色",)
 
 

@@ -10,72 +10,6 @@ from indexer.catalogue.values import BadValue
 
 
 @pytest.mark.parametrize(
-    ("cell", "price"),
-    [
-        (4995, 4995.0),
-        (Decimal("1.50"), 1.5),
-        ("15.00 USD", 15.0),
-        ("$1,299.00", 1299.0),
-        ("1.299,00 €", 1299.0),
-        ("1 299,50 €", 1299.5),
-        ("1'299.50", 1299.5),
-        ("¥3,980", 3980.0),
-        ("12,5", 12.5),
-        ("1,234,567", 1234567.0),
-        ("1.234.567", 1234567.0),
-        ("1.299", 1.299),
-        ("19.", 19.0),
-        ("0", 0.0),
-        ("", None),
-        ("  ", None),
-        (None, None),
-        (math.nan, None),
-    ],
-)
-def test_prices(cell: object, price: float | None) -> None:
-    assert values.parse_price(cell, 1.0) == price
-
-
-def test_a_price_is_scaled_without_binary_dust() -> None:
-    assert values.parse_price(4995, 0.01) == 49.95
-    assert values.parse_price("1999", 0.01) == 19.99
-
-
-@pytest.mark.parametrize("cell", ["call us", "10-20", "3 for 10", True, [5], {"amount": 1}, -1, "-5", "−5"])
-def test_what_is_no_price(cell: object) -> None:
-    with pytest.raises(BadValue, match="price"):
-        values.parse_price(cell, 1.0)
-
-
-@pytest.mark.parametrize(
-    ("cell", "available"),
-    [
-        (True, True),
-        ("in stock", True),
-        ("In_Stock", True),
-        ("YES", True),
-        ("12", True),
-        (3, True),
-        ("out of stock", False),
-        ("sold out", False),
-        ("0", False),
-        (0, False),
-        ("-2", False),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_availability(cell: object, available: bool | None) -> None:
-    assert values.parse_available(cell) is available
-
-
-@pytest.mark.parametrize("cell", ["perhaps", [True]])
-def test_what_is_no_availability(cell: object) -> None:
-    with pytest.raises(BadValue, match="available"):
-        values.parse_available(cell)
-
-
-@pytest.mark.parametrize(
     ("cell", "text"),
     [
         (" a  <b>b</b> ", "a b"),
@@ -105,7 +39,9 @@ def test_what_is_no_text(cell: object) -> None:
         (6, 6.0),
         (Decimal("6.5"), 6.5),
         (" Black ", "Black"),
-        (["Red", "Blue"], "Red, Blue"),
+        (["Red", "Blue"], ("Red", "Blue")),
+        (["Red"], "Red"),
+        ("['Red', 'Blue']", "Red, Blue"),
         ("", None),
         ([], None),
         (math.inf, None),
@@ -136,6 +72,7 @@ def test_ids(cell: object, found: str) -> None:
         ("  ", "no id"),
         (math.nan, "no id"),
         (True, "wrong type"),
+        (10**401, "more than 400 digits"),
         (1.5, "wrong type"),
         (["1"], "wrong type"),
         ("漢" * 171, "512 bytes"),
@@ -199,3 +136,75 @@ def test_no_version(cell: object) -> None:
 def test_what_is_no_version(cell: object) -> None:
     with pytest.raises(BadValue, match=r"^wrong type: version .* is neither a whole number of 0 to"):
         values.parse_version(cell)
+
+
+@pytest.mark.parametrize(
+    ("cell", "address"),
+    [
+        ("https://a/1.jpg, https://a/2.jpg", "https://a/1.jpg"),
+        ("https://a/1.jpg;https://a/2.jpg", "https://a/1.jpg"),
+        ("https://a/1.jpg\nhttps://a/2.jpg", "https://a/1.jpg"),
+        ("https://a/w_100,h_100/1.jpg", "https://a/w_100,h_100/1.jpg"),
+        ("/m/b/1.jpg,/m/b/2.jpg", "/m/b/1.jpg"),
+        ('["https://a/1.jpg", "https://a/2.jpg"]', "https://a/1.jpg"),
+        ([{"id": 1, "src": "https://a/1.jpg"}], "https://a/1.jpg"),
+        ({"hi_res": ["https://a/1.jpg", None], "thumb": ["https://a/t.jpg"]}, "https://a/1.jpg"),
+        ([{"thumb": "https://a/t.jpg", "large": "https://a/1.jpg"}], "https://a/1.jpg"),
+        ({"alt": "none"}, ""),
+        ("no_selection", ""),
+    ],
+)
+def test_the_first_address_of_several(cell: object, address: str) -> None:
+    assert values.parse_url(cell) == address
+
+
+@pytest.mark.parametrize("cell", ["data:image/png;base64," + "a" * 10_000, "https://a/" + "b" * 5000])
+def test_what_is_too_long_for_an_address(cell: str) -> None:
+    with pytest.raises(BadValue, match="longer"):
+        values.parse_url(cell)
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ({"id": 9, "name": "Shirts"}, "Shirts"),
+        ([{"id": 9, "name": "Clothing"}, {"id": 10, "name": "Shirts"}], "Clothing, Shirts"),
+        ({"de": "Hemd", "en_GB": "Shirt"}, "Shirt"),
+        ({"de": "Hemd", "fr": "Chemise"}, "Hemd"),
+        ('["a", "b"]', "a, b"),
+        ("[Pack of 2] Mug", "[Pack of 2] Mug"),
+        ("[NEW]", "[NEW]"),
+        ({"name": {"value": "deep"}}, "deep"),
+    ],
+)
+def test_the_text_of_nested_values(cell: object, text: str) -> None:
+    assert values.parse_text(cell, clean_text) == text
+
+
+def test_a_number_too_large_is_not_a_number() -> None:
+    with pytest.raises(BadValue, match="out of range"):
+        values.parse_attribute(10**401, clean_text)
+
+
+@pytest.mark.parametrize(
+    ("cell", "moment"),
+    [
+        ("2026-12-24", datetime(2026, 12, 24, tzinfo=UTC)),
+        ("24.12.2026", datetime(2026, 12, 24, tzinfo=UTC)),
+        ("12/24/2026", datetime(2026, 12, 24, tzinfo=UTC)),
+        ("24/12/2026 18:00", datetime(2026, 12, 24, 18, tzinfo=UTC)),
+        ("2026-12-24T18:00:00Z", datetime(2026, 12, 24, 18, tzinfo=UTC)),
+        (1_798_135_200, datetime(2026, 12, 24, 18, tzinfo=UTC)),
+        ("1798135200000", datetime(2026, 12, 24, 18, tzinfo=UTC)),
+        ("0000-00-00", None),
+        ("", None),
+    ],
+)
+def test_moments(cell: object, moment: datetime | None) -> None:
+    assert values.parse_moment(cell) == moment
+
+
+@pytest.mark.parametrize("cell", ["soon", "31.02.2026", True, 5])
+def test_what_is_not_a_moment(cell: object) -> None:
+    with pytest.raises(BadValue, match="not a date"):
+        values.parse_moment(cell)

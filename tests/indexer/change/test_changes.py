@@ -14,6 +14,7 @@ from indexer.catalogue.field_map import FieldMap, load_field_map
 from indexer.catalogue.guessing import guess_field_map
 from indexer.catalogue.products import read_products
 from indexer.catalogue.records import Item, Record, Reject
+from indexer.catalogue.stats import CatalogueStats
 from indexer.catalogue.values import BadValue
 from indexer.change.changes import (
     Change,
@@ -35,10 +36,10 @@ MAP = FieldMap(
     description=("text",),
     brand=("maker",),
     category=("area", "aisle"),
-    price="cents",
+    price=("cents",),
     price_scale=0.01,
-    available="stock",
-    image="photo",
+    available=("stock",),
+    image=("photo",),
     url="link",
     attributes=("specs", "attr_*"),
     version="rev",
@@ -242,12 +243,28 @@ def test_the_version_and_the_operation_are_no_attributes() -> None:
         ({"rev": 8, "unknown": 1}, "nothing to change"),
         ({"name": "Mug"}, "title is made of name and variant: send both"),
         ({"aisle": "Cups", "cents": 1}, "category is made of area and aisle: send both"),
-        ({"cents": "call us"}, "price 'call us' is not a number"),
-        ({"attr_x": b"x"}, "attr_x: wrong type"),
+        ({"cents": "plenty"}, "price 'plenty' is not a number"),
     ],
 )
 def test_a_part_that_can_not_be_used(row: dict[str, Any], expected: str) -> None:
     assert expected in reason({"id": "1", "do": "update", **row})
+
+
+def test_a_cell_that_can_not_be_read_leaves_its_field_and_the_others_are_applied() -> None:
+    stats = CatalogueStats()
+    record = Record(3, {"id": "1", "do": "update", "stock": "ask Bob", "cents": 1550}, "", 1.0)
+    (change,) = read_changes([record], MAP, stats=stats)
+    assert isinstance(change, Change)
+    assert change.part == PartialUpdate({"price": 15.5})
+    assert stats.unreadable["available"].examples == {"'ask Bob'": 3}
+
+
+def test_a_draft_deletes_its_product() -> None:
+    field_map = replace(MAP, status=("state",))
+    rows = [{"id": "1", "name": "Mug", "state": "draft"}, {"id": "2", "do": "update", "state": "archived"}]
+    records = [Record(1, row, "", 1.0) for row in rows]
+    changes = [change for change in read_changes(records, field_map) if isinstance(change, Change)]
+    assert [(change.kind, change.id) for change in changes] == [("delete", "1"), ("delete", "2")]
 
 
 def test_a_field_of_three_columns_wants_all() -> None:

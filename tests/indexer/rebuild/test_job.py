@@ -51,7 +51,7 @@ def test_the_index_says_what_made_it(tmp_path: Path, cluster: MemoryCluster) -> 
     metadata = index.body["mappings"]["_meta"]["attune"]
     assert (metadata["alias"], metadata["model"], metadata["dimension"]) == ("mugs", FakeEncoder.version, 4)
     assert (metadata["source"], metadata["version"], metadata["state"]) == ("mugs.csv", T0, "complete")
-    assert metadata["fields"] == {"id": "id", "title": ["title"], "price_scale": 1.0, "attributes": ["color"]}
+    assert metadata["fields"] == {"id": "id", "title": "title", "attributes": ["color"]}
     assert index.body["mappings"]["properties"]["attune"]["properties"]["vector"]["dimension"] == 4
     document = index.documents["0"]["attune"]
     assert (document["version"], document["model"]) == (T0, metadata["model"])

@@ -177,8 +177,8 @@ def test_postgres_types_become_values_of_products(postgres: PostgresServer) -> N
     field_map = FieldMap(
         id="id",
         title=("title",),
-        price="price",
-        available="active",
+        price=("price",),
+        available=("active",),
         attributes=("sku", "tags", "specs", "since"),
     )
     (item,) = read_products([record], field_map)
@@ -187,7 +187,7 @@ def test_postgres_types_become_values_of_products(postgres: PostgresServer) -> N
     assert item.product.price == 9.5
     assert item.product.attributes == {
         "sku": 123456789012.0,
-        "tags": "red, blue",
+        "tags": ("red", "blue"),
         "size": "L",
         "lids": 2.0,
         "since": "2026-03-01",

@@ -39,6 +39,7 @@ def test_the_whole_document() -> None:
         "available": False,
         "image": "http://a/1.jpg",
         "url": "http://a/1",
+        "identifiers": ["1"],
     }
     assert own.keys() == {"id", "vector", "tokens", "model", "hash", "version"}
     assert (own["id"], own["model"], own["version"]) == (PRODUCT.id, "0123456789ab", 1700000000000)
@@ -57,7 +58,7 @@ def test_a_vector_of_bytes_points_where_the_floats_do() -> None:
 
 def test_empty_fields_are_left_out() -> None:
     body = build_document(Product(id="1", title="Mug", price=0.0), encode_text("Mug"), "m", 1, "byte")
-    assert body.keys() == {"title", "price", "attune"}
+    assert body.keys() == {"title", "price", "identifiers", "attune"}
 
 
 @pytest.mark.parametrize(
@@ -94,4 +95,24 @@ def test_a_document_gives_back_what_the_encoder_read(product: Product) -> None:
 def test_a_document_of_any_shape_is_a_product(source: JsonObject) -> None:
     product = restore_product("1", source)
     assert product.title == ("a b" if source.get("title") == ["a", "b"] else "")
-    assert all(isinstance(value, str) for value in product.attributes.values())
+    assert product.attributes == (
+        {"b": ("c",), "d": "nan", "e": "1e999", "f": "1_000"}
+        if isinstance(source.get("attributes"), dict)
+        else {}
+    )
+
+
+def test_every_value_of_an_attribute_is_a_facet_and_the_id_is_an_identifier() -> None:
+    product = dataclasses.replace(
+        PRODUCT,
+        attributes={"colour": ("Red", "Blue")},
+        currency="EUR",
+        identifiers=("MUG-1", "0012345678905"),
+        group="g",
+    )
+    body = build_document(product, encode_text("Mug"), "m", 1, "byte")
+    assert body["attributes"] == {"colour": ["Red", "Blue"]}
+    assert body["facets"] == ["colour=Red", "colour=Blue"]
+    assert body["identifiers"] == ["1", "MUG-1", "0012345678905"]
+    assert (body["currency"], body["group"]) == ("EUR", "g")
+    assert restore_product("1", body) == product

@@ -19,7 +19,7 @@ from reranker.model import Model, load_model
 from tests.fakes.memory_opensearch import MemoryCluster, open_memory
 from tests.fakes.mug_jobs import NO_RETRY, T0
 
-MAP = FieldMap("sku", title=("name", "size"), price="cents", price_scale=0.01, attributes=("color",))
+MAP = FieldMap("sku", title=("name", "size"), price=("cents",), price_scale=0.01, attributes=("color",))
 """Not what anyone would guess of HEADER."""
 
 HEADER = "sku,name,size,title,cents,color"

@@ -1,0 +1,211 @@
+"""Feeds and open data: Google Merchant Center, Best Buy, Open Food Facts and Icecat."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from indexer.catalogue.field_map import FieldMap
+from indexer.catalogue.presets.preset import (
+    Cells,
+    Preset,
+    deepest_path,
+    each_record,
+    list_objects,
+    plain_name,
+    split_list,
+)
+
+_GOOGLE_ATTRIBUTES = (
+    "color", "size", "material", "pattern", "gender", "age_group", "size_type", "size_system", "condition",
+    "product_detail", "product_weight", "energy_efficiency_class", "certification",
+)  # fmt: skip
+
+
+def _prepare_google(row: Mapping[str, object]) -> Iterable[Cells]:
+    by_name = {plain_name(name): cell for name, cell in row.items()}
+    category = ""
+    for name in ("product_type", "google_product_category"):
+        cell = by_name.get(name)
+        cells = cell if isinstance(cell, list | tuple) else [cell]
+        texts = [text for text in cells if isinstance(text, str) and not text.strip().isdigit()]
+        category = category or deepest_path(texts[:1], r"\s+>\s+|>|\s+/\s+")
+    return [{**row, "@category": category}]
+
+
+def _prepare_best_buy(row: Mapping[str, object]) -> Iterable[Cells]:
+    path = row.get("categoryPath") or row.get("category")
+    names = [str(level.get("name") or "") for level in list_objects(path)]
+    names = [name for name in names if name and name != "Best Buy"]
+    cells = {**row, "@category": names or (path if isinstance(path, str) else "")}
+    for detail in list_objects(row.get("details")):
+        if detail.get("name"):
+            cells[f"option:{detail['name']}"] = detail.get("value")
+    return [cells]
+
+
+def _prepare_food(row: Mapping[str, object]) -> Iterable[Cells]:
+    categories = row.get("categories")
+    levels = split_list(categories) if isinstance(categories, str) else []
+    brands = row.get("brands")
+    cells = {
+        **row,
+        "@title": next(
+            (row[name] for name in ("product_name", "product_name_en", "generic_name") if row.get(name)), ""
+        ),
+        "@category": [re.sub(r"^[a-z]{2}:", "", level) for level in levels],
+        "@brand": split_list(brands)[:1] if isinstance(brands, str) else brands,
+    }
+    for name in ("labels", "allergens", "packaging", "countries", "traces"):
+        if isinstance(cell := row.get(name), str):
+            cells[f"@{name}"] = [re.sub(r"^[a-z]{2}:", "", part) for part in split_list(cell)]
+    return [cells]
+
+
+def _prepare_icecat(row: Mapping[str, object]) -> Iterable[Cells] | str:
+    data = row.get("data") if isinstance(row.get("data"), Mapping) else row
+    general = data.get("GeneralInfo") if isinstance(data, Mapping) else None
+    if not isinstance(data, Mapping) or not isinstance(general, Mapping):
+        return "no product data"
+    cells: Cells = {}
+    description = general.get("Description")
+    summary = general.get("SummaryDescription")
+    bullets = general.get("BulletPoints") or general.get("GeneratedBulletPoints")
+    image = data.get("Image")
+    cells["@id"] = general.get("IcecatId")
+    cells["@title"] = general.get("Title") or general.get("ProductName")
+    cells["@brand"] = general.get("Brand")
+    cells["@category"] = _icecat_name(general.get("Category"))
+    cells["@description"] = (
+        (description.get("LongDesc") if isinstance(description, Mapping) else None)
+        or (summary.get("LongSummaryDescription") if isinstance(summary, Mapping) else None)
+        or (bullets.get("Values") if isinstance(bullets, Mapping) else None)
+    )
+    gallery = list_objects(data.get("Gallery"))
+    cells["@image"] = next(
+        (
+            source[size]
+            for source in ([image] if isinstance(image, Mapping) else []) + gallery
+            for size in ("HighPic", "Pic", "Pic500x500", "LowPic", "ThumbPic")
+            if source.get(size)
+        ),
+        "",
+    )
+    cells["@gtin"] = general.get("GTIN") or general.get("GTINs")
+    cells["@mpn"] = general.get("BrandPartCode")
+    for group in list_objects(data.get("FeaturesGroups")):
+        for feature in list_objects(group.get("Features")):
+            name = _icecat_name(feature.get("Feature"))
+            value = feature.get("PresentationValue") or feature.get("Value")
+            if name and value:
+                cells[f"option:{name}"] = {"Y": True, "N": False}.get(str(value), value)
+    return [cells]
+
+
+def _icecat_name(value: object) -> str:
+    """Return the name of a category or feature: {Name: {Value}}."""
+    name = value.get("Name") if isinstance(value, Mapping) else value
+    text = name.get("Value") if isinstance(name, Mapping) else name
+    return text if isinstance(text, str) else ""
+
+
+FEEDS = (
+    Preset(
+        name="google-merchant",
+        title="Google Merchant Center, product feed (TSV or XML)",
+        signature=("id", "title", "link", "image_link", "availability", "price"),
+        field_map=FieldMap(
+            id="id",
+            title=("title",),
+            description=("description",),
+            brand=("brand",),
+            category=("@category",),
+            price=("sale_price", "price"),
+            sale_dates=("sale_price_effective_date",),
+            available=("availability",),
+            image=("image_link", "additional_image_link"),
+            url="link",
+            identifiers=("gtin", "mpn"),
+            attributes=_GOOGLE_ATTRIBUTES,
+            group="item_group_id",
+            variants="keep",
+            ends=("expiration_date",),
+        ),
+        prepare=each_record(_prepare_google),
+    ),
+    Preset(
+        name="best-buy",
+        title="Best Buy, products of its API and open data (JSON)",
+        signature=("sku", "name", "upc", "manufacturer"),
+        field_map=FieldMap(
+            id="sku",
+            title=("name",),
+            description=("longDescription", "shortDescription", "description"),
+            brand=("manufacturer",),
+            category=("@category",),
+            price=("salePrice", "regularPrice", "price"),
+            available=("onlineAvailability", "inStoreAvailability"),
+            image=("largeFrontImage", "image", "largeImage"),
+            url="url",
+            identifiers=("upc", "modelNumber", "model"),
+            attributes=("color", "condition", "option:*"),
+            status=("active",),
+        ),
+        prepare=each_record(_prepare_best_buy),
+    ),
+    Preset(
+        name="open-food-facts",
+        title="Open Food Facts (JSON Lines or CSV)",
+        signature=("code", "product_name", "brands", "categories"),
+        field_map=FieldMap(
+            id="code",
+            title=("@title",),
+            description=("generic_name", "ingredients_text"),
+            brand=("@brand",),
+            category=("@category",),
+            image=("image_front_url", "image_url"),
+            url="url",
+            attributes=(
+                "quantity",
+                "nutriscore_grade",
+                "nova_group",
+                "@labels",
+                "@allergens",
+                "@packaging",
+                "@countries",
+                "@traces",
+            ),
+        ),
+        prepare=each_record(_prepare_food),
+    ),
+    Preset(
+        name="icecat-json",
+        title="Icecat, product data of its API (JSON)",
+        signature=("GeneralInfo", "FeaturesGroups"),
+        field_map=FieldMap(
+            id="@id",
+            title=("@title",),
+            description=("@description",),
+            brand=("@brand",),
+            category=("@category",),
+            image=("@image",),
+            identifiers=("@gtin", "@mpn"),
+            attributes=("option:*",),
+        ),
+        prepare=each_record(_prepare_icecat),
+    ),
+    Preset(
+        name="icecat-answers",
+        title="Icecat, answers of its API as they come (JSON)",
+        signature=("msg", "data"),
+        field_map=FieldMap(
+            id="@id",
+            title=("@title",),
+            description=("@description",),
+            brand=("@brand",),
+            category=("@category",),
+            image=("@image",),
+            identifiers=("@gtin", "@mpn"),
+            attributes=("option:*",),
+        ),
+        prepare=each_record(_prepare_icecat),
+    ),
+)

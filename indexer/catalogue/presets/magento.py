@@ -1,0 +1,64 @@
+"""Magento and Adobe Commerce: the CSV export of products.
+
+A configurable product lists its variants in `configurable_variations`; those are rows of their own, mostly
+"not visible individually", with price and stock. Rows of a store view are translations and are left out.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from indexer.catalogue.field_map import FieldMap
+from indexer.catalogue.presets.preset import Cells, Preset, deepest_path, each_record, split_list, text_of
+
+_DEFAULT_VIEWS = ("", "default", "admin", "all")
+_NEXT_ATTRIBUTE = re.compile(r",(?=[A-Za-z][\w]{0,99}=)")
+
+
+def _prepare_row(row: Mapping[str, object]) -> Iterable[Cells] | str:
+    view = text_of(row, "store_view_code")
+    if view.casefold() not in _DEFAULT_VIEWS:
+        return "row of a store view"
+    cells = dict(row)
+    for attribute in _NEXT_ATTRIBUTE.split(text_of(row, "additional_attributes")[:100_000]):
+        name, equals, value = attribute.partition("=")
+        if equals and name.strip() and value.strip():
+            cells[f"option:{name.strip()}"] = _yes_or_no(split_list(value, "|"))
+    cells["@category"] = deepest_path(
+        split_list(text_of(row, "categories")), "/", skip=("default category", "root catalog")
+    )
+    if text_of(row, "product_online"):
+        cells["@status"] = "enabled" if text_of(row, "product_online") == "1" else "disabled"
+    children = text_of(row, "configurable_variations")[:1_000_000]
+    cells["@children"] = re.findall(r"(?:^|\|)sku=([^,|]+)", children)
+    return [cells]
+
+
+def _yes_or_no(values: list[str]) -> object:
+    return {"Yes": True, "No": False}.get(values[0], values) if len(values) == 1 else values
+
+
+MAGENTO = (
+    Preset(
+        name="magento-csv",
+        title="Magento or Adobe Commerce, product export (CSV)",
+        signature=("sku", "product_type", "name", "categories", "additional_attributes"),
+        field_map=FieldMap(
+            id="sku",
+            title=("name",),
+            description=("short_description", "description"),
+            brand=("manufacturer", "brand"),
+            category=("@category",),
+            price=("special_price", "price"),
+            sale_dates=("special_price_from_date", "special_price_to_date"),
+            available=("is_in_stock", "qty"),
+            image=("base_image", "small_image"),
+            url="url_key",
+            identifiers=("ean", "gtin", "upc", "mpn"),
+            attributes=("option:*", "weight"),
+            children=("@children",),
+            status=("@status",),
+            visibility=("visibility",),
+        ),
+        prepare=each_record(_prepare_row),
+    ),
+)

@@ -1,0 +1,193 @@
+"""Shopify: the CSV export of products, old and new, and products.json of the shop or of the Admin API.
+
+A product has a row for each variant and for each image, with the texts in its first row only. `@available` is
+worked out from stock, tracking and the policy to go on selling; `option:NAME` columns hold the values of
+options.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from indexer.catalogue.field_map import FieldMap
+from indexer.catalogue.presets.preset import Cells, Preset, each_record, list_objects, split_list, text_of
+from indexer.catalogue.records import Record, Reject
+
+_OLD = {
+    "handle": "Handle",
+    "option": "Option{} Name",
+    "value": "Option{} Value",
+    "price": "Variant Price",
+    "sku": "Variant SKU",
+    "tracker": "Variant Inventory Tracker",
+    "quantity": "Variant Inventory Qty",
+    "policy": "Variant Inventory Policy",
+    "tags": "Tags",
+    "category": "Product Category",
+    "type": "Type",
+    "custom": "Custom Product Type",
+    "standard": "Standardized Product Type",
+}
+_NEW = {
+    "handle": "URL handle",
+    "option": "Option{} name",
+    "value": "Option{} value",
+    "price": "Price",
+    "sku": "SKU",
+    "tracker": "Inventory tracker",
+    "quantity": "Inventory quantity",
+    "policy": "Continue selling when out of stock",
+    "tags": "Tags",
+    "category": "Product category",
+    "type": "Type",
+    "custom": "",
+    "standard": "",
+}
+
+
+def _prepare_table(names: Mapping[str, str], records: Iterable[Record | Reject]) -> Iterator[Record | Reject]:
+    handle = ""
+    options: dict[int, str] = {}
+    for record in records:
+        if isinstance(record, Reject):
+            yield record
+            continue
+        cells = dict(record.values)
+        if text_of(cells, names["handle"]) != handle:
+            handle = text_of(cells, names["handle"])
+            options = {}
+        for number in (1, 2, 3):
+            if name := text_of(cells, names["option"].format(number)):
+                options[number] = name
+            value = text_of(cells, names["value"].format(number))
+            name = options.get(number, "")
+            if value and name and (name, value) != ("Title", "Default Title"):
+                cells[f"option:{name}"] = value
+        is_variant = text_of(cells, names["price"]) or text_of(cells, names["sku"])
+        cells["@available"] = (
+            _is_available(
+                text_of(cells, names["quantity"]),
+                names["tracker"] in cells and not text_of(cells, names["tracker"]),
+                text_of(cells, names["policy"]),
+            )
+            if is_variant
+            else None
+        )
+        cells["@category"] = next(
+            (
+                text
+                for name in ("category", "standard", "type", "custom")
+                if (text := text_of(cells, names[name]))
+            ),
+            "",
+        )
+        cells["@tags"] = split_list(text_of(cells, names["tags"]))
+        yield replace(record, values=cells)
+
+
+def _is_available(quantity: str, untracked: bool, policy: str) -> bool | None:
+    if untracked or policy.casefold() in ("continue", "true"):
+        return True
+    try:
+        return float(quantity) > 0
+    except ValueError:
+        return None
+
+
+def _expand_product(product: Mapping[str, object]) -> Iterable[Cells]:
+    """Return a row for each variant of a product of products.json."""
+    tags = product.get("tags")
+    base: Cells = {
+        **{name: cell for name, cell in product.items() if name not in ("variants", "options")},
+        "@tags": split_list(tags) if isinstance(tags, str) else tags,
+        "@status": product.get("status")
+        or ("unpublished" if "published_at" in product and not product["published_at"] else "active"),
+        "@image": product.get("image") or product.get("images"),
+    }
+    options = product.get("options")
+    names = [
+        str(option.get("name") or "") if isinstance(option, Mapping) else str(option)
+        for option in (options if isinstance(options, list) else [])
+    ]
+    rows: list[Cells] = []
+    for variant in list_objects(product.get("variants")) or [{}]:
+        row = {**base, **{f"@{name}": variant.get(name) for name in ("price", "sku", "barcode")}}
+        for name, number in zip(names, (1, 2, 3), strict=False):
+            value = variant.get(f"option{number}")
+            if value and name and (name, value) != ("Title", "Default Title"):
+                row[f"option:{name}"] = value
+        if "available" in variant:
+            row["@available"] = variant["available"]
+        elif "inventory_quantity" in variant:
+            tracked = variant.get("inventory_management", "shopify")
+            policy = str(variant.get("inventory_policy") or "")
+            row["@available"] = _is_available(str(variant["inventory_quantity"]), not tracked, policy)
+        rows.append(row)
+    if rows and len(rows) == 1 and not any(name.startswith("option:") for name in rows[0]):
+        for option in list_objects(options):
+            if option.get("name") not in (None, "", "Title"):
+                rows[0][f"option:{option['name']}"] = option.get("values")
+    return rows
+
+
+SHOPIFY = (
+    Preset(
+        name="shopify-csv",
+        title="Shopify, product export (CSV)",
+        signature=("Handle", "Title", "Body (HTML)", "Variant Price"),
+        field_map=FieldMap(
+            id="Handle",
+            title=("Title",),
+            description=("Body (HTML)",),
+            brand=("Vendor",),
+            category=("@category",),
+            price=("Variant Price",),
+            available=("@available",),
+            image=("Image Src", "Variant Image"),
+            identifiers=("Variant SKU", "Variant Barcode"),
+            attributes=("option:*", "@tags", "Type", "Google Shopping / *"),
+            group="Handle",
+            status=("Status", "Published"),
+        ),
+        prepare=lambda records: _prepare_table(_OLD, records),
+    ),
+    Preset(
+        name="shopify-table",
+        title="Shopify, product export of 2025 and later (CSV)",
+        signature=("URL handle", "Title", "Option1 value", "Price"),
+        field_map=FieldMap(
+            id="URL handle",
+            title=("Title",),
+            description=("Description",),
+            brand=("Vendor",),
+            category=("@category",),
+            price=("Price",),
+            available=("@available",),
+            image=("Product image URL", "Variant image URL"),
+            identifiers=("SKU", "Barcode"),
+            attributes=("option:*", "@tags", "Type"),
+            group="URL handle",
+            status=("Status", "Published on online store"),
+        ),
+        prepare=lambda records: _prepare_table(_NEW, records),
+    ),
+    Preset(
+        name="shopify-json",
+        title="Shopify, products.json",
+        signature=("id", "handle", "body_html", "variants"),
+        field_map=FieldMap(
+            id="id",
+            title=("title",),
+            description=("body_html",),
+            brand=("vendor",),
+            category=("product_type",),
+            price=("@price",),
+            available=("@available",),
+            image=("@image",),
+            identifiers=("@sku", "@barcode", "handle"),
+            attributes=("option:*", "@tags"),
+            group="id",
+            status=("@status",),
+        ),
+        prepare=each_record(_expand_product),
+    ),
+)

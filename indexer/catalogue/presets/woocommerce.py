@@ -1,0 +1,79 @@
+"""WooCommerce: the CSV export of products and the products of the REST API.
+
+A variation names its parent by SKU or, where that has none, as `id:17`; it is merged into it.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from indexer.catalogue.field_map import FieldMap
+from indexer.catalogue.presets.preset import Cells, Preset, deepest_path, each_record, split_list, text_of
+
+
+def _prepare_row(row: Mapping[str, object]) -> Iterable[Cells]:
+    cells = dict(row)
+    for number in range(1, 100):
+        name = text_of(cells, f"Attribute {number} name")
+        if f"Attribute {number} name" not in cells:
+            break
+        if name:
+            cells[f"option:{name}"] = split_list(text_of(cells, f"Attribute {number} value(s)"))
+    paths = split_list(text_of(cells, "Categories"))
+    cells["@category"] = deepest_path(paths[:1], " > ")
+    cells["@categories"] = paths if len(paths) > 1 else []
+    cells["@tags"] = split_list(text_of(cells, "Tags"))
+    cells["@brand"] = split_list(text_of(cells, "Brands"))[:1]
+    return [cells]
+
+
+def _prepare_product(product: Mapping[str, object]) -> Iterable[Cells]:
+    parent = product.get("parent_id")
+    return [{**product, "@parent": str(parent) if parent else ""}]
+
+
+WOOCOMMERCE = (
+    Preset(
+        name="woocommerce-csv",
+        title="WooCommerce, product export (CSV)",
+        signature=("ID", "Type", "SKU", "Name", "Published", "Regular price"),
+        field_map=FieldMap(
+            id="ID",
+            title=("Name",),
+            description=("Short description", "Description"),
+            brand=("@brand",),
+            category=("@category",),
+            price=("Sale price", "Regular price"),
+            sale_dates=("Date sale price starts", "Date sale price ends"),
+            available=("In stock?", "Stock"),
+            image=("Images",),
+            url="External URL",
+            identifiers=("SKU", "GTIN, UPC, EAN, or ISBN"),
+            attributes=("option:*", "@tags", "@categories", "Weight (kg)"),
+            group="Parent",
+            status=("Published",),
+            visibility=("Visibility in catalog",),
+        ),
+        prepare=each_record(_prepare_row),
+    ),
+    Preset(
+        name="woocommerce-json",
+        title="WooCommerce, products of the REST API (JSON)",
+        signature=("id", "name", "permalink", "regular_price", "stock_status"),
+        field_map=FieldMap(
+            id="id",
+            title=("name",),
+            description=("short_description", "description"),
+            brand=("brands",),
+            category=("categories",),
+            price=("price", "sale_price", "regular_price"),
+            available=("stock_status", "stock_quantity"),
+            image=("images", "image"),
+            url="permalink",
+            identifiers=("sku", "global_unique_id"),
+            attributes=("attributes", "tags", "weight"),
+            group="@parent",
+            status=("status",),
+            visibility=("catalog_visibility",),
+        ),
+        prepare=each_record(_prepare_product),
+    ),
+)
