@@ -45,9 +45,11 @@ def rollback(context: CommandContext, alias: str | None, to: str, model: Path | 
             retry=RetryPolicy(settings.index.retry_seconds, stop=stop),
         )
         report = roll_back(session, to)
-    if as_json:
-        click.echo(json.dumps(asdict(report)))
-        return
-    copied = f"; {report.changes_copied:,} changes were copied" if report.changes_copied else ""
-    click.echo(f"Alias {report.alias} points at {report.index}, of model {report.model}{copied}.")
-    click.echo(f"{report.previous} is kept: attune rollback --alias {report.alias} --to {report.previous}")
+        if as_json:
+            click.echo(json.dumps(asdict(report)))
+            return
+        copied = f"; {report.changes_copied:,} changes were copied" if report.changes_copied else ""
+        click.echo(f"Alias {report.alias} points at {report.index}, of model {report.model}{copied}.")
+        click.echo(
+            f"{report.previous} is kept: attune rollback --alias {report.alias} --to {report.previous}"
+        )

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -81,6 +82,14 @@ class MemoryOpenSearch(Connection):
     def answer(self, method: str, path: str, params: Mapping[str, Any], body: bytes) -> _Answer:
         """Return the status and the body that a request is answered with."""
         return self._answer(method, [unquote(part) for part in path.strip("/").split("/")], params, body)
+
+    def copy_state(self) -> tuple[dict[str, Index], dict[str, set[str]]]:
+        """Return a copy of the indexes and aliases, for `restore_state`."""
+        return deepcopy(self.indexes), deepcopy(self.aliases)
+
+    def restore_state(self, state: tuple[dict[str, Index], dict[str, set[str]]]) -> None:
+        """Put the indexes and aliases of `copy_state` in place of the present ones."""
+        self.indexes, self.aliases = deepcopy(state)
 
     def _fail(self, url: str) -> None:
         for at, (path, times) in enumerate(self.fails):

@@ -56,38 +56,40 @@ class IndexRun:
         lower_priority(idle=options.engine == "local")
         catalogue = None if mode == "reencode" else self._sources.make_source(self._sources.open_catalogue())
         rejects = self._sources.rejects_path()
-        with self._report("rebuild") as (metrics, progress), stop_on_signals(self._stop):
-            session = self._open_session(progress)
-            source = catalogue or self._open_live_index(session)
-            report = rebuild_index(session, source, rejects, self._make_engine(progress))
-            metrics.write_success(asdict(report))
-        self._print(asdict(report), summarize_rebuild(report, rejects, options.model))
+        with stop_on_signals(self._stop):
+            with self._report("rebuild") as (metrics, progress):
+                session = self._open_session(progress)
+                source = catalogue or self._open_live_index(session)
+                report = rebuild_index(session, source, rejects, self._make_engine(progress))
+                metrics.write_success(asdict(report))
+            self._print(asdict(report), summarize_rebuild(report, rejects, options.model))
 
     def apply_changes(self, dry: bool) -> None:
         """Apply changes to the index that searches use. The first signal ends it after the current batch."""
         options = self._options
         stop = threading.Event()
-        with self._report("changes") as (metrics, progress), stop_on_signals(stop, self._stop):
-            session = self._open_session(progress)
-            live = session.indexes.find_live()
-            job = ChangeJob(
-                field_map=lambda stream: self._sources.choose_change_map(stream.source, live),
-                rejects=self._sources.rejects_path(),
-                default=options.operation,
-                simplified=options.simplified or was_simplified(live),
-                dry=dry,
-            )
+        with stop_on_signals(stop, self._stop):
+            with self._report("changes") as (metrics, progress):
+                session = self._open_session(progress)
+                live = session.indexes.find_live()
+                job = ChangeJob(
+                    field_map=lambda stream: self._sources.choose_change_map(stream.source, live),
+                    rejects=self._sources.rejects_path(),
+                    default=options.operation,
+                    simplified=options.simplified or was_simplified(live),
+                    dry=dry,
+                )
 
-            def write_running(report: ChangesReport) -> None:
-                if options.follow:
-                    metrics.write_running(asdict(report))
+                def write_running(report: ChangesReport) -> None:
+                    if options.follow:
+                        metrics.write_running(asdict(report))
 
-            # What was read from standard input is applied to its end. Files and tables are delivered again.
-            stop_applying = None if options.source == "-" else stop
-            streams = self._sources.open_streams(session, stop, progress.say)
-            report = apply_changes(session, job, streams, stop_applying, write_running)
-            metrics.write_success(asdict(report))
-        self._print(asdict(report), summarize_changes(report, job.rejects, dry))
+                # Standard input is applied to its end. Files and tables are delivered again.
+                stop_applying = None if options.source == "-" else stop
+                streams = self._sources.open_streams(session, stop, progress.say)
+                report = apply_changes(session, job, streams, stop_applying, write_running)
+                metrics.write_success(asdict(report))
+            self._print(asdict(report), summarize_changes(report, job.rejects, dry))
 
     def verify(self, mode: str, dry: bool) -> None:
         """Compare catalogue and index. Exit with status 1 where they differ, unless it is a dry run."""
@@ -95,18 +97,19 @@ class IndexRun:
         source = None if mode == "reencode" else self._sources.open_catalogue()
         # A dry run tells what a rebuild would do, and that reads the catalogue as if there were no index.
         catalogue = self._sources.make_source(source) if source and dry else None
-        with self._report("verify") as (metrics, progress), stop_on_signals(self._stop):
-            session = self._open_session(progress)
-            session.indexes.validate()
-            live = session.indexes.find_live()
-            if live is None and not dry:
-                raise IndexingError(f"alias {options.alias} has no index of Attune's to compare with")
-            if source and not dry:
-                catalogue = self._sources.make_source(source, live)
-            report = verify_index(session, catalogue or self._open_live_index(session), live)
-            status = 0 if dry or report.equal else 1
-            metrics.write_success(asdict(report), status)
-        self._print(asdict(report) | {"equal": report.equal}, summarize_verify(report, dry))
+        with stop_on_signals(self._stop):
+            with self._report("verify") as (metrics, progress):
+                session = self._open_session(progress)
+                session.indexes.validate()
+                live = session.indexes.find_live()
+                if live is None and not dry:
+                    raise IndexingError(f"alias {options.alias} has no index of Attune's to compare with")
+                if source and not dry:
+                    catalogue = self._sources.make_source(source, live)
+                report = verify_index(session, catalogue or self._open_live_index(session), live)
+                status = 0 if dry or report.equal else 1
+                metrics.write_success(asdict(report), status)
+            self._print(asdict(report) | {"equal": report.equal}, summarize_verify(report, dry))
         sys.exit(status)
 
     def _open_session(self, progress: JobProgress) -> IndexSession:
