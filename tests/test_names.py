@@ -17,7 +17,6 @@ REMAINING: frozenset[str] = frozenset(
         "Environ",
         "Headers",
         "LOGGER",
-        "read_query",
         "serve",
     }
 )
