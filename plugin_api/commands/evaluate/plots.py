@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from reranker.evaluation.calibration import Calibration
 from reranker.evaluation.comparison import HEADLINE, Figures, Protocol
 
-_WIDTH, _HEIGHT = 5.8, 3.4  # inches; the page scales them
+_WIDE, _WIDTH, _HEIGHT = 10.0, 4.4, 2.8  # inches; the page scales them
 _MARKERS = "osD^vPXp"
 _THEME = {
     "#010203": "var(--first)",
@@ -33,6 +33,7 @@ _THEME = {
 _FIRST, _OTHER, _WON, _LOST, _GRID, _SOFT, _INK = _THEME
 
 _STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
     "axes.edgecolor": _OTHER,
     "axes.grid": True,
     "axes.labelcolor": _SOFT,
@@ -74,7 +75,7 @@ def draw_intervals(protocol: Protocol) -> Markup:
     compared = protocol.compared
     labels = {found.system.name: found.system.label for found in protocol.figures}
     with mpl.rc_context(_STYLE):
-        figure, axes = _new_plot(0.7 + 0.32 * len(compared))
+        figure, axes = _new_plot(0.6 + 0.3 * len(compared), _WIDE)
         names = list(compared)[::-1]
         for row, name in enumerate(names):
             change = compared[name].change
@@ -136,8 +137,8 @@ def draw_reliability(label: str, calibration: Calibration) -> Markup:
         return _write_svg(figure, f"Reliability diagram of {label}")
 
 
-def _new_plot(height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(_WIDTH, height))
+def _new_plot(height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height))
     return figure, figure.subplots()
 
 
