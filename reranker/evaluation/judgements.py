@@ -23,6 +23,9 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
 """What each column may be called, however capitalised or spaced; the first that the header has counts."""
 
 GRADES = range(4)
+_BLANK = frozenset({"", "-", "na", "n/a", "nan", "none", "null"})
+"""Cells that hold no grade."""
+
 _DELIMITERS = ",;\t"
 _MAX_SHOWN = 5
 
@@ -55,20 +58,27 @@ def read_judgements(path: Path, note: Callable[[str], None] = lambda _: None) ->
     The file may be gzipped (.gz). Its delimiter is a comma, semicolon or tab. `COLUMN_NAMES` lists the
     accepted column names; other columns are ignored. Queries that differ only in case or spacing count as
     one, under the first spelling. A pair that is graded several times gets the mean, rounded with halves up,
-    and `note` receives a sentence that counts such pairs.
+    and `note` receives a sentence that counts such pairs. Rows without a grade, as Quepid exports them for
+    products that nobody rated, are skipped and counted in another sentence.
 
     Raises LabelsError when the file can't be read, lacks a column or has no judgement, and for bad lines: the
-    first few are named by their number, and none is skipped.
+    first few are named by their number.
     """
     graded: dict[tuple[str, str], list[int]] = {}
     spelling: dict[str, str] = {}
     problems: list[str] = []
+    blank = 0
     for line, query, product_id, grade in _cells(path):
-        value = _grade(grade)
+        if grade is not None and grade.casefold() in _BLANK:
+            blank += 1
+            continue
+        value = None if grade is None else _grade(grade)
         if not query or not product_id:
             problems.append(f"line {line}: no {'product id' if query else 'query'}")
+        elif grade is None:
+            problems.append(f"line {line}: it ends before the grade")
         elif value is None:
-            problems.append(f"line {line}: grade {grade!r} is none of 0, 1, 2, 3")
+            problems.append(f"line {line}: grade {grade!r} is not one of 0, 1, 2, 3")
         else:
             key = normalise_query(query)
             spelling.setdefault(key, " ".join(query.split()))
@@ -77,9 +87,12 @@ def read_judgements(path: Path, note: Callable[[str], None] = lambda _: None) ->
         more = f" and {len(problems) - _MAX_SHOWN} more" if len(problems) > _MAX_SHOWN else ""
         raise LabelsError(f"{path}: {'; '.join(problems[:_MAX_SHOWN])}{more}: correct or remove these lines")
     if not graded:
+        without = f" ({blank} rows without a grade)" if blank else ""
         raise LabelsError(
-            f"{path} has a header and no judgement: give one query, product id and grade a line"
+            f"{path} has a header and no judgement{without}: give one query, product id and grade a line"
         )
+    if blank:
+        note(f"{path}: {blank} rows have no grade and are skipped")
     repeated = [found for found in graded.values() if len(found) > 1]
     if repeated:
         differ = sum(len(set(found)) > 1 for found in repeated)
@@ -126,7 +139,8 @@ def normalise_query(query: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
 
 
-def _cells(path: Path) -> Iterator[tuple[int, str, str, str]]:
+def _cells(path: Path) -> Iterator[tuple[int, str, str, str | None]]:
+    """Yield line number, query, product id and grade of each row; None for a grade that is cut off."""
     text = _text(path)
     header, _, _ = text.partition("\n")
     rows = csv.reader(
@@ -139,8 +153,8 @@ def _cells(path: Path) -> Iterator[tuple[int, str, str, str]]:
         line = rows.line_num + 1
         for row in rows:
             if any(cell.strip() for cell in row):
-                query, product_id, grade = (row[i].strip() if i < len(row) else "" for i in at)
-                yield line, query, product_id, grade
+                query, product_id, grade = (row[i].strip() if i < len(row) else None for i in at)
+                yield line, query or "", product_id or "", grade
             line = rows.line_num + 1
     except csv.Error as error:
         raise LabelsError(

@@ -49,8 +49,21 @@ def test_bad_lines_are_named_together(tmp_path: Path) -> None:
     assert str(path) in message
     for part in ("line 4: grade '4'", "line 5: grade 'good'", "line 6: no query", "line 7: no product id"):
         assert part in message
-    assert "line 8: grade ''" in message
-    assert "and 2 more" in message
+    assert "line 8: it ends before the grade" in message
+    assert "and 1 more" in message
+
+
+def test_rows_that_nobody_graded_are_skipped_and_counted(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "Team Name,Case Name,Query Text,Doc ID,Rating\n"
+        "T,C,laptop,1,3\nT,C,laptop,2,\nT,C,laptop,3,null\nT,C,tv,4, \n",
+    )
+    notes: list[str] = []
+    assert read_judgements(path, notes.append) == [Judgement("laptop", "1", 3)]
+    assert notes == [f"{path}: 3 rows have no grade and are skipped"]
+    with pytest.raises(LabelsError, match=r"no judgement \(2 rows without a grade\)"):
+        read_judgements(written(tmp_path, "query,docid,rating\na,1,\nb,2,-\n"))
 
 
 @pytest.mark.parametrize(
