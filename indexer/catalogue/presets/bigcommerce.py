@@ -114,7 +114,7 @@ BIGCOMMERCE = (
             ),
             attributes=("option:*", "Product Weight"),
             group="@id",
-            status=("Product Visible?", "Product Availability"),
+            status=("Product Visible?",),
         ),
         prepare=lambda records: _prepare(_OLD, records),
     ),

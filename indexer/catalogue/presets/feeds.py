@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterable, Mapping
 
 from indexer.catalogue.field_map import FieldMap
+from indexer.catalogue.nested import find_cell
 from indexer.catalogue.presets.preset import (
     Cells,
     Preset,
     deepest_path,
     each_record,
+    list_names,
     list_objects,
     plain_name,
     split_list,
@@ -33,13 +35,8 @@ def _prepare_google(row: Mapping[str, object]) -> Iterable[Cells]:
 
 def _prepare_best_buy(row: Mapping[str, object]) -> Iterable[Cells]:
     path = row.get("categoryPath") or row.get("category")
-    names = [str(level.get("name") or "") for level in list_objects(path)]
-    names = [name for name in names if name and name != "Best Buy"]
-    cells = {**row, "@category": names or (path if isinstance(path, str) else "")}
-    for detail in list_objects(row.get("details")):
-        if detail.get("name"):
-            cells[f"option:{detail['name']}"] = detail.get("value")
-    return [cells]
+    names = list_names(path) or ([path] if isinstance(path, str) else [])
+    return [{**row, "@category": [name for name in names if name != "Best Buy"]}]
 
 
 def _prepare_food(row: Mapping[str, object]) -> Iterable[Cells]:
@@ -61,50 +58,37 @@ def _prepare_food(row: Mapping[str, object]) -> Iterable[Cells]:
 
 
 def _prepare_icecat(row: Mapping[str, object]) -> Iterable[Cells] | str:
-    data = row.get("data") if isinstance(row.get("data"), Mapping) else row
-    general = data.get("GeneralInfo") if isinstance(data, Mapping) else None
-    if not isinstance(data, Mapping) or not isinstance(general, Mapping):
+    root = "data." if "data" in row else ""
+
+    def first(*paths: str) -> object:
+        cells = (find_cell(row, root + path) for path in paths)
+        return next((cell for cell in cells if cell not in (None, "", [], {})), None)
+
+    if first("GeneralInfo.IcecatId") is None:
         return "no product data"
-    cells: Cells = {}
-    description = general.get("Description")
-    summary = general.get("SummaryDescription")
-    bullets = general.get("BulletPoints") or general.get("GeneratedBulletPoints")
-    image = data.get("Image")
-    cells["@id"] = general.get("IcecatId")
-    cells["@title"] = general.get("Title") or general.get("ProductName")
-    cells["@brand"] = general.get("Brand")
-    cells["@category"] = _icecat_name(general.get("Category"))
-    cells["@description"] = (
-        (description.get("LongDesc") if isinstance(description, Mapping) else None)
-        or (summary.get("LongSummaryDescription") if isinstance(summary, Mapping) else None)
-        or (bullets.get("Values") if isinstance(bullets, Mapping) else None)
-    )
-    gallery = list_objects(data.get("Gallery"))
-    cells["@image"] = next(
-        (
-            source[size]
-            for source in ([image] if isinstance(image, Mapping) else []) + gallery
-            for size in ("HighPic", "Pic", "Pic500x500", "LowPic", "ThumbPic")
-            if source.get(size)
+    sizes = ("HighPic", "Pic", "LowPic")
+    images = [f"{place}.{size}" for place in ("Image", "Gallery") for size in sizes]
+    cells: Cells = {
+        "@id": first("GeneralInfo.IcecatId"),
+        "@title": first("GeneralInfo.Title", "GeneralInfo.ProductName"),
+        "@brand": first("GeneralInfo.Brand"),
+        "@category": first("GeneralInfo.Category.Name.Value", "GeneralInfo.Category.Name"),
+        "@description": first(
+            "GeneralInfo.Description.LongDesc",
+            "GeneralInfo.SummaryDescription.LongSummaryDescription",
+            "GeneralInfo.BulletPoints.Values",
         ),
-        "",
-    )
-    cells["@gtin"] = general.get("GTIN") or general.get("GTINs")
-    cells["@mpn"] = general.get("BrandPartCode")
-    for group in list_objects(data.get("FeaturesGroups")):
+        "@image": first(*images),
+        "@gtin": first("GeneralInfo.GTIN", "GeneralInfo.GTINs"),
+        "@mpn": first("GeneralInfo.BrandPartCode"),
+    }
+    for group in list_objects(first("FeaturesGroups")):
         for feature in list_objects(group.get("Features")):
-            name = _icecat_name(feature.get("Feature"))
+            name = find_cell(feature, "Feature.Name.Value")
             value = feature.get("PresentationValue") or feature.get("Value")
             if name and value:
                 cells[f"option:{name}"] = {"Y": True, "N": False}.get(str(value), value)
     return [cells]
-
-
-def _icecat_name(value: object) -> str:
-    """Return the name of a category or feature: {Name: {Value}}."""
-    name = value.get("Name") if isinstance(value, Mapping) else value
-    text = name.get("Value") if isinstance(name, Mapping) else name
-    return text if isinstance(text, str) else ""
 
 
 FEEDS = (
@@ -146,7 +130,7 @@ FEEDS = (
             image=("largeFrontImage", "image", "largeImage"),
             url="url",
             identifiers=("upc", "modelNumber", "model"),
-            attributes=("color", "condition", "option:*"),
+            attributes=("color", "condition", "details"),
             status=("active",),
         ),
         prepare=each_record(_prepare_best_buy),

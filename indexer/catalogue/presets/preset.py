@@ -108,6 +108,15 @@ def list_objects(value: object) -> list[Mapping[str, object]]:
     )
 
 
+def list_names(value: object) -> list[str]:
+    """Return the names of a list of objects, of texts, or the keys of an object."""
+    if isinstance(value, Mapping):
+        return [str(key) for key in value]
+    elements = value if isinstance(value, list | tuple) else []
+    names = (element.get("name") if isinstance(element, Mapping) else element for element in elements)
+    return [name for name in names if isinstance(name, str) and name]
+
+
 def deepest_path(paths: Iterable[str], separators: str, skip: tuple[str, ...] = ()) -> str:
     """Return the first of the longest category paths, joined by " > ", without the roots in `skip`."""
     longest: list[str] = []

@@ -9,7 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from indexer.catalogue.field_map import FieldMap
-from indexer.catalogue.presets.preset import Cells, Preset, each_record, list_objects, split_list, text_of
+from indexer.catalogue.presets.preset import (
+    Cells,
+    Preset,
+    each_record,
+    list_names,
+    list_objects,
+    split_list,
+    text_of,
+)
 from indexer.catalogue.records import Record, Reject
 
 _OLD = {
@@ -104,10 +112,7 @@ def _expand_product(product: Mapping[str, object]) -> Iterable[Cells]:
         "@image": product.get("image") or product.get("images"),
     }
     options = product.get("options")
-    names = [
-        str(option.get("name") or "") if isinstance(option, Mapping) else str(option)
-        for option in (options if isinstance(options, list) else [])
-    ]
+    names = list_names(options)
     rows: list[Cells] = []
     for variant in list_objects(product.get("variants")) or [{}]:
         row = {**base, **{f"@{name}": variant.get(name) for name in ("price", "sku", "barcode")}}
@@ -122,10 +127,6 @@ def _expand_product(product: Mapping[str, object]) -> Iterable[Cells]:
             policy = str(variant.get("inventory_policy") or "")
             row["@available"] = _is_available(str(variant["inventory_quantity"]), not tracked, policy)
         rows.append(row)
-    if rows and len(rows) == 1 and not any(name.startswith("option:") for name in rows[0]):
-        for option in list_objects(options):
-            if option.get("name") not in (None, "", "Title"):
-                rows[0][f"option:{option['name']}"] = option.get("values")
     return rows
 
 

@@ -8,7 +8,7 @@ from indexer.catalogue.presets.preset import (
     Preset,
     deepest_path,
     each_record,
-    list_objects,
+    list_names,
     split_list,
 )
 
@@ -30,12 +30,8 @@ def _prepare_prestashop(row: Mapping[str, object]) -> Iterable[Cells]:
 def _prepare_shopware(row: Mapping[str, object]) -> Iterable[Cells]:
     cells = dict(row)
     categories = row.get("categories")
-    names = [str(level.get("name") or "") for level in list_objects(categories)]
-    paths = (
-        split_list(categories.replace(";", "|"), "|")
-        if isinstance(categories, str)
-        else [n for n in names if n]
-    )
+    texts = split_list(categories.replace(";", "|"), "|") if isinstance(categories, str) else []
+    paths = texts or list_names(categories)
     skip = ("deutsch", "english", "home", "katalog #1", "catalogue #1", "root", "shopware")
     cells["@category"] = deepest_path(paths, r"\s*>\s*|/", skip=skip)
     for column in (
