@@ -19,10 +19,11 @@ from plugin_api.commands.index.signals import stop_on_signals
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
 def rollback(context: CommandContext, alias: str | None, to: str, model: Path | None, as_json: bool) -> None:
-    """Point the alias back at the index that searches used before the last rebuild.
+    """Return searches to the index before the last rebuild.
 
-    Changes made since are copied to that index first, so only the rebuild is undone. The other index is kept:
-    `attune rollback --to INDEX` returns to it. The setting index.keep_previous says how many are kept.
+    Points the alias back at that index.     Changes made since are copied to that index first, so only
+    the rebuild is undone. The other index is kept: `attune rollback --to INDEX` returns to it. The
+    setting index.keep_previous says how many are kept.
     """
     lower_priority()
     # Imported after that: imports take two thirds of a rollback's time.

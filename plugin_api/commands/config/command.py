@@ -13,7 +13,7 @@ from plugin_api.commands.context import CommandContext
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of {setting, value, origin}.")
 @click.pass_obj
 def config(context: CommandContext, as_json: bool) -> None:
-    """Show every setting, its value, and where that came from.
+    """Show the settings in force and where each came from.
 
     \b
     Settings come from defaults, then a TOML file (--config or ATTUNE_CONFIG), then the environment:

@@ -48,7 +48,7 @@ from reranker.model import Model, load_model
 )
 @click.pass_obj
 def demo(context: CommandContext, port: int | None, alias: str | None, once: bool, as_json: bool) -> None:
-    """Search 19,406 real products by keyword and by Attune, side by side.
+    """Compare keyword search and Attune on 19,406 products.
 
     Starts OpenSearch (unless one answers at opensearch.url), indexes a catalogue of electronics,
     starts the sidecar, and sends both a dozen queries. A second run reuses everything.

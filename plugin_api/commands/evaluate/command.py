@@ -17,34 +17,40 @@ A_PATH = click.Path(path_type=Path)
 @click.option(
     "--judgements", type=A_PATH, help="CSV file with the columns query, product_id, grade (0 to 3)."
 )
-@click.option("--qrels", type=A_PATH, help="Judgements in TREC's qrels form instead.")
-@click.option("--queries", type=A_PATH, help="QUERY-ID<TAB>TEXT of the ids in --qrels and --run.")
-@click.option("--alias", help="Alias or index to search (search.alias).")
+@click.option("--qrels", type=A_PATH, help="Judgements in TREC's qrels format instead.")
+@click.option(
+    "--queries", type=A_PATH, help="Texts of the query ids in --qrels and --run: QUERY-ID<TAB>TEXT."
+)
+@click.option("--alias", help="Alias or index to search. Default: the setting search.alias.")
 @click.option(
     "--system",
     "systems",
     multiple=True,
     type=click.Choice(list(SYSTEMS)),
-    help="Only this ranking of the index; repeatable. Default: all.",
+    help="Only this ranking of the index. May be repeated. Default: all.",
 )
-@click.option("--model", type=A_PATH, help="Model folder (model.folder).")
+@click.option("--model", type=A_PATH, help="Model folder. Default: the setting model.folder.")
 @click.option("--second-model", type=A_PATH, help="Another model's folder, to compare with.")
 @click.option("--second-alias", help="The index made with the second model.")
 @click.option(
-    "--run", "runs", multiple=True, metavar="NAME=FILE", help="A ranking in TREC's run form; repeatable."
+    "--run",
+    "runs",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="A ranking in TREC's run format. May be repeated.",
 )
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
     default=0.5,
     show_default=True,
-    help="Probability from which on a product counts as found in precision, recall and F1.",
+    help="Least probability at which a product counts as found, in precision, recall and F1.",
 )
 @click.option(
     "--depth", type=click.IntRange(10, 1000), default=100, show_default=True, help="Hits of each ranking."
 )
 @click.option("--held-out", is_flag=True, help="Leave out the queries that the model was trained on.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, every query's figures included.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the figures of every query.")
 @click.option("--html", type=A_PATH, help="Also write a report with plots to this file.")
 @click.pass_obj
 def evaluate(
@@ -64,13 +70,15 @@ def evaluate(
     as_json: bool,
     html: Path | None,
 ) -> None:
-    """Measure the ranking by people's judgements, beside BM25, its own parts, other models and other engines.
+    """Measure rankings by people's judgements.
+
+    Compares Attune with BM25, its own parts, other models and other engines.
 
     \b
       attune evaluate --judgements judged.csv --alias shop --html report.html
       attune evaluate --judgements judged.csv --alias shop --second-model NEW --second-alias shop-new
       attune evaluate --qrels qrels.txt --run old=old.trec --run new=new.trec
-    With --run but neither --alias nor --system, no index is searched: OpenSearch needn't be there.
+    With --run but neither --alias nor --system, no index is searched: OpenSearch is not needed then.
 
     Every ranking is measured over the whole catalogue, where products that nobody judged count as irrelevant,
     and over each query's judged products alone. The first system is compared with each other one: mean

@@ -64,8 +64,9 @@ def install(
     uninstall: bool,
     as_json: bool,
 ) -> None:
-    """Rerank inside the cluster: install connectors, remote models and the search pipeline `attune`.
+    """Rerank inside the cluster, by a search pipeline.
 
+    Installs connectors, remote models and the search pipeline `attune`.
     The pipeline makes a search hybrid (its own query and the nearest product vectors) and orders the
     hits by the sidecar's score of their stored vectors. The search box sends its queries unchanged.
     This needs OpenSearch 2.19 or later with ml-commons and neural-search, and a sidecar that the

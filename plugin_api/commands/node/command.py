@@ -14,11 +14,11 @@ from plugin_api.terminal import task_progress
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.pass_obj
 def up(context: CommandContext, as_json: bool) -> None:
-    """Start a local OpenSearch with k-NN, and download it first where needed (about 230 MB).
+    """Start a local OpenSearch with k-NN.
 
-    It listens on this machine only, at the address in opensearch.url. Its data is in the folder
-    node.home (~/.attune, for root /var/lib/attune). It runs until `attune down`. Where it runs
-    already, nothing changes.
+    It is downloaded first where needed (about 230 MB). It listens on this machine only, at the address
+    in opensearch.url. Its data is in the folder node.home (~/.attune, for root /var/lib/attune). It
+    runs until `attune down`. Where it runs already, nothing changes.
     """
     running = start_node(context.settings, os.environ, task_progress)
     if as_json:

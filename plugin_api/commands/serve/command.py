@@ -17,19 +17,27 @@ from plugin_api.sidecar.telemetry.tracing import Tracing
 
 
 @click.command()
-@click.option("--host", help="Address to listen at (sidecar.host).")
+@click.option("--host", help="Address to listen on. Default: the setting sidecar.host.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), help="Port to listen at; 0 takes a free one (sidecar.port)."
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 takes a free one. Default: sidecar.port.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1, 64), help="Processes, each with its own model (sidecar.workers)."
+    "--workers",
+    type=click.IntRange(1, 64),
+    help="Processes, each with a model of its own. Default: sidecar.workers.",
 )
-@click.option("--model", type=click.Path(path_type=Path), help="Model folder (model.folder).")
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="Model folder. Default: the setting model.folder."
+)
 @click.pass_obj
 def serve(
     context: CommandContext, host: str | None, port: int | None, workers: int | None, model: Path | None
 ) -> None:
-    """Serve reranked searches over HTTP: point your search box here instead of at OpenSearch.
+    """Start the sidecar: reranked searches over HTTP.
+
+    Point your search box at it instead of at OpenSearch. All other requests are passed through.
 
     \b
       attune serve

@@ -19,34 +19,52 @@ _INTERRUPTED = 130
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Model folder to make.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new model.")
 @click.option(
     "--fields", type=click.Path(path_type=Path), help="Field map in TOML. Default: guessed from the columns."
 )
 @click.option("--simplified", is_flag=True, help="Turn Traditional into Simplified Chinese.")
-@click.option("--judgements", type=click.Path(path_type=Path), help="CSV: query, product id, grade 0 to 3.")
+@click.option(
+    "--judgements",
+    type=click.Path(path_type=Path),
+    help="CSV file with the columns query, product_id, grade (0 to 3).",
+)
 @click.option(
     "--clicks",
     type=click.Path(path_type=Path),
     nargs=2,
     metavar="QUERIES EVENTS",
-    help="Click log in the UBI schema: two JSON Lines files.",
+    help="Click log in the UBI schema, as two JSON Lines files.",
 )
-@click.option("--clicks-from-cluster", is_flag=True, help="Click log from ubi_queries and ubi_events.")
-@click.option("--base", type=click.Path(path_type=Path), help="Model folder to go on from (model.folder).")
+@click.option(
+    "--clicks-from-cluster",
+    is_flag=True,
+    help="Read the click log from the indexes ubi_queries and ubi_events.",
+)
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path),
+    help="Model folder to start from. Default: the setting model.folder.",
+)
 @click.option(
     "--query-encoder",
-    help="BERT-like model, hub name or folder, instead of the base's; new makes one of the catalogue.",
+    help="BERT-like model (hub name or folder), not the base's; `new` trains a small one on the catalogue.",
 )
-@click.option("--product-encoder", help="GPT-2-like model, hub name or folder, to start from.")
+@click.option("--product-encoder", help="GPT-2-like model (hub name or folder) to start from.")
 @click.option(
     "--query-layers", type=click.IntRange(1), help="Layers of a smaller, faster query tower, such as 2."
 )
 @click.option(
-    "--budget", type=click.FloatRange(0, min_open=True), default=20.0, show_default=True, help="Minutes."
+    "--budget",
+    type=click.FloatRange(0, min_open=True),
+    default=20.0,
+    show_default=True,
+    help="Minutes that training may take.",
 )
-@click.option("--steps", type=click.IntRange(1), help="Steps of distillation, instead of what time allows.")
-@click.option("--seed", type=int, default=7, show_default=True, help="Of everything that is drawn.")
+@click.option(
+    "--steps", type=click.IntRange(1), help="Steps of distillation. Default: as many as the budget allows."
+)
+@click.option("--seed", type=int, default=7, show_default=True, help="Seed of all random numbers.")
 @click.option("--fresh", is_flag=True, help="Start over, and replace a finished folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
 @click.pass_obj
@@ -69,10 +87,11 @@ def train(
     fresh: bool,
     as_json: bool,
 ) -> None:
-    """Train a model for the catalogue FILE, which is read as `attune index` reads it.
+    """Train a model for a catalogue.
 
-    The catalogue alone is enough: the product encoder learns its texts from the query encoder, and the
-    scorer learns from queries made of the products. Judgements and clicks add what people think.
+    FILE is read as `attune index` reads it. The catalogue alone is enough: the product encoder learns
+    its texts from the query encoder, and the scorer learns from queries made of the products.
+    Judgements and clicks add what people think.
 
     \b
       attune train products.csv --out shop-model

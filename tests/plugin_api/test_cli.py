@@ -1,0 +1,32 @@
+"""The command line as a newcomer meets it."""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from plugin_api.cli import attune
+
+COMMANDS = attune.list_commands(click.Context(attune))
+
+
+def test_the_list_of_commands_fits_on_a_terminal() -> None:
+    shown = CliRunner().invoke(attune, ["--help"], terminal_width=80).stdout
+    assert "..." not in shown.partition("Commands:")[2]
+    for command in COMMANDS:
+        assert f"\n  {command} " in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_says_what_it_does(name: str) -> None:
+    command = attune.get_command(click.Context(attune), name)
+    assert command is not None
+    assert command.help
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+    assert CliRunner().invoke(attune, [name, "--help"]).exit_code == 0
+
+
+def test_a_misspelt_command_is_refused_with_the_nearest_one() -> None:
+    result = CliRunner().invoke(attune, ["serch", "mouse"])
+    assert result.exit_code == 2
+    assert "Did you mean 'search'?" in result.stderr
