@@ -20,12 +20,10 @@ ORDER, WHERE, HOW = "Order and pages", "Where is searched", "How it is asked"
 TEMPLATES, OPTIONS = "Templates", "`ext.attune`"
 W, R, P, E = Outcome.WIDENED, Outcome.REORDERED, Outcome.PLAIN, Outcome.REFUSED
 OWN_SORT = "a search with its own sort is not reranked"
-NOT_ASKED = "reranking was not asked for"
+NOT_REQUESTED = "reranking was not requested"
 BAGS = {"multi_match": {"query": "laptop", "fields": ["title", "description"]}}
 BY_BRAND = {"terms": {"field": "brand.keyword", "size": 20}}
-NO_ID = (
-    "a hit of plain has no attune.id: index the catalogue with `attune index` for its searches to be reranked"
-)
+NOT_INDEXED = "no hit has vectors: index the catalogue with `attune index` for its searches to be reranked"
 INLINE = {"source": {"query": {"match": {"title": "{{text}}"}}, "size": 200}, "params": {"text": "laptop"}}
 
 CALLS = (
@@ -73,7 +71,7 @@ CALLS = (
         P,
         size=0,
         aggs={"brands": BY_BRAND},
-        reason="no hits were asked for",
+        reason="no hits were requested",
         shows=("aggregations",),
     ),
     asked(ORDER, "`from`, `size`", W, **{"from": 5, "size": 10}),
@@ -97,9 +95,9 @@ CALLS = (
     asked(WHERE, "wildcards", W, path="/prod*,var*,-plain/_search"),
     asked(WHERE, "wildcards that match none", W, path="/nowhere*/_search"),
     asked(WHERE, "an index by its percent-encoded name", W, path="/%70roducts/_search"),
-    asked(WHERE, "all indexes", P, path="/_search", reason=NO_ID),
-    asked(WHERE, "`_all`", P, path="/_all/_search", reason=NO_ID),
-    asked(WHERE, "an index that `attune index` did not write", P, path="/plain/_search", reason=NO_ID),
+    asked(WHERE, "all indexes", R, path="/_search"),
+    asked(WHERE, "`_all`", R, path="/_all/_search"),
+    asked(WHERE, "an index that `attune index` did not write", P, path="/plain/_search", reason=NOT_INDEXED),
     asked(WHERE, "a missing index", E, path="/nowhere/_search"),
     asked(WHERE, "a closed index", E, path="/shut/_search"),
     in_url(
@@ -200,7 +198,7 @@ CALLS = (
         P,
         b"---\nquery:\n  match:\n    title: laptop\n",
         headers={"content-type": "application/yaml"},
-        reason="the body is no JSON",
+        reason="the body is not JSON",
     ),
     Case(
         HOW,
@@ -208,7 +206,7 @@ CALLS = (
         P,
         asking(LAPTOP),
         headers={**JSON, "accept": "application/yaml"},
-        reason="a search is reranked in JSON only",
+        reason="only searches answered in JSON are reranked",
     ),
     Case(HOW, "a trailing slash", W, asking(LAPTOP), path="/products/_search/"),
     Case(HOW, "a body that is no JSON", E, b"{"),
@@ -256,7 +254,7 @@ CALLS = (
         ext={"attune": {"query": "notebook"}},
         text="notebook",
     ),
-    asked(OPTIONS, "`rerank: false`", P, ext={"attune": {"rerank": False}}, reason=NOT_ASKED),
+    asked(OPTIONS, "`rerank: false`", P, ext={"attune": {"rerank": False}}, reason=NOT_REQUESTED),
     asked(OPTIONS, "`window`", W, ext={"attune": {"window": 10}}),
     asked(
         OPTIONS,

@@ -1,8 +1,10 @@
 """Writes plugin_api/SEARCH.md from the cases that prove it: `python -m tests.integration.search.table`."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from plugin_api.search.reasons import Reason
 from tests.integration.search.case import Case, Outcome
 from tests.integration.search.cases import CASES, PROOFS
 
@@ -18,13 +20,25 @@ the two answers are compared:
 |---|---|
 | reranked; vectors add hits | All hits of the query come back, and others that only the vectors find and that meet every condition: filters, `must_not`, `post_filter`, an alias's own. An exact total grows by those. Aggregations, suggestions and shards are OpenSearch's own, and so is each hit but for `_score`, by which they descend. |
 | reranked; the caller's own hits only | The same hits and total, in another order: what was asked for can't be asked of hits that the query does not find. |
-| as OpenSearch answers | The same answer but for `took`; why stands in `ext.attune.reason` or, where the body is left as it is, in the header `x-attune-rerank-reason`. |
+| as OpenSearch answers | The same answer but for `took`. The reason is in `ext.attune.reason_code` and `ext.attune.reason`, and in the headers `x-attune-rerank-reason-code` and `x-attune-rerank-reason`. |
 | OpenSearch's error | The same status and error. |
 
 `attune` and its vectors are left out of every `_source`, except where a search goes on byte for byte (`scroll`, `pit`,
 `filter_path`, `format`, `source`). When reranking fails or takes too long, OpenSearch's answer comes back, and
 `ext.attune.rerank_status` says so.
+
+A hit without vectors keeps its place in the caller's own order, among the reranked hits;
+`ext.attune.without_vectors` counts such hits.
 """  # noqa: E501
+
+REASONS_HEAD = """## Reasons
+
+Why a search was not reranked: the code is in `ext.attune.reason_code`, the status in `ext.attune.rerank_status`, the
+sentence in `ext.attune.reason`. The metric `attune_unranked_total` counts searches by code (label `reason`) and status.
+
+| code | status | sentence |
+|---|---|---|
+"""
 
 VERSIONS = {("3.5.0",): "tested on 3.5.0", ("2.19.1",): "tested on 2.19.1"}
 
@@ -41,7 +55,14 @@ def table() -> str:
         parts[-1] += "".join(
             f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows
         )
-    return "\n".join(parts)
+    return "\n".join((*parts, reasons()))
+
+
+def reasons() -> str:
+    """The page's table of reasons, from the enum."""
+    sentences = {reason: re.sub(r"{(.*?)}", r"*\1*", reason.sentence) for reason in Reason}
+    rows = [f"| `{reason.value}` | `{reason.status.value}` | {sentences[reason]} |\n" for reason in Reason]
+    return REASONS_HEAD + "".join(rows)
 
 
 def _rows(group: str) -> Iterator[tuple[str, str, str]]:

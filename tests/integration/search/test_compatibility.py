@@ -191,7 +191,7 @@ def test_parameters_in_the_url_hold_for_each_search_of_a_list(world: World) -> N
         outcomes, listed(world.direct, path, lines), listed(world.reranked, path, lines), strict=True
     ):
         assert isinstance(ours.body["hits"]["total"], int)
-        case = Case("", "", outcome, reason="no hits were asked for", shows=("aggregations",))
+        case = Case("", "", outcome, reason="no hits were requested", shows=("aggregations",))
         assert list(differences(case, theirs, ours, None)) == []
 
 
