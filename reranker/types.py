@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
@@ -18,11 +19,25 @@ class EncodedProduct:
     stored: bytes
 
 
+class QueryType(StrEnum):
+    """What a query looks like: a model number decides first, then a sentence, then the number of words."""
+
+    MODEL = "model"
+    """A model number is in it: `TN-2110`, `sony wh1000xm4 case`, `lego 75192`."""
+    SENTENCE = "sentence"
+    """Written as one speaks: five words or more, or three with a function word among them, or a question."""
+    HEAD = "head"
+    """One or two words: `laptop`, `gaming mouse`, `手机`."""
+    PHRASE = "phrase"
+    """Three or four words: `noise cancelling headphones`."""
+
+
 @dataclass(frozen=True, slots=True)
 class EncodedQuery:
     """One query: its k-NN vector, its projected token vectors and its normalised words.
 
-    `unknown` is the share of its tokens that the encoder's tokenizer doesn't know.
+    `unknown` is the share of its tokens that the encoder's tokenizer doesn't know, `query_type` what it looks
+    like without intent words.
     """
 
     text: str
@@ -30,6 +45,7 @@ class EncodedQuery:
     tokens: Floats  # (Lq, t) unit rows
     words: tuple[str, ...]
     unknown: float = 0.0
+    query_type: QueryType = QueryType.PHRASE
 
 
 class Reranker(Protocol):

@@ -16,11 +16,6 @@ class Deadline:
         """Return the deadline that a time limit sets from now on."""
         return cls(time.monotonic() + seconds, seconds)
 
-    def part(self, share: float, limit: float) -> "Deadline":
-        """Return the deadline after a share of the time left, or of `limit` seconds where that is less."""
-        seconds = min(max(self.at - time.monotonic(), 0.0), limit)
-        return Deadline(time.monotonic() + share * seconds, seconds)
-
     def remaining(self) -> float:
         """Return the seconds that are left. Raises TimeoutError where there are none."""
         seconds = self.at - time.monotonic()

@@ -22,7 +22,6 @@ from plugin_api.search.query.request import (
     FallbackRequest,
     RerankRequest,
     SearchCall,
-    parse_call,
 )
 from plugin_api.search.reasons import Cause, Reason
 from plugin_api.search.render import BODY_HEADERS, add_report
@@ -84,7 +83,7 @@ class MultiSearch:
         if call.body.count(b"\n") > 2 * MAX_LIST_LENGTH:
             return Reason.LIST_TOO_LONG.because(limit=MAX_LIST_LENGTH)
         try:
-            items = list(_read_items(call))
+            items = list(_read_items(call, self._searcher))
         except (ValueError, RecursionError):
             return Reason.UNREADABLE_LIST.because()
         if all(isinstance(item.request, FallbackRequest) and item.request.verbatim for item in items):
@@ -210,7 +209,7 @@ def _join(parts: Sequence[_Part]) -> Answer:
     return Answer(200, body, (("content-type", JSON_TYPE), *dict.fromkeys(shared)))
 
 
-def _read_items(call: SearchCall) -> Iterator[_Item]:
+def _read_items(call: SearchCall, searcher: Searcher) -> Iterator[_Item]:
     lines = call.body.split(b"\n")
     if lines and not lines[-1].strip():
         lines.pop()
@@ -225,15 +224,15 @@ def _read_items(call: SearchCall) -> Iterator[_Item]:
         params = {name: value for name, value in call.params.items() if name in _SHARED_PARAMETERS}
         params |= {name: _text(value) for name, value in values.items() if name not in ("index", "indices")}
         one = SearchCall(quote(",".join(map(str, names)), safe=",*") or call.index, body, params, headers)
-        yield _Item(header, one, _parse(one))
+        yield _Item(header, one, _parse(one, searcher))
 
 
-def _parse(call: SearchCall) -> RerankRequest | FallbackRequest | Answer:
+def _parse(call: SearchCall, searcher: Searcher) -> RerankRequest | FallbackRequest | Answer:
     unknown = call.params.keys() - HEADER_PARAMETERS - _SHARED_PARAMETERS
     if unknown:
         return FallbackRequest(call.body, {}, Reason.UNSUPPORTED_HEADER.because(name=min(unknown)[:100]))
     try:
-        return parse_call(call)
+        return searcher.parse(call)
     except BadRequest as error:
         return error_answer(400, error.kind, str(error))
 

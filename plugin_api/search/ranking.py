@@ -1,13 +1,13 @@
 """The order of hits: the scored window, then the caller's other hits."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from plugin_api.opensearch.connection import Headers
 from plugin_api.opensearch.raw_json import RawObject
 from plugin_api.search.query.request import RerankRequest
-from plugin_api.search.report import RerankReport
-from plugin_api.search.retrieval.candidates import Candidates
+from plugin_api.search.reasons import RerankStatus
+from plugin_api.search.report import RerankReport, StageTimes
 from plugin_api.search.retrieval.hit import Hit, HitKey
 
 
@@ -35,33 +35,21 @@ class RankedHits:
 
 @dataclass(frozen=True, slots=True)
 class RankedPage:
-    """One page of ranked hits, complete as OpenSearch shows them, and the report on them."""
+    """One page of ranked hits, complete as OpenSearch shows them, and what it took."""
 
     ranked: RankedHits
     complete_hits: Mapping[HitKey, RawObject]
-    report: RerankReport
+    took_ms: StageTimes
+    cached: bool = False
 
-
-def rank(
-    candidates: Candidates, window: Sequence[Hit], probabilities: Sequence[float], model: str
-) -> RankedHits:
-    """Order the window by probability; the caller's other hits follow in their own order.
-
-    Below the window a score is the window's lowest divided by 2, 3, 4 …, so that scores never rise down the
-    list, on any page. A hit that has no vectors keeps its place in the caller's order, with the score of the
-    hit above it.
-    """
-    hits = [replace(hit, score=score, vectors=b"") for hit, score in zip(window, probabilities, strict=True)]
-    hits.sort(key=lambda hit: hit.score, reverse=True)
-    inside = {hit.key for hit in hits}
-    lowest = hits[-1].score if hits else 0.0
-    rest = [hit for hit in candidates.own if hit.vectors and hit.key not in inside]
-    rest += [hit for hit in candidates.below if hit.key not in inside]
-    hits += [replace(hit, score=lowest / n, vectors=b"") for n, hit in enumerate(rest, start=2)]
-    unscored = [(place, hit) for place, hit in enumerate(candidates.own) if not hit.vectors]
-    for place, hit in unscored:
-        above = hits[max(place - 1, 0)].score if hits else 0.0
-        hits.insert(place, replace(hit, score=above))
-    added = sum(hit.is_added for hit in window)
-    around = (candidates.shell, candidates.headers)
-    return RankedHits(tuple(hits), len(window), added, len(unscored), model, *around)
+    @property
+    def report(self) -> RerankReport:
+        """The report on this page."""
+        return RerankReport(
+            RerankStatus.RERANKED,
+            self.ranked.model,
+            window=self.ranked.scored,
+            took_ms=self.took_ms,
+            cached=self.cached,
+            without_vectors=self.ranked.without_vectors,
+        )

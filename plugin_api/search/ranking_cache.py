@@ -84,9 +84,9 @@ class RankingCache:
         )
         self._observations: LRUCache[str, _Observation] = LRUCache(_MAX_VIEWS)
 
-    def key(self, request: RerankRequest, caller_key: str, window: int) -> RankingKey | None:
+    def key(self, request: RerankRequest, caller_key: str) -> RankingKey | None:
         """Return the key of a search's ranking; None where it can't be cached."""
-        if not self._seconds or not request.allows_vector_hits or request.end > window:
+        if not self._seconds or not request.allows_vector_hits or request.end > request.settings.window:
             return None
         body = dumps(request.body)
         if any(part in body for part in _IMPURE):

@@ -49,7 +49,6 @@ class Reason(Enum):
         RerankStatus.SKIPPED,
         "hits without an id can't be put in another order",
     )
-    TOO_DEEP = "too_deep", RerankStatus.SKIPPED, "hits below the {depth}th keep their order"
     UNSUPPORTED_HEADER = (
         "unsupported_header", RerankStatus.SKIPPED, "a search with the header {name} is not reranked",
     )  # fmt: skip
@@ -114,7 +113,7 @@ class Reason(Enum):
     OPENSEARCH_ERROR = "opensearch_error", RerankStatus.FAILED, "OpenSearch answered {status}: {error}", True
     OPENSEARCH_DOWN = "opensearch_down", RerankStatus.FAILED, "{error}", True
     MODEL_ERROR = "model_error", RerankStatus.FAILED, "{error}", True
-    INTERNAL_ERROR = "internal_error", RerankStatus.FAILED, "{stage} failed: {error}", True
+    INTERNAL_ERROR = "internal_error", RerankStatus.FAILED, "reranking failed: {error}", True
 
     def because(self, **details: object) -> "Cause":
         """Return the cause that this reason makes with its sentence's placeholders filled in."""

@@ -1,7 +1,7 @@
 """Render answers in OpenSearch's own shape, with the report on reranking under `ext.attune`."""
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import msgspec
@@ -15,6 +15,9 @@ from plugin_api.search.query.request import RerankRequest
 from plugin_api.search.ranking import RankedPage
 from plugin_api.search.report import RerankReport
 from plugin_api.search.retrieval.candidates import ADDED_FIELDS
+
+_OPTIONAL = frozenset({"reason_code", "reason", "cached", "without_vectors"})
+"""Parts of a report that are shown only where they say something."""
 
 BODY_HEADERS = frozenset({"content-length", "content-type", "content-encoding"})
 """Headers that describe the body: they don't hold for one that is written anew."""
@@ -41,7 +44,8 @@ def render_page(page: RankedPage, request: RerankRequest, took_ms: int) -> Answe
 def add_report(body: RawObject, report: RerankReport) -> RawObject:
     """Return the body with `ext.attune` beside whatever else is under `ext`."""
     ext = raw_object(body["ext"]) if "ext" in body else {}
-    return {**body, "ext": Raw(dumps({**ext, fields.ATTUNE: report.as_json()}))}
+    shown = {name: value for name, value in asdict(report).items() if value or name not in _OPTIONAL}
+    return {**body, "ext": Raw(dumps({**ext, fields.ATTUNE: shown}))}
 
 
 def add_status(answer: Answer) -> Answer:

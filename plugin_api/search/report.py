@@ -1,10 +1,9 @@
 """The report on reranking that every answer to a search carries."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from plugin_api.opensearch.connection import Headers
-from plugin_api.search.reasons import Cause, Reason, RerankStatus
+from plugin_api.search.reasons import Reason, RerankStatus
 
 STATUS_HEADER = "x-attune-rerank-status"
 REASON_CODE_HEADER = "x-attune-rerank-reason-code"
@@ -41,12 +40,6 @@ class RerankReport:
     cached: bool = False
     without_vectors: int = 0
 
-    @classmethod
-    def of_cause(cls, cause: Cause, model: str, took_ms: StageTimes | None = None) -> "RerankReport":
-        """Return the report on a search that was not reranked."""
-        status = cause.reason.status
-        return cls(status, model, cause.reason, cause.sentence, took_ms=took_ms or StageTimes())
-
     @property
     def headers(self) -> Headers:
         """The status and the reason as HTTP headers, for answers whose body has no room for them."""
@@ -56,8 +49,3 @@ class RerankReport:
         ascii_text = self.reason.encode("ascii", "replace").decode()[:_MAX_REASON_BYTES]
         printable = "".join(letter if letter.isprintable() else " " for letter in ascii_text)
         return status, (REASON_CODE_HEADER, self.reason_code.value), (REASON_HEADER, printable)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what goes into the answer: the optional parts only where they say something."""
-        optional = ("reason_code", "reason", "cached", "without_vectors")
-        return {name: value for name, value in asdict(self).items() if value or name not in optional}

@@ -1,35 +1,32 @@
 """Rerank one search: encode its query, gather candidates, fuse and score them, fetch the page."""
 
-import itertools
 import logging
 import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from cachetools import LRUCache, cachedmethod
 
 from mappings.errors import BadRequest, ClusterDown, ModelError
-from mappings.settings import SearchSettings, Settings
+from mappings.settings import Settings
 from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.query.request import RerankRequest
-from plugin_api.search.ranking import RankedHits, RankedPage, rank
+from plugin_api.search.ranking import RankedHits, RankedPage
 from plugin_api.search.ranking_cache import SETTLE_SECONDS, RankingCache, RankingKey
-from plugin_api.search.reasons import NotReranked, Reason, RerankStatus
-from plugin_api.search.report import RerankReport, StageTimes
-from plugin_api.search.retrieval.caller_client import CallerClient
-from plugin_api.search.retrieval.candidates import fetch_page, gather
+from plugin_api.search.reasons import Cause, NotReranked, Reason
+from plugin_api.search.report import StageTimes
+from plugin_api.search.retrieval.caller_client import CallerClient, OpenSearchLate, SearchRefused
+from plugin_api.search.retrieval.candidates import Candidates, fetch_page, gather
 from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.retrieval.hit import Hit
 from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
 from reranker.keyword_evidence import add_keyword_evidence
-from reranker.text.intent import strip_intent
 from reranker.types import EncodedQuery, Reranker
 
 _P = ParamSpec("_P")
@@ -41,17 +38,6 @@ MAX_UNKNOWN_SHARE = 0.5
 
 _QUERY_CACHE_BYTES = 8_000_000
 """Bytes of the queries that were encoded last, some thousands: shoppers type the same few again and again."""
-
-
-@dataclass(frozen=True, slots=True)
-class RerankTask:
-    """One search to rerank, with the model and the settings that it is reranked by."""
-
-    request: RerankRequest
-    model: Reranker
-    settings: SearchSettings
-    caller_key: str
-    deadline: Deadline
 
 
 class SearchReranker:
@@ -86,86 +72,84 @@ class SearchReranker:
         """Versions of the loaded models, the default one first."""
         return tuple(dict.fromkeys((self._reranker.version, *self._models)))
 
-    def prepare(self, request: RerankRequest, caller_key: str, deadline: Deadline) -> RerankTask:
-        """Return the task that a request makes.
-
-        Raises BadRequest where `ext.attune` names a model that is not loaded, or weights of 0.
-        """
+    def rerank(self, request: RerankRequest, caller_key: str, deadline: Deadline) -> RankedPage:
+        """Rerank a search. Raises NotReranked, and BadRequest where `ext.attune` names an unknown model."""
         version = request.options.model or self._reranker.version
         if version not in self._models:
-            raise BadRequest(
-                f"ext.attune.model: {version} is not loaded; there are: {', '.join(self.models)}"
-            )
-        settings = request.options.over(self._settings.search)
-        return RerankTask(request, self._models[version], settings, caller_key, deadline)
+            loaded = ", ".join(self.models)
+            raise BadRequest(f"ext.attune.model: {version} is not loaded; there are: {loaded}")
+        caller = CallerClient(self._client, request.call, request.params, deadline)
+        try:
+            key = self._rankings.key(request, caller_key)
+            page = self._cached_page(request, caller, key) if key else None
+            return page or self._new_page(request, self._models[version], caller, caller_key, key)
+        except NotReranked:
+            raise
+        except Exception as error:  # the shopper still gets OpenSearch's own hits
+            raise NotReranked(_cause_of(error, deadline)) from error
 
-    def rerank(self, task: RerankTask) -> RankedPage:
-        """Rerank a search. Raises NotReranked."""
-        key = self._rankings.key(task.request, task.caller_key, task.settings.window)
-        cached = self._cached_page(task, key) if key else None
-        return cached or self._new_page(task, key)
-
-    def _cached_page(self, task: RerankTask, key: RankingKey) -> RankedPage | None:
+    def _cached_page(
+        self, request: RerankRequest, caller: CallerClient, key: RankingKey
+    ) -> RankedPage | None:
         """Return a page of a cached ranking; None where there is none that still holds."""
         cached = self._rankings.get(key)
         if cached is None:
             return None
         started = time.perf_counter()
-        ranked, keys = cached.ranked, [hit.key for hit in cached.ranked.page(task.request)]
-        with _stage("fetching the page", task.deadline):
-            page = fetch_page(self._caller(task), task.request, keys, with_fingerprint=True)
+        keys = [hit.key for hit in cached.ranked.page(request)]
+        page = fetch_page(caller, request, keys, with_fingerprint=True)
         self._rankings.observe(key, page.fingerprint)
         if page.fingerprint != cached.fingerprint or page.hits.keys() != set(keys):
             return None
         took = StageTimes(fetch=_milliseconds(started, time.perf_counter()))
-        return RankedPage(ranked, page.hits, _report(ranked, took, cached=True))
+        return RankedPage(cached.ranked, page.hits, took, cached=True)
 
-    def _new_page(self, task: RerankTask, key: RankingKey | None, is_retry: bool = False) -> RankedPage:
+    def _new_page(
+        self,
+        request: RerankRequest,
+        model: Reranker,
+        caller: CallerClient,
+        caller_key: str,
+        key: RankingKey | None,
+        is_retry: bool = False,
+    ) -> RankedPage:
         """Return a page that is ranked now."""
-        request, model, settings, started = task.request, task.model, task.settings, time.perf_counter()
-        with _stage("encoding the query", task.deadline):
-            query = self._encode(model, request.text, task.deadline)
+        settings, started = request.settings, time.perf_counter()
+        query = self._encode(model, request.text, caller.deadline)
         if query.unknown >= MAX_UNKNOWN_SHARE:
             share = f"{query.unknown:.0%}"
             raise NotReranked(Reason.UNKNOWN_WORDS.because(model=model.version, share=share))
         encoded = time.perf_counter()
         settled = self._rankings.settled_fingerprint(key) if key else b""
-        vectors = CallerVectors(self._vectors, task.caller_key)
-        with _stage("gathering candidates", task.deadline):
-            found = gather(
-                self._caller(task), request, query.vector, settings.window, key is not None, vectors
-            )
+        vectors = CallerVectors(self._vectors, caller_key)
+        found = gather(caller, request, query.vector, settings.window, key is not None, vectors)
         gathered = time.perf_counter()
         for hit in (*found.own, *found.neighbours):
             if hit.model and hit.model != model.version:
-                return self._new_page(replace(task, model=self._other_model(task, hit)), key, is_retry)
+                other = self._other_model(request, model, hit)
+                return self._new_page(request, other, caller, caller_key, key, is_retry)
         if found.neighbours_error:
             raise NotReranked(Reason.KNN_FAILED.because(error=found.neighbours_error))
-        with _stage("scoring", task.deadline):
-            own, near = ([hit for hit in hits if hit.vectors] for hits in (found.own, found.neighbours))
-            if not own and not near and found.own:
-                raise NotReranked(Reason.NOT_INDEXED.because())
-            window = fuse(own, near, settings, strip_intent(query.text))
-            probabilities = self._score(task, query, window)
-            ranked = rank(found, window, probabilities, model.version)
+        own, near = ([hit for hit in hits if hit.vectors] for hits in (found.own, found.neighbours))
+        if not own and not near and found.own:
+            raise NotReranked(Reason.NOT_INDEXED.because())
+        window = fuse(own, near, settings, query.query_type)
+        ranked = rank(
+            found, window, self._score(request, model, query, window, caller.deadline), model.version
+        )
         scored = time.perf_counter()
         keys = [hit.key for hit in ranked.page(request)]
-        with _stage("fetching the page", task.deadline):
-            hits = found.complete_hits
-            if hits is None:
-                hits = fetch_page(self._caller(task), request, keys).hits
+        hits = found.complete_hits
+        if hits is None:
+            hits = fetch_page(caller, request, keys).hits
         if keys and not hits and not is_retry:  # the alias was moved to another index meanwhile
-            return self._new_page(task, key, is_retry=True)
+            return self._new_page(request, model, caller, caller_key, key, is_retry=True)
         if key:
             self._rankings.observe(key, found.fingerprint)
             if settled and found.fingerprint == settled:
                 self._rankings.put(key, ranked, settled)
         times = (started, encoded, gathered, scored, time.perf_counter())
-        took = StageTimes(*(_milliseconds(*pair) for pair in itertools.pairwise(times)))
-        return RankedPage(ranked, hits, _report(ranked, took))
-
-    def _caller(self, task: RerankTask) -> CallerClient:
-        return CallerClient(self._client, task.request.call, task.request.params, task.deadline)
+        return RankedPage(ranked, hits, StageTimes(*map(_milliseconds, times, times[1:])))
 
     @cachedmethod(
         lambda self: self._queries,
@@ -173,68 +157,94 @@ class SearchReranker:
         lock=lambda self: self._lock,
     )
     def _encode(self, model: Reranker, text: str, deadline: Deadline) -> EncodedQuery:
-        return self._run(deadline, model.encode_query, text)
+        return self._run("encoding the query", deadline, model.encode_query, text)
 
-    def _other_model(self, task: RerankTask, hit: Hit) -> Reranker:
+    def _other_model(self, request: RerankRequest, model: Reranker, hit: Hit) -> Reranker:
         """Return the model that encoded a hit's index. Raises NotReranked where it may not be used."""
-        may_change = not task.request.options.model and task.model is self._reranker
+        may_change = not request.options.model and model is self._reranker
         if not may_change or hit.model not in self._models:
-            details = {"index": hit.index, "made_with": hit.model, "model": task.model.version}
+            details = {"index": hit.index, "made_with": hit.model, "model": model.version}
             raise NotReranked(Reason.MODEL_MISMATCH.because(**details))
         return self._models[hit.model]
 
-    def _score(self, task: RerankTask, query: EncodedQuery, window: Sequence[Hit]) -> list[float]:
+    def _score(
+        self,
+        request: RerankRequest,
+        model: Reranker,
+        query: EncodedQuery,
+        window: Sequence[Hit],
+        deadline: Deadline,
+    ) -> list[float]:
         """Return the probability that each hit of the window answers the query."""
         if not window:
             return []
-        settings = task.settings
+        settings = request.settings
         heads = settings.relevance_weight, settings.click_weight, settings.purchase_weight
         stored = [hit.vectors for hit in window]
-        scores = self._run(task.deadline, task.model.score, query, stored, heads).tolist()
+        scores = self._run("scoring", deadline, model.score, query, stored, heads).tolist()
         if len(scores) != len(window) or not all(map(math.isfinite, scores)):
-            raise ModelError(f"model {task.model.version} returned scores that are not probabilities")
+            raise ModelError(f"model {model.version} returned scores that are not probabilities")
         return add_keyword_evidence(scores, [hit.keyword_score for hit in window], settings.keyword_weight)
 
-    def _run(self, deadline: Deadline, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        """Run `work` on the model's threads. Raises TimeoutError when the deadline passes first."""
+    def _run(
+        self, stage: str, deadline: Deadline, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _R:
+        """Run `work` on the model's threads. Raises NotReranked when the deadline passes first."""
         future: Future[_R] = self._executor.submit(work, *args, **kwargs)
         try:
             return future.result(timeout=deadline.remaining())
-        except TimeoutError:
+        except TimeoutError as error:
             future.cancel()
-            raise
+            raise NotReranked(_late(stage, deadline)) from error
 
 
-@contextmanager
-def _stage(name: str, deadline: Deadline) -> Iterator[None]:
-    """Turn whatever fails in a stage into NotReranked: the shopper still gets OpenSearch's own hits."""
-    try:
-        yield
-    except NotReranked:
-        raise
-    except TimeoutError as error:
-        milliseconds = round(deadline.seconds * 1000)
-        raise NotReranked(Reason.DEADLINE.because(stage=name, milliseconds=milliseconds)) from error
-    except ClusterDown as error:  # or so it seems: the fallback will tell
-        raise NotReranked(Reason.OPENSEARCH_DOWN.because(error=error)) from error
-    except ModelError as error:
-        raise NotReranked(Reason.MODEL_ERROR.because(error=error)) from error
-    except Exception as error:
-        # The message may quote the search: it is in the answer to the caller, not in the log.
-        _log.warning("%s failed: %s", name, type(error).__name__)
-        sentence = str(error) or type(error).__name__
-        raise NotReranked(Reason.INTERNAL_ERROR.because(stage=name, error=sentence)) from error
+def rank(
+    candidates: Candidates, window: Sequence[Hit], probabilities: Sequence[float], model: str
+) -> RankedHits:
+    """Order the window by probability; the caller's other hits follow in their own order.
+
+    Below the window a score is the window's lowest divided by 2, 3, 4 …, so that scores never rise down the
+    list, on any page. A hit that has no vectors keeps its place in the caller's order, with the score of the
+    hit above it.
+    """
+    hits = [replace(hit, score=score, vectors=b"") for hit, score in zip(window, probabilities, strict=True)]
+    hits.sort(key=lambda hit: hit.score, reverse=True)
+    inside = {hit.key for hit in hits}
+    lowest = hits[-1].score if hits else 0.0
+    rest = [hit for hit in candidates.own if hit.vectors and hit.key not in inside]
+    rest += [hit for hit in candidates.below if hit.key not in inside]
+    hits += [replace(hit, score=lowest / n, vectors=b"") for n, hit in enumerate(rest, start=2)]
+    unscored = [(place, hit) for place, hit in enumerate(candidates.own) if not hit.vectors]
+    for place, hit in unscored:
+        above = hits[max(place - 1, 0)].score if hits else 0.0
+        hits.insert(place, replace(hit, score=above))
+    added = sum(hit.is_added for hit in window)
+    around = (candidates.shell, candidates.headers)
+    return RankedHits(tuple(hits), len(window), added, len(unscored), model, *around)
 
 
-def _report(ranked: RankedHits, took: StageTimes, cached: bool = False) -> RerankReport:
-    return RerankReport(
-        RerankStatus.RERANKED,
-        ranked.model,
-        window=ranked.scored,
-        took_ms=took,
-        cached=cached,
-        without_vectors=ranked.without_vectors,
-    )
+def _cause_of(error: Exception, deadline: Deadline) -> Cause:
+    """Return why a search was not reranked, from what failed."""
+    match error:
+        case SearchRefused() if error.status == 429 or error.status >= 500:
+            return Reason.OPENSEARCH_ERROR.because(status=error.status, error=error.error)
+        case SearchRefused():
+            return Reason.SEARCH_REFUSED.because(error=error.error)
+        case OpenSearchLate():
+            return Reason.OPENSEARCH_LATE.because(milliseconds=round(deadline.seconds * 1000))
+        case TimeoutError():
+            return _late("waiting for OpenSearch", deadline)
+        case ClusterDown():
+            return Reason.OPENSEARCH_DOWN.because(error=error)
+        case ModelError():
+            return Reason.MODEL_ERROR.because(error=error)
+    # The message may quote the search: it is in the answer to the caller, not in the log.
+    _log.warning("reranking failed: %s", type(error).__name__)
+    return Reason.INTERNAL_ERROR.because(error=str(error) or type(error).__name__)
+
+
+def _late(stage: str, deadline: Deadline) -> Cause:
+    return Reason.DEADLINE.because(stage=stage, milliseconds=round(deadline.seconds * 1000))
 
 
 def _milliseconds(start: float, end: float) -> float:

@@ -75,7 +75,7 @@ class Searcher:
         timing = timing or SearchTiming()
         self._client = client
         self._reranker = SearchReranker(client, reranker, others, settings, timing.settle_seconds)
-        self._settings = settings.sidecar
+        self._settings, self._search_settings = settings.sidecar, settings.search
         self._observe = observe
         self.breaker = CircuitBreaker(timing.open_seconds)
         self._lock = threading.Lock()
@@ -86,9 +86,13 @@ class Searcher:
         """Versions of the loaded models, the default one first."""
         return self._reranker.models
 
+    def parse(self, call: SearchCall) -> RerankRequest | FallbackRequest:
+        """Decide what to do with a call. Raises BadRequest."""
+        return parse_call(call, self._search_settings)
+
     def answer(self, call: SearchCall) -> Answer:
         """Answer one `_search`. Raises ClusterDown when OpenSearch does not answer, BadRequest."""
-        return self.answer_request(call, parse_call(call))
+        return self.answer_request(call, self.parse(call))
 
     def answer_request(
         self, call: SearchCall, request: RerankRequest | FallbackRequest, deadline: Deadline | None = None
@@ -99,33 +103,34 @@ class Searcher:
             report = self.report(request.cause)
             answer = self._send(call, request, report)
         else:
-            limit = deadline or Deadline.after(self._settings.deadline_ms / 1000)
-            answer, report = self._rerank(request, limit.part(_RERANK_SHARE, request.timeout_seconds))
+            now = time.monotonic()
+            limit = deadline.at - now if deadline else self._settings.deadline_ms / 1000
+            seconds = max(min(limit, request.timeout_seconds), 0.0)
+            answer, report = self._rerank(request, Deadline(now + _RERANK_SHARE * seconds, seconds))
         self._observe(report, time.perf_counter() - started)
         return answer
 
     def answer_unranked(self, call: SearchCall) -> Answer:
         """Answer one `_search` without reranking. Raises as `answer` does."""
-        request = parse_call(call)
+        request = self.parse(call)
         fallback = request.fallback if isinstance(request, RerankRequest) else request
         return self._send(call, fallback, self.report(Reason.NOT_REQUESTED.because()))
 
     def report(self, cause: Cause) -> RerankReport:
         """Return the report on a search that is not reranked."""
-        return RerankReport.of_cause(cause, self.models[0])
+        return RerankReport(cause.reason.status, self.models[0], cause.reason, cause.sentence)
 
     def _rerank(self, request: RerankRequest, deadline: Deadline) -> tuple[Answer, RerankReport]:
         """Answer a search with reranked hits, or with the fallback where that fails."""
         started, call = time.perf_counter(), request.call
         caller_key = make_caller_key(call.index, call.headers)
-        task = self._reranker.prepare(request, caller_key, deadline)
         cause = self.breaker.cause_to_skip(caller_key)
         with self._slot() as running:
             try:
                 if not cause and running > self._settings.max_concurrent_reranks:
                     cause = Reason.BUSY.because(limit=self._settings.max_concurrent_reranks)
                 if not cause:
-                    page = self._reranker.rerank(task)
+                    page = self._reranker.rerank(request, caller_key, deadline)
                     self.breaker.record_success(caller_key)
                     took_ms = round((time.perf_counter() - started) * 1000)
                     return render_page(page, request, took_ms), page.report

@@ -20,7 +20,7 @@ from plugin_api.opensearch.raw_json import dumps, pretty
 from plugin_api.search.answer import Answer, error_answer
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.msearch import MultiSearch
-from plugin_api.search.query.request import FallbackRequest, SearchCall, parse_call
+from plugin_api.search.query.request import FallbackRequest, SearchCall
 from plugin_api.search.reasons import Cause, NotReranked, Reason
 from plugin_api.search.render import add_status
 from plugin_api.search.search import Observe, Searcher, SearchTiming, ignore_report
@@ -100,7 +100,7 @@ class Sidecar:
         if kind == "_msearch/template":
             return self._msearch.answer_templates(call, deadline)
         rendered = render_call(self._client, call, deadline)
-        search = parse_call(rendered)
+        search = self._searcher.parse(rendered)
         if isinstance(search, FallbackRequest) and search.verbatim:
             return search.cause
         return add_status(self._searcher.answer_request(rendered, search, deadline))

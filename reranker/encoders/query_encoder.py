@@ -6,6 +6,7 @@ from tokenizers import Tokenizer
 from reranker.encoders.codec import normalise
 from reranker.encoders.onnx_tower import Tower
 from reranker.text.intent import trim_query
+from reranker.text.query_type import classify_query
 from reranker.text.subword_tokens import measure_unknown_share, select_tokens
 from reranker.text.word_tokens import split_words
 from reranker.types import EncodedQuery, Floats
@@ -29,5 +30,10 @@ def encode_query(
     inner = states if all(marks) else states[np.array(marks) == 0]
     unknown = measure_unknown_share(tokenizer, ids, marks)
     return EncodedQuery(
-        text, normalise(states.mean(0)), normalise(inner @ projection), split_words(asked), unknown
+        text,
+        normalise(states.mean(0)),
+        normalise(inner @ projection),
+        split_words(asked),
+        unknown,
+        classify_query(asked),
     )

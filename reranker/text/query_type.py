@@ -2,24 +2,10 @@
 
 import re
 import unicodedata
-from enum import StrEnum
 
 from reranker.text.intent import MAX_QUERY
 from reranker.text.numbers import is_model_number, is_unit
-
-
-class QueryType(StrEnum):
-    """What a query looks like: a model number decides first, then a sentence, then the number of words."""
-
-    MODEL = "model"
-    """A model number is in it: `TN-2110`, `sony wh1000xm4 case`, `lego 75192`."""
-    SENTENCE = "sentence"
-    """Written as one speaks: five words or more, or three with a function word among them, or a question."""
-    HEAD = "head"
-    """One or two words: `laptop`, `gaming mouse`, `手机`."""
-    PHRASE = "phrase"
-    """Three or four words: `noise cancelling headphones`."""
-
+from reranker.types import QueryType
 
 _SENTENCE_WORDS = 5
 _HEAD_WORDS = 2

@@ -40,9 +40,10 @@ from plugin_api.search.retrieval.hit import Hit
 from reranker.evaluation.judgements import read_judgements
 from reranker.evaluation.measures import group_by_query, measure_by_query, select_answerable
 from reranker.model import Model, load_model
-from reranker.text.query_type import QueryType, classify_query
+from reranker.text.query_type import classify_query
 from reranker.training.datasets.bm25 import KeywordIndex
 from reranker.training.datasets.synthetic_queries import make_queries
+from reranker.types import QueryType
 from tests.bench.inputs import JUDGEMENTS, machine, products
 
 WINDOW = 100
@@ -138,7 +139,7 @@ def shoppers(model: Model) -> list[Asked]:
 
 def ids(first: Candidates, settings: SearchSettings, text: str) -> list[str]:
     """The window's ids, best first."""
-    return [hit.id for hit in fuse(first.own, first.neighbours, settings, text)]
+    return [hit.id for hit in fuse(first.own, first.neighbours, settings, classify_query(text))]
 
 
 def measures(asked: Sequence[Asked], cut: int, settings: SearchSettings) -> dict[str, dict[str, float]]:

@@ -14,6 +14,7 @@ from mappings.errors import ModelError
 from plugin_api.opensearch.client import OpenSearchResponse, StreamedResponse
 from plugin_api.search.retrieval.candidates import QUERY_MATCHES
 from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH
+from reranker.text.query_type import classify_query
 from reranker.types import EncodedQuery, Floats
 
 VERSION = "0123456789ab"
@@ -38,7 +39,8 @@ class StandInModel:
             raise ModelError("the query can't be encoded")
         vector: Floats = np.full(DIMENSION, 0.5, dtype=np.float32)
         unknown = 1.0 if text == "苹果手机" else 0.0
-        return EncodedQuery(text, vector, vector[None, :], tuple(text.split()), unknown)
+        words = tuple(text.split())
+        return EncodedQuery(text, vector, vector[None, :], words, unknown, classify_query(text))
 
     def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
         time.sleep(self.score_seconds)

@@ -23,8 +23,8 @@ from plugin_api.opensearch.client import HttpClient, identity
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.request import RerankRequest, SearchCall, parse_call
-from plugin_api.search.reasons import NotReranked, RerankStatus
-from plugin_api.search.retrieval.caller_client import CallerClient
+from plugin_api.search.reasons import RerankStatus
+from plugin_api.search.retrieval.caller_client import CallerClient, OpenSearchLate, SearchRefused
 from plugin_api.search.retrieval.candidates import gather
 from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.search import Searcher, without_time_limits
@@ -168,16 +168,16 @@ class Searching:
         request = parse_call(self._call(text, filters, size))
         if not isinstance(request, RerankRequest):
             raise EvaluationError(f"the search for {text!r} can't be reranked: {request.cause.sentence}")
-        vector = self._model.encode_query(request.text).vector
+        query = self._model.encode_query(request.text)
         deadline = Deadline.after(self._settings.opensearch.timeout_seconds)
         caller = CallerClient(self._opensearch, request.call, request.params, deadline)
         try:
-            first = gather(caller, request, vector, settings.window)
-        except (NotReranked, TimeoutError) as error:
+            first = gather(caller, request, query.vector, settings.window)
+        except (SearchRefused, OpenSearchLate, TimeoutError) as error:
             raise EvaluationError(f"searching for {text!r} failed: {error}") from error
         if first.neighbours_error:
             raise EvaluationError(f"the k-NN search for {text!r} failed: {first.neighbours_error}")
-        inside = tuple(hit.id for hit in fuse(first.own, first.neighbours, settings, request.text))
+        inside = tuple(hit.id for hit in fuse(first.own, first.neighbours, settings, query.query_type))
         known = set(inside)
         return inside, tuple(hit.id for hit in (*first.own, *first.below) if hit.id not in known)
 

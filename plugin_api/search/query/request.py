@@ -17,13 +17,8 @@ from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import RawObject, as_list, decoded, dumps, raw_object
-from plugin_api.search.query.source_filter import (
-    SOURCE_PARAMETERS,
-    hide_own_fields,
-    source_of,
-    stored_fields,
-)
-from plugin_api.search.query.text import MAX_TEXT, QueryText, read_query
+from plugin_api.search.query.source_filter import SOURCE_PARAMETERS, stored_fields, visible_source
+from plugin_api.search.query.text import MAX_TEXT, QueryText, parse_query
 from plugin_api.search.reasons import Cause, Reason
 
 HEADER_PARAMETERS = frozenset({
@@ -68,6 +63,8 @@ _SORTS_BY_SCORE = ("_score", {"_score": "desc"}, {"_score": {"order": "desc"}})
 
 _TIME = re.compile(r"(\d{1,18})(nanos|micros|ms|s|m|h|d)")
 _SECONDS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+_DEFAULTS = SearchSettings()
 
 _DEFAULT_PAGE = (("from", 0), ("size", 10))
 
@@ -141,7 +138,8 @@ class RerankRequest:
     """A search to rerank. `body` is the caller's without from, size, sort and `ext.attune`.
 
     Where it `allows_vector_hits`, hits that only the vectors find join the window if they meet `conditions`;
-    else the caller's own hits are reordered. `fallback` is sent where reranking fails.
+    else the caller's own hits are reordered. `settings` are those in force, `options` applied. `fallback` is
+    sent where reranking fails.
     """
 
     call: SearchCall
@@ -153,6 +151,7 @@ class RerankRequest:
     start: int
     size: int
     options: Options
+    settings: SearchSettings
     fallback: FallbackRequest
 
     @property
@@ -170,16 +169,22 @@ class RerankRequest:
         return int(match[1]) * _SECONDS[match[2]] if match else math.inf
 
     @property
+    def docvalue_fields(self) -> list[object]:
+        """The doc values that the caller requests."""
+        return as_list(decoded(self.body.get("docvalue_fields")))
+
+    @property
     def docvalue_names(self) -> frozenset[str]:
         """Names of the doc values that the caller requests."""
-        values = as_list(decoded(self.body.get("docvalue_fields")))
-        return frozenset(str(item.get("field") if isinstance(item, dict) else item) for item in values)
+        return frozenset(
+            str(item.get("field") if isinstance(item, dict) else item) for item in self.docvalue_fields
+        )
 
 
-def parse_call(call: SearchCall) -> RerankRequest | FallbackRequest:
+def parse_call(call: SearchCall, settings: SearchSettings = _DEFAULTS) -> RerankRequest | FallbackRequest:
     """Decide what to do with a call. What can't be read goes on, for OpenSearch to judge.
 
-    Raises BadRequest for a malformed `ext.attune`.
+    Raises BadRequest for a malformed `ext.attune`, and for weights of 0.
     """
     verbatim = [reason for name, reason in _VERBATIM_PARAMETERS.items() if name in call.params]
     if any(name in call.headers.get("accept", "").lower() for name in _OTHER_FORMATS):
@@ -188,28 +193,36 @@ def parse_call(call: SearchCall) -> RerankRequest | FallbackRequest:
         try:
             original = raw_object(call.body) if call.body.strip() else {}
             if "pit" not in original:
-                return _parse_body(call, *_split_options(original))
+                return _parse_body(call, *_split_options(original), settings)
             verbatim.append(Reason.POINT_IN_TIME)
         except (ValueError, RecursionError):
             verbatim.append(Reason.UNREADABLE_BODY)
     return FallbackRequest(call.body, call.params, verbatim[0].because(), verbatim=True)
 
 
-def _parse_body(call: SearchCall, original: RawObject, options: Options) -> RerankRequest | FallbackRequest:
-    source = source_of(original, call.params)
-    body = {**original, **({} if source is None else {"_source": Raw(dumps(hide_own_fields(source)))})}
+def _parse_body(
+    call: SearchCall, original: RawObject, options: Options, settings: SearchSettings
+) -> RerankRequest | FallbackRequest:
     params = {name: value for name, value in call.params.items() if name not in SOURCE_PARAMETERS}
-    sent = dumps(body)
-    query = read_query(_query_in_force(body, params))
-    if options.query:
-        query = _replace_text(query, options.query, decoded(body.get("query")))
-    sort = as_list(decoded(body.get("sort")))
-    if len(sort) == 1 and sort[0] in _SORTS_BY_SCORE:
-        del body["sort"]
-    for name in params.keys() & BODY_PARAMETERS:
-        body[name] = Raw(dumps(_parse_parameter(params[name])))
-    start, size = (_whole_number(decoded(body.pop(name, Raw(dumps(n))))) for name, n in _DEFAULT_PAGE)
+    own_body = {
+        **original,
+        **{name: Raw(_parameter_json(params[name])) for name in params.keys() & BODY_PARAMETERS},
+    }
+    start, size = (_whole_number(decoded(own_body.get(name), default)) for name, default in _DEFAULT_PAGE)
+    sort = as_list(decoded(own_body.get("sort")))
+    left_out = {"from", "size"} | ({"sort"} if len(sort) == 1 and sort[0] in _SORTS_BY_SCORE else set())
+    body = {name: value for name, value in own_body.items() if name not in left_out}
     order = [key for key in _ORDER_KEYS if decoded(body.get(key)) or (key == "sort" and key in params)]
+    stored = stored_fields(original, call.params)
+    source = visible_source(original, call.params, stored)
+    shown = {} if source is None else {"_source": Raw(dumps(source))}
+    sent, body = dumps({**original, **shown}), {**body, **shown}
+    query = parse_query(
+        {"query_string": {"query": params["q"]}} if "q" in params else decoded(body.get("query"))
+    )
+    if options.query and isinstance(query, Cause):
+        is_for_all = decoded(body.get("query")) in (None, {"match_all": {}})
+        query = QueryText(options.query, (), allows_vector_hits=is_for_all)
     cause: Cause | None = None
     if not options.rerank:
         cause = Reason.NOT_REQUESTED.because()
@@ -219,7 +232,7 @@ def _parse_body(call: SearchCall, original: RawObject, options: Options) -> Rera
         cause = Reason.INVALID_PAGE.because()
     elif size == 0:
         cause = Reason.NO_HITS_REQUESTED.because()
-    elif "_none_" in (stored_fields(original, call.params) or ()):
+    elif "_none_" in (stored or ()):
         cause = Reason.HITS_WITHOUT_ID.because()
     elif isinstance(query, Cause):
         cause = query
@@ -229,7 +242,7 @@ def _parse_body(call: SearchCall, original: RawObject, options: Options) -> Rera
     post_filter: Any = decoded(body.get("post_filter"))
     return RerankRequest(
         call=call,
-        text=query.text,
+        text=options.query or query.text,
         conditions=query.conditions + ((post_filter,) if post_filter else ()),
         allows_vector_hits=query.allows_vector_hits and body.keys() <= _KEYS_FOR_VECTOR_HITS and not other,
         body=body,
@@ -237,6 +250,7 @@ def _parse_body(call: SearchCall, original: RawObject, options: Options) -> Rera
         start=start,
         size=size,
         options=options,
+        settings=options.over(settings),
         fallback=FallbackRequest(sent, params, Reason.NOT_REQUESTED.because()),
     )
 
@@ -256,18 +270,6 @@ def _split_options(body: RawObject) -> tuple[RawObject, Options]:
         raise BadRequest(f"ext.attune: {error}") from error
 
 
-def _query_in_force(body: RawObject, params: Mapping[str, str]) -> object:
-    """Return the body's query, or that of the URL's `q`, which takes its place."""
-    return {"query_string": {"query": params["q"]}} if "q" in params else decoded(body.get("query"))
-
-
-def _replace_text(query: QueryText | Cause, text: str, body_query: object) -> QueryText:
-    """Return the query with the text of `ext.attune`. A query for all products allows vector hits."""
-    if isinstance(query, QueryText):
-        return replace(query, text=text)
-    return QueryText(text, (), body_query in (None, {"match_all": {}}))
-
-
 def _whole_number(value: object) -> int | None:
     """Return a whole number of 0 or more, which OpenSearch also takes as a string; else None."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
@@ -275,8 +277,8 @@ def _whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _parse_parameter(value: str) -> object:
+def _parameter_json(value: str) -> bytes:
     """Return a URL parameter's value as a body spells it."""
-    return {"true": True, "false": False}.get(
-        value, int(value) if value.isascii() and value.isdigit() else value
-    )
+    if value in ("true", "false") or (value.isascii() and value.isdigit()):
+        return dumps(int(value)) if value.isdigit() else value.encode()
+    return dumps(value)

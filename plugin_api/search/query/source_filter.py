@@ -1,9 +1,10 @@
 """Leave Attune's own fields out of the `_source` that a search requests."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from mappings import fields
-from plugin_api.opensearch.raw_json import RawObject, as_list, decoded
+from plugin_api.opensearch.raw_json import RawObject, decoded
 
 HIDDEN_FIELDS = (fields.ATTUNE, f"{fields.ATTUNE}.*")
 """Left out of every `_source`. With the pattern OpenSearch does not rebuild the vectors: half the time."""
@@ -11,38 +12,44 @@ HIDDEN_FIELDS = (fields.ATTUNE, f"{fields.ATTUNE}.*")
 SOURCE_PARAMETERS = frozenset({"_source", "_source_includes", "_source_excludes"})
 
 
-def source_of(body: RawObject, params: Mapping[str, str]) -> object:
-    """Return the `_source` in force. As in OpenSearch, URL parameters replace the body's.
+def visible_source(body: RawObject, params: Mapping[str, str], stored: list[object] | None) -> Any:
+    """Return the `_source` in force with Attune's fields excluded; None where the search requests none.
 
-    None where there is none: stored and script fields come without `_source` unless it is requested.
+    As in OpenSearch, URL parameters replace the body's `_source`. `stored` are the requested stored fields:
+    they and script fields come without `_source` unless it is requested.
     """
     if not params.keys() & SOURCE_PARAMETERS:
-        stored = stored_fields(body, params)
-        other = bool(decoded(body.get("script_fields"))) if stored is None else "_source" not in stored
-        return decoded(body.get("_source"), None if other else True)
+        without = bool(decoded(body.get("script_fields"))) if stored is None else "_source" not in stored
+        return _exclude_hidden(decoded(body.get("_source"), None if without else True))
     given = params.get("_source", "true")
     if given == "false":
         return False
     includes = params.get("_source_includes", "" if given in ("true", "") else given)
     excludes = params.get("_source_excludes", "")
-    return {key: names.split(",") for key, names in (("includes", includes), ("excludes", excludes)) if names}
+    parts = (("includes", includes), ("excludes", excludes))
+    return _exclude_hidden({key: names.split(",") for key, names in parts if names})
 
 
 def stored_fields(body: RawObject, params: Mapping[str, str]) -> list[object] | None:
     """Return the names of the requested stored fields; None where the search does not mention them."""
     if params.get("stored_fields"):
         return list(params["stored_fields"].split(","))
-    return as_list(decoded(body["stored_fields"])) if "stored_fields" in body else None
+    return _names(decoded(body["stored_fields"])) if "stored_fields" in body else None
 
 
-def hide_own_fields(source: object) -> object:
-    """Return `source` with Attune's fields excluded."""
+def _exclude_hidden(source: object) -> object:
     if source is True:
         return {"excludes": list(HIDDEN_FIELDS)}
     if isinstance(source, str | list):
-        return {"includes": as_list(source), "excludes": list(HIDDEN_FIELDS)}
+        return {"includes": _names(source), "excludes": list(HIDDEN_FIELDS)}
     if isinstance(source, dict):
-        excludes = as_list(source.get("excludes", source.get("exclude")))
+        excludes = source.get("excludes", source.get("exclude"))
         rest = {key: value for key, value in source.items() if key != "exclude"}
-        return {**rest, "excludes": [*excludes, *HIDDEN_FIELDS]}
+        return {**rest, "excludes": [*_names(excludes), *HIDDEN_FIELDS]}
     return source
+
+
+def _names(value: object) -> list[object]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

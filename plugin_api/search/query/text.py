@@ -51,7 +51,7 @@ class QueryText:
     allows_vector_hits: bool
 
 
-def read_query(query: object) -> QueryText | Cause:
+def parse_query(query: object) -> QueryText | Cause:
     """Return the text of a query, or why there is none to rerank by. Raises nothing."""
     if query is None:
         return Reason.NO_TEXT.because(types="")

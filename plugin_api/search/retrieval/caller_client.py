@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw, Struct
 
+from mappings.errors import AttuneError
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse, with_query
 from plugin_api.opensearch.connection import Headers
 from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.query.request import HEADER_PARAMETERS, SHARED_PARAMETERS, SearchCall
-from plugin_api.search.reasons import NotReranked, Reason
 
 _FAIR_SHARE = 0.5
 """Share of a search's time that OpenSearch must have had for a late answer to be its fault."""
@@ -27,12 +27,24 @@ class _Responses(Struct):
 _responses = msgspec.json.Decoder(_Responses)
 
 
+class SearchRefused(AttuneError):
+    """OpenSearch refuses a search, with this status: the search is wrong, or the cluster is in trouble."""
+
+    def __init__(self, status: int, error: str) -> None:
+        super().__init__(f"OpenSearch answered {status}: {error}")
+        self.status, self.error = status, error
+
+
+class OpenSearchLate(AttuneError):
+    """OpenSearch did not answer in time, though it had most of the search's time."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallerClient:
     """OpenSearch as one caller reaches it during one search.
 
-    `params` are the URL parameters to send with each search. Every method raises ClusterDown, NotReranked
-    where OpenSearch takes too long, and TimeoutError where the deadline had almost passed before.
+    `params` are the URL parameters to send with each search. Every method raises SearchRefused, ClusterDown,
+    OpenSearchLate, and TimeoutError where the deadline had almost passed before.
     """
 
     client: OpenSearchClient
@@ -41,16 +53,16 @@ class CallerClient:
     deadline: Deadline
 
     def search(self, body: JsonObject) -> OpenSearchResponse:
-        """Send one search with all URL parameters. Raises NotReranked where OpenSearch refuses it."""
+        """Send one search with all URL parameters."""
         response = self._post(self.call.path, self.params, dumps(body), _JSON)
         if response.status != 200:
-            raise refusal_error(response.status, _error_of(response))
+            raise SearchRefused(response.status, _error_of(response))
         return response
 
     def search_all(self, bodies: Sequence[JsonObject]) -> tuple[Headers, list[bytes]]:
         """Send searches in one round trip; one by one for a caller who may use `_search` only.
 
-        Each answer may be an error. Raises NotReranked where OpenSearch answers none of them.
+        Each answer may be an error.
         """
         header = {name: value for name, value in self.params.items() if name in HEADER_PARAMETERS}
         if len(bodies) == 1:
@@ -63,7 +75,7 @@ class CallerClient:
         if response.status == 403:
             return self._search_each(header | shared, bodies)
         if response.status != 200:
-            raise refusal_error(response.status, _error_of(response))
+            raise SearchRefused(response.status, _error_of(response))
         return response.headers, [bytes(answer) for answer in _responses.decode(response.body).responses]
 
     def _search_each(
@@ -71,7 +83,7 @@ class CallerClient:
     ) -> tuple[Headers, list[bytes]]:
         responses = [self._post(self.call.path, params, dumps(body), _JSON) for body in bodies]
         if responses[0].status == 403:
-            raise refusal_error(403, _error_of(responses[0]))
+            raise SearchRefused(403, _error_of(responses[0]))
         return responses[0].headers, [response.body for response in responses]
 
     def _post(
@@ -84,15 +96,7 @@ class CallerClient:
         except TimeoutError as error:
             if seconds < _FAIR_SHARE * self.deadline.seconds:
                 raise
-            milliseconds = round(self.deadline.seconds * 1000)
-            raise NotReranked(Reason.OPENSEARCH_LATE.because(milliseconds=milliseconds)) from error
-
-
-def refusal_error(status: int, error: str) -> NotReranked:
-    """Return the exception for a search that OpenSearch refuses: a wrong search, or a cluster in trouble."""
-    if status != 429 and status < 500:
-        return NotReranked(Reason.SEARCH_REFUSED.because(error=error))
-    return NotReranked(Reason.OPENSEARCH_ERROR.because(status=status, error=error))
+            raise OpenSearchLate(str(error)) from error
 
 
 def error_sentence(error: Raw | bytes) -> str:

@@ -16,20 +16,12 @@ from mappings.errors import ClusterDown
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import NO_ANSWER
 from plugin_api.opensearch.connection import Headers
-from plugin_api.opensearch.raw_json import RawObject, as_list, decoded, dumps, raw_object, raw_objects
+from plugin_api.opensearch.raw_json import RawObject, dumps, raw_object, raw_objects
 from plugin_api.search.query.request import RerankRequest
-from plugin_api.search.retrieval.caller_client import CallerClient, error_sentence, refusal_error
+from plugin_api.search.retrieval.caller_client import CallerClient, SearchRefused, error_sentence
 from plugin_api.search.retrieval.hit import Hit, HitKey
 from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH, read_fingerprint
-from plugin_api.search.retrieval.slim_hits import (
-    decode_vectors,
-    id_body,
-    keyword_hit,
-    load_vectors,
-    read_slim_answer,
-    slim_body,
-    vector_hit,
-)
+from plugin_api.search.retrieval.slim_hits import SlimHit, id_body, read_slim_answer, slim_body
 from plugin_api.search.retrieval.vector_cache import CallerVectors
 from reranker.encoders.codec import quantise_vector
 from reranker.types import Floats
@@ -105,7 +97,7 @@ def gather(
 
     Where they may, `with_fingerprint` requests the fingerprint of the index as well, and vectors that are in
     the cache are not requested. `with_ids` requests `_id`, which only documents without `attune.id` need.
-    Raises NotReranked where OpenSearch refuses the caller's search, TimeoutError and ClusterDown.
+    Raises SearchRefused where OpenSearch refuses the caller's search, and as CallerClient does.
     """
     if not request.allows_vector_hits:
         return _own_hits(caller, request, window)
@@ -122,25 +114,28 @@ def gather(
         searches.append(FINGERPRINT_SEARCH)
     headers, answers = caller.search_all(searches)
     fingerprint = read_fingerprint(answers.pop()) if with_fingerprint else b""
-    own, neighbours, *below = map(read_slim_answer, answers)
+    own, near, *below = map(read_slim_answer, answers)
     for answer in (own, *below):
-        answer.check()
-    own_hits, near_hits = own.hits.hits, neighbours.hits.hits
+        if answer.error:
+            raise SearchRefused(answer.status, error_sentence(answer.error))
+    hits = [*own.hits.hits, *near.hits.hits]
     lower_hits = [hit for answer in below for hit in answer.hits.hits]
-    if not with_ids and not all(hit.id for hit in (*own_hits, *near_hits, *lower_hits)):
+    if not with_ids and not all(hit.id for hit in (*hits, *lower_hits)):
         return gather(caller, request, vector, window, with_fingerprint, vectors, with_ids=True)
-    known = load_vectors(caller, [*own_hits, *near_hits], vectors, trusted)  # a hit without was deleted
+    cached = vectors.recall(hits) if vectors and trusted else {}
+    missing = [hit for hit in hits if hit.key not in cached]
+    fetched = _fetch_vectors(caller, missing, with_ids) if trusted and missing else missing
+    shown = [(hit, hit.vectors) for hit in fetched]
+    if vectors:
+        vectors.remember(hits, shown)
+    known = cached | {hit.key: held for hit, held in shown}  # a hit that is not in it was deleted meanwhile
     shell = raw_object(answers[0])
     shell.pop("status", None)
     return Candidates(
-        own=tuple(keyword_hit(hit, known[hit.key]) for hit in own_hits if hit.key in known),
-        below=tuple(keyword_hit(hit, b"") for hit in lower_hits),
-        neighbours=tuple(
-            vector_hit(hit, known[hit.key], is_added=QUERY_MATCHES not in hit.matched_queries)
-            for hit in near_hits
-            if hit.key in known
-        ),
-        neighbours_error=error_sentence(neighbours.error) if neighbours.error else "",
+        own=tuple(_keyword_hit(hit, known[hit.key]) for hit in own.hits.hits if hit.key in known),
+        below=tuple(_keyword_hit(hit, b"") for hit in lower_hits),
+        neighbours=tuple(_vector_hit(hit, known[hit.key]) for hit in near.hits.hits if hit.key in known),
+        neighbours_error=error_sentence(near.error) if near.error else "",
         shell=_without_hits(shell),
         headers=headers,
         fingerprint=fingerprint,
@@ -171,7 +166,7 @@ def fetch_page(
         return PageHits({}, fingerprint)
     answer = _complete_answer.decode(answers[-1])
     if answer.error:
-        raise refusal_error(answer.status, error_sentence(answer.error))
+        raise SearchRefused(answer.status, error_sentence(answer.error))
     if answer.hits is None:
         raise ClusterDown(NO_ANSWER)
     page = set(keys)
@@ -188,19 +183,30 @@ def nearest(vector: Floats, k: int, conditions: Sequence[JsonObject]) -> JsonObj
 
 def _own_hits(caller: CallerClient, request: RerankRequest, window: int) -> Candidates:
     """Send the caller's own search for complete hits."""
-    values = [*as_list(decoded(request.body.get("docvalue_fields"))), *ADDED_FIELDS]
+    values = [*request.docvalue_fields, *ADDED_FIELDS]
     size = max(window, request.end)
     response = caller.search({**request.body, "from": 0, "size": size, "docvalue_fields": values})
     shell = raw_object(response.body)
-    hits = {_key(hit): hit for hit in raw_objects(raw_object(shell["hits"])["hits"])}
-    own = tuple(_keyword_hit(key, hit) for key, hit in hits.items())
+    own = tuple(_keyword_hit(hit, hit.vectors) for hit in read_slim_answer(response.body).hits.hits)
     return Candidates(
         own[:window],
         own[window:],
         shell=_without_hits(shell),
         headers=response.headers,
-        complete_hits=hits,
+        complete_hits={_key(hit): hit for hit in raw_objects(raw_object(shell["hits"])["hits"])},
     )
+
+
+def _fetch_vectors(caller: CallerClient, hits: Sequence[SlimHit], with_ids: bool) -> list[SlimHit]:
+    """Fetch hits again, with their vectors; one that was deleted meanwhile is missing."""
+    keys = {hit.key for hit in hits}
+    query = {"bool": {"filter": [{"ids": {"values": sorted({id_ for _, id_ in keys})}}]}}
+    size = len(keys) * len({index for index, _ in keys})  # other indexes may have the same ids
+    body = {"query": query, "size": size, "track_total_hits": False, **slim_body(True, with_ids)}
+    answer = read_slim_answer(caller.search_all([body])[1][0])
+    if answer.error:
+        raise SearchRefused(answer.status, error_sentence(answer.error))
+    return [hit for hit in answer.hits.hits if hit.key in keys]
 
 
 def _near(request: RerankRequest, vector: Floats, window: int) -> JsonObject:
@@ -223,16 +229,13 @@ def _without_hits(answer: RawObject) -> RawObject:
     return {**answer, "hits": Raw(dumps(around))}
 
 
-def _keyword_hit(key: HitKey, hit: RawObject) -> Hit:
-    values = raw_object(hit["fields"]) if "fields" in hit else {}
-    tokens, model = (as_list(decoded(values.get(name))) for name in ADDED_FIELDS)
-    score = decoded(hit.get("_score"))
-    return Hit(
-        *key,
-        keyword_score=score if isinstance(score, float | int) else 0.0,
-        vectors=decode_vectors(str(tokens[0])) if tokens else b"",
-        model=str(model[0]) if model else "",
-    )
+def _keyword_hit(hit: SlimHit, vectors: bytes) -> Hit:
+    return Hit(*hit.key, keyword_score=hit.score or 0.0, vectors=vectors, model=hit.model)
+
+
+def _vector_hit(hit: SlimHit, vectors: bytes) -> Hit:
+    is_added = QUERY_MATCHES not in hit.matched_queries
+    return Hit(*hit.key, vector_score=hit.score or 0.0, vectors=vectors, model=hit.model, is_added=is_added)
 
 
 def _key(hit: RawObject) -> HitKey:

@@ -4,20 +4,23 @@ from collections.abc import Iterable, Sequence
 
 from mappings.settings import SearchSettings
 from plugin_api.search.retrieval.hit import Hit, HitKey
-from reranker.text.query_type import QueryType, classify_query
+from reranker.types import QueryType
 
 
-def fuse(own: Sequence[Hit], neighbours: Sequence[Hit], settings: SearchSettings, text: str) -> list[Hit]:
+def fuse(
+    own: Sequence[Hit], neighbours: Sequence[Hit], settings: SearchSettings, query_type: QueryType
+) -> list[Hit]:
     """Join the hits of the caller's own query and the nearest by vector into one window, best first.
 
     `minmax` adds scores scaled to 0..1 within each list; `rrf` adds the reciprocals of `rrf_k` + rank
-    (Cormack et al. 2009). The k-NN part counts with `vector_weight` for the text, the own query's with the
-    rest. A hit that is not in a list gets 0 from it. Without neighbours the window is the own query's best.
+    (Cormack et al. 2009). The k-NN part counts with `vector_weight` for the type of the query, the other part
+    with the rest. A hit that is not in a list gets 0 from it. Without neighbours the window is the best of
+    the own query.
     """
     best = own[: settings.window]
     if not neighbours:
         return list(best)
-    weight = vector_weight(settings, text)
+    weight = vector_weight(settings, query_type)
     if settings.fusion == "minmax":
         by_keyword, by_vector = _minmax(best, "keyword_score"), _minmax(neighbours, "vector_score")
     else:
@@ -28,14 +31,14 @@ def fuse(own: Sequence[Hit], neighbours: Sequence[Hit], settings: SearchSettings
     return [hits[key] for key in sorted(hits, key=share.__getitem__, reverse=True)][: settings.window]
 
 
-def vector_weight(settings: SearchSettings, text: str) -> float:
-    """Return the share of the vector score for a query of this text's type."""
+def vector_weight(settings: SearchSettings, query_type: QueryType) -> float:
+    """Return the share of the vector score for a query of this type."""
     weights = {
         QueryType.HEAD: settings.vector_weight_head,
         QueryType.MODEL: settings.vector_weight_model,
         QueryType.SENTENCE: settings.vector_weight_sentence,
     }
-    return weights.get(classify_query(text), settings.vector_weight)
+    return weights.get(query_type, settings.vector_weight)
 
 
 def _minmax(hits: Sequence[Hit], name: str) -> dict[HitKey, float]:

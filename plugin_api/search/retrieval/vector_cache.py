@@ -8,10 +8,13 @@ vectors of that index.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cachetools import LRUCache, TTLCache
+
+from plugin_api.search.retrieval.hit import HitKey
+from plugin_api.search.retrieval.slim_hits import SlimHit, VectorKey
 
 ENTRY_BYTES = 400
 """Bytes of an entry beside its vectors: key, object headers and the cache's own tables."""
@@ -27,9 +30,6 @@ _MAX_CALLERS = 1024
 _TRUST_SHARE = 0.75
 """Share of a search's hits that must have been in the cache for the next search to rely on it."""
 
-VectorKey = tuple[str, str, str]
-"""The index, the model's version, and the hash of the text that the model read."""
-
 
 class VectorCache:
     """Vectors by key, and which callers may use them. Thread-safe; share one among all requests."""
@@ -38,10 +38,6 @@ class VectorCache:
         self._lock = threading.Lock()
         self._vectors: LRUCache[VectorKey, bytes] = LRUCache(max_bytes, lambda held: len(held) + ENTRY_BYTES)
         self._trusted: TTLCache[str, bool] = TTLCache(_MAX_CALLERS, TRUST_SECONDS, clock)
-
-    def of_caller(self, caller_key: str) -> "CallerVectors":
-        """Return the cache as far as one caller may use it in one index."""
-        return CallerVectors(self, caller_key)
 
     def get(self, keys: Iterable[VectorKey]) -> dict[VectorKey, bytes]:
         """Return those of the vectors that are in the cache."""
@@ -82,10 +78,20 @@ class CallerVectors:
         """Whether the caller may use the cache now."""
         return self.cache.is_trusted(self.caller_key)
 
-    def judge(self, cached: int, hits: int, all_shown: bool) -> None:
-        """Record how many of a search's hits were in the cache, and whether OpenSearch showed all others.
+    def recall(self, hits: Sequence[SlimHit]) -> dict[HitKey, bytes]:
+        """Return the vectors of hits as far as they are cached, empty ones for hits that can have none."""
+        vectors = self.cache.get(key for hit in hits if (key := hit.vector_key))
+        known = {hit.key: vectors[key] for hit in hits if (key := hit.vector_key) and key in vectors}
+        return known | {hit.key: b"" for hit in hits if not hit.model}
 
-        Where many are not in the cache, as with catalogues that do not fit into memory, the next search had
-        better request all vectors at once.
+    def remember(self, hits: Sequence[SlimHit], shown: Sequence[tuple[SlimHit, bytes]]) -> None:
+        """Store the vectors that OpenSearch has shown of a search's hits, and judge whether to rely on them.
+
+        Where many hits were not in the cache, as with catalogues that do not fit into memory, the next search
+        had better request all vectors at once.
         """
-        self.cache.trust(self.caller_key, all_shown and cached >= _TRUST_SHARE * hits)
+        cached = len(self.recall(hits))
+        self.cache.put({key: vectors for hit, vectors in shown if (key := hit.vector_key) and vectors})
+        all_shown = all(vectors for hit, vectors in shown if hit.model)
+        enough = cached >= _TRUST_SHARE * len({hit.key for hit in hits})
+        self.cache.trust(self.caller_key, all_shown and enough)

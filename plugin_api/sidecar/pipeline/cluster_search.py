@@ -52,7 +52,7 @@ class ClusterSearch:
         reranked comes back as it came.
         """
         request = parse_call(SearchCall("", search))
-        if not isinstance(request, RerankRequest):
+        if not isinstance(request, RerankRequest) or request.end > _PAGINATION_DEPTH:
             return search
         try:
             query = self._encode(request)
@@ -112,8 +112,6 @@ class ClusterSearch:
 
     def _range(self, request: RerankRequest, window: int) -> tuple[int, int]:
         """Return from and size so that the whole window comes, wherever the page lies in it."""
-        if request.end > _PAGINATION_DEPTH:
-            raise NotReranked(Reason.TOO_DEEP.because(depth=_PAGINATION_DEPTH))
         return (request.start, request.size) if request.start >= window else (0, max(request.end, window))
 
     def _probabilities(self, query: EncodedQuery, stored: Sequence[bytes], first: int) -> list[float]:

@@ -23,7 +23,7 @@ from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.request import Options
 from plugin_api.search.query.source_filter import HIDDEN_FIELDS
-from plugin_api.search.query.text import MAX_TEXT, QueryText, read_query
+from plugin_api.search.query.text import MAX_TEXT, QueryText, parse_query
 from plugin_api.search.retrieval.candidates import nearest
 from reranker.explanation import ExplainableModel, Explanation, explain
 from reranker.keyword_evidence import TYPICAL_SHARE, compute_keyword_log_odds
@@ -92,7 +92,7 @@ def explain_hit(
     text = request.options.query if request.options.query is not None else request.query
     encoded = model.encode_query(text)
     search = request.search if request.search is not None else keyword_query(request.query)
-    conditions = found.conditions if isinstance(found := read_query(search), QueryText) else ()
+    conditions = found.conditions if isinstance(found := parse_query(search), QueryText) else ()
     bare = {"size": chosen.window, "_source": False, "track_total_hits": False}
     itself, keyword, near = _ask(
         request,

@@ -33,8 +33,9 @@ A hit without vectors keeps its place in the caller's own order, among the reran
 
 REASONS_HEAD = """## Reasons
 
-Why a search was not reranked: the code is in `ext.attune.reason_code`, the status in `ext.attune.rerank_status`, the
-sentence in `ext.attune.reason`. The metric `attune_unranked_total` counts searches by code (label `reason`) and status.
+Why a search was not reranked: the code is in `ext.attune.reason_code`, the status in
+`ext.attune.rerank_status`, the sentence in `ext.attune.reason`. The metric `attune_unranked_total` counts
+searches by code (label `reason`) and status.
 
 | code | status | sentence |
 |---|---|---|

@@ -189,7 +189,7 @@ def ranking_of(bytes_around: int) -> RankedHits:
 def test_an_index_that_has_just_changed_has_no_ranking_cached() -> None:
     now = 0.0
     cache = RankingCache(10.0, settle_seconds=2.0, clock=lambda: now)
-    key = cache.key(request_of("mouse"), "shop ann", 100)
+    key = cache.key(request_of("mouse"), "shop ann")
     assert key
     settled = []
     for fingerprint in (b"one", b"one", b"two", b"two", b"two"):
@@ -204,13 +204,13 @@ def test_rankings_grow_old_and_are_bounded() -> None:
     cache = RankingCache(10.0, clock=lambda: now, max_bytes=3000, max_ranking_bytes=2000)
 
     def put(text: str, size: int) -> None:
-        key = cache.key(request_of(text), "shop ann", 100)
+        key = cache.key(request_of(text), "shop ann")
         assert key
         cache.observe(key, b"fingerprint")
         cache.put(key, ranking_of(size), b"fingerprint")
 
     def is_there(text: str) -> bool:
-        key = cache.key(request_of(text), "shop ann", 100)
+        key = cache.key(request_of(text), "shop ann")
         return key is not None and cache.get(key) is not None
 
     for text in ("mouse", "lamp", "desk"):

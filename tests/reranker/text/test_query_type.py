@@ -1,6 +1,7 @@
 import pytest
 
-from reranker.text.query_type import QueryType, classify_query
+from reranker.text.query_type import classify_query
+from reranker.types import QueryType
 
 EXAMPLES = {
     QueryType.MODEL: (

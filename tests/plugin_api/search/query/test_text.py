@@ -1,6 +1,6 @@
 import pytest
 
-from plugin_api.search.query.text import MAX_TEXT, QueryText, read_query
+from plugin_api.search.query.text import MAX_TEXT, QueryText, parse_query
 from plugin_api.search.reasons import Cause
 
 MOUSE = {"match": {"title": "mouse"}}
@@ -36,7 +36,7 @@ CONSTANT = {"constant_score": {"filter": WIRED}}
     ],
 )
 def test_text_and_conditions(query: object, text: str, conditions: list[object]) -> None:
-    assert read_query(query) == QueryText(text, tuple(conditions), allows_vector_hits=True)  # type: ignore[arg-type]
+    assert parse_query(query) == QueryText(text, tuple(conditions), allows_vector_hits=True)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,13 @@ def test_text_and_conditions(query: object, text: str, conditions: list[object])
     ],
 )
 def test_required_should_clauses_bind_neighbours_too(body: dict[str, object], should: list[object]) -> None:
-    reading = read_query({"bool": body})
+    reading = parse_query({"bool": body})
     assert isinstance(reading, QueryText)
     assert reading.conditions == ({"bool": {"should": should, "minimum_should_match": 1}},)
 
 
 def test_where_words_alone_are_enough_nothing_else_binds_neighbours() -> None:
-    assert read_query({"bool": {"should": [MOUSE, HP]}}) == QueryText("mouse", (), allows_vector_hits=True)
+    assert parse_query({"bool": {"should": [MOUSE, HP]}}) == QueryText("mouse", (), allows_vector_hits=True)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_where_words_alone_are_enough_nothing_else_binds_neighbours() -> None:
     ],
 )
 def test_what_vectors_could_break_leaves_the_querys_own_hits(query: object, text: str) -> None:
-    assert read_query(query) == QueryText(text, (), allows_vector_hits=False)
+    assert parse_query(query) == QueryText(text, (), allows_vector_hits=False)
 
 
 @pytest.mark.parametrize(
@@ -93,12 +93,12 @@ def test_what_vectors_could_break_leaves_the_querys_own_hits(query: object, text
     ],
 )
 def test_what_is_not_reranked_says_why(query: object, reason: str) -> None:
-    reading = read_query(query)
+    reading = parse_query(query)
     assert isinstance(reading, Cause)
     assert reason in reading.sentence
 
 
 def test_long_text_is_cut() -> None:
-    reading = read_query({"match": {"title": "x" * 100_000}})
+    reading = parse_query({"match": {"title": "x" * 100_000}})
     assert isinstance(reading, QueryText)
     assert len(reading.text) == MAX_TEXT

@@ -1,6 +1,8 @@
 from mappings.settings import SearchSettings
 from plugin_api.search.retrieval.fusion import fuse, vector_weight
 from plugin_api.search.retrieval.hit import Hit
+from reranker.text.query_type import classify_query
+from reranker.types import QueryType
 
 
 def own(**scores: float) -> list[Hit]:
@@ -13,7 +15,7 @@ def near(**scores: float) -> list[Hit]:
 
 def order(keyword: list[Hit], neighbours: list[Hit], weight: float, **settings: object) -> list[str]:
     chosen = SearchSettings(vector_weight=weight, **settings)  # type: ignore[arg-type]
-    return [hit.id for hit in fuse(keyword, neighbours, chosen, "three plain words")]
+    return [hit.id for hit in fuse(keyword, neighbours, chosen, QueryType.PHRASE)]
 
 
 def test_minmax_weighs_scores_scaled_within_their_list() -> None:
@@ -43,16 +45,16 @@ def test_the_querys_type_chooses_the_weight() -> None:
         vector_weight=0.1, vector_weight_head=0.2, vector_weight_model=0.3, vector_weight_sentence=0.4
     )
     texts = ("noise cancelling headphones", "headphones", "sony wh-1000xm4", "headphones for a long flight")
-    assert [vector_weight(settings, text) for text in texts] == [0.1, 0.2, 0.3, 0.4]
+    assert [vector_weight(settings, classify_query(text)) for text in texts] == [0.1, 0.2, 0.3, 0.4]
     two = own(a=2.0, b=1.0), near(b=0.9, a=0.1)
     by_vector = SearchSettings(vector_weight=0.0, vector_weight_head=1.0)
-    assert [hit.id for hit in fuse(*two, by_vector, "mouse")] == ["b", "a"]
-    assert [hit.id for hit in fuse(*two, by_vector, "quiet wireless mouse")] == ["a", "b"]
+    assert [hit.id for hit in fuse(*two, by_vector, QueryType.HEAD)] == ["b", "a"]
+    assert [hit.id for hit in fuse(*two, by_vector, QueryType.PHRASE)] == ["a", "b"]
 
 
 def test_window_cuts_and_says_where_hits_come_from() -> None:
     first = own(a=7.0, b=1.0), near(c=0.9, a=0.8, d=0.1)
-    fused = fuse(*first, SearchSettings(window=2, vector_weight_head=0.5), "mouse")
+    fused = fuse(*first, SearchSettings(window=2, vector_weight_head=0.5), QueryType.HEAD)
     assert [(hit.id, hit.keyword_score, hit.is_added) for hit in fused] == [
         ("a", 7.0, False),
         ("c", 0.0, True),
@@ -61,4 +63,4 @@ def test_window_cuts_and_says_where_hits_come_from() -> None:
 
 def test_equal_ids_of_two_indices_are_two_products() -> None:
     first = [Hit("shop-1", "1", 2.0)], [Hit("shop-2", "1", 0.0, 0.9)]
-    assert len(fuse(*first, SearchSettings(), "mouse")) == 2
+    assert len(fuse(*first, SearchSettings(), QueryType.HEAD)) == 2

@@ -1,9 +1,11 @@
+import json
 from typing import Any
 
 import pytest
 
 from mappings.settings import SearchSettings, Settings, SidecarSettings
 from plugin_api.search.query.request import SearchCall
+from plugin_api.search.retrieval.slim_hits import SlimHit, read_slim_answer
 from plugin_api.search.retrieval.vector_cache import (
     ENTRY_BYTES,
     TRUST_SECONDS,
@@ -143,17 +145,38 @@ def test_memory_is_bounded_and_trust_ends() -> None:
     cache.put({key(name): b"123" for name in "abc"})
     assert cache.get([key("a"), key("b"), key("c")]) == {key("b"): b"123", key("c"): b"123"}
     assert cache.get([key("c", model="v2")]) == {}
-    callers = CallerVectors(cache, "shop ann")
-    assert not callers.is_trusted
-    callers.judge(3, 4, all_shown=False)
-    assert not callers.is_trusted
-    callers.judge(2, 4, all_shown=True)
-    assert not callers.is_trusted
-    callers.judge(3, 4, all_shown=True)
-    assert callers.is_trusted
-    assert not CallerVectors(cache, "shop bob").is_trusted
+    assert not cache.is_trusted("shop ann")
+    cache.trust("shop ann", True)
+    assert cache.is_trusted("shop ann")
+    assert not cache.is_trusted("shop bob")
+    cache.trust("shop ann", False)
+    assert not cache.is_trusted("shop ann")
+    cache.trust("shop ann", True)
     now = TRUST_SECONDS + 1
-    assert not callers.is_trusted
+    assert not cache.is_trusted("shop ann")
+
+
+@pytest.mark.parametrize(
+    ("cached", "shown", "trusted"),
+    [("abc", "d", True), ("ab", "cd", False), ("abc", "", False)],
+    ids=["most were cached", "many were new", "one is not shown"],
+)
+def test_a_caller_relies_on_the_cache_where_most_hits_are_in_it(
+    cached: str, shown: str, trusted: bool
+) -> None:
+    vectors = CallerVectors(VectorCache(), "shop ann")
+    hits = {name: slim_hit(name) for name in "abcd"}
+    vectors.remember([], [(hits[name], b"123") for name in cached])
+    rest = [name for name in "abcd" if name not in cached]
+    vectors.remember([*hits.values()], [(hits[name], b"123" if name in shown else b"") for name in rest])
+    assert vectors.is_trusted is trusted
+    assert set(vectors.recall([*hits.values()])) == {("shop-1", name) for name in {*cached, *shown}}
+
+
+def slim_hit(name: str) -> SlimHit:
+    fields = {"attune.id": [name], "attune.model": ["v1"], "attune.hash": [name]}
+    answer = json.dumps({"hits": {"hits": [{"_index": "shop-1", "_score": 1.0, "fields": fields}]}})
+    return read_slim_answer(answer.encode()).hits.hits[0]
 
 
 def test_who_writes_one_index_changes_no_other() -> None:
