@@ -70,6 +70,27 @@ def test_pyproject_lists_every_package_on_disk() -> None:
     assert on_disk == set(PROJECT["tool"]["setuptools"]["packages"])
 
 
+def test_every_file_that_the_code_reads_is_in_the_wheel() -> None:
+    """Documents are for readers of the source. The shipped weights are trained from a checkout."""
+    for_a_checkout = ("reranker/training/data/electronics", "reranker/training/data/groceries")
+    setuptools = PROJECT["tool"]["setuptools"]
+    top = {name.split(".")[0] for name in setuptools["packages"]}
+    in_wheel = {
+        path
+        for package, patterns in setuptools["package-data"].items()
+        for pattern in patterns
+        for path in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    needed = {
+        path
+        for path in tracked()
+        if path.relative_to(ROOT).parts[0] in top
+        and path.suffix not in (".py", ".md")
+        and not str(path.relative_to(ROOT)).startswith(for_a_checkout)
+    }
+    assert sorted(needed - in_wheel) == []
+
+
 def test_no_tracked_file_names_a_package_registry() -> None:
     host = re.compile(
         rb"https?://[a-z0-9.-]*(maven|npmjs|pypi|pythonhosted|crates\.io|proxy\.golang)", re.IGNORECASE
