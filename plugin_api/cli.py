@@ -19,6 +19,7 @@ from plugin_api.commands.context import CommandContext
 _COMMANDS = {
     "up": "plugin_api.commands.node.command",
     "down": "plugin_api.commands.node.command",
+    "inspect": "plugin_api.commands.inspect.command",
     "index": "plugin_api.commands.index.command",
     "rollback": "plugin_api.commands.rollback",
     "search": "plugin_api.commands.search",
@@ -85,6 +86,7 @@ def attune(ctx: click.Context, config: Path | None) -> None:
     First steps:
       attune demo                             see it on a sample catalogue
       attune up                               start a local OpenSearch
+      attune inspect products.csv             see what an index of a file would hold
       attune index products.csv --alias shop  clean, encode and index a catalogue
       attune search "wireless mouse" --alias shop
       attune serve                            start the sidecar: point your search box at it

@@ -31,6 +31,9 @@ from plugin_api.commands.index.sources import IndexOptions
     help="Field map in TOML. Default: guessed; for --changes and --verify, that of the index.",
 )  # fmt: skip
 @click.option(
+    "--preset", default="", help="Read SOURCE as this export, such as shopify. Default: recognised."
+)
+@click.option(
     "--model", type=click.Path(path_type=Path), help="Model folder. Default: the one shipped with Attune."
 )
 @click.option(
@@ -67,6 +70,7 @@ def index(
     dry_run: bool,
     alias: str | None,
     fields: Path | None,
+    preset: str,
     model: Path | None,
     rejects: Path | None,
     simplified: bool,
@@ -132,6 +136,7 @@ def index(
         source=source,
         alias=alias if alias is not None else context.settings.search.alias,
         fields=fields,
+        preset=preset,
         model=model,
         rejects=rejects,
         simplified=simplified,

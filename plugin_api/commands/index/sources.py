@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from indexer.catalogue.field_map import FieldMap, load_field_map
-from indexer.catalogue.guessing import guess_field_map
+from indexer.catalogue.guessing import guess_field_map, judge_prices
 from indexer.catalogue.recorded_field_map import load_recorded_field_map, was_simplified
 from indexer.catalogue.records import Source
 from indexer.change.changes import ChangeKind
@@ -35,6 +35,7 @@ class IndexOptions:
     source: str
     alias: str
     fields: Path | None = None
+    preset: str = ""
     model: Path | None = None
     rejects: Path | None = None
     simplified: bool = False
@@ -124,14 +125,15 @@ class IndexSources:
         """Return the map of the option, the recorded map of the index, or a guess, which is printed."""
         options = self.options
         if options.fields:
-            field_map = load_field_map(options.fields, catalogue)
+            field_map = judge_prices(catalogue, load_field_map(options.fields, catalogue))
             # Versioned by the moment of reading, rows would look newer than changes that commit meanwhile.
             return _with_version(field_map) if options.watermark else field_map
         if recorded := load_recorded_field_map(live, catalogue):
             return recorded
-        field_map = guess_field_map(catalogue)
+        field_map = guess_field_map(catalogue, preset=options.preset)
         if not options.as_json:
-            click.echo("Field map guessed from the columns (correct it by --fields):")
+            known = f"of the preset {field_map.preset}" if field_map.preset else "guessed from the columns"
+            click.echo(f"Field map {known} (correct it by --fields):")
             click.echo("".join(f"  {line}\n" for line in field_map.as_toml().splitlines()))
         return field_map
 
@@ -140,7 +142,7 @@ class IndexSources:
         if self.options.fields:
             return _with_version(load_field_map(self.options.fields, changes, partial=True))
         recorded = load_recorded_field_map(live, changes, partial=True)
-        return _with_version(recorded) if recorded else guess_field_map(changes, partial=True)
+        return _with_version(recorded) if recorded else guess_field_map(changes, True, self.options.preset)
 
     def rejects_path(self) -> Path:
         """Return the path of the reject file."""
