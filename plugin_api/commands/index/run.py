@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -14,12 +14,13 @@ import click
 
 from indexer.catalogue.recorded_field_map import was_simplified
 from indexer.change.job import ChangeJob, ChangesReport, apply_changes
+from indexer.rebuild.background import BackgroundEncoder
 from indexer.rebuild.job import Engine, rebuild_index
 from indexer.rebuild.loading import load_locally
 from indexer.rebuild.product_source import IndexSource, open_index_source
 from indexer.rebuild.verify import verify_index
 from indexer.store.retry import RetryPolicy
-from indexer.store.session import IndexSession
+from indexer.store.session import IndexSession, OneEncoder
 from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, IndexingError, SettingsError
 from mappings.settings import Settings
@@ -53,16 +54,20 @@ class IndexRun:
     def rebuild(self, mode: str) -> None:
         """Write a new index and move the alias to it."""
         options = self._options
-        lower_priority(idle=options.engine == "local")
         catalogue = None if mode == "reencode" else self._sources.make_source(self._sources.open_catalogue())
         rejects = self._sources.rejects_path()
         with stop_on_signals(self._stop):
             with self._report("rebuild") as (metrics, progress):
                 session = self._open_session(progress)
+                background = self._yield_processors(session, progress)
+                if background:
+                    session = replace(session, encoders=OneEncoder(background))
                 source = catalogue or self._open_live_index(session)
                 report = rebuild_index(session, source, rejects, self._make_engine(progress))
                 metrics.write_success(asdict(report))
-            self._print(asdict(report), summarize_rebuild(report, rejects, options.model))
+            speed = background.speed if background else None
+            as_json = asdict(report) | {"encoding_speed": asdict(speed) if speed else None}
+            self._print(as_json, summarize_rebuild(report, speed, rejects, options.model))
 
     def apply_changes(self, dry: bool) -> None:
         """Apply changes to the index that searches use. The first signal ends it after the current batch."""
@@ -118,6 +123,17 @@ class IndexRun:
         check_cluster(client, settings.opensearch)
         retry = RetryPolicy(settings.index.retry_seconds, progress.waiting, self._stop)
         return IndexSession(client, self._options.alias, self._models, settings.index, retry, progress.show)
+
+    def _yield_processors(self, session: IndexSession, progress: JobProgress) -> BackgroundEncoder | None:
+        """Let searches of the alias go first, where there are any; return the encoder that does."""
+        if session.indexes.find_live() is None:
+            return None
+        if self._options.engine == "ray":
+            lower_priority()
+            return None
+        return BackgroundEncoder(
+            self._models.current, self._settings.model.threads, session.retry.check_stop, progress.say
+        )
 
     def _open_live_index(self, session: IndexSession) -> IndexSource:
         """Return the live index as the source of a rebuild."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from indexer.change.job import ChangesReport
+from indexer.rebuild.background import EncodingSpeed
 from indexer.rebuild.job import RebuildReport
 from indexer.rebuild.verify import MAX_EXAMPLES, VerifyReport
 
@@ -14,8 +15,10 @@ _DIFFERENCES = {
 }
 
 
-def summarize_rebuild(report: RebuildReport, rejects: Path, model: Path | None) -> str:
-    """Return the summary of a rebuild."""
+def summarize_rebuild(
+    report: RebuildReport, speed: EncodingSpeed | None, rejects: Path, model: Path | None
+) -> str:
+    """Return the summary of a rebuild. `speed` is of one that let searches go first."""
     again = " (continuing an unfinished run)" if report.resumed else ""
     lines = [
         f"Indexed {report.indexed:,} products in {report.seconds:.1f} s "
@@ -26,6 +29,11 @@ def summarize_rebuild(report: RebuildReport, rejects: Path, model: Path | None) 
     if report.encoded < report.indexed:
         lines.append(
             f"Encoded {report.encoded:,}; the other {report.indexed - report.encoded:,} had vectors."
+        )
+    if speed and speed.raised_share:
+        lines.append(
+            f"Other work kept the processors busy: encoding got {speed.share:.0%} of what it can use. "
+            f"It did not wait for idle time during {speed.raised_share:.0%} of its time."
         )
     if report.changes_copied:
         lines.append(f"It includes {report.changes_copied:,} changes made since the catalogue.")

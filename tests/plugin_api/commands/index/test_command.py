@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from indexer.change.job import ChangesReport
+from indexer.rebuild.background import EncodingSpeed
 from indexer.rebuild.job import RebuildReport
 from indexer.rebuild.verify import Difference, VerifyReport
 from mappings.errors import AttuneError, CatalogueError, ClusterDown, SettingsError
@@ -86,7 +87,7 @@ def test_what_does_not_go_together_is_wrong_use(catalogue: Path, tmp_path: Path)
 
 
 def test_the_summary_of_a_rebuild() -> None:
-    text = summarize_rebuild(REPORT, Path("mugs.csv.rejects.jsonl"), None)
+    text = summarize_rebuild(REPORT, None, Path("mugs.csv.rejects.jsonl"), None)
     assert "1,000 products in 4.0 s (250 products/s) into mugs-1" in text
     assert "8.6 MB, 8.6 kB a product" in text
     assert "3 rejected, 2 duplicates; see mugs.csv.rejects.jsonl" in text
@@ -95,8 +96,11 @@ def test_the_summary_of_a_rebuild() -> None:
     clean = replace(
         REPORT, rejected=0, duplicates=0, encoded=10, changes_copied=5, resumed=True, kept=("mugs-0",)
     )
-    text = summarize_rebuild(clean, Path("mugs.csv.rejects.jsonl"), Path("shop-model"))
+    text = summarize_rebuild(
+        clean, EncodingSpeed(0.41, 0.8), Path("mugs.csv.rejects.jsonl"), Path("shop-model")
+    )
     assert "see" not in text
+    assert "encoding got 41% of what it can use" in text
     assert "continuing an unfinished run" in text
     assert "Encoded 10; the other 990 had vectors" in text
     assert "5 changes made since" in text

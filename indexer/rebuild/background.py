@@ -1,0 +1,174 @@
+"""Encode in the background: in the processors' idle time, but never much slower than other work leaves
+possible.
+
+Searches that share a machine with a rebuild go first. On Linux a thread with the policy SCHED_IDLE loses its
+core to whatever else wakes up: searches straight to OpenSearch, on two cores that encoded, had a p95 1.6
+times that without a rebuild; beside threads of nice 15, whose turns last some milliseconds, 1.8 to 2.1 times.
+But other work that keeps the cores busy leaves such a thread nothing: 15 products a second where 446 are
+possible. So the processor time that encoding gets is measured, and where it is less than a third of what it
+could use, encoding competes as a batch job of normal priority for a while.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from indexer.store.encoder import ProductEncoder
+from mappings.types import Product
+from reranker.types import EncodedProduct
+
+LEAST_SHARE = 1 / 3
+"""Share of the usable processor time below which encoding is held back too much."""
+
+_CHUNK_PER_THREAD = 16
+"""Products of a chunk, for each thread: about 0.1 s of work. The priority is chosen for each chunk."""
+
+_PROBE_PER_THREAD = 2
+"""Products of a chunk that finds out whether there is idle time again."""
+
+_FIRST_PROBE_SECONDS = 5.0
+_LONGEST_PROBE_SECONDS = 80.0
+"""Time at normal priority before idle time is tried again. It doubles while there is none."""
+
+_NICE = 2
+"""Niceness at normal priority: 39 % of a core beside one other busy thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingSpeed:
+    """How encoding was held back: `share` of the usable processor time that it got, 0..1.
+
+    `raised_share` is the share of the time that it spent at normal priority, 0 where idle time was enough.
+    """
+
+    share: float
+    raised_share: float
+
+
+class BackgroundEncoder:
+    """A `ProductEncoder` that encodes in idle time, on threads whose priority it sets.
+
+    `threads` is how many the encoder uses, 0 for all cores. `check` is called before each chunk and may
+    raise. `on_change` receives a line when the priority changes. The clocks return seconds.
+    """
+
+    def __init__(
+        self,
+        encoder: ProductEncoder,
+        threads: int = 0,
+        check: Callable[[], None] = lambda: None,
+        on_change: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.perf_counter,
+        cpu_clock: Callable[[], float] = time.process_time,
+    ) -> None:
+        self._encoder = encoder
+        self._threads = min(threads or usable_cores(), usable_cores())
+        self._check = check
+        self._on_change = on_change
+        self._clock = clock
+        self._cpu_clock = cpu_clock
+        self._idle = True
+        self._probe_at = 0.0
+        self._probe_seconds = _FIRST_PROBE_SECONDS
+        self._seconds = self._raised_seconds = self._cpu_seconds = 0.0
+
+    @property
+    def version(self) -> str:
+        """The version of the encoder."""
+        return self._encoder.version
+
+    @property
+    def dimension(self) -> int:
+        """The number of components of a product's vector."""
+        return self._encoder.dimension
+
+    @property
+    def speed(self) -> EncodingSpeed:
+        """How encoding was held back so far."""
+        seconds = max(self._seconds, 1e-9)
+        share = min(1.0, self._cpu_seconds / seconds / self._threads) if self._seconds else 1.0
+        return EncodingSpeed(round(share, 3), round(self._raised_seconds / seconds, 3))
+
+    def encode_products(self, products: Sequence[Product]) -> list[EncodedProduct]:
+        """Encode products, in the order given, each chunk at the priority that the last ones call for."""
+        encoded: list[EncodedProduct] = []
+        while len(encoded) < len(products):
+            self._check()
+            probing = not self._idle and self._clock() >= self._probe_at
+            size = (_PROBE_PER_THREAD if probing else _CHUNK_PER_THREAD) * self._threads
+            chunk = products[len(encoded) : len(encoded) + size]
+            encoded += self._encode_chunk(chunk, idle=self._idle or probing)
+        return encoded
+
+    def _encode_chunk(self, chunk: Sequence[Product], idle: bool) -> list[EncodedProduct]:
+        began, cpu_began = self._clock(), self._cpu_clock()
+        encoded = _run_in_thread(lambda: self._encoder.encode_products(chunk), idle)
+        seconds, cpu_seconds = self._clock() - began, self._cpu_clock() - cpu_began
+        self._seconds += seconds
+        self._cpu_seconds += cpu_seconds
+        self._raised_seconds += 0.0 if idle else seconds
+        if idle:
+            # A chunk of few products can't use all threads.
+            usable = seconds * min(self._threads, len(chunk))
+            self._judge(cpu_seconds / max(usable, 1e-9))
+        return encoded
+
+    def _judge(self, share: float) -> None:
+        """Choose the priority of the next chunks by the share of processor time that idle time gave."""
+        if share >= LEAST_SHARE:
+            if not self._idle:
+                self._idle, self._probe_seconds = True, _FIRST_PROBE_SECONDS
+                self._on_change("the processors have idle time again: encoding uses that")
+            return
+        if self._idle:
+            self._idle = False
+            self._on_change("other work keeps the processors busy: encoding takes a share of its own")
+        else:
+            self._probe_seconds = min(_LONGEST_PROBE_SECONDS, 2 * self._probe_seconds)
+        self._probe_at = self._clock() + self._probe_seconds
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, by its affinity and its container's limit."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        cores = min(cores, max(1, round(int(quota) / int(period))))
+    return cores
+
+
+def _run_in_thread(encode: Callable[[], list[EncodedProduct]], idle: bool) -> list[EncodedProduct]:
+    """Encode in a new thread of the priority; the encoder's own threads inherit it.
+
+    A thread can lower its priority, but without privileges never raise it again, so each chunk gets a new
+    one.
+    """
+    results: list[list[EncodedProduct]] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            _lower_priority(idle)
+            results.append(encode())
+        except BaseException as error:  # noqa: BLE001  raised again in the caller
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _lower_priority(idle: bool) -> None:
+    """Lower the priority of this thread. Where the system does not allow it, it stays as it is."""
+    with suppress(AttributeError, OSError):
+        policy = os.SCHED_IDLE if idle else os.SCHED_BATCH
+        os.sched_setscheduler(0, policy, os.sched_param(0))
+        if not idle:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
