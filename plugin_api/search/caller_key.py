@@ -3,13 +3,15 @@
 import hashlib
 from collections.abc import Mapping
 
-_IMPERSONAL_HEADERS = frozenset({
+_HARMLESS_HEADERS = frozenset({
     "accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "content-encoding",
-    "content-length", "content-type", "date", "forwarded", "pragma", "referer", "traceparent", "tracestate",
-    "user-agent", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-opaque-id",
-    "x-real-ip", "x-request-id",
+    "content-length", "content-type", "date", "origin", "pragma", "referer", "traceparent", "tracestate",
+    "user-agent", "x-opaque-id", "x-request-id",
 })  # fmt: skip
-"""Request headers by which OpenSearch does not tell callers apart. Any other may identify a caller."""
+"""Request headers by which OpenSearch does not tell callers apart.
+
+Any other may identify a caller, X-Forwarded-For too: the security plugin trusts a proxy by it.
+"""
 
 
 def make_caller_key(index: str, headers: Mapping[str, str]) -> str:
@@ -17,5 +19,5 @@ def make_caller_key(index: str, headers: Mapping[str, str]) -> str:
 
     One caller may not see the vectors, or some products, that another does.
     """
-    identity = sorted((name, value) for name, value in headers.items() if name not in _IMPERSONAL_HEADERS)
+    identity = sorted((name, value) for name, value in headers.items() if name not in _HARMLESS_HEADERS)
     return hashlib.sha256(repr((index, identity)).encode()).hexdigest()

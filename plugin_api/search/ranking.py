@@ -13,11 +13,10 @@ from plugin_api.search.retrieval.hit import Hit, HitKey
 
 @dataclass(frozen=True, slots=True)
 class RankedHits:
-    """The order of all hits down to the end of the page, best first, and what stands around them.
+    """The order of all hits down to the end of the page, best first.
 
     `scored` counts the hits that the model scored, `added` those of them that only the vectors found,
-    `without_vectors` those that kept their keyword place. `model` is the version that scored them. `shell`
-    and `headers` are of OpenSearch's answer, as in Candidates.
+    `without_vectors` those that kept their keyword place. `model` is the version that scored them.
     """
 
     hits: tuple[Hit, ...]
@@ -25,8 +24,6 @@ class RankedHits:
     added: int
     without_vectors: int
     model: str
-    shell: RawObject
-    headers: Headers
 
     def page(self, request: RerankRequest) -> tuple[Hit, ...]:
         """Return the requested page."""
@@ -35,10 +32,15 @@ class RankedHits:
 
 @dataclass(frozen=True, slots=True)
 class RankedPage:
-    """One page of ranked hits, complete as OpenSearch shows them, and what it took."""
+    """One page of ranked hits, complete as OpenSearch shows them, what stands around them, and what it took.
+
+    `shell` and `headers` are of OpenSearch's answer, as in Candidates.
+    """
 
     ranked: RankedHits
     complete_hits: Mapping[HitKey, RawObject]
+    shell: RawObject
+    headers: Headers
     took_ms: StageTimes
     cached: bool = False
 

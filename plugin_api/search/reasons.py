@@ -5,6 +5,9 @@ from enum import Enum, StrEnum
 
 from mappings.errors import AttuneError
 
+_MAX_SENTENCE = 1000
+"""Characters of a sentence: it may quote an error of any length, and some are remembered."""
+
 
 class RerankStatus(StrEnum):
     """The outcome of reranking, as `ext.attune.rerank_status` names it."""
@@ -117,7 +120,7 @@ class Reason(Enum):
 
     def because(self, **details: object) -> "Cause":
         """Return the cause that this reason makes with its sentence's placeholders filled in."""
-        return Cause(self, self.sentence.format(**details))
+        return Cause(self, self.sentence.format(**details)[:_MAX_SENTENCE])
 
 
 @dataclass(frozen=True, slots=True)

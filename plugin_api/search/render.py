@@ -32,13 +32,13 @@ def render_page(page: RankedPage, request: RerankRequest, took_ms: int) -> Answe
     ranked, complete = page.ranked, page.complete_hits
     own_fields = () if request.allows_vector_hits else set(ADDED_FIELDS) - request.docvalue_names
     shown = [(complete[hit.key], hit.score) for hit in ranked.page(request) if hit.key in complete]
-    around: dict[str, Any] = dict(raw_object(ranked.shell["hits"]))
+    around: dict[str, Any] = dict(raw_object(page.shell["hits"]))
     around["max_score"] = ranked.hits[0].score if ranked.hits else None
     if "total" in around and ranked.added:
         around["total"] = _grown_total(msgspec.json.decode(around["total"]), ranked.added)
     around["hits"] = [_render_hit(hit, score, own_fields) for hit, score in shown]
-    body = {**ranked.shell, "took": Raw(dumps(took_ms)), "hits": Raw(dumps(around))}
-    return Answer(200, dumps(add_report(body, page.report)), json_headers(ranked.headers, page.report))
+    body = {**page.shell, "took": Raw(dumps(took_ms)), "hits": Raw(dumps(around))}
+    return Answer(200, dumps(add_report(body, page.report)), json_headers(page.headers, page.report))
 
 
 def add_report(body: RawObject, report: RerankReport) -> RawObject:

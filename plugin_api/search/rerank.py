@@ -22,7 +22,7 @@ from plugin_api.search.ranking_cache import SETTLE_SECONDS, RankingCache, Rankin
 from plugin_api.search.reasons import Cause, NotReranked, Reason
 from plugin_api.search.report import StageTimes
 from plugin_api.search.retrieval.caller_client import CallerClient, OpenSearchLate, SearchRefused
-from plugin_api.search.retrieval.candidates import Candidates, fetch_page, gather
+from plugin_api.search.retrieval.candidates import Candidates, fetch_fresh_page, fetch_page, gather
 from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.retrieval.hit import Hit
 from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
@@ -97,12 +97,12 @@ class SearchReranker:
             return None
         started = time.perf_counter()
         keys = [hit.key for hit in cached.ranked.page(request)]
-        page = fetch_page(caller, request, keys, with_fingerprint=True)
+        page = fetch_fresh_page(caller, request, keys, key.shards)
         self._rankings.observe(key, page.fingerprint)
-        if page.fingerprint != cached.fingerprint or page.hits.keys() != set(keys):
+        if page.fingerprint.digest != cached.digest or page.hits.keys() != set(keys):
             return None
         took = StageTimes(fetch=_milliseconds(started, time.perf_counter()))
-        return RankedPage(cached.ranked, page.hits, took, cached=True)
+        return RankedPage(cached.ranked, page.hits, page.shell, page.headers, took, cached=True)
 
     def _new_page(
         self,
@@ -120,9 +120,9 @@ class SearchReranker:
             share = f"{query.unknown:.0%}"
             raise NotReranked(Reason.UNKNOWN_WORDS.because(model=model.version, share=share))
         encoded = time.perf_counter()
-        settled = self._rankings.settled_fingerprint(key) if key else b""
+        settled = self._rankings.settled_digest(key) if key else b""
         vectors = CallerVectors(self._vectors, caller_key)
-        found = gather(caller, request, query.vector, settings.window, key is not None, vectors)
+        found = gather(caller, request, query.vector, settings.window, key.shards if key else 0, vectors)
         gathered = time.perf_counter()
         for hit in (*found.own, *found.neighbours):
             if hit.model and hit.model != model.version:
@@ -141,15 +141,16 @@ class SearchReranker:
         keys = [hit.key for hit in ranked.page(request)]
         hits = found.complete_hits
         if hits is None:
-            hits = fetch_page(caller, request, keys).hits
+            hits = fetch_page(caller, request, keys)
         if keys and not hits and not is_retry:  # the alias was moved to another index meanwhile
             return self._new_page(request, model, caller, caller_key, key, is_retry=True)
         if key:
             self._rankings.observe(key, found.fingerprint)
-            if settled and found.fingerprint == settled:
+            if settled and found.fingerprint.digest == settled:
                 self._rankings.put(key, ranked, settled)
         times = (started, encoded, gathered, scored, time.perf_counter())
-        return RankedPage(ranked, hits, StageTimes(*map(_milliseconds, times, times[1:])))
+        took = StageTimes(*map(_milliseconds, times, times[1:]))
+        return RankedPage(ranked, hits, found.shell, found.headers, took)
 
     @cachedmethod(
         lambda self: self._queries,
@@ -219,8 +220,7 @@ def rank(
         above = hits[max(place - 1, 0)].score if hits else 0.0
         hits.insert(place, replace(hit, score=above))
     added = sum(hit.is_added for hit in window)
-    around = (candidates.shell, candidates.headers)
-    return RankedHits(tuple(hits), len(window), added, len(unscored), model, *around)
+    return RankedHits(tuple(hits), len(window), added, len(unscored), model)
 
 
 def _cause_of(error: Exception, deadline: Deadline) -> Cause:

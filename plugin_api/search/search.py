@@ -158,13 +158,14 @@ class Searcher:
     def _is_fault(self, cause: Cause, request: RerankRequest, deadline: Deadline, running: int) -> bool:
         """Return whether a failure counts for the circuit breaker, which rests an index for all searches.
 
-        What a caller can bring about by an option or a short time limit does not, nor does a late answer
-        while the sidecar has more to do than its cores: each search then ends by its own deadline.
+        What a caller can bring about by an option, a condition or a short time limit does not, nor does a
+        late answer while the sidecar has more to do than its cores: each search ends by its own deadline.
         """
         is_default = request.options == Options()
+        is_condition = cause.reason is Reason.KNN_FAILED and bool(request.conditions)
         had_time = deadline.seconds >= _FULL_SHARE * self._settings.deadline_ms / 1000
         is_overload = cause.reason is Reason.OPENSEARCH_LATE and running > (os.cpu_count() or 1)
-        return cause.reason.is_fault and is_default and had_time and not is_overload
+        return cause.reason.is_fault and is_default and had_time and not (is_overload or is_condition)
 
     def _send(self, call: SearchCall, request: FallbackRequest, report: RerankReport) -> Answer:
         """Send the caller's own search.

@@ -66,6 +66,7 @@ class Shop:
         self.without_tokens: set[str] = set()
         self.without_hash: set[str] = set()
         self.not_attunes: set[str] = set()
+        self.aggregations: dict[str, Any] = {"brands": {"buckets": []}}
         self.writes = 0
         self.refuse: dict[str, Refusal] = {}
         self.slow_seconds = 0.0
@@ -142,7 +143,7 @@ class Shop:
         if search.get("track_total_hits") is not False:
             reply["hits"]["total"] = {"value": len(hits), "relation": "eq"}
         if "aggs" in search:
-            reply["aggregations"] = {"brands": {"buckets": []}}
+            reply["aggregations"] = self.aggregations
         return reply
 
     def _hit(self, rank: int, key: str, search: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -21,6 +21,9 @@ from plugin_api.search.query.source_filter import SOURCE_PARAMETERS, stored_fiel
 from plugin_api.search.query.text import MAX_TEXT, QueryText, parse_query
 from plugin_api.search.reasons import Cause, Reason
 
+MAX_BODY_BYTES = 128_000
+"""Bytes of the largest search that is reranked: reranking sends it several times, a larger one goes once."""
+
 HEADER_PARAMETERS = frozenset({
     "routing", "preference", "search_type", "request_cache", "allow_partial_search_results",
     "ignore_unavailable", "allow_no_indices", "expand_wildcards", "ignore_throttled",
@@ -68,6 +71,9 @@ _DEFAULTS = SearchSettings()
 
 _DEFAULT_PAGE = (("from", 0), ("size", 10))
 
+_MIN_WEIGHT = 1e-6
+"""The least sum of the heads' weights: smaller ones are lost in rounding."""
+
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Weight = Annotated[float, Meta(ge=0, le=100)]
 
@@ -95,8 +101,10 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         if self.vector_weight is not None:
             given |= {f"vector_weight{suffix}": self.vector_weight for suffix in suffixes}
         changed = replace(settings, **given)
-        if not changed.relevance_weight + changed.click_weight + changed.purchase_weight:
-            raise BadRequest("one of ext.attune's relevance, click and purchase weights must be above 0")
+        if changed.relevance_weight + changed.click_weight + changed.purchase_weight < _MIN_WEIGHT:
+            raise BadRequest(
+                f"one of ext.attune's relevance, click and purchase weights must be {_MIN_WEIGHT} or more"
+            )
         return changed
 
 
@@ -189,6 +197,8 @@ def parse_call(call: SearchCall, settings: SearchSettings = _DEFAULTS) -> Rerank
     verbatim = [reason for name, reason in _VERBATIM_PARAMETERS.items() if name in call.params]
     if any(name in call.headers.get("accept", "").lower() for name in _OTHER_FORMATS):
         verbatim.append(Reason.OTHER_FORMAT)
+    if len(call.body) > MAX_BODY_BYTES:
+        verbatim.append(Reason.BODY_TOO_LARGE)
     if not verbatim:
         try:
             original = raw_object(call.body) if call.body.strip() else {}
@@ -220,9 +230,10 @@ def _parse_body(
     query = parse_query(
         {"query_string": {"query": params["q"]}} if "q" in params else decoded(body.get("query"))
     )
-    if options.query and isinstance(query, Cause):
+    text = " ".join((options.query or "").split())
+    if text and isinstance(query, Cause):
         is_for_all = decoded(body.get("query")) in (None, {"match_all": {}})
-        query = QueryText(options.query, (), allows_vector_hits=is_for_all)
+        query = QueryText(text, (), allows_vector_hits=is_for_all)
     cause: Cause | None = None
     if not options.rerank:
         cause = Reason.NOT_REQUESTED.because()
@@ -242,7 +253,7 @@ def _parse_body(
     post_filter: Any = decoded(body.get("post_filter"))
     return RerankRequest(
         call=call,
-        text=options.query or query.text,
+        text=text or query.text,
         conditions=query.conditions + ((post_filter,) if post_filter else ()),
         allows_vector_hits=query.allows_vector_hits and body.keys() <= _KEYS_FOR_VECTOR_HITS and not other,
         body=body,

@@ -40,6 +40,14 @@ class OpenSearchLate(AttuneError):
 
 
 @dataclass(frozen=True, slots=True)
+class CallerSearch:
+    """The body of one search, and the number of the only shard that it is sent to, None for all shards."""
+
+    body: JsonObject
+    shard: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CallerClient:
     """OpenSearch as one caller reaches it during one search.
 
@@ -59,29 +67,37 @@ class CallerClient:
             raise SearchRefused(response.status, _error_of(response))
         return response
 
-    def search_all(self, bodies: Sequence[JsonObject]) -> tuple[Headers, list[bytes]]:
+    def search_all(self, searches: Sequence[CallerSearch]) -> tuple[Headers, list[bytes]]:
         """Send searches in one round trip; one by one for a caller who may use `_search` only.
 
         Each answer may be an error.
         """
-        header = {name: value for name, value in self.params.items() if name in HEADER_PARAMETERS}
-        if len(bodies) == 1:
-            return self._search_each(header, bodies)
+        if len(searches) == 1:
+            return self._search_each(searches, {})
         index = f"/{self.call.index}" if self.call.index else ""
         shared = {name: value for name, value in self.params.items() if name in SHARED_PARAMETERS}
-        head = dumps(header)
-        lines = b"".join(b"%b\n%b\n" % (head, dumps(body).replace(b"\n", b" ")) for body in bodies)
-        response = self._post(f"{index}/_msearch", shared, lines, _NDJSON)
+        lines = (dumps(part).replace(b"\n", b" ") for of in searches for part in (self._header(of), of.body))
+        response = self._post(f"{index}/_msearch", shared, b"\n".join(lines) + b"\n", _NDJSON)
         if response.status == 403:
-            return self._search_each(header | shared, bodies)
+            return self._search_each(searches, shared)
         if response.status != 200:
             raise SearchRefused(response.status, _error_of(response))
         return response.headers, [bytes(answer) for answer in _responses.decode(response.body).responses]
 
+    def _header(self, search: CallerSearch) -> dict[str, str]:
+        header = {name: value for name, value in self.params.items() if name in HEADER_PARAMETERS}
+        if search.shard is not None:
+            own = header.get("preference")
+            header["preference"] = f"_shards:{search.shard}" + (f"|{own}" if own else "")
+        return header
+
     def _search_each(
-        self, params: Mapping[str, str], bodies: Sequence[JsonObject]
+        self, searches: Sequence[CallerSearch], shared: Mapping[str, str]
     ) -> tuple[Headers, list[bytes]]:
-        responses = [self._post(self.call.path, params, dumps(body), _JSON) for body in bodies]
+        responses = [
+            self._post(self.call.path, {**self._header(search), **shared}, dumps(search.body), _JSON)
+            for search in searches
+        ]
         if responses[0].status == 403:
             raise SearchRefused(403, _error_of(responses[0]))
         return responses[0].headers, [response.body for response in responses]

@@ -18,9 +18,19 @@ from plugin_api.opensearch.client import NO_ANSWER
 from plugin_api.opensearch.connection import Headers
 from plugin_api.opensearch.raw_json import RawObject, dumps, raw_object, raw_objects
 from plugin_api.search.query.request import RerankRequest
-from plugin_api.search.retrieval.caller_client import CallerClient, SearchRefused, error_sentence
+from plugin_api.search.retrieval.caller_client import (
+    CallerClient,
+    CallerSearch,
+    SearchRefused,
+    error_sentence,
+)
 from plugin_api.search.retrieval.hit import Hit, HitKey
-from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH, read_fingerprint
+from plugin_api.search.retrieval.index_fingerprint import (
+    NO_FINGERPRINT,
+    IndexFingerprint,
+    fingerprint_searches,
+    read_fingerprint,
+)
 from plugin_api.search.retrieval.slim_hits import SlimHit, id_body, read_slim_answer, slim_body
 from plugin_api.search.retrieval.vector_cache import CallerVectors
 from reranker.encoders.codec import quantise_vector
@@ -49,8 +59,7 @@ class Candidates:
     `own` are the best hits of the caller's own query, as many as the window has, and `below` the next ones
     down to the end of the page; `neighbours` are the nearest by vector. `shell` is OpenSearch's answer to the
     caller's search without its hits: total, aggregations. `complete_hits` are the own hits as they came,
-    where they were requested complete. `fingerprint` is that of the index, empty where it was not requested
-    or is not known.
+    where they were requested complete. `fingerprint` is that of the index, empty where it is not known.
     """
 
     own: tuple[Hit, ...]
@@ -60,15 +69,17 @@ class Candidates:
     shell: RawObject = field(default_factory=dict)
     headers: Headers = ()
     complete_hits: Mapping[HitKey, RawObject] | None = None
-    fingerprint: bytes = b""
+    fingerprint: IndexFingerprint = NO_FINGERPRINT
 
 
 @dataclass(frozen=True, slots=True)
-class PageHits:
-    """Complete hits as OpenSearch shows them to the caller, and the fingerprint of the index."""
+class FreshPage:
+    """Complete hits as OpenSearch shows them to the caller now, and what stands around them."""
 
     hits: Mapping[HitKey, RawObject]
-    fingerprint: bytes = b""
+    shell: RawObject
+    headers: Headers
+    fingerprint: IndexFingerprint
 
 
 class _CompleteHits(Struct, frozen=True):
@@ -89,14 +100,14 @@ def gather(
     request: RerankRequest,
     vector: Floats,  # (d,) unit length
     window: int,
-    with_fingerprint: bool = False,
+    shards: int = 0,
     vectors: CallerVectors | None = None,
     with_ids: bool = False,
 ) -> Candidates:
     """Return the hits of the caller's own query, and the nearest by vector where these may join.
 
-    Where they may, `with_fingerprint` requests the fingerprint of the index as well, and vectors that are in
-    the cache are not requested. `with_ids` requests `_id`, which only documents without `attune.id` need.
+    Where they may, the fingerprint of the index is requested as well, unless `shards` is 0, and vectors that
+    are in the cache are not requested. `with_ids` requests `_id`: documents without `attune.id` need it.
     Raises SearchRefused where OpenSearch refuses the caller's search, and as CallerClient does.
     """
     if not request.allows_vector_hits:
@@ -105,23 +116,21 @@ def gather(
     slim = slim_body(with_vectors=not trusted, with_ids=with_ids)
     around = {key: value for key, value in request.body.items() if key not in _HIT_KEYS}
     neighbours_body = {**_near(request, vector, window), **slim, "size": window, "track_total_hits": False}
-    searches: list[JsonObject] = [{**around, **slim, "size": window}, neighbours_body]
+    searches = [CallerSearch({**around, **slim, "size": window}), CallerSearch(neighbours_body)]
     if request.end > window:
         matching = {key: request.body[key] for key in _MATCH_KEYS if key in request.body}
         below_window = {"from": window, "size": request.end - window, "track_total_hits": False}
-        searches.append({**matching, **id_body(with_ids), **below_window})
-    if with_fingerprint:
-        searches.append(FINGERPRINT_SEARCH)
-    headers, answers = caller.search_all(searches)
-    fingerprint = read_fingerprint(answers.pop()) if with_fingerprint else b""
-    own, near, *below = map(read_slim_answer, answers)
+        searches.append(CallerSearch({**matching, **id_body(with_ids), **below_window}))
+    headers, answers = caller.search_all([*searches, *fingerprint_searches(shards)])
+    fingerprint = read_fingerprint(answers[len(searches) :], beside=answers[0])
+    own, near, *below = map(read_slim_answer, answers[: len(searches)])
     for answer in (own, *below):
         if answer.error:
             raise SearchRefused(answer.status, error_sentence(answer.error))
     hits = [*own.hits.hits, *near.hits.hits]
     lower_hits = [hit for answer in below for hit in answer.hits.hits]
     if not with_ids and not all(hit.id for hit in (*hits, *lower_hits)):
-        return gather(caller, request, vector, window, with_fingerprint, vectors, with_ids=True)
+        return gather(caller, request, vector, window, shards, vectors, with_ids=True)
     cached = vectors.recall(hits) if vectors and trusted else {}
     missing = [hit for hit in hits if hit.key not in cached]
     fetched = _fetch_vectors(caller, missing, with_ids) if trusted and missing else missing
@@ -129,48 +138,60 @@ def gather(
     if vectors:
         vectors.remember(hits, shown)
     known = cached | {hit.key: held for hit, held in shown}  # a hit that is not in it was deleted meanwhile
-    shell = raw_object(answers[0])
-    shell.pop("status", None)
     return Candidates(
         own=tuple(_keyword_hit(hit, known[hit.key]) for hit in own.hits.hits if hit.key in known),
         below=tuple(_keyword_hit(hit, b"") for hit in lower_hits),
         neighbours=tuple(_vector_hit(hit, known[hit.key]) for hit in near.hits.hits if hit.key in known),
         neighbours_error=error_sentence(near.error) if near.error else "",
-        shell=_without_hits(shell),
+        shell=_shell(answers[0]),
         headers=headers,
         fingerprint=fingerprint,
     )
 
 
 def fetch_page(
-    caller: CallerClient, request: RerankRequest, keys: Sequence[HitKey], with_fingerprint: bool = False
-) -> PageHits:
+    caller: CallerClient, request: RerankRequest, keys: Sequence[HitKey]
+) -> Mapping[HitKey, RawObject]:
     """Fetch complete hits as the caller's own search would show them, highlights included.
 
     A hit that OpenSearch no longer has, or does not show this caller, is missing. Raises as `gather` does.
     """
-    searches: list[JsonObject] = [FINGERPRINT_SEARCH] if with_fingerprint else []
-    if keys:
-        query: JsonObject = {"filter": [{"ids": {"values": [id_ for _, id_ in keys]}}]}
-        if "query" in request.body and _shows_in_hits(request.body):
-            query["should"] = [request.body["query"]]
-        indexes = len({index for index, _ in keys})  # others may have the same ids
-        shape = {key: request.body[key] for key in (*_HIT_KEYS, "timeout") if key in request.body}
-        size = len(keys) * indexes
-        searches.append({**shape, "query": {"bool": query}, "size": size, "track_total_hits": False})
-    if not searches:
-        return PageHits({})
-    _, answers = caller.search_all(searches)
-    fingerprint = read_fingerprint(answers[0]) if with_fingerprint else b""
     if not keys:
-        return PageHits({}, fingerprint)
-    answer = _complete_answer.decode(answers[-1])
-    if answer.error:
-        raise SearchRefused(answer.status, error_sentence(answer.error))
-    if answer.hits is None:
+        return {}
+    _, answers = caller.search_all([_page_search(request, keys)])
+    return _read_page(answers[0], keys)
+
+
+def fetch_fresh_page(
+    caller: CallerClient, request: RerankRequest, keys: Sequence[HitKey], shards: int
+) -> FreshPage:
+    """Fetch complete hits as `fetch_page` does, the answer around them, and the fingerprint of the index."""
+    around = {key: value for key, value in request.body.items() if key not in _HIT_KEYS}
+    pages = [_page_search(request, keys)] if keys else []
+    searches = [CallerSearch({**around, "size": 0}), *pages, *fingerprint_searches(shards)]
+    headers, (shell, *answers) = caller.search_all(searches)
+    fingerprint = read_fingerprint(answers[len(pages) :], beside=shell)
+    hits = _read_page(answers[0], keys) if keys else {}
+    return FreshPage(hits, _shell(shell), headers, fingerprint)
+
+
+def _page_search(request: RerankRequest, keys: Sequence[HitKey]) -> CallerSearch:
+    query: JsonObject = {"filter": [{"ids": {"values": [id_ for _, id_ in keys]}}]}
+    if "query" in request.body and _shows_in_hits(request.body):
+        query["should"] = [request.body["query"]]
+    shape = {key: request.body[key] for key in (*_HIT_KEYS, "timeout") if key in request.body}
+    size = len(keys) * len({index for index, _ in keys})  # other indexes may have the same ids
+    return CallerSearch({**shape, "query": {"bool": query}, "size": size, "track_total_hits": False})
+
+
+def _read_page(answer: bytes, keys: Sequence[HitKey]) -> dict[HitKey, RawObject]:
+    parsed = _complete_answer.decode(answer)
+    if parsed.error:
+        raise SearchRefused(parsed.status, error_sentence(parsed.error))
+    if parsed.hits is None:
         raise ClusterDown(NO_ANSWER)
     page = set(keys)
-    return PageHits({key: hit for hit in answer.hits.hits if (key := _key(hit)) in page}, fingerprint)
+    return {key: hit for hit in parsed.hits.hits if (key := _key(hit)) in page}
 
 
 def nearest(vector: Floats, k: int, conditions: Sequence[JsonObject]) -> JsonObject:
@@ -186,14 +207,14 @@ def _own_hits(caller: CallerClient, request: RerankRequest, window: int) -> Cand
     values = [*request.docvalue_fields, *ADDED_FIELDS]
     size = max(window, request.end)
     response = caller.search({**request.body, "from": 0, "size": size, "docvalue_fields": values})
-    shell = raw_object(response.body)
+    body = raw_object(response.body)
     own = tuple(_keyword_hit(hit, hit.vectors) for hit in read_slim_answer(response.body).hits.hits)
     return Candidates(
         own[:window],
         own[window:],
-        shell=_without_hits(shell),
+        shell=_shell(response.body),
         headers=response.headers,
-        complete_hits={_key(hit): hit for hit in raw_objects(raw_object(shell["hits"])["hits"])},
+        complete_hits={_key(hit): hit for hit in raw_objects(raw_object(body["hits"])["hits"])},
     )
 
 
@@ -203,7 +224,7 @@ def _fetch_vectors(caller: CallerClient, hits: Sequence[SlimHit], with_ids: bool
     query = {"bool": {"filter": [{"ids": {"values": sorted({id_ for _, id_ in keys})}}]}}
     size = len(keys) * len({index for index, _ in keys})  # other indexes may have the same ids
     body = {"query": query, "size": size, "track_total_hits": False, **slim_body(True, with_ids)}
-    answer = read_slim_answer(caller.search_all([body])[1][0])
+    answer = read_slim_answer(caller.search_all([CallerSearch(body)])[1][0])
     if answer.error:
         raise SearchRefused(answer.status, error_sentence(answer.error))
     return [hit for hit in answer.hits.hits if hit.key in keys]
@@ -223,10 +244,13 @@ def _shows_in_hits(body: RawObject) -> bool:
     return "highlight" in body or any(word in query for word in (b"_name", b"inner_hits", b"\\"))
 
 
-def _without_hits(answer: RawObject) -> RawObject:
-    """Return an answer whose `hits` has everything but the hits."""
-    around = {key: value for key, value in raw_object(answer["hits"]).items() if key != "hits"}
-    return {**answer, "hits": Raw(dumps(around))}
+def _shell(answer: bytes) -> RawObject:
+    """Return an answer of OpenSearch without its hits. Raises SearchRefused where it is an error."""
+    body = raw_object(answer)
+    if "error" in body:
+        raise SearchRefused(int(bytes(body.get("status", b"500"))), error_sentence(body["error"]))
+    around = {key: value for key, value in raw_object(body["hits"]).items() if key != "hits"}
+    return {key: value for key, value in body.items() if key != "status"} | {"hits": Raw(dumps(around))}
 
 
 def _keyword_hit(hit: SlimHit, vectors: bytes) -> Hit:

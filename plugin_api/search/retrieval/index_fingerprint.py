@@ -1,18 +1,23 @@
 """The fingerprint of an index: it changes with every change that a search of this caller would show.
 
-OpenSearch numbers every write. The number of documents, and the sum, minimum and maximum of their sequence
-numbers, change with every insert, update and delete, and with the index behind an alias, once a refresh
-shows it. The request is a search without hits, which OpenSearch answers from its request cache until that
-refresh; then it costs some 50 ns a document. It is sent as the caller, so it also changes with what the
-caller may see.
+OpenSearch numbers the writes of each shard. The number of documents in a shard and the highest number of
+their last writes change with every insert, update and delete, once a refresh shows it: a write gets a higher
+number than all before it, and what takes away the highest document leaves one document less. So each shard is
+asked by a search of its own. Sums over several shards would not do: changes can cancel out.
+
+The request is a search without hits, which OpenSearch answers from its request cache until the next refresh;
+then it costs some 50 ns a document. It is sent as the caller, so it also changes with what that one may see.
 """
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 from msgspec import Raw, Struct
 
 from mappings.types import JsonObject
+from plugin_api.search.retrieval.caller_client import CallerSearch
 
 FINGERPRINT_SEARCH: JsonObject = {
     "size": 0,
@@ -27,6 +32,23 @@ FINGERPRINT_SEARCH: JsonObject = {
 _MAX_DOCUMENTS = 1_000_000
 """A larger index has no fingerprint: after each refresh, one search would wait for it too long."""
 
+_MAX_SHARDS = 16
+"""Shards of an index that has a fingerprint: each costs a search."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFingerprint:
+    """A digest, empty where there is none, and in how many shards' searches to request the next one.
+
+    `shards` is 0 where OpenSearch gives none.
+    """
+
+    digest: bytes = b""
+    shards: int = 0
+
+
+NO_FINGERPRINT = IndexFingerprint()
+
 
 class _Bucket(Struct):
     doc_count: int
@@ -37,27 +59,47 @@ class _Terms(Struct):
 
 
 class _Shards(Struct):
+    total: int = 1
     failed: int = 0
 
 
 class _Answer(Struct):
     shards: _Shards = msgspec.field(default_factory=_Shards, name="_shards")
     timed_out: bool = False
-    aggregations: dict[str, Raw] = {}  # of one name: which one is the business of `typed_keys`
+    aggregations: dict[str, Raw] = {}  # of one name, which depends on `typed_keys`
 
 
 _answer = msgspec.json.Decoder(_Answer)
 _terms = msgspec.json.Decoder(_Terms)
 
 
-def read_fingerprint(answer: bytes) -> bytes:
-    """Return the fingerprint in an answer to FINGERPRINT_SEARCH; empty where there is none."""
+def fingerprint_searches(shards: int) -> list[CallerSearch]:
+    """Return the searches that request the fingerprint of an index of so many shards; none for 0."""
+    if shards <= 1:
+        return [CallerSearch(FINGERPRINT_SEARCH)] * shards
+    return [CallerSearch(FINGERPRINT_SEARCH, shard) for shard in range(shards)]
+
+
+def read_fingerprint(answers: Sequence[bytes], beside: bytes) -> IndexFingerprint:
+    """Return the fingerprint in the answers to `fingerprint_searches`.
+
+    `beside` is the answer to a search of all shards that was sent with them: it tells how many there are.
+    """
+    if not answers:
+        return NO_FINGERPRINT
     try:
-        parsed = _answer.decode(answer)
-        if parsed.timed_out or parsed.shards.failed or len(parsed.aggregations) != 1:
-            return b""
-        (indexes,) = parsed.aggregations.values()
-        documents = sum(bucket.doc_count for bucket in _terms.decode(indexes).buckets)
-    except ValueError:  # not an answer of OpenSearch
-        return b""
-    return hashlib.sha256(bytes(indexes)).digest() if documents <= _MAX_DOCUMENTS else b""
+        parsed = [_answer.decode(answer) for answer in answers]
+        total = _answer.decode(beside).shards.total
+        indexes = [next(iter(answer.aggregations.values())) for answer in parsed if answer.shards.total]
+        buckets = [bucket for part in indexes for bucket in _terms.decode(part).buckets]
+    except (ValueError, StopIteration):  # not an answer of OpenSearch
+        return NO_FINGERPRINT
+    documents = sum(bucket.doc_count for bucket in buckets)
+    failed = any(answer.timed_out or answer.shards.failed for answer in parsed)
+    if failed or documents > _MAX_DOCUMENTS or total > _MAX_SHARDS:
+        return NO_FINGERPRINT
+    if sum(answer.shards.total for answer in parsed) != total:
+        return IndexFingerprint(shards=total)
+    if len(parsed) == 1 and total > max(len(buckets), 1):  # an index of several shards
+        return IndexFingerprint(shards=total)
+    return IndexFingerprint(hashlib.sha256(b"\n".join(map(bytes, indexes))).digest(), len(parsed))

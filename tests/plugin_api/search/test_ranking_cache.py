@@ -8,7 +8,7 @@ from plugin_api.search.query.request import RerankRequest, SearchCall, parse_cal
 from plugin_api.search.ranking import RankedHits
 from plugin_api.search.ranking_cache import RankingCache
 from plugin_api.search.retrieval.hit import Hit
-from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH
+from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH, IndexFingerprint
 from plugin_api.search.search import Searcher, SearchTiming
 from tests.fakes.shop import Shop, StandInModel
 from tests.plugin_api.search.test_search import MOUSE, ids
@@ -129,6 +129,17 @@ def test_callers_are_told_apart_by_what_opensearch_knows_them_by(ask: Asking) ->
     assert not is_cached(ask(ANN | {"opendistro_security_impersonate_as": "bob"}, aggs={"brands": {}}))
 
 
+def test_callers_behind_a_trusted_proxy_are_told_apart(ask: Asking) -> None:
+    assert not is_cached(ask(ANN | {"x-forwarded-for": "10.0.0.7"}, aggs={"brands": {}}))
+
+
+def test_totals_and_aggregations_are_those_of_now(stocked: Shop, ask: Asking) -> None:
+    stocked.aggregations = {"brands": {"buckets": [{"key": "HP", "doc_count": 3}]}}
+    body = ask(aggs={"brands": {}})
+    assert is_cached(body)
+    assert body["aggregations"] == stocked.aggregations
+
+
 def test_hits_that_are_not_shown_any_more_make_it_ranked_anew(stocked: Shop, ask: Asking) -> None:
     gone = {"took": 1, "hits": {"max_score": None, "hits": []}}
     stocked.refuse = {"fetch": (200, gone)}
@@ -181,9 +192,12 @@ def request_of(text: str) -> RerankRequest:
     return request
 
 
-def ranking_of(bytes_around: int) -> RankedHits:
-    shell = {"aggregations": b"x" * bytes_around}
-    return RankedHits((Hit("shop-1", "a"),), 1, 0, 0, "v1", shell, ())  # type: ignore[arg-type]
+def ranking_of(hits: int) -> RankedHits:
+    return RankedHits(tuple(Hit("shop-1", str(n)) for n in range(hits)), hits, 0, 0, "v1")
+
+
+def seen(digest: bytes) -> IndexFingerprint:
+    return IndexFingerprint(digest, 1)
 
 
 def test_an_index_that_has_just_changed_has_no_ranking_cached() -> None:
@@ -192,33 +206,33 @@ def test_an_index_that_has_just_changed_has_no_ranking_cached() -> None:
     key = cache.key(request_of("mouse"), "shop ann")
     assert key
     settled = []
-    for fingerprint in (b"one", b"one", b"two", b"two", b"two"):
-        settled.append(cache.settled_fingerprint(key))
-        cache.observe(key, fingerprint)
+    for digest in (b"one", b"one", b"two", b"two", b"two"):
+        settled.append(cache.settled_digest(key))
+        cache.observe(key, seen(digest))
         now += 1.5
     assert settled == [b"", b"", b"one", b"", b"two"]
 
 
 def test_rankings_grow_old_and_are_bounded() -> None:
     now = 0.0
-    cache = RankingCache(10.0, clock=lambda: now, max_bytes=3000, max_ranking_bytes=2000)
+    cache = RankingCache(10.0, clock=lambda: now, max_bytes=4000)
 
-    def put(text: str, size: int) -> None:
+    def put(text: str, hits: int) -> None:
         key = cache.key(request_of(text), "shop ann")
         assert key
-        cache.observe(key, b"fingerprint")
-        cache.put(key, ranking_of(size), b"fingerprint")
+        cache.observe(key, seen(b"digest"))
+        cache.put(key, ranking_of(hits), b"digest")
 
     def is_there(text: str) -> bool:
         key = cache.key(request_of(text), "shop ann")
         return key is not None and cache.get(key) is not None
 
     for text in ("mouse", "lamp", "desk"):
-        put(text, 700)
+        put(text, 2)
     assert [is_there(text) for text in ("mouse", "lamp", "desk")] == [False, True, True]
-    put("chair", 2500)
+    put("chair", 10)
     assert not is_there("chair")
     now = 10.5
     assert not is_there("lamp")
-    put("lamp", 700)
+    put("lamp", 2)
     assert is_there("lamp")

@@ -6,7 +6,13 @@ from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
 from plugin_api.opensearch.raw_json import decoded
 from plugin_api.search.query.keyword_query import keyword_query
-from plugin_api.search.query.request import FallbackRequest, RerankRequest, SearchCall, parse_call
+from plugin_api.search.query.request import (
+    MAX_BODY_BYTES,
+    FallbackRequest,
+    RerankRequest,
+    SearchCall,
+    parse_call,
+)
 from plugin_api.search.reasons import Reason
 
 MOUSE = {"match": {"title": "mouse"}}
@@ -229,3 +235,21 @@ def test_keyword_query_leaves_intent_words_out(text: str, words: str) -> None:
 def test_half_of_the_pairs_of_chinese_characters_are_enough() -> None:
     assert keyword_query("降噪耳机")["multi_match"]["minimum_should_match"] == "2<50%"
     assert keyword_query("new phone")["multi_match"]["minimum_should_match"] == "2<67%"
+
+
+def test_a_search_larger_than_ranking_reads_goes_on_once_as_it_came() -> None:
+    body = json.dumps({"query": {"match": {"title": "mouse " * (MAX_BODY_BYTES // 6 + 1)}}}).encode()
+    request = parse_call(SearchCall("shop", body))
+    assert isinstance(request, FallbackRequest)
+    assert (request.body, request.verbatim) == (body, True)
+    assert request.cause.reason is Reason.BODY_TOO_LARGE
+
+
+def test_a_blank_text_of_the_options_is_none() -> None:
+    assert reranked({"query": MOUSE, "ext": {"attune": {"query": " " * 2000}}}).text == "mouse"
+
+
+def test_weights_that_are_lost_in_rounding_are_refused() -> None:
+    weights = dict.fromkeys(("relevance_weight", "click_weight", "purchase_weight"), 1e-320)
+    with pytest.raises(BadRequest, match="weights"):
+        reranked({"query": MOUSE, "ext": {"attune": weights}})

@@ -67,7 +67,7 @@ def test_what_shapes_a_hit_waits_for_the_page(shop: Shop) -> None:
     own = shop.requests[0][2][1]
     assert own["aggs"] == {"brands": {"terms": {}}}
     assert not own.keys() & {"highlight", "fields"}
-    hits = fetch_page(as_caller(shop, request), request, [("shop-1", "b"), ("shop-1", "a")]).hits
+    hits = fetch_page(as_caller(shop, request), request, [("shop-1", "b"), ("shop-1", "a")])
     assert list(hits) == [("shop-1", "b"), ("shop-1", "a")]
     page = shop.requests[1][2][0]
     assert (page["fields"], page["docvalue_fields"], page["size"]) == (["price"], ["brand"], 2)

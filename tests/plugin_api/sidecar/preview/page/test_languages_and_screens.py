@@ -147,7 +147,7 @@ def test_chinese_is_for_whoever_reads_it_and_a_choice_for_all(open_page: Open) -
 def test_why_not_is_said_in_chinese_too(open_page: Open) -> None:
     visit = open_page(locale="zh-CN")
     visit.search("苹果手机")
-    expect(visit.page.locator("#summary .notice")).to_contain_text("模型不认识此查询的 75%")
+    expect(visit.page.locator("#summary .notice")).to_contain_text("模型不认识此查询的大部分内容")
     visit.page.get_by_role("button", name="选项").click()
     visit.page.get_by_label("模型").select_option(other_model().version)
     visit.search("wireless mouse")

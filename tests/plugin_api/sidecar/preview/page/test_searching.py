@@ -169,7 +169,7 @@ def test_another_model_is_a_choice(visit: Visit) -> None:
     visit.page.get_by_label("Model").select_option(other_model().version)
     expect(visit.page.locator("#summary")).to_contain_text("Other model: OpenSearch's order")
     expect(visit.page.locator("#summary")).to_contain_text(
-        f"Index products-1 was made with model {shipped_model().version}, not {other_model().version}: "
+        f"index products-1 was made with model {shipped_model().version}, not {other_model().version}: "
     )
     visit.settled()
     assert visit.searches[-2]["ext"]["attune"] == {"model": other_model().version}
