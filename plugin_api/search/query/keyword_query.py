@@ -21,12 +21,19 @@ _UNSPACED_OPTIONS = {"minimum_should_match": "2<50%"}
 """Half of Chinese and Japanese words is enough: every second pair of characters spans two words."""
 
 
+_IDENTIFIER_BOOST = 100.0
+"""A product whose id, SKU or GTIN is the whole query scores above every product that has its words."""
+
+
 def keyword_query(text: str, filters: tuple[JsonObject, ...] = ()) -> JsonObject:
     """Return the keyword query over an Attune index that `attune search`, the demo and the benchmarks use.
 
-    Intent words ("buy", 购买) are left out.
+    Intent words ("buy", 购买) are left out. A product with the whole text as an identifier is found too,
+    however the text is spaced or dashed.
     """
     words = strip_intent(text)
     options = _KEYWORD_OPTIONS | (_UNSPACED_OPTIONS if any(map(is_cjk, words)) else {})
-    query: JsonObject = {"multi_match": {"query": words, "fields": list(fields.TEXT_FIELDS), **options}}
+    by_words: JsonObject = {"multi_match": {"query": words, "fields": list(fields.TEXT_FIELDS), **options}}
+    by_identifier: JsonObject = {"match": {fields.IDENTIFIERS: {"query": words, "boost": _IDENTIFIER_BOOST}}}
+    query: JsonObject = {"dis_max": {"queries": [by_words, by_identifier]}}
     return {"bool": {"must": [query], "filter": list(filters)}} if filters else query

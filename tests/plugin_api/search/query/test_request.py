@@ -4,6 +4,7 @@ import pytest
 
 from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
+from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import decoded
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.request import (
@@ -225,16 +226,27 @@ def test_keyword_query_is_one_that_gets_reranked() -> None:
     assert reranked({"query": keyword_query("usb mouse", (only,))}).conditions == (only,)
 
 
+def by_words(text: str) -> JsonObject:
+    words: JsonObject = keyword_query(text)["dis_max"]["queries"][0]["multi_match"]
+    return words
+
+
+def test_keyword_query_finds_identifiers_above_words() -> None:
+    by_identifier = keyword_query("LT-017")["dis_max"]["queries"][1]["match"]["identifiers"]
+    assert by_identifier["query"] == "LT-017"
+    assert by_identifier["boost"] > 10
+
+
 @pytest.mark.parametrize(
     ("text", "words"), [("buy laptop", "laptop"), ("购买新款手机", "手机"), ("buy", "buy")]
 )
 def test_keyword_query_leaves_intent_words_out(text: str, words: str) -> None:
-    assert keyword_query(text)["multi_match"]["query"] == words
+    assert by_words(text)["query"] == words
 
 
 def test_half_of_the_pairs_of_chinese_characters_are_enough() -> None:
-    assert keyword_query("降噪耳机")["multi_match"]["minimum_should_match"] == "2<50%"
-    assert keyword_query("new phone")["multi_match"]["minimum_should_match"] == "2<67%"
+    assert by_words("降噪耳机")["minimum_should_match"] == "2<50%"
+    assert by_words("new phone")["minimum_should_match"] == "2<67%"
 
 
 def test_a_search_larger_than_ranking_reads_goes_on_once_as_it_came() -> None:
