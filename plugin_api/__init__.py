@@ -5,7 +5,7 @@ sent to OpenSearch before a request comes.
 
 >>> from mappings.settings import Settings
 >>> from plugin_api import create_app
->>> from plugin_api.opensearch.client import HttpClient
+>>> from plugin_api.opensearch.http_client import HttpClient
 >>> from reranker import load_model
 >>> settings = Settings()
 >>> app = create_app(settings, HttpClient(settings.opensearch), load_model())

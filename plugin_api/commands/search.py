@@ -18,7 +18,8 @@ from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, ModelMismatch
 from mappings.types import JsonObject
 from plugin_api.commands.context import CommandContext
-from plugin_api.opensearch.client import HttpClient, identity
+from plugin_api.opensearch.client import identity
+from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.answer import Answer
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.request import SearchCall

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from plugin_api.opensearch.connection import Headers
+from plugin_api.opensearch.client import Headers
 from plugin_api.opensearch.raw_json import dumps
 
 JSON_TYPE = "application/json; charset=UTF-8"

@@ -12,8 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from mappings.errors import BadRequest, ClusterDown
-from plugin_api.opensearch.client import NO_ANSWER, OpenSearchClient, with_query
-from plugin_api.opensearch.connection import Headers
+from plugin_api.opensearch.client import NO_ANSWER, Headers, OpenSearchClient, with_query
 from plugin_api.opensearch.raw_json import RawObject, decoded, dumps, raw_object, raw_objects
 from plugin_api.search.answer import JSON_TYPE, Answer, error_answer
 from plugin_api.search.deadline import Deadline

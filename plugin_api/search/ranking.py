@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from plugin_api.opensearch.connection import Headers
+from plugin_api.opensearch.client import Headers
 from plugin_api.opensearch.raw_json import RawObject
 from plugin_api.search.query.request import RerankRequest
 from plugin_api.search.reasons import RerankStatus

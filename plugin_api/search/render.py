@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from mappings import fields
-from plugin_api.opensearch.connection import Headers
+from plugin_api.opensearch.client import Headers
 from plugin_api.opensearch.raw_json import RawObject, dumps, raw_object
 from plugin_api.search.answer import JSON_TYPE, Answer
 from plugin_api.search.query.request import RerankRequest

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from plugin_api.opensearch.connection import Headers
+from plugin_api.opensearch.client import Headers
 from plugin_api.search.reasons import Reason, RerankStatus
 
 STATUS_HEADER = "x-attune-rerank-status"

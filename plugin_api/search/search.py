@@ -170,34 +170,26 @@ class Searcher:
     def _send(self, call: SearchCall, request: FallbackRequest, report: RerankReport) -> Answer:
         """Send the caller's own search.
 
-        The report goes into the answer's headers, and into its body where that is a complete answer of no
-        more than sidecar.max_body_bytes.
+        The report goes into the answer's headers, and into its body where that is a JSON answer.
         """
         headers = dict(call.headers)
         if not request.verbatim:
-            headers |= {"content-type": "application/json", "accept-encoding": "identity"}
+            headers["content-type"] = "application/json"
         method = "POST" if request.body else call.method
-        stream = self._client.stream(method, with_query(call.path, request.params), headers, request.body)
-        unmodified = unmodified_request(call, request) if stream.status == 400 else None
+        target = with_query(call.path, request.params)
+        original = self._client.request(method, target, headers, request.body)
+        unmodified = unmodified_request(call, request) if original.status == 400 else None
         if unmodified:
-            for _ in stream.chunks:
-                pass
             return self._send(call, unmodified, report)
-        named = dict(stream.headers)
-        limit = self._settings.max_body_bytes
-        if (
-            request.verbatim
-            or stream.status != 200
-            or not named.get("content-type", "").startswith("application/json")
-            or int(named.get("content-length", limit + 1)) > limit
-        ):
-            return Answer(stream.status, stream.chunks, (*stream.headers, *report.headers))
-        original = b"".join(stream.chunks)
+        unread = Answer(original.status, original.body, (*original.headers, *report.headers))
+        content_type = dict(original.headers).get("content-type", "")
+        if request.verbatim or original.status != 200 or not content_type.startswith("application/json"):
+            return unread
         try:
-            body = dumps(add_report(raw_object(original), report))
+            body = dumps(add_report(raw_object(original.body), report))
         except ValueError:  # not an answer of OpenSearch: whoever reads it judges it
-            return Answer(200, original, (*stream.headers, *report.headers))
-        return Answer(200, body, json_headers(stream.headers, report))
+            return unread
+        return Answer(200, body, json_headers(original.headers, report))
 
 
 def unmodified_request(call: SearchCall, request: FallbackRequest) -> FallbackRequest | None:

@@ -1,30 +1,50 @@
-"""Passing on, byte for byte and as it comes, every method and path that Attune does not rerank."""
+"""Passing requests through to OpenSearch, as the Flask app does it, and the parts of a WSGI request."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Response
 
-from mappings.errors import BadRequest
-from plugin_api.opensearch.client import CHUNK_BYTES, OpenSearchClient, end_to_end
+from plugin_api.opensearch.client import Headers, OpenSearchClient
+from plugin_api.opensearch.headers import end_to_end
 from plugin_api.search.answer import Answer
 
 Environ = dict[str, Any]
 
-OF_THE_HOP = frozenset({"host", "expect"})
-"""Request headers that are this connection's: OpenSearch has an address of its own."""
+NOT_FORWARDED = frozenset({"host", "expect"})
+"""Request headers of this connection: OpenSearch has an address of its own."""
+
+UNDERSCORED = "attune.underscored"
+"""Where a server puts the headers whose names have an underscore, as (name, value) in Latin-1."""
+
+FORWARDING = "attune.forwarding"
+"""Where a server puts a Forwarding, if it can pass a request through by itself."""
 
 
-def forward(client: OpenSearchClient, environ: Environ, body: Iterable[bytes] | bytes) -> Answer:
-    """Send a request on as it came. Raises ClusterDown."""
-    headers = request_headers(environ)
-    stream = client.stream(environ["REQUEST_METHOD"], target(environ), headers, body)
-    return Answer(stream.status, stream.chunks, stream.headers)
+@dataclass
+class Forwarding:
+    """Set `headers` to have the server pass the request through as it came, and add them to the answer."""
+
+    headers: Headers | None = None
+
+
+def forward(client: OpenSearchClient, environ: Environ, body: bytes, more: Headers = ()) -> Response:
+    """Pass a request through, `more` headers added to its answer. Raises ClusterDown, AnswerTooLarge.
+
+    The server does it where it can; else the app does, in the thread at hand.
+    """
+    forwarding = environ.get(FORWARDING)
+    if forwarding is not None:
+        forwarding.headers = more
+        return Response(status=204)
+    answer = client.request(environ["REQUEST_METHOD"], target(environ), request_headers(environ), body)
+    return wsgi_response(Answer(answer.status, answer.body, (*answer.headers, *more)))
 
 
 def target(environ: Environ) -> str:
-    """Path and query string as they came, percent-encoding and all."""
+    """Return path and query string as they came, percent-encoding and all."""
     raw: str = environ.get("RAW_URI") or environ["REQUEST_URI"]
     if raw.startswith("/"):
         return raw
@@ -33,43 +53,26 @@ def target(environ: Environ) -> str:
 
 
 def request_headers(environ: Environ) -> dict[str, str]:
-    """The headers that go on, names in lower case: all but this connection's."""
-    named = {name[5:].replace("_", "-"): value for name, value in environ.items() if name.startswith("HTTP_")}
-    if environ.get("CONTENT_TYPE"):
-        named["content-type"] = environ["CONTENT_TYPE"]
-    if environ.get("CONTENT_LENGTH"):
-        named["content-length"] = environ["CONTENT_LENGTH"]
-    kept = end_to_end(named.items())
-    return {name: value for name, value in kept.items() if name not in OF_THE_HOP}
+    """Return the headers that go on, names in lower case: all but this connection's."""
+    pairs = [
+        (name[5:].replace("_", "-").lower(), value)
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    ]
+    pairs += [("content-type", environ["CONTENT_TYPE"])] if environ.get("CONTENT_TYPE") else []
+    pairs += environ.get(UNDERSCORED, ())
+    return {name: as_utf8(value) for name, value in end_to_end(pairs) if name not in NOT_FORWARDED}
 
 
-def request_body(environ: Environ) -> Iterator[bytes] | bytes:
-    """The body as it comes in; b"" where there is none.
-
-    Raises BadRequest, while it is read, where the caller breaks off: half a body must not look like a whole.
-    """
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    if not length and not environ.get("wsgi.input_terminated"):
-        return b""
-    if not length and "HTTP_TRANSFER_ENCODING" not in environ:
-        return b""
-    return _chunks(environ["wsgi.input"], length)
-
-
-def _chunks(stream: Any, length: int) -> Iterator[bytes]:
-    left = length
-    while chunk := stream.read(min(CHUNK_BYTES, left) if length else CHUNK_BYTES):
-        left -= len(chunk)
-        yield chunk
-        if length and not left:
-            return
-    if length:
-        raise BadRequest(f"the request's body ended {left} bytes early")
+def as_utf8(value: str) -> str:
+    """Return a header's value as text, where WSGI has each of its bytes as a character."""
+    return value if value.isascii() else value.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 def wsgi_response(answer: Answer) -> Response:
-    """An answer for Flask, its headers unchanged."""
-    response = Response(answer.body, answer.status, direct_passthrough=True)
+    """Return an answer for Flask, its headers unchanged."""
+    body: bytes | Iterable[bytes] = answer.body
+    response = Response(body, answer.status, direct_passthrough=True)
     response.headers.clear()
     for name, value in answer.headers:
         response.headers.add(name, value)

@@ -29,7 +29,7 @@ from mappings.settings import OpenSearchSettings, SearchSettings
 from mappings.types import JsonObject, Product
 from plugin_api.commands.demo.catalogue import PRODUCTS
 from plugin_api.commands.train.weights import read_esci_pairs
-from plugin_api.opensearch.client import HttpClient
+from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.request import RerankRequest, SearchCall, parse_call

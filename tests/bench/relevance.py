@@ -20,7 +20,7 @@ from mappings.client import check_cluster, connect
 from mappings.settings import OpenSearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
 from plugin_api.commands.train.weights import plan_weights
-from plugin_api.opensearch.client import HttpClient
+from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.request import SearchCall
 from plugin_api.search.search import Searcher

@@ -16,62 +16,20 @@ from mappings.settings import Settings
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
-import os, time
-from flask import Flask, Response, jsonify, request
+import os
 from mappings.settings import load_settings
-from plugin_api.sidecar.api_keys import require_key
 from plugin_api.sidecar.server import listen, serve
-from plugin_api.sidecar.telemetry.tracing import Tracing
-from werkzeug.exceptions import HTTPException
 
-sidecar = load_settings(None, os.environ).sidecar
-listener = listen(sidecar)
+settings = load_settings(None, os.environ)
+listener = listen(settings.sidecar)
 port = listener.getsockname()[1]
 
-def build():
-    from plugin_api.sidecar.telemetry.metrics import Metrics
-    from plugin_api.sidecar.telemetry.middleware import Observer
-    from plugin_api.search.reasons import RerankStatus
-    from plugin_api.search.report import RerankReport, StageTimes
+def build(stack):
+    from tests.fakes.echo_app import echo_app
 
-    app = Flask("echo")
-    tracing = Tracing(sidecar.tracing_endpoint) if sidecar.tracing_endpoint else None
-    observer = Observer(Metrics(["v1"]), tracing)
-    require_key(app, sidecar.api_keys, "echo")
+    return echo_app(settings.sidecar, stack)
 
-    @app.route("/<path:path>", methods=["GET", "POST", "PUT", "HEAD", "OPTIONS", "DELETE"])
-    def echo(path):
-        if path == "big":
-            return Response((b"x" * 65536 for _ in range(int(request.args["blocks"]))))
-        if path == "whole":
-            return b"y" * int(request.args["size"])
-        if path == "searched":
-            took = StageTimes(1.0, 5.0, 2.0, 3.0)
-            observer.searched(RerankReport(RerankStatus.RERANKED, "v1", window=100, took_ms=took), 0.012)
-        if path == "unread":
-            return "not read"
-        if path == "count":
-            total = 0
-            while piece := request.stream.read(65536):
-                total += len(piece)
-            return str(total)
-        if path == "crash":
-            raise SystemError("secret in a message")
-        body = request.get_data()
-        return jsonify(
-            method=request.method, uri=request.environ["RAW_URI"], body=body.decode("latin-1"),
-            headers=dict(request.headers), scheme=request.scheme, pid=os.getpid(),
-        )
-
-    @app.errorhandler(HTTPException)
-    def refused(error):
-        cause = {"type": "status_exception", "reason": error.description}
-        return {"error": {"root_cause": [cause], **cause}, "status": error.code}, error.code
-
-    observer.watch(app, "echo", int)
-    return app
-
-serve(listener, sidecar, build, lambda: print(port, flush=True))
+serve(listener, settings.sidecar, build, lambda: print(port, flush=True))
 """
 
 

@@ -17,7 +17,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from indexer.store.documents import build_document
 from mappings.types import JsonObject
-from plugin_api.opensearch.client import OpenSearchResponse, StreamedResponse
+from plugin_api.opensearch.client import OpenSearchResponse
 from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH
 from reranker.model import Model, load_model
 from reranker.text.word_tokens import split_words
@@ -89,13 +89,6 @@ class PreviewShop:
         if name not in (ALIAS, INDEX) and not name.startswith("_"):
             return _error(404, "index_not_found_exception", f"no such index [{name}]")
         return _json(self._answer(path, parse_qs(query), lines))
-
-    def stream(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
-    ) -> StreamedResponse:
-        """See OpenSearchClient."""
-        reply = self.request(method, target, headers, body if isinstance(body, bytes) else b"".join(body))
-        return StreamedResponse(reply.status, reply.headers, iter([reply.body]))
 
     def _answer(self, path: str, params: Mapping[str, list[str]], lines: Sequence[JsonObject]) -> object:
         if path.endswith("/_search"):

@@ -3,7 +3,7 @@
 import base64
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -11,7 +11,7 @@ import numpy as np
 from opensearchpy import Connection, OpenSearch
 
 from mappings.errors import ModelError
-from plugin_api.opensearch.client import OpenSearchResponse, StreamedResponse
+from plugin_api.opensearch.client import OpenSearchResponse
 from plugin_api.search.retrieval.candidates import QUERY_MATCHES
 from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH
 from reranker.text.query_type import classify_query
@@ -104,12 +104,6 @@ class Shop:
         text = json.dumps(reply).encode()
         kind = "application/json; charset=UTF-8"
         return OpenSearchResponse(status, (("content-type", kind), ("content-length", str(len(text)))), text)
-
-    def stream(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
-    ) -> StreamedResponse:
-        reply = self.request(method, target, headers, body if isinstance(body, bytes) else b"".join(body))
-        return StreamedResponse(reply.status, reply.headers, iter([reply.body]))
 
     def _searches(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
         replies = [self._reply(search) for search in lines[1::2]]

@@ -19,7 +19,8 @@ from mappings import fields
 from mappings.errors import EvaluationError, ModelMismatch
 from mappings.settings import FusionMethod, SearchSettings, Settings
 from mappings.types import JsonObject, Product
-from plugin_api.opensearch.client import HttpClient, identity
+from plugin_api.opensearch.client import identity
+from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.request import RerankRequest, SearchCall, parse_call

@@ -1,19 +1,17 @@
 """`attune serve`: the sidecar."""
 
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import click
-from flask import Flask
 
 from mappings.client import connect
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.serve.index_models import other_models
-from plugin_api.opensearch.client import HttpClient
-from plugin_api.sidecar.app import PASSED, create_app
 from plugin_api.sidecar.server import listen
 from plugin_api.sidecar.server import serve as run_server
-from plugin_api.sidecar.telemetry.tracing import Tracing
+from plugin_api.sidecar.serving.asgi import Application
 
 
 @click.command()
@@ -60,23 +58,16 @@ def serve(
 
     versions: list[str] = []
 
-    def build() -> Flask:
+    def build(stack: AsyncExitStack) -> Application:
         # Imported in the worker: ONNX Runtime starts threads when imported, and a fork would lose them;
         # prometheus-client looks, when imported, where workers share their numbers.
-        from plugin_api.sidecar.telemetry.metrics import Metrics
-        from plugin_api.sidecar.telemetry.middleware import Observer
+        from plugin_api.sidecar.wiring import sidecar_application
         from reranker.model import load_model
 
         loaded = load_model(folder, settings.model.threads).load()
         others = [load_model(Path(of), settings.model.threads).load() for of in settings.model.other_folders]
         versions.extend(dict.fromkeys(each.version for each in (loaded, *others)))
-        observer = Observer(
-            Metrics(versions), Tracing(sidecar.tracing_endpoint) if sidecar.tracing_endpoint else None
-        )
-        opensearch = HttpClient(settings.opensearch, pool=2 * sidecar.threads)
-        app = create_app(settings, opensearch, loaded, others, observe=observer.searched)
-        observer.watch(app, PASSED, lambda: app.extensions["attune"].breaker.open_circuits)
-        return app
+        return sidecar_application(settings, stack, loaded, others)
 
     def ready() -> None:
         client = connect(settings.opensearch)

@@ -8,8 +8,7 @@ from msgspec import Raw, Struct
 
 from mappings.errors import AttuneError
 from mappings.types import JsonObject
-from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse, with_query
-from plugin_api.opensearch.connection import Headers
+from plugin_api.opensearch.client import Headers, OpenSearchClient, OpenSearchResponse, with_query
 from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.query.request import HEADER_PARAMETERS, SHARED_PARAMETERS, SearchCall

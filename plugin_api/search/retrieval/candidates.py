@@ -14,8 +14,7 @@ from msgspec import Raw, Struct
 from mappings import fields
 from mappings.errors import ClusterDown
 from mappings.types import JsonObject
-from plugin_api.opensearch.client import NO_ANSWER
-from plugin_api.opensearch.connection import Headers
+from plugin_api.opensearch.client import NO_ANSWER, Headers
 from plugin_api.opensearch.raw_json import RawObject, dumps, raw_object, raw_objects
 from plugin_api.search.query.request import RerankRequest
 from plugin_api.search.retrieval.caller_client import (

@@ -66,7 +66,7 @@ def write(said: Entry) -> None:
 
 
 def configure(log_format: str) -> None:
-    """Have everything that is logged in this process, gunicorn's lines too, written in one format."""
+    """Have everything that is logged in this process written in one format."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
     root = logging.getLogger()
@@ -75,9 +75,6 @@ def configure(log_format: str) -> None:
     LOGGER.setLevel(logging.INFO)
     # Its warnings quote addresses whole, and what they tell of is raised as well.
     logging.getLogger("opensearch").setLevel(logging.CRITICAL)
-    gunicorn = logging.getLogger("gunicorn.error")
-    gunicorn.handlers.clear()
-    gunicorn.propagate = True
 
 
 class JsonLines(logging.Formatter):

@@ -2,25 +2,27 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 
 from plugin_api.search.report import STATUS_HEADER, RerankReport
-from plugin_api.sidecar.passthrough import target
+from plugin_api.sidecar.serving.asgi import (
+    THROUGH,
+    Application,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    header,
+    target_of,
+)
 from plugin_api.sidecar.telemetry.access_log import entry, write
 from plugin_api.sidecar.telemetry.metrics import CONTENT_TYPE, Metrics
 from plugin_api.sidecar.telemetry.tracing import Tracing
 
-Environ = dict[str, Any]
-Headers = list[tuple[str, str]]
-StartResponse = Callable[..., Callable[[bytes], object]]
-Application = Callable[[Environ, StartResponse], Iterable[bytes]]
-
-REQUEST_ID, OPAQUE_ID = "HTTP_X_REQUEST_ID", "HTTP_X_OPAQUE_ID"
-ENDPOINT = "attune.endpoint"
+REQUEST_ID, OPAQUE_ID = b"x-request-id", b"x-opaque-id"
 
 
 class Observer:
@@ -37,115 +39,85 @@ class Observer:
         if self._tracing:
             self._tracing.searched(report, seconds)
 
-    def watch(self, app: Flask, passed: str, resting: Callable[[], int]) -> None:
-        """Put this around `app`, and its metrics at `/_attune/metrics`.
+    def add_route(self, app: Flask, resting: Callable[[], int]) -> None:
+        """Give the metrics a route, `/_attune/metrics`.
 
-        `passed` is the endpoint of what goes to OpenSearch; `resting` tells how many indexes are not reranked
-        for a while because that kept failing.
+        `resting` tells how many indexes are not reranked for a while because that kept failing.
         """
         self._resting = resting
-        inner: Application = app.wsgi_app
 
         @app.get("/_attune/metrics")
         def _metrics() -> Response:
             return Response(self._metrics.exposition(), content_type=CONTENT_TYPE)
 
-        @app.before_request
-        def _route() -> None:
-            request.environ[ENDPOINT] = request.endpoint
+    def around(self, application: Application) -> Application:
+        """Return the application, each of its requests observed."""
 
-        def _observed(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-            return _Exchange(self._metrics, self._tracing, environ, start_response, passed).run(inner)
+        async def observed(scope: Scope, receive: Receive, send: Send) -> None:
+            await _Exchange(self._metrics, self._tracing, scope, send).run(application, receive)
 
-        app.wsgi_app = _observed  # type: ignore[method-assign]
+        return observed
 
 
 class _Exchange:
     """One request, from its arrival to the last byte of its answer."""
 
-    def __init__(
-        self,
-        metrics: Metrics,
-        tracing: Tracing | None,
-        environ: Environ,
-        start_response: StartResponse,
-        passed: str,
-    ) -> None:
-        self._metrics, self._tracing, self._environ = metrics, tracing, environ
-        self._start_response, self._passed = start_response, passed
+    def __init__(self, metrics: Metrics, tracing: Tracing | None, scope: Scope, send: Send) -> None:
+        self._metrics, self._tracing, self._scope, self._send = metrics, tracing, scope, send
         self._began = time.monotonic()
         self._status, self._sent, self._rerank_status = 500, 0, ""
-        self._method: str = environ["REQUEST_METHOD"]
-        self._target = target(environ)
         # OpenSearch puts it into its slow log, from 3.5 on. Not X-Opaque-Id, which names a client: one for
         # every request fills the memory of its deprecation log (opensearch-project/OpenSearch#16702).
-        self._request_id: str = environ.setdefault(REQUEST_ID, secrets.token_hex(16))
+        self._request_id = header(scope, REQUEST_ID)
+        if not self._request_id:
+            self._request_id = secrets.token_hex(16)
+            scope["headers"] = [*scope["headers"], (REQUEST_ID, self._request_id.encode())]
 
-    def run(self, application: Application) -> Iterable[bytes]:
+    async def run(self, application: Application, receive: Receive) -> None:
         """Have the request answered."""
         self._metrics.began()
-        tracing = self._tracing
-        self._span = tracing.begin(self._environ, self._method) if tracing else None
+        tracing, method = self._tracing, self._scope["method"]
+        span = None
+        if tracing:
+            span, self._scope["headers"] = tracing.begin(self._scope["headers"], method)
         try:
-            with tracing.current(self._span) if tracing and self._span else nullcontext():
-                answer = application(self._environ, self._start)
-        except BaseException:
-            self.ended()
-            raise
-        return _Body(answer, self)
+            with tracing.current(span) if tracing and span else nullcontext():
+                await application(self._scope, receive, self._observe)
+        finally:
+            self._end()
+            if tracing and span:
+                tracing.end(span, method, self._scope["raw_path"].decode("ascii"), self._status)
 
-    def count(self, piece: bytes) -> bytes:
-        """Count bytes of the answer."""
-        self._sent += len(piece)
-        return piece
+    async def _observe(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            named = dict(message["headers"])
+            self._rerank_status = named.get(STATUS_HEADER.encode(), b"").decode("latin-1")
+            if REQUEST_ID not in named:
+                shown = (REQUEST_ID, _header_safe(self._request_id).encode())
+                message = {**message, "headers": [*message["headers"], shown]}
+        else:
+            self._sent += len(message.get("body", b""))
+        await self._send(message)
 
-    def _start(self, status: str, headers: Headers, exc_info: object = None) -> Callable[[bytes], object]:
-        self._status = int(status[:3])
-        named = {name.lower(): value for name, value in headers}
-        self._rerank_status = named.get(STATUS_HEADER, "")
-        if "x-request-id" not in named:
-            headers = [*headers, ("x-request-id", _header_safe(self._request_id))]
-        return self._start_response(status, headers, exc_info)
-
-    def ended(self) -> None:
+    def _end(self) -> None:
         """Tell of the request, now that its answer is sent."""
         seconds = time.monotonic() - self._began
         self._metrics.ended()
-        if self._environ.get(ENDPOINT) == self._passed and not self._rerank_status:
-            self._metrics.passed(self._method, self._status, seconds)
-        if self._tracing and self._span:
-            self._tracing.end(self._span, self._method, self._target.partition("?")[0], self._status)
+        if self._scope["state"].get(THROUGH) and not self._rerank_status:
+            self._metrics.passed(self._scope["method"], self._status, seconds)
         write(
             entry(
-                self._method,
-                self._target,
+                self._scope["method"],
+                target_of(self._scope),
                 self._status,
                 seconds,
                 self._sent,
                 self._request_id,
-                self._environ.get(OPAQUE_ID, ""),
+                header(self._scope, OPAQUE_ID),
                 self._rerank_status,
             )
         )
-
-
-class _Body:
-    """The answer's body; a server closes it when it has been sent, or when the client is gone."""
-
-    def __init__(self, answer: Iterable[bytes], exchange: _Exchange) -> None:
-        self._answer, self._exchange = answer, exchange
-
-    def __iter__(self) -> Iterator[bytes]:
-        return map(self._exchange.count, self._answer)
-
-    def close(self) -> None:
-        """Close what the application gave."""
-        close = getattr(self._answer, "close", None)
-        try:
-            if close is not None:
-                close()
-        finally:
-            self._exchange.ended()
 
 
 def _header_safe(value: str) -> str:

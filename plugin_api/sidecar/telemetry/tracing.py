@@ -6,7 +6,7 @@ OpenTelemetry is imported only then: `pip install 'attune[tracing]'`.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mappings.errors import SettingsError
 from plugin_api.search.report import RerankReport
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 TRACES_PATH = "/v1/traces"
 EXPORT_SECONDS = 5.0
 _STAGES = ("encode", "search", "score", "fetch")
-_HEADERS = {"traceparent": "HTTP_TRACEPARENT", "tracestate": "HTTP_TRACESTATE"}
-"""W3C Trace Context's headers, and where WSGI has them."""
+_HEADERS = ("traceparent", "tracestate")
+"""W3C Trace Context's headers."""
+
+RawHeaders = list[tuple[bytes, bytes]]
 
 
 class Tracing:
@@ -43,19 +45,20 @@ class Tracing:
         self._tracer = self._provider.get_tracer("attune")
         self._propagator = TraceContextTextMapPropagator()
 
-    def begin(self, environ: dict[str, Any], name: str) -> "Span":
-        """Begin a request's span, under the caller's where it named one; OpenSearch's will be under ours.
+    def begin(self, headers: RawHeaders, name: str) -> "tuple[Span, RawHeaders]":
+        """Begin a request's span, under the caller's where it named one.
 
-        `environ` is changed: its trace headers, which go on to OpenSearch, name the new span.
+        Return the span, and the headers with which OpenSearch's spans will be under it.
         """
         from opentelemetry.trace import SpanKind, set_span_in_context
 
-        came = {name: environ[key] for name, key in _HEADERS.items() if key in environ}
+        named = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        came = {name: value for name, value in named if name in _HEADERS}
         span = self._tracer.start_span(name, self._propagator.extract(came), SpanKind.SERVER)
         going: dict[str, str] = {}
         self._propagator.inject(going, set_span_in_context(span))
-        environ.update({_HEADERS[name]: value for name, value in going.items()})
-        return span
+        kept = [pair for pair in headers if pair[0].decode("latin-1") not in _HEADERS]
+        return span, [*kept, *((key.encode(), value.encode()) for key, value in going.items())]
 
     @contextmanager
     def current(self, span: "Span") -> Iterator[None]:

@@ -14,7 +14,7 @@ from indexer.store.retry import RetryPolicy
 from indexer.store.session import IndexSession, OneEncoder
 from mappings.client import connect
 from mappings.settings import IndexSettings, OpenSearchSettings, Settings, SidecarSettings
-from plugin_api.opensearch.client import HttpClient
+from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.sidecar.app import create_app
 from tests.fakes.preview_shop import other_model, shipped_model
 from tests.integration.stack import Stack

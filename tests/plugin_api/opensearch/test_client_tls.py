@@ -7,7 +7,7 @@ import pytest
 
 from mappings.errors import ClusterDown, SettingsError
 from mappings.settings import OpenSearchSettings
-from plugin_api.opensearch.client import HttpClient
+from plugin_api.opensearch.http_client import HttpClient
 from tests.fakes.certificates import Authority
 from tests.fakes.http_peer import OK, Peer, keeping, peer
 

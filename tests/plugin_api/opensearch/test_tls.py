@@ -87,9 +87,9 @@ def test_long_uploads_and_downloads_arrive_whole(server: Server, trusting: ssl.S
     head = b"POST /count HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
     assert talk(server.port, head % size + b"x" * size, 30, trusting).endswith(b"%d" % size)
     with connected(server.port, 30, trusting) as sock:
-        sock.sendall(b"GET /big?blocks=300 HTTP/1.0\r\n\r\n")
+        sock.sendall(REQUEST.replace(b"/a", b"/big?blocks=300"))
         time.sleep(1.5)  # slower than a thread waits
-        assert len(rest_of(sock).partition(b"\r\n\r\n")[2]) == 300 * 65536
+        assert rest_of(sock).partition(b"\r\n\r\n")[2].count(b"x") == 300 * 65536
 
 
 def test_tls_before_1_2_is_refused(server: Server, trusting: ssl.SSLContext) -> None:
@@ -135,8 +135,8 @@ def test_client_certificates_are_asked_for_but_by_probes(
         stranger = Authority(tmp_path, "stranger").sign("caller")
         other = ssl.create_default_context(cafile=str(authority.certificate))
         other.load_cert_chain(stranger.certificate, stranger.key)
-        with pytest.raises(OSError, match=r"unknown ca|reset|EOF"):
-            talk(server.port, REQUEST, context=other)
+        with suppress(OSError):
+            assert talk(server.port, REQUEST, context=other) == b""
 
 
 def test_a_renewed_certificate_is_taken_up_on_a_hangup(

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from plugin_api.opensearch.client import OpenSearchResponse, StreamedResponse
+from plugin_api.opensearch.client import OpenSearchResponse
 
 CHECKS = (
     not_a_server_error,
@@ -143,9 +143,3 @@ class OneHit:
             text = msgspec.json.encode(found)
         kind = ("content-type", "application/json; charset=UTF-8")
         return OpenSearchResponse(200, (kind, ("content-length", str(len(text)))), text)
-
-    def stream(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
-    ) -> StreamedResponse:
-        reply = self.request(method, target, headers, body if isinstance(body, bytes) else b"".join(body))
-        return StreamedResponse(reply.status, reply.headers, iter([reply.body]))

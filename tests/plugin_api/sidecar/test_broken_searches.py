@@ -4,12 +4,12 @@ import itertools
 import json
 import logging
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import pytest
 
 from mappings.settings import Settings
-from plugin_api.opensearch.client import OpenSearchResponse, StreamedResponse
+from plugin_api.opensearch.client import OpenSearchResponse
 from plugin_api.search.circuit_breaker import CircuitBreaker
 from plugin_api.sidecar.app import create_app
 from tests.fakes.shop import StandInModel
@@ -60,12 +60,6 @@ class AnyCluster:
                 (b"", b"[]", b"<html>", text[:40], b'{"hits": []}', b'{"responses": [1]}')
             )
         return OpenSearchResponse(status, (*JSON, ("content-length", str(len(text)))), text)
-
-    def stream(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
-    ) -> StreamedResponse:
-        reply = self.request(method, target, headers, body if isinstance(body, bytes) else b"".join(body))
-        return StreamedResponse(reply.status, reply.headers, iter([reply.body]))
 
 
 @pytest.mark.parametrize("broken", [0.0, 0.3], ids=["sound answers", "broken answers"])

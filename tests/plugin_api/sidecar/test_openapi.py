@@ -18,12 +18,13 @@ from plugin_api.search.query.request import Options
 from plugin_api.search.reasons import Reason, RerankStatus
 from plugin_api.search.report import RerankReport
 from plugin_api.sidecar.api_keys import OPEN
-from plugin_api.sidecar.app import PASSED, PUBLIC_RULES, create_app, searched
+from plugin_api.sidecar.app import PASSED, PUBLIC_RULES, create_app
 from plugin_api.sidecar.model_api import messages
 from plugin_api.sidecar.openapi import openapi_document
 from plugin_api.sidecar.pipeline.routes import HitScores, RewriteCall, Rewritten, ScoreCall
 from plugin_api.sidecar.preview.explain import ExplainRequest
 from plugin_api.sidecar.preview.routes import GradesRequest, JudgementRequest
+from plugin_api.sidecar.searches import search_kind
 from plugin_api.sidecar.telemetry.metrics import CONTENT_TYPE, Metrics
 from plugin_api.sidecar.telemetry.middleware import Observer
 from reranker.encoders.token_spans import TokenText
@@ -71,7 +72,7 @@ def an_app(sidecar: SidecarSettings, folder: Path) -> Flask:
     model = shipped_model()
     observer = Observer(Metrics([model.version]))
     app = create_app(settings, stocked_shop(), model, observe=observer.searched)
-    observer.watch(app, PASSED, lambda: app.extensions["attune"].breaker.open_circuits)
+    observer.add_route(app, lambda: app.extensions["attune"].breaker.open_circuits)
     return app
 
 
@@ -108,14 +109,14 @@ def test_every_route_is_in_the_document_and_no_other(app: Flask, document: dict[
     described = {
         (path, method)
         for path, method, _ in operations(document)
-        if searched(path.replace("{index}", "shop")) == ("", "")
+        if search_kind(path.replace("{index}", "shop")) == ("", "")
     }
     assert described == served
 
 
 def test_every_kind_of_search_is_in_the_document(document: dict[str, Any]) -> None:
     described = {
-        searched(path.replace("{index}", "shop"))
+        search_kind(path.replace("{index}", "shop"))
         for path, _, operation in operations(document)
         if operation["tags"] == ["search"]
     }

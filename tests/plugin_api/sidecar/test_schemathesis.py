@@ -8,7 +8,7 @@ from flask import Flask
 
 from mappings.settings import PreviewSettings, Settings, SidecarSettings
 from mappings.types import Product
-from plugin_api.sidecar.app import PASSED, create_app
+from plugin_api.sidecar.app import create_app
 from plugin_api.sidecar.telemetry.metrics import Metrics
 from plugin_api.sidecar.telemetry.middleware import Observer
 from reranker.model import load_model
@@ -35,5 +35,5 @@ def an_app(folder: Path) -> Flask:
     cluster = OneHit(base64.b64encode(product.stored).decode().rstrip("="), model.version)
     observer = Observer(Metrics([model.version]))
     app = create_app(settings, cluster, model, observe=observer.searched)
-    observer.watch(app, PASSED, lambda: app.extensions["attune"].breaker.open_circuits)
+    observer.add_route(app, lambda: app.extensions["attune"].breaker.open_circuits)
     return app

@@ -18,18 +18,21 @@ PROGRAM = """
 import sys
 from mappings.errors import ModelError
 from mappings.settings import Settings, SidecarSettings
-from plugin_api.sidecar.app import create_app
 from plugin_api.sidecar.server import listen, serve
-from tests.fakes.shop import Shop, StandInModel
+from plugin_api.sidecar.serving.asgi import respond
+from plugin_api.search.answer import Answer
 
 sidecar = SidecarSettings(port=0, workers=2, threads=2)
 listener = listen(sidecar)
 port = listener.getsockname()[1]
 
-def build():
+async def ready(scope, receive, send):
+    await respond(send, Answer(200, b'{"status": "ready"}'))
+
+def build(stack):
     if sys.argv[1:] == ["broken"]:
         raise ModelError("the model lacks a file")
-    return create_app(Settings(), Shop(), StandInModel())
+    return ready
 
 serve(listener, sidecar, build, lambda: print(port, flush=True))
 """

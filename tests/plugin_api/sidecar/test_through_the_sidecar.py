@@ -26,18 +26,11 @@ settings = load_settings(None, os.environ)
 listener = listen(settings.sidecar)
 port = listener.getsockname()[1]
 
-def build():
-    from plugin_api.sidecar.app import PASSED, create_app
-    from plugin_api.sidecar.telemetry.metrics import Metrics
-    from plugin_api.sidecar.telemetry.middleware import Observer
-    from plugin_api.opensearch.client import HttpClient
+def build(stack):
+    from plugin_api.sidecar.wiring import sidecar_application
     from tests.fakes.shop import StandInModel
 
-    observer = Observer(Metrics(["v1"]))
-    client, timing = HttpClient(settings.opensearch), globals().get("TIMING")
-    app = create_app(settings, client, StandInModel(), observe=observer.searched, timing=timing)
-    observer.watch(app, PASSED, lambda: app.extensions["attune"].breaker.open_circuits)
-    return app
+    return sidecar_application(settings, stack, StandInModel(), timing=globals().get("TIMING"))
 
 serve(listener, settings.sidecar, build, lambda: print(port, flush=True))
 """

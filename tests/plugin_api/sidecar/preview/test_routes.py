@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -7,7 +7,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from mappings.settings import OpenSearchSettings, PreviewSettings, SearchSettings, Settings, SidecarSettings
-from plugin_api.opensearch.client import HttpClient, OpenSearchClient, OpenSearchResponse, StreamedResponse
+from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse
+from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.sidecar.app import create_app
 from plugin_api.sidecar.preview.routes import EXPLAIN_WAITING
@@ -224,11 +225,6 @@ class _Gated:
         self.arrived.release()
         self.open.wait(60)
         return self._shop.request(method, target, headers, body, timeout_seconds)
-
-    def stream(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] = b""
-    ) -> StreamedResponse:
-        return self._shop.stream(method, target, headers, body)
 
 
 def test_explanations_wait_in_a_short_line(shop: PreviewShop) -> None:

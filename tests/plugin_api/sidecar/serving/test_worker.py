@@ -80,7 +80,6 @@ TRICKS = {
     "folded header": b"GET /a HTTP/1.1\r\n" + HOST + b"X-A: b\r\n c\r\n\r\n",
     "space before the colon": b"GET /a HTTP/1.1\r\n" + HOST + b"Content-Length : 4\r\n\r\nabcd",
     "space in a name": b"GET /a HTTP/1.1\r\n" + HOST + b"X A: b\r\n\r\n",
-    "underscore in a name": b"GET /a HTTP/1.1\r\n" + HOST + b"Content_Length: 4\r\n\r\nabcd",
     "a name too few": b"GET /a HTTP/1.1\r\n" + HOST + b": b\r\n\r\n",
     "no colon": b"GET /a HTTP/1.1\r\n" + HOST + b"Authorization Basic c2VjcmV0\r\n\r\n",
     "control character": b"GET /a HTTP/1.1\r\n" + HOST + b"X-A: b\x00c\r\n\r\n",
@@ -108,7 +107,6 @@ TRICKS = {
     "a chunk without its end": CHUNKED + b"3\r\nabcdef\r\n0\r\n\r\n",
     "a chunk size ended by a line feed": CHUNKED + b"3\nabc\r\n0\r\n\r\n",
     "a forbidden trailer": CHUNKED + b"3\r\nabc\r\n0\r\nContent-Length: 3\r\n\r\n",
-    "nothing at all": b"\r\n\r\n",
 }
 
 
@@ -118,7 +116,7 @@ def test_ambiguous_requests_are_refused_and_the_connection_closed(server: Server
     assert status_of(response) == 400
     assert b"smuggled" not in response
     assert len(re.findall(rb"HTTP/1.1 \d", response)) == 1
-    assert b"\r\nConnection: close\r\n" in response
+    assert b"\r\nconnection: close\r\n" in response
     assert "c2VjcmV0" not in str(error_of(response))
 
 
@@ -129,7 +127,8 @@ def test_ambiguous_requests_are_refused_and_the_connection_closed(server: Server
         (b"GET /a HTTP/1.1\r\n" + b"X-A: b\r\n" * 101 + CLOSE, 431),
         (b"GET /a HTTP/1.1\r\nX-A: " + b"b" * 20_000 + b"\r\n" + CLOSE, 431),
         (b"GET /a HTTP/1.1\r\n" + (b"X-A: " + b"b" * 10_000 + b"\r\n") * 10, 431),
-        (b"a" * 100_000, 431),
+        (b"a" * 100_000, 400),
+        (b"GET /a HTTP/1.1\r\n" + b"a" * 100_000, 431),
         (b"POST /a HTTP/1.1\r\nExpect: miracles\r\nContent-Length: 3\r\n" + CLOSE, 417),
     ],
 )
@@ -175,7 +174,7 @@ def test_a_connection_is_kept_for_the_next_request(server: Server) -> None:
             sock.sendall(b"HEAD /%d HTTP/1.1\r\n" % number + HOST + b"\r\n")
             head = sock.recv(65536)
             assert head.startswith(b"HTTP/1.1 200")
-            assert b"Connection: keep-alive" in head
+            assert b"connection: close" not in head
 
 
 def test_requests_follow_each_other_soon_and_late(server: Server) -> None:
@@ -234,11 +233,13 @@ def test_an_expected_continue_is_said_when_the_body_is_wanted(server: Server) ->
         assert rest_of(sock).endswith(b"not read")
 
 
-def test_a_body_that_nobody_reads_ends_the_connection(server: Server) -> None:
+def test_an_answer_does_not_wait_for_a_body_that_nobody_reads(server: Server) -> None:
     head = b"POST /unread HTTP/1.1\r\n" + HOST + b"Content-Length: 1000000\r\n\r\n"
-    began = time.monotonic()
-    assert talk(server.port, head + b"x" * 1000).endswith(b"not read")
-    assert time.monotonic() - began < 1
+    with connected(server.port) as sock:
+        sock.sendall(head + b"x" * 1000)
+        response = b""
+        while not response.endswith(b"not read"):
+            response += sock.recv(65536)
 
 
 def test_what_the_application_lets_through_is_a_bare_500(server: Server) -> None:
@@ -274,13 +275,14 @@ def test_slow_readers_hold_nobody_up_and_get_their_answers(server: Server, path:
     with ExitStack() as stack:
         readers = [stack.enter_context(connected(server.port, 30)) for _ in range(4)]
         for reader in readers:
-            reader.sendall(b"GET " + path + b" HTTP/1.0\r\n\r\n")
+            reader.sendall(b"GET " + path + b" HTTP/1.1\r\n" + CLOSE)
         time.sleep(0.2)
         began = time.monotonic()
         assert answers(server.port, 5)
         assert time.monotonic() - began < 2.5
         time.sleep(2)
-        assert len(rest_of(readers[0]).partition(b"\r\n\r\n")[2]) in (65_536_000, 60_000_000)
+        body = rest_of(readers[0]).partition(b"\r\n\r\n")[2]
+        assert max(body.count(b"x"), body.count(b"y")) in (65_536_000, 60_000_000)
 
 
 def test_a_client_that_never_closes_holds_nobody_up(server: Server) -> None:
@@ -293,14 +295,19 @@ def test_a_client_that_never_closes_holds_nobody_up(server: Server) -> None:
         assert time.monotonic() - began < 1
 
 
-def test_a_slow_head_is_given_up(server: Server) -> None:
-    with connected(server.port, 30) as sock:
-        sock.sendall(b"GET /slow HTTP/1.1\r\n")
-        began = time.monotonic()
-        response = rest_of(sock)
-        assert status_of(response) == 408
-        assert 9 < time.monotonic() - began < 13
-        error_of(response)
+def test_a_slow_head_is_given_up() -> None:
+    little_time = """
+from plugin_api.sidecar.serving.protocol import ClientProtocol
+ClientProtocol.head_seconds = 0.3
+"""
+    with echo_server(TWO_THREADS, little_time + PROGRAM) as server:
+        with connected(server.port, 30) as sock:
+            sock.sendall(b"GET /slow HTTP/1.1\r\n")
+            response = rest_of(sock)
+            assert status_of(response) == 408
+            error_of(response)
+        with connected(server.port, 30) as silent:
+            assert rest_of(silent) == b""
 
 
 def test_a_truncated_upload_is_no_whole_one(server: Server) -> None:
@@ -334,10 +341,10 @@ def test_requests_in_hand_end_when_the_server_is_told_to_stop() -> None:
         connected(server.port, 30) as sock,
         connected(server.port),
     ):
-        sock.sendall(b"GET /big?blocks=1000 HTTP/1.0\r\n\r\n")
+        sock.sendall(b"GET /big?blocks=1000 HTTP/1.1\r\n" + CLOSE)
         time.sleep(1)
         server.process.send_signal(signal.SIGTERM)
-        assert len(rest_of(sock).partition(b"\r\n\r\n")[2]) == 65_536_000
+        assert rest_of(sock).partition(b"\r\n\r\n")[2].count(b"x") == 65_536_000
         out, err = server.process.communicate(timeout=60)
         assert (server.process.returncode, out, len(err.splitlines())) == (0, "", 1)
 
@@ -345,18 +352,24 @@ def test_requests_in_hand_end_when_the_server_is_told_to_stop() -> None:
 def test_a_stop_while_a_worker_starts_is_not_lost() -> None:
     slow_start = """
 import time
-from plugin_api.sidecar.gunicorn_worker.worker import PatientWorker
-start = PatientWorker.init_process
+from plugin_api.sidecar.serving import workers
 
-def late(self):
-    time.sleep(1.5 if self.age == 2 else 0)  # it has no handlers of its own yet
-    start(self)
+class Late(workers.Workers):
+    started = 0
 
-PatientWorker.init_process = late
+    def _run(self):
+        time.sleep(1.5 if self.started == 2 else 0)  # it has no handlers of its own yet
+        super()._run()
+
+    def _start(self):
+        self.started += 1
+        return super()._start()
+
+import plugin_api.sidecar.server
+plugin_api.sidecar.server.Workers = Late
 """
     two = replace(Settings(), sidecar=SidecarSettings(port=0, workers=2))
     with echo_server(two, slow_start + PROGRAM) as server:
-        time.sleep(0.3)
         began = time.monotonic()
         server.process.terminate()
         server.process.communicate(timeout=60)

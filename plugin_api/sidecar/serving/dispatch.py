@@ -1,0 +1,135 @@
+"""Where each request goes: the health check, the Flask app's threads, or straight through to OpenSearch."""
+
+from flask import Flask
+from werkzeug.exceptions import HTTPException, NotFound
+
+from mappings.errors import AttuneError
+from mappings.settings import SidecarSettings
+from plugin_api.opensearch.session import OpenSearchSession
+from plugin_api.search.answer import Answer
+from plugin_api.search.reasons import Reason
+from plugin_api.sidecar.app import HEALTH, PASSED, PREFIX, answer_of, health_of
+from plugin_api.sidecar.searches import search_kind
+from plugin_api.sidecar.serving.asgi import (
+    THROUGH,
+    Receive,
+    Scope,
+    Send,
+    header,
+    refusal,
+    respond,
+)
+from plugin_api.sidecar.serving.forward import RequestBody, forward
+from plugin_api.sidecar.serving.threads import FlaskThreads
+
+FREE_BYTES = 65_536
+"""Of a body, these don't count towards the bytes of all bodies: short searches always find a place."""
+
+ALL_BODIES_BYTES = 64_000_000
+"""Of all bodies that a worker holds at a time."""
+
+
+class Dispatcher:
+    """The sidecar as an ASGI application, around the Flask app that create_app makes.
+
+    Searches and Attune's own routes go to the app with their bodies whole; all else goes through `session`.
+    """
+
+    def __init__(self, app: Flask, session: OpenSearchSession, settings: SidecarSettings) -> None:
+        self._session, self._limit = session, settings.max_body_bytes
+        self._threads = FlaskThreads(app.wsgi_app, settings.threads, settings.max_body_bytes)
+        self._routes = app.url_map.bind("sidecar")
+        self._health = Answer(200, health_of(app))
+        self._searcher = app.extensions["attune"]
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request. Raises what receiving and sending raise."""
+        started = False
+
+        async def started_send(message: dict[str, object]) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, started_send)  # type: ignore[arg-type]
+        except AttuneError as error:
+            if started:
+                raise
+            await respond(send, answer_of(error))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method, path = scope["method"], scope["path"]
+        if method == "GET" and path == HEALTH:
+            await respond(send, self._health)
+        elif self._is_own(path, method):
+            await self._in_thread(scope, receive, send, own=True)
+        elif method in ("GET", "POST") and search_kind(scope["raw_path"].decode("ascii"))[0]:
+            await self._in_thread(scope, receive, send, own=False)
+        else:
+            await self._through(scope, RequestBody(receive), send)
+
+    def _is_own(self, path: str, method: str) -> bool:
+        if path == PREFIX or path.startswith(f"{PREFIX}/"):
+            return True
+        try:
+            return bool(self._routes.match(path, method=method)[0] != PASSED)
+        except NotFound:
+            return False
+        except HTTPException:
+            return True
+
+    async def _in_thread(self, scope: Scope, receive: Receive, send: Send, own: bool) -> None:
+        body, more, counted = await self._received(scope, receive)
+        try:
+            if more and own:
+                reason = f"the body is larger than {self._limit} bytes (sidecar.max_body_bytes)"
+                await respond(send, refusal(413, reason), (b"connection", b"close"))
+                return
+            if more:
+                report = self._searcher.report(Reason.BODY_TOO_LARGE.because())
+                headers = [(name.encode(), value.encode()) for name, value in report.headers]
+                self._held, counted = self._held - counted, 0
+                await self._through(scope, RequestBody(receive, body), send, headers)
+                return
+            answer = await self._threads.answer(scope, body, receive)
+        finally:
+            self._held -= counted
+        if answer.body is None:
+            await self._through(scope, RequestBody(receive, body, more=False), send, answer.headers)
+            return
+        if answer.status not in (204, 304) and not any(
+            name == b"content-length" for name, _ in answer.headers
+        ):
+            answer.headers.append((b"content-length", str(len(answer.body)).encode()))
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _through(
+        self, scope: Scope, body: RequestBody, send: Send, more: list[tuple[bytes, bytes]] | None = None
+    ) -> None:
+        scope["state"][THROUGH] = True
+        await forward(self._session, scope, body, send, more)
+
+    async def _received(self, scope: Scope, receive: Receive) -> tuple[bytes, bool, int]:
+        """Receive a body: what came of it, whether more follows, and how many bytes count as held."""
+        length = header(scope, b"content-length")
+        if length.isdigit() and int(length) > self._limit:
+            return b"", True, 0
+        parts: list[bytes] = []
+        size = counted = 0
+        try:
+            while True:
+                message = await receive()
+                parts.append(message["body"])
+                size += len(message["body"])
+                grown = max(0, size - FREE_BYTES) - counted
+                self._held, counted = self._held + grown, counted + grown
+                if not message["more_body"]:
+                    return b"".join(parts), False, counted
+                if size > self._limit or (counted and self._held > ALL_BODIES_BYTES):
+                    return b"".join(parts), True, counted
+        except BaseException:
+            self._held -= counted
+            raise

@@ -1,0 +1,139 @@
+"""HTTP/1.1 as uvicorn speaks it, with limits on what a client may keep waiting for."""
+
+import asyncio
+import logging
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from plugin_api.sidecar.serving.asgi import refusal
+
+LOGGER = logging.getLogger("attune.http")
+
+HEAD_SECONDS = 30.0
+"""For the whole of a request's line and headers, from the connection or the request's first byte."""
+
+LINGER_SECONDS = 30.0
+"""For a client to take the end of the last answer of its connection."""
+
+HEAD_BYTES = 65_536
+"""Most that a request line and its headers may have; OpenSearch takes 4 and 16 KiB by default."""
+
+CONNECTIONS = 2000
+"""Most connections of a worker. Beyond, those that have waited longest for their clients give way."""
+
+
+class ClientProtocol(HttpToolsProtocol):
+    """One client's connection."""
+
+    head_seconds = HEAD_SECONDS
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._wait_for_head()
+        if len(self.connections) > CONNECTIONS:
+            _make_room([client for client in self.connections if isinstance(client, ClientProtocol)])
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, unless a request's head takes too long or is too large."""
+        if self._timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._wait_for_head()
+        if self.waiting:
+            self._head_bytes += len(data)
+        try:
+            super().data_received(data)
+        except httptools.HttpParserError:  # pragma: no cover
+            self.send_400_response("")
+        if self.waiting and self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(431, "the request's line and headers are too long")
+
+    def eof_received(self) -> None:
+        """Refuse half a request; a client that has closed after a whole one is gone."""
+        if self.cycle is not None and self.cycle.more_body and not self.cycle.response_started:
+            self._refuse(400, "the request's body ended early")
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the next request's head is not there yet."""
+        return self._timer is not None
+
+    @property
+    def waiting_since(self) -> float:
+        """When the connection last began to wait for its client; infinite while it is answered."""
+        busy = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
+        return float("inf") if busy else self._began
+
+    def on_headers_complete(self) -> None:
+        """Hand the request to the application. Raises ValueError, which makes it a 400."""
+        self._stop_waiting()
+        self._began = self.loop.time()
+        method = self.parser.get_method()
+        if not self.url.startswith(b"/") or b"#" in self.url or method in (b"CONNECT", b"PRI"):
+            raise ValueError("a target of forward proxies, a fragment, or a tunnel")
+        if self.parser.get_http_version() not in ("1.0", "1.1"):
+            raise ValueError("another version of HTTP")
+        self.scope["headers"] = list(self.headers)  # without the trailers of a body
+        peer = self.transport.get_extra_info("peercert")
+        self.scope["extensions"] = {"tls": {"client_cert_name": peer.get("subject") if peer else None}}
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request; see that the connection ends where there is none."""
+        super().on_response_complete()
+        self._began = self.loop.time()
+        if self.transport.is_closing():
+            self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+        """Refuse what is not HTTP. Nothing of it is quoted: it may hold a password."""
+        self._refuse(400, "this is not an HTTP/1.1 request that can be read")
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that was idle for long, even one whose client does not take its last answer."""
+        self.transport.abort()
+
+    def _refuse(self, status: int, reason: str) -> None:
+        """Answer and close, unless another answer is on its way."""
+        LOGGER.warning("refused a request with %s: %s", status, reason)
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            answer = refusal(status, reason)
+            assert isinstance(answer.body, bytes)
+            head = (
+                f"HTTP/1.1 {status} \r\ncontent-type: application/json; charset=UTF-8\r\n"
+                f"content-length: {len(answer.body)}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode() + answer.body)
+        self.transport.close()
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def _wait_for_head(self) -> None:
+        self._began, self._head_bytes = self.loop.time(), 0
+        self._timer = self.loop.call_later(self.head_seconds, self._head_is_late)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _head_is_late(self) -> None:
+        self._timer = None
+        if self.transport.is_closing():
+            return
+        if self._head_bytes:
+            self._refuse(408, "the request came too slowly")
+        else:
+            self.transport.abort()
+
+
+def _make_room(clients: list[ClientProtocol]) -> None:
+    """Close the connection that has waited longest for its client; the new one where none does."""
+    longest = min(clients, key=lambda client: client.waiting_since)
+    longest.transport.abort()

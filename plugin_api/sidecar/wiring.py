@@ -1,0 +1,40 @@
+"""All that a worker serves, put together."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from mappings.settings import Settings
+from plugin_api.opensearch.http_client import HttpClient
+from plugin_api.opensearch.session import OpenSearchSession
+from plugin_api.search.search import SearchTiming
+from plugin_api.sidecar.app import ServedModel, create_app
+from plugin_api.sidecar.serving.asgi import Application
+from plugin_api.sidecar.serving.dispatch import Dispatcher
+from plugin_api.sidecar.telemetry.metrics import Metrics
+from plugin_api.sidecar.telemetry.middleware import Observer
+from plugin_api.sidecar.telemetry.tracing import Tracing
+
+PASSED_THROUGH = 512
+"""Requests of a worker that are passed through at a time; more wait, and searches never for them."""
+
+
+def sidecar_application(
+    settings: Settings,
+    stack: AsyncExitStack,
+    reranker: ServedModel,
+    others: Sequence[ServedModel] = (),
+    timing: SearchTiming | None = None,
+) -> Application:
+    """Return the sidecar as an ASGI application, for the event loop that is running. `stack` closes it."""
+    client = HttpClient(settings.opensearch, settings.sidecar.max_body_bytes)
+    session = OpenSearchSession(settings.opensearch, PASSED_THROUGH)
+    stack.push_async_callback(session.close)
+    endpoint = settings.sidecar.tracing_endpoint
+    tracing = Tracing(endpoint) if endpoint else None
+    if tracing:
+        stack.callback(tracing.close)
+    versions = list(dict.fromkeys(model.version for model in (reranker, *others)))
+    observer = Observer(Metrics(versions), tracing)
+    app = create_app(settings, client, reranker, others, observer.searched, timing)
+    observer.add_route(app, lambda: app.extensions["attune"].breaker.open_circuits)
+    return observer.around(Dispatcher(app, session, settings.sidecar))
