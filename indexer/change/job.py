@@ -14,6 +14,7 @@ from pathlib import Path
 
 from indexer.catalogue.field_map import FieldMap
 from indexer.catalogue.records import Reject
+from indexer.catalogue.stats import CatalogueStats
 from indexer.change.changes import Change, ChangeKind, read_changes
 from indexer.change.plan import ChangePlan, ChangePlanner
 from indexer.sources.change_stream import ChangeStream, batch_by_time
@@ -24,7 +25,7 @@ from indexer.store.jobs_index import JobsIndex
 from indexer.store.lock import CHANGES, REBUILD, WRITING, Lock, hold_lock, is_locked
 from indexer.store.session import IndexSession
 from mappings import fields
-from mappings.errors import CatalogueError, IndexingError
+from mappings.errors import AttuneError, CatalogueError, IndexingError, SettingsError
 
 _BATCH_SECONDS = 0.5
 """A change waits at most this long for others to share its batch."""
@@ -56,8 +57,8 @@ class ChangeJob:
 class ChangesReport:
     """The result of a job: changes read, and how many of each kind were applied.
 
-    `encoded` products had new text, or vectors of another model. `stale` changes came after newer ones,
-    `unchanged` ones were in the index already; neither was written.
+    `unreadable` cells were left as they were. `encoded` products had new text, or vectors of another model.
+    `stale` changes came after newer ones, `unchanged` ones were in the index already; neither was written.
     """
 
     index: str = ""
@@ -71,6 +72,7 @@ class ChangesReport:
     stale: int = 0
     unchanged: int = 0
     rejected: int = 0
+    unreadable: int = 0
     streams: int = 0
     seconds: float = 0.0
     changes_per_second: float = 0.0
@@ -91,6 +93,9 @@ def apply_changes(
     >>> report.updated, report.deleted, report.encoded
     (1, 1, 0)
 
+    A stream that can't be read, or whose records don't fit the index, is refused (`nack`), and the next one
+    goes on.
+
     Setting `stop` ends it after the current batch; an unfinished stream is delivered again. Changes go on
     during a full rebuild, which copies them before it moves the alias. `on_report` receives the counts after
     each batch.
@@ -109,7 +114,7 @@ def apply_changes(
         for stream in streams:
             try:
                 applier.apply(stream, stop or threading.Event())
-            except CatalogueError as error:
+            except (CatalogueError, SettingsError) as error:
                 stream.nack(error)
                 continue
             if stop and stop.is_set():
@@ -143,13 +148,17 @@ class _Applier:
         self._on_report = on_report
         self._live: ManagedIndex | None = None
         self._planner = ChangePlanner(session, jobs, job.dry)
+        self._stats = CatalogueStats()
         self.report = ChangesReport(alias=session.alias)
 
     def apply(self, stream: ChangeStream, stop: threading.Event) -> None:
         """Apply one stream to its end, or until `stop` is set."""
         field_map = self._job.field_map(stream)
         records = stream.source.records()
-        changes = read_changes(records, field_map, self._job.default, self._job.simplified)
+        changes = _guard(
+            read_changes(records, field_map, self._job.default, self._job.simplified, self._stats),
+            stream.source.name,
+        )
         share = 0.0
         for batch in batch_by_time(changes, self._session.settings.batch * _PARTS, _BATCH_SECONDS):
             moment = stream.source.moment_ms
@@ -165,6 +174,7 @@ class _Applier:
 
     def show(self, share: float) -> None:
         """Report the progress."""
+        self.report.unreadable = sum(count.count for count in self._stats.unreadable.values())
         self._session.on_progress(self.report.changes, share)
         self._on_report(self.report)
 
@@ -256,6 +266,24 @@ class _Applier:
     def _reject(self, reject: Reject) -> None:
         self._rejects.write(reject)
         self.report.rejected += 1
+
+
+def _guard(changes: Iterator[Change | Reject], name: str) -> Iterator[Change | Reject]:
+    """Yield the changes.
+
+    Raise CatalogueError for any error in reading them: a file must never end the job.
+    """
+    line = 0
+    try:
+        for change in changes:
+            line = change.line
+            yield change
+    except AttuneError:
+        raise
+    except Exception as error:
+        raise CatalogueError(
+            f"{name} can't be read after line {line}: {type(error).__name__}: {str(error)[:200]}"
+        ) from error
 
 
 def _split_repeats(changes: Iterable[Change]) -> Iterator[list[Change]]:

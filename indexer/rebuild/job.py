@@ -7,11 +7,12 @@ complete and checked, then all of the new one. The old one is kept for a rollbac
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from indexer.rebuild.loading import LoadedBatch, Loader, LoadTarget, ProductBatch, load_locally, split_batches
 from indexer.rebuild.product_source import ProductSource
+from indexer.rebuild.reading_checks import DoubtfulCatalogue, check_rejects, check_unreadable
 from indexer.rebuild.sanity_checks import ExpectedContent, describe_shrinkage, find_problems
 from indexer.rebuild.stats import RebuildStats
 from indexer.rebuild.target import RebuildTarget, TargetIndexes
@@ -25,6 +26,7 @@ from indexer.store.lock import REBUILD, WRITING, Lock, hold_lock
 from indexer.store.scan import refresh_index, scan_documents
 from indexer.store.session import IndexSession
 from mappings.errors import AttuneError, CatalogueError, IndexingError
+from mappings.types import JsonObject
 
 Engine = Callable[[Loader, Iterator[ProductBatch]], Iterator[LoadedBatch]]
 """Where batches are loaded: in this process (`load_locally`) or on others."""
@@ -37,8 +39,8 @@ class RebuildReport:
     Of the `indexed` products `encoded` were encoded; the others had vectors, or were in the unfinished index
     of a killed run (`resumed`). `changes_copied` came after the catalogue was made. `bytes` is the index's
     size on disk, `seconds` the wall-clock time of the run, and `encoding_share` the share of the time of
-    reading, encoding and writing in which the encoder was at work. A rollback can return to the indexes in
-    `kept`.
+    reading, encoding and writing in which the encoder was at work. `catalogue` counts what reading left empty
+    and left out. A rollback can return to the indexes in `kept`.
     """
 
     index: str
@@ -53,6 +55,7 @@ class RebuildReport:
     products_per_second: float
     encoding_share: float
     bytes: int
+    catalogue: JsonObject = field(default_factory=dict)
     resumed: bool = False
     kept: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -77,11 +80,12 @@ def rebuild_index(
     (2, 0)
 
     A run that is killed or loses OpenSearch leaves its index, and the next run of the same job continues it.
-    A run whose catalogue is unusable, or whose index does not pass the sanity checks, removes its index. The
-    alias stays as it was in both cases.
+    A run that rejected too many records, or could not read a field much more often than before, leaves its
+    index too. One without a usable product, or whose index does not pass the sanity checks, removes it. The
+    alias stays as it was in all these cases.
 
-    Raises CatalogueError for a catalogue without one usable product, JobRunning where another rebuild of the
-    alias is running, JobStopped, IndexingError, ClusterDown, ModelError, and SettingsError for a bad alias.
+    Raises CatalogueError where the catalogue must not be used, JobRunning where another rebuild of the alias
+    is running, JobStopped, IndexingError, ClusterDown, ModelError, and SettingsError for a bad alias.
     """
     session.indexes.validate()
     jobs = session.open_jobs()
@@ -122,7 +126,11 @@ class _Rebuild:
                     with self._catch_up(index, live) as catch_up:
                         catch_up.copy_changes()  # what was deleted since is not read again
                 self._fill(target, rejects, engine)
+                check_rejects(self._source.name, rejects, self._stats.indexed, session.settings)
+                check_unreadable(self._source.name, self._source.stats, live, session.settings)
                 copied = self._finish(index, live)
+            except DoubtfulCatalogue:
+                raise
             except (CatalogueError, _UnfitIndex):
                 with suppress(AttuneError):
                     indexes.delete(index.name)
@@ -145,6 +153,7 @@ class _Rebuild:
             products_per_second=round(stats.indexed / seconds, 1),
             encoding_share=round(min(1.0, stats.encoding_seconds / max(stats.seconds, 1e-9)), 3),
             bytes=self._targets.measure_size(index.name),
+            catalogue=self._source.stats.as_json(),
             resumed=target.resumed,
             kept=tuple(
                 other.name for other in indexes.list_indexes() if other.complete and other.name != index.name
@@ -182,7 +191,8 @@ class _Rebuild:
         client, retry, indexes = session.client, session.retry, session.indexes
         version = self._stats.highest if source.has_versions else self._moment
         replaced = live.name if live else ""
-        index = indexes.update_metadata(index, **{"version": version, REPLACED: replaced})
+        changes = {"version": version, REPLACED: replaced, **source.describe_reading()}
+        index = indexes.update_metadata(index, **changes)
         self._check_content(index)
         copied = 0
         with ExitStack() as stack:

@@ -31,6 +31,11 @@ class ProductSource(Protocol):
         ...
 
     @property
+    def stats(self) -> CatalogueStats:
+        """What reading left empty and left out, complete when it was read."""
+        ...
+
+    @property
     def moment_ms(self) -> int:
         """When it was true, in milliseconds since 1970: the version of products that have none."""
         ...
@@ -56,6 +61,10 @@ class ProductSource(Protocol):
 
     def describe(self) -> JsonObject:
         """Return the description, which is recorded in the metadata of an index made from it."""
+        ...
+
+    def describe_reading(self) -> JsonObject:
+        """Return how many records were read and what of them could not be, once it was read."""
         ...
 
     def read(self, ids: IdSet) -> Iterator[Item | Reject]:
@@ -112,6 +121,11 @@ class CatalogueSource:
             "fields": self.field_map.as_json(),
         }
 
+    def describe_reading(self) -> JsonObject:
+        """Return the number of records and of unreadable cells by field."""
+        unreadable = {name: count.count for name, count in self.stats.unreadable.items()}
+        return {"records": self.stats.records, "unreadable": unreadable}
+
     def read(self, ids: IdSet) -> Iterator[Item | Reject]:
         """Yield the catalogue's products and rejects, in its order."""
         count = 0
@@ -138,6 +152,7 @@ class IndexSource:
     has_versions: bool = False
     is_partial: bool = False
     is_changing: bool = True
+    stats: CatalogueStats = field(default_factory=CatalogueStats)
 
     @property
     def name(self) -> str:
@@ -159,6 +174,11 @@ class IndexSource:
         names = ("source", "moment", "simplified", "limit", "fields")
         metadata = self.index.metadata
         return {name: metadata[name] for name in names if name in metadata} | {"reencoded": self.index.name}
+
+    def describe_reading(self) -> JsonObject:
+        """Return how the catalogue of the index was read."""
+        metadata = self.index.metadata
+        return {name: metadata[name] for name in ("records", "unreadable") if name in metadata}
 
     def read(self, ids: IdSet) -> Iterator[Item | Reject]:
         """Yield every product as of now, each with its version."""

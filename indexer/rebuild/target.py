@@ -10,6 +10,9 @@ from indexer.store.session import IndexSession
 from mappings.client import index_body
 from mappings.types import JsonObject
 
+_LATER_METADATA = ("version", REPLACED, "records", "unreadable")
+"""What is recorded when the catalogue was read."""
+
 _LOADING_SETTINGS: JsonObject = {"refresh_interval": "-1", "number_of_replicas": 0}
 
 
@@ -138,4 +141,4 @@ class TargetIndexes:
 
 def _initial_metadata(index: ManagedIndex) -> JsonObject:
     """Return the metadata that an unfinished index was created with."""
-    return {name: value for name, value in index.metadata.items() if name not in ("version", REPLACED)}
+    return {name: value for name, value in index.metadata.items() if name not in _LATER_METADATA}

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from indexer.catalogue.records import Source
 from indexer.sources.prefetcher import EndOfStream, Prefetcher
-from mappings.errors import CatalogueError
+from mappings.errors import AttuneError
 
 _Element = TypeVar("_Element")
 
@@ -16,7 +16,7 @@ _CLOSE_SECONDS = 0.5
 """How long closing waits for the reading thread, which may itself be waiting for an element."""
 
 
-def _raise(error: CatalogueError) -> None:
+def _raise(error: AttuneError) -> None:
     raise error
 
 
@@ -29,13 +29,13 @@ class ChangeStream:
 
     source: Source
     on_ack: Callable[[], None] = lambda: None
-    on_nack: Callable[[CatalogueError], None] = _raise
+    on_nack: Callable[[AttuneError], None] = _raise
 
     def ack(self) -> None:
         """Report that every change of the stream is in the index or in the reject file."""
         self.on_ack()
 
-    def nack(self, error: CatalogueError) -> None:
+    def nack(self, error: AttuneError) -> None:
         """Report that the stream can't be used. Raises `error` where no other stream can follow."""
         self.on_nack(error)
 

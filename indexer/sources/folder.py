@@ -18,7 +18,7 @@ from typing import Self
 
 from indexer.sources.change_stream import ChangeStream
 from indexer.sources.files import CatalogueFile, open_catalogue
-from mappings.errors import CatalogueError
+from mappings.errors import AttuneError, CatalogueError
 
 _DONE = "done"
 _FAILED = "failed"
@@ -178,7 +178,7 @@ class _Folder:
                 f"{path} was applied but can't be moved to {_DONE}/: {error.strerror or error}"
             ) from error
 
-    def _move_to_failed(self, path: Path, error: CatalogueError) -> None:
+    def _move_to_failed(self, path: Path, error: AttuneError) -> None:
         try:
             name = self._move(path, _FAILED, reason=f"{error}\n")
         except FileNotFoundError:

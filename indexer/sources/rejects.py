@@ -59,6 +59,11 @@ class RejectFile:
         return self._counts["duplicate"]
 
     @property
+    def resynchronised(self) -> int:
+        """How often reading lost its way at a bad record: records behind it may be missing."""
+        return self._counts["resynchronised"]
+
+    @property
     def rejected(self) -> int:
         """How many records were bad, or refused by OpenSearch. Duplicates are not counted."""
         return self._counts.total() - self.duplicates

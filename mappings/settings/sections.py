@@ -162,6 +162,14 @@ class IndexSettings:
     """Old indexes of an alias that are kept for `attune rollback`."""
     min_share: _Share = 0.5
     """A rebuild with a smaller share of the products that searches have now is refused."""
+    max_rejected_share: _Share = 0.05
+    """A rebuild that rejects a greater share of the catalogue's records, and more than 10, is refused. So is
+    one that lost its way in a broken file. 1 accepts every catalogue.
+    """
+    max_unreadable_share: _Share = 0.05
+    """A rebuild is refused where a field can't be read in a share of the records greater by this than for the
+    index before. 1 accepts every catalogue.
+    """
     retry_seconds: _Seconds = 300.0
     """Seconds that a job keeps trying while OpenSearch is away or overloaded."""
 

@@ -38,11 +38,15 @@ def open_session(
 
 
 def write_mugs(
-    folder: Path, lines: list[str] = MUGS, moment_ms: int = T0, limit: int | None = None
+    folder: Path,
+    lines: list[str] = MUGS,
+    moment_ms: int = T0,
+    limit: int | None = None,
+    header: str = "id,title,color",
 ) -> CatalogueSource:
     """Write a CSV catalogue that was true at `moment_ms`, and return it as a source."""
     path = folder / "mugs.csv"
-    path.write_text("id,title,color\n" + "".join(f"{line}\n" for line in lines))
+    path.write_text(f"{header}\n" + "".join(f"{line}\n" for line in lines))
     os.utime(path, ns=(moment_ms * 1_000_000, moment_ms * 1_000_000))
     catalogue = open_catalogue(path)
     return CatalogueSource(catalogue, guess_field_map(catalogue), limit=limit)
@@ -57,10 +61,13 @@ def rebuild_mugs(
     settings: IndexSettings | None = None,
     on_progress: Callable[[int, float], None] = lambda _, __: None,
     limit: int | None = None,
+    header: str = "id,title,color",
 ) -> RebuildReport:
     """Rebuild the alias `mugs` from a CSV catalogue."""
     session = open_session(client, encoder, settings, on_progress)
-    return rebuild_index(session, write_mugs(folder, lines, moment_ms, limit), folder / "rejects.jsonl")
+    return rebuild_index(
+        session, write_mugs(folder, lines, moment_ms, limit, header), folder / "rejects.jsonl"
+    )
 
 
 def change_mugs(

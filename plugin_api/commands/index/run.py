@@ -67,7 +67,7 @@ class IndexRun:
                 metrics.write_success(asdict(report))
             speed = background.speed if background else None
             as_json = asdict(report) | {"encoding_speed": asdict(speed) if speed else None}
-            self._print(as_json, summarize_rebuild(report, speed, rejects, options.model))
+            self._print(as_json, summarize_rebuild(report, source.stats, speed, rejects, options.model))
 
     def apply_changes(self, dry: bool) -> None:
         """Apply changes to the index that searches use. The first signal ends it after the current batch."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from indexer.catalogue.stats import CatalogueStats
 from indexer.change.job import ChangesReport
 from indexer.rebuild.background import EncodingSpeed
 from indexer.rebuild.job import RebuildReport
@@ -16,7 +17,11 @@ _DIFFERENCES = {
 
 
 def summarize_rebuild(
-    report: RebuildReport, speed: EncodingSpeed | None, rejects: Path, model: Path | None
+    report: RebuildReport,
+    catalogue: CatalogueStats,
+    speed: EncodingSpeed | None,
+    rejects: Path,
+    model: Path | None,
 ) -> str:
     """Return the summary of a rebuild. `speed` is of one that let searches go first."""
     again = " (continuing an unfinished run)" if report.resumed else ""
@@ -41,6 +46,7 @@ def summarize_rebuild(
         lines.append(
             f"Left out: {report.rejected:,} rejected, {report.duplicates:,} duplicates; see {rejects}"
         )
+    lines += [f"{line}." for line in catalogue.lines()]
     if report.kept:
         lines.append(f"To return to {report.kept[-1]}: attune rollback --alias {report.alias}")
     if model:
@@ -59,6 +65,8 @@ def summarize_changes(report: ChangesReport, rejects: Path, dry: bool) -> str:
     ]
     if report.stale or report.unchanged:
         lines.append(f"{report.stale:,} were older than the index, {report.unchanged:,} were in it already.")
+    if report.unreadable:
+        lines.append(f"{report.unreadable:,} cells could not be read; their fields stay as they were.")
     if report.rejected:
         lines.append(f"Left out: {report.rejected:,} rejected; see {rejects}")
     return "\n".join(lines)

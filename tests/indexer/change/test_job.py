@@ -1,14 +1,20 @@
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
+from indexer.catalogue.guessing import guess_field_map
+from indexer.catalogue.records import Record
+from indexer.change.job import ChangeJob, apply_changes
+from indexer.sources.change_stream import ChangeStream
+from indexer.sources.files import open_catalogue
 from indexer.store.jobs_index import JOBS_INDEX, open_jobs_index
 from indexer.store.lock import CHANGES, hold_lock
 from mappings.errors import IndexingError, JobRunning, SettingsError
 from tests.fakes.fake_encoder import FakeEncoder
 from tests.fakes.memory_opensearch import MemoryCluster, MemoryOpenSearch, open_memory
-from tests.fakes.mug_jobs import NO_RETRY, T0, change_mugs, rebuild_mugs
+from tests.fakes.mug_jobs import NO_RETRY, T0, change_mugs, open_session, rebuild_mugs
 
 
 @pytest.fixture
@@ -173,3 +179,50 @@ def test_one_job_of_changes_at_a_time(tmp_path: Path, cluster: MemoryCluster) ->
     assert raised.value.exit_code == 3
     assert change_mugs(client, tmp_path, ['{"id": "1", "title": "Cup"}']).upserted == 1
     assert not [of for of in connection.indexes[JOBS_INDEX].documents.values() if of["kind"] == "lock"]
+
+
+class BrokenSource:
+    """A source whose reading fails after one record, as only a fault in a reader can."""
+
+    name = "broken.jsonl"
+    moment_ms = T0 + 1000
+
+    def records(self) -> Iterator[Record]:
+        yield Record(1, {"id": "1", "title": "Cup 1"}, "", 0.5)
+        raise RecursionError("too deep")
+
+    def columns(self) -> tuple[str, ...]:
+        return ("id", "title")
+
+    def missing(self, wanted: Iterable[str]) -> tuple[str, ...]:
+        return tuple(set(wanted) - {"id", "title"})
+
+
+def test_a_stream_that_cant_be_applied_is_refused_and_the_next_one_goes_on(
+    tmp_path: Path, cluster: MemoryCluster
+) -> None:
+    client, connection = cluster
+    refused: list[str] = []
+    good, counted = tmp_path / "good.jsonl", tmp_path / "counted.jsonl"
+    good.write_text('{"id": "3", "title": "Cup 3"}\n')
+    counted.write_text('{"id": "2", "title": "Cup 2", "_version": 7}\n')
+    streams = [
+        ChangeStream(BrokenSource(), on_nack=lambda error: refused.append(str(error))),
+        ChangeStream(open_catalogue(counted), on_nack=lambda error: refused.append(str(error))),
+        ChangeStream(open_catalogue(good)),
+    ]
+    job = ChangeJob(lambda stream: guess_field_map(stream.source, partial=True), tmp_path / "rejects.jsonl")
+    report = apply_changes(open_session(client), job, streams)
+    assert report.streams == 1
+    assert refused[0] == "broken.jsonl can't be read after line 1: RecursionError: too deep"
+    assert "version 7 is a count" in refused[1]
+    assert documents(connection)["3"]["title"] == "Cup 3"
+
+
+def test_the_good_fields_of_a_change_are_applied(tmp_path: Path, cluster: MemoryCluster) -> None:
+    client, connection = cluster
+    report = change_mugs(
+        client, tmp_path, ['{"id": "1", "_op": "update", "price": 7.5, "available": "perhaps"}']
+    )
+    assert (report.updated, report.rejected, report.unreadable) == (1, 0, 1)
+    assert documents(connection)["1"]["price"] == 7.5

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from indexer.catalogue.stats import CatalogueStats
 from indexer.change.job import ChangesReport
 from indexer.rebuild.background import EncodingSpeed
 from indexer.rebuild.job import RebuildReport
@@ -87,7 +88,7 @@ def test_what_does_not_go_together_is_wrong_use(catalogue: Path, tmp_path: Path)
 
 
 def test_the_summary_of_a_rebuild() -> None:
-    text = summarize_rebuild(REPORT, None, Path("mugs.csv.rejects.jsonl"), None)
+    text = summarize_rebuild(REPORT, CatalogueStats(), None, Path("mugs.csv.rejects.jsonl"), None)
     assert "1,000 products in 4.0 s (250 products/s) into mugs-1" in text
     assert "8.6 MB, 8.6 kB a product" in text
     assert "3 rejected, 2 duplicates; see mugs.csv.rejects.jsonl" in text
@@ -96,10 +97,13 @@ def test_the_summary_of_a_rebuild() -> None:
     clean = replace(
         REPORT, rejected=0, duplicates=0, encoded=10, changes_copied=5, resumed=True, kept=("mugs-0",)
     )
+    stats = CatalogueStats(records=20)
+    stats.add_unreadable("price", 7, "soon")
     text = summarize_rebuild(
-        clean, EncodingSpeed(0.41, 0.8), Path("mugs.csv.rejects.jsonl"), Path("shop-model")
+        clean, stats, EncodingSpeed(0.41, 0.8), Path("mugs.csv.rejects.jsonl"), Path("shop-model")
     )
     assert "see" not in text
+    assert "price could not be read in 1 of 20 records" in text
     assert "encoding got 41% of what it can use" in text
     assert "continuing an unfinished run" in text
     assert "Encoded 10; the other 990 had vectors" in text
@@ -109,11 +113,12 @@ def test_the_summary_of_a_rebuild() -> None:
 
 
 def test_the_summary_of_changes() -> None:
-    report = ChangesReport("mugs-1", "mugs", "m", 10, 4, 3, 1, 2, 1, 1, 1, 1, 2.0, 5.0)
+    report = ChangesReport("mugs-1", "mugs", "m", 10, 4, 3, 1, 2, 1, 1, 1, 5, 1, 2.0, 5.0)
     text = summarize_changes(report, Path("r.jsonl"), dry=False)
     assert "Applied 8 of 10 changes to mugs-1 in 2.0 s (5/s): 4 whole products, 3 partial, 1 deleted" in text
     assert "1 were older than the index, 1 were in it already" in text
     assert "1 rejected; see r.jsonl" in text
+    assert "5 cells could not be read" in text
     assert summarize_changes(report, Path("r.jsonl"), dry=True).startswith("Would apply 8 of 10")
 
 
