@@ -13,10 +13,14 @@ DELIBERATE = frozenset({"main"})
 
 REMAINING: frozenset[str] = frozenset(
     {
-        "Application",
-        "Environ",
-        "Headers",
+        "ENDS",
+        "HEAD_BYTES",
+        "KEEP_ALIVE_SECONDS",
         "LOGGER",
+        "Message",
+        "NOT_FORWARDED",
+        "RawHeaders",
+        "forward",
         "serve",
     }
 )

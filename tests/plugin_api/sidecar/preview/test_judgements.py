@@ -1,3 +1,4 @@
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -69,19 +70,97 @@ def test_a_judgement_taken_back_is_gone(tmp_path: Path) -> None:
 
 def test_an_existing_file_keeps_its_columns_and_delimiter(tmp_path: Path) -> None:
     path = tmp_path / "judged.csv"
-    path.write_bytes("\ufeffjudge;Search Term;SKU;Rating\nAnna;mouse;m1;1\n\nBo;mouse;m2\n".encode())
+    path.write_bytes("\ufeffjudge;Search Term;SKU;Rating\nAnna;mouse;m1;1\n\nBo;mouse;m2;".encode())
     path.chmod(0o640)
     JudgementsFile(path).save("mouse", "m1", 3)
     JudgementsFile(path).save("mouse", "m2", 2)
     JudgementsFile(path).save("mouse", "m3", 0)
-    assert path.read_text(encoding="utf-8").splitlines() == [
+    assert path.read_text(encoding="utf-8-sig").splitlines() == [
         "judge;Search Term;SKU;Rating",
         "Anna;mouse;m1;3",
-        "Bo;mouse;m2;2",
+        "",
+        "Bo;mouse;m2;",
+        ";mouse;m2;2",
         ";mouse;m3;0",
     ]
     assert path.stat().st_mode & 0o777 == 0o640
     assert len(read_judgements(path)) == 3
+
+
+def test_a_save_changes_its_row_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "judged.csv"
+    rows = [f'"shoes, size {n % 7}",p{n},{n % 4}.0' for n in range(50)]
+    path.write_text("\r\n".join(["query,product_id,grade", *rows, 'shoes,p1,1\r\nshoes,p1,"2"']))
+    before, inode = path.read_bytes(), path.stat().st_ino
+    JudgementsFile(path).save("Shoes,  size 3", "p3", 0)
+    JudgementsFile(path).save("shoes", "p1", 3)
+    after = path.read_bytes()
+    assert (len(after), path.stat().st_ino) == (len(before), inode)
+    assert (
+        after.replace(b'3",p3,0  ', b'3",p3,3.0').replace(b'1,3\r\nshoes,p1," "', b'1,1\r\nshoes,p1,"2"')
+        == before
+    )
+    judged = {(found.query, found.product_id): found.grade for found in read_judgements(path)}
+    assert (judged["shoes, size 3", "p3"], judged["shoes", "p1"]) == (0, 3)
+
+
+def test_grades_come_and_go_without_the_file_growing(tmp_path: Path) -> None:
+    path = tmp_path / "judged.csv"
+    file = JudgementsFile(path)
+    file.save("mouse", "m1", 3)
+    size = path.stat().st_size
+    for grade in (None, 2, 0, None, 1):
+        file.save("mouse", " m1", grade)
+        assert file.grades("Mouse", ["m1"]) == ({} if grade is None else {"m1": grade})
+    assert path.stat().st_size == size
+
+
+def test_what_another_worker_or_a_person_writes_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "judged.csv"
+    one, other = JudgementsFile(path), JudgementsFile(path)
+    for file, other_file, grade in ((one, other, 1), (other, one, 2), (one, other, 3)):
+        file.save("mouse", "m1", grade)
+        file.save("mouse", f"m{grade + 1}", grade)
+        assert other_file.grades("mouse", ["m1", f"m{grade + 1}"]) == {"m1": grade, f"m{grade + 1}": grade}
+    edited = "query,product_id,grade\nold mouse,m9,0\nmouse,m1,0\n"
+    path.write_text(edited)
+    assert one.grades("mouse", ["m1", "m2"]) == {"m1": 0}
+    one.save("mouse", "m1", 2)
+    assert other.grades("mouse", ["m1", "m2"]) == {"m1": 2}
+    other.save("mouse", "m1", 3)
+    assert path.read_text() == edited.replace("m1,0", "m1,3")
+
+
+def test_a_file_does_not_grow_without_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "judged.csv"
+    file = JudgementsFile(path, max_bytes=60)
+    file.save("mouse", "m1", 1)
+    with pytest.raises(LabelsError, match=r"set preview\.judgements to a new file"):
+        file.save("a mouse with a very long name", "m2", 1)
+    file.save("mouse", "m1", 2)
+    assert file.grades("mouse", ["m1"]) == {"m1": 2}
+    with pytest.raises(LabelsError, match="is larger than 10 bytes"):
+        JudgementsFile(path, max_bytes=10).grades("mouse", ["m1"])
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "judged.csv"
+    file = JudgementsFile(path)
+    file.save("mouse", "m1", 1)
+    before, write = path.read_bytes(), os.pwrite
+
+    def full_disk(descriptor: int, data: bytes, offset: int) -> int:
+        write(descriptor, data[:5], offset)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full_disk)
+        with pytest.raises(LabelsError, match="No space left on device"):
+            file.save("mouse", "m2", 1)
+    assert path.read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == [".judged.csv.lock", "judged.csv"]
+    file.save("mouse", "m2", 1)
+    assert file.grades("mouse", ["m1", "m2"]) == {"m1": 1, "m2": 1}
 
 
 def test_many_people_judge_at_once(tmp_path: Path) -> None:
