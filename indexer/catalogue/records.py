@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from mappings.types import Product
 
-RejectKind = Literal["record", "duplicate", "document"]
+RejectKind = Literal["record", "resynchronised", "duplicate", "document"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Reject:
     """A record that does not reach the index, and why.
 
     `kind` tells a bad record from one whose id came before, and from a document that OpenSearch refused.
+    It is `resynchronised` where records behind a bad one may be missing too.
     """
 
     line: int

@@ -31,7 +31,7 @@ def _read(
     path: Path, parse: Callable[[Mapping[str, object], str], T | UnusableRecord]
 ) -> Iterator[T | UnusableRecord]:
     try:
-        for record in CatalogueFile(path, "jsonl").records():
+        for record in CatalogueFile(path).records():
             where = f"{path} line {record.line}"
             if isinstance(record, Reject):
                 yield UnusableRecord(where, record.reason)

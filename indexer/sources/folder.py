@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Self
 
 from indexer.sources.change_stream import ChangeStream
-from indexer.sources.files import CatalogueFile, open_catalogue
+from indexer.sources.files.catalogue_file import SUFFIXES, CatalogueFile, has_known_suffix, open_catalogue
+from indexer.sources.files.options import ReadOptions
 from mappings.errors import AttuneError, CatalogueError
 
 _DONE = "done"
@@ -37,6 +38,7 @@ def watch_folder(
     stop: threading.Event | None = None,
     say: Callable[[str], None] = lambda _: None,
     settle_seconds: float = _SETTLE_SECONDS,
+    options: ReadOptions | None = None,
 ) -> Iterator[ChangeStream]:
     """Yield a stream for each file of a known format, in the order of their names. `say` gets lines to show.
 
@@ -46,7 +48,7 @@ def watch_folder(
     Raises CatalogueError when the folder can't be used.
     """
     stop = stop or threading.Event()
-    watched = _Folder(folder, settle_seconds, say)
+    watched = _Folder(folder, settle_seconds, say, options or ReadOptions())
     waited = False
     while not stop.is_set():
         try:
@@ -92,7 +94,10 @@ class _Folder:
     The folder is polled because inotify misses what other machines do to a network file system.
     """
 
-    def __init__(self, folder: Path, settle_seconds: float, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, settle_seconds: float, say: Callable[[str], None], options: ReadOptions
+    ) -> None:
+        self._options = options
         self.growing = ""
         self._path = folder
         self._settle_seconds = settle_seconds
@@ -158,7 +163,11 @@ class _Folder:
                 raise CatalogueError(f"{path} is a link or a device, and only regular files are read")
             if status.st_nlink > 1:
                 raise CatalogueError(f"{path} has a second name (a hard link): copy it instead")
-            return open_catalogue(path, follow_links=False)
+            if not has_known_suffix(path):
+                raise CatalogueError(
+                    f"{path} is not a catalogue file: its name must end in {', '.join(SUFFIXES)}"
+                )
+            return open_catalogue(path, self._options, follow_links=False)
         except CatalogueError as error:
             if path.name not in self._passed_over:
                 self._passed_over.add(path.name)

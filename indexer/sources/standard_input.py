@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from indexer.catalogue.records import Record, Reject
-from indexer.sources.json_lines import json_records
-from indexer.sources.lines import stream_lines
+from indexer.sources.files.json.lines import json_line_records
+from indexer.sources.files.lines import read_lines
+from mappings.errors import CatalogueError
 
 _NAME = "standard input"
 _POLL_SECONDS = 0.2
@@ -25,7 +26,7 @@ class StandardInput:
 
     def __init__(self, stream: BinaryIO, stop: threading.Event | None = None) -> None:
         stoppable = io.BufferedReader(_StoppableFile(stream.fileno(), stop or threading.Event()), 1 << 16)
-        self._lines = json_records(stream_lines(stoppable, _NAME), _NAME)
+        self._lines = _refuse_array(json_line_records(read_lines(stoppable)))
         self._peeked: deque[Record | Reject] = deque()
         self._moment_ms = time.time_ns() // 1_000_000
 
@@ -84,3 +85,11 @@ class _StoppableFile(io.RawIOBase):
             if select.select([self._raw], [], [], _POLL_SECONDS)[0]:
                 return self._raw.readinto(buffer)
         return 0
+
+
+def _refuse_array(records: Iterator[Record | Reject]) -> Iterator[Record | Reject]:
+    """Yield the records. Raises CatalogueError where the first line begins a JSON array."""
+    for record in records:
+        if record.line == 1 and isinstance(record, Reject) and record.raw.lstrip().startswith("["):
+            raise CatalogueError(f"{_NAME} is one JSON array, and must have one product a line: jq -c '.[]'")
+        yield record

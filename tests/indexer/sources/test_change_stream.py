@@ -67,11 +67,11 @@ def test_leaving_early_ends_the_thread() -> None:
         assert not thread.is_alive()
 
 
-def test_a_feed_of_a_file_raises_its_failure(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text("[]")
+def test_a_stream_of_a_file_raises_its_failure(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("[{")
     stream = ChangeStream(open_catalogue(tmp_path / "a.jsonl"))
     stream.ack()
-    with pytest.raises(CatalogueError, match="one JSON array") as raised:
+    with pytest.raises(CatalogueError, match="cut off") as raised:
         list(stream.source.records())
     with pytest.raises(CatalogueError) as again:
         stream.nack(raised.value)

@@ -42,14 +42,14 @@ def test_one_pass_in_the_order_of_names(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("id,title\n4,Mug\n")
     for name in (".hidden.jsonl", "a.jsonl.tmp", "b.jsonl.part", "c.csv.PARTIAL"):
         put(tmp_path, name, "no")
-    (tmp_path / "list.xml").write_text("<a/>")
+    (tmp_path / "list.pdf").write_text("<a/>")
     (tmp_path / "folder.jsonl").mkdir()
     notes: list[str] = []
     assert once(tmp_path, notes.append) == ["1", "2", "3", "4"]
-    left = {".hidden.jsonl", "a.jsonl.tmp", "b.jsonl.part", "c.csv.PARTIAL", "list.xml"}
+    left = {".hidden.jsonl", "a.jsonl.tmp", "b.jsonl.part", "c.csv.PARTIAL", "list.pdf"}
     assert names(tmp_path) == left | {"done/a.jsonl", "done/b.jsonl", "done/c.csv"}
     assert len(notes) == 1
-    assert "list.xml is of no known form" in notes[0]
+    assert "list.pdf is not a catalogue file" in notes[0]
     assert once(tmp_path) == []
 
 
@@ -62,7 +62,7 @@ def test_names_that_are_taken_are_numbered(tmp_path: Path) -> None:
 
 
 def test_a_file_that_can_not_be_used_goes_to_failed_and_the_rest_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text("[1]")
+    (tmp_path / "a.jsonl").write_text('[{"id": "2"},')
     put(tmp_path, "b.jsonl", "1")
     found, notes = [], []
     for stream in watch_folder(tmp_path, say=notes.append, settle_seconds=SETTLE):
@@ -74,7 +74,7 @@ def test_a_file_that_can_not_be_used_goes_to_failed_and_the_rest_goes_on(tmp_pat
             stream.ack()
     assert found == ["1"]
     assert names(tmp_path) == {"failed/a.jsonl", "failed/a.jsonl.reason.txt", "done/b.jsonl"}
-    assert "is one JSON array" in (tmp_path / "failed/a.jsonl.reason.txt").read_text()
+    assert "cut off" in (tmp_path / "failed/a.jsonl.reason.txt").read_text()
     assert "failed/a.jsonl" in notes[0]
 
 

@@ -1,0 +1,1 @@
+"""CSV: the dialect of a file, found from a sample, and its records."""

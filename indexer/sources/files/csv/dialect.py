@@ -1,0 +1,193 @@
+"""The dialect of a CSV file, found by reading a sample in every likely dialect.
+
+The dialect whose records have as many cells as the header wins: a delimiter is seldom consistent by chance.
+"""
+
+import csv
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from indexer.sources.files.options import ReadOptions
+
+DELIMITERS = ",;\t|^~\x1f\x01:#"
+_SEP_LINE = re.compile(r"\ufeff?\s*[\"']?sep=(.)[\"']?\s*", re.IGNORECASE)
+_MOST_CELL_CHARACTERS = 4_000_000
+_MOST_ERRORS = 50
+
+csv.field_size_limit(_MOST_CELL_CHARACTERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How the cells of a line are told apart.
+
+    `quote` and `escape` are "" where there is none. `padded` files have blanks before a quote.
+    `ragged` files leave out the empty cells at the end of a record. In files with `stray_quotes` a quote may
+    stand in a cell without quotes around it, as an inch mark does. `preamble` lines precede the header.
+    """
+
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str = ""
+    padded: bool = False
+    ragged: bool = False
+    stray_quotes: bool = False
+    preamble: int = 0
+
+    def read(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        """Yield the cells of each record. Raises csv.Error for quotes that do not fit the dialect."""
+        if not self.quote:
+            return csv.reader(lines, delimiter=self.delimiter, quoting=csv.QUOTE_NONE, strict=True)
+        if not self.escape:
+            return csv.reader(
+                lines,
+                delimiter=self.delimiter,
+                quotechar=self.quote,
+                skipinitialspace=self.padded,
+                strict=True,
+            )
+        return csv.reader(
+            map(self._keep_other_escapes, lines),
+            delimiter=self.delimiter,
+            quotechar=self.quote,
+            escapechar=self.escape,
+            skipinitialspace=self.padded,
+            strict=True,
+        )
+
+    def _keep_other_escapes(self, line: str) -> str:
+        """Double each escape character that escapes nothing, as in C:\\new: the reader would drop it."""
+        if self.escape not in line:
+            return line
+        escape = re.escape(self.escape)
+        escapable = re.escape(self.quote + self.delimiter + self.escape)
+        pattern = f"{escape}([{escapable}])?"
+        return re.sub(pattern, lambda match: match[0] if match[1] else match[0] * 2, line)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """What reading a sample in one dialect gave."""
+
+    dialect: Dialect
+    width: int
+    records: int
+    regular: int
+    errors: int
+    multiline: int
+    stray: int
+
+    @property
+    def share(self) -> float:
+        """The share of records with as many cells as the header."""
+        return self.regular / max(1, self.records + self.errors)
+
+    @property
+    def score(self) -> float:
+        """The share, weighed by how telling the number of cells is."""
+        return self.share * (1 - 1 / (self.width + 0.5))
+
+
+def detect_dialect(lines: list[str], options: ReadOptions, complete: bool = True) -> Dialect:
+    """Return the dialect of a file by its first lines, each with its end. `complete`: these are all lines."""
+    preamble = 0
+    delimiters = DELIMITERS
+    if lines and (match := _SEP_LINE.fullmatch(lines[0].rstrip("\r\n"))):
+        preamble, delimiters = 1, match[1]
+    if options.delimiter:
+        delimiters = options.delimiter
+    lines = lines[preamble:]
+    while lines and not lines[0].strip():
+        preamble, lines = preamble + 1, lines[1:]
+    header = lines[0] if lines else ""
+    likely = [delimiter for delimiter in delimiters if delimiter in header] or [delimiters[0]]
+    trials = [_best_quoting(lines, delimiter, options, complete) for delimiter in likely]
+    best = max(trials, key=lambda trial: trial.score)
+    dialect = replace(best.dialect, preamble=preamble)
+    return replace(dialect, ragged=_is_ragged(lines, best), stray_quotes=best.stray > best.errors)
+
+
+def _best_quoting(lines: list[str], delimiter: str, options: ReadOptions, complete: bool) -> _Trial:
+    """Return the trial of the quoting that fits best with a delimiter."""
+    text = "".join(lines)
+    quotes = ['"'] if options.quote is None else [options.quote]
+    if options.quote is None and _wraps(lines, delimiter, "'") and not _wraps(lines, delimiter, '"'):
+        quotes = ["'"]
+    escapes = ["", "\\"] if options.escape is None else [options.escape]
+    trials = []
+    for quote, escape in itertools.product(quotes, escapes):
+        if escape and options.escape is None and escape + quote not in text:
+            continue
+        dialect = Dialect(delimiter, quote, escape)
+        trials.append(_try(lines, dialect, complete))
+        if quote and re.search(re.escape(delimiter) + " +" + re.escape(quote), text):
+            trials.append(_try(lines, replace(dialect, padded=True), complete))
+    best = max(trials, key=lambda trial: (trial.share, -trial.errors))
+    quote = best.dialect.quote
+    if options.quote is None and quote in text and (best.errors or best.multiline or best.share < 1):
+        unquoted = _try(lines, Dialect(delimiter, ""), complete)
+        fits = unquoted.share > best.share or (unquoted.share == best.share and delimiter == "\t")
+        if fits and not _wraps(lines, delimiter, quote):
+            return unquoted
+    return best
+
+
+def _try(lines: list[str], dialect: Dialect, complete: bool) -> _Trial:
+    width = records = regular = errors = multiline = stray = start = 0
+    while start < len(lines) and errors < _MOST_ERRORS:
+        ended = start  # where the last whole record ended
+        reader = dialect.read(lines[start:])
+        try:
+            for cells in reader:
+                taken = start + reader.line_num - ended  # type: ignore[attr-defined]
+                ended += taken
+                if any(cell.strip() for cell in cells):
+                    width = width or len(cells)
+                    records += 1
+                    regular += len(cells) == width or (len(cells) > width and not any(cells[width:]))
+                    multiline += taken > 1
+                    stray += taken == 1 and _has_stray_quote(lines[ended - 1], cells, dialect.quote)
+            break
+        except csv.Error as error:
+            swallowed = len(lines) - ended
+            last = swallowed <= 1 or (not complete and swallowed * 10 < len(lines))
+            if last and "end of data" in str(error):
+                break  # the file or the sample ends within a record
+            errors += 1
+            start = ended + 1
+    return _Trial(dialect, width, records, regular, errors, multiline, stray)
+
+
+def _has_stray_quote(line: str, cells: list[str], quote: str) -> bool:
+    return bool(quote) and quote in line and quote * 2 not in line and any(quote in cell for cell in cells)
+
+
+def _wraps(lines: list[str], delimiter: str, quote: str) -> bool:
+    """Whether the quote ends most of the cells that it begins, with lines cut at the delimiters."""
+    begin = ended = 0
+    for line in lines[:2000]:
+        for cell in line.strip("\r\n").split(delimiter):
+            cell = cell.strip(" ")
+            if cell.startswith(quote):
+                begin += 1
+                ended += len(cell) > 1 and cell.endswith(quote)
+    return ended * 2 > begin
+
+
+def _is_ragged(lines: list[str], trial: _Trial) -> bool:
+    """Whether a file leaves out empty cells at the end: a tenth of the records is short, none ends empty."""
+    if trial.errors or trial.width < 2:
+        return False
+    short = total = 0
+    with suppress(csv.Error):  # at the end of a sample
+        for cells in trial.dialect.read(lines):
+            if not any(cells):
+                continue
+            if not cells[-1].strip() or len(cells) > trial.width:
+                return False
+            total += 1
+            short += len(cells) < trial.width
+    return short > 0 and short * 10 >= total

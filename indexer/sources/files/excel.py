@@ -1,0 +1,99 @@
+"""Spreadsheets (.xlsx, .xlsm, .xls, .ods): the first sheet with a header and a record, read by calamine."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+
+from python_calamine import CalamineError, CalamineWorkbook
+
+from indexer.catalogue.records import Record, Reject
+from mappings.errors import CatalogueError
+
+_MAX_BYTES = 1 << 29
+"""A sheet is held in memory: unpacked, a workbook may be this large."""
+
+_Row = list[object]
+
+
+def read_sheet(file: io.BufferedReader, name: str) -> tuple[str, tuple[str, ...], list[_Row], int]:
+    """Return a sheet's name, columns ("" for those without a name), rows, and the header's row number.
+
+    Raises CatalogueError for a file that is not a workbook, is too large, or has no sheet with a header.
+    """
+    _check_size(file, name)
+    try:
+        workbook = CalamineWorkbook.from_filelike(file)
+        for sheet_name in workbook.sheet_names:
+            rows: list[_Row] = [
+                list(map(_plain, row))
+                for row in workbook.get_sheet_by_name(sheet_name).to_python(skip_empty_area=False)
+            ]
+            start = next((index for index, row in enumerate(rows) if any(cell != "" for cell in row)), None)
+            if start is not None and len(rows) > start + 1:
+                return sheet_name, unique_columns(rows[start]), rows[start + 1 :], start + 1
+    except (CalamineError, OSError, ValueError, MemoryError) as error:
+        raise CatalogueError(f"{name} is not a readable workbook: {error}") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # how errors within calamine end
+            raise
+        raise CatalogueError(f"{name} is not a readable workbook: {error}") from error
+    raise CatalogueError(f"{name} has no sheet with a header and a record")
+
+
+def sheet_records(columns: tuple[str, ...], rows: list[_Row], header_row: int) -> Iterator[Record | Reject]:
+    """Yield the records of a sheet. The line of a record is its row."""
+    for index, row in enumerate(rows):
+        if all(cell == "" for cell in row):
+            continue
+        values = {column: cell for column, cell in zip(columns, row, strict=False) if column}
+        raw = json.dumps(values, ensure_ascii=False)
+        line = header_row + index + 1
+        yield Record(line, values, raw, (index + 1) / len(rows))
+
+
+def unique_columns(cells: _Row) -> tuple[str, ...]:
+    """Return the columns' names, a second `image` as `image.2`."""
+    columns: list[str] = []
+    for cell in cells:
+        column = " ".join(str(cell).split())
+        unique, number = column, 1
+        while column and unique in columns:
+            number += 1
+            unique = f"{column}.{number}"
+        columns.append(unique)
+    return tuple(columns)
+
+
+def _check_size(file: io.BufferedReader, name: str) -> None:
+    """Raise CatalogueError where a workbook would fill the memory: sizes that archives state may be wrong."""
+    if file.peek(2)[:2] == b"PK":
+        size = 0
+        with zipfile.ZipFile(file) as archive:
+            for member in archive.infolist():
+                with archive.open(member) as unpacked:
+                    while part := unpacked.read(1 << 16):
+                        size += len(part)
+                        if size > _MAX_BYTES:
+                            raise CatalogueError(
+                                f"{name} is larger than {_MAX_BYTES >> 20} MiB: save it as CSV"
+                            )
+        file.seek(0)
+    elif file.seek(0, io.SEEK_END) > _MAX_BYTES:
+        raise _too_large(name)
+    file.seek(0)
+
+
+def _too_large(name: str) -> CatalogueError:
+    return CatalogueError(f"{name} is larger than {_MAX_BYTES >> 20} MiB unpacked: save it as CSV")
+
+
+def _plain(cell: object) -> object:
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
+        return int(cell)
+    if isinstance(cell, datetime | date | time):
+        return cell.isoformat()
+    if isinstance(cell, timedelta):
+        return str(cell)
+    return cell

@@ -1,0 +1,1 @@
+"""JSON: one record a line, or documents with a list of records."""
