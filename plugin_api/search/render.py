@@ -74,6 +74,8 @@ def _grown_total(total: object, added: int) -> object:
 def _render_hit(hit: RawObject, score: float, own_fields: Collection[str]) -> dict[str, Any]:
     """Return the hit as it came, without the doc values that only Attune requested."""
     rendered: dict[str, Any] = {**hit, "_score": score}
+    if "sort" in hit:  # by score first, then what breaks ties
+        rendered["sort"] = [score, *msgspec.json.decode(hit["sort"], type=list[Raw])[1:]]
     if own_fields and "fields" in hit:
         values = {k: v for k, v in raw_object(hit["fields"]).items() if k not in own_fields}
         rendered["fields"] = values

@@ -128,6 +128,8 @@ class SearchReranker:
             if hit.model and hit.model != model.version:
                 other = self._other_model(request, model, hit)
                 return self._new_page(request, other, caller, caller_key, key, is_retry)
+        if not all(hit.id for hit in found.own):  # neither `_id` was requested nor is there an `attune.id`
+            raise NotReranked(Reason.HITS_WITHOUT_ID.because())
         if found.neighbours_error:
             raise NotReranked(Reason.KNN_FAILED.because(error=found.neighbours_error))
         own, near = ([hit for hit in hits if hit.vectors] for hits in (found.own, found.neighbours))

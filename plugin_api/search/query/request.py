@@ -57,12 +57,13 @@ _ORDER_KEYS = ("sort", "search_after", "slice")
 
 _KEYS_FOR_VECTOR_HITS = frozenset({
     "query", "post_filter", "aggs", "aggregations", "suggest", "highlight", "_source", "fields", "version",
-    "docvalue_fields", "script_fields", "seq_no_primary_term", "track_total_hits", "track_scores", "timeout",
+    "docvalue_fields", "script_fields", "seq_no_primary_term", "sort", "track_total_hits", "track_scores",
+    "timeout",
 })  # fmt: skip
 """Body keys that mean the same where vectors add hits. With any other the caller's own hits are reordered."""
 
 _SORTS_BY_SCORE = ("_score", {"_score": "desc"}, {"_score": {"order": "desc"}})
-"""Ways to write a sort by relevance, which is the order that reranking improves."""
+"""Ways to write a sort by relevance, which is the order that reranking improves. What follows breaks ties."""
 
 _TIME = re.compile(r"(\d{1,18})(nanos|micros|ms|s|m|h|d)")
 _SECONDS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -220,9 +221,11 @@ def _parse_body(
     }
     start, size = (_whole_number(decoded(own_body.get(name), default)) for name, default in _DEFAULT_PAGE)
     sort = as_list(decoded(own_body.get("sort")))
-    left_out = {"from", "size"} | ({"sort"} if len(sort) == 1 and sort[0] in _SORTS_BY_SCORE else set())
+    by_score = bool(sort) and sort[0] in _SORTS_BY_SCORE
+    left_out = {"from", "size"} | ({"sort"} if by_score and len(sort) == 1 else set())
     body = {name: value for name, value in own_body.items() if name not in left_out}
-    order = [key for key in _ORDER_KEYS if decoded(body.get(key)) or (key == "sort" and key in params)]
+    order = [name for name in _ORDER_KEYS if decoded(body.get(name)) and not (name == "sort" and by_score)]
+    order += [name for name in ("sort",) if name in params]
     stored = stored_fields(original, call.params)
     source = visible_source(original, call.params, stored)
     shown = {} if source is None else {"_source": Raw(dumps(source))}
@@ -243,8 +246,6 @@ def _parse_body(
         cause = Reason.INVALID_PAGE.because()
     elif size == 0:
         cause = Reason.NO_HITS_REQUESTED.because()
-    elif "_none_" in (stored or ()):
-        cause = Reason.HITS_WITHOUT_ID.because()
     elif isinstance(query, Cause):
         cause = query
     if cause or isinstance(query, Cause) or start is None or size is None:

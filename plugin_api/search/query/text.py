@@ -112,14 +112,21 @@ def _bool(_: JsonObject, body: JsonObject, depth: int) -> _Reading:
     }:  # fmt: skip
         raise _malformed(f"bool has no {min(unknown)[:_MAX_NAME]}")
     filters, should, must_not = (_clauses(body.get(key)) for key in ("filter", "should", "must_not"))
-    must = [_read(inner, depth) for inner in _clauses(body.get("must"))]
+    must_clauses = _clauses(body.get("must"))
+    must = [_read(inner, depth) for inner in must_clauses]
     optional = [_read(inner, depth) for inner in should]
     # Where must has words, words in should are a boost by the caller, not what the shopper typed.
     typed = [reading for reading in must if reading.texts and not reading.secondary] or _with_texts(must)
     in_must = bool(typed)
     typed = typed or _with_texts(optional)
+    # Only the first text in must is relaxed: what further ones look for, such as a brand, is a condition.
+    first = next((reading for reading in typed if reading.relaxed), None)
+    conditions: list[JsonObject] = []
+    for clause, reading in zip(must_clauses, must, strict=True):
+        is_further = reading.relaxed and reading is not first
+        conditions += (clause,) if is_further else reading.conditions
     # filter and must_not are sent as they came: where k-NN refuses them, the keyword hits stay as they are.
-    conditions = [condition for reading in must for condition in reading.conditions] + filters
+    conditions += filters
     if must_not:
         conditions.append({"bool": {"must_not": must_not}})
     at_least = body.get("minimum_should_match", 0 if must or filters else 1)
@@ -181,11 +188,13 @@ def _field_text(
 ) -> _Reading:
     """Read the text of `{field: text}` or `{field: {key: text}}`."""
     value = next(iter(body.values())) if len(body) == 1 else None
-    return _words(clause, value.get(key) if isinstance(value, dict) else value, relaxed, ranks)
+    options = value if isinstance(value, dict) else {key: value}
+    return _words(clause, options.get(key), relaxed and not _needs_all_words(options), ranks)
 
 
 def _fields_text(clause: JsonObject, body: JsonObject, _: int) -> _Reading:
-    return _words(clause, body.get("query"), body.get("type", _WORD_TYPES[0]) in _WORD_TYPES)
+    relaxed = body.get("type", _WORD_TYPES[0]) in _WORD_TYPES and not _needs_all_words(body)
+    return _words(clause, body.get("query"), relaxed)
 
 
 def _syntax_text(
@@ -193,7 +202,14 @@ def _syntax_text(
 ) -> _Reading:
     query = body.get("query")
     words = read(query if isinstance(query, str) else "")
-    return _words(clause, words.text, words.is_plain and body.get("type", _WORD_TYPES[0]) in _WORD_TYPES)
+    relaxed = body.get("type", _WORD_TYPES[0]) in _WORD_TYPES and not _needs_all_words(body)
+    return _words(clause, words.text, relaxed and words.is_plain)
+
+
+def _needs_all_words(options: JsonObject) -> bool:
+    """Return whether a hit must have every word, so that vectors may not add any."""
+    operator = options.get("operator", options.get("default_operator"))
+    return str(operator).lower() == "and" or str(options.get("minimum_should_match")).strip() == "100%"
 
 
 def _words(clause: JsonObject, value: object, relaxed: bool, ranks: bool = False) -> _Reading:

@@ -38,10 +38,10 @@ from reranker.types import Floats
 QUERY_MATCHES = "attune.query_matches"
 """Name in `matched_queries` of those neighbours that the caller's own query matches."""
 
-ADDED_FIELDS = (fields.TOKENS, fields.MODEL)
+ADDED_FIELDS = (fields.ID, fields.TOKENS, fields.MODEL)
 """Doc values that complete hits are requested with on Attune's behalf."""
 
-_MATCH_KEYS = ("query", "post_filter", "timeout")
+_MATCH_KEYS = ("query", "post_filter", "sort", "timeout")
 """Body keys that decide which hits there are, and in which order."""
 
 _HIT_KEYS = (
@@ -178,7 +178,7 @@ def _page_search(request: RerankRequest, keys: Sequence[HitKey]) -> CallerSearch
     query: JsonObject = {"filter": [{"ids": {"values": [id_ for _, id_ in keys]}}]}
     if "query" in request.body and _shows_in_hits(request.body):
         query["should"] = [request.body["query"]]
-    shape = {key: request.body[key] for key in (*_HIT_KEYS, "timeout") if key in request.body}
+    shape = {key: request.body[key] for key in (*_HIT_KEYS, "sort", "timeout") if key in request.body}
     size = len(keys) * len({index for index, _ in keys})  # other indexes may have the same ids
     return CallerSearch({**shape, "query": {"bool": query}, "size": size, "track_total_hits": False})
 
@@ -206,14 +206,15 @@ def _own_hits(caller: CallerClient, request: RerankRequest, window: int) -> Cand
     values = [*request.docvalue_fields, *ADDED_FIELDS]
     size = max(window, request.end)
     response = caller.search({**request.body, "from": 0, "size": size, "docvalue_fields": values})
-    body = raw_object(response.body)
-    own = tuple(_keyword_hit(hit, hit.vectors) for hit in read_slim_answer(response.body).hits.hits)
+    slim = read_slim_answer(response.body).hits.hits
+    complete = raw_objects(raw_object(raw_object(response.body)["hits"])["hits"])
+    own = tuple(_keyword_hit(hit, hit.vectors) for hit in slim)
     return Candidates(
         own[:window],
         own[window:],
         shell=_shell(response.body),
         headers=response.headers,
-        complete_hits={_key(hit): hit for hit in raw_objects(raw_object(body["hits"])["hits"])},
+        complete_hits={hit.key: whole for hit, whole in zip(slim, complete, strict=True)},
     )
 
 

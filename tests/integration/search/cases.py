@@ -30,6 +30,12 @@ PROOFS = (
         "test_every_condition_binds_what_vectors_add",
     ),
     Proof(
+        "What a hit shows",
+        "`stored_fields: _none_`",
+        Outcome.REORDERED.value,
+        "test_hits_without_an_id_are_put_in_another_order",
+    ),
+    Proof(
         "How it is asked",
         "any of these together",
         "each keeps its meaning: thirty searches drawn by chance",

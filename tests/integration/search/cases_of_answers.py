@@ -90,14 +90,6 @@ ANSWERS = (
     ),
     Case(
         HITS,
-        "`stored_fields: _none_`",
-        P,
-        {"query": LAPTOP, "size": 200, "stored_fields": "_none_", "docvalue_fields": ["price"]},
-        reason="hits without an id can't be put in another order",
-        shows=("hit.fields",),
-    ),
-    Case(
-        HITS,
         "`script_fields`",
         W,
         {

@@ -35,9 +35,8 @@ CALLS = (
     asked(
         ORDER,
         "`sort` by `_score`, then a field",
-        P,
+        W,
         sort=["_score", "price"],
-        reason=OWN_SORT,
         shows=("hit.sort",),
     ),
     asked(

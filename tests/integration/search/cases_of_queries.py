@@ -34,7 +34,8 @@ HYBRID = {"hybrid": {"queries": [LAPTOP, {"match": {"description": "laptop"}}]}}
 
 QUERIES = (
     widened("`match`", LAPTOP),
-    widened("`match` with options", {"match": {"title": {"query": TYPED, "operator": "and"}}}, TYPED),
+    reordered("`match` of all words", {"match": {"title": {"query": TYPED, "operator": "and"}}}, TYPED),
+    widened("`match` with options", {"match": {"title": {"query": TYPED, "lenient": True}}}, TYPED),
     widened("`match` with fuzziness", {"match": {"title": {"query": "labtop", "fuzziness": 1}}}, "labtop"),
     *(
         widened(f"`multi_match`, `{kind}`", {"multi_match": {**MULTI, "type": kind}}, TYPED)

@@ -108,7 +108,10 @@ def _ranked(case: Case, direct: Json, reranked: Json, allowed: set[str] | None) 
     if strangers:
         yield f"not allowed: {strangers}"
     for key in own.keys() & found.keys():
-        if (wanted := _bare(own[key], "_score")) != _but(found[key], "_score"):
+        wanted = _bare(own[key], "_score")
+        if "sort" in wanted:  # by score, then by what breaks ties
+            wanted["sort"] = [found[key]["_score"], *wanted["sort"][1:]]
+        if wanted != _but(found[key], "_score"):
             yield f"hit {key}: {str(wanted)[:1500]}\n{str(found[key])[:1500]}"
             return
 

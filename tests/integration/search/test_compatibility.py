@@ -221,6 +221,17 @@ def test_a_list_that_cannot_be_taken_apart_goes_on_as_it_came(world: World) -> N
         assert ours.headers["x-attune-rerank-reason"]
 
 
+def test_hits_without_an_id_are_put_in_another_order(world: World) -> None:
+    body = {"query": LAPTOP, "size": 200, "stored_fields": "_none_", "docvalue_fields": ["price"]}
+    direct, ours = (search(base, body).json() for base in (world.direct, world.reranked))
+    assert ours["ext"]["attune"]["rerank_status"] == "reranked"
+    theirs, found = (
+        sorted(json.dumps({**hit, "_score": 0}) for hit in answer["hits"]["hits"])
+        for answer in (direct, ours)
+    )
+    assert theirs == found
+
+
 def test_a_scroll_reads_every_hit_in_its_own_order(world: World) -> None:
     def read(base: str) -> list[str]:
         first = requests.post(

@@ -99,7 +99,7 @@ SEARCHES: Mapping[Reason, Callable[[], Any]] = {
     Reason.FILTER_PATH: lambda: ask(path="/shop/_search?filter_path=hits"),
     Reason.OTHER_FORMAT: lambda: ask(path="/shop/_search?format=yaml"),
     Reason.BODY_IN_URL: lambda: ask(path="/shop/_search?source=x"),
-    Reason.HITS_WITHOUT_ID: lambda: ask(stored_fields="_none_"),
+    Reason.HITS_WITHOUT_ID: lambda: ask(shop(not_attunes={"a"}), stored_fields="_none_"),
     Reason.NO_TEXT: lambda: ask(query={"match_all": {}}),
     Reason.UNSUPPORTED_QUERY: lambda: ask(query={"template": {}}),
     Reason.MALFORMED_QUERY: lambda: ask(query={"match": {}, "term": {}}),

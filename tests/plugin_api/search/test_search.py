@@ -266,6 +266,22 @@ def test_a_search_with_its_own_order_goes_through(stocked: Shop) -> None:
     first_stage(ask(search(stocked), 1, 2, sort=["price"]), "skipped", "its own sort")
 
 
+def test_a_sort_by_score_shows_the_score_that_ranks(stocked: Shop) -> None:
+    body = ask(search(stocked), sort=["_score", {"price": "asc"}])
+    assert report(body) == ("reranked", "")
+    assert ids(body) == ["d", "b", "a", "c"]
+    assert [hit["sort"] for hit in body["hits"]["hits"]] == [
+        [pytest.approx(score), 9.5] for score in (1.0, 0.4, 0.2, 0.0)
+    ]
+
+
+def test_hits_without_id_are_told_apart_by_attunes_own(stocked: Shop) -> None:
+    body = ask(search(stocked), stored_fields="_none_", docvalue_fields=["price"])
+    assert report(body) == ("reranked", "")
+    assert [hit["_score"] for hit in body["hits"]["hits"]] == [pytest.approx(0.4), pytest.approx(0.2), 0.0]
+    assert all("_id" not in hit and hit["fields"] == {"price": [9.5]} for hit in body["hits"]["hits"])
+
+
 def test_errors_on_the_callers_query_are_opensearchs_own(stocked: Shop) -> None:
     own = {"error": {"type": "index_not_found_exception", "reason": "no such index [shop]"}, "status": 404}
     stocked.refuse["products"] = (404, own)

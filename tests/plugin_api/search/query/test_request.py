@@ -106,7 +106,7 @@ def test_post_filter_binds_neighbours() -> None:
     ("body", "params", "reason"),
     [
         ({"query": MOUSE, "sort": ["price"]}, {}, "its own sort"),
-        ({"query": MOUSE, "sort": ["_score", "_score"]}, {}, "its own sort"),
+        ({"query": MOUSE, "sort": ["price", "_score"]}, {}, "its own sort"),
         ({"query": MOUSE, "search_after": [1]}, {}, "its own search_after"),
         ({"query": MOUSE, "size": 0}, {}, "no hits were requested"),
         ({"query": MOUSE, "from": -1}, {}, "from or size"),
@@ -208,9 +208,16 @@ def test_numbers_keep_their_digits() -> None:
     assert b"1.00000000000000000001" in (request.body if isinstance(request, FallbackRequest) else b"")
 
 
-def test_hits_without_an_id_keep_their_order() -> None:
-    assert fallback({"query": MOUSE, "stored_fields": "_none_"}).cause.reason == Reason.HITS_WITHOUT_ID
-    assert fallback({"query": MOUSE}, stored_fields="_none_").cause.reason == Reason.HITS_WITHOUT_ID
+def test_hits_without_an_id_are_reordered_by_the_id_that_attune_gave_them() -> None:
+    assert not reranked({"query": MOUSE, "stored_fields": "_none_"}).allows_vector_hits
+    assert not reranked({"query": MOUSE}, stored_fields="_none_").allows_vector_hits
+
+
+@pytest.mark.parametrize("first", ["_score", {"_score": "desc"}, {"_score": {"order": "desc"}}])
+def test_a_sort_that_breaks_ties_of_the_relevance_goes_with_the_search(first: object) -> None:
+    request = reranked({"query": MOUSE, "sort": [first, {"price": "asc"}]})
+    assert request.allows_vector_hits
+    assert decoded(request.body["sort"]) == [first, {"price": "asc"}]
 
 
 def test_doc_values_asked_for_by_name_are_known() -> None:

@@ -13,10 +13,13 @@ CONSTANT = {"constant_score": {"filter": WIRED}}
     ("query", "text", "conditions"),
     [
         (MOUSE, "mouse", []),
-        ({"match": {"title": {"query": "  usb   mouse ", "operator": "and"}}}, "usb mouse", []),
+        ({"match": {"title": {"query": "  usb   mouse ", "fuzziness": 1}}}, "usb mouse", []),
         ({"multi_match": {"query": "usb mouse", "fields": ["title", "brand"]}}, "usb mouse", []),
         ({"bool": {"must": MOUSE, "filter": HP}}, "mouse", [HP]),
         ({"bool": {"must": [MOUSE, HP]}}, "mouse", [HP]),
+        # What a further text in must looks for is a condition.
+        ({"bool": {"must": [MOUSE, {"match": {"brand": "HP"}}]}}, "mouse HP", [{"match": {"brand": "HP"}}]),
+        ({"bool": {"must": [MOUSE, MOUSE]}}, "mouse", [MOUSE]),
         ({"bool": {"must": [MOUSE], "must_not": [HP]}}, "mouse", [{"bool": {"must_not": [HP]}}]),
         ({"bool": {"should": [MOUSE, {"match": {"brand": "mouse"}}]}}, "mouse", []),
         ({"bool": {"filter": [HP], "should": [MOUSE, {"match": {"brand": "hp"}}]}}, "mouse hp", [HP]),
@@ -61,6 +64,11 @@ def test_where_words_alone_are_enough_nothing_else_binds_neighbours() -> None:
     [
         ({"multi_match": {"query": "usb mouse", "type": "phrase"}}, "usb mouse"),
         ({"match_phrase": {"title": "usb mouse"}}, "usb mouse"),
+        # All words must be there.
+        ({"match": {"title": {"query": "usb mouse", "operator": "AND"}}}, "usb mouse"),
+        ({"match": {"title": {"query": "usb mouse", "minimum_should_match": "100%"}}}, "usb mouse"),
+        ({"multi_match": {"query": "usb mouse", "operator": "and"}}, "usb mouse"),
+        ({"query_string": {"query": "usb mouse", "default_operator": "and"}}, "usb mouse"),
         ({"query_string": {"query": "+usb mouse"}}, "usb mouse"),
         ({"constant_score": {"filter": MOUSE}}, "mouse"),
         ({"nested": {"path": "offers", "query": MOUSE}}, "mouse"),

@@ -87,7 +87,7 @@ def test_a_query_that_must_not_widen_is_asked_once_and_whole(shop: Shop) -> None
     assert msgspec.json.decode(first.complete_hits[("shop-1", "a")]["_source"]) == {"title": "product a"}
     [(path, _, [search], _)] = shop.requests
     assert (path, search["from"], search["size"]) == ("/shop/_search", 0, 10)
-    assert search["docvalue_fields"] == ["price", "attune.tokens", "attune.model"]
+    assert search["docvalue_fields"] == ["price", "attune.id", "attune.tokens", "attune.model"]
 
 
 def test_a_deep_page_asks_for_the_way_to_it(shop: Shop) -> None:
