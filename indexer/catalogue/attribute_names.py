@@ -24,8 +24,9 @@ class AttributeNames:
 
     def name_of(self, column: str) -> str | None:
         """Return the column's name, tidied, without what precedes the * of the pattern that matches it."""
-        if column in self._names:
-            return self._names[column]
+        name = self._names.get(column, "")
+        if name != "":
+            return name
         name = None if column in self._never else self._find(column)
         if len(self._names) < _REMEMBERED:
             self._names[column] = name

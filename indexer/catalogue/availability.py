@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -63,8 +62,8 @@ def parse_available(value: object) -> bool | None:
         number = to_float(value)
         return None if number is None else number > 0
     if isinstance(value, str):
-        return _parse_text(value)
-    if isinstance(value, Mapping):
+        return value.strip("0") != "" if value.isdigit() else _parse_text(value)
+    if isinstance(value, dict):
         value = [value[key] for key in _KEYS if key in value][:1] or ["unknown object"]
     if isinstance(value, list | tuple):
         answers = [

@@ -59,8 +59,11 @@ def clean_text(text: str) -> str:
         text = _DEGREE.sub("°", text).translate(_TYPED)
         text = "µ".join(unicodedata.normalize("NFKC", part) for part in text.split("µ"))
         text = text.translate(_TYPED)
-    text = _ESCAPED_BREAK.sub(" ", text)
-    return " ".join(_INVISIBLE.sub("", text).split())
+    if "\\" in text:
+        text = _ESCAPED_BREAK.sub(" ", text)
+    if not (text.isascii() and text.isprintable()):
+        text = _INVISIBLE.sub("", text)
+    return " ".join(text.split())
 
 
 def make_cleaner(simplified: bool) -> Callable[[str], str]:
@@ -86,4 +89,6 @@ def make_cleaner(simplified: bool) -> Callable[[str], str]:
 
 def clean_id(text: str) -> str:
     """Return an id or an address without white space around it and without control characters."""
-    return _INVISIBLE.sub("", text).strip()
+    if not (text.isascii() and text.isprintable()):
+        text = _INVISIBLE.sub("", text)
+    return text.strip()

@@ -20,6 +20,9 @@ MAX_NESTING = 8
 MAX_ELEMENTS = 500
 """Elements of one list that are read."""
 
+LISTING_STARTS = frozenset("[{ \t\n")
+"""Characters that a text begins with that may spell a list or an object."""
+
 _MAX_LISTING = 20_000
 _MAX_BRACKETS = 500
 _TEXT_KEYS = ("name", "title", "label", "value", "text", "content", "values", "#text", "@value", "_")
@@ -58,7 +61,7 @@ def has_cell(cells: Mapping[str, object], column: str) -> bool:
 
 def parse_listing(cell: object) -> object:
     """Return the list or object that a text spells, in JSON or in Python; any other cell as it is."""
-    if not isinstance(cell, str) or len(cell) > _MAX_LISTING:
+    if not isinstance(cell, str) or cell[:1] not in LISTING_STARTS or len(cell) > _MAX_LISTING:
         return cell
     text = cell.strip()
     if text[:1] + text[-1:] not in ("[]", "{}") or sum(map(text.count, "[{(")) > _MAX_BRACKETS:
@@ -94,17 +97,15 @@ def object_address(value: Mapping[str, object]) -> object:
 
 def flatten_attribute(name: str, cell: object, depth: int = 0) -> Iterator[tuple[str, object]]:
     """Yield the attributes of a cell as (name, value); values are plain or lists of plain values."""
-    if isinstance(cell, Mapping):
+    if isinstance(cell, dict):
         yield from _flatten_object(name, cell, depth)
     elif isinstance(cell, list | tuple):
-        plain = [
-            element for element in cell[:MAX_ELEMENTS] if not isinstance(element, Mapping | list | tuple)
-        ]
+        plain = [element for element in cell[:MAX_ELEMENTS] if not isinstance(element, dict | list | tuple)]
         if plain:
             yield name, plain
         if depth < MAX_NESTING:
             for element in cell[:MAX_ELEMENTS]:
-                if isinstance(element, Mapping | list | tuple):
+                if isinstance(element, dict | list | tuple):
                     yield from flatten_attribute(name, element, depth + 1)
     else:
         yield name, cell
@@ -120,7 +121,7 @@ def _flatten_object(name: str, cell: Mapping[str, object], depth: int) -> Iterat
     value = next((inner for inner in _VALUE_KEYS if inner in cell and inner != key), "")
     if key and value:
         yield from flatten_attribute(str(cell[key]), cell[value], depth + 1)
-    elif key and depth and not any(isinstance(inner, Mapping | list | tuple) for inner in cell.values()):
+    elif key and depth and not any(isinstance(inner, dict | list | tuple) for inner in cell.values()):
         yield name, cell[key]  # an entry of a list such as categories or tags: {id, name}
     elif depth < MAX_NESTING:
         for inner, element in list(cell.items())[:MAX_ELEMENTS]:
@@ -130,7 +131,7 @@ def _flatten_object(name: str, cell: Mapping[str, object], depth: int) -> Iterat
 def _follow(value: object, path: str, depth: int) -> object:
     if depth <= 0:
         return None
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return find_cell(value, path)
     if isinstance(value, list | tuple):
         inner = [_follow(element, path, depth - 1) for element in value[:MAX_ELEMENTS]]

@@ -12,7 +12,7 @@ too dear.
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
@@ -94,13 +94,13 @@ def _parse_value(value: object, decimal: str) -> Price | None:
     if isinstance(value, int | float | Decimal):
         amount = to_float(value)
         return None if amount is None else Price(amount)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         currency = next((parse_currency(value[key]) for key in value if "currency" in str(key).lower()), "")
         for key in ("gross", "amount", "value", "price", "current", "min", "regular", "list"):
             if value.get(key) not in (None, ""):
                 price = parse_price(value[key], decimal=decimal)
                 return price and Price(price.amount, price.currency or currency)
-        value = [inner for inner in value.values() if isinstance(inner, Mapping)] or ["no amount"]
+        value = [inner for inner in value.values() if isinstance(inner, dict)] or ["no amount"]
     if isinstance(value, list | tuple):
         prices = [price for cell in value[:100] if (price := parse_price(cell, decimal=decimal))]
         if prices or not value:

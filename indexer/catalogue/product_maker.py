@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from indexer.catalogue import values
 from indexer.catalogue.attribute_names import AttributeNames, tidy_name
@@ -11,7 +11,7 @@ from indexer.catalogue.availability import has_ended, parse_available, parse_for
 from indexer.catalogue.cleaning import clean_id, make_cleaner
 from indexer.catalogue.currencies import parse_currency
 from indexer.catalogue.field_map import DERIVED, FieldMap
-from indexer.catalogue.nested import find_cell, flatten_attribute, parse_listing
+from indexer.catalogue.nested import LISTING_STARTS, find_cell, flatten_attribute, parse_listing
 from indexer.catalogue.prices import Price, parse_price
 from indexer.catalogue.records import Record
 from indexer.catalogue.stats import CatalogueStats
@@ -56,6 +56,8 @@ class ProductMaker:
         self._tidy = lru_cache(_CACHED_NAMES)(lambda name: tidy_name(clean(name)))
         self._names = AttributeNames(field_map.attributes, (field_map.version, field_map.operation))
         self._paths = tuple(c for c in field_map.attributes if "." in c and "*" not in c)
+        self._columns = {name: field_map.columns_for(name) for name in PRODUCT_FIELDS}
+        self._priced: tuple[Record | None, Price | None] = (None, None)
         self._readers: dict[str, Callable[[Record], FieldValue]] = {
             "price": lambda record: price.amount if (price := self._price(record)) else None,
             "currency": self._currency,
@@ -65,6 +67,13 @@ class ProductMaker:
             "identifiers": self._identifiers,
             "group": self._group,
         }
+        for name in JOINED_FIELDS:
+            self._readers[name] = partial(self._joined, name)
+        self._filled = [
+            (name, reader)
+            for name, reader in self._readers.items()
+            if self._columns[name] or (name == "currency" and self._columns["price"])
+        ]
 
     def id_cell(self, record: Record) -> object:
         """Return the cell that holds the record's id."""
@@ -123,7 +132,12 @@ class ProductMaker:
 
     def product(self, product_id: str, record: Record) -> Product:
         """Return the record's product: a field without a column or with an empty cell is empty."""
-        fields = {name: self.read(name, record) for name in PRODUCT_FIELDS}
+        fields: dict[str, FieldValue] = {}
+        for name, reader in self._filled:
+            try:
+                fields[name] = reader(record)
+            except BadValue:
+                fields[name] = self.read(name, record)
         return Product(
             id=product_id,
             attributes=sort_attributes(self.attributes(record)),
@@ -143,47 +157,60 @@ class ProductMaker:
 
     def value(self, name: str, record: Record) -> FieldValue:
         """Return the value of the field `name`. Raises BadValue where its cells can't be read."""
-        reader = self._readers.get(name)
-        return reader(record) if reader else self._joined(name, record)
+        return self._readers[name](record)
 
     def attributes(self, record: Record) -> dict[str, AttributeValue | None]:
         """Return the attributes that the record's columns name, in their order, None for an empty cell."""
         attributes: dict[str, AttributeValue | None] = {}
         for column, cell in record.values.items():
             name = self._names.name_of(column)
-            if name is not None:
-                self._add_attribute(attributes, name, column, cell, record.line)
+            if name is None:
+                continue
+            if isinstance(cell, dict | list | tuple) or (
+                isinstance(cell, str) and cell[:1] in LISTING_STARTS
+            ):
+                self._add_nested(attributes, name, column, cell, record.line)
+            else:
+                self._add(attributes, self._tidy(name), self._parse_attribute(column, cell, record.line))
         for path in self._paths:
             if path not in record.values:
                 name = tidy_name(path.rpartition(".")[2])
-                self._add_attribute(attributes, name, path, find_cell(record.values, path), record.line)
+                self._add_nested(attributes, name, path, find_cell(record.values, path), record.line)
         return attributes
 
-    def _add_attribute(
+    def _add_nested(
         self, attributes: dict[str, AttributeValue | None], name: str, column: str, cell: object, line: int
     ) -> None:
+        """Add the attributes that a list or an object holds."""
         several: dict[str, AttributeValue | None] = {}
         for key, inner in flatten_attribute(name, parse_listing(cell)):
-            try:
-                value = values.parse_attribute(inner, self._clean)
-            except BadValue:
-                self._stats.add_unreadable("attributes", line, f"{column}: {values.show_cell(inner)}")
-                continue
             tidy = self._tidy(key)
-            if tidy and (tidy in several or tidy in attributes or len(attributes) < _MAX_ATTRIBUTES):
+            if tidy in several or len(several) < _MAX_ATTRIBUTES:
+                value = self._parse_attribute(column, inner, line)
                 several[tidy] = _join_values(several.get(tidy), value)
         for tidy, value in several.items():
-            # Where two columns tidy to one name, an empty cell gives way to a full one, a yes or no to a
-            # value.
-            if _weight(value) > _weight(attributes.get(tidy)):
-                attributes[tidy] = value
-            elif len(attributes) < _MAX_ATTRIBUTES:
-                attributes.setdefault(tidy, value)
+            self._add(attributes, tidy, value)
+
+    def _parse_attribute(self, column: str, cell: object, line: int) -> AttributeValue | None:
+        try:
+            return values.parse_attribute(cell, self._clean)
+        except BadValue:
+            self._stats.add_unreadable("attributes", line, f"{column}: {values.show_cell(cell)}")
+            return None
+
+    @staticmethod
+    def _add(attributes: dict[str, AttributeValue | None], name: str, value: AttributeValue | None) -> None:
+        """Add an attribute. Of two with one name, empty gives way to full, and a yes or no to a value."""
+        if name in attributes:
+            if _weight(value) > _weight(attributes[name]):
+                attributes[name] = value
+        elif name and len(attributes) < _MAX_ATTRIBUTES:
+            attributes[name] = value
 
     def _joined(self, name: str, record: Record) -> str:
         joint = " > " if name == "category" else " "
         parts = []
-        for column in self._map.columns_for(name):
+        for column in self._columns[name]:
             part = values.parse_text(find_cell(record.values, column), self._clean, joint)
             if part and part not in parts:
                 parts.append(part)
@@ -191,6 +218,13 @@ class ProductMaker:
 
     def _price(self, record: Record) -> Price | None:
         """Return the first price above 0, of the first column only while its sale lasts."""
+        if self._priced[0] is record:
+            return self._priced[1]
+        price = self._find_price(record)
+        self._priced = (record, price)
+        return price
+
+    def _find_price(self, record: Record) -> Price | None:
         problem: BadValue | None = None
         free: Price | None = None
         columns = self._map.price

@@ -5,11 +5,12 @@ Prices, availability and status have modules of their own.
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 
 from indexer.catalogue.nested import (
+    LISTING_STARTS,
     MAX_ELEMENTS,
     MAX_NESTING,
     object_address,
@@ -39,11 +40,15 @@ class BadValue(Exception):
 
 def parse_text(value: object, clean: Callable[[str], str], joint: str = ", ") -> str:
     """Return a cell as clean text. Lists are joined by `joint`; absent values are empty."""
+    if isinstance(value, str) and value[:1] not in LISTING_STARTS:
+        return clean(value)
     return joint.join(dict.fromkeys(_texts(value, clean, 0)))
 
 
 def parse_attribute(value: object, clean: Callable[[str], str]) -> AttributeValue | None:
     """Return an attribute's value, None where there is none. Lists are several values."""
+    if isinstance(value, str):
+        return None if not value else parse_text(value, clean)[:_MAX_ATTRIBUTE].rstrip() or None
     if isinstance(value, bool):
         return value
     if isinstance(value, int | float | Decimal):
@@ -105,7 +110,7 @@ def parse_url(value: object, clean: Callable[[str], str] = str.strip) -> str:
     for _ in range(MAX_NESTING):
         if isinstance(value, list | tuple):
             value = next((cell for cell in value if cell), None)
-        elif isinstance(value, Mapping):
+        elif isinstance(value, dict):
             value = object_address(value)
         else:
             break
@@ -162,7 +167,7 @@ def show_cell(value: object) -> str:
 
 def _texts(value: object, clean: Callable[[str], str], depth: int) -> list[str]:
     value = parse_listing(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         inner = object_text(value)
         if inner is None and value:
             raise BadValue(f"wrong type: {show_cell(value)} is not text")
@@ -197,7 +202,7 @@ def _head(value: object) -> object:
         return value[:100]
     if isinstance(value, list | tuple):
         return [_head(element) for element in value[:3]]
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {str(key)[:40]: _head(inner) for key, inner in list(value.items())[:3]}
     return (
         f"number of {value.bit_length()} bits" if isinstance(value, int) and abs(value) >= 10**400 else value
