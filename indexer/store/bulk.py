@@ -3,11 +3,12 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
 from opensearchpy import OpenSearch
+from opensearchpy.exceptions import SerializationError
 from opensearchpy.helpers import streaming_bulk
 
 from indexer.store.opensearch_errors import innermost_reason
@@ -26,6 +27,8 @@ _REQUEST_DOCUMENTS = 500
 
 _MAX_FAILURES = 5
 """Times that a document may fail alone, by an error inside OpenSearch, before it counts as refused."""
+
+_JSON_ERRORS = (UnicodeError, RecursionError, SerializationError)
 
 _CONFLICT = 409
 _NOT_FOUND = 404
@@ -69,46 +72,84 @@ def write_bulk(
     failures: Counter[str] = Counter()
     while pending:
         retry.check_stop()
-        failed: list[BulkAction] = []
-        why = ""
-        down = False
-        by_id = {action.id: action for action in pending}
-        for done, answer in streaming_bulk(
-            client,
-            [_line(index, action) for action in pending],
-            chunk_size=_REQUEST_DOCUMENTS,
-            max_chunk_bytes=_REQUEST_BYTES,
-            raise_on_error=False,
-            raise_on_exception=False,
-        ):
-            (item,) = answer.values()
-            status = item["status"]
-            reason = "" if done else innermost_reason(item.get("error"))
-            internal = isinstance(status, int) and status >= 500 and status not in TRANSIENT_STATUSES
-            failures[item["_id"]] += internal and "exception" not in item
-            if failures[item["_id"]] >= _MAX_FAILURES:  # as in a failing ingest pipeline: skip the document
-                results[item["_id"]] = BulkResult(item["_id"], reason)
-            elif not isinstance(status, int) or status in TRANSIENT_STATUSES or status >= 500:
-                failed.append(by_id[item["_id"]])
-                why, down = reason, not isinstance(status, int)
-            elif status in (401, 403):  # a blocked index or missing permission, not a bad document
-                raise IndexingError(
-                    f"OpenSearch refused writing to index {index}: {status} {reason}: check opensearch.user "
-                    "and opensearch.password, and that the index is not blocked for writing"
-                )
-            else:
-                gone = status == _NOT_FOUND and "delete" in answer
-                refusal = "" if done or gone or status == _CONFLICT else reason
-                results[item["_id"]] = BulkResult(item["_id"], refusal, status == _CONFLICT)
-        pending = failed
-        if pending and not backoff.pause(f"writing to index {index}: {why}"):
-            if down:
+        try:
+            attempt = _try_bulk(client, index, pending)
+        except _JSON_ERRORS:
+            attempt = _Attempt(_find_unwritable(client, pending))
+            if not attempt.results:
+                raise
+        failures.update(attempt.internal_errors.keys())
+        results |= attempt.results | {
+            key: BulkResult(key, reason)  # as in a failing ingest pipeline: skip the document
+            for key, reason in attempt.internal_errors.items()
+            if failures[key] >= _MAX_FAILURES
+        }
+        pending = [action for action in pending if action.id not in results]
+        why = attempt.failure
+        if pending and why and not backoff.pause(f"writing to index {index}: {why}"):
+            if attempt.unanswered:
                 raise ClusterDown(f"OpenSearch stopped answering while writing to index {index}: {why}")
             raise IndexingError(
                 f"OpenSearch can't take documents for index {index}: {why}. "
                 "Check its disk space, memory and load"
             )
     return [results[action.id] for action in actions]
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What came of sending actions once. An action without a result failed for now, for the reason `failure`.
+
+    `internal_errors` are those that failed alone by an error inside OpenSearch: id → reason.
+    """
+
+    results: dict[str, BulkResult] = field(default_factory=dict)
+    internal_errors: dict[str, str] = field(default_factory=dict)
+    failure: str = ""
+    unanswered: bool = False
+
+
+def _try_bulk(client: OpenSearch, index: str, actions: Sequence[BulkAction]) -> _Attempt:
+    attempt = _Attempt()
+    for done, answer in streaming_bulk(
+        client,
+        [_line(index, action) for action in actions],
+        chunk_size=_REQUEST_DOCUMENTS,
+        max_chunk_bytes=_REQUEST_BYTES,
+        raise_on_error=False,
+        raise_on_exception=False,
+    ):
+        (item,) = answer.values()
+        key, status = item["_id"], item["status"]
+        reason = "" if done else innermost_reason(item.get("error"))
+        if not isinstance(status, int) or status in TRANSIENT_STATUSES or status >= 500:
+            attempt.failure, attempt.unanswered = reason or str(status), not isinstance(status, int)
+            internal = isinstance(status, int) and status not in TRANSIENT_STATUSES
+            if internal and "exception" not in item:
+                attempt.internal_errors[key] = reason
+        elif status in (401, 403):  # a blocked index or missing permission, not a bad document
+            raise IndexingError(
+                f"OpenSearch refused writing to index {index}: {status} {reason}: check opensearch.user "
+                "and opensearch.password, and that the index is not blocked for writing"
+            )
+        else:
+            gone = status == _NOT_FOUND and "delete" in answer
+            refusal = "" if done or gone or status == _CONFLICT else reason
+            attempt.results[key] = BulkResult(key, refusal, status == _CONFLICT)
+    return attempt
+
+
+def _find_unwritable(client: OpenSearch, actions: Sequence[BulkAction]) -> dict[str, BulkResult]:
+    """Return the results of documents that can't be written as JSON: id → refusal."""
+    try:
+        client.transport.serializer.dumps([action.body for action in actions]).encode()
+    except _JSON_ERRORS:
+        if len(actions) > 1:
+            half = len(actions) // 2
+            return _find_unwritable(client, actions[:half]) | _find_unwritable(client, actions[half:])
+        reason = "it can't be written as JSON: a text has a broken character, or values are nested too deep"
+        return {action.id: BulkResult(action.id, reason) for action in actions}
+    return {}
 
 
 def _line(index: str, action: BulkAction) -> JsonObject:

@@ -82,6 +82,7 @@ class Asked:
     help="Whether the sidecar keeps ranked windows, as it does unless told otherwise.",
 )
 @click.option("--nice", default=0, show_default=True, help="Niceness of the jobs' processes.")
+@click.option("--busy", default=0, show_default=True, help="Processes that keep a core busy all the time.")
 @click.option("--batch", default=0, help="The setting index.batch. Default: its own.")
 @click.option("--remove", "removed", is_flag=True, help="Remove the alias's indexes at the end.")
 def main(
@@ -94,6 +95,7 @@ def main(
     sidecar: bool,
     keep_windows: bool,
     nice: int,
+    busy: int,
     batch: int,
     removed: bool,
 ) -> None:
@@ -120,6 +122,8 @@ def main(
         if sidecar:
             ways["sidecar"] = stack.enter_context(_sidecar(url, keep_windows))
         job = _Job(environment, nice)
+        for _ in range(busy):
+            stack.enter_context(_busy_process())
         with _asking(ways, clients, pause) as asked:
             moments = _run(client, idle, rollbacks, job, catalogue)
     if removed:
@@ -131,6 +135,7 @@ def main(
         "pause_ms": pause * 1000,
         "windows_kept": keep_windows,
         "nice": nice,
+        "busy": busy,
         "rebuild": job.report,
         "ways": {way: _phases(found, moments) for way, found in asked.items()},
         "seconds": {name: round(sum(to - of for of, to in spans), 1) for name, spans in moments.items()},
@@ -138,6 +143,17 @@ def main(
         "machine": facts,
     }
     click.echo(json.dumps(report, indent=2))
+
+
+@contextmanager
+def _busy_process() -> Iterator[None]:
+    """Keep a core busy."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 class _Job:

@@ -52,6 +52,19 @@ def test_a_refused_document_is_reported_and_the_rest_is_written() -> None:
     assert connection.indexes["mugs"].documents.keys() == {"0", "1", "3", "4"}
 
 
+def test_a_document_that_is_not_json_is_refused_and_the_rest_is_written() -> None:
+    client, connection = open_memory()
+    client.indices.create(index="mugs", body={})
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    bad = [BulkAction("a", 7, {"url": "http://a/\ud800"}), BulkAction("b", 7, {"title": deep})]
+    results = write_bulk(client, "mugs", [bad[0], *ACTIONS, bad[1]], NO_RETRY)
+    assert [result.id for result in results if result.refusal] == ["a", "b"]
+    assert "can't be written as JSON" in results[0].refusal
+    assert connection.indexes["mugs"].documents.keys() == set("01234")
+
+
 def test_a_document_that_alone_fails_again_and_again_is_refused() -> None:
     client, connection = open_memory()
     client.indices.create(index="mugs", body={})
