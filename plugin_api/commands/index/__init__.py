@@ -1,0 +1,1 @@
+"""`attune index`: its options, sources, models, progress, metrics and summaries."""

@@ -22,7 +22,7 @@ ROWS = [
     "2,Headset with 3.5mm jack for phones,dark red,19.99,",
     "3,Ladies' shoes,Black,49.5,Café style",
     "4,无线蓝牙耳机,黑色,99,",
-    "5,Broken price,Black,call us,",
+    "5,,Black,9,",
     "1,Brother again,Black,,",
 ]
 

@@ -38,7 +38,7 @@ def test_the_alias_moves_and_the_old_index_stays_to_go_back_to(shop: Shop) -> No
     again = shop.roll_back(third.index)
     assert (again.index, again.previous) == (third.index, second.index)
     assert len(shop.titles()) == 20
-    with pytest.raises(IndexingError, match="no other complete index"):
+    with pytest.raises(IndexingError, match="nowhere is not another complete index"):
         shop.roll_back("nowhere")
 
 
@@ -177,7 +177,7 @@ def test_changes_during_a_rebuild_reach_the_new_index(shop: Shop) -> None:
 def test_a_catalogue_older_than_changes_keeps_them(shop: Shop) -> None:
     shop.rebuild()
     shop.change([mug(1, title="Cup 1"), {"id": "2", "_op": "delete"}, mug("new")], at=1000)
-    shop.rebuild(at=10, on_progress=lambda _: None)
+    shop.rebuild(at=10)
     titles = shop.titles()
     assert (titles["1"], titles["new"], "2" in titles) == ("Cup 1", "Mug new", False)
     shop.rebuild(at=2000)
@@ -221,7 +221,7 @@ def test_a_run_that_was_killed_after_it_brought_changes_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(AliasIndexes, "point", stop)
+        broken.setattr(AliasIndexes, "point_at", stop)
         with pytest.raises(KeyboardInterrupt):
             shop.rebuild(at=1)
     report = shop.rebuild(at=1)
@@ -239,7 +239,7 @@ def test_a_change_of_the_same_version_after_its_product_was_brought(
     real = CatchUp.copy_changes
     copied = []
 
-    def bring(self: CatchUp) -> int:
+    def copy_changes(self: CatchUp) -> int:
         copied.append(real(self))
         if len(copied) == 1:
             shop.change([{"id": "1", "_op": "update", "price": 2}, {"id": "2", "_op": "delete"},
@@ -248,7 +248,7 @@ def test_a_change_of_the_same_version_after_its_product_was_brought(
                 raise KeyboardInterrupt
         return copied[-1]
 
-    monkeypatch.setattr(CatchUp, "bring", bring)
+    monkeypatch.setattr(CatchUp, "copy_changes", copy_changes)
     if killed:
         with pytest.raises(KeyboardInterrupt):
             shop.rebuild(at=1)
