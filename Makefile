@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= auto
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint weights bench wheel lock clean
+.PHONY: help install demo check test lint weights bench wheel lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,10 +17,13 @@ install: $(VENV)/ready-core ## what serving, indexing and the demo need, into .v
 demo: $(VENV)/ready-core ## OpenSearch, the sample catalogue and the sidecar, with rankings side by side
 	@$(BIN)/attune demo
 
-test: lint ## lint, then every test (ARGS="-k name" for some)
+check: lint ## lint and the tests that need no torch, container or browser: under a minute
+	@$(BIN)/python -m pytest --unit -q -n $(WORKERS) --dist worksteal $(ARGS)
+
+test: $(VENV)/ready-test lint ## lint, then every test (ARGS="-k name" for some)
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: $(VENV)/ready-test ## ruff, mypy and the packages' layering
+lint: $(VENV)/ready-check ## ruff, mypy and the packages' layering
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -50,7 +54,12 @@ $(VENV)/ready-core: requirements/demo.txt pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps -e .
 	@touch $@
 
-$(VENV)/ready-test: requirements/test.txt $(VENV)/ready-core
+$(VENV)/ready-check: requirements/check.txt $(VENV)/ready-core
+	@echo "Installing linters and what unit tests need into $(VENV) …"
+	@$(PIP) install --require-hashes -r requirements/check.txt
+	@touch $@
+
+$(VENV)/ready-test: requirements/test.txt $(VENV)/ready-check
 	@echo "Installing what training and the tests need into $(VENV) (torch: several GB) …"
 	@$(PIP) install --require-hashes -r requirements/test.txt
 	@touch $@

@@ -38,14 +38,20 @@ from indexer.store.retry import RetryPolicy
 from mappings.client import check_cluster
 from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
-from plugin_api.cli import ONE_THREAD
 from plugin_api.commands.demo.catalogue import CATALOGUE, FIELD_MAP, PRODUCTS, find_catalogue
 from plugin_api.commands.demo.queries import DEMO_QUERIES
 from plugin_api.commands.demo.sidecar_process import choose_free_port, start_sidecar
 from plugin_api.search.query.keyword_query import keyword_query
 from reranker.model import load_model
 from tests.bench.inputs import machine
-from tests.bench.inputs.demo_shop import as_the_command_does, patient_client, rebuild, remove, write_sample
+from tests.bench.inputs.demo_shop import (
+    THREADS_VARIABLE,
+    as_the_command_does,
+    patient_client,
+    rebuild,
+    remove,
+    write_sample,
+)
 
 ALIAS = "bench-demo"
 DEADLINE_MS = 10_000
@@ -161,7 +167,7 @@ class _Job:
 
     def __init__(self, environment: dict[str, str], nice: int) -> None:
         self._environment = {**os.environ, **environment}
-        self._environment.pop(ONE_THREAD[0])  # the command sets it itself
+        self._environment.pop(THREADS_VARIABLE)  # the command sets it itself
         self._nice = nice
         self.report: JsonObject = {}
 

@@ -17,16 +17,17 @@ from indexer.store.retry import RetryPolicy
 from indexer.store.session import IndexSession, OneEncoder
 from mappings.client import connect
 from mappings.settings import OpenSearchSettings
-from plugin_api.cli import ONE_THREAD
 from plugin_api.commands.demo.catalogue import CATALOGUE, FIELD_MAP, PRODUCTS
 
 PATIENT_SECONDS = 300.0
+THREADS_VARIABLE = "OPENBLAS_NUM_THREADS"
+"""By which `attune` has NumPy multiply on the calling thread."""
 
 
 def as_the_command_does() -> None:
     """Start this program again where NumPy was not told what `attune` tells it before it is imported."""
-    if os.environ.get(ONE_THREAD[0]) != ONE_THREAD[1]:
-        os.environ[ONE_THREAD[0]] = ONE_THREAD[1]
+    if os.environ.get(THREADS_VARIABLE) != "1":
+        os.environ[THREADS_VARIABLE] = "1"
         os.execv(sys.executable, sys.orig_argv)
 
 

@@ -1,13 +1,11 @@
 from pathlib import Path
 
 import pytest
-import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
-from transformers import BertConfig, BertModel
 
 from mappings.types import Product
 
@@ -19,6 +17,9 @@ BRANDS = ("acme", "logi", "brother")
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT of two small layers with random weights, saved as Hugging Face's hub has them."""
+    import torch
+    from transformers import BertConfig, BertModel
+
     folder = tmp_path_factory.mktemp("bert")
     letters = list("abcdefghijklmnopqrstuvwxyz0123456789")
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", ",", *NOUNS, *COLOURS, *BRANDS, *letters]
