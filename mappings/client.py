@@ -5,7 +5,7 @@ from importlib import resources
 
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionError as NoConnection
-from opensearchpy.exceptions import TransportError
+from opensearchpy.exceptions import SerializationError, SSLError, TransportError
 
 from mappings.errors import ClusterDown
 from mappings.settings import IndexSettings, OpenSearchSettings
@@ -30,18 +30,34 @@ def connect(settings: OpenSearchSettings, pool: int = 16) -> OpenSearch:
 
 
 def check_cluster(client: OpenSearch, settings: OpenSearchSettings) -> str:
-    """Return the cluster's version number. Raises ClusterDown when it does not answer."""
+    """Return the cluster's version number. Raises ClusterDown when it does not answer as OpenSearch does."""
     try:
         return str(client.info()["version"]["number"])
+    except SSLError as error:
+        raise ClusterDown(
+            f"no trusted TLS connection to {settings.url}: {_innermost(error)}; set opensearch.ca_file to "
+            "the authority of its certificate, or opensearch.url to http:// where it speaks no TLS"
+        ) from error
     except NoConnection as error:
         raise ClusterDown(
             f"OpenSearch does not answer at {settings.url}: start one with `attune up`, "
             "or set opensearch.url (ATTUNE_OPENSEARCH_URL)"
         ) from error
     except TransportError as error:
+        hint = ": set opensearch.user and opensearch.password" if error.status_code in (401, 403) else ""
         raise ClusterDown(
-            f"OpenSearch at {settings.url} refused the request: {error.status_code} {error.error}"
+            f"OpenSearch at {settings.url} refused the request: {error.status_code} {error.error}{hint}"
         ) from error
+    except (SerializationError, KeyError, TypeError) as error:
+        raise ClusterDown(
+            f"another program than OpenSearch answers at {settings.url}: set opensearch.url "
+            "(ATTUNE_OPENSEARCH_URL)"
+        ) from error
+
+
+def _innermost(error: SSLError) -> str:
+    """Return the message of the error that TLS itself raised."""
+    return str(error.info).rpartition("Caused by ")[2][:200]
 
 
 def index_body(dimension: int, settings: IndexSettings) -> JsonObject:

@@ -17,6 +17,7 @@ from mappings.errors import AttuneError
 from plugin_api.commands.context import CommandContext
 
 _COMMANDS = {
+    "demo": "plugin_api.commands.demo.command",
     "up": "plugin_api.commands.node.command",
     "down": "plugin_api.commands.node.command",
     "inspect": "plugin_api.commands.inspect.command",
@@ -27,7 +28,6 @@ _COMMANDS = {
     "serve": "plugin_api.commands.serve.command",
     "train": "plugin_api.commands.train.command",
     "install": "plugin_api.commands.install.command",
-    "demo": "plugin_api.commands.demo.command",
     "config": "plugin_api.commands.config.command",
 }
 """Command → module with a click command of the same name, which is imported when it is needed."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionError as NoConnection
-from opensearchpy.exceptions import ConnectionTimeout, NotFoundError, TransportError
+from opensearchpy.exceptions import ConnectionTimeout, NotFoundError, SerializationError, TransportError
 
 from mappings.errors import ClusterDown, InstallError
 from mappings.types import JsonObject
@@ -80,6 +80,10 @@ class Cluster:
             ) from error
         except NotFoundError:
             raise
+        except SerializationError as error:
+            raise ClusterDown(
+                f"{doing}: it is not OpenSearch that answers; set opensearch.url (ATTUNE_OPENSEARCH_URL)"
+            ) from error
         except TransportError as error:
             raise InstallError(f"{doing}: {_refusal(error)}") from error
         if response is None:
