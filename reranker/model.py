@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 
 from mappings.errors import ModelError
 from mappings.types import Product
-from reranker.encoders.codec import pack_product
+from reranker.encoders.codec import is_well_formed, pack_product
 from reranker.encoders.onnx_tower import Tower
 from reranker.encoders.product_encoder import encode_products
 from reranker.encoders.query_encoder import encode_query
@@ -148,6 +148,11 @@ class Model:
             self.config.token_bits,
             self._threads or os.cpu_count() or 1,
         )
+
+    def is_readable(self, stored: bytes) -> bool:
+        """Return whether `score` can read a stored product. Takes a microsecond."""
+        config = self.config
+        return is_well_formed(stored, config.dimension, config.token_width, config.stored_tokens)
 
     def score(
         self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float] = (1.0, 0.0, 0.0)

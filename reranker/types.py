@@ -58,6 +58,9 @@ class Reranker(Protocol):
     def encode_query(self, text: str) -> EncodedQuery:
         """Encode one query."""
 
+    def is_readable(self, stored: bytes) -> bool:
+        """Return whether `score` can read a stored product. Takes a microsecond."""
+
     def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
         """Return the probability (n,) of each stored product, averaged over the model's heads by `weights`.
 

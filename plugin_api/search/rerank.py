@@ -121,7 +121,7 @@ class SearchReranker:
             raise NotReranked(Reason.UNKNOWN_WORDS.because(model=model.version, share=share))
         encoded = time.perf_counter()
         settled = self._rankings.settled_digest(key) if key else b""
-        vectors = CallerVectors(self._vectors, caller_key)
+        vectors = CallerVectors(self._vectors, caller_key, model.is_readable)
         found = gather(caller, request, query.vector, settings.window, key.shards if key else 0, vectors)
         gathered = time.perf_counter()
         for hit in (*found.own, *found.neighbours):

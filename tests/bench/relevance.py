@@ -53,6 +53,10 @@ class HeldOut:
         self.encode_query = model.encode_query
         self._scorers = scorers
 
+    def is_readable(self, stored: bytes) -> bool:
+        """See Reranker."""
+        return bool(stored)
+
     def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
         return score_products(self._scorers[query.text], query, stored, weights)
 

@@ -42,6 +42,9 @@ class StandInModel:
         words = tuple(text.split())
         return EncodedQuery(text, vector, vector[None, :], words, unknown, classify_query(text))
 
+    def is_readable(self, stored: bytes) -> bool:
+        return len(stored) == 1
+
     def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
         time.sleep(self.score_seconds)
         if not all(stored):
@@ -53,7 +56,8 @@ class Shop:
     """OpenSearch as far as the tests need it, as a client: `products` by keyword rank, `near` by vector rank.
 
     Each is a mapping of id to the byte that StandInModel scores by. `writes` tells one state of the index
-    from another. `not_attunes` are products that another program wrote.
+    from another. `not_attunes` are products that another program wrote, `malformed` those whose vectors can't
+    be read.
     `refuse` has error replies for "products", "near", "fetch", "vectors", "state" or "msearch".
     Every answer takes `slow_seconds`. `requests` records what came: path, parameters, body lines, headers;
     `sent` the same as bytes. What is no search is answered by `other`.
@@ -66,6 +70,7 @@ class Shop:
         self.without_tokens: set[str] = set()
         self.without_hash: set[str] = set()
         self.not_attunes: set[str] = set()
+        self.malformed: set[str] = set()
         self.aggregations: dict[str, Any] = {"brands": {"buckets": []}}
         self.writes = 0
         self.refuse: dict[str, Refusal] = {}
@@ -155,7 +160,7 @@ class Shop:
             "attune.id": [key],
             "attune.tokens": []
             if key in self.without_tokens
-            else [base64.b64encode(bytes([byte])).decode().rstrip("=")],
+            else [base64.b64encode(bytes([byte]) * (1 + (key in self.malformed))).decode().rstrip("=")],
             "attune.hash": [] if key in self.without_hash else [f"{key} {byte}"],
             "attune.model": [self.models.get(key, VERSION)],
             "price": [9.5],

@@ -110,7 +110,7 @@ def gather(
     Raises SearchRefused where OpenSearch refuses the caller's search, and as CallerClient does.
     """
     if not request.allows_vector_hits:
-        return _own_hits(caller, request, window)
+        return _own_hits(caller, request, window, vectors)
     trusted = vectors is not None and vectors.is_trusted
     slim = slim_body(with_vectors=not trusted, with_ids=with_ids)
     around = {key: value for key, value in request.body.items() if key not in _HIT_KEYS}
@@ -133,7 +133,7 @@ def gather(
     cached = vectors.recall(hits) if vectors and trusted else {}
     missing = [hit for hit in hits if hit.key not in cached]
     fetched = _fetch_vectors(caller, missing, with_ids) if trusted and missing else missing
-    shown = [(hit, hit.vectors) for hit in fetched]
+    shown = [(hit, vectors.read(hit) if vectors else hit.vectors) for hit in fetched]
     if vectors:
         vectors.remember(hits, shown)
     known = cached | {hit.key: held for hit, held in shown}  # a hit that is not in it was deleted meanwhile
@@ -201,14 +201,16 @@ def nearest(vector: Floats, k: int, conditions: Sequence[JsonObject]) -> JsonObj
     return {"knn": {fields.VECTOR: near}}
 
 
-def _own_hits(caller: CallerClient, request: RerankRequest, window: int) -> Candidates:
+def _own_hits(
+    caller: CallerClient, request: RerankRequest, window: int, vectors: CallerVectors | None
+) -> Candidates:
     """Send the caller's own search for complete hits."""
     values = [*request.docvalue_fields, *ADDED_FIELDS]
     size = max(window, request.end)
     response = caller.search({**request.body, "from": 0, "size": size, "docvalue_fields": values})
     slim = read_slim_answer(response.body).hits.hits
     complete = raw_objects(raw_object(raw_object(response.body)["hits"])["hits"])
-    own = tuple(_keyword_hit(hit, hit.vectors) for hit in slim)
+    own = tuple(_keyword_hit(hit, vectors.read(hit) if vectors else hit.vectors) for hit in slim)
     return Candidates(
         own[:window],
         own[window:],

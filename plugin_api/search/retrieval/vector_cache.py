@@ -68,15 +68,24 @@ class VectorCache:
 
 @dataclass(frozen=True, slots=True)
 class CallerVectors:
-    """The vector cache as far as one caller may use it in one index (`caller_key`)."""
+    """The vector cache as far as one caller may use it in one index (`caller_key`).
+
+    Vectors that the model can't read (`is_readable`) are never stored: their products count as without.
+    """
 
     cache: VectorCache
     caller_key: str
+    is_readable: Callable[[bytes], bool]
 
     @property
     def is_trusted(self) -> bool:
         """Whether the caller may use the cache now."""
         return self.cache.is_trusted(self.caller_key)
+
+    def read(self, hit: SlimHit) -> bytes:
+        """Return the vectors that OpenSearch shows of a hit; empty where the model can't read them."""
+        vectors = hit.vectors
+        return vectors if vectors and self.is_readable(vectors) else b""
 
     def recall(self, hits: Sequence[SlimHit]) -> dict[HitKey, bytes]:
         """Return the vectors of hits as far as they are cached, empty ones for hits that can have none."""
@@ -92,6 +101,6 @@ class CallerVectors:
         """
         cached = len(self.recall(hits))
         self.cache.put({key: vectors for hit, vectors in shown if (key := hit.vector_key) and vectors})
-        all_shown = all(vectors for hit, vectors in shown if hit.model)
+        all_shown = all(hit.fields.tokens for hit, _ in shown if hit.model)
         enough = cached >= _TRUST_SHARE * len({hit.key for hit in hits})
         self.cache.trust(self.caller_key, all_shown and enough)

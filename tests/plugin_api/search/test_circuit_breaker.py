@@ -1,8 +1,16 @@
+import json
+
 import pytest
 
+from mappings.settings import Settings, SidecarSettings
 from plugin_api.search.caller_key import make_caller_key
 from plugin_api.search.circuit_breaker import FAILURES_TO_OPEN, OPEN_SECONDS, CircuitBreaker
+from plugin_api.search.query.request import SearchCall
 from plugin_api.search.reasons import Reason
+from plugin_api.search.search import Searcher
+from tests.fakes.shop import VERSION, Shop, StandInModel
+
+MOUSE = {"match": {"title": "mouse"}}
 
 TRIPPED = [Reason.MODEL_ERROR.because(error="boom")] * FAILURES_TO_OPEN
 
@@ -48,3 +56,53 @@ def test_headers_that_say_nothing_of_the_caller_make_no_other_circuit() -> None:
         make_caller_key("shop", {"authorization": "a", "x-request-id": of, "user-agent": of}) for of in "ab"
     }
     assert len(keys) == 1
+
+
+def opened_by(
+    shop: Shop, sidecar: SidecarSettings, model: StandInModel | None = None, **body: object
+) -> bool:
+    """Whether searches like this one, that all fail, let another caller's search go unranked."""
+    shop.products, shop.near = {"a": 51}, {"b": 102}
+    searcher = Searcher(shop, model or StandInModel(), Settings(sidecar=sidecar))
+    for _ in range(FAILURES_TO_OPEN + 1):
+        searcher.answer(SearchCall("shop", json.dumps({"query": MOUSE, **body}).encode()))
+    return searcher.breaker.open_circuits > 0
+
+
+FAST = SidecarSettings(deadline_ms=5000)
+ERROR = {"error": {"type": "query_shard_exception", "reason": "no vectors"}, "status": 400}
+
+
+def broken_knn() -> Shop:
+    shop = Shop()
+    shop.refuse["near"] = (400, ERROR)
+    return shop
+
+
+def test_an_index_whose_vectors_fail_is_rested() -> None:
+    assert opened_by(broken_knn(), FAST)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"ext": {"attune": {"window": 7}}},
+        {"ext": {"attune": {"model": VERSION}}},
+        {"timeout": "1s"},
+        {"query": {"bool": {"must": [MOUSE], "filter": [{"term": {"brand": "HP"}}]}}},
+    ],
+    ids=["an option", "another model", "a short time limit", "a condition"],
+)
+def test_what_a_caller_chooses_rests_no_index(body: dict[str, object]) -> None:
+    assert not opened_by(broken_knn(), FAST, **body)
+
+
+def test_a_sidecar_that_is_too_slow_rests_no_index() -> None:
+    slow = StandInModel(score_seconds=0.2)
+    assert not opened_by(Shop(), SidecarSettings(deadline_ms=100), slow)
+
+
+def test_an_opensearch_that_is_late_by_itself_is_rested() -> None:
+    shop = Shop()
+    shop.slow_seconds = 0.2
+    assert opened_by(shop, SidecarSettings(deadline_ms=100))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mappings.errors import ModelError
-from reranker.encoders.codec import normalise, pack_product, unpack_products
+from reranker.encoders.codec import is_well_formed, normalise, pack_product, unpack_products
 from reranker.text.word_tokens import hash_words
 
 RANDOM = np.random.default_rng(1)
@@ -49,6 +49,8 @@ def test_malformed_bytes_are_refused(spoil) -> None:  # type: ignore[no-untyped-
     good = product(2)[2]
     with pytest.raises(ModelError, match="index the catalogue again"):
         unpack_products([good, spoil(good)], 16, 8)
+    assert is_well_formed(good, 16, 8, 2)
+    assert not is_well_formed(spoil(good), 16, 8, 2)
 
 
 def test_another_models_width_is_refused() -> None:
@@ -85,3 +87,10 @@ def test_two_formats_at_once_are_refused() -> None:
         unpack_products(both, 16, 16)
     with pytest.raises(ModelError, match="another format"):
         unpack_products(both[::-1], 16, 16)
+
+
+def test_a_product_of_more_token_vectors_than_the_models_is_not_well_formed() -> None:
+    assert is_well_formed(product(32)[2], 16, 8, 32)
+    assert not is_well_formed(product(33)[2], 16, 8, 32)
+    assert not is_well_formed(product(3)[2], 15, 8, 32)
+    assert not is_well_formed(product(3)[2], 16, 7, 32)

@@ -164,8 +164,8 @@ def test_memory_is_bounded_and_trust_ends() -> None:
 def test_a_caller_relies_on_the_cache_where_most_hits_are_in_it(
     cached: str, shown: str, trusted: bool
 ) -> None:
-    vectors = CallerVectors(VectorCache(), "shop ann")
-    hits = {name: slim_hit(name) for name in "abcd"}
+    vectors = CallerVectors(VectorCache(), "shop ann", bool)
+    hits = {name: slim_hit(name, has_tokens=name in cached + shown) for name in "abcd"}
     vectors.remember([], [(hits[name], b"123") for name in cached])
     rest = [name for name in "abcd" if name not in cached]
     vectors.remember([*hits.values()], [(hits[name], b"123" if name in shown else b"") for name in rest])
@@ -173,10 +173,23 @@ def test_a_caller_relies_on_the_cache_where_most_hits_are_in_it(
     assert set(vectors.recall([*hits.values()])) == {("shop-1", name) for name in {*cached, *shown}}
 
 
-def slim_hit(name: str) -> SlimHit:
+def slim_hit(name: str, has_tokens: bool) -> SlimHit:
     fields = {"attune.id": [name], "attune.model": ["v1"], "attune.hash": [name]}
+    fields |= {"attune.tokens": ["MTIz"]} if has_tokens else {}
     answer = json.dumps({"hits": {"hits": [{"_index": "shop-1", "_score": 1.0, "fields": fields}]}})
     return read_slim_answer(answer.encode()).hits.hits[0]
+
+
+def test_malformed_vectors_are_never_remembered_and_fail_no_search(shop: Shop, ask: Asking) -> None:
+    shop.near["e"] = 204
+    shop.malformed = {"e"}
+    for _ in range(3):
+        body = ask()
+        assert report(body) == ("reranked", "")
+        assert ids(body) == ["d", "b", "a", "c"]
+        assert ask.asked_for_vectors == [["e"]]
+    shop.malformed = set()
+    assert ids(ask()) == ["d", "e", "b", "a", "c"]
 
 
 def test_who_writes_one_index_changes_no_other() -> None:
