@@ -22,14 +22,14 @@ from plugin_api.opensearch.client import NO_ANSWER, OpenSearchResponse
 from plugin_api.opensearch.headers import end_to_end
 from plugin_api.opensearch.tls import client_context
 
-LATE = "OpenSearch did not answer in time"
+_LATE = "OpenSearch did not answer in time"
 
 CONNECT_SECONDS = 10
-SILENT_SECONDS = 20
+_SILENT_SECONDS = 20
 """How long a connection may be dead before this is noticed, as when a firewall has forgotten it."""
 
-NOT_CONNECTED = (pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY)
-NOT_TRUSTED = (pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_ISSUER_ERROR)
+_NOT_CONNECTED = (pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY)
+_NOT_TRUSTED = (pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_ISSUER_ERROR)
 
 UNSAFE_TARGET = re.compile(r"[^\x21-\x7e]")
 _UNSAFE_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
@@ -135,16 +135,16 @@ class HttpClient:
             return ClusterDown("the request was given up: its caller has left")
         self._generation += 1  # where one connection is dead, or the network is gone, so are the others
         if code == pycurl.E_OPERATION_TIMEDOUT and seconds is not None:
-            return TimeoutError(LATE)
+            return TimeoutError(_LATE)
         url = self._settings.url
-        if code in NOT_TRUSTED:
+        if code in _NOT_TRUSTED:
             return ClusterDown(
                 f"the certificate of OpenSearch at {url} can't be trusted: {message}; "
                 "opensearch.ca_file names its certificate authority"
             )
         timed_out = code == pycurl.E_OPERATION_TIMEDOUT
         detail = message if code == pycurl.E_SSL_CONNECT_ERROR or "alert" in message else ""
-        return cluster_down(url, code in NOT_CONNECTED or timed_out, detail)
+        return cluster_down(url, code in _NOT_CONNECTED or timed_out, detail)
 
 
 def cluster_down(url: str, connecting: bool, detail: str = "") -> ClusterDown:
@@ -249,10 +249,10 @@ def watch_peer(sock: socket.socket) -> None:
     """Have a socket notice a peer that has silently gone."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
-        ("TCP_KEEPIDLE", SILENT_SECONDS // 2),
-        ("TCP_KEEPINTVL", SILENT_SECONDS // 4),
+        ("TCP_KEEPIDLE", _SILENT_SECONDS // 2),
+        ("TCP_KEEPINTVL", _SILENT_SECONDS // 4),
         ("TCP_KEEPCNT", 2),
-        ("TCP_USER_TIMEOUT", SILENT_SECONDS * 1000),
+        ("TCP_USER_TIMEOUT", _SILENT_SECONDS * 1000),
     ):
         if hasattr(socket, option):  # each system has some of them
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -19,8 +19,8 @@ from plugin_api.opensearch.headers import end_to_end
 from plugin_api.opensearch.http_client import CONNECT_SECONDS, UNSAFE_TARGET, cluster_down, watch_peer
 from plugin_api.opensearch.tls import client_context
 
-KEEP_ALIVE_SECONDS = 30.0
-HEAD_BYTES = 1 << 20
+_KEEP_ALIVE_SECONDS = 30.0
+_HEAD_BYTES = 1 << 20
 """The longest header of an answer that is read. OpenSearch's warnings grow with the indexes of a search."""
 
 SEARCH = re.compile(r"(/[^/?]+)?/_m?search(/template)?(\?|$)")
@@ -139,13 +139,13 @@ class _Pool:
         reuse.on_connection_reuseconn.append(_note_reuse)
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                ssl=context, limit=limit, keepalive_timeout=KEEP_ALIVE_SECONDS, socket_factory=_open_socket
+                ssl=context, limit=limit, keepalive_timeout=_KEEP_ALIVE_SECONDS, socket_factory=_open_socket
             ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
-            max_line_size=HEAD_BYTES,
-            max_field_size=HEAD_BYTES,
+            max_line_size=_HEAD_BYTES,
+            max_field_size=_HEAD_BYTES,
             max_headers=1000,
             middlewares=(_send_once,),
             skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),

@@ -13,7 +13,7 @@ from plugin_api.search.answer import Answer
 
 Environ = dict[str, Any]
 
-NOT_FORWARDED = frozenset({"host", "expect"})
+_NOT_FORWARDED = frozenset({"host", "expect"})
 """Request headers of this connection: OpenSearch has an address of its own."""
 
 UNDERSCORED = "attune.underscored"
@@ -61,7 +61,7 @@ def request_headers(environ: Environ) -> dict[str, str]:
     ]
     pairs += [("content-type", environ["CONTENT_TYPE"])] if environ.get("CONTENT_TYPE") else []
     pairs += environ.get(UNDERSCORED, ())
-    return {name: as_utf8(value) for name, value in end_to_end(pairs) if name not in NOT_FORWARDED}
+    return {name: as_utf8(value) for name, value in end_to_end(pairs) if name not in _NOT_FORWARDED}
 
 
 def as_utf8(value: str) -> str:

@@ -42,7 +42,7 @@ def listen(settings: SidecarSettings) -> socket.socket:
         ) from error
 
 
-def serve(
+def run_sidecar(
     listener: socket.socket, settings: SidecarSettings, build: Build, ready: Callable[[], None]
 ) -> None:
     """Serve until a signal ends it; exit with 1 when `build` raises.

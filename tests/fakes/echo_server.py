@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import os
 from mappings.settings import load_settings
-from plugin_api.sidecar.server import listen, serve
+from plugin_api.sidecar.server import listen, run_sidecar
 
 settings = load_settings(None, os.environ)
 listener = listen(settings.sidecar)
@@ -29,7 +29,7 @@ def build(stack):
 
     return echo_app(settings.sidecar, stack)
 
-serve(listener, settings.sidecar, build, lambda: print(port, flush=True))
+run_sidecar(listener, settings.sidecar, build, lambda: print(port, flush=True))
 """
 
 

@@ -9,8 +9,7 @@ import click
 from mappings.client import connect
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.serve.index_models import other_models
-from plugin_api.sidecar.server import listen
-from plugin_api.sidecar.server import serve as run_server
+from plugin_api.sidecar.server import listen, run_sidecar
 from plugin_api.sidecar.serving.asgi import Application
 
 
@@ -81,4 +80,4 @@ def serve(
         )
         click.echo(f"Rankings side by side: {address}/_attune/")
 
-    run_server(listener, sidecar, build, ready)
+    run_sidecar(listener, sidecar, build, ready)

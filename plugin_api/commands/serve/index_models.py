@@ -13,17 +13,23 @@ TIMEOUT_SECONDS = 5.0
 def other_models(client: OpenSearch, alias: str, versions: Sequence[str]) -> Iterator[str]:
     """Yield a sentence for each index behind `alias` that was made with none of the models `versions`.
 
-    Says nothing where the alias is missing, or the cluster does not answer: searches tell of that.
+    Yields nothing where the alias is missing, or the answer is not OpenSearch's: searches tell of that.
     """
     try:
-        held = client.indices.get_mapping(index=alias, params={"request_timeout": TIMEOUT_SECONDS})
+        mappings = client.indices.get_mapping(index=alias, params={"request_timeout": TIMEOUT_SECONDS})
     except OpenSearchException:
         return
-    for index, body in sorted(held.items()):
-        noted = body.get("mappings", {}).get("_meta", {}).get(META, {})
-        made_with = noted.get("model") if isinstance(noted, dict) else None
+    for index, mapping in sorted(mappings.items()) if isinstance(mappings, dict) else ():
+        made_with = _value(mapping, "mappings", "_meta", META, "model")
         if made_with and made_with not in versions:
             yield (
                 f"{index} was made with model {made_with}, this is {', '.join(versions)}: its searches get "
                 "their first-stage hits until it is indexed again, or model.others names that model"
             )
+
+
+def _value(document: object, *path: str) -> object:
+    """Return what stands at a path of keys; None where it is not there."""
+    for key in path:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document

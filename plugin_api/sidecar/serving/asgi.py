@@ -8,21 +8,21 @@ from plugin_api.opensearch.headers import end_to_end
 from plugin_api.search.answer import Answer, error_answer
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 RawHeaders = list[tuple[bytes, bytes]]
 
 Result = TypeVar("Result")
 
-NOT_FORWARDED = frozenset({"host", "expect"})
+_NOT_FORWARDED = frozenset({"host", "expect"})
 """Request headers of this connection: OpenSearch has an address of its own."""
 
 THROUGH = "attune.through"
 """Set in the scope's state where a request goes to OpenSearch as it came."""
 
-KINDS = {401: "security_exception", 413: "content_too_long_exception", 503: "cluster_down_exception"}
+_KINDS = {401: "security_exception", 413: "content_too_long_exception", 503: "cluster_down_exception"}
 """OpenSearch's names for what is wrong, by status."""
 
 
@@ -40,7 +40,7 @@ def forwarded_headers(scope: Scope) -> list[tuple[str, str]]:
     """Return the request's headers that go on to OpenSearch, in their order, names in lower case."""
     named = ((name.decode("latin-1"), value) for name, value in scope["headers"])
     came = [(name, value.decode("utf-8", "surrogateescape")) for name, value in named]
-    return [pair for pair in end_to_end(came) if pair[0] not in NOT_FORWARDED]
+    return [pair for pair in end_to_end(came) if pair[0] not in _NOT_FORWARDED]
 
 
 def header(scope: Scope, name: bytes) -> str:
@@ -59,7 +59,7 @@ async def respond(send: Send, answer: Answer, *more: tuple[bytes, bytes]) -> Non
 
 def refusal(status: int, reason: str) -> Answer:
     """Return an error in OpenSearch's shape about a request that was not taken up."""
-    return error_answer(status, KINDS.get(status, "illegal_argument_exception"), reason)
+    return error_answer(status, _KINDS.get(status, "illegal_argument_exception"), reason)
 
 
 async def run_for_client(work: Coroutine[Any, Any, Result], gone: Coroutine[Any, Any, None]) -> Result:

@@ -19,13 +19,13 @@ from plugin_api.sidecar.serving.asgi import (
     refusal,
     respond,
 )
-from plugin_api.sidecar.serving.forward import RequestBody, forward
+from plugin_api.sidecar.serving.forward import RequestBody, forward_request
 from plugin_api.sidecar.serving.threads import FlaskThreads
 
-FREE_BYTES = 65_536
+_FREE_BYTES = 65_536
 """Of a body, these don't count towards the bytes of all bodies: short searches always find a place."""
 
-ALL_BODIES_BYTES = 64_000_000
+_ALL_BODIES_BYTES = 64_000_000
 """Of all bodies that a worker holds at a time."""
 
 
@@ -110,7 +110,7 @@ class Dispatcher:
         self, scope: Scope, body: RequestBody, send: Send, more: list[tuple[bytes, bytes]] | None = None
     ) -> None:
         scope["state"][THROUGH] = True
-        await forward(self._session, scope, body, send, more)
+        await forward_request(self._session, scope, body, send, more)
 
     async def _received(self, scope: Scope, receive: Receive) -> tuple[bytes, bool, int]:
         """Receive a body: what came of it, whether more follows, and how many bytes count as held."""
@@ -124,11 +124,11 @@ class Dispatcher:
                 message = await receive()
                 parts.append(message["body"])
                 size += len(message["body"])
-                grown = max(0, size - FREE_BYTES) - counted
+                grown = max(0, size - _FREE_BYTES) - counted
                 self._held, counted = self._held + grown, counted + grown
                 if not message["more_body"]:
                     return b"".join(parts), False, counted
-                if size > self._limit or (counted and self._held > ALL_BODIES_BYTES):
+                if size > self._limit or (counted and self._held > _ALL_BODIES_BYTES):
                     return b"".join(parts), True, counted
         except BaseException:
             self._held -= counted

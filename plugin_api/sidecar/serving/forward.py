@@ -17,7 +17,7 @@ from plugin_api.sidecar.serving.asgi import (
     target_of,
 )
 
-SHORT_BYTES = 65_536
+_SHORT_BYTES = 65_536
 """An answer up to this length is read whole first: should it break off, its reader has had none of it."""
 
 
@@ -53,7 +53,7 @@ class RequestBody:
         self._received.set()
 
 
-async def forward(
+async def forward_request(
     session: OpenSearchSession, scope: Scope, body: RequestBody, send: Send, more: RawHeaders | None = None
 ) -> None:
     """Send a request on, and its answer back with `more` headers.
@@ -73,7 +73,7 @@ async def _forward(
         start = {"type": "http.response.start", "status": response.status, "headers": headers + more}
         length = response.content_length
         try:
-            if length is not None and length <= SHORT_BYTES:
+            if length is not None and length <= _SHORT_BYTES:
                 whole = await response.read()
                 await send(start)
                 await send({"type": "http.response.body", "body": whole})

@@ -8,8 +8,8 @@ from mappings.errors import AttuneError
 from plugin_api.opensearch.headers import HOP_BY_HOP
 from plugin_api.sidecar.serving.asgi import (
     Application,
+    AsgiMessage,
     ClientGone,
-    Message,
     Receive,
     Scope,
     Send,
@@ -18,28 +18,28 @@ from plugin_api.sidecar.serving.asgi import (
     respond,
 )
 
-LOGGER = logging.getLogger("attune.http")
+_LOGGER = logging.getLogger("attune.http")
 
-TARGET_BYTES = 8190
+_TARGET_BYTES = 8190
 """Twice what OpenSearch takes unless configured: scroll ids are long."""
 
-HEADERS = 100
-HEADER_BYTES = 16_384
+_HEADERS = 100
+_HEADER_BYTES = 16_384
 """Of one header: tokens and Kerberos tickets are long; OpenSearch takes as much of all together."""
 
-WITHOUT_CERTIFICATE = ("/_attune/health", "/_attune/ready")
+_WITHOUT_CERTIFICATE = ("/_attune/health", "/_attune/ready")
 """What answers a client without a certificate where one is asked for: orchestrators' probes have none."""
 
 PATIENCE_SECONDS = 30.0
 """How long a client may keep the sidecar waiting, all in all, beyond what its bytes have earned."""
 
-BYTES_A_SECOND = 1024
+_BYTES_A_SECOND = 1024
 """Bytes that earn a client another second: who sends or takes fewer for long is cut off."""
 
-PIECE_BYTES = 65_536
+_PIECE_BYTES = 65_536
 
 _OF_THE_CONNECTION = frozenset(name.encode() for name in (*HOP_BY_HOP, "content-length", "expect", "host"))
-CLOSE = (b"connection", b"close")
+_CLOSE = (b"connection", b"close")
 
 
 class SlowClient(Exception):
@@ -56,20 +56,20 @@ class Guard:
         """Have a request answered, or refuse it. Nothing is raised."""
         refused = self._refused(scope)
         if refused:
-            LOGGER.warning("refused a request with %s: %s", *refused)
-            await respond(send, refusal(*refused), CLOSE)
+            _LOGGER.warning("refused a request with %s: %s", *refused)
+            await respond(send, refusal(*refused), _CLOSE)
             return
         client = _Client(receive, send, self._patience)
         try:
             await self._application(scope, client.receive, client.send)
         except ClientGone:
-            LOGGER.debug("a client is gone")
+            _LOGGER.debug("a client is gone")
         except SlowClient as slow:
             await client.refuse(408, str(slow))
         except AttuneError as error:
             await client.refuse(503, str(error))
         except Exception as error:
-            LOGGER.error("a request failed", exc_info=error)
+            _LOGGER.error("a request failed", exc_info=error)
             await client.refuse(500, "the sidecar failed to answer; its log has the place")
 
     def _refused(self, scope: Scope) -> tuple[int, str] | None:
@@ -77,9 +77,9 @@ class Guard:
         headers = scope["headers"]
         names = [name for name, _ in headers]
         codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
-        if len(scope["raw_path"]) + len(scope["query_string"]) > TARGET_BYTES:
+        if len(scope["raw_path"]) + len(scope["query_string"]) > _TARGET_BYTES:
             return 414, "the request line is too long"
-        if len(headers) > HEADERS or any(len(value) > HEADER_BYTES for _, value in headers):
+        if len(headers) > _HEADERS or any(len(value) > _HEADER_BYTES for _, value in headers):
             return 431, "the request has too many headers, or one is too long"
         if any(b"_" in name and name.replace(b"_", b"-") in _OF_THE_CONNECTION for name in names):
             return 400, "a header of the connection is written with an underscore"
@@ -92,7 +92,7 @@ class Guard:
         if header(scope, b"expect").lower() not in ("", "100-continue"):
             return 417, "the only expectation that can be met is 100-continue"
         certificate = scope.get("extensions", {}).get("tls", {}).get("client_cert_name")
-        if self._certified and not certificate and scope["raw_path"].decode() not in WITHOUT_CERTIFICATE:
+        if self._certified and not certificate and scope["raw_path"].decode() not in _WITHOUT_CERTIFICATE:
             return 401, "a client certificate is needed (sidecar.client_ca)"
         return None
 
@@ -105,7 +105,7 @@ class _Client:
         self._seconds, self._more = patience, True
         self._started = False
 
-    async def receive(self) -> Message:
+    async def receive(self) -> AsgiMessage:
         """Receive the next part of the body, in time; after the last, wait for the client to go.
 
         Raises ClientGone where the body breaks off, SlowClient.
@@ -124,28 +124,28 @@ class _Client:
         self._more = message["more_body"]
         return message
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: AsgiMessage) -> None:
         """Send, in pieces that wait for the client to take those before. Raises SlowClient."""
         self._started = True
         body = message.get("body", b"")
-        if len(body) <= PIECE_BYTES:
+        if len(body) <= _PIECE_BYTES:
             await self._send_in_time(message, len(body))
             return
         view, more = memoryview(body), message.get("more_body", False)
-        for start in range(0, len(body), PIECE_BYTES):
-            piece, last = bytes(view[start : start + PIECE_BYTES]), start + PIECE_BYTES >= len(body)
+        for start in range(0, len(body), _PIECE_BYTES):
+            piece, last = bytes(view[start : start + _PIECE_BYTES]), start + _PIECE_BYTES >= len(body)
             part = {"type": "http.response.body", "body": piece, "more_body": more or not last}
             await self._send_in_time(part, len(piece))
 
     async def refuse(self, status: int, reason: str) -> None:
         """Send an error; where an answer is on its way, leave that cut short, which ends the connection."""
         if self._started:
-            LOGGER.warning("an answer was cut short: %s", reason)
+            _LOGGER.warning("an answer was cut short: %s", reason)
             return
-        LOGGER.warning("refused a request with %s: %s", status, reason)
-        await respond(self._send, refusal(status, reason), CLOSE)
+        _LOGGER.warning("refused a request with %s: %s", status, reason)
+        await respond(self._send, refusal(status, reason), _CLOSE)
 
-    async def _send_in_time(self, message: Message, size: int) -> None:
+    async def _send_in_time(self, message: AsgiMessage, size: int) -> None:
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._seconds):
@@ -156,4 +156,4 @@ class _Client:
 
     def _account(self, began: float, moved: int) -> None:
         waited = time.monotonic() - began
-        self._seconds = min(self._patience, self._seconds - waited + moved / BYTES_A_SECOND)
+        self._seconds = min(self._patience, self._seconds - waited + moved / _BYTES_A_SECOND)

@@ -8,25 +8,25 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from plugin_api.sidecar.serving.asgi import refusal
 
-LOGGER = logging.getLogger("attune.http")
+_LOGGER = logging.getLogger("attune.http")
 
-HEAD_SECONDS = 30.0
+_HEAD_SECONDS = 30.0
 """For the whole of a request's line and headers, from the connection or the request's first byte."""
 
-LINGER_SECONDS = 30.0
+_LINGER_SECONDS = 30.0
 """For a client to take the end of the last answer of its connection."""
 
-HEAD_BYTES = 65_536
+_HEAD_BYTES = 65_536
 """Most that a request line and its headers may have; OpenSearch takes 4 and 16 KiB by default."""
 
-CONNECTIONS = 2000
+_CONNECTIONS = 2000
 """Most connections of a worker. Beyond, those that have waited longest for their clients give way."""
 
 
 class ClientProtocol(HttpToolsProtocol):
     """One client's connection."""
 
-    head_seconds = HEAD_SECONDS
+    head_seconds = _HEAD_SECONDS
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -34,7 +34,7 @@ class ClientProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._wait_for_head()
-        if len(self.connections) > CONNECTIONS:
+        if len(self.connections) > _CONNECTIONS:
             _make_room([client for client in self.connections if isinstance(client, ClientProtocol)])
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -52,7 +52,7 @@ class ClientProtocol(HttpToolsProtocol):
             super().data_received(data)
         except httptools.HttpParserError:  # pragma: no cover
             self.send_400_response("")
-        if self.waiting and self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
+        if self.waiting and self._head_bytes > _HEAD_BYTES and not self.transport.is_closing():
             self._refuse(431, "the request's line and headers are too long")
 
     def eof_received(self) -> None:
@@ -90,7 +90,7 @@ class ClientProtocol(HttpToolsProtocol):
         super().on_response_complete()
         self._began = self.loop.time()
         if self.transport.is_closing():
-            self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+            self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """Refuse what is not HTTP. Nothing of it is quoted: it may hold a password."""
@@ -102,7 +102,7 @@ class ClientProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, reason: str) -> None:
         """Answer and close, unless another answer is on its way."""
-        LOGGER.warning("refused a request with %s: %s", status, reason)
+        _LOGGER.warning("refused a request with %s: %s", status, reason)
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             answer = refusal(status, reason)
             assert isinstance(answer.body, bytes)
@@ -112,7 +112,7 @@ class ClientProtocol(HttpToolsProtocol):
             )
             self.transport.write(head.encode() + answer.body)
         self.transport.close()
-        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
 
     def _wait_for_head(self) -> None:
         self._began, self._head_bytes = self.loop.time(), 0

@@ -1,6 +1,7 @@
 """The Flask app in a bounded number of threads, each request's body and answer whole."""
 
 import asyncio
+import gzip
 import io
 import sys
 from collections.abc import Iterable
@@ -21,8 +22,13 @@ from plugin_api.sidecar.serving.asgi import (
     target_of,
 )
 
-WATCH_AFTER_SECONDS = 1.0
+_WATCH_AFTER_SECONDS = 1.0
 """Requests that take longer are given up when their client goes."""
+
+
+_COMPRESS_BYTES = 1024
+_GZIP_LEVEL = 3
+"""OpenSearch's own, http.compression_level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ class FlaskThreads:
         work = loop.run_in_executor(self._executor, context.run, self._call, wsgi_environ(scope, body))
         watch: list[asyncio.Task[None]] = []
         timer = loop.call_later(
-            WATCH_AFTER_SECONDS, lambda: watch.append(loop.create_task(_leave_with(receive, caller)))
+            _WATCH_AFTER_SECONDS, lambda: watch.append(loop.create_task(_leave_with(receive, caller)))
         )
         try:
             return await work
@@ -80,6 +86,11 @@ class FlaskThreads:
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         if forwarding.headers is not None:
             raw, body = [(name.encode(), value.encode()) for name, value in forwarding.headers], None
+        elif body is not None and len(body) >= _COMPRESS_BYTES and _takes_gzip(environ):
+            if not any(name == b"content-encoding" for name, _ in raw):
+                body = gzip.compress(body, _GZIP_LEVEL)
+                raw = [pair for pair in raw if pair[0] != b"content-length"]
+                raw.append((b"content-encoding", b"gzip"))
         elif body is None:
             raw = [pair for pair in raw if pair[0].startswith(b"x-attune-")]
         return WholeAnswer(int(status[:3]), raw, body)
@@ -125,6 +136,15 @@ def wsgi_environ(scope: Scope, body: bytes) -> dict[str, Any]:
     if body:
         environ["CONTENT_LENGTH"] = str(len(body))
     return environ
+
+
+def _takes_gzip(environ: dict[str, Any]) -> bool:
+    """Whether the client accepts gzip (RFC 9110, 12.5.3)."""
+    for coding in environ.get("HTTP_ACCEPT_ENCODING", "").lower().split(","):
+        name, _, quality = coding.replace(" ", "").partition(";q=")
+        if name in ("gzip", "x-gzip"):
+            return quality.strip("0.") != "" or not quality
+    return False
 
 
 def _joined(parts: Iterable[bytes], limit: int) -> bytes | None:

@@ -21,7 +21,7 @@ from plugin_api.sidecar.serving.asgi import Application
 from plugin_api.sidecar.serving.guard import Guard
 from plugin_api.sidecar.serving.protocol import ClientProtocol
 
-KEEP_ALIVE_SECONDS = 75
+_IDLE_SECONDS = 75
 """Longer than load balancers keep idle connections (60 s), so that they, not the sidecar, close them."""
 
 GRACEFUL_SECONDS = 30
@@ -30,7 +30,7 @@ GRACEFUL_SECONDS = 30
 START_FAILED = 3
 """Exit status of a worker that could not start: another would fail in the same way."""
 
-ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 Build = Callable[[AsyncExitStack], Application]
 """Makes the application, on the worker's event loop. What the stack is given is closed at the end."""
@@ -44,10 +44,10 @@ def run_worker(
     The process ends with START_FAILED where `build` raises.
     """
     signal.set_wakeup_fd(-1)
-    for number in ENDS:
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: os._exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(_serve(listener, settings, build, started))
         sys.stdout.flush()
@@ -72,7 +72,7 @@ async def _serve(
 
 
 async def _run(server: uvicorn.Server, listener: socket.socket, started: Callable[[], None]) -> None:
-    for number in ENDS:
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     parent = parent_process()
     if parent is not None:
@@ -106,7 +106,7 @@ def _config(settings: SidecarSettings, application: Application) -> uvicorn.Conf
         server_header=False,
         date_header=False,
         backlog=1024,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         ssl_context_factory=(lambda *_: server_context(settings)) if secure else None,
     )

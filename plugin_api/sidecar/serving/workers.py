@@ -9,12 +9,12 @@ from collections.abc import Callable
 from multiprocessing import connection
 from multiprocessing.context import ForkProcess
 
-from plugin_api.sidecar.serving.worker import ENDS, GRACEFUL_SECONDS, START_FAILED
+from plugin_api.sidecar.serving.worker import GRACEFUL_SECONDS, START_FAILED, STOP_SIGNALS
 
-KILL_SECONDS = GRACEFUL_SECONDS + 5.0
+_KILL_SECONDS = GRACEFUL_SECONDS + 5.0
 """After which a worker that was told to end is killed."""
 
-PAUSE_SECONDS = 1.0
+_PAUSE_SECONDS = 1.0
 """At least between the starts of workers that die at once."""
 
 Work = Callable[[Callable[[], None]], None]
@@ -45,7 +45,7 @@ class Workers:
         SIGHUP replaces all workers: each goes on until another has taken its place.
         """
         self._wake.setblocking(False)
-        for number in (*ENDS, signal.SIGHUP):
+        for number in (*STOP_SIGNALS, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._wake.fileno())
         for _ in range(self._count):
@@ -59,7 +59,7 @@ class Workers:
                 self._stop()
                 return 1
             received = set(self._signals.recv(4096)) if self._signals in ready else set()
-            if received.intersection(ENDS):
+            if received.intersection(STOP_SIGNALS):
                 self._stop()
                 return 0
             if signal.SIGHUP in received:
@@ -71,9 +71,9 @@ class Workers:
         self._last_start = time.monotonic()
         process = self._context.Process(target=self._run)
         # Signals wait until the new process has handlers of its own: a stop at its start is not lost.
-        signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         process.start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         assert process.pid is not None
         self._processes[process.pid] = process
         return process.pid
@@ -99,7 +99,7 @@ class Workers:
             elif process.exitcode == START_FAILED:
                 return False
             else:
-                time.sleep(max(0.0, self._last_start + PAUSE_SECONDS - time.monotonic()))
+                time.sleep(max(0.0, self._last_start + _PAUSE_SECONDS - time.monotonic()))
                 self._start()
         return True
 
@@ -107,7 +107,7 @@ class Workers:
         """End all processes, those that don't end in time by force."""
         for process in self._processes.values():
             process.terminate()
-        end = time.monotonic() + KILL_SECONDS
+        end = time.monotonic() + _KILL_SECONDS
         for pid, process in self._processes.items():
             process.join(max(0.0, end - time.monotonic()))
             process.kill()

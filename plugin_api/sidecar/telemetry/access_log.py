@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 import msgspec
 
-LOGGER = logging.getLogger("attune.request")
+_LOGGER = logging.getLogger("attune.request")
 PATH_CHARACTERS, ID_CHARACTERS = 512, 128
 QUIET = ("/_attune/health", "/_attune/ready", "/_attune/metrics")
 """Asked every few seconds by machines: their successes are not logged."""
@@ -62,7 +62,7 @@ def write(said: Entry) -> None:
     """Log a request."""
     if said.path in QUIET and said.status < 400:
         return
-    LOGGER.info("", extra={"entry": said})
+    _LOGGER.info("", extra={"entry": said})
 
 
 def configure(log_format: str) -> None:
@@ -72,7 +72,7 @@ def configure(log_format: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    LOGGER.setLevel(logging.INFO)
+    _LOGGER.setLevel(logging.INFO)
     # Its warnings quote addresses whole, and what they tell of is raised as well.
     logging.getLogger("opensearch").setLevel(logging.CRITICAL)
 

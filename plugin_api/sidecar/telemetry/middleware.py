@@ -11,7 +11,7 @@ from plugin_api.search.report import STATUS_HEADER, RerankReport
 from plugin_api.sidecar.serving.asgi import (
     THROUGH,
     Application,
-    Message,
+    AsgiMessage,
     Receive,
     Scope,
     Send,
@@ -88,7 +88,7 @@ class _Exchange:
             if tracing and span:
                 tracing.end(span, method, self._scope["raw_path"].decode("ascii"), self._status)
 
-    async def _observe(self, message: Message) -> None:
+    async def _observe(self, message: AsgiMessage) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             named = dict(message["headers"])

@@ -20,7 +20,7 @@ _STAGES = ("encode", "search", "score", "fetch")
 _HEADERS = ("traceparent", "tracestate")
 """W3C Trace Context's headers."""
 
-RawHeaders = list[tuple[bytes, bytes]]
+_RawHeaders = list[tuple[bytes, bytes]]
 
 
 class Tracing:
@@ -45,7 +45,7 @@ class Tracing:
         self._tracer = self._provider.get_tracer("attune")
         self._propagator = TraceContextTextMapPropagator()
 
-    def begin(self, headers: RawHeaders, name: str) -> "tuple[Span, RawHeaders]":
+    def begin(self, headers: _RawHeaders, name: str) -> "tuple[Span, _RawHeaders]":
         """Begin a request's span, under the caller's where it named one.
 
         Return the span, and the headers with which OpenSearch's spans will be under it.

@@ -18,7 +18,7 @@ PROGRAM = """
 import sys
 from mappings.errors import ModelError
 from mappings.settings import Settings, SidecarSettings
-from plugin_api.sidecar.server import listen, serve
+from plugin_api.sidecar.server import listen, run_sidecar
 from plugin_api.sidecar.serving.asgi import respond
 from plugin_api.search.answer import Answer
 
@@ -34,7 +34,7 @@ def build(stack):
         raise ModelError("the model lacks a file")
     return ready
 
-serve(listener, sidecar, build, lambda: print(port, flush=True))
+run_sidecar(listener, sidecar, build, lambda: print(port, flush=True))
 """
 
 

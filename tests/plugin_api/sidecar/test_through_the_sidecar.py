@@ -20,7 +20,7 @@ from tests.fakes.echo_server import Server, connected, echo_server, error_of, re
 PROGRAM = """
 import os
 from mappings.settings import load_settings
-from plugin_api.sidecar.server import listen, serve
+from plugin_api.sidecar.server import listen, run_sidecar
 
 settings = load_settings(None, os.environ)
 listener = listen(settings.sidecar)
@@ -32,7 +32,7 @@ def build(stack):
 
     return sidecar_application(settings, stack, StandInModel(), timing=globals().get("TIMING"))
 
-serve(listener, settings.sidecar, build, lambda: print(port, flush=True))
+run_sidecar(listener, settings.sidecar, build, lambda: print(port, flush=True))
 """
 
 

@@ -1,3 +1,4 @@
+import pytest
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionError as NoConnection
 from opensearchpy.exceptions import NotFoundError
@@ -36,6 +37,11 @@ def test_only_indexes_of_another_model_are_named() -> None:
 
 def test_each_of_several_models_serves_its_own_indexes() -> None:
     assert said({"shop-1": mapping("bbb"), "shop-2": mapping("aaa")}, "aaa", "bbb") == []
+
+
+@pytest.mark.parametrize("answer", ["", "at your service", [], {"shop": None}, {"shop": {"mappings": []}}])
+def test_an_answer_that_is_no_mapping_says_nothing(answer: object) -> None:
+    assert said(answer) == []
 
 
 def test_nothing_is_said_where_nothing_can_be_known() -> None:
