@@ -42,12 +42,15 @@ class Server:
 
 
 @contextmanager
-def echo_server(settings: Settings, program: str = PROGRAM) -> Iterator[Server]:
-    """Serve the echo application, or another program's, with the settings while the block runs."""
+def echo_server(settings: Settings, program: str = PROGRAM, quiet: bool = False) -> Iterator[Server]:
+    """Serve the echo application, or another program's, with the settings while the block runs.
+
+    Its log is for `communicate`, or, where it is `quiet`, for nobody.
+    """
     process = subprocess.Popen(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.DEVNULL if quiet else subprocess.PIPE,
         text=True,
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings.as_environment()},

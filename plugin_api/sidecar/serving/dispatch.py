@@ -1,5 +1,7 @@
 """Where each request goes: the health check, the Flask app's threads, or straight through to OpenSearch."""
 
+from dataclasses import dataclass
+
 from flask import Flask
 from werkzeug.exceptions import HTTPException, NotFound
 
@@ -20,7 +22,7 @@ from plugin_api.sidecar.serving.asgi import (
     respond,
 )
 from plugin_api.sidecar.serving.forward import RequestBody, forward_request
-from plugin_api.sidecar.serving.threads import FlaskThreads
+from plugin_api.sidecar.serving.threads import FlaskThreads, WholeAnswer
 
 _FREE_BYTES = 65_536
 """Of a body, these don't count towards the bytes of all bodies: short searches always find a place."""
@@ -41,7 +43,7 @@ class Dispatcher:
         self._routes = app.url_map.bind("sidecar")
         self._health = Answer(200, health_of(app))
         self._searcher = app.extensions["attune"]
-        self._held = 0
+        self._counted = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request. Raises what receiving and sending raise."""
@@ -81,27 +83,24 @@ class Dispatcher:
             return True
 
     async def _in_thread(self, scope: Scope, receive: Receive, send: Send, own: bool) -> None:
-        body, more, counted = await self._received(scope, receive)
+        body = _Body()
         try:
-            if more and own:
+            if await self._receive_whole(scope, receive, body):
+                answer = await self._threads.answer(scope, body.content, receive)
+            elif own:
                 reason = f"the body is larger than {self._limit} bytes (sidecar.max_body_bytes)"
                 await respond(send, refusal(413, reason), (b"connection", b"close"))
                 return
-            if more:
+            else:
                 report = self._searcher.report(Reason.BODY_TOO_LARGE.because())
                 headers = [(name.encode(), value.encode()) for name, value in report.headers]
-                self._held, counted = self._held - counted, 0
-                await self._through(scope, RequestBody(receive, body), send, headers)
-                return
-            answer = await self._threads.answer(scope, body, receive)
+                answer = WholeAnswer(200, headers, None)
         finally:
-            self._held -= counted
+            self._counted -= body.counted
         if answer.body is None:
-            await self._through(scope, RequestBody(receive, body, more=False), send, answer.headers)
+            await self._through(scope, RequestBody(receive, body.content, body.more), send, answer.headers)
             return
-        if answer.status not in (204, 304) and not any(
-            name == b"content-length" for name, _ in answer.headers
-        ):
+        if answer.status not in (204, 304) and all(name != b"content-length" for name, _ in answer.headers):
             answer.headers.append((b"content-length", str(len(answer.body)).encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
@@ -112,24 +111,29 @@ class Dispatcher:
         scope["state"][THROUGH] = True
         await forward_request(self._session, scope, body, send, more)
 
-    async def _received(self, scope: Scope, receive: Receive) -> tuple[bytes, bool, int]:
-        """Receive a body: what came of it, whether more follows, and how many bytes count as held."""
+    async def _receive_whole(self, scope: Scope, receive: Receive, body: "_Body") -> bool:
+        """Receive a body; return whether all of it is there, and not too large."""
         length = header(scope, b"content-length")
         if length.isdigit() and int(length) > self._limit:
-            return b"", True, 0
+            return False
         parts: list[bytes] = []
-        size = counted = 0
-        try:
-            while True:
-                message = await receive()
-                parts.append(message["body"])
-                size += len(message["body"])
-                grown = max(0, size - _FREE_BYTES) - counted
-                self._held, counted = self._held + grown, counted + grown
-                if not message["more_body"]:
-                    return b"".join(parts), False, counted
-                if size > self._limit or (counted and self._held > _ALL_BODIES_BYTES):
-                    return b"".join(parts), True, counted
-        except BaseException:
-            self._held -= counted
-            raise
+        size = 0
+        while body.more:
+            message = await receive()
+            parts.append(message["body"])
+            body.more, size = message["more_body"], size + len(message["body"])
+            grown = max(0, size - _FREE_BYTES) - body.counted
+            self._counted, body.counted = self._counted + grown, body.counted + grown
+            if size > self._limit or (body.more and body.counted and self._counted > _ALL_BODIES_BYTES):
+                break
+        body.content = b"".join(parts)
+        return size <= self._limit and not body.more
+
+
+@dataclass(slots=True)
+class _Body:
+    """What has come of a body, whether `more` follows, and the bytes of it that count."""
+
+    content: bytes = b""
+    more: bool = True
+    counted: int = 0

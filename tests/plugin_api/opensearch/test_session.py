@@ -122,7 +122,6 @@ def closing_at_the_second(conversation: Conversation) -> None:
     ("method", "target"),
     [
         ("GET", "/_cat/indices"),
-        ("HEAD", "/shop"),
         ("POST", "/shop/_search?q=a"),
         ("POST", "/_msearch/template"),
     ],
