@@ -26,7 +26,7 @@ GRADES = range(4)
 _BLANK = frozenset({"", "-", "na", "n/a", "nan", "none", "null"})
 """Cells that hold no grade."""
 
-DELIMITERS = ",;\t"
+JUDGEMENT_DELIMITERS = ",;\t"
 _MAX_SHOWN = 5
 
 Side = Literal["train", "dev", "test"]
@@ -143,7 +143,9 @@ def _cells(path: Path) -> Iterator[tuple[int, str, str, str | None]]:
     """Yield line number, query, product id and grade of each row; None for a grade that is cut off."""
     text = _text(path)
     header, _, _ = text.partition("\n")
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count), strict=True)
+    rows = csv.reader(
+        io.StringIO(text, newline=""), delimiter=max(JUDGEMENT_DELIMITERS, key=header.count), strict=True
+    )
     line = 1
     try:
         names = ["_".join(cell.split()).lower() for cell in next(rows, [])]

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, NodeError
-from mappings.settings import Settings
+from mappings.settings import Settings, SidecarSettings
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.demo.catalogue import DemoIndex, find_catalogue, index_catalogue
 from plugin_api.commands.demo.comparison import QueryComparison, compare_query, serves_index
@@ -191,7 +191,9 @@ def _next(
     if stopped:
         yield f"{attune} up", "start OpenSearch again, with everything that is in it"
     if sidecar.process and not stays:
-        yield f"{attune} serve", "start the sidecar"
+        port = settings.sidecar.port
+        option = "" if port == SidecarSettings().port else f" --port {port}"
+        yield f"{attune} serve{option}", "start the sidecar"
     if sidecar.process is None or stays:
         yield f"{sidecar.url}/_attune/", "both rankings side by side, and why, in a browser"
     yield f'{attune} search "noise cancelling headphones" --compare --alias {alias}', "a search of your own"

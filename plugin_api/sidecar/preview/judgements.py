@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mappings.errors import LabelsError
-from reranker.evaluation.judgements import COLUMN_NAMES, DELIMITERS, normalise_query
+from reranker.evaluation.judgements import COLUMN_NAMES, JUDGEMENT_DELIMITERS, normalise_query
 
 MAX_FILE_BYTES = 20_000_000
 """Size of the largest judgements file that is written to: some 500,000 judgements."""
@@ -193,7 +193,7 @@ class _Table:
         at = 3 if not self._header and data.startswith(b"\xef\xbb\xbf") else 0
         if not self._delimiter:
             header = data.partition(b"\n")[0].decode()
-            self._delimiter = max(DELIMITERS, key=header.count)
+            self._delimiter = max(JUDGEMENT_DELIMITERS, key=header.count)
         delimiter = self._delimiter.encode()
         cell = re.compile(
             rb'(?:"([^"]*(?:""[^"]*)*)"|((?!")[^%b\r\n]*))(%b|\r\n|\r|\n|\Z)' % (delimiter, delimiter)
