@@ -8,15 +8,22 @@ from rich.text import Text
 
 from indexer.catalogue.inspection import Inspection
 from indexer.catalogue.stats import Count
-from mappings.types import Product
+from indexer.sources.files.formats import FileFormat
+from mappings.types import JsonObject, Product
 from reranker.text.product_text import format_attribute_values
 
 _SHOWN_COLUMNS = 15
+_SHOWN_FILES = 5
 
 
-def print_inspection(console: Console, inspection: Inspection, file: str) -> None:
+def print_inspection(console: Console, inspection: Inspection, details: list[JsonObject], file: str) -> None:
     """Print an inspection on a terminal."""
     console.print(Text.assemble(("File      ", "bold"), inspection.source))
+    for detail in details[:_SHOWN_FILES]:
+        of_file = f" ({detail['file']})" if len(details) > 1 else ""
+        console.print(Text.assemble(("Read as   ", "bold"), FileFormat.describe(detail), of_file))
+        for renamed, column in list(detail.get("renamed_columns", {}).items())[:_SHOWN_COLUMNS]:
+            console.print(Text(f"          a second column {column} is called {renamed}"))
     known = (
         f"{inspection.preset} (--preset {inspection.field_map.preset})"
         if inspection.preset

@@ -1,8 +1,6 @@
 """Exports of real shop systems, a few rows each, read with nothing said about their columns."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ from indexer.catalogue.field_map import field_map_from
 from indexer.catalogue.guessing import guess_field_map
 from indexer.catalogue.presets import PRESETS
 from indexer.catalogue.products import read_products
-from indexer.catalogue.records import Item, Record, Reject, Source
+from indexer.catalogue.records import Item, Reject
 from indexer.catalogue.stats import CatalogueStats
 from indexer.sources.files import open_catalogue
 from mappings.errors import SettingsError
@@ -20,40 +18,9 @@ from mappings.types import JsonObject, Product
 EXPORTS = Path(__file__).parent / "exports"
 
 
-@dataclass(frozen=True)
-class JsonArray:
-    """A JSON file of one array as a source."""
-
-    path: Path
-    name: str = "array.json"
-    moment_ms: int = 0
-
-    def records(self) -> Iterator[Record | Reject]:
-        content = json.loads(self.path.read_text())
-        for number, values in enumerate(
-            content if isinstance(content, list) else content["products"], start=1
-        ):
-            yield Record(number, values, "", 1.0)
-
-    def columns(self) -> tuple[str, ...]:
-        return tuple(
-            dict.fromkeys(
-                column for record in self.records() if isinstance(record, Record) for column in record.values
-            )
-        )
-
-    def missing(self, wanted: object) -> tuple[str, ...]:
-        return ()
-
-
-def source(name: str) -> Source:
-    path = EXPORTS / name
-    return JsonArray(path) if path.suffix == ".json" else open_catalogue(path)
-
-
 def read(name: str, preset: str = "") -> tuple[dict[str, Product], CatalogueStats, str]:
     """Return the products by id, the stats and the preset's name of an export."""
-    catalogue, stats = source(name), CatalogueStats()
+    catalogue, stats = open_catalogue(EXPORTS / name), CatalogueStats()
     field_map = guess_field_map(catalogue, preset=preset)
     outcomes = list(read_products(catalogue.records(), field_map, stats=stats))
     assert [outcome for outcome in outcomes if isinstance(outcome, Reject)] == []

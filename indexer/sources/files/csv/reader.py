@@ -12,6 +12,8 @@ from mappings.errors import CatalogueError
 
 _MAX_NAME_CHARACTERS = 1000
 _SHOWN_CHARACTERS = 2000
+_TEMPLATES = ("TemplateType=", "settings=")
+"""How Amazon's flat files begin: their first line names a template, and a later one the columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,14 @@ def read_header(lines: list[str], dialect: Dialect, name: str) -> Header:
         ) from error
     taken = dialect.preamble + reader.line_num  # type: ignore[attr-defined]
     columns: list[str] = []
+    is_template = bool(cells) and cells[0].startswith(_TEMPLATES)
     renamed: dict[str, str] = {}
-    for cell in cells:
-        column = " ".join(cell.replace("\0", "").replace("\ufeff", "").split())
+    for position, cell in enumerate(cells, start=1):
+        column = (
+            f"column {position}"
+            if is_template and not cell.strip()
+            else " ".join(cell.replace("\0", "").replace("\ufeff", "").split())
+        )
         if len(column) > _MAX_NAME_CHARACTERS:
             raise CatalogueError(
                 f"{name}: line {dialect.preamble + 1} is not a CSV header: a column's name has "

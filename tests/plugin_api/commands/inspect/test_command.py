@@ -32,6 +32,7 @@ def catalogue(tmp_path: Path) -> Path:
 def test_a_file_is_shown_with_all_that_would_be_missing(catalogue: Path) -> None:
     output = run(catalogue)
     for text in (
+        "Read as   CSV, delimiter comma",
         "2 of 5 records",
         "1 left out, 2 rejected",
         'id = "id"',
@@ -74,6 +75,15 @@ def test_an_export_is_named_and_its_map_can_be_given_back(tmp_path: Path) -> Non
     shown = json.loads(run(EXPORTS / "shopify.csv", "--json", "--preset", "shopify"))
     (tmp_path / "map.toml").write_text(shown["field_map_toml"])
     assert json.loads(run(EXPORTS / "shopify.csv", "--json", "--fields", tmp_path / "map.toml")) == shown
+
+
+def test_how_a_file_is_read_can_be_said(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("id;title;title;price\n1;Mütze;M;3,50\n".encode("cp1252"))
+    report = json.loads(run(tmp_path / "a.csv", "--json", "--read-as", "encoding=cp1252 delimiter=;"))
+    assert report["samples"][0]["title"] == "Mütze"
+    assert report["read_as"][0]["delimiter"] == ";"
+    assert report["read_as"][0]["renamed_columns"] == {"title.2": "title"}
+    assert "a second column title is called title.2" in run(tmp_path / "a.csv")
 
 
 def test_the_number_of_samples(catalogue: Path) -> None:
