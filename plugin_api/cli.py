@@ -5,6 +5,7 @@ standard error.
 """
 
 import importlib
+import logging
 import os
 import sys
 from difflib import get_close_matches
@@ -94,9 +95,22 @@ def attune(ctx: click.Context, config: Path | None) -> None:
     ctx.obj = CommandContext(config)
 
 
+def _show_own_log_lines_only() -> None:
+    """Write Attune's warnings to standard error, and no log line of any library.
+
+    Some libraries set their loggers to DEBUG, or set up logging for the process, when they are imported.
+    They leave a root logger that has a handler as it is.
+    """
+    handler = logging.StreamHandler()
+    handler.addFilter(logging.Filter("attune"))
+    handler.setLevel(logging.WARNING)
+    logging.getLogger().addHandler(handler)
+
+
 def main() -> None:
     """Run the command line; an AttuneError becomes one line and its exit code."""
     os.environ.setdefault(*_ONE_THREAD)
+    _show_own_log_lines_only()
     try:
         attune(prog_name="attune")
     except AttuneError as error:

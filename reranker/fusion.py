@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.encoders.codec import WORD_FIELDS, StoredBatch, unpack_products
+from reranker.encoders.codec import MAX_TOKENS, StoredBatch, unpack_products
 from reranker.text.numbers import classify_number
-from reranker.text.word_tokens import WordHashes, hash_words
+from reranker.text.word_tokens import hash_words
 from reranker.types import EncodedQuery, Floats
 
 HIDDEN_UNITS = 128
@@ -104,21 +104,36 @@ class Scorer:
         return result
 
 
+def make_blank_scorer(temperature: float, idf_table: IdfTable, width: int) -> Scorer:
+    """Return a scorer that has learnt nothing, for token vectors of t = `width` components."""
+    inputs = len(FEATURES) + width
+    shapes = (
+        (inputs,),
+        (inputs,),
+        (inputs, HIDDEN_UNITS),
+        (HIDDEN_UNITS,),
+        (HIDDEN_UNITS, len(HEADS)),
+        (len(HEADS),),
+    )
+    return Scorer(temperature, idf_table, *(np.zeros(shape, np.float32) for shape in shapes))
+
+
 def score_products(
     scorer: Scorer,
     query: EncodedQuery,
     stored: Sequence[bytes],
     weights: Sequence[float] = (1.0, 0.0, 0.0),
+    most: int = MAX_TOKENS,
 ) -> Floats:
     """Return the probability (n,) of each product, the heads weighted by `weights` (H,).
 
-    `stored` is what `attune.tokens` holds of each. The first stage's scores have no part in it: a
-    probability speaks of a query and a product, whatever else was found.
+    `stored` is what `attune.tokens` holds of each, with at most `most` token vectors. The first stage's
+    scores have no part in it: a probability is about a query and a product, whatever else was found.
     Raises ModelError for malformed bytes.
     """
     if not stored:
         return np.empty(0, dtype=np.float32)
-    batch = unpack_products(stored, len(query.vector), query.tokens.shape[1])
+    batch = unpack_products(stored, len(query.vector), query.tokens.shape[1], most)
     return scorer.probability(
         build_scorer_inputs(query, batch, scorer.temperature, scorer.idf_table), weights
     )
@@ -128,29 +143,19 @@ def build_scorer_inputs(
     query: EncodedQuery, batch: StoredBatch, temperature: float, idf_table: IdfTable
 ) -> Floats:
     """Return the MLP's inputs (n, F + t): scalar features, then the pooled interaction."""
-    attended, best = attend(query.tokens, batch, temperature)  # (n, Lq, t), (n, Lq)
-    interaction = attended * query.tokens  # (n, Lq, t)
-    closeness = interaction.sum(2)  # (n, Lq)
-    features = np.stack(
-        [
-            batch.vectors @ query.vector,
-            best.mean(1),
-            closeness.mean(1),
-            best.min(1),
-            *_word_features(query, batch, idf_table),
-        ],
-        axis=1,
-    ).astype(np.float32)  # (n, F)
-    return np.concatenate([features, interaction.mean(1)], axis=1)
-
-
-def attend(x: Floats, batch: StoredBatch, temperature: float) -> tuple[Floats, Floats]:
-    """Attend from query tokens x (Lq, t) to each product's token vectors.
-
-    Returns what each token attended to (n, Lq, t), as unit rows, and its best cosine (n, Lq).
-    """
-    weights, cosines = compute_attention(x, batch, temperature)  # (n, Lq, K), (n, Lq, K)
-    return np.matmul(weights, batch.tokens), cosines.max(2)
+    weights, cosines = compute_attention(query.tokens, batch, temperature)  # (n, Lq, K), (n, Lq, K)
+    attended = np.matmul(weights, batch.tokens)  # (n, Lq, t)
+    best = cosines.max(2)  # (n, Lq)
+    n, t = len(batch.vectors), query.tokens.shape[1]
+    inputs = np.empty((n, len(FEATURES) + t), dtype=np.float32)
+    inputs[:, 0] = batch.vectors @ query.vector
+    inputs[:, 1] = best.mean(1)
+    # What a token attended to, times the token: the mean of its cosines, weighted.
+    inputs[:, 2] = np.einsum("nlk,nlk->n", weights, cosines) / len(query.tokens)
+    inputs[:, 3] = best.min(1)
+    inputs[:, 4 : len(FEATURES)] = _compute_word_features(query, batch, idf_table)
+    inputs[:, len(FEATURES) :] = np.einsum("nlt,lt->nt", attended, query.tokens) / len(query.tokens)
+    return inputs
 
 
 def compute_attention(x: Floats, batch: StoredBatch, temperature: float) -> tuple[Floats, Floats]:
@@ -158,50 +163,57 @@ def compute_attention(x: Floats, batch: StoredBatch, temperature: float) -> tupl
 
     Both are (n, Lq, K); weights sum to 1 over K. Where a product has no token the weight is 0, the cosine -1.
     """
-    n, most, width = batch.tokens.shape
-    cosines = (batch.tokens.reshape(n * most, width) @ x.T).reshape(n, most, len(x)).transpose(0, 2, 1)
-    cosines = np.where(batch.mask[:, None, :], cosines, np.float32(-1.0))
+    n, slots, width = batch.tokens.shape
+    # Query token by query token (Lq, n, K): so that reductions over K read neighbours in memory.
+    cosines = (x @ batch.tokens.reshape(n * slots, width).T).reshape(len(x), n, slots)
+    absent = None if batch.mask.all() else ~batch.mask
+    if absent is not None:
+        np.copyto(cosines, np.float32(-1.0), where=absent)
     weights = np.exp((cosines - cosines.max(2, keepdims=True)) / np.float32(temperature))
-    weights *= batch.mask[:, None, :]
+    if absent is not None:
+        np.copyto(weights, np.float32(0.0), where=absent)
     weights /= np.maximum(weights.sum(2, keepdims=True), np.float32(1e-9))
-    return weights, cosines
+    return weights.transpose(1, 0, 2), cosines.transpose(1, 0, 2)
 
 
-def _word_features(query: EncodedQuery, batch: StoredBatch, idf_table: IdfTable) -> list[Floats]:
-    """Return each word feature of FEATURES (n,), in their order."""
-    n = len(batch.ends)
-    asked: WordHashes = hash_words(query.words)  # (w,)
-    flat_ends = batch.ends.ravel()
-    counts = np.diff(flat_ends, prepend=0)  # (n * 4,) words in each candidate's field
-    owner = np.repeat(np.arange(n * len(WORD_FIELDS)), counts)  # (W,)
-    found = np.zeros((n * len(WORD_FIELDS), len(asked)), dtype=bool)
-    hits, which = np.nonzero(np.equal.outer(batch.words, asked))
-    found[owner[hits], which] = True
-    by_field = found.reshape(n, len(WORD_FIELDS), len(asked))
-    sizes = counts.reshape(n, len(WORD_FIELDS))
-    named = np.bincount(owner[np.unique(hits)], minlength=n * len(WORD_FIELDS)).reshape(n, len(WORD_FIELDS))
+def _compute_word_features(query: EncodedQuery, batch: StoredBatch, idf_table: IdfTable) -> Floats:
+    """Return the word features of FEATURES (n, 10), in their order."""
+    n, fields = batch.ends.shape
+    hashes = hash_words(query.words)  # (w,)
+    sizes = np.diff(batch.ends.ravel(), prepend=0).reshape(n, fields)
+    by_field = np.zeros((n * fields, len(hashes)), dtype=bool)
+    named = np.zeros((n, fields), dtype=np.int64)
+    if len(hashes):
+        order = np.argsort(hashes)
+        place = np.searchsorted(hashes, batch.words, sorter=order)  # (W,)
+        word_of = order[np.minimum(place, len(hashes) - 1)]
+        hits = np.flatnonzero(hashes[word_of] == batch.words)
+        field_of = np.searchsorted(batch.ends.ravel(), hits, side="right")
+        by_field[field_of, word_of[hits]] = True
+        named = np.bincount(field_of, minlength=n * fields).reshape(n, fields)
+    by_field = by_field.reshape(n, fields, len(hashes))
     anywhere: NDArray[np.bool_] = np.asarray(by_field.any(1))  # (n, w)
 
-    idf = idf_table.idf[asked & 0xFFFF]  # (w,)
-    long = 1 - _B + _B * sizes / np.maximum(idf_table.lengths, 1)  # (n, 4)
+    idf = idf_table.idf[hashes & 0xFFFF]  # (w,)
+    length = 1 - _B + _B * sizes / np.maximum(idf_table.lengths, 1)  # (n, 4)
     keyword = by_field @ idf / max(float(idf.sum()), 1e-6)  # (n, 4)
-    bm25 = keyword * (_K1 + 1) / (1 + _K1 * long) / ((_K1 + 1) / (1 + _K1 * (1 - _B)))
+    bm25 = keyword * (_K1 + 1) / (1 + _K1 * length) / ((_K1 + 1) / (1 + _K1 * (1 - _B)))
 
     kinds = [classify_number(word) for word in query.words]
-    size = max(len(asked), 1)
-    return [
-        *bm25.T,
-        anywhere.sum(1) / size,
-        _share(anywhere, [kind == "model" for kind in kinds]),
-        _share(anywhere, [kind != "" for kind in kinds]),
-        _share(anywhere, [kind == "unit" for kind in kinds]),
-        (sizes[:, 1] > 0) & (named[:, 1] == sizes[:, 1]),
-        named[:, 0] / np.maximum(sizes[:, 0], 1),
-    ]
+    features = np.empty((n, len(FEATURES) - 4), dtype=np.float32)
+    features[:, :4] = bm25
+    features[:, 4] = anywhere.sum(1) / max(len(hashes), 1)
+    features[:, 5] = _compute_share(anywhere, [kind == "model" for kind in kinds])
+    features[:, 6] = _compute_share(anywhere, [kind != "" for kind in kinds])
+    features[:, 7] = _compute_share(anywhere, [kind == "unit" for kind in kinds])
+    features[:, 8] = (sizes[:, 1] > 0) & (named[:, 1] == sizes[:, 1])
+    features[:, 9] = named[:, 0] / np.maximum(sizes[:, 0], 1)
+    return features
 
 
-def _share(found: NDArray[np.bool_], these: Sequence[bool]) -> Floats:
-    """Share (n,) of `these` words that are found (n, w); 1 where there are none."""
-    chosen = np.array(these, dtype=bool)
-    result: Floats = found[:, chosen].mean(1) if chosen.any() else np.ones(len(found), dtype=np.float32)
-    return result
+def _compute_share(found: NDArray[np.bool_], chosen: Sequence[bool]) -> Floats | float:
+    """Return the share (n,) of the `chosen` words that are found (n, w); 1 where none is chosen."""
+    if not any(chosen):
+        return 1.0
+    share: Floats = found[:, np.array(chosen)].mean(1, dtype=np.float32)
+    return share

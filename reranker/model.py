@@ -18,18 +18,21 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+from zipfile import BadZipFile
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from tokenizers import Tokenizer
 
 from mappings.errors import ModelError
 from mappings.types import Product
-from reranker.encoders.codec import is_well_formed, pack_product
+from reranker.encoders.codec import MAX_TOKENS, WORD_FIELDS, is_well_formed, pack_product
 from reranker.encoders.onnx_tower import Tower
 from reranker.encoders.product_encoder import encode_products
 from reranker.encoders.query_encoder import encode_query
-from reranker.fusion import IdfTable, Scorer, score_products
+from reranker.fusion import FEATURES, HEADS, HIDDEN_UNITS, IdfTable, Scorer, score_products
 from reranker.text.word_tokens import hash_words
 from reranker.types import EncodedProduct, EncodedQuery, Floats
 
@@ -53,13 +56,13 @@ class ModelConfig:
     `token_bits` (8 or 1).
     """
 
-    dimension: int
-    token_width: int
-    product_heads: int
-    query_tokens: int = 32
-    product_tokens: int = 96
-    stored_tokens: int = 32
-    token_bits: int = 8
+    dimension: Annotated[int, Meta(ge=1, le=16_000)]
+    token_width: Annotated[int, Meta(ge=1, le=4096)]
+    product_heads: Annotated[int, Meta(ge=1, le=256)]
+    query_tokens: Annotated[int, Meta(ge=2, le=512)] = 32
+    product_tokens: Annotated[int, Meta(ge=2, le=2048)] = 96
+    stored_tokens: Annotated[int, Meta(ge=1, le=MAX_TOKENS)] = 32
+    token_bits: Literal[1, 8] = 8
     origin: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
 
@@ -99,16 +102,25 @@ class Model:
     def query_tower(self) -> Tower:
         """The BERT query encoder."""
         # A query is a few tokens: on two cores 2.0 ms with one thread, 2.5 with two, which others then lack.
-        return Tower(self.folder / QUERY, self._threads or 1)
+        return self._load_tower(QUERY, self._threads or 1)
 
     @cached_property
     def product_tower(self) -> Tower:
         """The GPT-2 product encoder, for one thread at each of several products."""
-        return Tower(self.folder / PRODUCT, 1)
+        return self._load_tower(PRODUCT, 1)
+
+    def _load_tower(self, name: str, threads: int) -> Tower:
+        tower = Tower(self.folder / name, threads)
+        if tower.width not in (None, self.dimension):
+            raise ModelError(
+                f"{self.folder / name} makes states of width {tower.width}, where config.json has dimension "
+                f"{self.dimension}"
+            )
+        return tower
 
     @cached_property
     def _scorer(self) -> tuple[Scorer, Floats]:
-        return read_scorer(self.folder / SCORER)
+        return read_scorer(self.folder / SCORER, self.config)
 
     @property
     def scorer(self) -> Scorer:
@@ -152,7 +164,9 @@ class Model:
     def is_readable(self, stored: bytes) -> bool:
         """Return whether `score` can read a stored product. Takes a microsecond."""
         config = self.config
-        return is_well_formed(stored, config.dimension, config.token_width, config.stored_tokens)
+        return is_well_formed(
+            stored, config.dimension, config.token_width, config.stored_tokens, config.token_bits
+        )
 
     def score(
         self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float] = (1.0, 0.0, 0.0)
@@ -162,7 +176,7 @@ class Model:
         It comes from the log-odds of the heads (fusion.HEADS), averaged by `weights`. Raises ModelError for
         malformed bytes.
         """
-        return score_products(self.scorer, query, stored, weights)
+        return score_products(self.scorer, query, stored, weights, self.config.stored_tokens)
 
 
 def load_model(folder: Path | None = None, threads: int = 0) -> Model:
@@ -192,35 +206,73 @@ def read_tokenizer(path: Path) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises bare Exception
-        raise ModelError(f"{path} is no tokenizer: {error}") from error
+        raise ModelError(f"{path} is not a tokenizer: {error}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
 
 
 def read_config(path: Path) -> ModelConfig:
-    """Read a config. Raises ModelError where it is no JSON, or a key is missing or unknown."""
+    """Read a config. Raises ModelError where a value is missing, unknown or out of range."""
     try:
-        return ModelConfig(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"{path} is no model config: {error}") from error
+        values = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        unknown = values.keys() - {f.name for f in fields(ModelConfig)}
+        if unknown:
+            raise ModelError(f"{path} is not a model config: {', '.join(sorted(unknown))} is unknown")
+        config = msgspec.convert(values, ModelConfig)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise ModelError(f"{path} is not a model config: {error}") from error
+    if config.token_bits == 1 and config.token_width % 8:
+        raise ModelError(f"{path}: token_width {config.token_width} must be a multiple of 8 for token_bits 1")
+    return config
 
 
 def write_config(path: Path, config: ModelConfig) -> None:
     """Write a config as readable JSON."""
-    path.write_text(json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(asdict(config), indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
-def read_scorer(path: Path) -> tuple[Scorer, Floats]:
-    """Read the scorer and the token projection (d, t). Raises ModelError where an array is missing."""
+def read_scorer(path: Path, config: ModelConfig) -> tuple[Scorer, Floats]:
+    """Read the scorer and the token projection (d, t).
+
+    Raises ModelError where an array is missing, is not finite or does not fit the config.
+    """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             idf_table = IdfTable(arrays["idf"].astype(np.float32), arrays["lengths"])
             learnt = {f.name: arrays[f.name] for f in fields(Scorer) if f.name != "idf_table"}
+            projection = arrays["projection"]
             learnt["temperature"] = learnt["temperature"].item()
-            return Scorer(idf_table=idf_table, **learnt), arrays["projection"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise ModelError(f"{path} holds no scorer: {error}") from error
+            scorer = Scorer(idf_table=idf_table, **learnt)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise ModelError(f"{path} does not hold a scorer: {error}") from error
+    _check_scorer(path, scorer, projection, config)
+    return scorer, projection
+
+
+def _check_scorer(path: Path, scorer: Scorer, projection: Floats, config: ModelConfig) -> None:
+    inputs = len(FEATURES) + config.token_width
+    shapes = {
+        "projection": (projection, (config.dimension, config.token_width)),
+        "idf": (scorer.idf_table.idf, (1 << 16,)),
+        "lengths": (scorer.idf_table.lengths, (len(WORD_FIELDS),)),
+        "mean": (scorer.mean, (inputs,)),
+        "scale": (scorer.scale, (inputs,)),
+        "hidden": (scorer.hidden, (inputs, HIDDEN_UNITS)),
+        "hidden_bias": (scorer.hidden_bias, (HIDDEN_UNITS,)),
+        "output": (scorer.output, (HIDDEN_UNITS, len(HEADS))),
+        "output_bias": (scorer.output_bias, (len(HEADS),)),
+    }
+    for name, (array, shape) in shapes.items():
+        if array.shape != shape:
+            raise ModelError(
+                f"{path}: {name} has shape {array.shape}, where its config.json asks for {shape}"
+            )
+        if not np.isfinite(array).all():
+            raise ModelError(f"{path}: {name} holds a value that is not finite")
+    if not (np.isfinite(scorer.temperature) and scorer.temperature > 0):
+        raise ModelError(f"{path}: temperature is {scorer.temperature}: it must be more than 0")
 
 
 def write_scorer(path: Path, scorer: Scorer, projection: Floats) -> None:

@@ -27,6 +27,14 @@ SIGNS_COSINE = math.sqrt(2 / math.pi)
 
 WORD_FIELDS = ("title", "brand", "category", "other")
 _HEADER = 4 + len(WORD_FIELDS)
+_HEAD_BYTES = 2 * _HEADER
+
+MAX_TOKENS = 256
+"""Token vectors that a product may have at most, whatever its model."""
+
+MAX_WORDS = 4096
+"""Words of one field that are stored at most."""
+
 _SIGNS_OF_BYTE: Floats = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) * np.float32(2) - 1
 
 Int8s = NDArray[np.int8]
@@ -38,11 +46,11 @@ def pack_product(vector: Floats, tokens: Floats, words: Sequence[WordHashes], bi
     vector: (d,), tokens: (n, t), rows of any length; words: the word hashes of each of FIELDS; `bits` a
     component of a token vector, 8 or 1: then t is a multiple of 8.
     """
-    sizes = [len(vector), tokens.shape[1], len(tokens), *(min(len(w), 65535) for w in words)]
+    sizes = [len(vector), tokens.shape[1], len(tokens), *(min(len(w), MAX_WORDS) for w in words)]
     header = np.array([FORMATS[bits], *sizes], dtype="<u2")
-    small = _quantised(tokens) if bits == 8 else np.packbits(tokens > 0, axis=1)
-    body = [_quantised(vector[None, :]).tobytes(), small.tobytes()]
-    return b"".join([header.tobytes(), *body, *(w[:65535].astype("<u4").tobytes() for w in words)])
+    small = _quantise_rows(tokens) if bits == 8 else np.packbits(tokens > 0, axis=1)
+    body = [_quantise_rows(vector[None, :]).tobytes(), small.tobytes()]
+    return b"".join([header.tobytes(), *body, *(w[:MAX_WORDS].astype("<u4").tobytes() for w in words)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,63 +64,75 @@ class StoredBatch:
     ends: NDArray[np.int64]  # (n, 4) where each candidate's field ends in `words`
 
 
-def unpack_products(stored: Sequence[bytes], dimension: int, width: int) -> StoredBatch:
+def unpack_products(
+    stored: Sequence[bytes], dimension: int, width: int, most: int = MAX_TOKENS
+) -> StoredBatch:
     """Unpack n stored products with d = `dimension` and t = `width`, all of one format.
 
-    Rows of bits are as long as makes their dot products, on average, those of the vectors they were.
-    Raises ModelError where one is malformed.
+    A product has at most `most` token vectors. Rows of bits get the length at which their dot products are,
+    on average, those of the vectors that they were. Raises ModelError where a product is malformed or claims
+    more than that: all sizes are checked before anything is allocated by them.
     """
     n = len(stored)
+    if n == 0:
+        return StoredBatch(
+            np.empty((0, dimension), np.float32),
+            np.empty((0, 1, width), np.float32),
+            np.empty((0, 1), np.bool_),
+            np.empty(0, np.uint32),
+            np.empty((0, len(WORD_FIELDS)), np.int64),
+        )
     try:
-        heads = np.frombuffer(b"".join([s[: 2 * _HEADER] for s in stored]), dtype="<u2").reshape(n, _HEADER)
+        heads = np.frombuffer(b"".join([s[:_HEAD_BYTES] for s in stored]), dtype="<u2").reshape(n, _HEADER)
     except ValueError as error:
         raise ModelError("stored product vectors are cut short: index the catalogue again") from error
     heads = heads.astype(np.int64)
-    counts = heads[:, 3]
-    vectors_at = 2 * _HEADER
-    tokens_at = vectors_at + dimension
-    one_bit = bool(n and heads[0, 0] == FORMATS[1])
+    counts, words = heads[:, 3], heads[:, 4:]
+    one_bit = bool(heads[0, 0] == FORMATS[1])
     row_bytes = width // 8 if one_bit else width
+    tokens_at = _HEAD_BYTES + dimension
     words_at = tokens_at + counts * row_bytes
-    sizes = words_at + 4 * heads[:, 4:].sum(1)
-    if n and not (
-        (heads[:, 0] == FORMATS[1 if one_bit else 8]).all()
-        and (heads[:, 1] == dimension).all()
-        and (heads[:, 2] == width).all()
-        and all(map(int.__eq__, map(len, stored), sizes.tolist()))
+    sizes = words_at + 4 * words.sum(1)
+    if not (
+        (heads[:, :3] == (FORMATS[1 if one_bit else 8], dimension, width)).all()
+        and counts.max() <= most
+        and words.max() <= MAX_WORDS
+        and sizes.tolist() == list(map(len, stored))
     ):
         raise ModelError("stored product vectors have another format: index the catalogue again")
-    most = int(counts.max(initial=1))
-    vectors = np.empty((n, dimension), dtype=np.int8)
-    tokens = np.zeros((n, most, row_bytes), dtype=np.uint8)
-    for i, (data, count) in enumerate(zip(stored, counts.tolist(), strict=True)):
-        vectors[i] = np.frombuffer(data, np.int8, dimension, vectors_at)
-        tokens[i, :count] = np.frombuffer(data, np.uint8, count * row_bytes, tokens_at).reshape(-1, row_bytes)
-    words = np.frombuffer(
-        b"".join([s[a:] for s, a in zip(stored, words_at.tolist(), strict=True)]), dtype="<u4"
+    slots = max(int(counts.max()), 1)
+    fixed = tokens_at + slots * row_bytes
+    block = np.frombuffer(b"".join([s[:fixed].ljust(fixed, b"\0") for s in stored]), np.uint8).reshape(
+        n, fixed
     )
-    mask = np.arange(most) < counts[:, None]
+    packed = np.ascontiguousarray(block[:, tokens_at:]).reshape(n, slots, row_bytes)
+    tokens = _read_signs(packed) if one_bit else normalise(packed.view(np.int8).astype(np.float32))
+    mask = np.arange(slots) < counts[:, None]
+    if not mask.all():
+        tokens[~mask] = 0
     return StoredBatch(
-        vectors=normalise(vectors.astype(np.float32)),
-        tokens=_signs(tokens, mask) if one_bit else normalise(tokens.view(np.int8).astype(np.float32)),
+        vectors=normalise(block[:, _HEAD_BYTES:tokens_at].view(np.int8).astype(np.float32)),
+        tokens=tokens,
         mask=mask,
-        words=words,
-        ends=heads[:, 4:].ravel().cumsum().reshape(n, len(WORD_FIELDS)),
+        words=np.frombuffer(
+            b"".join([s[at:] for s, at in zip(stored, words_at.tolist(), strict=True)]), dtype="<u4"
+        ),
+        ends=words.ravel().cumsum().reshape(n, len(WORD_FIELDS)),
     )
 
 
-def is_well_formed(stored: bytes, dimension: int, width: int, most: int) -> bool:
+def is_well_formed(stored: bytes, dimension: int, width: int, most: int, bits: int) -> bool:
     """Return whether a stored product has the sizes that its header claims, those of a model.
 
-    That is d = `dimension`, t = `width` and at most `most` token vectors. Takes a microsecond.
+    That is d = `dimension`, t = `width` of `bits` a component, and at most `most` token vectors. Takes a
+    microsecond.
     """
-    if len(stored) < 2 * _HEADER:
+    if len(stored) < _HEAD_BYTES:
         return False
     kind, d, t, count, *words = struct.unpack_from(f"<{_HEADER}H", stored)
-    row_bytes = {FORMATS[8]: width, FORMATS[1]: width // 8}.get(kind)
-    if row_bytes is None or (d, t) != (dimension, width) or count > most:
+    if (kind, d, t) != (FORMATS[bits], dimension, width) or count > most or max(words) > MAX_WORDS:
         return False
-    size: int = 2 * _HEADER + dimension + count * row_bytes + 4 * sum(words)
+    size: int = _HEAD_BYTES + dimension + count * (width * bits // 8) + 4 * sum(words)
     return len(stored) == size
 
 
@@ -122,7 +142,7 @@ def quantise_vector(vector: Floats) -> list[int]:
     A k-NN field of bytes takes nothing else. To one of floats a query may come so as well: OpenSearch's
     cosine sees no length (checked on 2.19.1 and 3.5.0).
     """
-    whole: list[int] = _quantised(vector[None, :])[0].tolist()
+    whole: list[int] = _quantise_rows(vector[None, :])[0].tolist()
     return whole
 
 
@@ -133,16 +153,15 @@ def normalise(x: Floats) -> Floats:
     return result
 
 
-def _signs(packed: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Floats:
+def _read_signs(packed: NDArray[np.uint8]) -> Floats:
     """Return the rows (n, K, t) of packed bits (n, K, t / 8)."""
     length = np.float32(1 / (SIGNS_COSINE * math.sqrt(8 * packed.shape[2])))
     # `take` of whole bytes: a twentieth of the time of unpackbits and arithmetic on its result.
-    rows = (_SIGNS_OF_BYTE * length).take(packed.ravel(), axis=0).reshape(*packed.shape[:2], -1)
-    rows[~mask] = 0
+    rows: Floats = (_SIGNS_OF_BYTE * length).take(packed.ravel(), axis=0).reshape(*packed.shape[:2], -1)
     return rows
 
 
-def _quantised(rows: Floats) -> Int8s:
+def _quantise_rows(rows: Floats) -> Int8s:
     """Scale each row of (n, t) so that its largest component is 127, and round."""
     top = np.abs(rows).max(axis=1, keepdims=True, initial=0.0)
     result: Int8s = np.rint(rows * (127.0 / np.maximum(top, 1e-9))).astype(np.int8)

@@ -1,6 +1,7 @@
 """Every number of a training run. All of them are stamped into the model's config."""
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Recipe:
     token_width: int = 128
     product_tokens: int = 96
     stored_tokens: int = 24
-    token_bits: int = 1
+    token_bits: Literal[1, 8] = 1
     graded_weight: float = 4.0
     click_weight: float = 2.0
     pair_weight: float = 0.5

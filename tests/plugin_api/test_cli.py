@@ -1,5 +1,8 @@
 """The command line as a newcomer meets it."""
 
+import subprocess
+import sys
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -30,3 +33,17 @@ def test_a_misspelt_command_is_refused_with_the_nearest_one() -> None:
     result = CliRunner().invoke(attune, ["serch", "mouse"])
     assert result.exit_code == 2
     assert "Did you mean 'search'?" in result.stderr
+
+
+def test_no_library_writes_log_lines_into_a_commands_output() -> None:
+    code = (
+        "import logging, plugin_api.cli as cli\n"
+        "cli._show_own_log_lines_only()\n"
+        "logging.basicConfig(level=logging.DEBUG)\n"
+        "logging.getLogger('bm25s').setLevel(logging.DEBUG)\n"
+        "logging.getLogger('bm25s').debug('Building index')\n"
+        "logging.getLogger('bm25s').warning('deprecated')\n"
+        "logging.getLogger('attune.http').warning('ours')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "ours\n")

@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 import torch
 
+from mappings.errors import ModelError
 from reranker.encoders.codec import normalise, pack_product, unpack_products
 from reranker.fusion import (
     FEATURES,
@@ -8,8 +10,9 @@ from reranker.fusion import (
     HIDDEN_UNITS,
     IdfTable,
     Scorer,
-    attend,
     build_scorer_inputs,
+    compute_attention,
+    make_blank_scorer,
     score_products,
 )
 from reranker.text.word_tokens import hash_words, split_words
@@ -45,7 +48,8 @@ def features(text: str, *products: bytes, idf_table: IdfTable = IDF_TABLE) -> di
 def test_attention_is_the_softmax_of_the_products() -> None:
     asked = query("x")
     batch = unpack_products([stored("a", tokens=3), stored("b", tokens=5)], D, T)
-    attended, best = attend(asked.tokens, batch, 0.1)
+    weights, cosines = compute_attention(asked.tokens, batch, 0.1)
+    attended, best = weights @ batch.tokens, cosines.max(2)
     for i, count in enumerate((3, 5)):
         y = torch.from_numpy(batch.tokens[i, :count])
         x = torch.from_numpy(asked.tokens)
@@ -126,7 +130,11 @@ def test_score_matches_the_mlp_in_torch() -> None:
 
 
 def test_no_candidates_no_scores() -> None:
-    empty = np.zeros(1, np.float32)
-    assert score_products(
-        Scorer(0.05, IDF_TABLE, empty, empty, empty, empty, empty, empty), query("x"), []
-    ).shape == (0,)
+    assert score_products(make_blank_scorer(0.05, IDF_TABLE, T), query("x"), []).shape == (0,)
+
+
+def test_more_token_vectors_than_the_model_stores_are_refused() -> None:
+    scorer = make_blank_scorer(0.05, IDF_TABLE, T)
+    assert score_products(scorer, query("x"), [stored("a", tokens=5)], most=5).shape == (1,)
+    with pytest.raises(ModelError, match="another format"):
+        score_products(scorer, query("x"), [stored("a", tokens=5)], most=4)

@@ -83,6 +83,49 @@ def test_a_spoilt_file_is_named(copied: Path, name: str) -> None:
         load_model(copied).load().encode_products([CABLE])
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dimension": 10}, r"has shape \(384, 128\).*asks for \(10, 128\)|dimension 10"),
+        ({"dimension": 0}, r"`int` >= 1 - at `\$.dimension`"),
+        ({"dimension": "384"}, "Expected `int`, got `str`"),
+        ({"token_width": 64}, r"projection has shape \(384, 128\)"),
+        ({"token_width": 129}, "must be a multiple of 8"),
+        ({"token_bits": 7}, "token_bits"),
+        ({"stored_tokens": 10**9}, "stored_tokens"),
+        ({"product_heads": None}, "product_heads"),
+        ({"colour": "red"}, "colour is unknown"),
+        ({"figures": float("nan")}, "is not a model config"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused_in_a_line(
+    copied: Path, change: dict[str, object], message: str
+) -> None:
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(ModelError, match=message) as raised:
+        load_model(copied).load()
+    assert "\n" not in str(raised.value)
+    assert str(copied) in str(raised.value)
+
+
+def test_a_scorer_that_is_not_finite_is_refused(copied: Path) -> None:
+    with np.load(copied / "scorer.npz") as arrays:
+        spoilt = dict(arrays)
+    spoilt["hidden"] = np.full_like(spoilt["hidden"], np.nan)
+    np.savez(copied / "scorer.npz", **spoilt)
+    with pytest.raises(ModelError, match="hidden holds a value that is not finite"):
+        load_model(copied).load()
+
+
+def test_weights_in_other_files_are_refused(copied: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(str(copied / "query.onnx"))
+    onnx.save(model, str(copied / "query.onnx"), save_as_external_data=True, location="weights.bin")
+    with pytest.raises(ModelError, match=r"query\.onnx reads its weights from other files"):
+        load_model(copied).load()
+
+
 def test_the_version_follows_weights_and_config(model: Model, copied: Path) -> None:
     assert compute_version(copied) == model.version
     config = json.loads((copied / "config.json").read_text())

@@ -7,7 +7,7 @@ import numpy as np
 
 from mappings.types import Product
 from reranker.encoders.codec import normalise
-from reranker.fusion import Scorer
+from reranker.fusion import make_blank_scorer
 from reranker.model import CONFIG, SCORER, Model, ModelConfig, write_config, write_scorer
 from reranker.training.datasets.bm25 import KeywordIndex
 from reranker.training.datasets.training_data import TrainingData
@@ -65,8 +65,7 @@ def prepare_scorer(
         projection = fit_token_projection(
             towers.states, recipe.token_width, recipe.product.seed, recipe.token_bits
         )
-        none = np.zeros(1, np.float32)
-        blank = Scorer(TEMPERATURE, build_idf_table(data.main), none, none, none, none, none, none)
+        blank = make_blank_scorer(TEMPERATURE, build_idf_table(data.main), projection.shape[1])
         with write_atomically(folder / SCORER) as unfinished:
             write_scorer(unfinished, blank, projection)
     config = ModelConfig(

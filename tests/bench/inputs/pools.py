@@ -14,7 +14,7 @@ from mappings.types import Product
 from plugin_api.commands.train.weights import read_electronics, read_electronics_judgements
 from reranker.encoders.codec import StoredBatch
 from reranker.evaluation.measures import Grades, group_by_query, measure, select_answerable
-from reranker.fusion import attend
+from reranker.fusion import compute_attention
 from reranker.training.datasets.synthetic_queries import make_queries
 from reranker.training.scoring.scorer import PRIOR
 from reranker.types import EncodedQuery, Floats
@@ -79,7 +79,7 @@ def read_pools(shelf: int, made: int) -> Pools:
 
 def prior(query: EncodedQuery, batch: StoredBatch) -> Floats:
     """Return the scorer's prior (n,) of stored products."""
-    best = attend(query.tokens, batch, TEMPERATURE)[1].mean(1)  # (n,)
+    best = compute_attention(query.tokens, batch, TEMPERATURE)[1].max(2).mean(1)  # (n,)
     scores: Floats = PRIOR["cosine"] * (batch.vectors @ query.vector) + PRIOR["token_match"] * best
     return scores
 

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -49,8 +51,26 @@ def test_malformed_bytes_are_refused(spoil) -> None:  # type: ignore[no-untyped-
     good = product(2)[2]
     with pytest.raises(ModelError, match="index the catalogue again"):
         unpack_products([good, spoil(good)], 16, 8)
-    assert is_well_formed(good, 16, 8, 2)
-    assert not is_well_formed(spoil(good), 16, 8, 2)
+    assert is_well_formed(good, 16, 8, 2, 8)
+    assert not is_well_formed(spoil(good), 16, 8, 2, 8)
+
+
+def claiming(tokens: int = 0, words: int = 0) -> bytes:
+    """Return a product whose sizes are as it says, and as many as that."""
+    head = np.array([2, 16, 16, tokens, words, 0, 0, 0], "<u2").tobytes()
+    return head + bytes(16 + 2 * tokens + 4 * words)
+
+
+def test_what_a_product_claims_allocates_nothing() -> None:
+    honest = [claiming(3, 5)] * 99
+    assert unpack_products(honest, 16, 16).tokens.shape == (99, 3, 16)
+    for hostile in (claiming(tokens=65_000), claiming(words=65_000)):
+        tracemalloc.start()
+        with pytest.raises(ModelError, match="another format"):
+            unpack_products([*honest, hostile], 16, 16)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1_000_000
 
 
 def test_another_models_width_is_refused() -> None:
@@ -90,7 +110,9 @@ def test_two_formats_at_once_are_refused() -> None:
 
 
 def test_a_product_of_more_token_vectors_than_the_models_is_not_well_formed() -> None:
-    assert is_well_formed(product(32)[2], 16, 8, 32)
-    assert not is_well_formed(product(33)[2], 16, 8, 32)
-    assert not is_well_formed(product(3)[2], 15, 8, 32)
-    assert not is_well_formed(product(3)[2], 16, 7, 32)
+    assert is_well_formed(product(32)[2], 16, 8, 32, 8)
+    assert not is_well_formed(product(33)[2], 16, 8, 32, 8)
+    assert not is_well_formed(product(3)[2], 15, 8, 32, 8)
+    assert not is_well_formed(product(3)[2], 16, 7, 32, 8)
+    assert not is_well_formed(product(3)[2], 16, 8, 32, 1)
+    assert not is_well_formed(claiming(words=65_000), 16, 16, 32, 1)

@@ -47,6 +47,7 @@ def test_ctrl_c_ends_a_run_that_the_same_command_goes_on_with(arguments: list[st
     )
     assert process.stderr is not None
     for line in process.stderr:
+        assert "bm25s" not in line
         if "product tower learns: 2" in line:
             process.send_signal(signal.SIGINT)
             break
