@@ -136,19 +136,19 @@ def explain(
     batch = unpack_products([again.stored], len(query.vector), width)
     as_stored = False
     if stored is not None:
-        kept = unpack_products([stored], len(query.vector), width)
-        as_stored = matches_product(kept, batch, product)
-        batch = kept if as_stored else batch
+        original = unpack_products([stored], len(query.vector), width)
+        as_stored = matches_product(original, batch, product)
+        batch = original if as_stored else batch
     share = np.asarray(weights, dtype=np.float64)
     share /= share.sum()
     logits = model.scorer.logits(_inputs(model, query, batch))[0]  # (H,)
-    whole = float(logits @ share)
+    log_odds = float(logits @ share)
     return Explanation(
-        log_odds=whole,
+        log_odds=log_odds,
         heads={name: _sigmoid(float(logit)) for name, logit in zip(HEADS, logits, strict=True)},
         features=_features(model.scorer, _inputs(model, query, batch)[0], share),
-        words=_query_words(model, query, batch, share, whole),
-        attention=_attention(model, query, batch, product, share, whole),
+        words=_query_words(model, query, batch, share, log_odds),
+        attention=_attention(model, query, batch, product, share, log_odds),
         as_stored=as_stored,
     )
 
@@ -162,8 +162,8 @@ def matches_product(stored: StoredBatch, again: StoredBatch, product: Product) -
     if stored.tokens.shape != again.tokens.shape:
         return False
     texts = (product.title, product.brand, product.category, _other(product))
-    for text, held in zip(texts, np.split(stored.words, stored.ends[0][:-1]), strict=True):
-        if not np.isin(held, hash_words(split_words(text))).all():
+    for text, field_words in zip(texts, np.split(stored.words, stored.ends[0][:-1]), strict=True):
+        if not np.isin(field_words, hash_words(split_words(text))).all():
             return False
     ours, theirs = stored.tokens[0], again.tokens[0]  # (K, t)
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
@@ -196,28 +196,28 @@ def _features(scorer: Scorer, inputs: Floats, share: np.ndarray) -> tuple[Contri
         Contribution(name, float(inputs[i]), float(scorer.mean[i]), float(moved[i]))
         for i, name in enumerate(FEATURES)
     ]
-    value, typical = (float(np.linalg.norm(of[n:])) for of in (inputs, scorer.mean))
+    value, typical = (float(np.linalg.norm(row[n:])) for row in (inputs, scorer.mean))
     return (*named, Contribution(INTERACTION, value, typical, float(moved[n])))
 
 
 def _query_words(
-    model: ExplainableModel, query: EncodedQuery, batch: StoredBatch, share: np.ndarray, whole: float
+    model: ExplainableModel, query: EncodedQuery, batch: StoredBatch, share: np.ndarray, total: float
 ) -> tuple[QueryWord, ...]:
     pieces = trim_query(query.text).split()
-    held = np.split(batch.words, batch.ends[0][:-1])
+    stored_words = np.split(batch.words, batch.ends[0][:-1])
     result: list[QueryWord] = []
     for i, piece in enumerate(pieces):
-        asked = hash_words(split_words(piece))
+        hashes = hash_words(split_words(piece))
         where = tuple(
             name
-            for name, of in zip(WORD_FIELDS, held, strict=True)
-            if len(asked) and np.isin(asked, of).all()
+            for name, field_words in zip(WORD_FIELDS, stored_words, strict=True)
+            if len(hashes) and np.isin(hashes, field_words).all()
         )
         rest = " ".join(pieces[:i] + pieces[i + 1 :])
         log_odds = None
         if rest and len(pieces) <= MAX_QUERY_WORDS:
             without = model.scorer.logits(_inputs(model, model.encode_query(rest), batch))[0]
-            log_odds = whole - float(without @ share)
+            log_odds = total - float(without @ share)
         result.append(QueryWord(piece, where, log_odds))
     return tuple(result)
 
@@ -228,7 +228,7 @@ def _attention(
     batch: StoredBatch,
     product: Product,
     share: np.ndarray,
-    whole: float,
+    total: float,
 ) -> AttentionMap:
     weights, cosines = compute_attention(query.tokens, batch, model.scorer.temperature)
     count = batch.tokens.shape[1]
@@ -236,11 +236,13 @@ def _attention(
     if count > 1:
         for k in range(count):
             hidden = replace(batch, mask=batch.mask & (np.arange(count) != k))
-            moved[k] = whole - float(model.scorer.logits(_inputs(model, query, hidden))[0] @ share)
+            moved[k] = total - float(model.scorer.logits(_inputs(model, query, hidden))[0] @ share)
     config = model.config
-    asked = list_query_tokens(query.text, model.tokenizer, config.query_tokens)
-    of = list_product_tokens(product, model.product_tokenizer, config.product_tokens, config.stored_tokens)
-    return AttentionMap(tuple(asked), tuple(of), weights[0], cosines[0], moved)
+    query_texts = list_query_tokens(query.text, model.tokenizer, config.query_tokens)
+    product_texts = list_product_tokens(
+        product, model.product_tokenizer, config.product_tokens, config.stored_tokens
+    )
+    return AttentionMap(tuple(query_texts), tuple(product_texts), weights[0], cosines[0], moved)
 
 
 def _sigmoid(logit: float) -> float:

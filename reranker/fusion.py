@@ -211,9 +211,9 @@ def _compute_word_features(query: EncodedQuery, batch: StoredBatch, idf_table: I
     return features
 
 
-def _compute_share(found: NDArray[np.bool_], chosen: Sequence[bool]) -> Floats | float:
+def _compute_share(matches: NDArray[np.bool_], chosen: Sequence[bool]) -> Floats | float:
     """Return the share (n,) of the `chosen` words that are found (n, w); 1 where none is chosen."""
     if not any(chosen):
         return 1.0
-    share: Floats = found[:, np.array(chosen)].mean(1, dtype=np.float32)
+    share: Floats = matches[:, np.array(chosen)].mean(1, dtype=np.float32)
     return share

@@ -194,11 +194,11 @@ def locate_shipped_model() -> Path:
 
 def compute_version(folder: Path) -> str:
     """Return the version of a model folder: 12 hex digits of a hash over its files."""
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     own = (PRODUCT_TOKENIZER,) if (folder / PRODUCT_TOKENIZER).is_file() else ()
     for name in (*FILES, *own):
-        whole.update(hashlib.sha256((folder / name).read_bytes()).digest())
-    return whole.hexdigest()[:12]
+        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 def read_tokenizer(path: Path) -> Tokenizer:

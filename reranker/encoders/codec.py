@@ -142,8 +142,8 @@ def quantise_vector(vector: Floats) -> list[int]:
     A k-NN field of bytes takes nothing else. To one of floats a query may come so as well: OpenSearch's
     cosine sees no length (checked on 2.19.1 and 3.5.0).
     """
-    whole: list[int] = _quantise_rows(vector[None, :])[0].tolist()
-    return whole
+    integers: list[int] = _quantise_rows(vector[None, :])[0].tolist()
+    return integers
 
 
 def normalise(x: Floats) -> Floats:

@@ -96,10 +96,10 @@ def _encoded(
 def average_words(states: Floats, groups: Sequence[int], most: int) -> Floats:
     """Mean state of each word (n, d), in order, at most `most` words; tokens of group -1 are left out."""
     member = np.array(groups)
-    found = np.unique(member[member >= 0])[:most]
-    if not len(found):
+    numbers = np.unique(member[member >= 0])[:most]
+    if not len(numbers):
         return states[:1]
-    weights = (member[None, :] == found[:, None]).astype(np.float32)  # (n, T)
+    weights = (member[None, :] == numbers[:, None]).astype(np.float32)  # (n, T)
     result: Floats = (weights / weights.sum(1, keepdims=True)) @ states
     return result
 

@@ -21,8 +21,8 @@ def encode_query(
     all-MiniLM-L6-v2 was trained; markers such as [CLS] and [SEP] have no token vector, since they match
     anything.
     """
-    asked = trim_query(text)
-    encoding = tokenizer.encode(asked)
+    phrase = trim_query(text)
+    encoding = tokenizer.encode(phrase)
     stay = select_tokens(encoding, most) or [0]
     ids = [encoding.ids[i] for i in stay] if encoding.ids else [0]  # no tokens, no markers: still a vector
     marks = [encoding.special_tokens_mask[i] for i in stay] if encoding.ids else [0]
@@ -33,7 +33,7 @@ def encode_query(
         text,
         normalise(states.mean(0)),
         normalise(inner @ projection),
-        split_words(asked),
+        split_words(phrase),
         unknown,
-        classify_query(asked),
+        classify_query(phrase),
     )

@@ -22,32 +22,32 @@ class TokenText:
 
 def list_query_tokens(text: str, tokenizer: Tokenizer, most: int) -> list[TokenText]:
     """Return what the rows of encode_query's `tokens` stand for; one empty text where it has no token."""
-    asked = trim_query(text)
-    encoding = tokenizer.encode(asked)
+    phrase = trim_query(text)
+    encoding = tokenizer.encode(phrase)
     rows = [i for i in select_tokens(encoding, most) if not encoding.special_tokens_mask[i]]
     if not rows:
         # Nothing but markers, or nothing at all: encode_query's rows are the markers then.
         return [TokenText("")] * max(len(select_tokens(encoding, most)), 1)
     spans = (encoding.offsets[i] for i in rows)
-    return [TokenText(asked[start:end]) for start, end in spans]
+    return [TokenText(phrase[start:end]) for start, end in spans]
 
 
 def list_product_tokens(product: Product, tokenizer: Tokenizer, most: int, stored: int) -> list[TokenText]:
     """Return the word, and its field, of each token vector that encode_products stores of a product."""
     text = build_product_text(product)
     [row] = tokenise_products(tokenizer, [text], most)
-    whole = f"{text.pooled} {text.attended}"
+    joined = f"{text.pooled} {text.attended}"
     starts = list(_field_starts(product, len(text.pooled)))
-    found: dict[int, tuple[int, int]] = {}
+    span_of: dict[int, tuple[int, int]] = {}
     for group, (start, end) in zip(row.words, row.spans, strict=True):
         if group >= 0:
-            first, last = found.get(group, (start, end))
-            found[group] = (min(first, start), max(last, end))
-    words = [found[group] for group in sorted(found)[:stored]]
+            first, last = span_of.get(group, (start, end))
+            span_of[group] = (min(first, start), max(last, end))
+    words = [span_of[group] for group in sorted(span_of)[:stored]]
     if not words:  # no word to speak of: encode_products stores the first state
-        return [TokenText(whole.strip(), starts[0][0] if starts else "")]
+        return [TokenText(joined.strip(), starts[0][0] if starts else "")]
     return [
-        TokenText(whole[start:end], next((name for name, at in reversed(starts) if at <= start), ""))
+        TokenText(joined[start:end], next((name for name, at in reversed(starts) if at <= start), ""))
         for start, end in words
     ]
 

@@ -40,15 +40,15 @@ def measure_calibration(probabilities: Sequence[float], relevant: Sequence[bool]
     if len(probabilities) != len(relevant) or not probabilities:
         raise ValueError(f"{len(probabilities)} probabilities for {len(relevant)} pairs")
     edges = np.linspace(0.0, 1.0, BINS + 1)
-    of = np.asarray(probabilities, dtype=np.float64)
+    given = np.asarray(probabilities, dtype=np.float64)
     good = np.asarray(relevant, dtype=np.float64)
-    number = np.clip(np.searchsorted(edges, of, side="right") - 1, 0, BINS - 1)  # (pairs,) its bin
+    number = np.clip(np.searchsorted(edges, given, side="right") - 1, 0, BINS - 1)  # (pairs,) its bin
     counts = np.bincount(number, minlength=BINS)
-    expected = np.bincount(number, of, minlength=BINS) / np.maximum(counts, 1)
+    expected = np.bincount(number, given, minlength=BINS) / np.maximum(counts, 1)
     observed = np.bincount(number, good, minlength=BINS) / np.maximum(counts, 1)
-    error = float((counts * np.abs(expected - observed)).sum() / len(of))
+    error = float((counts * np.abs(expected - observed)).sum() / len(given))
     bins = (
         Bin(float(edges[i]), float(edges[i + 1]), int(counts[i]), float(expected[i]), float(observed[i]))
         for i in range(BINS)
     )
-    return Calibration(error, len(of), tuple(bins))
+    return Calibration(error, len(given), tuple(bins))

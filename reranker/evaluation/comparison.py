@@ -139,20 +139,20 @@ def pool_judgements(
     Raises EvaluationError when nothing is left.
     """
     there = None if present is None else set(present)
-    kept = {
-        query: {i: grade for i, grade in found.items() if there is None or i in there}
-        for query, found in grades.items()
+    present_grades = {
+        query: {i: grade for i, grade in query_grades.items() if there is None or i in there}
+        for query, query_grades in grades.items()
     }
-    judged_ids = {i for found in grades.values() for i in found}
+    judged_ids = {i for query_grades in grades.values() for i in query_grades}
     missing = 0 if there is None else len(judged_ids - there)
-    counted = select_answerable(kept)
+    counted = select_answerable(present_grades)
     if not counted:
         lost = f"; {missing} of {len(judged_ids)} judged products are not in the index" if missing else ""
         raise EvaluationError(
             f"none of the {len(grades)} queries has a product of grade {GOOD} or more to be found{lost}: "
             "judge some, or name the --alias of the catalogue they were judged in"
         )
-    findable = {query: found for query, found in kept.items() if found}
+    findable = {query: query_grades for query, query_grades in present_grades.items() if query_grades}
     return JudgementPool(findable, counted, len(grades), missing, products)
 
 
@@ -161,19 +161,19 @@ def restrict_to_pool(ranked: Sequence[str], grades: Grades) -> tuple[str, ...]:
 
     What a system doesn't return has no order of its own; by id, chance alone places it.
     """
-    found = tuple(i for i in ranked if i in grades)
-    return found + tuple(sorted(grades.keys() - set(found)))
+    judged = tuple(i for i in ranked if i in grades)
+    return judged + tuple(sorted(grades.keys() - set(judged)))
 
 
 def compare_runs(runs: Sequence[SystemRun], judged: JudgementPool, threshold: float) -> tuple[Protocol, ...]:
     """Measure every run under both protocols; the others are compared with the first."""
-    whole = [measure_system(run.system, run.catalogue, judged, threshold) for run in runs]
+    catalogue = [measure_system(run.system, run.catalogue, judged, threshold) for run in runs]
     pool = [
         measure_system(run.system, _all_judged(run.pool, judged), judged, threshold, pool=True)
         for run in runs
     ]
     return (
-        Protocol(WHOLE_CATALOGUE, "Whole catalogue", tuple(whole), _compared(whole)),
+        Protocol(WHOLE_CATALOGUE, "Whole catalogue", tuple(catalogue), _compared(catalogue)),
         Protocol(JUDGED_PRODUCTS, "Judged products only", tuple(pool), _compared(pool)),
     )
 
@@ -187,18 +187,18 @@ def measure_system(
 ) -> Figures:
     """Measure one system's rankings; with `pool`, its calibration as well instead of coverage and time."""
     grades = judged.counted
-    ids = {query: found.ids for query, found in rankings.items() if query in grades}
+    ids = {query: answer.ids for query, answer in rankings.items() if query in grades}
     by_query = measure_by_query(ids, grades)
     likely = {
-        query: dict(zip(found.ids, found.probabilities, strict=False)) for query, found in rankings.items()
+        query: dict(zip(answer.ids, answer.probabilities, strict=False)) for query, answer in rankings.items()
     }
     gives_probabilities = any(likely.values())
     if gives_probabilities:
         decided = measure_decisions(likely, grades, threshold)
         by_query = {query: values | decided[query] for query, values in by_query.items()}
     names = next(iter(by_query.values()))
-    values = {name: bootstrap_mean([found[name] for found in by_query.values()]) for name in names}
-    times = [found.ms for query, found in rankings.items() if query in grades and found.ms is not None]
+    values = {name: bootstrap_mean([values[name] for values in by_query.values()]) for name in names}
+    times = [answer.ms for query, answer in rankings.items() if query in grades and answer.ms is not None]
     shown = count_shown_products(ids.values())
     return Figures(
         system,
@@ -224,13 +224,13 @@ def _all_judged(rankings: Mapping[str, RankedList], judged: JudgementPool) -> di
 def _calibration(likely: Mapping[str, Mapping[str, float]], grades: Mapping[str, Grades]) -> Calibration:
     pairs = [
         (probability, grades[query][i] >= GOOD)
-        for query, found in likely.items()
-        for i, probability in found.items()
+        for query, probabilities in likely.items()
+        for i, probability in probabilities.items()
     ]
     return measure_calibration([probability for probability, _ in pairs], [good for _, good in pairs])
 
 
-def _compared(found: Sequence[Figures]) -> dict[str, PairedComparison]:
-    by_query = [{q: values[HEADLINE] for q, values in one.by_query.items()} for one in found]
-    others = {one.system.name: values for one, values in zip(found[1:], by_query[1:], strict=True)}
+def _compared(measured: Sequence[Figures]) -> dict[str, PairedComparison]:
+    by_query = [{q: values[HEADLINE] for q, values in one.by_query.items()} for one in measured]
+    others = {one.system.name: values for one, values in zip(measured[1:], by_query[1:], strict=True)}
     return compare_paired(by_query[0], others)

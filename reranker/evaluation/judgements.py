@@ -93,16 +93,18 @@ def read_judgements(path: Path, note: Callable[[str], None] = lambda _: None) ->
         )
     if blank:
         note(f"{path}: {blank} rows have no grade and are skipped")
-    repeated = [found for found in graded.values() if len(found) > 1]
+    repeated = [pair_grades for pair_grades in graded.values() if len(pair_grades) > 1]
     if repeated:
-        differ = sum(len(set(found)) > 1 for found in repeated)
+        differ = sum(len(set(pair_grades)) > 1 for pair_grades in repeated)
         note(
             f"{path}: {len(repeated)} pairs are graded more than once, {differ} of them differently: "
             "each counts once, by its mean grade"
         )
     return [
-        Judgement(spelling[key], product_id, (2 * sum(found) + len(found)) // (2 * len(found)))
-        for (key, product_id), found in graded.items()
+        Judgement(
+            spelling[key], product_id, (2 * sum(pair_grades) + len(pair_grades)) // (2 * len(pair_grades))
+        )
+        for (key, product_id), pair_grades in graded.items()
     ]
 
 

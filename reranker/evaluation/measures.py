@@ -55,7 +55,11 @@ def group_by_query(judgements: Iterable[Judgement]) -> dict[str, dict[str, int]]
 
 def select_answerable(grades: Mapping[str, Grades]) -> dict[str, Grades]:
     """Keep the queries that some product answers well: on the others every ranking is as good."""
-    return {query: found for query, found in grades.items() if max(found.values(), default=0) >= GOOD}
+    return {
+        query: query_grades
+        for query, query_grades in grades.items()
+        if max(query_grades.values(), default=0) >= GOOD
+    }
 
 
 def measure(rankings: Mapping[str, Sequence[str]], grades: Mapping[str, Grades]) -> Values:
@@ -82,16 +86,16 @@ def measure_decisions(
     three are 0.
     """
     taken = {
-        query: [i for i, probability in found.items() if probability >= threshold]
-        for query, found in probabilities.items()
+        query: [i for i, probability in likely.items() if probability >= threshold]
+        for query, likely in probabilities.items()
     }
     return _measured(DECISION_MEASURES, taken, grades)
 
 
 def average_values(values: Mapping[str, Values]) -> Values:
     """Return each measure's mean over the queries (0 for no queries)."""
-    names = dict.fromkeys(name for found in values.values() for name in found)
-    return {name: sum(found[name] for found in values.values()) / len(values) for name in names}
+    names = dict.fromkeys(name for query_values in values.values() for name in query_values)
+    return {name: sum(query_values[name] for query_values in values.values()) / len(values) for name in names}
 
 
 def count_shown_products(rankings: Iterable[Sequence[str]], top: int = 10) -> int:

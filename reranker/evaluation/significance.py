@@ -46,7 +46,7 @@ def bootstrap_mean(values: Sequence[float]) -> Interval:
     mean = float(np.mean(values))
     if len(values) < 2:
         return Interval(mean, -np.inf, np.inf)
-    found = stats.bootstrap(
+    bounds = stats.bootstrap(
         (np.asarray(values),),
         np.mean,
         n_resamples=_RESAMPLES,
@@ -54,7 +54,7 @@ def bootstrap_mean(values: Sequence[float]) -> Interval:
         method="percentile",
         rng=_SEED,
     ).confidence_interval
-    return Interval(mean, float(found.low), float(found.high))
+    return Interval(mean, float(bounds.low), float(bounds.high))
 
 
 def compare_paired(
@@ -69,19 +69,19 @@ def compare_paired(
     changes = {
         name: {query: first[query] - other[query] for query in first} for name, other in others.items()
     }
-    p_values = {name: _sign_flips(list(found.values())) for name, found in changes.items()}
+    p_values = {name: _sign_flips(list(query_changes.values())) for name, query_changes in changes.items()}
     corrected = correct_by_holm(p_values)
     return {
         name: PairedComparison(
-            change=bootstrap_mean(list(found.values())),
+            change=bootstrap_mean(list(query_changes.values())),
             p=p_values[name],
             p_holm=corrected[name],
-            wins=sum(change > _TIE for change in found.values()),
-            losses=sum(change < -_TIE for change in found.values()),
-            ties=sum(abs(change) <= _TIE for change in found.values()),
-            changes=dict(sorted(found.items(), key=lambda item: item[1])),
+            wins=sum(change > _TIE for change in query_changes.values()),
+            losses=sum(change < -_TIE for change in query_changes.values()),
+            ties=sum(abs(change) <= _TIE for change in query_changes.values()),
+            changes=dict(sorted(query_changes.items(), key=lambda item: item[1])),
         )
-        for name, found in changes.items()
+        for name, query_changes in changes.items()
     }
 
 
@@ -99,7 +99,7 @@ def _sign_flips(changes: Sequence[float]) -> float:
     """Two-sided p of a mean this far from 0 if each change's sign were a coin's."""
     if len(changes) < 2 or max(map(abs, changes)) <= _TIE:
         return 1.0
-    found = stats.permutation_test(
+    test = stats.permutation_test(
         (np.asarray(changes),),
         np.mean,
         permutation_type="samples",
@@ -107,4 +107,4 @@ def _sign_flips(changes: Sequence[float]) -> float:
         vectorized=True,
         rng=_SEED,
     )
-    return float(found.pvalue)
+    return float(test.pvalue)

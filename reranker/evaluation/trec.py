@@ -34,7 +34,7 @@ def read_qrels(path: Path, texts: Mapping[str, str]) -> list[Judgement]:
     `texts` maps query ids to texts; where it is empty the ids are the texts. Raises LabelsError with the
     line's number.
     """
-    found = []
+    judgements = []
     for number, line in _lines(path):
         cells = line.rsplit(None, 3)
         if len(cells) != 4 or not cells[3].removeprefix("-").isdigit():
@@ -42,10 +42,10 @@ def read_qrels(path: Path, texts: Mapping[str, str]) -> list[Judgement]:
         grade = max(int(cells[3]), 0)
         if grade not in GRADES:
             raise LabelsError(f"{path}: line {number} has grade {grade}: grades are 0 to {GRADES[-1]}")
-        found.append(Judgement(_text(cells[0].strip(), texts, path, number), cells[2], grade))
-    if not found:
+        judgements.append(Judgement(_text(cells[0].strip(), texts, path, number), cells[2], grade))
+    if not judgements:
         raise LabelsError(f"{path} holds no judgement")
-    return found
+    return judgements
 
 
 def read_run(path: Path, texts: Mapping[str, str]) -> dict[str, list[str]]:

@@ -36,7 +36,9 @@ _COUNTED = "(?:一[台部个件款双条套张把只]|[几一]款|一些|一下)
 
 
 def _either(phrases: dict[str, str], spaced: bool) -> str:
-    return "|".join(of for language, of in phrases.items() if (language not in _UNSPACED) == spaced)
+    return "|".join(
+        alternatives for language, alternatives in phrases.items() if (language not in _UNSPACED) == spaced
+    )
 
 
 _LEADING = re.compile(
@@ -67,5 +69,5 @@ def strip_intent(text: str) -> str:
     """
     if len(text) > _MAX_PHRASE:
         return text
-    left = _TRAILING.sub("", _LEADING.sub("", text)).strip()
-    return left if any(map(str.isalnum, left)) else text
+    remainder = _TRAILING.sub("", _LEADING.sub("", text)).strip()
+    return remainder if any(map(str.isalnum, remainder)) else text

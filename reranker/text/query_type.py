@@ -28,11 +28,11 @@ def classify_query(text: str) -> QueryType:
     Only the first 1,000 characters are read.
     """
     text = unicodedata.normalize("NFKC", text[:MAX_QUERY]).casefold()
-    found = _WORD.findall(text)
-    if any(map(_names_model, found, [*found[1:], ""])):
+    words = _WORD.findall(text)
+    if any(map(_names_model, words, [*words[1:], ""])):
         return QueryType.MODEL
-    count = sum((len(word) + 1) // 2 if _IS_HAN.match(word) else 1 for word in found)
-    spoken = count > _HEAD_WORDS and any(map(_FUNCTION_WORD.fullmatch, found))
+    count = sum((len(word) + 1) // 2 if _IS_HAN.match(word) else 1 for word in words)
+    spoken = count > _HEAD_WORDS and any(map(_FUNCTION_WORD.fullmatch, words))
     if count >= _SENTENCE_WORDS or spoken or text.rstrip().endswith("?") or _ASKING.search(text):
         return QueryType.SENTENCE
     return QueryType.HEAD if count <= _HEAD_WORDS else QueryType.PHRASE

@@ -43,13 +43,13 @@ def group_by_word(encoding: Encoding, text: str) -> list[int]:
 
 def locate_tokens(encoding: Encoding, length: int, first: int) -> list[Span]:
     """Return where in the text each token stands, counted from `first`; markers are empty, at its ends."""
-    found: list[Span] = []
+    spans: list[Span] = []
     inside = False
     for mark, (start, end) in zip(encoding.special_tokens_mask, encoding.offsets, strict=True):
         inside = inside or not mark
         at = length if inside else 0
-        found.append((first + at, first + at) if mark else (first + start, first + end))
-    return found
+        spans.append((first + at, first + at) if mark else (first + start, first + end))
+    return spans
 
 
 def measure_unknown_share(tokenizer: Tokenizer, ids: Sequence[int], marks: Sequence[int]) -> float:

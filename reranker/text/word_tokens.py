@@ -41,24 +41,24 @@ def split_words(text: str) -> tuple[str, ...]:
     does a number with its unit (`128gb` and `128 GB`: 128, gb, 128gb), and Chinese, Japanese and Korean text
     as pairs of neighbouring characters. Nothing behind the first 65,536 characters is read.
     """
-    found: dict[str, None] = {}
+    distinct: dict[str, None] = {}
     # One character may become 18 by normalisation.
     folded = unicodedata.normalize("NFKC", text[:_MAX_CHARACTERS])[:_MAX_CHARACTERS].casefold()
     for piece in _PIECES.findall(folded):
         if _IS_CJK.match(piece):
-            found.update(dict.fromkeys(_pairs(piece)))
+            distinct.update(dict.fromkeys(_pairs(piece)))
             continue
-        found[_stem(piece)] = None
+        distinct[_stem(piece)] = None
         parts = _LETTERS_OR_DIGITS.findall(piece)
         if len(parts) > 1:
-            found.update(dict.fromkeys(map(_stem, parts)))
+            distinct.update(dict.fromkeys(map(_stem, parts)))
     if any(map(str.isdigit, folded)):
-        found.update(dict.fromkeys("".join(of) for of in SPACED_UNIT.findall(folded)))
+        distinct.update(dict.fromkeys("".join(measure) for measure in SPACED_UNIT.findall(folded)))
         for joined in _JOINED.findall(folded):
-            whole = re.sub(r"[-/.]", "", joined)
-            if not whole.isdigit() and not whole.isalpha() and not _IS_CJK.search(whole):
-                found[whole] = None
-    return tuple(found)
+            compact = re.sub(r"[-/.]", "", joined)
+            if not compact.isdigit() and not compact.isalpha() and not _IS_CJK.search(compact):
+                distinct[compact] = None
+    return tuple(distinct)
 
 
 def is_cjk(character: str) -> bool:
@@ -66,9 +66,9 @@ def is_cjk(character: str) -> bool:
     return bool(_IS_CJK.match(character))
 
 
-def hash_words(found: Iterable[str]) -> WordHashes:
+def hash_words(words: Iterable[str]) -> WordHashes:
     """Return the CRC-32 of each word: 4 bytes each, one clash in millions of comparisons."""
-    return np.array([zlib.crc32(word.encode()) for word in found], dtype=np.uint32)
+    return np.array([zlib.crc32(word.encode()) for word in words], dtype=np.uint32)
 
 
 def _pairs(piece: str) -> list[str]:

@@ -33,19 +33,19 @@ def run_article_recipe(
     catalogue: dict[str, RankedList] = {}
     pool: dict[str, RankedList] = {}
     for fold in range(min(_FOLDS, len(queries))):
-        held = queries[fold :: min(_FOLDS, len(queries))]
+        held_out = queries[fold :: min(_FOLDS, len(queries))]
         train = [
             ArticlePair(query, texts[i], grade >= GOOD)
             for query in queries
-            if query not in held
+            if query not in held_out
             for i, grade in grades[query].items()
         ]
         if not train:
             continue
-        asked = [(query, i) for query in held for i in dict.fromkeys([*windows[query], *grades[query]])]
-        scores = score_by_article_recipe(model, train, [(query, texts[i]) for query, i in asked])
-        likely = dict(zip(asked, scores.tolist(), strict=True))
-        for query in held:
+        pairs = [(query, i) for query in held_out for i in dict.fromkeys([*windows[query], *grades[query]])]
+        scores = score_by_article_recipe(model, train, [(query, texts[i]) for query, i in pairs])
+        likely = dict(zip(pairs, scores.tolist(), strict=True))
+        for query in held_out:
             catalogue[query] = _ordered(query, windows[query], likely)
             pool[query] = _ordered(query, list(grades[query]), likely)
     return SystemRun(System("article", SYSTEMS["article"]), catalogue, pool)

@@ -100,7 +100,7 @@ def evaluate(
     except ModuleNotFoundError as error:
         raise EvaluationError(f"measuring needs {error.name}: pip install 'attune[evaluate]'") from error
     folder = model or (Path(settings.model.folder) if settings.model.folder else None)
-    asked = EvaluationJob(
+    job = EvaluationJob(
         judgements=judgements,
         qrels=qrels,
         queries=queries,
@@ -113,7 +113,7 @@ def evaluate(
         depth=depth,
         held_out=held_out,
     )
-    evaluation = run_evaluation(asked, settings, task_progress)
+    evaluation = run_evaluation(job, settings, task_progress)
     if html:
         write_report(evaluation, html)
     if as_json:

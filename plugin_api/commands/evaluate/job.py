@@ -61,38 +61,38 @@ class EvaluationJob:
     held_out: bool
 
 
-def run_evaluation(asked: EvaluationJob, settings: Settings, working: Working) -> Evaluation:
+def run_evaluation(job: EvaluationJob, settings: Settings, working: Working) -> Evaluation:
     """Rank, measure and compare.
 
     Raises LabelsError and EvaluationError for files, ClusterDown, ModelMismatch and ModelError for index and
     model.
     """
     notes: list[str] = []
-    texts = read_queries(asked.queries) if asked.queries else {}
-    grades = _grades(asked, texts, notes)
-    files = {name: read_run(path, texts) for name, path in asked.runs.items()}
-    if asked.systems:
-        judged, runs = _from_index(asked, settings, grades, notes, working)
+    texts = read_queries(job.queries) if job.queries else {}
+    grades = _grades(job, texts, notes)
+    files = {name: read_run(path, texts) for name, path in job.runs.items()}
+    if job.systems:
+        judged, runs = _from_index(job, settings, grades, notes, working)
     else:
         judged, runs = pool_judgements(grades, None), []
-    runs += [_from_file(name, found, judged, asked, notes) for name, found in files.items()]
+    runs += [_from_file(name, ranking, judged, job, notes) for name, ranking in files.items()]
     return Evaluation(
-        judgements=str(asked.judgements or asked.qrels),
-        index=asked.alias if asked.systems else "",
+        judgements=str(job.judgements or job.qrels),
+        index=job.alias if job.systems else "",
         judged=judged,
-        threshold=asked.threshold,
-        depth=asked.depth,
-        protocols=compare_runs(runs, judged, asked.threshold),
+        threshold=job.threshold,
+        depth=job.depth,
+        protocols=compare_runs(runs, judged, job.threshold),
         notes=(*_trained(runs, judged), *_left_out(judged), *notes),
     )
 
 
-def _grades(asked: EvaluationJob, texts: Mapping[str, str], notes: list[str]) -> dict[str, Grades]:
+def _grades(job: EvaluationJob, texts: Mapping[str, str], notes: list[str]) -> dict[str, Grades]:
     judgements: Sequence[Judgement]
-    if asked.judgements:
-        judgements = read_judgements(asked.judgements, notes.append)
-    elif asked.qrels:
-        judgements = read_qrels(asked.qrels, texts)
+    if job.judgements:
+        judgements = read_judgements(job.judgements, notes.append)
+    elif job.qrels:
+        judgements = read_qrels(job.qrels, texts)
     else:
         raise EvaluationError("nothing to measure by: give judgements or qrels")
     return dict(group_by_query(judgements))
@@ -109,23 +109,23 @@ class _Ranker:
 
 
 def _from_index(
-    asked: EvaluationJob, settings: Settings, grades: Mapping[str, Grades], notes: list[str], working: Working
+    job: EvaluationJob, settings: Settings, grades: Mapping[str, Grades], notes: list[str], working: Working
 ) -> tuple[JudgementPool, list[SystemRun]]:
     client = connect(settings.opensearch)
     check_cluster(client, settings.opensearch)
-    rankers = _rankers(asked, settings, client, grades)
+    rankers = _rankers(job, settings, client, grades)
     first = rankers[0]
-    if asked.held_out:
+    if job.held_out:
         grades = _held_out(rankers, grades, notes)
     products = fetch_judged_products(
-        client, asked.alias, sorted({i for found in grades.values() for i in found})
+        client, job.alias, sorted({i for query_grades in grades.values() for i in query_grades})
     )
-    judged = pool_judgements(grades, products, look_up_index(client, asked.alias).products)
+    judged = pool_judgements(grades, products, look_up_index(client, job.alias).products)
     widest = max(map(len, judged.grades.values()))
     searching = Searching(client, first.alias, first.model, settings)
     wide = searching.widened(widest)
     asks: dict[System, tuple[Ask, Ask]] = {}
-    for name in (name for name in SYSTEMS if name in asked.systems and name != "article"):
+    for name in (name for name in SYSTEMS if name in job.systems and name != "article"):
         trained = first.trained if name == "attune" else frozenset[str]()
         version = "" if name.startswith("bm25") else first.model.version
         asks[System(name, SYSTEMS[name], version, trained)] = (searching.ask(name), wide.ask(name))
@@ -136,11 +136,11 @@ def _from_index(
     runs: list[SystemRun] = []
     if asks:
         with working("searching", len(judged.grades)) as advance:
-            runs = rank_queries(asks, judged.grades, asked.depth, advance)
-    if "article" in asked.systems:
+            runs = rank_queries(asks, judged.grades, job.depth, advance)
+    if "article" in job.systems:
         with working("article recipe", len(judged.grades)) as advance:
             windows = searching.windows(judged.grades, advance)
-        texts = {**products, **fetch_judged_products(client, asked.alias, _new(windows, products))}
+        texts = {**products, **fetch_judged_products(client, job.alias, _new(windows, products))}
         try:
             runs.append(run_article_recipe(first.model, judged.grades, windows, texts))
         except ModuleNotFoundError as error:
@@ -150,12 +150,12 @@ def _from_index(
 
 
 def _rankers(
-    asked: EvaluationJob, settings: Settings, client: OpenSearch, queries: Iterable[str]
+    job: EvaluationJob, settings: Settings, client: OpenSearch, queries: Iterable[str]
 ) -> list[_Ranker]:
     """Load the models. Raises ModelMismatch where an index was made with another."""
-    named = [(SYSTEMS["attune"], asked.model, asked.alias)]
-    if asked.second:
-        named.append((f"Second model ({asked.second[0].name})", *asked.second))
+    named = [(SYSTEMS["attune"], job.model, job.alias)]
+    if job.second:
+        named.append((f"Second model ({job.second[0].name})", *job.second))
     queries, rankers = list(queries), []
     for label, folder, alias in named:
         model = load_model(folder, settings.model.threads)
@@ -169,13 +169,13 @@ def _held_out(
     rankers: Sequence[_Ranker], grades: Mapping[str, Grades], notes: list[str]
 ) -> dict[str, Grades]:
     seen = frozenset[str]().union(*(ranker.trained for ranker in rankers))
-    left = {query: found for query, found in grades.items() if query not in seen}
-    if not left:
+    unseen = {query: query_grades for query, query_grades in grades.items() if query not in seen}
+    if not unseen:
         raise EvaluationError(
             "the model was trained on every judged query, none is held out: judge others, or drop --held-out"
         )
     notes.append(f"{len(seen)} queries that a model was trained on are left out")
-    return left
+    return unseen
 
 
 def _new(windows: Mapping[str, Sequence[str]], known: Mapping[str, object]) -> list[str]:
@@ -184,21 +184,21 @@ def _new(windows: Mapping[str, Sequence[str]], known: Mapping[str, object]) -> l
 
 def _from_file(
     name: str,
-    found: Mapping[str, Sequence[str]],
+    rankings: Mapping[str, Sequence[str]],
     judged: JudgementPool,
-    asked: EvaluationJob,
+    job: EvaluationJob,
     notes: list[str],
 ) -> SystemRun:
-    answers = {query: tuple(found.get(normalise_query(query), ())) for query in judged.grades}
+    answers = {query: tuple(rankings.get(normalise_query(query), ())) for query in judged.grades}
     absent = sum(not answers[query] for query in judged.counted)
     if absent == len(judged.counted):
         raise EvaluationError(
-            f"run {name} ({asked.runs[name]}) ranks none of the judged queries: its query ids must be their "
+            f"run {name} ({job.runs[name]}) ranks none of the judged queries: its query ids must be their "
             "texts, or be listed with them in a --queries file"
         )
     if absent:
         notes.append(f"run {name} has no ranking of {absent} queries: they count as 0")
-    catalogue = {query: RankedList(ids[: asked.depth]) for query, ids in answers.items()}
+    catalogue = {query: RankedList(ids[: job.depth]) for query, ids in answers.items()}
     return SystemRun(
         System(name, name), catalogue, {query: RankedList(ids) for query, ids in answers.items()}
     )
@@ -218,10 +218,10 @@ def _left_out(judged: JudgementPool) -> list[str]:
 
 
 def _trained(runs: Sequence[SystemRun], judged: JudgementPool) -> list[str]:
-    found = ((run.system.label, len(run.system.trained & judged.counted.keys())) for run in runs)
+    counts = ((run.system.label, len(run.system.trained & judged.counted.keys())) for run in runs)
     return [
         f"{label} was trained on {number} of these {len(judged.counted)} queries: its figures flatter it "
         "(--held-out leaves those queries out)"
-        for label, number in found
+        for label, number in counts
         if number
     ]

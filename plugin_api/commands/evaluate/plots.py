@@ -56,7 +56,7 @@ _STYLE: dict[Any, Any] = {
 def draw_changes(protocol: Protocol) -> dict[str, Markup]:
     """Draw every query's change beside each other system, worst first. All plots have one scale."""
     changes = {name: list(paired.changes.values()) for name, paired in protocol.compared.items()}
-    reach = max([0.2, *(abs(change) for found in changes.values() for change in found)])
+    reach = max([0.2, *(abs(change) for query_changes in changes.values() for change in query_changes)])
     plots = {}
     with mpl.rc_context(_STYLE):
         for name, values in changes.items():
@@ -73,7 +73,7 @@ def draw_changes(protocol: Protocol) -> dict[str, Markup]:
 def draw_intervals(protocol: Protocol) -> Markup:
     """Draw the mean change beside each other system with its 95 % interval."""
     compared = protocol.compared
-    labels = {found.system.name: found.system.label for found in protocol.figures}
+    labels = {one.system.name: one.system.label for one in protocol.figures}
     with mpl.rc_context(_STYLE):
         figure, axes = _new_plot(0.6 + 0.3 * len(compared), _WIDE)
         names = list(compared)[::-1]
@@ -92,14 +92,14 @@ def draw_intervals(protocol: Protocol) -> Markup:
 
 def draw_latency(figures: Sequence[Figures]) -> Markup | None:
     """Draw every system by its latency, on a logarithmic axis, and nDCG. None where no latency is known."""
-    timed = [(found, found.latency) for found in figures if found.latency]
+    timed = [(one, one.latency) for one in figures if one.latency]
     if not timed:
         return None
     with mpl.rc_context(_STYLE):
         figure, axes = _new_plot(_HEIGHT + 0.2 * len(timed))
-        for number, (found, latency) in enumerate(timed):
-            value = found.values[HEADLINE]
-            colour = _FIRST if found is figures[0] else _OTHER
+        for number, (one, latency) in enumerate(timed):
+            value = one.values[HEADLINE]
+            colour = _FIRST if one is figures[0] else _OTHER
             bounds = [_bound(value.low, value.mean), _bound(value.high, value.mean)]
             axes.plot([latency.mean] * 2, bounds, color=colour, alpha=0.45, linewidth=2)
             axes.plot(
@@ -108,7 +108,7 @@ def draw_latency(figures: Sequence[Figures]) -> Markup | None:
                 linestyle="none",
                 marker=_MARKERS[number % len(_MARKERS)],
                 color=colour,
-                label=f"{found.system.label}: {value.mean:.3f}, {latency.mean:.1f} ms",
+                label=f"{one.system.label}: {value.mean:.3f}, {latency.mean:.1f} ms",
             )
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
@@ -120,17 +120,15 @@ def draw_latency(figures: Sequence[Figures]) -> Markup | None:
 
 def draw_reliability(label: str, calibration: Calibration) -> Markup:
     """Draw the share of good products against the probability. Bars tell how many pairs each bin has."""
-    bins = [found for found in calibration.bins if found.pairs]
-    most = max(found.pairs for found in bins)
+    bins = [one for one in calibration.bins if one.pairs]
+    most = max(one.pairs for one in bins)
     with mpl.rc_context(_STYLE):
         figure, axes = _new_plot(_HEIGHT)
-        heights = [0.2 * found.pairs / most for found in bins]
-        middles = [(found.low + found.high) / 2 for found in bins]
+        heights = [0.2 * one.pairs / most for one in bins]
+        middles = [(one.low + one.high) / 2 for one in bins]
         axes.bar(middles, heights, width=0.09, color=_OTHER, alpha=0.55)
         axes.plot([0, 1], [0, 1], color=_OTHER, linestyle="dashed")
-        axes.plot(
-            [found.expected for found in bins], [found.observed for found in bins], marker="o", color=_FIRST
-        )
+        axes.plot([one.expected for one in bins], [one.observed for one in bins], marker="o", color=_FIRST)
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.04)
         axes.set_xlabel("probability returned (bars: how many pairs)")

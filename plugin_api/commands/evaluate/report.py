@@ -50,12 +50,12 @@ class Section:
     def rival(self) -> Figures | None:
         """The best of the others."""
         others = self.protocol.figures[1:]
-        return max(others, key=lambda found: found.values[HEADLINE].mean) if others else None
+        return max(others, key=lambda one: one.values[HEADLINE].mean) if others else None
 
     @property
     def labels(self) -> dict[str, str]:
         """Name of each system → its label."""
-        return {found.system.name: found.system.label for found in self.protocol.figures}
+        return {one.system.name: one.system.label for one in self.protocol.figures}
 
 
 def write_report(evaluation: Evaluation, path: Path) -> None:
@@ -94,9 +94,9 @@ def render_report(evaluation: Evaluation) -> str:
         reading=list_caveats(evaluation),
         latency=draw_latency(evaluation.protocols[0].figures),
         reliability=[
-            (found.system.label, found.calibration, draw_reliability(found.system.label, found.calibration))
-            for found in pool.figures
-            if found.calibration
+            (one.system.label, one.calibration, draw_reliability(one.system.label, one.calibration))
+            for one in pool.figures
+            if one.calibration
         ],
         ends=_ends,
         finite=math.isfinite,
@@ -106,7 +106,7 @@ def render_report(evaluation: Evaluation) -> str:
 def _section(protocol: Protocol) -> Section:
     names = select_columns(protocol)
     best = {
-        name: max(round(found.values[name].mean, 3) for found in protocol.figures if name in found.values)
+        name: max(round(one.values[name].mean, 3) for one in protocol.figures if name in one.values)
         for name in names
     }
     intervals = draw_intervals(protocol) if protocol.compared else Markup()

@@ -58,16 +58,16 @@ def look_up_index(client: OpenSearch, index: str) -> IndexFacts:
     body = {"size": 0, "track_total_hits": True, "aggs": models}
     with translate_errors(f"looking up {index}"):
         try:
-            found = client.search(index=index, body=body)
+            answer = client.search(index=index, body=body)
         except NotFoundError as error:
-            held = client.indices.get_alias().values()
-            there = ", ".join(sorted({alias for one in held for alias in one["aliases"]}))
+            indexes = client.indices.get_alias().values()
+            there = ", ".join(sorted({alias for one in indexes for alias in one["aliases"]}))
             raise EvaluationError(
                 f"no alias or index {index}; there {f'are: {there}' if there else 'is none yet'}. "
                 f"Make it with `attune index FILE --alias {index}`"
             ) from error
-    buckets = found.get("aggregations", {}).get("models", {}).get("buckets", [])
-    return IndexFacts(found["hits"]["total"]["value"], tuple(bucket["key"] for bucket in buckets))
+    buckets = answer.get("aggregations", {}).get("models", {}).get("buckets", [])
+    return IndexFacts(answer["hits"]["total"]["value"], tuple(bucket["key"] for bucket in buckets))
 
 
 def check_version(facts: IndexFacts, index: str, model: Reranker) -> None:
@@ -82,7 +82,7 @@ def check_version(facts: IndexFacts, index: str, model: Reranker) -> None:
 
 def fetch_judged_products(client: OpenSearch, index: str, ids: Sequence[str]) -> dict[str, Product]:
     """Look products up by id: those that are in the index, with their texts."""
-    found: dict[str, Product] = {}
+    products: dict[str, Product] = {}
     texts = [fields.TITLE, fields.BRAND, fields.CATEGORY, fields.DESCRIPTION]
     for start in range(0, len(ids), MAX_WINDOW):
         some = list(ids[start : start + MAX_WINDOW])
@@ -92,14 +92,14 @@ def fetch_judged_products(client: OpenSearch, index: str, ids: Sequence[str]) ->
         for hit in hits:
             source = hit.get("_source", {})
             text = {name: str(source.get(name) or "") for name in texts}
-            found[hit["_id"]] = Product(
+            products[hit["_id"]] = Product(
                 hit["_id"],
                 title=text[fields.TITLE],
                 brand=text[fields.BRAND],
                 category=text[fields.CATEGORY],
                 description=text[fields.DESCRIPTION],
             )
-    return found
+    return products
 
 
 class Searching:
@@ -152,11 +152,11 @@ class Searching:
 
     def windows(self, texts: Iterable[str], advance: Advance) -> dict[str, tuple[str, ...]]:
         """Return, for each query's text, the ids that Attune would rerank, in the first stage's order."""
-        found = {}
+        windows = {}
         for text in texts:
-            found[text] = self._first_stage(self._settings.search, text, (), 1)[0]
+            windows[text] = self._first_stage(self._settings.search, text, (), 1)[0]
             advance(1)
-        return found
+        return windows
 
     def _fused(self, fusion: FusionMethod, text: str, filters: Terms, size: int) -> RankedList:
         inside, below = self._first_stage(replace(self._settings.search, fusion=fusion), text, filters, size)
@@ -184,10 +184,10 @@ class Searching:
 
     def _hits(self, query: JsonObject, size: int) -> RankedList:
         with translate_errors(f"searching {self._index}"):
-            found = self._client.search(
+            answer = self._client.search(
                 index=self._index, body={"query": query, "size": size, "_source": False}
             )
-        return RankedList(tuple(hit["_id"] for hit in found["hits"]["hits"]))
+        return RankedList(tuple(hit["_id"] for hit in answer["hits"]["hits"]))
 
     def _call(self, text: str, filters: Terms, size: int) -> SearchCall:
         body = {"query": keyword_query(text, filters), "size": size, "_source": False}
@@ -203,22 +203,22 @@ def rank_queries(
     Each system comes with two asks, the second with a window wide enough for judged products. One query after
     the other, one system after the other, a different one first each time: none gains by another's caches.
     """
-    whole: dict[System, dict[str, RankedList]] = {system: {} for system in asks}
+    catalogue: dict[System, dict[str, RankedList]] = {system: {} for system in asks}
     pool: dict[System, dict[str, RankedList]] = {system: {} for system in asks}
     order = list(asks)
     for ask, _ in asks.values():
         ask(next(iter(grades)), (), depth)  # opens connections, loads the model: not part of any search
-    for turn, (text, found) in enumerate(grades.items()):
-        only: Terms = ({"ids": {"values": list(found)}},)
+    for turn, (text, query_grades) in enumerate(grades.items()):
+        only: Terms = ({"ids": {"values": list(query_grades)}},)
         for system in _from(order, turn):
             ask, within = asks[system]
             began = time.perf_counter()
             answer = ask(text, (), depth)
             ms = (time.perf_counter() - began) * 1000
-            whole[system][text] = replace(answer, ms=ms)
-            pool[system][text] = within(text, only, len(found))
+            catalogue[system][text] = replace(answer, ms=ms)
+            pool[system][text] = within(text, only, len(query_grades))
         advance(1)
-    return [SystemRun(system, whole[system], pool[system]) for system in asks]
+    return [SystemRun(system, catalogue[system], pool[system]) for system in asks]
 
 
 def _from(order: Sequence[System], turn: int) -> Iterator[System]:

@@ -46,23 +46,23 @@ def tabulate_evaluation(evaluation: Evaluation) -> JsonObject:
 
 def _protocol(protocol: Protocol) -> JsonObject:
     return {
-        "systems": [_system(found) for found in protocol.figures],
+        "systems": [_system(figures) for figures in protocol.figures],
         "compared": {name: _paired(paired) for name, paired in protocol.compared.items()},
     }
 
 
-def _system(found: Figures) -> JsonObject:
+def _system(figures: Figures) -> JsonObject:
     return {
-        "name": found.system.name,
-        "label": found.system.label,
-        "model": found.system.model or None,
-        "trained_on": found.trained,
-        "measures": {name: _interval(value) for name, value in found.values.items()},
-        "products_shown": found.shown,
-        "coverage": found.coverage and round(found.coverage, 4),
-        "latency_ms": found.latency and {k: round(v, 2) for k, v in asdict(found.latency).items()},
-        "calibration": found.calibration and asdict(found.calibration),
-        "queries": {q: {k: round(v, 4) for k, v in values.items()} for q, values in found.by_query.items()},
+        "name": figures.system.name,
+        "label": figures.system.label,
+        "model": figures.system.model or None,
+        "trained_on": figures.trained,
+        "measures": {name: _interval(value) for name, value in figures.values.items()},
+        "products_shown": figures.shown,
+        "coverage": figures.coverage and round(figures.coverage, 4),
+        "latency_ms": figures.latency and {k: round(v, 2) for k, v in asdict(figures.latency).items()},
+        "calibration": figures.calibration and asdict(figures.calibration),
+        "queries": {q: {k: round(v, 4) for k, v in values.items()} for q, values in figures.by_query.items()},
     }
 
 
@@ -103,14 +103,14 @@ def print_tables(evaluation: Evaluation) -> None:
 
 def list_caveats(evaluation: Evaluation) -> list[str]:
     """Return what has to be known to read the figures."""
-    found = [
+    caveats = [
         "± is half a 95 % bootstrap interval over queries; p is by sign randomisation, corrected for all "
         "comparisons of a table (Holm)",
         "whole catalogue: unjudged products count as irrelevant, so read nDCG beside judged@10",
     ]
     if any("f1" in one.values for one in evaluation.protocols[0].figures):
-        found.append(f"≥t: products whose probability is {evaluation.threshold:g} or more")
-    return found
+        caveats.append(f"≥t: products whose probability is {evaluation.threshold:g} or more")
+    return caveats
 
 
 def select_columns(protocol: Protocol) -> dict[str, str]:
@@ -119,7 +119,7 @@ def select_columns(protocol: Protocol) -> dict[str, str]:
     return {
         name: heading
         for name, heading in HEADINGS.items()
-        if any(name in found.values for found in protocol.figures)
+        if any(name in figures.values for figures in protocol.figures)
         and not (all_judged and name == "judged@10")
     }
 
@@ -130,29 +130,29 @@ def _figures_table(protocol: Protocol) -> Table:
     names = select_columns(protocol)
     for heading in names.values():
         table.add_column(heading, justify="right", no_wrap=True)
-    latency = any(found.latency for found in protocol.figures)
-    coverage = any(found.coverage is not None for found in protocol.figures)
-    calibrated = any(found.calibration for found in protocol.figures)
+    latency = any(figures.latency for figures in protocol.figures)
+    coverage = any(figures.coverage is not None for figures in protocol.figures)
+    calibrated = any(figures.calibration for figures in protocol.figures)
     extra = [("coverage", coverage), ("ms", latency), ("p95", latency), ("ECE", calibrated)]
     for heading, there in extra:
         if there:
             table.add_column(heading, justify="right", no_wrap=True)
-    best = {name: max(_rounded(found, name) for found in protocol.figures) for name in names}
-    for found in protocol.figures:
-        cells = [_cell(found, name, best) for name in names]
-        cells += [Text(format_share(found.coverage))] if coverage else []
+    best = {name: max(_rounded(figures, name) for figures in protocol.figures) for name in names}
+    for figures in protocol.figures:
+        cells = [_cell(figures, name, best) for name in names]
+        cells += [Text(format_share(figures.coverage))] if coverage else []
         if latency:
-            cells += [Text(f"{ms:.1f}" if ms else "–") for ms in _times(found)]
+            cells += [Text(f"{ms:.1f}" if ms else "–") for ms in _times(figures)]
         if calibrated:
-            cells.append(Text(f"{found.calibration.error:.3f}" if found.calibration else "–"))
-        mark = f" [trained on {found.trained}]" if found.trained else ""
-        table.add_row(Text(found.system.label) + Text(mark, style="yellow"), *cells)
+            cells.append(Text(f"{figures.calibration.error:.3f}" if figures.calibration else "–"))
+        mark = f" [trained on {figures.trained}]" if figures.trained else ""
+        table.add_row(Text(figures.system.label) + Text(mark, style="yellow"), *cells)
     return table
 
 
 def _compared_table(protocol: Protocol) -> Table:
     first = protocol.figures[0].system.label
-    labels = {found.system.name: found.system.label for found in protocol.figures}
+    labels = {figures.system.name: figures.system.label for figures in protocol.figures}
     table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column(f"{first}, {HEADINGS[HEADLINE]}, beside")
     for heading in ("change", "95 %", "p", "won", "lost", "tied"):
@@ -177,22 +177,22 @@ def _compared_table(protocol: Protocol) -> Table:
     return table
 
 
-def _cell(found: Figures, name: str, best: Mapping[str, float]) -> Text:
-    if name not in found.values:
+def _cell(figures: Figures, name: str, best: Mapping[str, float]) -> Text:
+    if name not in figures.values:
         return Text("–")
-    value = found.values[name]
-    shown = Text(f"{value.mean:.3f}", style="bold" if _rounded(found, name) == best[name] else "")
+    value = figures.values[name]
+    shown = Text(f"{value.mean:.3f}", style="bold" if _rounded(figures, name) == best[name] else "")
     if name == HEADLINE and math.isfinite(value.low):
         shown += Text(f" ±{(value.high - value.low) / 2:.3f}", style="dim")
     return shown
 
 
-def _rounded(found: Figures, name: str) -> float:
-    return round(found.values[name].mean, 3) if name in found.values else -1.0
+def _rounded(figures: Figures, name: str) -> float:
+    return round(figures.values[name].mean, 3) if name in figures.values else -1.0
 
 
-def _times(found: Figures) -> tuple[float, float]:
-    return (found.latency.mean, found.latency.p95) if found.latency else (0.0, 0.0)
+def _times(figures: Figures) -> tuple[float, float]:
+    return (figures.latency.mean, figures.latency.p95) if figures.latency else (0.0, 0.0)
 
 
 def format_bounds(value: Interval) -> str:

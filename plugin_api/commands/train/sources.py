@@ -42,14 +42,14 @@ class Sources:
 
     def named(self) -> dict[str, str]:
         """Return the sources by name, for the model's config."""
-        found = {"catalogue": self.catalogue.name}
+        names = {"catalogue": self.catalogue.name}
         if self.judgements:
-            found["judgements"] = self.judgements.name
+            names["judgements"] = self.judgements.name
         if self.click_files:
-            found["clicks"] = ", ".join(path.name for path in self.click_files)
+            names["clicks"] = ", ".join(path.name for path in self.click_files)
         if self.click_cluster:
-            found["clicks"] = "ubi_queries and ubi_events of the cluster"
-        return found
+            names["clicks"] = "ubi_queries and ubi_events of the cluster"
+        return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ def _other_names(sources: Sources, column: str) -> dict[str, str]:
 def read_catalogue(path: Path, fields: Path | None, simplified: bool = False) -> list[Product]:
     """Read a whole catalogue, cleaned as for indexing. Raises CatalogueError where nothing can be used."""
     catalogue = open_catalogue(path)
-    found = read_products(catalogue.records(), _field_map(catalogue, fields), simplified)
-    products = [item.product for item in found if isinstance(item, Item)]
+    items = read_products(catalogue.records(), _field_map(catalogue, fields), simplified)
+    products = [item.product for item in items if isinstance(item, Item)]
     if not products:
         raise CatalogueError(f"{path} holds no usable product: `attune index` says why, record by record")
     return products

@@ -84,14 +84,16 @@ class ClickSummary:
     def lines(self) -> Iterator[str]:
         """Yield the summary as lines to print."""
         yield f"{self.searches} searches and {sum(self.actions.values())} actions read"
-        for reason, count in sorted(self.dropped.items(), key=lambda found: -found[1]):
+        for reason, count in sorted(self.dropped.items(), key=lambda item: -item[1]):
             yield f"  dropped: {count} {reason}"
         for example in self.examples:
             yield f"  {example}"
         for client, count in self.robots:
             yield f"  robot: {client}, {count} searches"
-        kept = f"{self.queries} queries, {self.pairs} pairs, {self.clicks} clicks, {self.purchases} purchases"
-        yield f"kept: {kept}"
+        outcome = (
+            f"{self.queries} queries, {self.pairs} pairs, {self.clicks} clicks, {self.purchases} purchases"
+        )
+        yield f"kept: {outcome}"
         curve = ", ".join(f"{band.name} {band.examined:.2f}" for band in self.examination)
         yield f"examination by position: {curve}"
         if self.compared < _MOVED_CLICKS:
@@ -132,25 +134,25 @@ def derive_click_evidence(
     evidence: list[ClickEvidence] = []
     counts = _count(visits)
     model = fit_position_model(counts.shows, settings.prior_strength) if counts.pairs else None
-    kept: list[int] = []
+    enough_seen: list[int] = []
     if model:
         enough = _enough(visits, settings, dropped)
         rows = [row for row, (key, _) in enumerate(counts.pairs) if key in enough]
-        kept = [row for row in rows if model.examined[row] >= settings.min_examined]
-        dropped["pairs that were looked at too seldom"] += len(rows) - len(kept)
+        enough_seen = [row for row in rows if model.examined[row] >= settings.min_examined]
+        dropped["pairs that were looked at too seldom"] += len(rows) - len(enough_seen)
         if ids is not None:
-            kept = _known(counts, kept, ids, dropped)
-        evidence = _evidence(counts, model, kept, enough, settings.prior_strength)
+            enough_seen = _known(counts, enough_seen, ids, dropped)
+        evidence = _evidence(counts, model, enough_seen, enough, settings.prior_strength)
     summary = ClickSummary(
         searches=joined.searches,
         actions=joined.actions,
         dropped=+dropped,
         examples=joined.examples,
         robots=tuple(traffic.robots.most_common(3)),
-        queries=len({found.query for found in evidence}),
+        queries=len({label.query for label in evidence}),
         pairs=len(evidence),
-        clicks=int(counts.clicked[kept].sum()),
-        purchases=int(counts.bought[kept].sum()),
+        clicks=int(counts.clicked[enough_seen].sum()),
+        purchases=int(counts.bought[enough_seen].sum()),
         examination=tuple(_curve(counts.shows, model)) if model else (),
         compared=model.compared if model else 0,
     )
@@ -202,15 +204,15 @@ def _enough(
         clicks[visit.key] += len(visit.clicked)
         clients.setdefault(visit.key, set()).add(visit.client)
         spellings.setdefault(visit.key, Counter())[visit.query] += 1
-    kept = {
+    spelling_of = {
         key: spellings[key].most_common(1)[0][0]
         for key, count in searches.items()
         if count >= settings.min_searches
         and len(clients[key]) >= settings.min_clients
         and clicks[key] >= settings.min_clicks
     }
-    dropped["queries with too few searches, clients or clicks"] += len(searches) - len(kept)
-    return kept
+    dropped["queries with too few searches, clients or clicks"] += len(searches) - len(spelling_of)
+    return spelling_of
 
 
 def _evidence(
@@ -220,7 +222,7 @@ def _evidence(
     clicks, purchases = counts.clicked.sum(), counts.bought.sum()
     rate = purchases / clicks if purchases else math.nan
     bought = (counts.bought + strength * rate) / (counts.clicked + strength)  # (P,)
-    found = [
+    evidence = [
         ClickEvidence(
             spelling[counts.pairs[row][0]],
             counts.pairs[row][1],
@@ -230,7 +232,7 @@ def _evidence(
         )
         for row in rows
     ]
-    return sorted(found, key=lambda e: (e.query, -e.click, e.product_id))
+    return sorted(evidence, key=lambda e: (e.query, -e.click, e.product_id))
 
 
 def _curve(shows: Impressions, model: PositionModel) -> Iterator[Examination]:
@@ -260,7 +262,7 @@ def _nothing(summary: ClickSummary) -> str:
     if not summary.searches:
         return "the click log has no usable search: " + "; ".join(summary.examples or ("it is empty",))
     reasons = ", ".join(
-        f"{count} {reason}" for reason, count in sorted(summary.dropped.items(), key=lambda found: -found[1])
+        f"{count} {reason}" for reason, count in sorted(summary.dropped.items(), key=lambda item: -item[1])
     )
     robots = "".join(f"; client {client} alone made {count} searches" for client, count in summary.robots[:1])
     return (

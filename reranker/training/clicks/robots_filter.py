@@ -40,7 +40,7 @@ def filter_robots(visits: Iterable[SearchInteraction], settings: ClickSettings) 
     for visit in visits:
         by_client[visit.client].append(visit)
     robots: Counter[str] = Counter()
-    kept: list[SearchInteraction] = []
+    shoppers: list[SearchInteraction] = []
     for client, own in by_client.items():
         if _robot(client, own, settings):
             robots[client] = len(own)
@@ -50,9 +50,9 @@ def filter_robots(visits: Iterable[SearchInteraction], settings: ClickSettings) 
         merged = _merged(calm, settings.session_minutes * _MINUTE)
         dropped["searches with bursts of clicks"] += len(bursting)
         dropped["searches repeated by the same client"] += len(calm) - len(merged)
-        kept += merged
+        shoppers += merged
     dropped["searches by robots"] = robots.total()
-    return FilteredInteractions(kept, +dropped, robots)
+    return FilteredInteractions(shoppers, +dropped, robots)
 
 
 def _robot(client: str, visits: Sequence[SearchInteraction], settings: ClickSettings) -> bool:
@@ -77,14 +77,14 @@ def _bursting(visits: Sequence[SearchInteraction], settings: ClickSettings) -> s
     clicks = sorted(
         (time, i) for i, visit in enumerate(visits) for time in visit.click_times if not math.isnan(time)
     )
-    found: set[int] = set()
+    bursting: set[int] = set()
     first = 0
     for last, (time, _) in enumerate(clicks):
         while clicks[first][0] <= time - settings.burst_seconds:
             first += 1
         if last - first + 1 > settings.burst_clicks:
-            found.update(i for _, i in clicks[first : last + 1])
-    return found
+            bursting.update(i for _, i in clicks[first : last + 1])
+    return bursting
 
 
 def _merged(visits: Iterable[SearchInteraction], within: float) -> list[SearchInteraction]:

@@ -60,10 +60,10 @@ def join_log(log: ClickLog, settings: ClickSettings, ids: Mapping[str, str]) -> 
     dropped: Counter[str] = Counter()
     examples: list[str] = []
 
-    def unusable(found: UnusableRecord, what: str) -> None:
+    def unusable(record: UnusableRecord, what: str) -> None:
         dropped[f"{what} that can't be read"] += 1
         if len(examples) < _MAX_EXAMPLES:
-            examples.append(f"{found.where}: {found.reason}")
+            examples.append(f"{record.where}: {record.reason}")
 
     searches: dict[str, LoggedSearch] = {}
     for search in log.searches:
@@ -142,7 +142,7 @@ def _visit(
     places = seen or returned
     clicks: dict[str, float] = {}
     done: set[tuple[ActionKind, str]] = set()
-    for kind, action in sorted(acted, key=lambda found: found[1].at):
+    for kind, action in sorted(acted, key=lambda item: item[1].at):
         product = _named(action, places if _named(action, places) in places else returned)
         if product not in places and product not in returned:
             dropped["actions on products that the search did not show"] += 1
@@ -158,7 +158,7 @@ def _visit(
     bought = {product for kind, product in done if kind == "purchase" or (kind == "cart" and cart_counts)}
     own = {product: ids.get(product, product) for product in places}
     first: dict[str, int] = {}
-    for product, place in sorted(places.items(), key=lambda found: found[1]):
+    for product, place in sorted(places.items(), key=lambda item: item[1]):
         first.setdefault(own[product], place)
     return SearchInteraction(
         client or search.query_id,

@@ -11,11 +11,11 @@ def compute_divergence(student: Tensor, teacher: Tensor, slope: float) -> Tensor
     return F.kl_div(said, taught, log_target=True, reduction="batchmean")
 
 
-def match_tokens(x: Tensor, asked: Tensor, y: Tensor, told: Tensor) -> Tensor:
+def match_tokens(x: Tensor, x_mask: Tensor, y: Tensor, y_mask: Tensor) -> Tensor:
     """Mean over query tokens of their best cosine with a product token (Q, P).
 
     x: (Q, A, d) and y: (P, B, d) are unit rows, `asked` (Q, A) and `told` (P, B) say which are tokens.
     """
     cosines = torch.einsum("qad,pbd->qapb", x, y)
-    best = cosines.masked_fill(~told[None, None], -1).amax(-1)  # (Q, A, P)
-    return (best * asked[:, :, None]).sum(1) / asked.sum(1, keepdim=True).clamp_min(1)
+    best = cosines.masked_fill(~y_mask[None, None], -1).amax(-1)  # (Q, A, P)
+    return (best * x_mask[:, :, None]).sum(1) / x_mask.sum(1, keepdim=True).clamp_min(1)

@@ -46,10 +46,10 @@ def cache_states(
             out.flush()
             progress(min(start + PART, len(order)), len(order))
     everything = np.asarray(np.memmap(file, np.float16, "r", shape=(ends[-1], dimension)))
-    found: list[NDArray[np.float16]] = [everything[:0]] * len(ids)
+    states_of: list[NDArray[np.float16]] = [everything[:0]] * len(ids)
     for i, end in zip(order, ends, strict=True):
-        found[i] = everything[end - len(ids[i]) : end]
-    return TeacherStates([np.array(i, dtype=np.int64) for i in ids], found)
+        states_of[i] = everything[end - len(ids[i]) : end]
+    return TeacherStates([np.array(i, dtype=np.int64) for i in ids], states_of)
 
 
 def cache_encodings(

@@ -67,7 +67,7 @@ class Distillation(Generic[_Tower]):
         weights: NDArray[np.float64],
         config: DistillationConfig,
         device: torch.device,
-        asked: QueryStates | None = None,
+        queries: QueryStates | None = None,
     ) -> None:
         """Train `tower` in place, on `device`, on texts drawn with the given `weights` (n,).
 
@@ -81,13 +81,13 @@ class Distillation(Generic[_Tower]):
         self._chances = weights / weights.sum()
         self._lengths = np.array([len(i) for i in teacher.ids])
         self._group: tuple[int, list[NDArray[np.int64]]] = (-1, [])
-        self._asked = asked
+        self._asked = queries
         self._queries: dict[int, list[int]] = {}
-        if asked:
+        if queries:
             self._vectors = np.stack(
                 [normalise(s.astype(np.float32).mean(0)) for s in teacher.states]
             )  # (n, d)
-            for query, row in enumerate(asked.rows.tolist()):
+            for query, row in enumerate(queries.rows.tolist()):
                 self._queries.setdefault(row, []).append(query)
         decayed = [p for p in tower.parameters() if p.requires_grad and p.ndim > 1]
         plain = [p for p in tower.parameters() if p.requires_grad and p.ndim <= 1]
@@ -111,8 +111,8 @@ class Distillation(Generic[_Tower]):
             states = self._tower(ids)  # (B, T, d)
         loss = compute_distillation_loss(states.float(), target, lengths, self._config)
         if self._asked and queries:
-            asked = [t.to(self._device) for t in _padded_queries(self._asked, queries)]
-            loss = loss + compute_ranking_loss(states.float(), target, lengths, asked, self._config)
+            query_batch = [t.to(self._device) for t in _padded_queries(self._asked, queries)]
+            loss = loss + compute_ranking_loss(states.float(), target, lengths, query_batch, self._config)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._trained, 1.0)
@@ -197,18 +197,18 @@ def compute_distillation_loss(
 
 
 def compute_ranking_loss(
-    states: Tensor, target: Tensor, lengths: Tensor, asked: Sequence[Tensor], config: DistillationConfig
+    states: Tensor, target: Tensor, lengths: Tensor, query_batch: Sequence[Tensor], config: DistillationConfig
 ) -> Tensor:
     """KL of how queries rank the student's `states` (B, T, d) against the teacher's `target` (B, T, d).
 
     `asked` are the queries' pooled vectors (Q, d), token states (Q, L, d) and mask (Q, L).
     """
-    vectors, tokens, told = asked
+    vectors, tokens, mask = query_batch
     present = torch.arange(states.shape[1], device=states.device) < lengths[:, None]  # (B, T)
     present[:, 0] = False  # [CLS] matches anything
 
-    def matches(of: Tensor) -> Tensor:
-        return match_tokens(tokens, told, F.normalize(of, dim=-1), present)
+    def matches(product_states: Tensor) -> Tensor:
+        return match_tokens(tokens, mask, F.normalize(product_states, dim=-1), present)
 
     slope = 1 / config.temperature
     cosines = compute_divergence(
@@ -218,15 +218,15 @@ def compute_ranking_loss(
     return config.rank_weight * cosines + config.token_rank_weight * ranks
 
 
-def _padded_queries(asked: QueryStates, queries: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+def _padded_queries(states_of: QueryStates, queries: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
     """Pooled vectors (Q, d), token states (Q, L, d) and mask (Q, L) of queries."""
-    rows = [asked.tokens[query] for query in queries]
+    rows = [states_of.tokens[query] for query in queries]
     tokens = torch.zeros(len(rows), max(map(len, rows)), rows[0].shape[1])
-    told = torch.zeros(tokens.shape[:2], dtype=torch.bool)
+    mask = torch.zeros(tokens.shape[:2], dtype=torch.bool)
     for row, states in enumerate(rows):
         tokens[row, : len(states)] = torch.from_numpy(states.astype(np.float32))
-        told[row, : len(states)] = True
-    return torch.from_numpy(asked.pooled[list(queries)]), tokens, told
+        mask[row, : len(states)] = True
+    return torch.from_numpy(states_of.pooled[list(queries)]), tokens, mask
 
 
 def _padded(teacher: TeacherStates, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:

@@ -61,16 +61,22 @@ def draw_distillation_data(
     groups: list[NDArray[np.int64]] = []
     queries: list[tuple[str, int]] = []
     drawn = [
-        ([products[i] for i in random.choice(len(products), min(count, len(products)), replace=False)], asked)
-        for products, count, asked, _ in catalogues
+        (
+            [products[i] for i in random.choice(len(products), min(count, len(products)), replace=False)],
+            count_queries,
+        )
+        for products, count, count_queries, _ in catalogues
     ]
-    for products, asked in [*drawn, ([product for _, product in pairs], _QUERIES_PER_PAIR * len(pairs))]:
+    for products, count_queries in [
+        *drawn,
+        ([product for _, product in pairs], _QUERIES_PER_PAIR * len(pairs)),
+    ]:
         first = len(texts)
         texts += [build_product_text(product).pooled for product in products]
         groups.append(np.arange(first, len(texts)))
-        queries += [(query, first + row) for query, row in make_queries(products, asked, seed)]
+        queries += [(query, first + row) for query, row in make_queries(products, count_queries, seed)]
     queries += [(query, int(groups[-1][row])) for row, (query, _) in enumerate(pairs)]
-    return QueryDistillationData(texts, groups, [*(of for *_, of in catalogues), share], queries)
+    return QueryDistillationData(texts, groups, [*(shares for *_, shares in catalogues), share], queries)
 
 
 @dataclass(frozen=True)
@@ -106,17 +112,19 @@ def distil_query_encoder(
     )
     product_ids = student.token_ids(data.texts, config.product_tokens)
     query_ids = student.token_ids([q for q, _ in data.queries], config.query_tokens)
-    batches = _Batches(data, np.concatenate([of.pooled for of in products], 1), config, random)
+    batches = _Batches(data, np.concatenate([read.pooled for read in products], 1), config, random)
     for step in range(config.steps):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _schedule(step, config)
         p, q = batches.draw()
-        wanted = _mean([_judged(of, p, asked, q) for of, asked in zip(products, queries, strict=True)])
+        wanted = _mean(
+            [_judged(read, p, read_queries, q) for read, read_queries in zip(products, queries, strict=True)]
+        )
         with use_half_precision(device):
             product_states = _states(student, [product_ids[i] for i in p], device)
             query_states = _states(student, [query_ids[k] for k in q], device)
-        found = _compared(*query_states, *product_states)
-        loss = _loss(found, [w.to(device) for w in wanted], config)
+        judged = _compared(*query_states, *product_states)
+        loss = _loss(judged, [w.to(device) for w in wanted], config)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -126,9 +134,9 @@ def distil_query_encoder(
     return student
 
 
-def _loss(found: Sequence[Tensor], wanted: Sequence[Tensor], config: QueryDistillationConfig) -> Tensor:
+def _loss(student: Sequence[Tensor], wanted: Sequence[Tensor], config: QueryDistillationConfig) -> Tensor:
     """Loss of what was found against what the ensemble wants: each as `_compared` returns it."""
-    (cosine, match, among), (cosine_w, match_w, among_w) = found, wanted
+    (cosine, match, among), (cosine_w, match_w, among_w) = student, wanted
     both, both_w = cosine + config.token_share * match, cosine_w + config.token_share * match_w
     parts = compute_divergence(cosine, cosine_w, config.part_slope) + compute_divergence(
         match, match_w, config.part_slope
@@ -146,21 +154,23 @@ def _loss(found: Sequence[Tensor], wanted: Sequence[Tensor], config: QueryDistil
     )
 
 
-def _margin(found: Tensor, wanted: Tensor) -> Tensor:
-    off = (found - found.mean(-1, keepdim=True)) - (wanted - wanted.mean(-1, keepdim=True))
+def _margin(student: Tensor, wanted: Tensor) -> Tensor:
+    off = (student - student.mean(-1, keepdim=True)) - (wanted - wanted.mean(-1, keepdim=True))
     return off.square().mean()
 
 
 def _compared(
-    queries: Tensor, asked: Tensor, products: Tensor, told: Tensor
+    queries: Tensor, query_mask: Tensor, products: Tensor, product_mask: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Cosines, token matches, and cosines among products, of states (B, T, d) and masks (B, T).
 
     A mask is 1 where there is a token, 2 where it is one that is matched: no marker.
     """
-    q = F.normalize((queries * (asked > 0)[:, :, None]).sum(1), dim=-1)
-    p = F.normalize((products * (told > 0)[:, :, None]).sum(1), dim=-1)
-    match = match_tokens(F.normalize(queries, dim=-1), asked == 2, F.normalize(products, dim=-1), told == 2)
+    q = F.normalize((queries * (query_mask > 0)[:, :, None]).sum(1), dim=-1)
+    p = F.normalize((products * (product_mask > 0)[:, :, None]).sum(1), dim=-1)
+    match = match_tokens(
+        F.normalize(queries, dim=-1), query_mask == 2, F.normalize(products, dim=-1), product_mask == 2
+    )
     return q @ p.T, match, p @ p.T
 
 
@@ -168,10 +178,10 @@ def _states(bert: Bert, ids: Sequence[Sequence[int]], device: torch.device) -> t
     """Token states (B, T, d) and mask (B, T), as `_compared` takes it."""
     rows = torch.zeros(len(ids), max(map(len, ids)), dtype=torch.long)
     mask = torch.zeros_like(rows)
-    for row, of in enumerate(ids):
-        rows[row, : len(of)] = torch.tensor(of)
-        mask[row, : len(of)] = 1
-        mask[row, 1 : len(of) - 1] = 2
+    for row, text_ids in enumerate(ids):
+        rows[row, : len(text_ids)] = torch.tensor(text_ids)
+        mask[row, : len(text_ids)] = 1
+        mask[row, 1 : len(text_ids) - 1] = 2
     rows, mask = rows.to(device), mask.to(device)
     states = bert.network(input_ids=rows, attention_mask=(mask > 0).long()).last_hidden_state.float()
     return states, mask
@@ -187,15 +197,15 @@ def _judged(
 
 
 def _mean(judged: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
-    return [torch.stack(of).mean(0) for of in zip(*judged, strict=True)]
+    return [torch.stack(tensors).mean(0) for tensors in zip(*judged, strict=True)]
 
 
 def _padded(rows: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
     out = torch.zeros(len(rows), max(map(len, rows)), rows[0].shape[1])
     mask = torch.zeros(out.shape[:2], dtype=torch.bool)
-    for row, of in enumerate(rows):
-        out[row, : len(of)] = torch.from_numpy(of.astype(np.float32))
-        mask[row, : len(of)] = True
+    for row, states in enumerate(rows):
+        out[row, : len(states)] = torch.from_numpy(states.astype(np.float32))
+        mask[row, : len(states)] = True
     return F.normalize(out, dim=-1), mask
 
 

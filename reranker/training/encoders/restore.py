@@ -57,38 +57,38 @@ def restore_tower(path: Path, heads: int) -> ProductTower:
 
 def _measure_agreement(tower: ProductTower, ids: NDArray[np.int64], expected: Floats) -> float:
     with torch.inference_mode():
-        found = tower(torch.from_numpy(ids)).numpy()
-    norms = np.linalg.norm(found, axis=-1) * np.linalg.norm(expected, axis=-1)
-    return float(((found * expected).sum(-1) / np.maximum(norms, 1e-9)).mean())
+        states = tower(torch.from_numpy(ids)).numpy()
+    norms = np.linalg.norm(states, axis=-1) * np.linalg.norm(expected, axis=-1)
+    return float(((states * expected).sum(-1) / np.maximum(norms, 1e-9)).mean())
 
 
 def _weights(path: Path) -> dict[str, Floats]:
     """Return the tower's parameters by name, int8 ones multiplied out."""
     try:
         graph = onnx.load(str(path)).graph
-        found = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+        arrays = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     except Exception as error:  # protobuf's and onnx's own, by many names
         raise ModelError(f"{path} is no ONNX model: {error}") from error
     for node in graph.node:
         if node.op_type == "MatMulNBits":
             rows = next(attribute.i for attribute in node.attribute if attribute.name == "K")
-            found[node.input[1]] = _from_blocks(found[node.input[1]], found[node.input[2]], rows)
+            arrays[node.input[1]] = _from_blocks(arrays[node.input[1]], arrays[node.input[2]], rows)
     weights: dict[str, Floats] = {}
-    for name, array in found.items():
+    for name, array in arrays.items():
         base = name.removesuffix("_quantized").removesuffix("_Q8")
         if name.endswith("wte.table"):
-            scale = found[name.removesuffix("table") + "scale"]
+            scale = arrays[name.removesuffix("table") + "scale"]
             weights["transformer.wte.weight"] = array.astype(np.float32) * scale
         elif base != name:
-            whole = array
+            matrix = array
             if name.endswith("_quantized"):
-                scale, zero = found[f"{base}_scale"], found[f"{base}_zero_point"]
-                whole = (
+                scale, zero = arrays[f"{base}_scale"], arrays[f"{base}_zero_point"]
+                matrix = (
                     array.astype(np.float32) - zero.astype(np.float32)
                 ) * scale  # (in, out), a scale a column
             # torch's exporter transposes the head, the one nn.Linear, and gives it a number for a name.
             named = base.startswith("transformer.")
-            weights[base if named else "head.weight"] = whole if named else whole.T
+            weights[base if named else "head.weight"] = matrix if named else matrix.T
         elif name.startswith(("transformer.", "head.")) and name.endswith((".weight", ".bias")):
             weights[name] = array
     return weights
@@ -99,6 +99,6 @@ def _from_blocks(blocks: NDArray[np.uint8], scales: Floats, rows: int) -> Floats
 
     `rows` is how many of the n x size components are no padding.
     """
-    whole = (blocks.astype(np.float32) - 128) * scales.reshape(blocks.shape[0], -1, 1)
-    result: Floats = whole.reshape(len(blocks), -1)[:, :rows].T
+    matrix = (blocks.astype(np.float32) - 128) * scales.reshape(blocks.shape[0], -1, 1)
+    result: Floats = matrix.reshape(len(blocks), -1)[:, :rows].T
     return result

@@ -123,15 +123,15 @@ def _train(
     network.train()
     for step in range(config.steps):
         rows = chooser.sample(range(len(products)), min(config.batch, len(products)))
-        asked = [_query(products[row], chooser) for row in rows]
+        made = [_query(products[row], chooser) for row in rows]
         strange = [
             f"{query} {chooser.choice(common)}" if chooser.random() < config.strange_share else query
-            for query in asked
+            for query in made
         ]
         x = _pooled(network, [e.ids for e in tokenizer.encode_batch(strange)])  # (B, d)
         y = _pooled(network, [text_ids[row] for row in rows])  # (B, d)
         loss = compute_contrastive_loss(
-            x, y, _answers(asked, [text_words[row] for row in rows]), config.temperature
+            x, y, _answers(made, [text_words[row] for row in rows]), config.temperature
         )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -157,7 +157,7 @@ def compute_contrastive_loss(x: Tensor, y: Tensor, answers: NDArray[np.bool_], t
 
 def _answers(queries: Sequence[str], texts: Sequence[frozenset[str]]) -> NDArray[np.bool_]:
     return np.array(
-        [[asked <= text for text in texts] for asked in map(frozenset, map(split_words, queries))]
+        [[query_words <= text for text in texts] for query_words in map(frozenset, map(split_words, queries))]
     )
 
 
@@ -178,7 +178,7 @@ def _common(products: Sequence[Product]) -> list[str]:
         for word in product.title.split():
             if word != product.brand:
                 kinds.setdefault(word, set()).add(kind)
-    return sorted(word for word, of in kinds.items() if len(of) > 1) or [""]
+    return sorted(word for word, word_kinds in kinds.items() if len(word_kinds) > 1) or [""]
 
 
 def _pieces(product: Product) -> list[str]:

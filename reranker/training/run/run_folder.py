@@ -52,8 +52,8 @@ class TrainingRun:
     def save(self) -> None:
         """Write down what is decided and how long it has taken."""
         self._saved = time.monotonic()
-        found = {"run": self.identity, "seconds": round(self.seconds, 1), "decided": self.decided}
-        write_json(self.work / _RUN, found)
+        record = {"run": self.identity, "seconds": round(self.seconds, 1), "decided": self.decided}
+        write_json(self.work / _RUN, record)
 
     def due(self) -> bool:
         """Whether it is time for a checkpoint."""
@@ -115,14 +115,14 @@ def _take_up(folder: Path, work: Path, identity: Mapping[str, Any], save_seconds
         run = TrainingRun(folder, work, identity, False, save_seconds)
         run.save()
         return run
-    found = read_json(work / _RUN)
-    other = [name for name in identity if found["run"].get(name) != identity[name]]
+    record = read_json(work / _RUN)
+    other = [name for name in identity if record["run"].get(name) != identity[name]]
     if other:
         raise ModelError(
             f"{work} holds the work of another run (another {', another '.join(other)}): "
             "give the same command to go on with it, or --fresh to start over"
         )
-    return TrainingRun(folder, work, identity, True, save_seconds, found["decided"], found["seconds"])
+    return TrainingRun(folder, work, identity, True, save_seconds, record["decided"], record["seconds"])
 
 
 def _clear(work: Path) -> None:

@@ -49,9 +49,9 @@ def score_by_article_recipe(
             loss = nn.functional.binary_cross_entropy_with_logits(network(x[rows]).squeeze(-1), y[rows])
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-    asked = torch.from_numpy(np.stack([encoder.mean(query, product) for query, product in test]))
+    x_test = torch.from_numpy(np.stack([encoder.mean(query, product) for query, product in test]))
     with torch.inference_mode():
-        scores: Floats = network(asked).squeeze(-1).sigmoid().numpy()
+        scores: Floats = network(x_test).squeeze(-1).sigmoid().numpy()
     return scores
 
 

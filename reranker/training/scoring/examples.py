@@ -40,13 +40,13 @@ class EncodedCatalogue:
 
 def build_idf_table(products: Sequence[Product]) -> IdfTable:
     """Return how rare words are among `products`, for fusion's BM25."""
-    found = np.zeros(1 << 16)
+    counts = np.zeros(1 << 16)
     lengths = np.zeros((len(products), len(WORD_FIELDS)))
     for row, product in enumerate(products):
         by_field = hash_product_words(product)
-        lengths[row] = [len(of) for of in by_field]
-        found[np.unique(np.concatenate(by_field) & 0xFFFF)] += 1
-    idf = np.log1p((len(products) - found + 0.5) / (found + 0.5))
+        lengths[row] = [len(field_words) for field_words in by_field]
+        counts[np.unique(np.concatenate(by_field) & 0xFFFF)] += 1
+    idf = np.log1p((len(products) - counts + 0.5) / (counts + 0.5))
     return IdfTable(idf.astype(np.float16).astype(np.float32), lengths.mean(0).astype(np.float32))
 
 
@@ -158,19 +158,19 @@ def make_click_examples(
     """
     row_of = {p.id: row for row, p in enumerate(catalogue.products)}
     grouped: dict[str, list[ClickEvidence]] = {}
-    for found in evidence:
-        if found.product_id in row_of:
-            grouped.setdefault(found.query, []).append(found)
+    for label in evidence:
+        if label.product_id in row_of:
+            grouped.setdefault(label.query, []).append(label)
     examples = []
     for text, seen in grouped.items():
-        rows = [row_of[found.product_id] for found in seen]
+        rows = [row_of[label.product_id] for label in seen]
         inputs = build_example_inputs(
             model, model.encode_query(text), [catalogue.encoded[i].stored for i in rows]
         )
-        shown = sum(found.shown for found in seen)
+        shown = sum(label.shown for label in seen)
         share = weight * shown / (shown + MUCH_SHOWN)
         for head in ("click", "purchase"):
-            chances = np.array([getattr(found, head) for found in seen], dtype=np.float32)
+            chances = np.array([getattr(label, head) for label in seen], dtype=np.float32)
             if not np.isnan(chances).any() and chances.sum():
                 examples.append(Example(inputs, chances, chances, share, HEADS.index(head)))
     return examples

@@ -24,8 +24,8 @@ def hold_out_queries(
     """Return up to `count` queries made from `products`, each with its product; none of `trained`."""
     seen = {text.casefold() for text in trained}
     made = make_queries(products, 2 * count, seed + HELD_SEED)
-    kept = [(text, products[row]) for text, row in made if text.casefold() not in seen]
-    return dict(kept[:count])
+    held_out = [(text, products[row]) for text, row in made if text.casefold() not in seen]
+    return dict(held_out[:count])
 
 
 def measure_known_item(
@@ -49,11 +49,11 @@ def measure_known_item(
         scores = _scores(model, text, [encoded[i] for i in rows])
         best = rank_ids([products[i].id for i in rows], scores)[:10]
         places.append(best.index(wanted.id) if wanted.id in best else None)
-    found = [place for place in places if place is not None]
+    ranks = [place for place in places if place is not None]
     count = max(1, len(places))
     return {
-        "recall@10": round(len(found) / count, 4),
-        "ndcg@10": round(sum(1 / np.log2(2 + place) for place in found) / count, 4),
+        "recall@10": round(len(ranks) / count, 4),
+        "ndcg@10": round(sum(1 / np.log2(2 + place) for place in ranks) / count, 4),
     }
 
 

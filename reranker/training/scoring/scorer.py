@@ -132,10 +132,10 @@ def train_scorer(
             optimizer.step()
             schedule.step()
         if watch:
-            found = export_scorer(network, blank, taught)
-            value = watch(found)
+            current = export_scorer(network, blank, taught)
+            value = watch(current)
             best, best_value, since = (
-                (found, value, 0) if value > best_value else (best, best_value, since + 1)
+                (current, value, 0) if value > best_value else (best, best_value, since + 1)
             )
             if since == config.patience:
                 break
@@ -280,6 +280,6 @@ def _loss(network: FusionMLP, batch: _Batch, config: ScorerConfig) -> Tensor:
     )
     pairs = pointwise.sum(-1) / judged.sum(-1).clamp_min(1)  # (B,)
     prior = F.log_softmax(compute_prior_logits(batch.inputs).masked_fill(~batch.present, -1e4), -1)
-    held = (prior.exp() * (prior - listed)).masked_fill(~batch.present, 0.0).sum(-1)  # (B,)
-    per_query = order + config.pair_weight * pairs + config.prior_weight * held
+    prior_divergence = (prior.exp() * (prior - listed)).masked_fill(~batch.present, 0.0).sum(-1)  # (B,)
+    per_query = order + config.pair_weight * pairs + config.prior_weight * prior_divergence
     return (per_query * batch.weight).sum() / batch.weight.sum()
