@@ -42,6 +42,8 @@ _SIMPLE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_BRACKETS = str.maketrans("[{", "  ")
+
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -55,7 +57,11 @@ class SyntaxWords:
 
 def lucene_words(text: str) -> SyntaxWords:
     """Read the language of `query_string`: fields, phrases, ranges, operators, wildcards."""
-    return _words(_LUCENE, "*?", text)
+    # A bracket that is never closed opens no range. Looking for its end at each takes quadratic time.
+    closed = max(text.rfind("]"), text.rfind("}")) + 1
+    rest = text[closed:].translate(_BRACKETS)
+    words = _words(_LUCENE, "*?", text[:closed] + rest)
+    return SyntaxWords(words.text, words.is_plain and rest == text[closed:])
 
 
 def simple_words(text: str) -> SyntaxWords:
