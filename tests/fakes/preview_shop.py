@@ -16,6 +16,7 @@ from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from indexer.store.documents import build_document
+from mappings.fields import IDENTIFIERS
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchResponse
 from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH
@@ -143,8 +144,15 @@ class PreviewShop:
             return float(body.get("boost", 1)) * sum(of for of in (*must, *should) if of is not None)
         if kind == "multi_match":
             return self._bm25(body["query"], id_)
+        if kind == "dis_max":
+            arms = [self._score(of, id_, named) for of in body["queries"]]
+            return max((score for score in arms if score is not None), default=None)
         if kind == "match":
-            return self._bm25(next(iter(body.values())), id_)
+            ((name, value),) = body.items()
+            text = value["query"] if isinstance(value, dict) else value
+            if name == IDENTIFIERS:
+                return float(value["boost"]) if text == id_ else None
+            return self._bm25(text, id_)
         if kind == "ids":
             return 0.0 if id_ in body["values"] else None
         if kind == "knn":

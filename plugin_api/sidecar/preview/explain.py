@@ -1,7 +1,7 @@
-"""Explaining one hit of a search to the caller who sees it.
+"""Explain one hit of a search to the caller who sees it.
 
-The product, the keyword scores and the nearest vectors are asked of OpenSearch anew, with the caller's own
-credentials: a product or a field that OpenSearch does not show this caller is not explained.
+The product, the keyword scores and the nearest vectors are requested from OpenSearch anew, with the caller's
+own credentials: a product or a field that OpenSearch does not show this caller is not explained.
 """
 
 import binascii
@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from indexer.store.documents import restore_product
 from mappings import fields
-from mappings.errors import BadRequest, ModelError
+from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse
@@ -47,15 +47,18 @@ class ExplainRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ExplainModel(ExplainableModel, Protocol):
-    """An explained model with a version; reranker.model.Model is one."""
+    """What explaining a hit needs of a model. `reranker.model.Model` implements it."""
 
     @property
     def version(self) -> str:
-        """Stamped on every product that this model encoded."""
+        """Version of the model: it is stamped on every product that the model encoded."""
+
+    def is_readable(self, stored: bytes) -> bool:
+        """Return whether the model can read a stored product."""
 
 
 class Refusal(Exception):
-    """OpenSearch's own error, to be handed on as it came."""
+    """OpenSearch's own error, which the caller gets as it came."""
 
     def __init__(self, reply: OpenSearchResponse) -> None:
         super().__init__(f"OpenSearch answered {reply.status}")
@@ -64,9 +67,9 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the first stage says of a hit; ranks count from 1, 0 is not among the window's best.
+    """What the first stage says about a hit. Ranks count from 1; 0 is not among the window's best.
 
-    `log_odds` is what the keyword score moves the model's log-odds by, beside a hit with a typical one.
+    `log_odds` is by how much the keyword score moves the model's log-odds, compared to a typical one.
     """
 
     bm25: float
@@ -84,7 +87,7 @@ def explain_hit(
     settings: SearchSettings,
     timeout_seconds: float,
 ) -> JsonObject:
-    """Return the explanation of a hit as JSON: what the page shows.
+    """Return the explanation of a hit as JSON, as the page shows it.
 
     Raises Refusal with OpenSearch's own error, BadRequest, ClusterDown, ModelError and TimeoutError.
     """
@@ -92,17 +95,18 @@ def explain_hit(
     text = request.options.query if request.options.query is not None else request.query
     encoded = model.encode_query(text)
     search = request.search if request.search is not None else keyword_query(request.query)
-    conditions = found.conditions if isinstance(found := parse_query(search), QueryText) else ()
-    bare = {"size": chosen.window, "_source": False, "track_total_hits": False}
-    itself, keyword, near = _ask(
+    query = parse_query(search)
+    conditions = query.conditions if isinstance(query, QueryText) else ()
+    slim = {"size": chosen.window, "_source": False, "track_total_hits": False}
+    product_answer, keyword, near = _search_all(
         request,
         client,
         headers,
         timeout_seconds,
-        {"query": search, **bare},
-        {"query": nearest(encoded.vector, chosen.window, conditions), **bare},
+        {"query": search, **slim},
+        {"query": nearest(encoded.vector, chosen.window, conditions), **slim},
     )
-    hits = itself["hits"]["hits"]
+    hits = product_answer["hits"]["hits"]
     if not hits:
         raise BadRequest(
             f"there is no product {request.id} in {request.index}, or none that you may see",
@@ -112,50 +116,52 @@ def explain_hit(
     evidence = _evidence(hit, keyword["hits"]["hits"], near.get("hits", {}).get("hits", []), chosen)
     heads = (chosen.relevance_weight, chosen.click_weight, chosen.purchase_weight)
     product = restore_product(request.id, hit.get("_source", {}))
-    stored, why_not = _stored(hit, model.version)
+    stored, why_not = _read_vectors(hit, model)
     explanation = explain(model, text, product, stored, heads)
     if stored is not None and not explanation.as_stored:
         why_not = "other_text"
-    whole = explanation.log_odds + evidence.log_odds
+    log_odds = explanation.log_odds + evidence.log_odds
     return {
         "index": hit["_index"],
         "id": request.id,
         "query": text,
         "model": model.version,
-        "score": 1 / (1 + math.exp(-min(max(whole, -30.0), 30.0))),
-        "log_odds": whole,
+        "score": 1 / (1 + math.exp(-min(max(log_odds, -30.0), 30.0))),
+        "log_odds": log_odds,
         "unknown": encoded.unknown,
         "as_ranked": not why_not,
         "why_not": why_not,
         "evidence": {**asdict(evidence), "typical_share": TYPICAL_SHARE},
-        **_rendered(explanation),
+        **_render_explanation(explanation),
     }
 
 
-def _ask(
+def _search_all(
     request: ExplainRequest,
     client: OpenSearchClient,
     headers: Mapping[str, str],
     timeout_seconds: float,
     *others: JsonObject,
 ) -> list[JsonObject]:
-    """One round trip: the product as this caller sees it, its keyword hits, its neighbours."""
-    wanted: list[JsonObject] = [{"ids": {"values": [request.id]}}]
+    """Request in one round trip the product as this caller sees it, the keyword hits and the neighbours."""
+    filters: list[JsonObject] = [{"ids": {"values": [request.id]}}]
     if request.hit_index:
-        wanted.append({"term": {"_index": request.hit_index}})
-    itself = {
-        "query": {"bool": {"filter": wanted}},
+        filters.append({"term": {"_index": request.hit_index}})
+    product_search = {
+        "query": {"bool": {"filter": filters}},
         "size": 1,
         "_source": {"excludes": list(HIDDEN_FIELDS)},
         "docvalue_fields": [fields.TOKENS, fields.MODEL],
     }
     header = json.dumps({"index": request.index})
-    lines = "".join(f"{header}\n{json.dumps(body)}\n" for body in (itself, *others))
+    lines = "".join(f"{header}\n{json.dumps(body)}\n" for body in (product_search, *others))
     sent = {**headers, "content-type": "application/x-ndjson"}
-    reply = client.request("POST", "/_msearch", sent, lines.encode("utf-8", "surrogatepass"), timeout_seconds)
-    if reply.status != 200:
-        raise Refusal(reply)
-    responses: list[JsonObject] = msgspec.json.decode(reply.body)["responses"]
+    answer = client.request(
+        "POST", "/_msearch", sent, lines.encode("utf-8", "surrogatepass"), timeout_seconds
+    )
+    if answer.status != 200:
+        raise Refusal(answer)
+    responses: list[JsonObject] = msgspec.json.decode(answer.body)["responses"]
     for response in responses[:2]:  # an index without vectors has no neighbours, and can be explained
         if "error" in response:
             status = int(response.get("status", 400))
@@ -180,21 +186,22 @@ def _evidence(
     return Evidence(bm25, best, at, rank(near), 0.0 if moved is None else float(moved[0]))
 
 
-def _stored(hit: JsonObject, version: str) -> tuple[bytes | None, str]:
-    """Return the stored form that OpenSearch shows this caller; or None, and why a search can't use it."""
+def _read_vectors(hit: JsonObject, model: ExplainModel) -> tuple[bytes | None, str]:
+    """Return the vectors that OpenSearch shows this caller; or None, and why a search can't use them."""
     values = hit.get("fields", {})
     encoded, made_with = values.get(fields.TOKENS), values.get(fields.MODEL)
     if not encoded:
         return None, "no_vectors"
-    if made_with and made_with[0] != version:
+    if made_with and made_with[0] != model.version:
         return None, "other_model"
     try:
-        return binascii.a2b_base64(encoded[0] + "=="), ""  # OpenSearch leaves the padding out
-    except binascii.Error as error:
-        raise ModelError(f"product {hit['_id']}: {fields.TOKENS} is no base64") from error
+        stored = binascii.a2b_base64(encoded[0] + "==")  # OpenSearch leaves out the padding
+    except binascii.Error:
+        return None, "no_vectors"
+    return (stored, "") if model.is_readable(stored) else (None, "no_vectors")
 
 
-def _rendered(explanation: Explanation) -> JsonObject:
+def _render_explanation(explanation: Explanation) -> JsonObject:
     attention = explanation.attention
     return {
         "model_log_odds": explanation.log_odds,
