@@ -32,7 +32,7 @@ def catalogue(tmp_path: Path) -> Path:
 def test_a_file_is_shown_with_all_that_would_be_missing(catalogue: Path) -> None:
     output = run(catalogue)
     for text in (
-        "Read as   CSV, delimiter comma",
+        "Read as   CSV; delimiter comma",
         "2 of 5 records",
         "1 left out, 2 rejected",
         'id = "id"',
