@@ -34,6 +34,9 @@ _FIRST_PROBE_SECONDS = 5.0
 _LONGEST_PROBE_SECONDS = 80.0
 """Time at normal priority before idle time is tried again. It doubles while there is none."""
 
+_IDLE_NICE = 15
+"""Niceness in place of SCHED_IDLE, where there is no such policy."""
+
 _NICE = 2
 """Niceness at normal priority: 39 % of a core beside one other busy thread."""
 
@@ -166,9 +169,12 @@ def _run_in_thread(encode: Callable[[], list[EncodedProduct]], idle: bool) -> li
 
 
 def _lower_priority(idle: bool) -> None:
-    """Lower the priority of this thread. Where the system does not allow it, it stays as it is."""
-    with suppress(AttributeError, OSError):
+    """Lower the priority of this thread as far as the system allows it."""
+    nice = _NICE
+    try:
         policy = os.SCHED_IDLE if idle else os.SCHED_BATCH
         os.sched_setscheduler(0, policy, os.sched_param(0))
-        if not idle:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+    except (AttributeError, OSError):  # another system, or a container that forbids it
+        nice = _IDLE_NICE if idle else _NICE
+    with suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)

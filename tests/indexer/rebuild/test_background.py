@@ -102,6 +102,21 @@ def test_the_callers_thread_keeps_its_priority() -> None:
     assert (os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())) == before
 
 
+def test_threads_are_nice_where_the_policy_is_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid(*_: object) -> None:
+        raise PermissionError
+
+    class NiceRecorder(FakeEncoder):
+        def encode_products(self, products: Sequence[Product]) -> list[EncodedProduct]:
+            niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return super().encode_products(products)
+
+    niceness: list[int] = []
+    monkeypatch.setattr(os, "sched_setscheduler", forbid)
+    BackgroundEncoder(NiceRecorder(), 1).encode_products(MUGS[:16])
+    assert niceness == [max(15, os.getpriority(os.PRIO_PROCESS, 0))]
+
+
 def test_an_error_reaches_the_caller_and_a_stop_ends_it_between_chunks() -> None:
     encoder = FakeEncoder()
     with pytest.raises(RuntimeError, match="the encoder failed"):
