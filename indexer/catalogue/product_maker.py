@@ -58,6 +58,7 @@ class ProductMaker:
         self._paths = tuple(c for c in field_map.attributes if "." in c and "*" not in c)
         self._columns = {name: field_map.columns_for(name) for name in PRODUCT_FIELDS}
         self._priced: tuple[Record | None, Price | None] = (None, None)
+        self._attributes_left = _MAX_ATTRIBUTES
         self._readers: dict[str, Callable[[Record], FieldValue]] = {
             "price": lambda record: price.amount if (price := self._price(record)) else None,
             "currency": self._currency,
@@ -162,6 +163,7 @@ class ProductMaker:
     def attributes(self, record: Record) -> dict[str, AttributeValue | None]:
         """Return the attributes that the record's columns name, in their order, None for an empty cell."""
         attributes: dict[str, AttributeValue | None] = {}
+        self._attributes_left = _MAX_ATTRIBUTES
         for column, cell in record.values.items():
             name = self._names.name_of(column)
             if name is None:
@@ -198,14 +200,21 @@ class ProductMaker:
             self._stats.add_unreadable("attributes", line, f"{column}: {values.show_cell(cell)}")
             return None
 
-    @staticmethod
-    def _add(attributes: dict[str, AttributeValue | None], name: str, value: AttributeValue | None) -> None:
-        """Add an attribute. Of two with one name, empty gives way to full, and a yes or no to a value."""
-        if name in attributes:
-            if _weight(value) > _weight(attributes[name]):
-                attributes[name] = value
-        elif name and len(attributes) < _MAX_ATTRIBUTES:
-            attributes[name] = value
+    def _add(
+        self, attributes: dict[str, AttributeValue | None], name: str, value: AttributeValue | None
+    ) -> None:
+        """Add an attribute. Of two with one name, empty gives way to full, and a yes or no to a value.
+
+        Empty ones don't count towards the limit: a wide catalogue has few values in each row.
+        """
+        before = attributes.get(name)
+        if not name or (name in attributes and _weight(value) <= _weight(before)):
+            return
+        if value is not None and before is None:
+            if not self._attributes_left:
+                return
+            self._attributes_left -= 1
+        attributes[name] = value
 
     def _joined(self, name: str, record: Record) -> str:
         joint = " > " if name == "category" else " "

@@ -236,3 +236,11 @@ def test_ids_stay_in_what_the_caller_gave() -> None:
         assert duplicate.reason == "duplicate of id '2' on line 9, which is kept"
         assert "1" in seen
         assert "3" not in seen
+
+
+def test_a_catalogue_of_thousands_of_attribute_columns_keeps_the_values_of_each_row() -> None:
+    columns = {f"attr_{number}": "" for number in range(3000)}
+    records = [Record(1, {"id": "1", "title": "Mug", **columns, "attr_2999": "blue"}, "", 1.0)]
+    (item,) = read_products(records, FieldMap(id="id", title=("title",), attributes=("attr_*",)))
+    assert isinstance(item, Item)
+    assert item.product.attributes == {"2999": "blue"}
