@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from indexer.sources.files.options import ReadOptions
 
-DELIMITERS = ",;\t|^~\x1f\x01:#"
+_DELIMITERS = ",;\t|^~\x1f\x01:#"
 _SEP_LINE = re.compile(r"\ufeff?\s*[\"']?sep=(.)[\"']?\s*", re.IGNORECASE)
 _MOST_CELL_CHARACTERS = 4_000_000
 _MOST_ERRORS = 50
@@ -94,7 +94,7 @@ class _Trial:
 def detect_dialect(lines: list[str], options: ReadOptions, complete: bool = True) -> Dialect:
     """Return the dialect of a file by its first lines, each with its end. `complete`: these are all lines."""
     preamble = 0
-    delimiters = DELIMITERS
+    delimiters = _DELIMITERS
     if lines and (match := _SEP_LINE.fullmatch(lines[0].rstrip("\r\n"))):
         preamble, delimiters = 1, match[1]
     if options.delimiter:
