@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from mappings.types import Product
+from mappings.types import JsonObject, Product
 
 RejectKind = Literal["record", "resynchronised", "duplicate", "document"]
 
@@ -85,4 +85,8 @@ class Source(Protocol):
 
     def missing(self, wanted: Iterable[str]) -> tuple[str, ...]:
         """Return those of the `wanted` columns that the source certainly lacks, sorted."""
+        ...
+
+    def details(self) -> list[JsonObject]:
+        """Return how each file is read: its format, encoding and dialect. Empty where nothing is detected."""
         ...

@@ -67,6 +67,10 @@ class ProductSource(Protocol):
         """Return how many records were read and what of them could not be, once it was read."""
         ...
 
+    def details(self) -> list[JsonObject]:
+        """Return how the files of a catalogue are read: format, encoding and dialect."""
+        ...
+
     def read(self, ids: IdSet) -> Iterator[Item | Reject]:
         """Yield its products, each once, and its rejects. Adds the products' ids to `ids`."""
         ...
@@ -126,6 +130,10 @@ class CatalogueSource:
         unreadable = {name: count.count for name, count in self.stats.unreadable.items()}
         return {"records": self.stats.records, "unreadable": unreadable}
 
+    def details(self) -> list[JsonObject]:
+        """Return how the catalogue's files are read."""
+        return self.catalogue.details()
+
     def read(self, ids: IdSet) -> Iterator[Item | Reject]:
         """Yield the catalogue's products and rejects, in its order."""
         count = 0
@@ -179,6 +187,10 @@ class IndexSource:
         """Return how the catalogue of the index was read."""
         metadata = self.index.metadata
         return {name: metadata[name] for name in ("records", "unreadable") if name in metadata}
+
+    def details(self) -> list[JsonObject]:
+        """Return nothing: an index has no format to detect."""
+        return []
 
     def read(self, ids: IdSet) -> Iterator[Item | Reject]:
         """Yield every product as of now, each with its version."""

@@ -15,6 +15,7 @@ from indexer.catalogue.records import Record, Reject
 from indexer.catalogue.values import BadValue
 from indexer.sources.watermarks import Watermark, parse_watermark, watermark_version
 from mappings.errors import CatalogueError, SettingsError
+from mappings.types import JsonObject
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine, Select
@@ -101,6 +102,10 @@ class Database:
     def missing(self, wanted: Iterable[str]) -> tuple[str, ...]:
         """Return those of the `wanted` columns that it lacks, sorted."""
         return tuple(sorted(set(wanted).difference(self.columns())))
+
+    def details(self) -> list[JsonObject]:
+        """Return nothing: a database or standard input has one format."""
+        return []
 
     def records(self) -> Iterator[Record | Reject]:
         """Yield every row that isn't marked deleted. Raises CatalogueError when the database is lost."""

@@ -24,6 +24,7 @@ from indexer.sources.watermarks import (
     utc_now,
 )
 from mappings.errors import SettingsError
+from mappings.types import JsonObject
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnClause, Select
@@ -187,6 +188,10 @@ class _Poll:
     def missing(self, wanted: Iterable[str]) -> tuple[str, ...]:
         """Return those of the `wanted` columns that it lacks, sorted."""
         return tuple(sorted(set(wanted).difference(self.columns())))
+
+    def details(self) -> list[JsonObject]:
+        """Return nothing: a database or standard input has one format."""
+        return []
 
     def records(self) -> Iterator[Record | Reject]:
         """Yield the changed rows of this stream once, in the order of the watermark."""

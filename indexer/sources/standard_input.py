@@ -12,6 +12,7 @@ from indexer.catalogue.records import Record, Reject
 from indexer.sources.files.json.lines import json_line_records
 from indexer.sources.files.lines import read_lines
 from mappings.errors import CatalogueError
+from mappings.types import JsonObject
 
 _NAME = "standard input"
 _POLL_SECONDS = 0.2
@@ -68,6 +69,10 @@ class StandardInput:
         """Return nothing, since any column may still come."""
         del wanted
         return ()
+
+    def details(self) -> list[JsonObject]:
+        """Return nothing: a database or standard input has one format."""
+        return []
 
 
 class _StoppableFile(io.RawIOBase):

@@ -8,7 +8,7 @@ from pathlib import Path
 from indexer.catalogue.nested import has_cell
 from indexer.catalogue.records import Record, Reject
 from indexer.sources.files.byte_streams import ByteSource
-from indexer.sources.files.formats import FileFormat, detect_format, read_columns, read_records
+from indexer.sources.files.formats import detect_format, read_columns, read_records
 from indexer.sources.files.options import ReadOptions
 from mappings.errors import CatalogueError
 from mappings.types import JsonObject
@@ -154,11 +154,6 @@ def has_known_suffix(path: Path) -> bool:
     name = path.name.lower()
     remark = name.startswith((".", "readme", "license", "notice")) or name.endswith(_OWN_ENDINGS)
     return path.suffix.lower() in SUFFIXES and not remark
-
-
-def describe_details(details: list[JsonObject]) -> list[str]:
-    """Return lines for people that say how files are read."""
-    return [FileFormat.describe(detail) for detail in details]
 
 
 def _short_name(part: ByteSource) -> str:

@@ -55,22 +55,6 @@ class FileFormat:
             details["renamed_columns"] = self.header.renamed
         return details
 
-    @staticmethod
-    def describe(details: JsonObject) -> str:
-        """Return a line for people of what `as_json` returned."""
-        words = [details["format"]]
-        if "delimiter" in details:
-            delimiter, quote = details["delimiter"], details["quote"]
-            words.append(f"delimiter {_NAMES.get(delimiter, delimiter)}")
-            words.append(f"quote {quote}" if quote else "no quotes")
-            if details["escape"]:
-                words.append(f"escape {details['escape']}")
-        if "encoding" in details:
-            words.append(f"{details['encoding']}, {details['line_ends']}")
-        for column, original in details.get("renamed_columns", {}).items():
-            words.append(f"a second column {original!r} is {column!r}")
-        return "; ".join(words)
-
 
 def detect_format(source: ByteSource, options: ReadOptions) -> FileFormat:
     """Find the format of a file. Raises CatalogueError where it has none that is known."""
@@ -90,6 +74,20 @@ def detect_format(source: ByteSource, options: ReadOptions) -> FileFormat:
     sample = _split(lines.replace("\0", ""))
     dialect = detect_dialect(sample, options, text.sample_complete)
     return FileFormat(name, text, dialect, read_header(sample, dialect, source.name))
+
+
+def describe_format(details: JsonObject) -> str:
+    """Return for people what `FileFormat.as_json` returned, on one line."""
+    words = [details["format"]]
+    if "delimiter" in details:
+        delimiter, quote = details["delimiter"], details["quote"]
+        words.append(f"delimiter {_NAMES.get(delimiter, delimiter)}")
+        words.append(f"quote {quote}" if quote else "no quotes")
+        if details["escape"]:
+            words.append(f"escape {details['escape']}")
+    if "encoding" in details:
+        words.append(f"{details['encoding']}, {details['line_ends']}")
+    return "; ".join(words)
 
 
 def read_columns(source: ByteSource, file_format: FileFormat) -> tuple[str, ...]:

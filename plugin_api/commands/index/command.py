@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from indexer.change.changes import ChangeKind
+from indexer.sources.files import parse_read_options
 from mappings.errors import SettingsError
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.index.run import IndexRun
@@ -33,6 +34,10 @@ from plugin_api.commands.index.sources import IndexOptions
 @click.option(
     "--preset", default="", help="Read SOURCE as this export, such as shopify. Default: recognised."
 )
+@click.option(
+    "--read-as", default="", metavar="OPTIONS",
+    help="Encoding and dialect of files, where they are not found: encoding=cp1252 delimiter=tab quote=none.",
+)  # fmt: skip
 @click.option(
     "--model", type=click.Path(path_type=Path), help="Model folder. Default: the one shipped with Attune."
 )
@@ -71,6 +76,7 @@ def index(
     alias: str | None,
     fields: Path | None,
     preset: str,
+    read_as: str,
     model: Path | None,
     rejects: Path | None,
     simplified: bool,
@@ -137,6 +143,7 @@ def index(
         alias=alias if alias is not None else context.settings.search.alias,
         fields=fields,
         preset=preset,
+        read_as=parse_read_options(read_as),
         model=model,
         rejects=rejects,
         simplified=simplified,

@@ -19,6 +19,7 @@ from indexer.rebuild.job import Engine, rebuild_index
 from indexer.rebuild.loading import load_locally
 from indexer.rebuild.product_source import IndexSource, open_index_source
 from indexer.rebuild.verify import verify_index
+from indexer.sources.files import describe_format
 from indexer.store.retry import RetryPolicy
 from indexer.store.session import IndexSession, OneEncoder
 from mappings.client import check_cluster, connect
@@ -66,8 +67,13 @@ class IndexRun:
                 report = rebuild_index(session, source, rejects, self._make_engine(progress))
                 metrics.write_success(asdict(report))
             speed = background.speed if background else None
-            as_json = asdict(report) | {"encoding_speed": asdict(speed) if speed else None}
-            self._print(as_json, summarize_rebuild(report, source.stats, speed, rejects, options.model))
+            as_json = asdict(report) | {
+                "reading": source.details(),
+                "encoding_speed": asdict(speed) if speed else None,
+            }
+            summary = summarize_rebuild(report, source.stats, speed, rejects, options.model)
+            reading = [f"Read as {describe_format(detail)}." for detail in source.details()]
+            self._print(as_json, "\n".join([*reading, summary]))
 
     def apply_changes(self, dry: bool) -> None:
         """Apply changes to the index that searches use. The first signal ends it after the current batch."""

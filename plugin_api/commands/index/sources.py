@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
@@ -17,7 +17,7 @@ from indexer.rebuild.product_source import CatalogueSource
 from indexer.sources.change_stream import ChangeStream
 from indexer.sources.database import DatabaseTable, open_database
 from indexer.sources.database_changes import watch_database
-from indexer.sources.files import open_catalogue
+from indexer.sources.files import ReadOptions, open_catalogue
 from indexer.sources.folder import watch_folder
 from indexer.sources.standard_input import StandardInput
 from indexer.store.alias import ManagedIndex
@@ -36,6 +36,7 @@ class IndexOptions:
     alias: str
     fields: Path | None = None
     preset: str = ""
+    read_as: ReadOptions = field(default_factory=ReadOptions)
     model: Path | None = None
     rejects: Path | None = None
     simplified: bool = False
@@ -87,7 +88,7 @@ class IndexSources:
             return open_database(self._table())
         if options.source == "-":
             raise SettingsError("standard input is for changes: attune index --changes -")
-        return open_catalogue(Path(options.source))
+        return open_catalogue(Path(options.source), options.read_as)
 
     def _table(self) -> DatabaseTable:
         options = self.options
@@ -110,10 +111,10 @@ class IndexSources:
             return iter([ChangeStream(StandardInput(sys.stdin.buffer, stop))])
         path = Path(options.source)
         if path.is_dir():
-            return watch_folder(path, options.follow, stop, say)
+            return watch_folder(path, options.follow, stop, say, options=options.read_as)
         if options.follow:
             raise SettingsError("--follow is for a folder or a database: a file comes once")
-        return iter([ChangeStream(open_catalogue(path))])
+        return iter([ChangeStream(open_catalogue(path, options.read_as))])
 
     def make_source(self, source: Source, live: ManagedIndex | None = None) -> CatalogueSource:
         """Return a catalogue with its field map: that of the index `live`, where it is compared with one."""

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from indexer.catalogue.inspection import Inspection
 from indexer.catalogue.stats import Count
-from indexer.sources.files.formats import FileFormat
+from indexer.sources.files import describe_format
 from mappings.types import JsonObject, Product
 from reranker.text.product_text import format_attribute_values
 
@@ -21,7 +21,7 @@ def print_inspection(console: Console, inspection: Inspection, details: list[Jso
     console.print(Text.assemble(("File      ", "bold"), inspection.source))
     for detail in details[:_SHOWN_FILES]:
         of_file = f" ({detail['file']})" if len(details) > 1 else ""
-        console.print(Text.assemble(("Read as   ", "bold"), FileFormat.describe(detail), of_file))
+        console.print(Text.assemble(("Read as   ", "bold"), describe_format(detail), of_file))
         for renamed, column in list(detail.get("renamed_columns", {}).items())[:_SHOWN_COLUMNS]:
             console.print(Text(f"          a second column {column} is called {renamed}"))
     known = (

@@ -12,6 +12,7 @@ from indexer.sources.files import open_catalogue
 from indexer.store.jobs_index import JOBS_INDEX, open_jobs_index
 from indexer.store.lock import CHANGES, hold_lock
 from mappings.errors import IndexingError, JobRunning, SettingsError
+from mappings.types import JsonObject
 from tests.fakes.fake_encoder import FakeEncoder
 from tests.fakes.memory_opensearch import MemoryCluster, MemoryOpenSearch, open_memory
 from tests.fakes.mug_jobs import NO_RETRY, T0, change_mugs, open_session, rebuild_mugs
@@ -196,6 +197,9 @@ class BrokenSource:
 
     def missing(self, wanted: Iterable[str]) -> tuple[str, ...]:
         return tuple(set(wanted) - {"id", "title"})
+
+    def details(self) -> list[JsonObject]:
+        return []
 
 
 def test_a_stream_that_cant_be_applied_is_refused_and_the_next_one_goes_on(
