@@ -114,8 +114,8 @@ def _best_quoting(lines: list[str], delimiter: str, options: ReadOptions, comple
     """Return the trial of the quoting that fits best with a delimiter."""
     text = "".join(lines)
     quotes = ['"'] if options.quote is None else [options.quote]
-    if options.quote is None and _wraps(lines, delimiter, "'") and not _wraps(lines, delimiter, '"'):
-        quotes = ["'"]
+    if options.quote is None and _wraps(lines, delimiter, "'", at_least=len(lines) // 2):
+        quotes.append("'")
     escapes = ["", "\\"] if options.escape is None else [options.escape]
     trials = []
     for quote, escape in itertools.product(quotes, escapes):
@@ -165,16 +165,21 @@ def _has_stray_quote(line: str, cells: list[str], quote: str) -> bool:
     return bool(quote) and quote in line and quote * 2 not in line and any(quote in cell for cell in cells)
 
 
-def _wraps(lines: list[str], delimiter: str, quote: str) -> bool:
-    """Whether the quote ends most of the cells that it begins, with lines cut at the delimiters."""
+def _wraps(lines: list[str], delimiter: str, quote: str, at_least: int = 0) -> bool:
+    """Whether the quote ends most of the cells that it begins, with lines cut at the delimiters.
+
+    False where it begins fewer than `at_least` cells.
+    """
+    if "".join(lines).count(quote) < at_least:
+        return False
     begin = ended = 0
-    for line in lines[:2000]:
+    for line in lines:
         for cell in line.strip("\r\n").split(delimiter):
             cell = cell.strip(" ")
             if cell.startswith(quote):
                 begin += 1
                 ended += len(cell) > 1 and cell.endswith(quote)
-    return ended * 2 > begin
+    return ended * 2 > begin >= at_least
 
 
 def _is_ragged(lines: list[str], trial: _Trial) -> bool:

@@ -60,6 +60,11 @@ def test_single_quotes(tmp_path: Path) -> None:
     assert read(tmp_path, "'id','title'\n'1','Mug, large'\n'2','It''s'\n")[1] == {"id": "2", "title": "It's"}
 
 
+def test_apostrophes_are_no_quotes(tmp_path: Path) -> None:
+    text = "id,title,price\n1,'90s mug,2\n2,\"Mug, large\",3\n3,'tis',4\n" + '4,"Cup, small",3\n' * 9
+    assert [record["title"] for record in read(tmp_path, text)][:3] == ["'90s mug", "Mug, large", "'tis'"]
+
+
 def test_quotes_that_are_plain_characters(tmp_path: Path) -> None:
     text = 'id\ttitle\tprice\n1\t"Big mug\t3\n2\tCup\t4\n3\tMug 5"\t4\n4\t"Nice" mug\t3\n5\tJar\t1\n'
     assert [record["title"] for record in read(tmp_path, text)] == [
