@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PACKAGES := mappings indexer plugin_api reranker
 WORKERS ?= auto
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -17,13 +18,17 @@ install: $(VENV)/ready-core ## what serving, indexing and the demo need, into .v
 demo: $(VENV)/ready-core ## OpenSearch, the sample catalogue and the sidecar, with rankings side by side
 	@$(BIN)/attune demo
 
-check: lint ## lint and the tests that need no torch, container or browser: under a minute
+check: $(VENV)/ready-check ## lint and the tests that need no torch, container or browser: under a minute
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --follow-imports=silent $$(find $(PACKAGES) -name '*.py' -not -path 'reranker/training/*')
+	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest --unit -q -n $(WORKERS) --dist worksteal $(ARGS)
 
-test: $(VENV)/ready-test lint ## lint, then every test (ARGS="-k name" for some)
+test: lint ## lint, then every test (ARGS="-k name" for some)
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: $(VENV)/ready-check ## ruff, mypy and the packages' layering
+lint: $(VENV)/ready-test ## ruff, mypy and the packages' layering
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

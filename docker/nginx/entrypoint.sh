@@ -63,7 +63,7 @@ listen() { # listen PORT OPTIONS
 
 upstreams() {
   upstream opensearch "$opensearch" 60s
-  upstream sidecar "$sidecar" 4s # less than the sidecar keeps an idle connection open
+  upstream sidecar "$sidecar" 60s # less than the sidecar keeps an idle connection open
   [ -z "${TLS_CERTIFICATE:-}" ] || echo "# certificate $(cat "$TLS_CERTIFICATE" "$TLS_KEY" | cksum)"
 }
 
