@@ -55,7 +55,7 @@ class SearchRow:
     "filters",
     multiple=True,
     metavar="FIELD=VALUE",
-    help="Only products with this value. May be repeated.",
+    help="Only products with this value; other columns are attributes.COLUMN. May be repeated.",
 )
 @click.option("--compare", is_flag=True, help="Show the rank of each hit in the keyword search too.")
 @click.option("--keyword", is_flag=True, help="Search by keywords only, without reranking.")
@@ -82,6 +82,8 @@ def search(
       attune search "lego star wars" --compare --alias shop
       attune search "usb c cable" --filter attributes.color=black --json
     """
+    if not text.strip():
+        raise click.BadParameter("it is empty: give the words to search for", param_hint="TEXT")
     settings = context.settings
     index = alias or settings.search.alias
     query = keyword_query(text, tuple(map(_term, filters)))
@@ -97,7 +99,7 @@ def search(
     searcher = Searcher(opensearch, loaded, without_time_limits(settings))
 
     def make_call(body: JsonObject) -> SearchCall:
-        headers = identity(settings.opensearch)
+        headers = {**identity(settings.opensearch), "content-type": "application/json"}
         return SearchCall(quote(index, safe=",*"), json.dumps(body).encode(), headers=headers)
 
     call = make_call({"query": query, "size": size})
@@ -116,6 +118,9 @@ def search(
         click.echo(json.dumps({**shown, "hits": [asdict(row) for row in rows]}, ensure_ascii=False, indent=2))
         return
     _print(rows, response, compare)
+    if not rows:
+        for name in _unknown_fields(filters, client, index):
+            click.echo(f"attune: {index} has no field {name}; is it attributes.{name}?", err=True)
     if report["rerank_status"] != RerankStatus.RERANKED and not keyword:
         click.echo(f"attune: keyword hits, not reranked: {report['reason']}", err=True)
 
@@ -127,6 +132,19 @@ def _term(pair: str) -> JsonObject:
     return {"term": {f"{name}.keyword" if name in _FIELDS_WITH_KEYWORD else name: value}}
 
 
+def _unknown_fields(filters: Sequence[str], client: OpenSearch, index: str) -> list[str]:
+    """Return the fields of the filters that the index does not map. Attributes are not mapped one by one."""
+    names = [pair.partition("=")[0] for pair in filters]
+    return [
+        name
+        for name in names
+        if not name.startswith(f"{fields.ATTRIBUTES}.")
+        and not any(
+            found["mappings"] for found in client.indices.get_field_mapping(fields=name, index=index).values()
+        )
+    ]
+
+
 def _read(answer: Answer, client: OpenSearch, index: str) -> JsonObject:
     body: JsonObject = answer.json()
     if answer.status == 404:
@@ -136,8 +154,9 @@ def _read(answer: Answer, client: OpenSearch, index: str) -> JsonObject:
             f"there is no alias or index {index}; {known}. Create it with `attune index FILE --alias {index}`"
         )
     if answer.status != 200:
-        cause = body["error"]["root_cause"][0]
-        raise AttuneError(f"OpenSearch refused the search in {index}: {cause['reason']}")
+        error = body["error"]
+        reason = error["root_cause"][0]["reason"] if isinstance(error, dict) else error
+        raise AttuneError(f"OpenSearch refused the search in {index}: {reason}")
     return body
 
 

@@ -25,8 +25,13 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
             return json_response({"version": {"number": "3.5.0"}})
         if request.path.endswith("_alias"):
             return json_response({"shop-1": {"aliases": {"shop": {}}}, "toys-1": {"aliases": {"toys": {}}}})
+        if "/_mapping/field/" in request.path:
+            name = request.path.rpartition("/")[2]
+            return json_response({"shop-1": {"mappings": {name: {}} if name == "brand" else {}}})
         if request.path.startswith("/nowhere/"):
             return json_response({"error": {"type": "index_not_found_exception"}, "status": 404}, 404)
+        if request.mimetype not in ("application/json", "application/x-ndjson"):
+            return json_response({"error": f"Content-Type header [{request.mimetype}] is not supported"}, 406)
         reply = shop.request(request.method, request.full_path, {}, request.get_data())
         return Response(reply.body, reply.status, dict(reply.headers))
 
@@ -83,6 +88,29 @@ def test_filters_reach_opensearch(shop: Shop) -> None:
 def test_nothing_found_is_said(shop: Shop) -> None:
     shop.products = {}
     assert run("mouse", "--alias", "shop", "--keyword") == "No hits.\n"
+
+
+def test_a_search_that_opensearch_refuses_is_one_line(shop: Shop) -> None:
+    cause = {"type": "query_shard_exception", "reason": 'For input string: "cheap"'}
+    shop.refuse["products"] = (400, {"error": {"root_cause": [cause], **cause}, "status": 400})
+    error = failure("mouse", "--alias", "shop", "--filter", "price=cheap", "--keyword")
+    assert isinstance(error, AttuneError)
+    assert str(error) == 'OpenSearch refused the search in shop: For input string: "cheap"'
+
+
+def test_a_filter_on_a_field_that_does_not_exist_is_named(shop: Shop) -> None:
+    shop.products = {}
+    filters = ("--filter", "colour=black", "--filter", "brand=HP", "--filter", "attributes.size=7")
+    arguments = ("mouse", "--alias", "shop", "--keyword", *filters)
+    result = CliRunner().invoke(search, arguments, obj=CommandContext(None), catch_exceptions=False)
+    assert result.stdout == "No hits.\n"
+    assert result.stderr == "attune: shop has no field colour; is it attributes.colour?\n"
+
+
+def test_an_empty_text_is_wrong_use() -> None:
+    result = CliRunner().invoke(search, [" "], obj=CommandContext(None))
+    assert result.exit_code == 2
+    assert "give the words to search for" in result.stderr
 
 
 def test_malformed_filter_is_wrong_use(shop: Shop) -> None:
