@@ -51,7 +51,7 @@ _KNOWN = {
     ),
 }
 _SALE_PRICE = (
-    "sale_price saleprice special_price discounted_price discount_price offer_price promo_price "
+    "sale_price saleprice special_price discounted_price offer_price promo_price "
     "final_price current_price angebotspreis aktionspreis prix_promo precio_oferta"
 )
 _PRICE = (
@@ -80,7 +80,7 @@ _IDENTIFIERS = (
 )
 _STATUS = "status product_status published is_published active is_active enabled is_enabled visible"
 _VISIBILITY = "visibility catalog_visibility visibility_in_catalog"
-_ENDS = "expiration_date end_date valid_until active_to sale_end_date available_until"
+_ENDS = "expiration_date available_until"
 _KEPT_GROUPS = "item_group_id group_id variant_group_id"
 _ATTRIBUTES = (
     "attributes specifications specs color colour product_color product_color_name size material gender "

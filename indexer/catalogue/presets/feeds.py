@@ -91,6 +91,21 @@ def _prepare_icecat(row: Mapping[str, object]) -> Iterable[Cells] | str:
     return [cells]
 
 
+_BEST_BUY = FieldMap(
+    id="sku",
+    title=("name",),
+    description=("longDescription", "shortDescription", "description"),
+    brand=("manufacturer",),
+    category=("@category",),
+    price=("salePrice", "regularPrice", "price"),
+    available=("onlineAvailability", "inStoreAvailability"),
+    image=("largeFrontImage", "image", "largeImage"),
+    url="url",
+    identifiers=("upc", "modelNumber", "model"),
+    attributes=("color", "condition", "details"),
+    status=("active",),
+)
+
 FEEDS = (
     Preset(
         name="google-merchant",
@@ -116,23 +131,17 @@ FEEDS = (
         prepare=each_record(_prepare_google),
     ),
     Preset(
-        name="best-buy",
-        title="Best Buy, products of its API and open data (JSON)",
-        signature=("sku", "name", "upc", "manufacturer"),
-        field_map=FieldMap(
-            id="sku",
-            title=("name",),
-            description=("longDescription", "shortDescription", "description"),
-            brand=("manufacturer",),
-            category=("@category",),
-            price=("salePrice", "regularPrice", "price"),
-            available=("onlineAvailability", "inStoreAvailability"),
-            image=("largeFrontImage", "image", "largeImage"),
-            url="url",
-            identifiers=("upc", "modelNumber", "model"),
-            attributes=("color", "condition", "details"),
-            status=("active",),
-        ),
+        name="best-buy-api",
+        title="Best Buy, products of its API (JSON)",
+        signature=("sku", "name", "regularPrice", "salePrice"),
+        field_map=_BEST_BUY,
+        prepare=each_record(_prepare_best_buy),
+    ),
+    Preset(
+        name="best-buy-open",
+        title="Best Buy, open data set of products (JSON)",
+        signature=("sku", "name", "upc", "manufacturer", "model", "shipping"),
+        field_map=_BEST_BUY,
         prepare=each_record(_prepare_best_buy),
     ),
     Preset(

@@ -21,7 +21,8 @@ def _prepare_row(row: Mapping[str, object]) -> Iterable[Cells] | str:
     cells = dict(row)
     for attribute in _NEXT_ATTRIBUTE.split(text_of(row, "additional_attributes")[:100_000]):
         name, equals, value = attribute.partition("=")
-        if equals and name.strip() and value.strip():
+        value = value.strip().strip('"')
+        if equals and name.strip() and value:
             cells[f"option:{name.strip()}"] = _yes_or_no(split_list(value, "|"))
     cells["@category"] = deepest_path(
         split_list(text_of(row, "categories")), "/", skip=("default category", "root catalog")

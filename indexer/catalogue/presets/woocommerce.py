@@ -6,6 +6,7 @@ A variation names its parent by SKU or, where that has none, as `id:17`; it is m
 from collections.abc import Iterable, Mapping
 
 from indexer.catalogue.field_map import FieldMap
+from indexer.catalogue.nested import find_cell
 from indexer.catalogue.presets.preset import Cells, Preset, deepest_path, each_record, split_list, text_of
 
 
@@ -28,6 +29,17 @@ def _prepare_row(row: Mapping[str, object]) -> Iterable[Cells]:
 def _prepare_product(product: Mapping[str, object]) -> Iterable[Cells]:
     parent = product.get("parent_id")
     return [{**product, "@parent": str(parent) if parent else ""}]
+
+
+def _prepare_store_product(product: Mapping[str, object]) -> Iterable[Cells]:
+    """Return a product of the shop's own API, whose prices are in the currency's smallest unit."""
+    scale = find_cell(product, "prices.currency_minor_unit")
+    cells: Cells = {**product}
+    for name in ("price", "regular_price"):
+        cell = find_cell(product, f"prices.{name}")
+        if isinstance(cell, str) and cell.isdigit():
+            cells[f"@{name}"] = int(cell) / 10 ** (scale if isinstance(scale, int) and 0 <= scale < 5 else 2)
+    return [cells]
 
 
 WOOCOMMERCE = (
@@ -75,5 +87,25 @@ WOOCOMMERCE = (
             visibility=("catalog_visibility",),
         ),
         prepare=each_record(_prepare_product),
+    ),
+    Preset(
+        name="woocommerce-store",
+        title="WooCommerce, products of the Store API (JSON)",
+        signature=("id", "permalink", "prices", "is_in_stock"),
+        field_map=FieldMap(
+            id="id",
+            title=("name",),
+            description=("short_description", "description"),
+            brand=("brands",),
+            category=("categories",),
+            price=("@price", "@regular_price"),
+            currency="prices.currency_code",
+            available=("is_in_stock",),
+            image=("images",),
+            url="permalink",
+            identifiers=("sku",),
+            attributes=("attributes", "tags"),
+        ),
+        prepare=each_record(_prepare_store_product),
     ),
 )
