@@ -3,8 +3,8 @@
 Little-endian, in this order: a header of eight uint16 (format, d, t, number of token vectors, and the
 numbers of title, brand, category and other words), the pooled vector as int8 (d,), the token vectors
 as int8 (n, t) or, in the other format, as the bits of their signs (n, t / 8), the words as uint32 hashes.
-Vectors are unit vectors scaled to use int8's whole range; their scale is not kept, since a unit vector's can
-be had back from itself.
+Vectors are unit vectors, scaled to use int8's whole range. The scale is not stored: a unit vector's length
+gives it back.
 """
 
 import math
@@ -30,7 +30,7 @@ _HEADER = 4 + len(WORD_FIELDS)
 _HEAD_BYTES = 2 * _HEADER
 
 MAX_TOKENS = 256
-"""Token vectors that a product may have at most, whatever its model."""
+"""Most token vectors that a product of any model may have."""
 
 MAX_WORDS = 4096
 """Words of one field that are stored at most."""

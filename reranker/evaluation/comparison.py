@@ -159,7 +159,7 @@ def pool_judgements(
 def restrict_to_pool(ranked: Sequence[str], grades: Grades) -> tuple[str, ...]:
     """Rank all judged products of a query: those in `ranked` in its order, then the others by id.
 
-    What a system doesn't return has no order of its own; by id, chance alone places it.
+    A system gives no order to what it does not return. Ordering by id leaves its place to chance.
     """
     judged = tuple(i for i in ranked if i in grades)
     return judged + tuple(sorted(grades.keys() - set(judged)))

@@ -109,7 +109,7 @@ def read_judgements(path: Path, note: Callable[[str], None] = lambda _: None) ->
 
 
 def split_by_query(labels: Iterable[_Label], dev: float = 0.15, test: float = 0.2) -> Split[_Label]:
-    """Split labels so that a query is always on the same side, in whatever file, log or order it comes.
+    """Split labels so that a query is on the same side in every file, in every log and in any order.
 
     `dev` and `test` are the expected shares of queries. `assign_side` draws the side by a hash of the query.
     """

@@ -26,14 +26,14 @@ MEASURES = {
 """Of a ranking. nDCG's gain is 2^grade - 1, an unjudged id's is 0 (Järvelin and Kekäläinen 2002)."""
 
 DECISION_MEASURES = {"precision": SetP(rel=GOOD), "recall": SetR(rel=GOOD), "f1": SetF(rel=GOOD)}
-"""Of the products whose probability reaches a threshold, in whatever order."""
+"""Measures of the set of products whose probability reaches a threshold. Their order does not count."""
 
 
 def fingerprint_query(text: str) -> str:
     """Return what a model folder notes of a query that it was trained on: 16 hex digits of a SHA-256.
 
     Spellings that differ in case, width or spacing only have the same. A model lists the keys under
-    `origin["trained_queries"]`, so that its folder tells of no shopper what they asked.
+    `origin["trained_queries"]`, so that its folder does not reveal what shoppers searched for.
     """
     return hashlib.sha256(reading.normalise_query(text).encode()).hexdigest()[:16]
 

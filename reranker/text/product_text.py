@@ -52,7 +52,7 @@ def list_pooled_fields(product: Product) -> list[tuple[str, str]]:
 
 
 def list_attribute_values(product: Product) -> list[str]:
-    """Return what the encoder reads of the attributes, in their order: the values that are no yes or no."""
+    """Return the attribute values that the encoder reads, in their order: all but yes and no."""
     values = (", ".join(format_attribute_values(value)) for value in product.attributes.values())
     return [value for value in values if value not in ("true", "false")]
 

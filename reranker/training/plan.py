@@ -19,7 +19,7 @@ from reranker.training.recipe import Recipe, SmallQueryConfig
 class TrainingPlan:
     """What to train, from what, and for how long.
 
-    A shop's model goes on from the model folder `base`. Without a base the model is made from scratch, from
+    A shop's model continues the model folder `base`. Without a base the model is made from scratch, from
     `query_encoder` and all products; the shipped weights are made so.
 
     `query_encoder` and `product_encoder` are encoders in Hugging Face's format to start from instead of the
@@ -61,7 +61,7 @@ class TrainingPlan:
 
     @property
     def continues_base(self) -> bool:
-        """Whether training goes on with both encoders of the base."""
+        """Whether both encoders of the base are continued."""
         return not (self.query_encoder or self.product_encoder)
 
     def check(self) -> None:

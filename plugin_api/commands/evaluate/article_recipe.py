@@ -1,7 +1,7 @@
 """The article recipe among the systems that `attune evaluate` compares (extra `train`).
 
 It has to be trained, so each query is ranked by a network that learnt from the other queries' judgements
-only, in five folds. It reranks the window that Attune reranks, which it has no first stage of its own for.
+only, in five folds. It has no first stage, so it reranks the same window as Attune.
 """
 
 from collections.abc import Mapping, Sequence

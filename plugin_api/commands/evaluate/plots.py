@@ -141,7 +141,7 @@ def _new_plot(height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
 
 
 def _write_svg(figure: Figure, title: str) -> Markup:
-    """Return the figure as an SVG element, without what only a file of its own needs."""
+    """Return the figure as an SVG element that can stand inside a page."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": f"attune {title}"}):  # ids differ from plot to plot
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -159,5 +159,5 @@ def _write_svg(figure: Figure, title: str) -> Markup:
 
 
 def _bound(bound: float, mean: float) -> float:
-    """Return an interval's bound, or the mean where a single query tells of none."""
+    """Return an interval's bound, or the mean where a single query gives no interval."""
     return bound if math.isfinite(bound) else mean

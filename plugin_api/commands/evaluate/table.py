@@ -196,7 +196,7 @@ def _times(figures: Figures) -> tuple[float, float]:
 
 
 def format_bounds(value: Interval) -> str:
-    """Return an interval's bounds, or a dash where one query tells of none."""
+    """Return an interval's bounds, or a dash where a single query gives no interval."""
     return f"{value.low:+.3f} {value.high:+.3f}" if math.isfinite(value.low) else "–"
 
 

@@ -99,7 +99,7 @@ def train(
       attune train products.csv --out shop-model --clicks queries.jsonl.gz events.jsonl.gz
       attune index products.csv --model shop-model --alias shop
       attune serve --model shop-model
-    Ctrl-C stops it; the same command goes on where it stopped. It runs on a GPU where there is one.
+    Ctrl-C stops it; the same command continues where it stopped. A GPU is used where there is one.
     Needs the extra train: pip install 'attune[train]'.
     """
     if clicks and clicks_from_cluster:
@@ -143,7 +143,7 @@ def train(
         with stages:
             report = run_training(plan, stages)
     except KeyboardInterrupt:
-        click.echo(f"attune: stopped; the same command goes on from {locate_partial_work(out)}", err=True)
+        click.echo(f"attune: stopped; the same command continues from {locate_partial_work(out)}", err=True)
         raise SystemExit(_INTERRUPTED) from None
     if as_json:
         click.echo(json.dumps({**asdict(report), "folder": str(report.folder)}, ensure_ascii=False))

@@ -88,7 +88,7 @@ def parse_search(document: Mapping[str, object], where: str) -> LoggedSearch | U
         return UnusableRecord(where, f"no {'user_query' if query_id else 'query_id'}")
     shown = document.get("query_response_hit_ids") or document.get("query_response_object_ids") or []
     if not isinstance(shown, list):
-        return UnusableRecord(where, "query_response_hit_ids is no list")
+        return UnusableRecord(where, "query_response_hit_ids is not a list")
     ids = tuple(dict.fromkeys(text for cell in shown if (text := _text(cell))))
     return LoggedSearch(
         query_id, _text(document.get("client_id")), query, ids, _seconds(document.get("timestamp"))

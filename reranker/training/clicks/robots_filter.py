@@ -33,7 +33,8 @@ def filter_robots(visits: Iterable[SearchInteraction], settings: ClickSettings) 
     more often than `robot_searches_per_minute` or `_per_day`. Then the visits of a burst: more than
     `burst_clicks` clicks of a client within `burst_seconds`. Then visits repeated: those of the same client,
     query and products within `session_minutes` of the one before become one, with all their clicks, so that
-    reloads and steps back are no refusals and nobody counts for many. A visit without a time passes these.
+    reloads and steps back do not count as refusals, and one client does not count as many. A search without a
+    time passes both checks.
     """
     dropped: Counter[str] = Counter()
     by_client: dict[str, list[SearchInteraction]] = defaultdict(list)

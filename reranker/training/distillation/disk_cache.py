@@ -1,4 +1,4 @@
-"""The long stages' results on disk, a part at a time: a run that was stopped goes on with the next part.
+"""A disk cache of the long stages' results, written in parts: a stopped run continues with the next part.
 
 The teacher's states of 20,000 products are about 1 GB: they are read from the file as they are needed.
 """

@@ -54,7 +54,7 @@ def distil_tower(
 
 
 class Distillation(Generic[_Tower]):
-    """Distillation a step at a time: it can be stopped between two, saved, and gone on with.
+    """Distillation, a step at a time. Between two steps it can be stopped, saved and loaded again.
 
     What a step does follows from the seed, its number and `steps`, which may be set anew on the way: the
     learning rate falls by the share of them that is done.
@@ -124,7 +124,7 @@ class Distillation(Generic[_Tower]):
         return self._tower.cpu().eval()
 
     def save(self, path: Path) -> None:
-        """Write everything that going on needs; the frozen word embeddings are no part of it."""
+        """Write all that is needed to continue. The frozen word embeddings are left out."""
         learnt = {name: p.detach() for name, p in self._tower.named_parameters() if p.requires_grad}
         state = {"step": self.step, "steps": self.steps, "tower": learnt}
         torch.save({**state, "optimizer": self._optimizer.state_dict()}, path)
@@ -139,7 +139,7 @@ class Distillation(Generic[_Tower]):
             self._optimizer.load_state_dict(state["optimizer"])
             self.step, self.steps = state["step"], state["steps"]
         except (OSError, RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
-            raise ModelError(f"{path} can't be gone on from ({error}): start over") from error
+            raise ModelError(f"{path} can't be continued ({error}): start over with --fresh") from error
 
     def _schedule(self) -> float:
         """Share of the full learning rate: up while warming up, then down in a cosine."""

@@ -107,7 +107,7 @@ def align_states(states: NDArray[np.float16], own: TokenRow, other: TokenRow) ->
     """Carry a tower's token states (T, d) over to another tokenizer's tokens of the same text (U, d).
 
     Each token gets the mean of the states that overlap it; markers and what nothing overlaps, such as a
-    white space of its own, get the nearest one that begins no later.
+    separate white space, get the nearest one that does not begin later.
     """
     here, there = np.array(own.spans), np.array(other.spans)  # (T, 2), (U, 2)
     begin = np.maximum(there[:, None, 0], here[None, :, 0])

@@ -88,7 +88,7 @@ class Bert:
     def __init__(self, source: str | Path) -> None:
         config = load_config(source)
         if config.is_encoder_decoder or not hasattr(config, "hidden_size"):
-            raise ModelError(f"{source} is a {config.model_type}, no encoder: {_ENCODERS}")
+            raise ModelError(f"{source} is a {config.model_type}, not an encoder: {_ENCODERS}")
         self.network = load_network(AutoModel, source)
         self.network.requires_grad_(False)
         self.tokenizer = load_tokenizer(source)

@@ -125,7 +125,7 @@ def _export(
 ) -> None:
     if quantisation not in get_args(Quantisation):
         known = ", ".join(get_args(Quantisation))
-        raise ModelError(f"{quantisation} is no way of quantising a tower: choose one of {known}")
+        raise ModelError(f"{quantisation} is not a way to quantise a tower: choose one of {known}")
     if quantisation == "int8-static" and not calibration:
         raise ModelError("int8-static needs calibration texts: give the token ids of some")
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

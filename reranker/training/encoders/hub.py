@@ -16,7 +16,9 @@ def load_config(source: str | Path) -> Any:
     try:
         return AutoConfig.from_pretrained(str(source))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{source} is no model that can be had: {explain_failure(source, error)}") from error
+        raise ModelError(
+            f"{source} is not a model that can be loaded: {explain_failure(source, error)}"
+        ) from error
 
 
 def load_network(kind: Any, source: str | Path, **options: Any) -> Any:
@@ -72,7 +74,7 @@ def explain_failure(source: str | Path, error: Exception) -> str:
     if Path(source).is_dir():
         return f"{_first_line(error)} (a folder needs config.json, model.safetensors and a tokenizer's files)"
     return (
-        f"there is no such folder, and the hub did not give it ({_first_line(error)}): "
+        f"there is no such folder, and the hub did not serve it ({_first_line(error)}): "
         "check the name and the network, or download the model and name its folder"
     )
 

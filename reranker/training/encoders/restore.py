@@ -1,4 +1,4 @@
-"""A product tower back from its int8 ONNX file, so that training can go on where a model folder stopped.
+"""Restores a product tower from its int8 ONNX file, so that training can continue a model folder.
 
 Model folders hold no torch weights: 50 MB is all that ships. What quantisation rounded off is lost; on the
 shipped tower that moves the pooled vectors by less than 0.001 in cosine, which some steps of distillation
@@ -35,14 +35,14 @@ def restore_tower(path: Path, heads: int) -> ProductTower:
         positions, width = weights["transformer.wpe.weight"].shape
         dimension = len(weights["head.bias"])
     except (KeyError, ValueError) as error:
-        raise ModelError(f"{path} is no product tower made by Attune: {error} is missing") from error
+        raise ModelError(f"{path} is not a product tower made by Attune: {error} is missing") from error
     if heads < 1 or width % heads:
         raise ModelError(f"{path}: {heads} attention heads don't divide its width of {width}")
     tower = ProductTower(GPT2Config(len(table), positions, width, layers, heads), dimension)
     try:
         tower.load_state_dict({name: torch.tensor(array) for name, array in weights.items()})
     except RuntimeError as error:
-        raise ModelError(f"{path} is no product tower made by Attune: {error}") from error
+        raise ModelError(f"{path} is not a product tower made by Attune: {error}") from error
     tower.transformer.wte.weight.requires_grad_(False)
     ids = np.random.default_rng(0).integers(0, len(table), (2, min(16, positions)))
     expected = Tower(path, 1).states(ids, np.full(2, ids.shape[1]))
@@ -68,7 +68,7 @@ def _weights(path: Path) -> dict[str, Floats]:
         graph = onnx.load(str(path)).graph
         arrays = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     except Exception as error:  # protobuf's and onnx's own, by many names
-        raise ModelError(f"{path} is no ONNX model: {error}") from error
+        raise ModelError(f"{path} is not an ONNX model: {error}") from error
     for node in graph.node:
         if node.op_type == "MatMulNBits":
             rows = next(attribute.i for attribute in node.attribute if attribute.name == "K")
@@ -97,7 +97,7 @@ def _weights(path: Path) -> dict[str, Floats]:
 def _from_blocks(blocks: NDArray[np.uint8], scales: Floats, rows: int) -> Floats:
     """Return the matrix (in, out) of a MatMulNBits: blocks (out, n, size) around 128, a scale each.
 
-    `rows` is how many of the n x size components are no padding.
+    The first `rows` of the n x size components are the matrix; the rest is padding.
     """
     matrix = (blocks.astype(np.float32) - 128) * scales.reshape(blocks.shape[0], -1, 1)
     result: Floats = matrix.reshape(len(blocks), -1)[:, :rows].T

@@ -39,7 +39,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 POSITIONS = 192
 """More than are trained: what stands further down in a text is read all the same."""
 FEWEST = 8
-"""Products that there must be: each is told apart from the others in its batch."""
+"""Fewest products: each must be distinguished from the others in its batch."""
 
 
 def train_small_bert(

@@ -12,7 +12,7 @@ def hold_back_interrupt() -> Iterator[Callable[[], bool]]:
     """Hold Ctrl-C back while the block runs; it asks the function it is given whether one came.
 
     One that came is raised as KeyboardInterrupt where the block ends. Outside of the main thread, where
-    signals can't be caught, nothing is held back.
+    signals can't be caught, the block is interrupted at once.
     """
     came = False
 

@@ -4,7 +4,7 @@
     FOLDER.partial/...        what its stages have done
     FOLDER                    comes at the end, complete, in one step
 
-The same run goes on where it stopped; another is refused.
+The same run continues where it stopped. Another run is refused.
 """
 
 import fcntl
@@ -80,7 +80,7 @@ def locate_partial_work(folder: Path) -> Path:
 def open_run(
     folder: Path, identity: Mapping[str, Any], fresh: bool, replace: bool, save_seconds: float = 45.0
 ) -> Iterator[TrainingRun]:
-    """Begin the run that makes `folder`, or go on with it.
+    """Begin the run that makes `folder`, or continue it.
 
     `identity` tells it from others, in JSON's types only. `fresh` forgets earlier work; `replace` allows
     `folder` to be there already. Raises ModelError when it is, when another run's work is in the way, or when
@@ -120,7 +120,7 @@ def _take_up(folder: Path, work: Path, identity: Mapping[str, Any], save_seconds
     if other:
         raise ModelError(
             f"{work} holds the work of another run (another {', another '.join(other)}): "
-            "give the same command to go on with it, or --fresh to start over"
+            "give the same command to continue it, or --fresh to start over"
         )
     return TrainingRun(folder, work, identity, True, save_seconds, record["decided"], record["seconds"])
 

@@ -1,4 +1,4 @@
-"""What a training run reports of the model it made: on made queries held back, and on judged ones."""
+"""The figures of a training run's model, on held-out queries made from the catalogue and on judged ones."""
 
 from collections.abc import Mapping, Sequence
 

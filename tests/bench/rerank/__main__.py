@@ -42,6 +42,7 @@ def measure(candidates: int, asked: int, folder: Path | None) -> JsonObject:
     some = queries()[:asked]
     encode: list[float] = []
     attune: list[float] = []
+    score: list[float] = []
     lengths: list[float] = []
     with tempfile.TemporaryDirectory() as scratch:
         ways = runners(Path(scratch))
@@ -50,6 +51,8 @@ def measure(candidates: int, asked: int, folder: Path | None) -> JsonObject:
         crossed: dict[str, list[float]] = {name: [] for name in ways}
         for query in some:
             encode.append(_ms(lambda q=query: model.encode_query(q), ATTUNE_RUNS))
+            encoded = model.encode_query(query)
+            score.append(_ms(lambda e=encoded: model.score(e, stored), ATTUNE_RUNS))
             attune.append(_ms(lambda q=query: model.score(model.encode_query(q), stored), ATTUNE_RUNS))
             pairs = encoded_pairs(model.tokenizer, query, texts, model.config.product_tokens)
             lengths.append(sum(len(pair.ids) for pair in pairs) / len(pairs))
@@ -64,6 +67,7 @@ def measure(candidates: int, asked: int, folder: Path | None) -> JsonObject:
         "tokens_a_pair": middle(lengths, 1),
         "attune_ms": middle(attune),
         "attune_query_encoding_ms": middle(encode),
+        "attune_scoring_ms": middle(score),
         "cross_encoder_ms": medians,
         "cross_encoder_batch": sizes,
         "cross_encoder_best": best,

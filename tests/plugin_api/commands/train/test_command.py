@@ -53,7 +53,7 @@ def test_ctrl_c_ends_a_run_that_the_same_command_goes_on_with(arguments: list[st
             break
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (130, "")
-    assert err.splitlines()[-1].startswith("attune: stopped; the same command goes on from")
+    assert err.splitlines()[-1].startswith("attune: stopped; the same command continues from")
     assert not (tmp_path / "model").exists()
     report = json.loads(run([*arguments, "--json"]).stdout)
     assert (report["resumed"], report["steps"], report["products"]) == (True, STEPS, 72)

@@ -60,7 +60,7 @@ def test_an_event_needs_no_more_than_its_name() -> None:
     [
         ({**QUERY, "query_id": None}, "no query_id"),
         ({**QUERY, "user_query": "  "}, "no user_query"),
-        ({**QUERY, "query_response_hit_ids": "7, 8"}, "query_response_hit_ids is no list"),
+        ({**QUERY, "query_response_hit_ids": "7, 8"}, "query_response_hit_ids is not a list"),
     ],
 )
 def test_unusable_queries_are_named(document: dict[str, object], reason: str) -> None:

@@ -95,7 +95,9 @@ def test_static_quantisation_asks_for_texts(bert: Bert, tmp_path: Path) -> None:
 
 
 def test_an_unknown_way_is_refused_by_name(product_tower: ProductTower, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="int9 is no way of quantising a tower: choose one of float32, int8"):
+    with pytest.raises(
+        ModelError, match="int9 is not a way to quantise a tower: choose one of float32, int8"
+    ):
         export_product_tower(product_tower, tmp_path / "product.onnx", "int9")  # type: ignore[arg-type]
 
 

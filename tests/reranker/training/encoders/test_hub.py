@@ -298,7 +298,7 @@ def test_what_is_no_encoder_is_refused(tmp_path: Path, tiny_gpt2: Path) -> None:
             vocab_size=characters(tmp_path, CHINESE), d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2
         )
     )
-    with pytest.raises(ModelError, match="is a t5, no encoder"):
+    with pytest.raises(ModelError, match="is a t5, not an encoder"):
         Bert(saved(t5, tmp_path))
 
 
@@ -311,7 +311,7 @@ def test_what_is_no_gpt2_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_said_with_what_to_do(tiny_bert: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no/such-model is no model that can be had: there is no"):
+    with pytest.raises(ModelError, match="no/such-model is not a model that can be loaded: there is no"):
         Bert("no/such-model")
     with pytest.raises(ModelError, match="a folder needs config"):
         Bert(tmp_path)

@@ -46,8 +46,8 @@ def test_the_shipped_tower_comes_back() -> None:
 
 
 def test_what_is_no_product_tower_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no product tower"):
+    with pytest.raises(ModelError, match="not a product tower"):
         restore_tower(locate_shipped_model() / QUERY, 12)
     (tmp_path / "broken.onnx").write_bytes(b"nothing of the kind")
-    with pytest.raises(ModelError, match="no ONNX model"):
+    with pytest.raises(ModelError, match="not an ONNX model"):
         restore_tower(tmp_path / "broken.onnx", 12)
