@@ -41,6 +41,9 @@ _RECORDS = frozenset(
 
 _GOOGLE = "{http://base.google.com/ns/1.0}"
 _MAX_RECORD_BYTES = 8_000_000
+_MAX_PATH = 32
+"""Elements whose path is longer are never records."""
+
 _CONTROLS = dict.fromkeys((code for code in range(32) if code not in (9, 10, 13)), None)
 _DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _DECLARED = re.compile(rb"<\?xml[^>]*encoding\s*=\s*[\"']([\w.:-]+)[\"']")
@@ -144,7 +147,7 @@ def _elements(file: object, path: tuple[str, ...], name: str) -> Iterator[Elemen
             here.append(element.tag)
             continue
         parents.pop()
-        if tuple(here) == path:
+        if len(here) == len(path) and tuple(here) == path:
             yield element
         if len(here) <= len(path) and parents:
             parents[-1].remove(element)
@@ -163,6 +166,8 @@ def _record_path(sample: str, name: str) -> tuple[str, ...]:
                 here.pop()
                 continue
             here.append(element.tag)
+            if len(here) > _MAX_PATH:
+                continue  # a path of thousands of elements would take time by the square of its length
             counts[tuple(here)] += 1
             parts[tuple(here)] += len(element.attrib)
             parts[tuple(here[:-1])] += 1
