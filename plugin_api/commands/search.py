@@ -140,7 +140,8 @@ def _unknown_fields(filters: Sequence[str], client: OpenSearch, index: str) -> l
         for name in names
         if not name.startswith(f"{fields.ATTRIBUTES}.")
         and not any(
-            found["mappings"] for found in client.indices.get_field_mapping(fields=name, index=index).values()
+            mapped["mappings"]
+            for mapped in client.indices.get_field_mapping(fields=name, index=index).values()
         )
     ]
 

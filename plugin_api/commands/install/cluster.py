@@ -132,10 +132,10 @@ class Cluster:
     def pipeline(self, name: str) -> JsonObject | None:
         """Return a search pipeline; None where there is none."""
         try:
-            found: JsonObject = self.send("GET", f"/_search/pipeline/{name}")[name]
+            pipeline: JsonObject = self.send("GET", f"/_search/pipeline/{name}")[name]
         except NotFoundError:
             return None
-        return found
+        return pipeline
 
     def find_parts(self, kind: str, names: tuple[str, ...]) -> list[InstalledPart]:
         """Return the connectors or models (`kind`) of these names, oldest first."""
@@ -145,7 +145,7 @@ class Cluster:
             answer = self.send("POST", f"{ML_API}/{kind}/_search", {"query": query, "size": 100})
         except NotFoundError:  # ml-commons creates its index with the first part
             return []
-        found = (
+        parts = (
             InstalledPart(
                 hit["_id"],
                 str(hit["_source"].get("name")),
@@ -154,7 +154,7 @@ class Cluster:
             )
             for hit in answer["hits"]["hits"]
         )
-        return [made for made in found if made.name in names]
+        return [part for part in parts if part.name in names]
 
     def default_pipelines(self, expression: str) -> dict[str, str]:
         """Return the default pipeline of each index that `expression` names; empty where it has none.

@@ -96,13 +96,13 @@ def install_pipeline(cluster: Cluster, plan: InstallPlan, default_for: str = "")
     pipeline. If a step fails, or the cluster does not reach the sidecar, the earlier steps are undone.
     Raises InstallError.
     """
-    there = cluster.pipeline(PIPELINE_NAME)
-    if there and MADE_BY not in there.get("description", ""):
+    existing = cluster.pipeline(PIPELINE_NAME)
+    if existing and MADE_BY not in existing.get("description", ""):
         raise InstallError(
             f"the cluster has a search pipeline {PIPELINE_NAME} that Attune did not create: rename it first"
         )
     notes: JsonObject = {"settings": {}, "indexes": {}} | read_notes(
-        there.get("description", "") if there else ""
+        existing.get("description", "") if existing else ""
     )
     targets = cluster.default_pipelines(default_for) if default_for else {}
     notes["indexes"] = {
@@ -115,7 +115,7 @@ def install_pipeline(cluster: Cluster, plan: InstallPlan, default_for: str = "")
         if not cluster.dry_run:
             for part, model in models.items():
                 _probe(cluster, part, model, plan)
-        _ensure_pipeline(cluster, pipeline_body(models, plan, notes), there, undo)
+        _ensure_pipeline(cluster, pipeline_body(models, plan, notes), existing, undo)
         for index, name in targets.items():
             if name != PIPELINE_NAME:
                 _set_default(cluster, index, PIPELINE_NAME)
@@ -127,9 +127,9 @@ def install_pipeline(cluster: Cluster, plan: InstallPlan, default_for: str = "")
 
 def uninstall_pipeline(cluster: Cluster) -> None:
     """Remove what `install_pipeline` created, and nothing else. Raises InstallError."""
-    there = cluster.pipeline(PIPELINE_NAME)
-    ours = bool(there) and MADE_BY in (there or {}).get("description", "")
-    notes = read_notes((there or {}).get("description", "")) if ours else {}
+    existing = cluster.pipeline(PIPELINE_NAME)
+    ours = bool(existing) and MADE_BY in (existing or {}).get("description", "")
+    notes = read_notes((existing or {}).get("description", "")) if ours else {}
     former = notes.get("indexes", {})
     if ours:
         for index, name in cluster.all_default_pipelines(former).items():
@@ -160,20 +160,20 @@ def _ensure_models(
     for part in SIDECAR_CALLS:
         body = connector_body(part, plan)
         same = [made for made in connectors if made.description == body["description"]]
-        on_it = [
+        models_on_it = [
             m
             for m in models
             if m.description == body["description"] and m.connector_id in {c.id for c in same}
         ]
-        if on_it:
-            ids[part] = on_it[0].id
+        if models_on_it:
+            ids[part] = models_on_it[0].id
         else:
             ids[part] = _create(cluster, part, plan, undo)
-        keep = {ids[part], *(model.connector_id for model in on_it[:1])}
+        keep = {ids[part], *(model.connector_id for model in models_on_it[:1])}
         outdated += [
             partial(delete, cluster, made.id, made.name)
-            for delete, there in ((_delete_model, models), (_delete_connector, connectors))
-            for made in there
+            for delete, existing in ((_delete_model, models), (_delete_connector, connectors))
+            for made in existing
             if made.name == body["name"] and made.id not in keep
         ]
     return ids, outdated
@@ -217,15 +217,17 @@ def _probe(cluster: Cluster, part: str, model_id: str, plan: InstallPlan) -> Non
             ) from error
 
 
-def _ensure_pipeline(cluster: Cluster, body: JsonObject, there: JsonObject | None, undo: ExitStack) -> None:
-    if body == there:
+def _ensure_pipeline(cluster: Cluster, body: JsonObject, former: JsonObject | None, undo: ExitStack) -> None:
+    if body == former:
         return
     path = f"/_search/pipeline/{PIPELINE_NAME}"
     cluster.apply(
-        Step(f"{'change' if there else 'create'} search pipeline {PIPELINE_NAME}", "PUT", path, body)
+        Step(f"{'change' if former else 'create'} search pipeline {PIPELINE_NAME}", "PUT", path, body)
     )
-    if there:
-        undo.callback(cluster.apply, Step(f"change search pipeline {PIPELINE_NAME} back", "PUT", path, there))
+    if former:
+        undo.callback(
+            cluster.apply, Step(f"change search pipeline {PIPELINE_NAME} back", "PUT", path, former)
+        )
     else:
         undo.callback(cluster.apply, Step(f"delete search pipeline {PIPELINE_NAME}", "DELETE", path))
 

@@ -108,7 +108,7 @@ def spawn_node(
         "-Ediscovery.type=single-node",
         "-Ecluster.name=attune",
         "-Enode.name=attune",
-        # On a small disk the defaults turn indices read-only at 95 % full, whatever the bytes left.
+        # On a small disk the defaults turn indexes read-only at 95 % full, however many bytes are free.
         "-Ecluster.routing.allocation.disk.threshold_enabled=false",
     ]
     log = home / "logs" / "start.log"
