@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from cachetools import LRUCache, cachedmethod
@@ -210,17 +209,17 @@ def rank(
     list, on any page. A hit that has no vectors keeps its place in the caller's order, with the score of the
     hit above it.
     """
-    hits = [replace(hit, score=score, vectors=b"") for hit, score in zip(window, probabilities, strict=True)]
+    hits = [hit.with_score(score) for hit, score in zip(window, probabilities, strict=True)]
     hits.sort(key=lambda hit: hit.score, reverse=True)
     inside = {hit.key for hit in hits}
     lowest = hits[-1].score if hits else 0.0
     rest = [hit for hit in candidates.own if hit.vectors and hit.key not in inside]
     rest += [hit for hit in candidates.below if hit.key not in inside]
-    hits += [replace(hit, score=lowest / n, vectors=b"") for n, hit in enumerate(rest, start=2)]
+    hits += [hit.with_score(lowest / n) for n, hit in enumerate(rest, start=2)]
     unscored = [(place, hit) for place, hit in enumerate(candidates.own) if not hit.vectors]
     for place, hit in unscored:
         above = hits[max(place - 1, 0)].score if hits else 0.0
-        hits.insert(place, replace(hit, score=above))
+        hits.insert(place, hit.with_score(above))
     added = sum(hit.is_added for hit in window)
     return RankedHits(tuple(hits), len(window), added, len(unscored), model)
 

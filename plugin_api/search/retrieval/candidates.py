@@ -5,7 +5,7 @@ the page's hits are fetched complete once their order is known. Where they may n
 sent for as many hits as the window has, and each hit is complete.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -126,21 +126,23 @@ def gather(
     for answer in (own, *below):
         if answer.error:
             raise SearchRefused(answer.status, error_sentence(answer.error))
-    hits = [*own.hits.hits, *near.hits.hits]
-    lower_hits = [hit for answer in below for hit in answer.hits.hits]
-    if not with_ids and not all(hit.id for hit in (*hits, *lower_hits)):
+    own_hits, near_hits = ({hit.key: hit for hit in answer.hits.hits} for answer in (own, near))
+    lower_hits = {hit.key: hit for answer in below for hit in answer.hits.hits}
+    hits = near_hits | own_hits
+    if not with_ids and not all(id_ for _, id_ in (*hits, *lower_hits)):
         return gather(caller, request, vector, window, shards, vectors, with_ids=True)
-    cached = vectors.recall(hits) if vectors and trusted else {}
-    missing = [hit for hit in hits if hit.key not in cached]
+    cached = vectors.recall(hits) if vectors else {}
+    missing = {key: hit for key, hit in hits.items() if key not in cached} if trusted else hits
     fetched = _fetch_vectors(caller, missing, with_ids) if trusted and missing else missing
-    shown = [(hit, vectors.read(hit) if vectors else hit.vectors) for hit in fetched]
+    shown = {key: (hit, vectors.read(hit) if vectors else hit.vectors) for key, hit in fetched.items()}
     if vectors:
-        vectors.remember(hits, shown)
-    known = cached | {hit.key: held for hit, held in shown}  # a hit that is not in it was deleted meanwhile
+        vectors.remember(len(cached) / max(len(hits), 1), shown.values())
+    # A hit that is not in it was deleted meanwhile.
+    known = (cached if trusted else {}) | {key: held for key, (_, held) in shown.items()}
     return Candidates(
-        own=tuple(_keyword_hit(hit, known[hit.key]) for hit in own.hits.hits if hit.key in known),
-        below=tuple(_keyword_hit(hit, b"") for hit in lower_hits),
-        neighbours=tuple(_vector_hit(hit, known[hit.key]) for hit in near.hits.hits if hit.key in known),
+        own=tuple(_keyword_hit(key, hit, known[key]) for key, hit in own_hits.items() if key in known),
+        below=tuple(_keyword_hit(key, hit, b"") for key, hit in lower_hits.items()),
+        neighbours=tuple(_vector_hit(key, hit, known[key]) for key, hit in near_hits.items() if key in known),
         neighbours_error=error_sentence(near.error) if near.error else "",
         shell=_shell(answers[0]),
         headers=headers,
@@ -210,7 +212,7 @@ def _own_hits(
     response = caller.search({**request.body, "from": 0, "size": size, "docvalue_fields": values})
     slim = read_slim_answer(response.body).hits.hits
     complete = raw_objects(raw_object(raw_object(response.body)["hits"])["hits"])
-    own = tuple(_keyword_hit(hit, vectors.read(hit) if vectors else hit.vectors) for hit in slim)
+    own = tuple(_keyword_hit(hit.key, hit, vectors.read(hit) if vectors else hit.vectors) for hit in slim)
     return Candidates(
         own[:window],
         own[window:],
@@ -220,16 +222,15 @@ def _own_hits(
     )
 
 
-def _fetch_vectors(caller: CallerClient, hits: Sequence[SlimHit], with_ids: bool) -> list[SlimHit]:
+def _fetch_vectors(caller: CallerClient, hits: Collection[HitKey], with_ids: bool) -> dict[HitKey, SlimHit]:
     """Fetch hits again, with their vectors; one that was deleted meanwhile is missing."""
-    keys = {hit.key for hit in hits}
-    query = {"bool": {"filter": [{"ids": {"values": sorted({id_ for _, id_ in keys})}}]}}
-    size = len(keys) * len({index for index, _ in keys})  # other indexes may have the same ids
+    query = {"bool": {"filter": [{"ids": {"values": sorted({id_ for _, id_ in hits})}}]}}
+    size = len(hits) * len({index for index, _ in hits})  # other indexes may have the same ids
     body = {"query": query, "size": size, "track_total_hits": False, **slim_body(True, with_ids)}
     answer = read_slim_answer(caller.search_all([CallerSearch(body)])[1][0])
     if answer.error:
         raise SearchRefused(answer.status, error_sentence(answer.error))
-    return [hit for hit in answer.hits.hits if hit.key in keys]
+    return {hit.key: hit for hit in answer.hits.hits if hit.key in hits}
 
 
 def _near(request: RerankRequest, vector: Floats, window: int) -> JsonObject:
@@ -255,13 +256,13 @@ def _shell(answer: bytes) -> RawObject:
     return {key: value for key, value in body.items() if key != "status"} | {"hits": Raw(dumps(around))}
 
 
-def _keyword_hit(hit: SlimHit, vectors: bytes) -> Hit:
-    return Hit(*hit.key, keyword_score=hit.score or 0.0, vectors=vectors, model=hit.model)
+def _keyword_hit(key: HitKey, hit: SlimHit, vectors: bytes) -> Hit:
+    return Hit(*key, hit.score or 0.0, 0.0, vectors, hit.model)
 
 
-def _vector_hit(hit: SlimHit, vectors: bytes) -> Hit:
+def _vector_hit(key: HitKey, hit: SlimHit, vectors: bytes) -> Hit:
     is_added = QUERY_MATCHES not in hit.matched_queries
-    return Hit(*hit.key, vector_score=hit.score or 0.0, vectors=vectors, model=hit.model, is_added=is_added)
+    return Hit(*key, 0.0, hit.score or 0.0, vectors, hit.model, is_added)
 
 
 def _key(hit: RawObject) -> HitKey:

@@ -29,3 +29,8 @@ class Hit:
     def key(self) -> HitKey:
         """Index and id."""
         return self.index, self.id
+
+    def with_score(self, score: float) -> "Hit":
+        """Return the hit with the score that the answer shows, and without its vectors."""
+        parts = (self.index, self.id, self.keyword_score, self.vector_score)
+        return Hit(*parts, b"", self.model, self.is_added, score)

@@ -42,7 +42,7 @@ class SlimHit(Struct, frozen=True, rename={"index": "_index", "score": "_score",
     @property
     def id(self) -> str:
         """The product's id; empty where the document has no `attune.id` and `_id` was not requested."""
-        return self.document_id or next(iter(self.fields.id), "")
+        return self.document_id or (self.fields.id[0] if self.fields.id else "")
 
     @property
     def key(self) -> HitKey:
@@ -52,7 +52,7 @@ class SlimHit(Struct, frozen=True, rename={"index": "_index", "score": "_score",
     @property
     def model(self) -> str:
         """Version of the model that encoded the product; empty where none did."""
-        return next(iter(self.fields.model), "")
+        return self.fields.model[0] if self.fields.model else ""
 
     @property
     def vectors(self) -> bytes:

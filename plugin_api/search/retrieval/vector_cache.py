@@ -8,7 +8,7 @@ vectors of that index.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from cachetools import LRUCache, TTLCache
@@ -87,20 +87,19 @@ class CallerVectors:
         vectors = hit.vectors
         return vectors if vectors and self.is_readable(vectors) else b""
 
-    def recall(self, hits: Sequence[SlimHit]) -> dict[HitKey, bytes]:
+    def recall(self, hits: Mapping[HitKey, SlimHit]) -> dict[HitKey, bytes]:
         """Return the vectors of hits as far as they are cached, empty ones for hits that can have none."""
-        vectors = self.cache.get(key for hit in hits if (key := hit.vector_key))
-        known = {hit.key: vectors[key] for hit in hits if (key := hit.vector_key) and key in vectors}
-        return known | {hit.key: b"" for hit in hits if not hit.model}
+        keys = {key: hit.vector_key for key, hit in hits.items()}
+        vectors = self.cache.get(key for key in keys.values() if key)
+        known = {key: vectors[vector_key] for key, vector_key in keys.items() if vector_key in vectors}
+        return known | {key: b"" for key, hit in hits.items() if not hit.fields.model}
 
-    def remember(self, hits: Sequence[SlimHit], shown: Sequence[tuple[SlimHit, bytes]]) -> None:
+    def remember(self, cached_share: float, shown: Collection[tuple[SlimHit, bytes]]) -> None:
         """Store the vectors that OpenSearch has shown of a search's hits, and judge whether to rely on them.
 
-        Where many hits were not in the cache, as with catalogues that do not fit into memory, the next search
-        had better request all vectors at once.
+        `cached_share` of the hits were in the cache. Where many were not, as with catalogues that do not fit
+        into memory, the next search had better request all vectors at once.
         """
-        cached = len(self.recall(hits))
-        self.cache.put({key: vectors for hit, vectors in shown if (key := hit.vector_key) and vectors})
-        all_shown = all(hit.fields.tokens for hit, _ in shown if hit.model)
-        enough = cached >= _TRUST_SHARE * len({hit.key for hit in hits})
-        self.cache.trust(self.caller_key, all_shown and enough)
+        self.cache.put({key: vectors for hit, vectors in shown if vectors and (key := hit.vector_key)})
+        all_shown = all(hit.fields.tokens for hit, _ in shown if hit.fields.model)
+        self.cache.trust(self.caller_key, all_shown and cached_share >= _TRUST_SHARE)

@@ -166,11 +166,15 @@ def test_a_caller_relies_on_the_cache_where_most_hits_are_in_it(
 ) -> None:
     vectors = CallerVectors(VectorCache(), "shop ann", bool)
     hits = {name: slim_hit(name, has_tokens=name in cached + shown) for name in "abcd"}
-    vectors.remember([], [(hits[name], b"123") for name in cached])
+    by_key = {hit.key: hit for hit in hits.values()}
+    vectors.remember(0.0, [(hits[name], b"123") for name in cached])
     rest = [name for name in "abcd" if name not in cached]
-    vectors.remember([*hits.values()], [(hits[name], b"123" if name in shown else b"") for name in rest])
+    vectors.remember(
+        len(vectors.recall(by_key)) / 4,
+        [(hits[name], b"123" if name in shown else b"") for name in rest],
+    )
     assert vectors.is_trusted is trusted
-    assert set(vectors.recall([*hits.values()])) == {("shop-1", name) for name in {*cached, *shown}}
+    assert set(vectors.recall(by_key)) == {("shop-1", name) for name in {*cached, *shown}}
 
 
 def slim_hit(name: str, has_tokens: bool) -> SlimHit:
