@@ -30,14 +30,14 @@ from reranker.types import EncodedProduct, EncodedQuery, Floats
 INTERACTION = "interaction"
 """Name of the pooled interaction among the features: t components, removed together."""
 
-SAME_TOKEN = 0.7
+_SAME_TOKEN = 0.7
 """Cosine above which a stored token vector is taken for that of the same word encoded again.
 
 Encoding again differs by how quantisation scales a batch: on 300 products of the demo the same word's is
 0.81 or more, that of two words 0.27 in the middle (bits; int8 is closer).
 """
 
-MAX_QUERY_WORDS = 12
+_MAX_QUERY_WORDS = 12
 
 
 class ExplainableModel(Protocol):
@@ -168,7 +168,7 @@ def matches_product(stored: StoredBatch, again: StoredBatch, product: Product) -
     ours, theirs = stored.tokens[0], again.tokens[0]  # (K, t)
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
     cosines = (ours * theirs).sum(1) / np.maximum(lengths, np.float32(1e-9))
-    return bool((cosines > SAME_TOKEN).all() and stored.vectors[0] @ again.vectors[0] > SAME_TOKEN)
+    return bool((cosines > _SAME_TOKEN).all() and stored.vectors[0] @ again.vectors[0] > _SAME_TOKEN)
 
 
 def _other(product: Product) -> str:
@@ -215,7 +215,7 @@ def _query_words(
         )
         rest = " ".join(pieces[:i] + pieces[i + 1 :])
         log_odds = None
-        if rest and len(pieces) <= MAX_QUERY_WORDS:
+        if rest and len(pieces) <= _MAX_QUERY_WORDS:
             without = model.scorer.logits(_inputs(model, model.encode_query(rest), batch))[0]
             log_odds = total - float(without @ share)
         result.append(QueryWord(piece, where, log_odds))

@@ -19,10 +19,10 @@ from mappings.errors import ModelError
 from reranker.text.word_tokens import WordHashes
 from reranker.types import Floats
 
-FORMATS = {8: 1, 1: 2}
+_FORMATS = {8: 1, 1: 2}
 """Bits a component of a token vector → format."""
 
-SIGNS_COSINE = math.sqrt(2 / math.pi)
+_SIGNS_COSINE = math.sqrt(2 / math.pi)
 """The mean cosine between a vector of many like components and its signs."""
 
 WORD_FIELDS = ("title", "brand", "category", "other")
@@ -32,7 +32,7 @@ _HEAD_BYTES = 2 * _HEADER
 MAX_TOKENS = 256
 """Most token vectors that a product of any model may have."""
 
-MAX_WORDS = 4096
+_MAX_WORDS = 4096
 """Words of one field that are stored at most."""
 
 _SIGNS_OF_BYTE: Floats = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) * np.float32(2) - 1
@@ -46,11 +46,11 @@ def pack_product(vector: Floats, tokens: Floats, words: Sequence[WordHashes], bi
     vector: (d,), tokens: (n, t), rows of any length; words: the word hashes of each of FIELDS; `bits` a
     component of a token vector, 8 or 1: then t is a multiple of 8.
     """
-    sizes = [len(vector), tokens.shape[1], len(tokens), *(min(len(w), MAX_WORDS) for w in words)]
-    header = np.array([FORMATS[bits], *sizes], dtype="<u2")
+    sizes = [len(vector), tokens.shape[1], len(tokens), *(min(len(w), _MAX_WORDS) for w in words)]
+    header = np.array([_FORMATS[bits], *sizes], dtype="<u2")
     small = _quantise_rows(tokens) if bits == 8 else np.packbits(tokens > 0, axis=1)
     body = [_quantise_rows(vector[None, :]).tobytes(), small.tobytes()]
-    return b"".join([header.tobytes(), *body, *(w[:MAX_WORDS].astype("<u4").tobytes() for w in words)])
+    return b"".join([header.tobytes(), *body, *(w[:_MAX_WORDS].astype("<u4").tobytes() for w in words)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +88,15 @@ def unpack_products(
         raise ModelError("stored product vectors are cut short: index the catalogue again") from error
     heads = heads.astype(np.int64)
     counts, words = heads[:, 3], heads[:, 4:]
-    one_bit = bool(heads[0, 0] == FORMATS[1])
+    one_bit = bool(heads[0, 0] == _FORMATS[1])
     row_bytes = width // 8 if one_bit else width
     tokens_at = _HEAD_BYTES + dimension
     words_at = tokens_at + counts * row_bytes
     sizes = words_at + 4 * words.sum(1)
     if not (
-        (heads[:, :3] == (FORMATS[1 if one_bit else 8], dimension, width)).all()
+        (heads[:, :3] == (_FORMATS[1 if one_bit else 8], dimension, width)).all()
         and counts.max() <= most
-        and words.max() <= MAX_WORDS
+        and words.max() <= _MAX_WORDS
         and sizes.tolist() == list(map(len, stored))
     ):
         raise ModelError("stored product vectors have another format: index the catalogue again")
@@ -130,7 +130,7 @@ def is_well_formed(stored: bytes, dimension: int, width: int, most: int, bits: i
     if len(stored) < _HEAD_BYTES:
         return False
     kind, d, t, count, *words = struct.unpack_from(f"<{_HEADER}H", stored)
-    if (kind, d, t) != (FORMATS[bits], dimension, width) or count > most or max(words) > MAX_WORDS:
+    if (kind, d, t) != (_FORMATS[bits], dimension, width) or count > most or max(words) > _MAX_WORDS:
         return False
     size: int = _HEAD_BYTES + dimension + count * (width * bits // 8) + 4 * sum(words)
     return len(stored) == size
@@ -155,7 +155,7 @@ def normalise(x: Floats) -> Floats:
 
 def _read_signs(packed: NDArray[np.uint8]) -> Floats:
     """Return the rows (n, K, t) of packed bits (n, K, t / 8)."""
-    length = np.float32(1 / (SIGNS_COSINE * math.sqrt(8 * packed.shape[2])))
+    length = np.float32(1 / (_SIGNS_COSINE * math.sqrt(8 * packed.shape[2])))
     # `take` of whole bytes: a twentieth of the time of unpackbits and arithmetic on its result.
     rows: Floats = (_SIGNS_OF_BYTE * length).take(packed.ravel(), axis=0).reshape(*packed.shape[:2], -1)
     return rows

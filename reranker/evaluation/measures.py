@@ -25,7 +25,7 @@ MEASURES = {
 }
 """Of a ranking. nDCG's gain is 2^grade - 1, an unjudged id's is 0 (Järvelin and Kekäläinen 2002)."""
 
-DECISION_MEASURES = {"precision": SetP(rel=GOOD), "recall": SetR(rel=GOOD), "f1": SetF(rel=GOOD)}
+_DECISION_MEASURES = {"precision": SetP(rel=GOOD), "recall": SetR(rel=GOOD), "f1": SetF(rel=GOOD)}
 """Measures of the set of products whose probability reaches a threshold. Their order does not count."""
 
 
@@ -89,7 +89,7 @@ def measure_decisions(
         query: [i for i, probability in likely.items() if probability >= threshold]
         for query, likely in probabilities.items()
     }
-    return _measured(DECISION_MEASURES, taken, grades)
+    return _measured(_DECISION_MEASURES, taken, grades)
 
 
 def average_values(values: Mapping[str, Values]) -> Values:
@@ -108,7 +108,9 @@ def _measured(
     rankings: Mapping[str, Sequence[str]],
     grades: Mapping[str, Grades],
 ) -> dict[str, Values]:
-    judged = [Qrel(query, i, grade) for query, found in grades.items() for i, grade in found.items()]
+    judged = [
+        Qrel(query, i, grade) for query, query_grades in grades.items() for i, grade in query_grades.items()
+    ]
     run = [
         ScoredDoc(query, i, -float(rank))
         for query, ranking in rankings.items()
@@ -117,6 +119,6 @@ def _measured(
     ]
     values: dict[str, Values] = {query: dict.fromkeys(measures, 0.0) for query in grades}
     names = {measure: name for name, measure in measures.items()}
-    for found in ir_measures.iter_calc(list(names), judged, run):
-        values[found.query_id][names[found.measure]] = float(found.value)
+    for metric in ir_measures.iter_calc(list(names), judged, run):
+        values[metric.query_id][names[metric.measure]] = float(metric.value)
     return values

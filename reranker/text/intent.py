@@ -8,7 +8,7 @@ two ends: inside, or before what makes another word of them, they belong to a na
 
 import re
 
-BEFORE = {
+_BEFORE = {
     "english": "i want to|i would like to|i'd like to|i need to|i want|i need|i'm looking for|looking for"
     "|searching for|search for|shopping for|shop for|where can i|where to|buy|purchase|show me|find me",
     "german": "ich möchte|ich suche|ich brauche|ich will|suche|kaufen",
@@ -18,7 +18,7 @@ BEFORE = {
     "|怎么|如何|帮我找|帮我|给我|购买|选购|求购|网购|代购|求推荐|推荐|搜索|查找|寻找|买(?!手|家|单|断)"
     "|最新款的?|最新的?|新款的?",
 }
-AFTER = {
+_AFTER = {
     "english": "to buy|for sale|buy online|buy",
     "german": "online kaufen|kaufen",
     "french": "à acheter|acheter",
@@ -42,11 +42,11 @@ def _either(phrases: dict[str, str], spaced: bool) -> str:
 
 
 _LEADING = re.compile(
-    rf"^\s*(?:(?:{_either(BEFORE, True)})\s+{_ARTICLE}|(?:{_either(BEFORE, False)})\s*{_COUNTED})+",
+    rf"^\s*(?:(?:{_either(_BEFORE, True)})\s+{_ARTICLE}|(?:{_either(_BEFORE, False)})\s*{_COUNTED})+",
     re.IGNORECASE,
 )
 _TRAILING = re.compile(
-    rf"(?:\s+(?:{_either(AFTER, True)})|\s*(?:{_either(AFTER, False)}))*[\s?？!！。]*$", re.IGNORECASE
+    rf"(?:\s+(?:{_either(_AFTER, True)})|\s*(?:{_either(_AFTER, False)}))*[\s?？!！。]*$", re.IGNORECASE
 )
 
 

@@ -5,7 +5,7 @@ The lists of units and the test for model numbers are kept here alone.
 
 import re
 
-UNITS = (
+_UNITS = (
     "mm|cm|dm|m|km|in|inch|ft|yd|mg|g|kg|lb|oz|ml|cl|l|litre|liter|gal|kb|mb|gb|tb|mah|ah|wh|kwh|w|kw|v|mv|a"
     "|hz|khz|mhz|ghz|mp|px|dpi|ppm|rpm|btu|lm|k|p|fps|bit|gbit|mbit|gbps|mbps|pack|pc|ct"
 )
@@ -18,11 +18,11 @@ _COUNTED = (
 """What else makes a number a measure, a count or an ordinal and so not a model number: `3rd`, `4-port`."""
 
 _NUMBER = r"[0-9]+(?:[.,][0-9]+)*"
-_ANY_UNIT = re.compile(f"(?:{UNITS}|{_COUNTED})")
+_ANY_UNIT = re.compile(f"(?:{_UNITS}|{_COUNTED})")
 _MEASURE = re.compile(
-    rf"[0-9]+(?:[x.,/'-]+[0-9]+)*(?:{UNITS}|{_COUNTED})?(?:[x/-][0-9]+(?:{UNITS}|{_COUNTED})?)*"
+    rf"[0-9]+(?:[x.,/'-]+[0-9]+)*(?:{_UNITS}|{_COUNTED})?(?:[x/-][0-9]+(?:{_UNITS}|{_COUNTED})?)*"
 )
-SPACED_UNIT = re.compile(rf"(?<![\w.,])({_NUMBER})[ -]?({UNITS})(?:es|s)?(?!\w)")
+SPACED_UNIT = re.compile(rf"(?<![\w.,])({_NUMBER})[ -]?({_UNITS})(?:es|s)?(?!\w)")
 """A number and its unit, written together or apart."""
 
 _HAS_DIGIT = re.compile("[0-9]")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from mappings.types import AttributeValue, Product
 
-TEXT_ORDER = ("title", "brand", "category", "description", "attributes")
+_TEXT_ORDER = ("title", "brand", "category", "description", "attributes")
 
 _ATTRIBUTES = 4
 _ATTRIBUTE_CHARS = 40
@@ -44,7 +44,7 @@ def build_product_text(product: Product) -> ProductText:
 def list_pooled_fields(product: Product) -> list[tuple[str, str]]:
     """Return name and text of each field that is pooled, in order, without repetitions."""
     parts: dict[str, str] = {}
-    for name in TEXT_ORDER[:4]:
+    for name in _TEXT_ORDER[:4]:
         part = getattr(product, name)[:_FIELD_CHARS]
         if part:
             parts.setdefault(part, name)

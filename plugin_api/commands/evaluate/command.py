@@ -10,16 +10,16 @@ from plugin_api.commands.context import CommandContext
 from plugin_api.commands.evaluate.systems import SECOND, SYSTEMS
 from plugin_api.terminal import task_progress
 
-A_PATH = click.Path(path_type=Path)
+_A_PATH = click.Path(path_type=Path)
 
 
 @click.command()
 @click.option(
-    "--judgements", type=A_PATH, help="CSV file with the columns query, product_id, grade (0 to 3)."
+    "--judgements", type=_A_PATH, help="CSV file with the columns query, product_id, grade (0 to 3)."
 )
-@click.option("--qrels", type=A_PATH, help="Judgements in TREC's qrels format instead.")
+@click.option("--qrels", type=_A_PATH, help="Judgements in TREC's qrels format instead.")
 @click.option(
-    "--queries", type=A_PATH, help="Texts of the query ids in --qrels and --run: QUERY-ID<TAB>TEXT."
+    "--queries", type=_A_PATH, help="Texts of the query ids in --qrels and --run: QUERY-ID<TAB>TEXT."
 )
 @click.option("--alias", help="Alias or index to search. Default: the setting search.alias.")
 @click.option(
@@ -29,8 +29,8 @@ A_PATH = click.Path(path_type=Path)
     type=click.Choice(list(SYSTEMS)),
     help="Only this ranking of the index. May be repeated. Default: all.",
 )
-@click.option("--model", type=A_PATH, help="Model folder. Default: the setting model.folder.")
-@click.option("--second-model", type=A_PATH, help="Another model's folder, to compare with.")
+@click.option("--model", type=_A_PATH, help="Model folder. Default: the setting model.folder.")
+@click.option("--second-model", type=_A_PATH, help="Another model's folder, to compare with.")
 @click.option("--second-alias", help="The index made with the second model.")
 @click.option(
     "--run",
@@ -51,7 +51,7 @@ A_PATH = click.Path(path_type=Path)
 )
 @click.option("--held-out", is_flag=True, help="Leave out the queries that the model was trained on.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the figures of every query.")
-@click.option("--html", type=A_PATH, help="Also write a report with plots to this file.")
+@click.option("--html", type=_A_PATH, help="Also write a report with plots to this file.")
 @click.pass_obj
 def evaluate(
     context: CommandContext,

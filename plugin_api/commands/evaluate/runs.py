@@ -34,7 +34,7 @@ from reranker.evaluation.comparison import RankedList, System, SystemRun
 from reranker.evaluation.measures import Grades
 from reranker.types import Reranker
 
-MAX_WINDOW = 1000
+_MAX_WINDOW = 1000
 """The widest window that the setting search.window takes."""
 
 Terms = tuple[JsonObject, ...]
@@ -84,8 +84,8 @@ def fetch_judged_products(client: OpenSearch, index: str, ids: Sequence[str]) ->
     """Look products up by id: those that are in the index, with their texts."""
     products: dict[str, Product] = {}
     texts = [fields.TITLE, fields.BRAND, fields.CATEGORY, fields.DESCRIPTION]
-    for start in range(0, len(ids), MAX_WINDOW):
-        some = list(ids[start : start + MAX_WINDOW])
+    for start in range(0, len(ids), _MAX_WINDOW):
+        some = list(ids[start : start + _MAX_WINDOW])
         body = {"query": {"ids": {"values": some}}, "size": len(some), "_source": texts}
         with translate_errors(f"looking up judged products in {index}"):
             hits = client.search(index=index, body=body)["hits"]["hits"]
@@ -114,7 +114,7 @@ class Searching:
     def widened(self, window: int) -> "Searching":
         """Return the same over a window that holds as many products at least."""
         search = self._settings.search
-        wide = replace(search, window=min(max(search.window, window), MAX_WINDOW))
+        wide = replace(search, window=min(max(search.window, window), _MAX_WINDOW))
         return Searching(self._client, self._index, self._model, replace(self._settings, search=wide))
 
     def ask(self, system: str) -> Ask:

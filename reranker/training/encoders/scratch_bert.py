@@ -35,10 +35,10 @@ from reranker.training.run.progress import ReportProgress
 NEW = "new"
 """Name of an encoder that is made from the catalogue, where others are named."""
 
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 POSITIONS = 192
 """More than are trained: what stands further down in a text is read all the same."""
-FEWEST = 8
+_FEWEST = 8
 """Fewest products: each must be distinguished from the others in its batch."""
 
 
@@ -52,9 +52,9 @@ def train_small_bert(
 
     Raises CatalogueError for a catalogue of a handful.
     """
-    if len(products) < FEWEST:
+    if len(products) < _FEWEST:
         raise CatalogueError(
-            f"{len(products)} products are too few to make an encoder of: {FEWEST} or more are needed, "
+            f"{len(products)} products are too few to make an encoder of: {_FEWEST} or more are needed, "
             "or name a pretrained one"
         )
     texts = [build_product_text(p).pooled for p in products]
@@ -92,8 +92,8 @@ def _tokenizer(texts: Sequence[str], config: ScratchConfig) -> Tokenizer:
     often = sorted(
         (word for word in counts if len(word) > 1 and counts[word] > 1), key=lambda w: (-counts[w], w)
     )
-    vocabulary = list(dict.fromkeys([*SPECIAL, *letters, *inside, *often]))
-    most = max(config.vocabulary, len(SPECIAL) + len(letters) + len(inside))
+    vocabulary = list(dict.fromkeys([*_SPECIAL, *letters, *inside, *often]))
+    most = max(config.vocabulary, len(_SPECIAL) + len(letters) + len(inside))
     tokenizer = Tokenizer(
         WordPiece({token: i for i, token in enumerate(vocabulary[:most])}, unk_token="[UNK]")
     )

@@ -13,28 +13,28 @@ from mappings.types import Product
 SAMPLE_PRODUCTS = 2000
 """Products among which made queries are to find theirs, before and after training."""
 
-CATALOGUE_SHARE = 0.5
+_CATALOGUE_SHARE = 0.5
 """Share of the time that reading and encoding the catalogue may take: of a larger one a sample is learnt."""
 
-TEXTS_PER_PRODUCT = 1.35
+_TEXTS_PER_PRODUCT = 1.35
 """Products with attributes are read twice now and then."""
 
-EXAMPLE = 3.0
+_EXAMPLE = 3.0
 """Time of making one of the scorer's examples, in searches."""
 
-QUERY_SHARE = 0.25
+_QUERY_SHARE = 0.25
 """Share of the time that making the scorer's examples may take."""
 
-QUERIES_PER_PRODUCT = 4
-FEWEST_QUERIES = 50
+_QUERIES_PER_PRODUCT = 4
+_FEWEST_QUERIES = 50
 
-REST_SECONDS = 25.0
+_REST_SECONDS = 25.0
 """Exporting, training the scorer, measuring and writing."""
 
-READ_TIMES = 24
+_READ_TIMES = 24
 """How often distillation reads each text, where there is time."""
 
-FEWEST_STEPS = 100
+_FEWEST_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -55,21 +55,21 @@ def draw_rows(products: Sequence[Product], first: Sequence[str], seed: int) -> l
 
 def select_rows(rows: Sequence[int], pace: MachineSpeed, seconds: float) -> list[int]:
     """Return, of rows as they are `draw_rows`, those that there is time for, in the catalogue's order."""
-    each = TEXTS_PER_PRODUCT / pace.teacher + 1 / pace.encoder
-    return sorted(rows[: max(SAMPLE_PRODUCTS, int(CATALOGUE_SHARE * seconds / each))])
+    each = _TEXTS_PER_PRODUCT / pace.teacher + 1 / pace.encoder
+    return sorted(rows[: max(SAMPLE_PRODUCTS, int(_CATALOGUE_SHARE * seconds / each))])
 
 
 def estimate_seconds_after(pace: MachineSpeed, products: int, queries: int) -> float:
     """Return how long the stages after distillation take, for so many products and made queries."""
-    return products / pace.encoder + EXAMPLE * queries / pace.searches + REST_SECONDS
+    return products / pace.encoder + _EXAMPLE * queries / pace.searches + _REST_SECONDS
 
 
 def limit_queries(pace: MachineSpeed, products: int, seconds: float) -> int:
     """Return how many made queries are worth their time for so many products."""
-    timely = int(QUERY_SHARE * seconds * pace.searches / EXAMPLE)
-    return max(FEWEST_QUERIES, min(QUERIES_PER_PRODUCT * products, timely))
+    timely = int(_QUERY_SHARE * seconds * pace.searches / _EXAMPLE)
+    return max(_FEWEST_QUERIES, min(_QUERIES_PER_PRODUCT * products, timely))
 
 
 def limit_steps(texts: int, batch: int) -> int:
     """Return how many steps of distillation are worth their time for so many texts."""
-    return max(FEWEST_STEPS, READ_TIMES * texts // batch)
+    return max(_FEWEST_STEPS, _READ_TIMES * texts // batch)

@@ -19,7 +19,6 @@ from reranker.types import Floats
 _EPOCHS = 10
 _BATCH = 32
 _LEARNING_RATE = 1e-3
-THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True)

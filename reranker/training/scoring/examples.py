@@ -21,10 +21,10 @@ from reranker.training.run.progress import ReportProgress
 from reranker.training.scoring.scorer import PRIOR, PRIOR_SLOPE, Example
 from reranker.types import EncodedProduct, EncodedQuery, Floats
 
-NEIGHBOURS = 50
+_NEIGHBOURS = 50
 """How many of the nearest products, by BM25 and by vector, hard negatives are drawn from."""
 
-MUCH_SHOWN = 100.0
+_MUCH_SHOWN = 100.0
 """Shows of a query's products that were looked at with which its clicks count half."""
 
 
@@ -71,9 +71,9 @@ def make_soft_examples(
     for done, (text, source) in enumerate(queries):
         query = model.encode_query(text)
         keyword = catalogue.keywords.scores(text)
-        most = min(NEIGHBOURS, len(vectors) - 1)
-        near = np.argpartition(-(vectors @ query.vector), most)[:NEIGHBOURS]
-        close = np.argpartition(-keyword, most)[:NEIGHBOURS]
+        most = min(_NEIGHBOURS, len(vectors) - 1)
+        near = np.argpartition(-(vectors @ query.vector), most)[:_NEIGHBOURS]
+        close = np.argpartition(-keyword, most)[:_NEIGHBOURS]
         matching = close[keyword[close] > 0]
         rows = np.unique(
             np.concatenate(
@@ -168,7 +168,7 @@ def make_click_examples(
             model, model.encode_query(text), [catalogue.encoded[i].stored for i in rows]
         )
         shown = sum(label.shown for label in seen)
-        share = weight * shown / (shown + MUCH_SHOWN)
+        share = weight * shown / (shown + _MUCH_SHOWN)
         for head in ("click", "purchase"):
             chances = np.array([getattr(label, head) for label in seen], dtype=np.float32)
             if not np.isnan(chances).any() and chances.sum():

@@ -15,7 +15,7 @@ from reranker.types import EncodedProduct, Floats
 _DEPTH = 50
 """How many of the best by BM25 and by vector the scorer orders."""
 
-HELD_SEED = 1_000_003
+_HELD_SEED = 1_000_003
 
 
 def hold_out_queries(
@@ -23,7 +23,7 @@ def hold_out_queries(
 ) -> dict[str, Product]:
     """Return up to `count` queries made from `products`, each with its product; none of `trained`."""
     seen = {text.casefold() for text in trained}
-    made = make_queries(products, 2 * count, seed + HELD_SEED)
+    made = make_queries(products, 2 * count, seed + _HELD_SEED)
     held_out = [(text, products[row]) for text, row in made if text.casefold() not in seen]
     return dict(held_out[:count])
 

@@ -81,8 +81,8 @@ class FusionMLP(nn.Module):
         return out
 
 
-RIDGE = 1e-3
-FLATTEST = 0.02
+_RIDGE = 1e-3
+_FLATTEST = 0.02
 """Least slope of the calibration: judgements that contradict the scorer must not turn its order round."""
 
 PRIOR_SLOPE = 12.0
@@ -221,8 +221,8 @@ def _platt(scorer: Scorer, judged: Sequence[Example], head: int) -> tuple[float,
     if not 0 < y.mean() < 1:
         return 1.0, 0.0
     slope, shift = _fitted(np.stack([x, np.ones_like(x)], 1), y, np.zeros_like(x))
-    if slope < FLATTEST:
-        slope, (shift,) = FLATTEST, _fitted(np.ones_like(x)[:, None], y, FLATTEST * x)
+    if slope < _FLATTEST:
+        slope, (shift,) = _FLATTEST, _fitted(np.ones_like(x)[:, None], y, _FLATTEST * x)
     return float(slope), float(shift)
 
 
@@ -231,8 +231,8 @@ def _fitted(x: NDArray[np.float64], y: Floats, offset: NDArray[np.float64]) -> N
     w = np.zeros(x.shape[1])
     for _ in range(30):  # the loss is convex
         p = 1 / (1 + np.exp(-np.clip(x @ w + offset, -30, 30)))
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + RIDGE * np.eye(len(w))
-        w = w - np.linalg.solve(hessian, x.T @ (p - y) + RIDGE * w)
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + _RIDGE * np.eye(len(w))
+        w = w - np.linalg.solve(hessian, x.T @ (p - y) + _RIDGE * w)
     return w
 
 
