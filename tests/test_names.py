@@ -11,21 +11,6 @@ PACKAGES = ("mappings", "reranker", "indexer", "plugin_api")
 DELIBERATE = frozenset({"main"})
 """Names that may stand in several modules: `main` is where a program starts."""
 
-REMAINING: frozenset[str] = frozenset(
-    {
-        "ENDS",
-        "HEAD_BYTES",
-        "KEEP_ALIVE_SECONDS",
-        "LOGGER",
-        "Message",
-        "NOT_FORWARDED",
-        "RawHeaders",
-        "forward",
-        "serve",
-    }
-)
-"""Names that are still to be made unique. Take a name out once it is."""
-
 
 def public_names(module: ast.Module) -> Iterator[str]:
     """Yield the functions, classes and constants at the top of a module, imported names left out."""
@@ -54,6 +39,5 @@ def modules_by_name() -> dict[str, set[str]]:
 def test_no_public_name_is_defined_in_two_modules() -> None:
     defined = modules_by_name()
     repeated = {name: sorted(modules) for name, modules in defined.items() if len(modules) > 1}
-    new = {name: where for name, where in repeated.items() if name not in DELIBERATE | REMAINING}
+    new = {name: where for name, where in repeated.items() if name not in DELIBERATE}
     assert not new, f"rename one of each, or begin it with _ where no other module uses it: {new}"
-    assert not REMAINING - repeated.keys(), "these are unique now: take them out of REMAINING"
