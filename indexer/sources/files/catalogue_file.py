@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
 from indexer.catalogue.nested import has_cell
 from indexer.catalogue.records import Record, Reject
 from indexer.sources.files.byte_streams import ByteSource
-from indexer.sources.files.formats import detect_format, read_columns, read_records
+from indexer.sources.files.formats import FileFormat, detect_format, read_columns, read_records
 from indexer.sources.files.options import ReadOptions
 from mappings.errors import CatalogueError
 from mappings.types import JsonObject
@@ -68,10 +69,10 @@ class CatalogueFile:
         """Yield every record, or a Reject for a bad one. Raises CatalogueError for a damaged file."""
         parts = self._parts()
         if len(parts) == 1:
-            yield from read_records(parts[0], detect_format(parts[0], self.options))
+            yield from read_records(parts[0], _detect(parts[0], self.options))
             return
         for index, part in enumerate(parts):
-            for record in read_records(part, detect_format(part, self.options)):
+            for record in read_records(part, _detect(part, self.options)):
                 if isinstance(record, Record):
                     yield replace(record, share=(index + record.share) / len(parts))
                 else:
@@ -91,7 +92,7 @@ class CatalogueFile:
         for part in self._parts():
             if not absent:
                 break
-            file_format = detect_format(part, self.options)
+            file_format = _detect(part, self.options)
             if not file_format.has_header:
                 for record in read_records(part, file_format):
                     if isinstance(record, Record):
@@ -104,10 +105,10 @@ class CatalogueFile:
 
     def details(self) -> list[JsonObject]:
         """Return how each part is read: its format, encoding, dialect, and columns that were renamed."""
-        return [{"file": part.name, **detect_format(part, self.options).as_json()} for part in self._parts()]
+        return [{"file": part.name, **_detect(part, self.options).as_json()} for part in self._parts()]
 
     def _part_columns(self, part: ByteSource) -> Iterator[str]:
-        file_format = detect_format(part, self.options)
+        file_format = _detect(part, self.options)
         if file_format.has_header:
             yield from read_columns(part, file_format)
             return
@@ -154,6 +155,21 @@ def has_known_suffix(path: Path) -> bool:
     name = path.name.lower()
     remark = name.startswith((".", "readme", "license", "notice")) or name.endswith(_OWN_ENDINGS)
     return path.suffix.lower() in SUFFIXES and not remark
+
+
+def _detect(part: ByteSource, options: ReadOptions) -> FileFormat:
+    """Return the format of a part, found once for each state of its file."""
+    try:
+        status = part.path.stat(follow_symlinks=part.follow_links)
+    except OSError as error:
+        raise CatalogueError(f"{part.name} can't be read: {error.strerror or error}") from error
+    return _detect_state(part, options, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=8)
+def _detect_state(part: ByteSource, options: ReadOptions, state: tuple[int, int, int]) -> FileFormat:
+    del state
+    return detect_format(part, options)
 
 
 def _short_name(part: ByteSource) -> str:

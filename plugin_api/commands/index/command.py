@@ -36,7 +36,7 @@ from plugin_api.commands.index.sources import IndexOptions
 )
 @click.option(
     "--read-as", default="", metavar="OPTIONS",
-    help="Encoding and dialect of files, where they are not found: encoding=cp1252 delimiter=tab quote=none.",
+    help='How to read SOURCE where detection is wrong, as "encoding=cp1252 delimiter=; quote=none".',
 )  # fmt: skip
 @click.option(
     "--model", type=click.Path(path_type=Path), help="Model folder. Default: the one shipped with Attune."

@@ -57,6 +57,9 @@ class IndexRun:
         options = self._options
         catalogue = None if mode == "reencode" else self._sources.make_source(self._sources.open_catalogue())
         rejects = self._sources.rejects_path()
+        reading = catalogue.details() if catalogue else []
+        for detail in reading if not options.as_json else []:
+            click.echo(f"Reading {detail['file']} as {describe_format(detail)}", err=True)
         with stop_on_signals(self._stop):
             with self._report("rebuild") as (metrics, progress):
                 session = self._open_session(progress)
@@ -68,12 +71,11 @@ class IndexRun:
                 metrics.write_success(asdict(report))
             speed = background.speed if background else None
             as_json = asdict(report) | {
-                "reading": source.details(),
+                "reading": reading,
                 "encoding_speed": asdict(speed) if speed else None,
             }
             summary = summarize_rebuild(report, source.stats, speed, rejects, options.model)
-            reading = [f"Read as {describe_format(detail)}." for detail in source.details()]
-            self._print(as_json, "\n".join([*reading, summary]))
+            self._print(as_json, summary)
 
     def apply_changes(self, dry: bool) -> None:
         """Apply changes to the index that searches use. The first signal ends it after the current batch."""
