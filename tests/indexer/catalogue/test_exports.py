@@ -1,11 +1,12 @@
 """Exports of real shop systems, a few rows each, read with nothing said about their columns."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from indexer.catalogue.field_map import field_map_from
+from indexer.catalogue.field_map import FieldMap, field_map_from
 from indexer.catalogue.guessing import guess_field_map
 from indexer.catalogue.presets import PRESETS
 from indexer.catalogue.products import read_products
@@ -95,3 +96,9 @@ def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
 
 def test_presets_have_names_of_their_own() -> None:
     assert len({preset.name for preset in PRESETS}) == len(PRESETS)
+
+
+def test_the_readme_names_every_preset_and_every_key_of_the_field_map() -> None:
+    readme = (Path(__file__).parents[3] / "indexer/README.md").read_text()
+    for name in [preset.name for preset in PRESETS] + [field.name for field in fields(FieldMap)]:
+        assert f"`{name}`" in readme, name
