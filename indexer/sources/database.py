@@ -179,9 +179,9 @@ class Database:
                 error, exc.OperationalError | exc.InterfaceError
             )
             kind = DatabaseLost if passing else CatalogueError
-            raise kind(f"{self.name}: {doing} failed: {self._scrubbed(error.orig)}") from None
+            raise kind(f"{self.name}: {doing} failed: {self._hide_secrets(error.orig)}") from None
         except exc.SQLAlchemyError as error:
-            raise CatalogueError(f"{self.name}: {doing} failed: {self._scrubbed(error)}") from None
+            raise CatalogueError(f"{self.name}: {doing} failed: {self._hide_secrets(error)}") from None
 
     def _count(self) -> int:
         """Return the number of rows, 0 for a query, whose count may take as long as reading."""
@@ -194,7 +194,7 @@ class Database:
                 connection.execute(select(func.count()).select_from(self.statement().subquery())).scalar_one()
             )
 
-    def _scrubbed(self, error: BaseException | None) -> str:
+    def _hide_secrets(self, error: BaseException | None) -> str:
         """Return a driver's message as one line without what is secret in the URL."""
         message = " ".join(str(error).split())
         for secret in self._secrets:

@@ -220,7 +220,7 @@ class _Poll:
         while True:
             line = self._line
             try:
-                yield from self._connected()
+                yield from self._read_connection()
                 return
             except DatabaseLost as error:
                 if not self._follow:
@@ -234,7 +234,7 @@ class _Poll:
                     return
                 self._before |= self.known.digests()
 
-    def _connected(self) -> Iterator[Record | Reject]:
+    def _read_connection(self) -> Iterator[Record | Reject]:
         """Yield the rows that changed since the last row that was read, over one connection."""
         statement = self._statement()
         with self._database.connection("reading its changes") as connection:

@@ -67,7 +67,7 @@ class ByteSource:
                 stream = file
                 if self.member:
                     archive = stack.enter_context(zipfile.ZipFile(file))
-                    stream = _buffered(stack.enter_context(archive.open(self.member)))
+                    stream = _buffer(stack.enter_context(archive.open(self.member)))
                 yield ByteStream(_unpack(stream, stack), lambda: min(1.0, file.tell() / size))
         except DAMAGE as error:
             raise CatalogueError(f"{self.name} is damaged ({error}): copy it again") from error
@@ -112,7 +112,7 @@ def _open_file(path: Path, follow_links: bool) -> io.BufferedReader:
     return os.fdopen(descriptor, "rb")
 
 
-def _buffered(stream: object) -> io.BufferedReader:
+def _buffer(stream: object) -> io.BufferedReader:
     return io.BufferedReader(cast(io.RawIOBase, stream), 1 << 16)
 
 
@@ -128,5 +128,5 @@ def _unpack(stream: io.BufferedReader, stack: ExitStack) -> io.BufferedReader:
             unpacked = lzma.LZMAFile(stream)  # noqa: SIM115 - `stack` closes it  # noqa: SIM115 - `stack` closes it
         else:
             break
-        stream = stack.enter_context(_buffered(unpacked))
+        stream = stack.enter_context(_buffer(unpacked))
     return stream

@@ -12,7 +12,7 @@ from indexer.catalogue.records import Record, Reject
 from mappings.errors import CatalogueError
 
 _MAX_BYTES = 1 << 29
-"""A sheet is held in memory: unpacked, a workbook may be this large."""
+"""The largest workbook, unpacked, since a sheet stays in memory."""
 
 _Row = list[object]
 

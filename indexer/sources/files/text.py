@@ -37,7 +37,7 @@ class TextFormat:
 
 
 def detect_text(source: ByteSource, options: ReadOptions) -> TextFormat:
-    """Find the encoding and line ends of a file. Raises CatalogueError where it is no text."""
+    """Find the encoding and line ends of a file. Raises CatalogueError where it is not text."""
     with source.open() as stream:
         head = block = stream.file.read(_SAMPLE_BYTES)
         complete = len(head) < _SAMPLE_BYTES

@@ -89,8 +89,8 @@ class Recovery:
 
     def _decide(self, number: int, encoding: str) -> None:
         """Find the first quote that decides what the lines behind line `number` are."""
-        size = seen = regular = 0
-        opened, plain = False, self._dialect.stray_quotes
+        size = plain_lines = regular = 0
+        opened, stray_quotes = False, self._dialect.stray_quotes
         for line in self._look_ahead():
             size += len(line.data)
             number = line.number
@@ -98,7 +98,7 @@ class Recovery:
             if self._escaped:
                 text = self._escaped.sub("__", text)
             if self._dialect.quote not in text:
-                seen += bool(text.strip())
+                plain_lines += bool(text.strip())
                 regular += text.count(self._dialect.delimiter) + 1 == self._width
                 if size > _WINDOW_BYTES:
                     self._drop_to_decision(encoding)
@@ -107,16 +107,21 @@ class Recovery:
             cells = self._count_cells(text)
             if self._opening.search(text):
                 if cells == self._width:
-                    self._set("records", number)
+                    if opened and regular * 10 < plain_lines * 9:
+                        self._set("doubtful", number - 1)  # the rest of the cell that was opened
+                    else:
+                        self._set("records", number)
                     return
                 opened = opened or cells == 0
             if self._closes(text):
-                self._set("doubtful" if opened or (plain and cells == self._width) else "closed", number)
+                self._set(
+                    "doubtful" if opened or (stray_quotes and cells == self._width) else "closed", number
+                )
                 return
             if size > _WINDOW_BYTES:
                 self._drop_to_decision(encoding)
                 return
-        self._set("records" if regular * 10 >= seen * 9 and not opened else "lost", number)
+        self._set("records" if regular * 10 >= plain_lines * 9 and not opened else "lost", number)
 
     def _set(self, verdict: _Verdict, line: int) -> None:
         self._verdict, self._decided_line = verdict, line

@@ -285,13 +285,13 @@ def _search_object(window: _Window, level: int) -> Iterator[Record | Reject]:
         try:
             key, _ = window.take_value()
             window.skip_blanks(":")
-            held = window.text[window.position : window.position + 1]
-            if held == "[" and key in _LISTS:
+            opening = window.text[window.position : window.position + 1]
+            if opening == "[" and key in _LISTS:
                 window.position += 1
                 yield from _read_list(window)
-            elif held == "{" and key in _LISTS and level < _MAX_LEVELS:
+            elif opening == "{" and key in _LISTS and level < _MAX_LEVELS:
                 yield from _search_object(window, level + 1)
-            elif held in ("[", "{"):
+            elif opening in ("[", "{"):
                 window.skip_value()
             else:
                 window.take_value()

@@ -57,6 +57,14 @@ def test_the_rest_of_a_broken_cell_is_never_read_as_records(tmp_path: Path) -> N
     assert titles(outcomes) == [f"Mug {n}" for n in range(5, 60)]
 
 
+def test_the_rest_of_an_unclosed_cell_is_left_out(tmp_path: Path) -> None:
+    good = "".join(f'{n},"Mug, {n}","x"\n' for n in range(50))
+    broken = '90,"a "b" c\n91,"text ""of\nmany words, here\nand more\nstill more\n'
+    outcomes = parse(tmp_path, f"id,title,text\n{good}{broken}{good}")
+    assert len(titles(outcomes)) == 100
+    assert {outcome.kind for outcome in outcomes if isinstance(outcome, Reject)} == {"resynchronised"}
+
+
 def test_a_cell_too_long_costs_its_record_whatever_is_in_it(tmp_path: Path) -> None:
     cell = "10,looks like,a record\n" * 60_000
     outcomes = parse(tmp_path, f'id,title,text\n1,Mug,"{cell}"\n2,Cup,fine\n')
