@@ -121,7 +121,7 @@ def measure(url: str, alias: str, number: int, seed: int) -> JsonObject:
         "slowest_seconds": round(slowest, 2),
         "rss_mb": memory[:: max(1, len(memory) // 10)],
         "examples": (crashes + inside)[:SHOWN],
-        "machine": machine("gunicorn", "flask", "msgspec"),
+        "machine": machine("uvicorn", "flask", "msgspec"),
     }
 
 

@@ -87,7 +87,7 @@ def measure(url: str, alias: str, examples: int, seed: int) -> JsonObject:
         "alive_at_the_end": alive,
         "seconds": round(seconds, 1),
         "rss_mb": memory[:: max(1, len(memory) // 10)],
-        "machine": machine("gunicorn", "flask", "msgspec", "schemathesis"),
+        "machine": machine("uvicorn", "flask", "msgspec", "schemathesis"),
     }
 
 

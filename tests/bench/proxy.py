@@ -45,7 +45,7 @@ def measure(url: str, alias: str, requests: int, rounds: int) -> JsonObject:
             sidecar=SidecarSettings(port=0),
         )
     )
-    facts = machine("flask", "gunicorn", "httptools")
+    facts = machine("flask", "uvicorn", "httptools", "aiohttp")
     client = connect(settings.opensearch)
     facts["opensearch"] = check_cluster(client, settings.opensearch)
     id_ = client.search(index=alias, body={"size": 1, "_source": False})["hits"]["hits"][0]["_id"]

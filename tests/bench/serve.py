@@ -74,7 +74,7 @@ def measure(
             model=ModelSettings(folder=model),
         )
     )
-    facts = machine("onnxruntime", "opensearch-py", "flask", "gunicorn")
+    facts = machine("onnxruntime", "opensearch-py", "flask", "uvicorn", "pycurl")
     client = connect(settings.opensearch)
     facts["opensearch"] = check_cluster(client, settings.opensearch)
     found: dict[int, dict[str, list[JsonObject]]] = {number: {} for number in clients}

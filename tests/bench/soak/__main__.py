@@ -101,7 +101,7 @@ class Soak:
 
     def run(self) -> JsonObject:
         """Serve, load, break, count."""
-        facts = machine("gunicorn", "flask", "onnxruntime")
+        facts = machine("uvicorn", "flask", "onnxruntime")
         facts["opensearch"], ids = self._prepared()
         with tempfile.TemporaryFile() as log:
             with _served(self._settings, log) as process:

@@ -1,0 +1,1 @@
+"""A well-behaved client of the sidecar while others attack it."""
