@@ -2,10 +2,10 @@
 
     python -m tests.bench.hostile
 
-For each attack: the client's median and 95th percentile, the latter as a multiple of its own without an attack;
-answers that it lost; the slowest health check; the sidecar's peak memory; worker processes that died. The sidecar
-stands before a stand-in for OpenSearch on the same machine. `--url` attacks another one, such as nginx before it:
-then memory and processes are not seen.
+For each attack: the client's median and 95th percentile, the latter also as a multiple of its own without an
+attack; answers that it lost; the slowest health check; the sidecar's peak memory; worker processes that died.
+The sidecar stands before a stand-in for OpenSearch on the same machine. `--url` attacks another one, such as
+nginx before it: then memory and processes are not seen.
 """
 
 import http.client
