@@ -177,12 +177,25 @@ def fetch_fresh_page(
 
 
 def _page_search(request: RerankRequest, keys: Sequence[HitKey]) -> CallerSearch:
-    query: JsonObject = {"filter": [{"ids": {"values": [id_ for _, id_ in keys]}}]}
+    query: JsonObject = {"filter": [_ids_query(keys)]}
     if "query" in request.body and _shows_in_hits(request.body):
         query["should"] = [request.body["query"]]
     shape = {key: request.body[key] for key in (*_HIT_KEYS, "sort", "timeout") if key in request.body}
-    size = len(keys) * len({index for index, _ in keys})  # other indexes may have the same ids
-    return CallerSearch({**shape, "query": {"bool": query}, "size": size, "track_total_hits": False})
+    return CallerSearch({**shape, "query": {"bool": query}, "size": len(keys), "track_total_hits": False})
+
+
+def _ids_query(keys: Sequence[HitKey]) -> JsonObject:
+    """Return the query for these hits and no others: indexes may have the same ids."""
+    by_index: dict[str, list[str]] = {}
+    for index, id_ in keys:
+        by_index.setdefault(index, []).append(id_)
+    if len(by_index) == 1:
+        return {"ids": {"values": [id_ for _, id_ in keys]}}
+    of_each = [
+        {"bool": {"filter": [{"term": {"_index": index}}, {"ids": {"values": ids}}]}}
+        for index, ids in by_index.items()
+    ]
+    return {"bool": {"should": of_each, "minimum_should_match": 1}}
 
 
 def _read_page(answer: bytes, keys: Sequence[HitKey]) -> dict[HitKey, RawObject]:
@@ -224,9 +237,8 @@ def _own_hits(
 
 def _fetch_vectors(caller: CallerClient, hits: Collection[HitKey], with_ids: bool) -> dict[HitKey, SlimHit]:
     """Fetch hits again, with their vectors; one that was deleted meanwhile is missing."""
-    query = {"bool": {"filter": [{"ids": {"values": sorted({id_ for _, id_ in hits})}}]}}
-    size = len(hits) * len({index for index, _ in hits})  # other indexes may have the same ids
-    body = {"query": query, "size": size, "track_total_hits": False, **slim_body(True, with_ids)}
+    query = {"bool": {"filter": [_ids_query(sorted(hits))]}}
+    body = {"query": query, "size": len(hits), "track_total_hits": False, **slim_body(True, with_ids)}
     answer = read_slim_answer(caller.search_all([CallerSearch(body)])[1][0])
     if answer.error:
         raise SearchRefused(answer.status, error_sentence(answer.error))

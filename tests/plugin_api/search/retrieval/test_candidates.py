@@ -78,6 +78,19 @@ def test_what_shapes_a_hit_waits_for_the_page(shop: Shop) -> None:
     assert "aggs" not in page
 
 
+def test_a_page_from_many_indexes_asks_for_its_own_hits_alone(shop: Shop) -> None:
+    request = request_of(SHAPED)
+    keys = [(f"shop-{number}", str(number % 3)) for number in range(60)]
+    fetch_page(as_caller(shop, request), request, keys)
+    page = shop.requests[0][2][0]
+    assert page["size"] == len(keys)
+    of_each = page["query"]["bool"]["filter"][0]["bool"]["should"]
+    assert [
+        (one["bool"]["filter"][0]["term"]["_index"], one["bool"]["filter"][1]["ids"]["values"])
+        for one in of_each
+    ] == [(index, [id_]) for index, id_ in keys]
+
+
 def test_a_query_that_must_not_widen_is_asked_once_and_whole(shop: Shop) -> None:
     shop.products, shop.near = {"a": 1, "b": 2}, {"c": 3}
     request = request_of(b'{"query": {"match_phrase": {"title": "usb mouse"}}, "docvalue_fields": ["price"]}')
