@@ -189,7 +189,7 @@ def test_a_pod_has_time_to_end_its_requests() -> None:
     values = {"sidecar": {"drainSeconds": 20}}
     pod = dict(pod_templates(rendered(values)))["attune-sidecar"]["spec"]
     assert pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "20"]
-    assert pod["terminationGracePeriodSeconds"] == 60  # and gunicorn's 30 s, and 10 to spare
+    assert pod["terminationGracePeriodSeconds"] == 60  # and the workers' 30 s, and 10 to spare
 
 
 def test_a_changed_setting_restarts_the_pods_and_nothing_else_does() -> None:
