@@ -1,0 +1,1 @@
+"""`attune serve`: the sidecar, with the models that it loads."""

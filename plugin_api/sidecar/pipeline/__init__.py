@@ -1,0 +1,1 @@
+"""The routes that a search pipeline inside the cluster asks."""

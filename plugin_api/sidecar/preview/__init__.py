@@ -1,0 +1,1 @@
+"""The search preview page: its files, explanations of hits and judgements."""
