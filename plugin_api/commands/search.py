@@ -22,7 +22,7 @@ from plugin_api.opensearch.client import identity
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.answer import Answer
 from plugin_api.search.query.keyword_query import keyword_query
-from plugin_api.search.query.request import SearchCall
+from plugin_api.search.query.types import SearchCall
 from plugin_api.search.reasons import RerankStatus
 from plugin_api.search.search import Searcher, without_time_limits
 from reranker.model import load_model

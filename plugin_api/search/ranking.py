@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from plugin_api.opensearch.client import Headers
 from plugin_api.opensearch.raw_json import RawObject
-from plugin_api.search.query.request import RerankRequest
+from plugin_api.search.query.types import RerankRequest
 from plugin_api.search.reasons import RerankStatus
 from plugin_api.search.report import RerankReport, StageTimes
 from plugin_api.search.retrieval.hit import Hit, HitKey

@@ -18,7 +18,7 @@ from cachetools import LRUCache, TTLCache
 
 from plugin_api.opensearch.raw_json import decoded, dumps
 from plugin_api.search.query.purity import is_pure
-from plugin_api.search.query.request import RerankRequest
+from plugin_api.search.query.types import RerankRequest
 from plugin_api.search.ranking import RankedHits
 from plugin_api.search.retrieval.index_fingerprint import IndexFingerprint
 

@@ -11,7 +11,7 @@ from mappings import fields
 from plugin_api.opensearch.client import Headers
 from plugin_api.opensearch.raw_json import RawObject, dumps, raw_object
 from plugin_api.search.answer import JSON_TYPE, Answer
-from plugin_api.search.query.request import RerankRequest
+from plugin_api.search.query.types import RerankRequest
 from plugin_api.search.ranking import RankedPage
 from plugin_api.search.report import RerankReport
 from plugin_api.search.retrieval.candidates import ADDED_FIELDS

@@ -15,7 +15,7 @@ from mappings.errors import BadRequest, ClusterDown, ModelError
 from mappings.settings import Settings
 from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.search.deadline import Deadline
-from plugin_api.search.query.request import RerankRequest
+from plugin_api.search.query.types import RerankRequest
 from plugin_api.search.ranking import RankedHits, RankedPage
 from plugin_api.search.ranking_cache import SETTLE_SECONDS, RankingCache, RankingKey
 from plugin_api.search.reasons import Cause, NotReranked, Reason

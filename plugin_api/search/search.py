@@ -14,7 +14,8 @@ from plugin_api.search.answer import Answer
 from plugin_api.search.caller_key import make_caller_key
 from plugin_api.search.circuit_breaker import OPEN_SECONDS, CircuitBreaker
 from plugin_api.search.deadline import Deadline
-from plugin_api.search.query.request import FallbackRequest, Options, RerankRequest, SearchCall, parse_call
+from plugin_api.search.query.request import parse_call
+from plugin_api.search.query.types import FallbackRequest, Options, RerankRequest, SearchCall
 from plugin_api.search.ranking_cache import SETTLE_SECONDS
 from plugin_api.search.reasons import Cause, NotReranked, Reason
 from plugin_api.search.render import add_report, json_headers, render_page

@@ -7,7 +7,7 @@ from msgspec import Raw
 from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.opensearch.raw_json import RawObject, dumps, raw_object
 from plugin_api.search.deadline import Deadline
-from plugin_api.search.query.request import SearchCall
+from plugin_api.search.query.types import SearchCall
 from plugin_api.search.reasons import NotReranked, Reason
 
 _RENDERED_KEYS = ("id", "source", "params", "lang")

@@ -14,7 +14,7 @@ from plugin_api.opensearch.raw_json import pretty
 from plugin_api.search.answer import Answer
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.msearch import MultiSearch
-from plugin_api.search.query.request import FallbackRequest, SearchCall
+from plugin_api.search.query.types import FallbackRequest, SearchCall
 from plugin_api.search.reasons import Cause, NotReranked, Reason
 from plugin_api.search.render import add_status
 from plugin_api.search.search import Observe, Searcher

@@ -32,7 +32,8 @@ from plugin_api.commands.train.weights import read_esci_pairs
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.query.keyword_query import keyword_query
-from plugin_api.search.query.request import RerankRequest, SearchCall, parse_call
+from plugin_api.search.query.request import parse_call
+from plugin_api.search.query.types import RerankRequest, SearchCall
 from plugin_api.search.retrieval.caller_client import CallerClient
 from plugin_api.search.retrieval.candidates import Candidates, gather
 from plugin_api.search.retrieval.fusion import fuse

@@ -22,7 +22,7 @@ from mappings.types import JsonObject
 from plugin_api.commands.train.weights import plan_weights
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.query.keyword_query import keyword_query
-from plugin_api.search.query.request import SearchCall
+from plugin_api.search.query.types import SearchCall
 from plugin_api.search.search import Searcher
 from plugin_api.terminal import StageProgress
 from reranker.encoders.codec import normalise

@@ -23,7 +23,8 @@ from plugin_api.opensearch.client import identity
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.query.keyword_query import keyword_query
-from plugin_api.search.query.request import RerankRequest, SearchCall, parse_call
+from plugin_api.search.query.request import parse_call
+from plugin_api.search.query.types import RerankRequest, SearchCall
 from plugin_api.search.reasons import RerankStatus
 from plugin_api.search.retrieval.caller_client import CallerClient, OpenSearchLate, SearchRefused
 from plugin_api.search.retrieval.candidates import gather

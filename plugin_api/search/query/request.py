@@ -3,26 +3,27 @@
 A body is parsed no further than is needed: what Attune does not read stays the bytes that came.
 """
 
-import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Raw
 
 from mappings import fields
 from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
-from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import RawObject, as_list, decoded, dumps, raw_object
-from plugin_api.search.query.source_filter import SOURCE_PARAMETERS, stored_fields, visible_source
-from plugin_api.search.query.text import MAX_TEXT, QueryText, parse_query
+from plugin_api.search.query.text import QueryText, parse_query
+from plugin_api.search.query.types import FallbackRequest, Options, RerankRequest, SearchCall
 from plugin_api.search.reasons import Cause, Reason
 
 MAX_BODY_BYTES = 128_000
 """Bytes of the largest search that is reranked: reranking sends it several times, a larger one goes once."""
+
+HIDDEN_FIELDS = (fields.ATTUNE, f"{fields.ATTUNE}.*")
+"""Left out of every `_source`. With the pattern OpenSearch does not rebuild the vectors: half the time."""
+
+_SOURCE_PARAMETERS = frozenset({"_source", "_source_includes", "_source_excludes"})
 
 HEADER_PARAMETERS = frozenset({
     "routing", "preference", "search_type", "request_cache", "allow_partial_search_results",
@@ -65,129 +66,9 @@ _KEYS_FOR_VECTOR_HITS = frozenset({
 _SORTS_BY_SCORE = ("_score", {"_score": "desc"}, {"_score": {"order": "desc"}})
 """Ways to write a sort by relevance, which is the order that reranking improves. What follows breaks ties."""
 
-_TIME = re.compile(r"(\d{1,18})(nanos|micros|ms|s|m|h|d)")
-_SECONDS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
 _DEFAULTS = SearchSettings()
 
 _DEFAULT_PAGE = (("from", 0), ("size", 10))
-
-_MIN_WEIGHT = 1e-6
-"""The least sum of the heads' weights: smaller ones are lost in rounding."""
-
-_Share = Annotated[float, Meta(ge=0, le=1)]
-_Weight = Annotated[float, Meta(ge=0, le=100)]
-
-
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`ext.attune` of a search: what replaces the settings for this search."""
-
-    query: Annotated[str, Meta(max_length=MAX_TEXT)] | None = None
-    rerank: bool = True
-    window: Annotated[int, Meta(ge=1, le=1000)] | None = None
-    model: str | None = None
-    vector_weight: _Share | None = None
-    keyword_weight: _Weight | None = None
-    relevance_weight: _Weight | None = None
-    click_weight: _Weight | None = None
-    purchase_weight: _Weight | None = None
-
-    def over(self, settings: SearchSettings) -> SearchSettings:
-        """Return the settings with these options in place of theirs. Raises BadRequest for weights of 0."""
-        if self == Options():
-            return settings
-        names = ("window", "keyword_weight", "relevance_weight", "click_weight", "purchase_weight")
-        given = {name: value for name in names if (value := getattr(self, name)) is not None}
-        suffixes = ("", "_head", "_model", "_sentence")
-        if self.vector_weight is not None:
-            given |= {f"vector_weight{suffix}": self.vector_weight for suffix in suffixes}
-        changed = replace(settings, **given)
-        if changed.relevance_weight + changed.click_weight + changed.purchase_weight < _MIN_WEIGHT:
-            raise BadRequest(
-                f"one of ext.attune's relevance, click and purchase weights must be {_MIN_WEIGHT} or more"
-            )
-        return changed
-
-
-@dataclass(frozen=True, slots=True)
-class SearchCall:
-    """One `_search` as it came.
-
-    `index` is as in the path, percent-encoded, empty for all indexes. `headers` are end-to-end, names in
-    lower case: the caller's credentials among them.
-    """
-
-    index: str
-    body: bytes = b""
-    params: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    method: str = "POST"
-
-    @property
-    def path(self) -> str:
-        """Where the search goes in OpenSearch."""
-        return f"/{self.index}/_search" if self.index else "/_search"
-
-
-@dataclass(frozen=True, slots=True)
-class FallbackRequest:
-    """The search that is sent on where it is not reranked, and why.
-
-    Attune's fields are left out of its `_source`. Where it is `verbatim`, it is sent byte for byte.
-    """
-
-    body: bytes
-    params: Mapping[str, str]
-    cause: Cause
-    verbatim: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RerankRequest:
-    """A search to rerank. `body` is the caller's without from, size, sort and `ext.attune`.
-
-    Where it `allows_vector_hits`, hits that only the vectors find join the window if they meet `conditions`;
-    else the caller's own hits are reordered. `settings` are those in force, `options` applied. `fallback` is
-    sent where reranking fails.
-    """
-
-    call: SearchCall
-    text: str
-    conditions: tuple[JsonObject, ...]
-    allows_vector_hits: bool
-    body: RawObject
-    params: Mapping[str, str]
-    start: int
-    size: int
-    options: Options
-    settings: SearchSettings
-    fallback: FallbackRequest
-
-    @property
-    def end(self) -> int:
-        """How many hits there are down to the end of the page."""
-        return self.start + self.size
-
-    @property
-    def timeout_seconds(self) -> float:
-        """The caller's `timeout`; infinity where there is none, or none that can be read."""
-        try:
-            match = _TIME.fullmatch(str(decoded(self.body.get("timeout"), "")))
-        except ValueError:  # not Unicode, or a number beyond all floats: OpenSearch judges it
-            return math.inf
-        return int(match[1]) * _SECONDS[match[2]] if match else math.inf
-
-    @property
-    def docvalue_fields(self) -> list[object]:
-        """The doc values that the caller requests."""
-        return as_list(decoded(self.body.get("docvalue_fields")))
-
-    @property
-    def docvalue_names(self) -> frozenset[str]:
-        """Names of the doc values that the caller requests."""
-        return frozenset(
-            str(item.get("field") if isinstance(item, dict) else item) for item in self.docvalue_fields
-        )
 
 
 def parse_call(call: SearchCall, settings: SearchSettings = _DEFAULTS) -> RerankRequest | FallbackRequest:
@@ -214,7 +95,7 @@ def parse_call(call: SearchCall, settings: SearchSettings = _DEFAULTS) -> Rerank
 def _parse_body(
     call: SearchCall, original: RawObject, options: Options, settings: SearchSettings
 ) -> RerankRequest | FallbackRequest:
-    params = {name: value for name, value in call.params.items() if name not in SOURCE_PARAMETERS}
+    params = {name: value for name, value in call.params.items() if name not in _SOURCE_PARAMETERS}
     own_body = {
         **original,
         **{name: Raw(_parameter_json(params[name])) for name in params.keys() & BODY_PARAMETERS},
@@ -226,8 +107,8 @@ def _parse_body(
     body = {name: value for name, value in own_body.items() if name not in left_out}
     order = [name for name in _ORDER_KEYS if decoded(body.get(name)) and not (name == "sort" and by_score)]
     order += [name for name in ("sort",) if name in params]
-    stored = stored_fields(original, call.params)
-    source = visible_source(original, call.params, stored)
+    stored = _stored_fields(original, call.params)
+    source = _visible_source(original, call.params, stored)
     shown = {} if source is None else {"_source": Raw(dumps(source))}
     sent, body = dumps({**original, **shown}), {**body, **shown}
     query = parse_query(
@@ -294,3 +175,46 @@ def _parameter_json(value: str) -> bytes:
     if value in ("true", "false") or (value.isascii() and value.isdigit()):
         return dumps(int(value)) if value.isdigit() else value.encode()
     return dumps(value)
+
+
+def _visible_source(body: RawObject, params: Mapping[str, str], stored: list[object] | None) -> Any:
+    """Return the `_source` in force with Attune's fields excluded; None where the search requests none.
+
+    As in OpenSearch, URL parameters replace the body's `_source`. `stored` are the requested stored fields:
+    they and script fields come without `_source` unless it is requested.
+    """
+    if not params.keys() & _SOURCE_PARAMETERS:
+        without = bool(decoded(body.get("script_fields"))) if stored is None else "_source" not in stored
+        return _exclude_hidden(decoded(body.get("_source"), None if without else True))
+    given = params.get("_source", "true")
+    if given == "false":
+        return False
+    includes = params.get("_source_includes", "" if given in ("true", "") else given)
+    excludes = params.get("_source_excludes", "")
+    parts = (("includes", includes), ("excludes", excludes))
+    return _exclude_hidden({key: names.split(",") for key, names in parts if names})
+
+
+def _stored_fields(body: RawObject, params: Mapping[str, str]) -> list[object] | None:
+    """Return the names of the requested stored fields; None where the search does not mention them."""
+    if params.get("stored_fields"):
+        return list(params["stored_fields"].split(","))
+    return _names(decoded(body["stored_fields"])) if "stored_fields" in body else None
+
+
+def _exclude_hidden(source: object) -> object:
+    if source is True:
+        return {"excludes": list(HIDDEN_FIELDS)}
+    if isinstance(source, str | list):
+        return {"includes": _names(source), "excludes": list(HIDDEN_FIELDS)}
+    if isinstance(source, dict):
+        excludes = source.get("excludes", source.get("exclude"))
+        rest = {key: value for key, value in source.items() if key != "exclude"}
+        return {**rest, "excludes": [*_names(excludes), *HIDDEN_FIELDS]}
+    return source
+
+
+def _names(value: object) -> list[object]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

@@ -11,7 +11,8 @@ from mappings.types import JsonObject
 from plugin_api.opensearch.client import Headers, OpenSearchClient, OpenSearchResponse, with_query
 from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.deadline import Deadline
-from plugin_api.search.query.request import HEADER_PARAMETERS, SHARED_PARAMETERS, SearchCall
+from plugin_api.search.query.request import HEADER_PARAMETERS, SHARED_PARAMETERS
+from plugin_api.search.query.types import SearchCall
 
 _FAIR_SHARE = 0.5
 """Share of a search's time that OpenSearch must have had for a late answer to be its fault."""

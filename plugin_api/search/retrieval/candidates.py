@@ -16,7 +16,7 @@ from mappings.errors import ClusterDown
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import NO_ANSWER, Headers
 from plugin_api.opensearch.raw_json import RawObject, dumps, raw_object, raw_objects
-from plugin_api.search.query.request import RerankRequest
+from plugin_api.search.query.types import RerankRequest
 from plugin_api.search.retrieval.caller_client import (
     CallerClient,
     CallerSearch,
@@ -134,7 +134,7 @@ def gather(
     cached = vectors.recall(hits) if vectors else {}
     missing = {key: hit for key, hit in hits.items() if key not in cached} if trusted else hits
     fetched = _fetch_vectors(caller, missing, with_ids) if trusted and missing else missing
-    shown = {key: (hit, vectors.read(hit) if vectors else hit.vectors) for key, hit in fetched.items()}
+    shown = {key: (hit, _readable_vectors(hit, vectors)) for key, hit in fetched.items()}
     if vectors:
         vectors.remember(len(cached) / max(len(hits), 1), shown.values())
     # A hit that is not in it was deleted meanwhile.
@@ -168,12 +168,11 @@ def fetch_fresh_page(
 ) -> FreshPage:
     """Fetch complete hits as `fetch_page` does, the answer around them, and the fingerprint of the index."""
     around = {key: value for key, value in request.body.items() if key not in _HIT_KEYS}
-    pages = [_page_search(request, keys)] if keys else []
-    searches = [CallerSearch({**around, "size": 0}), *pages, *fingerprint_searches(shards)]
-    headers, (shell, *answers) = caller.search_all(searches)
-    fingerprint = read_fingerprint(answers[len(pages) :], beside=shell)
-    hits = _read_page(answers[0], keys) if keys else {}
-    return FreshPage(hits, _shell(shell), headers, fingerprint)
+    searches = [CallerSearch({**around, "size": 0}), *([_page_search(request, keys)] if keys else [])]
+    headers, answers = caller.search_all([*searches, *fingerprint_searches(shards)])
+    fingerprint = read_fingerprint(answers[len(searches) :], beside=answers[0])
+    hits = _read_page(answers[1], keys) if keys else {}
+    return FreshPage(hits, _shell(answers[0]), headers, fingerprint)
 
 
 def _page_search(request: RerankRequest, keys: Sequence[HitKey]) -> CallerSearch:
@@ -225,7 +224,7 @@ def _own_hits(
     response = caller.search({**request.body, "from": 0, "size": size, "docvalue_fields": values})
     slim = read_slim_answer(response.body).hits.hits
     complete = raw_objects(raw_object(raw_object(response.body)["hits"])["hits"])
-    own = tuple(_keyword_hit(hit.key, hit, vectors.read(hit) if vectors else hit.vectors) for hit in slim)
+    own = tuple(_keyword_hit(hit.key, hit, _readable_vectors(hit, vectors)) for hit in slim)
     return Candidates(
         own[:window],
         own[window:],
@@ -266,6 +265,12 @@ def _shell(answer: bytes) -> RawObject:
         raise SearchRefused(int(bytes(body.get("status", b"500"))), error_sentence(body["error"]))
     around = {key: value for key, value in raw_object(body["hits"]).items() if key != "hits"}
     return {key: value for key, value in body.items() if key != "status"} | {"hits": Raw(dumps(around))}
+
+
+def _readable_vectors(hit: SlimHit, vectors: CallerVectors | None) -> bytes:
+    """Return the vectors that OpenSearch shows of a hit; empty where the model can't read them."""
+    shown = hit.vectors
+    return shown if vectors is None or (shown and vectors.is_readable(shown)) else b""
 
 
 def _keyword_hit(key: HitKey, hit: SlimHit, vectors: bytes) -> Hit:

@@ -82,11 +82,6 @@ class CallerVectors:
         """Whether the caller may use the cache now."""
         return self.cache.is_trusted(self.caller_key)
 
-    def read(self, hit: SlimHit) -> bytes:
-        """Return the vectors that OpenSearch shows of a hit; empty where the model can't read them."""
-        vectors = hit.vectors
-        return vectors if vectors and self.is_readable(vectors) else b""
-
     def recall(self, hits: Mapping[HitKey, SlimHit]) -> dict[HitKey, bytes]:
         """Return the vectors of hits as far as they are cached, empty ones for hits that can have none."""
         keys = {key: hit.vector_key for key, hit in hits.items()}

@@ -14,7 +14,8 @@ from mappings.errors import BadRequest, ModelError
 from mappings.settings import Settings
 from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import RawObject, decoded, dumps, raw_object
-from plugin_api.search.query.request import RerankRequest, SearchCall, parse_call
+from plugin_api.search.query.request import parse_call
+from plugin_api.search.query.types import RerankRequest, SearchCall
 from plugin_api.search.reasons import NotReranked, Reason
 from plugin_api.search.rerank import MAX_UNKNOWN_SHARE
 from plugin_api.search.retrieval.candidates import nearest

@@ -21,9 +21,9 @@ from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse
 from plugin_api.search.query.keyword_query import keyword_query
-from plugin_api.search.query.request import Options
-from plugin_api.search.query.source_filter import HIDDEN_FIELDS
+from plugin_api.search.query.request import HIDDEN_FIELDS
 from plugin_api.search.query.text import MAX_TEXT, QueryText, parse_query
+from plugin_api.search.query.types import Options
 from plugin_api.search.retrieval.candidates import nearest
 from reranker.explanation import ExplainableModel, Explanation, explain
 from reranker.keyword_evidence import TYPICAL_SHARE, compute_keyword_log_odds

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from mappings.settings import SearchSettings, Settings, SidecarSettings
-from plugin_api.search.query.request import RerankRequest, SearchCall, parse_call
+from plugin_api.search.query.request import parse_call
+from plugin_api.search.query.types import RerankRequest, SearchCall
 from plugin_api.search.ranking import RankedHits
 from plugin_api.search.ranking_cache import RankingCache
 from plugin_api.search.retrieval.hit import Hit

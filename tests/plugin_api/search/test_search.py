@@ -9,7 +9,7 @@ import pytest
 from mappings.errors import ClusterDown
 from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from plugin_api.opensearch.http_client import HttpClient
-from plugin_api.search.query.request import SearchCall
+from plugin_api.search.query.types import SearchCall
 from plugin_api.search.search import Searcher
 from reranker.types import EncodedQuery, Floats
 from tests.fakes.shop import VERSION, Shop, StandInModel

@@ -14,7 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from mappings.settings import PreviewSettings, Settings, SidecarSettings
-from plugin_api.search.query.request import Options
+from plugin_api.search.query.types import Options
 from plugin_api.search.reasons import Reason, RerankStatus
 from plugin_api.search.report import RerankReport
 from plugin_api.sidecar.api_keys import OPEN

@@ -7,13 +7,8 @@ from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import decoded
 from plugin_api.search.query.keyword_query import keyword_query
-from plugin_api.search.query.request import (
-    MAX_BODY_BYTES,
-    FallbackRequest,
-    RerankRequest,
-    SearchCall,
-    parse_call,
-)
+from plugin_api.search.query.request import MAX_BODY_BYTES, parse_call
+from plugin_api.search.query.types import FallbackRequest, RerankRequest, SearchCall
 from plugin_api.search.reasons import Reason
 
 MOUSE = {"match": {"title": "mouse"}}

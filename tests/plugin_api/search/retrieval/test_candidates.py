@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from plugin_api.search.deadline import Deadline
-from plugin_api.search.query.request import RerankRequest, SearchCall, parse_call
+from plugin_api.search.query.request import parse_call
+from plugin_api.search.query.types import RerankRequest, SearchCall
 from plugin_api.search.retrieval.caller_client import CallerClient, SearchRefused
 from plugin_api.search.retrieval.candidates import Candidates, fetch_page, gather
 from tests.fakes.shop import VERSION, Shop

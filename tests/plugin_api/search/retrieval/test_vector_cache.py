@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from mappings.settings import SearchSettings, Settings, SidecarSettings
-from plugin_api.search.query.request import SearchCall
+from plugin_api.search.query.types import SearchCall
 from plugin_api.search.retrieval.slim_hits import SlimHit, read_slim_answer
 from plugin_api.search.retrieval.vector_cache import (
     ENTRY_BYTES,
