@@ -1,17 +1,17 @@
 """Read the fields of a product from the cells of a record, as a field map names them."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 
 from indexer.catalogue import values
-from indexer.catalogue.attribute_names import AttributeNames, tidy_name
+from indexer.catalogue.attributes import AttributeReader, sort_attributes
 from indexer.catalogue.availability import has_ended, parse_available, parse_for_sale
 from indexer.catalogue.cleaning import clean_id, make_cleaner
 from indexer.catalogue.currencies import parse_currency
 from indexer.catalogue.field_map import DERIVED, FieldMap
-from indexer.catalogue.nested import LISTING_STARTS, find_cell, flatten_attribute, parse_listing
+from indexer.catalogue.nested import find_cell, parse_listing
 from indexer.catalogue.prices import Price, parse_price
 from indexer.catalogue.records import Record
 from indexer.catalogue.stats import CatalogueStats
@@ -28,12 +28,6 @@ PRODUCT_FIELDS = (
 
 JOINED_FIELDS = ("title", "brand", "category", "description")
 """The fields that join the texts of all their columns."""
-
-_CACHED_NAMES = 10_000
-"""Names of attributes that are tidied once: tables have the same columns in every record."""
-
-_MAX_ATTRIBUTES = 500
-"""Attributes of one product that are kept."""
 
 _MAX_IDENTIFIERS = 1000
 _NOT_IDENTIFIERS = ("", "-", "0", "n/a", "na", "none", "null", "no", "does not apply", "unknown")
@@ -53,12 +47,10 @@ class ProductMaker:
         self._stats = CatalogueStats() if stats is None else stats
         self._now = now or datetime.now(UTC)
         clean = self._clean = make_cleaner(simplified)
-        self._tidy = lru_cache(_CACHED_NAMES)(lambda name: tidy_name(clean(name)))
-        self._names = AttributeNames(field_map.attributes, (field_map.version, field_map.operation))
-        self._paths = tuple(c for c in field_map.attributes if "." in c and "*" not in c)
+        never = (field_map.version, field_map.operation)
+        self._attributes = AttributeReader(field_map.attributes, never, clean, self._stats)
         self._columns = {name: field_map.columns_for(name) for name in PRODUCT_FIELDS}
         self._priced: tuple[Record | None, Price | None] = (None, None)
-        self._attributes_left = _MAX_ATTRIBUTES
         self._readers: dict[str, Callable[[Record], FieldValue]] = {
             "price": lambda record: price.amount if (price := self._price(record)) else None,
             "currency": self._currency,
@@ -162,59 +154,7 @@ class ProductMaker:
 
     def attributes(self, record: Record) -> dict[str, AttributeValue | None]:
         """Return the attributes that the record's columns name, in their order, None for an empty cell."""
-        attributes: dict[str, AttributeValue | None] = {}
-        self._attributes_left = _MAX_ATTRIBUTES
-        for column, cell in record.values.items():
-            name = self._names.name_of(column)
-            if name is None:
-                continue
-            if isinstance(cell, dict | list | tuple) or (
-                isinstance(cell, str) and cell[:1] in LISTING_STARTS
-            ):
-                self._add_nested(attributes, name, column, cell, record.line)
-            else:
-                self._add(attributes, self._tidy(name), self._parse_attribute(column, cell, record.line))
-        for path in self._paths:
-            if path not in record.values:
-                name = tidy_name(path.rpartition(".")[2])
-                self._add_nested(attributes, name, path, find_cell(record.values, path), record.line)
-        return attributes
-
-    def _add_nested(
-        self, attributes: dict[str, AttributeValue | None], name: str, column: str, cell: object, line: int
-    ) -> None:
-        """Add the attributes that a list or an object holds."""
-        several: dict[str, AttributeValue | None] = {}
-        for key, inner in flatten_attribute(name, parse_listing(cell)):
-            tidy = self._tidy(key)
-            if tidy in several or len(several) < _MAX_ATTRIBUTES:
-                value = self._parse_attribute(column, inner, line)
-                several[tidy] = _join_values(several.get(tidy), value)
-        for tidy, value in several.items():
-            self._add(attributes, tidy, value)
-
-    def _parse_attribute(self, column: str, cell: object, line: int) -> AttributeValue | None:
-        try:
-            return values.parse_attribute(cell, self._clean)
-        except BadValue:
-            self._stats.add_unreadable("attributes", line, f"{column}: {values.show_cell(cell)}")
-            return None
-
-    def _add(
-        self, attributes: dict[str, AttributeValue | None], name: str, value: AttributeValue | None
-    ) -> None:
-        """Add an attribute. Of two with one name, empty gives way to full, and a yes or no to a value.
-
-        Empty ones don't count towards the limit: a wide catalogue has few values in each row.
-        """
-        before = attributes.get(name)
-        if not name or (name in attributes and _weight(value) <= _weight(before)):
-            return
-        if value is not None and before is None:
-            if not self._attributes_left:
-                return
-            self._attributes_left -= 1
-        attributes[name] = value
+        return self._attributes.read(record)
 
     def _joined(self, name: str, record: Record) -> str:
         joint = " > " if name == "category" else " "
@@ -310,31 +250,8 @@ class ProductMaker:
         return self.read_key(find_cell(record.values, self._map.group)) if keeps else ""
 
 
-def sort_attributes(attributes: Mapping[str, AttributeValue | None]) -> dict[str, AttributeValue]:
-    """Return the attributes that have a value, in the order of their names.
-
-    The encoder reads them in that order. The order of the columns would be lost in a partial update, which
-    has only some of them, and two exports of one product may differ in it.
-    """
-    return {name: value for name, value in sorted(attributes.items()) if value is not None}
-
-
 def require_text(product: Product) -> Product:
     """Return the product; raise BadValue where it has neither title nor description."""
     if not product.title and not product.description:
         raise BadValue("no text: title and description are empty")
     return product
-
-
-def _join_values(present: AttributeValue | None, value: AttributeValue | None) -> AttributeValue | None:
-    """Return two values of one attribute as one: lists of objects have several of a name."""
-    if present is None or value is None or present == value:
-        return value if present is None else present
-    texts = (
-        part for each in (present, value) for part in (each if isinstance(each, tuple) else (str(each),))
-    )
-    return tuple(dict.fromkeys(texts))
-
-
-def _weight(value: AttributeValue | None) -> int:
-    return 0 if value is None else 1 if isinstance(value, bool) else 2

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from indexer.catalogue.attributes import sort_attributes
 from indexer.catalogue.field_map import FieldMap
 from indexer.catalogue.nested import has_cell
 from indexer.catalogue.presets import prepare_records
@@ -28,7 +29,6 @@ from indexer.catalogue.product_maker import (
     FieldValue,
     ProductMaker,
     require_text,
-    sort_attributes,
 )
 from indexer.catalogue.products import make_product
 from indexer.catalogue.records import LeftOut, Record, Reject

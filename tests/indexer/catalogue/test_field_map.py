@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.catalogue.attribute_names import AttributeNames
+from indexer.catalogue.attributes import AttributeNames
 from indexer.catalogue.field_map import (
     FieldMap,
     add_operation,
