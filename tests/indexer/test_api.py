@@ -1,6 +1,7 @@
 """The Python API: its names, and the examples in the docstrings of its jobs."""
 
 import doctest
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import indexer
 from reranker.model import load_model
 from tests.fakes.memory_opensearch import open_memory
 
+README = Path(__file__).parents[2] / "indexer" / "README.md"
 CATALOGUE = "id,title,price\n1,Blue mug,9.5\n2,Red mug,8\n"
 CHANGES = '{"id": "1", "_op": "update", "price": 7}\n{"id": "2", "_op": "delete"}\n'
 
@@ -43,6 +45,14 @@ def run_example(names: dict[str, Any], job: str) -> None:
     assert example.examples
     result = doctest.DocTestRunner().run(example)
     assert (result.failed, result.attempted) == (0, len(example.examples))
+
+
+def test_the_example_of_the_readme_works(names: dict[str, Any]) -> None:
+    Path("products.csv").write_text(CATALOGUE)
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    defined: dict[str, Any] = {"client": names["client"]}
+    exec(example, defined)
+    assert defined["report"].indexed == 2
 
 
 def test_every_name_is_there_and_no_other() -> None:
