@@ -40,7 +40,9 @@ def forwarded_headers(scope: Scope) -> list[tuple[str, str]]:
     """Return the request's headers that go on to OpenSearch, in their order, names in lower case."""
     named = ((name.decode("latin-1"), value) for name, value in scope["headers"])
     came = [(name, value.decode("utf-8", "surrogateescape")) for name, value in named]
-    return [pair for pair in end_to_end(came) if pair[0] not in _NOT_FORWARDED]
+    # Clients of HTTP/1.0 can't read chunks, which compressed answers come in.
+    unwanted = _NOT_FORWARDED | {"accept-encoding"} if scope["http_version"] == "1.0" else _NOT_FORWARDED
+    return [pair for pair in end_to_end(came) if pair[0] not in unwanted]
 
 
 def header(scope: Scope, name: bytes) -> str:

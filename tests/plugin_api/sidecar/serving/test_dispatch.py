@@ -102,6 +102,14 @@ def test_headers_with_underscores_reach_opensearch_beside_those_with_hyphens(
         assert came["opendistro_security_impersonate_as"] == "c"
 
 
+def test_a_client_of_http_1_0_gets_no_chunks(recorded: Server, recorder: Cluster) -> None:
+    response = talk(recorded.port, b"GET /shop/_doc/1 HTTP/1.0\r\nAccept-Encoding: gzip\r\nX-A: b\r\n\r\n")
+    assert status_of(response) == 200
+    assert b"chunked" not in response
+    assert recorder.headers["x-a"] == "b"
+    assert recorder.headers.get("accept-encoding", "identity") == "identity"
+
+
 def test_parameters_may_be_separated_by_semicolons(sidecar: Server) -> None:
     _, answer, _ = search(sidecar, path="/shop/_search?size=1;from=1")
     assert outcome(answer) == "reranked"
