@@ -9,7 +9,7 @@ HOP_BY_HOP = frozenset({
 """RFC 9110, 7.6.1; so are those that the `connection` header names."""
 
 
-def end_to_end(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def drop_hop_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the headers that go on, in their order. Names must be in lower case."""
     headers = list(headers)
     named = (value for name, value in headers if name == "connection")

@@ -19,7 +19,7 @@ import pycurl
 from mappings.errors import AttuneError, BadRequest, ClusterDown
 from mappings.settings import OpenSearchSettings
 from plugin_api.opensearch.client import NO_ANSWER, OpenSearchResponse
-from plugin_api.opensearch.headers import end_to_end
+from plugin_api.opensearch.headers import drop_hop_headers
 from plugin_api.opensearch.tls import client_context
 
 _LATE = "OpenSearch did not answer in time"
@@ -94,7 +94,7 @@ class HttpClient:
         status = curl.getinfo(pycurl.RESPONSE_CODE)
         body = transfer.decompressed()
         kept = (pair for pair in transfer.headers if pair[0] != "content-encoding")
-        return OpenSearchResponse(status, tuple(end_to_end(kept)), body)
+        return OpenSearchResponse(status, tuple(drop_hop_headers(kept)), body)
 
     def close(self) -> None:
         """Close this thread's connection, and have other threads open new ones."""

@@ -15,7 +15,7 @@ from yarl import URL
 from mappings.errors import BadRequest, ClusterDown
 from mappings.settings import OpenSearchSettings
 from plugin_api.opensearch.client import Headers
-from plugin_api.opensearch.headers import end_to_end
+from plugin_api.opensearch.headers import drop_hop_headers
 from plugin_api.opensearch.http_client import CONNECT_SECONDS, UNSAFE_TARGET, cluster_down, watch_peer
 from plugin_api.opensearch.tls import client_context
 
@@ -187,10 +187,10 @@ def _open_socket(address: tuple[int, int, int, str, tuple[object, ...]]) -> sock
     return sock
 
 
-def headers_of(response: aiohttp.ClientResponse) -> Headers:
+def read_headers(response: aiohttp.ClientResponse) -> Headers:
     """Return the end-to-end headers of an answer, names in lower case, values in Latin-1 as WSGI has them."""
     came = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.raw_headers)
-    return tuple(end_to_end(came))
+    return tuple(drop_hop_headers(came))
 
 
 def _check(headers: Iterable[tuple[str, str]]) -> None:

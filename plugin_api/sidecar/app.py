@@ -93,7 +93,7 @@ def create_app(
 
     @app.get(HEALTH)
     def _health() -> Response:
-        return wsgi_response(Answer(200, health_of(app)))
+        return wsgi_response(Answer(200, render_health(app)))
 
     @app.get(f"{PREFIX}/ready")
     def _ready() -> Response:
@@ -112,7 +112,7 @@ def create_app(
 
     @app.errorhandler(AttuneError)
     def _failed(error: AttuneError) -> Response:
-        return wsgi_response(answer_of(error))
+        return wsgi_response(render_error(error))
 
     @app.errorhandler(HTTPException)
     def _refused(error: HTTPException) -> Response:
@@ -126,13 +126,13 @@ def create_app(
     return app
 
 
-def health_of(app: Flask) -> bytes:
+def render_health(app: Flask) -> bytes:
     """Return the body of the answer to `/_attune/health`."""
     models = app.extensions["attune"].models
     return dumps({"status": "alive", "model": models[0], "models": models})
 
 
-def answer_of(error: AttuneError) -> Answer:
+def render_error(error: AttuneError) -> Answer:
     """Return an error in OpenSearch's shape."""
     if isinstance(error, BadRequest):
         return error_answer(400, error.kind, str(error))

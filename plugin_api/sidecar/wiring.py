@@ -18,7 +18,7 @@ PASSED_THROUGH = 512
 """Requests of a worker that are passed through at a time; more wait, and searches never for them."""
 
 
-def sidecar_application(
+def build_application(
     settings: Settings,
     stack: AsyncExitStack,
     reranker: ServedModel,

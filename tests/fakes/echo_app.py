@@ -18,9 +18,9 @@ from plugin_api.sidecar.serving.asgi import (
     Receive,
     Scope,
     Send,
-    refusal,
+    make_refusal,
+    read_target,
     respond,
-    target_of,
 )
 from plugin_api.sidecar.serving.threads import FlaskThreads
 from plugin_api.sidecar.telemetry.metrics import Metrics
@@ -46,7 +46,7 @@ def echo_app(settings: SidecarSettings, stack: AsyncExitStack) -> Application:
                 await respond(send, Answer(200, b'{"status": "alive"}'))
                 return
             if path != "/_attune/metrics":
-                await respond(send, refusal(404, "no such route"))
+                await respond(send, make_refusal(404, "no such route"))
                 return
             answer = await threads.answer(scope, b"", receive)
             assert answer.body is not None
@@ -83,7 +83,7 @@ def echo_app(settings: SidecarSettings, stack: AsyncExitStack) -> Application:
         pairs = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
         seen = {
             "method": scope["method"],
-            "uri": target_of(scope),
+            "uri": read_target(scope),
             "body": body.decode("latin-1"),
             "headers": {name.title(): value for name, value in pairs},
             "scheme": scope["scheme"],

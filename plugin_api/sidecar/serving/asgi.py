@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, TypeVar
 
-from plugin_api.opensearch.headers import end_to_end
+from plugin_api.opensearch.headers import drop_hop_headers
 from plugin_api.search.answer import Answer, error_answer
 
 Scope = MutableMapping[str, Any]
@@ -30,22 +30,22 @@ class ClientGone(Exception):
     """The client has closed its connection, or broken off its request."""
 
 
-def target_of(scope: Scope) -> str:
+def read_target(scope: Scope) -> str:
     """Return path and query string as they came, percent-encoding and all."""
     path, query = scope["raw_path"].decode("ascii"), scope["query_string"].decode("latin-1")
     return f"{path}?{query}" if query else path
 
 
-def forwarded_headers(scope: Scope) -> list[tuple[str, str]]:
+def select_headers(scope: Scope) -> list[tuple[str, str]]:
     """Return the request's headers that go on to OpenSearch, in their order, names in lower case."""
     named = ((name.decode("latin-1"), value) for name, value in scope["headers"])
     came = [(name, value.decode("utf-8", "surrogateescape")) for name, value in named]
     # Clients of HTTP/1.0 can't read chunks, which compressed answers come in.
     unwanted = _NOT_FORWARDED | {"accept-encoding"} if scope["http_version"] == "1.0" else _NOT_FORWARDED
-    return [pair for pair in end_to_end(came) if pair[0] not in unwanted]
+    return [pair for pair in drop_hop_headers(came) if pair[0] not in unwanted]
 
 
-def header(scope: Scope, name: bytes) -> str:
+def find_header(scope: Scope, name: bytes) -> str:
     """Return the first value of a request's header; empty where it is not there."""
     return next((value.decode("latin-1") for found, value in scope["headers"] if found == name), "")
 
@@ -59,12 +59,12 @@ async def respond(send: Send, answer: Answer, *more: tuple[bytes, bytes]) -> Non
     await send({"type": "http.response.body", "body": answer.body})
 
 
-def refusal(status: int, reason: str) -> Answer:
+def make_refusal(status: int, reason: str) -> Answer:
     """Return an error in OpenSearch's shape about a request that was not taken up."""
     return error_answer(status, _KINDS.get(status, "illegal_argument_exception"), reason)
 
 
-async def run_for_client(work: Coroutine[Any, Any, Result], gone: Coroutine[Any, Any, None]) -> Result:
+async def run_while_connected(work: Coroutine[Any, Any, Result], gone: Coroutine[Any, Any, None]) -> Result:
     """Do the work until `gone` ends first. Raises ClientGone then, the work cancelled."""
     task, watcher = asyncio.create_task(work), asyncio.create_task(gone)
     try:
@@ -79,7 +79,7 @@ async def run_for_client(work: Coroutine[Any, Any, Result], gone: Coroutine[Any,
         watcher.cancel()
 
 
-async def disconnected(receive: Receive) -> None:
+async def wait_for_disconnect(receive: Receive) -> None:
     """Wait until the client is gone. Call this once the whole request has been received."""
     while (await receive())["type"] != "http.disconnect":
         pass

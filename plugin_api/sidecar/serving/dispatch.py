@@ -10,15 +10,15 @@ from mappings.settings import SidecarSettings
 from plugin_api.opensearch.session import OpenSearchSession
 from plugin_api.search.answer import Answer
 from plugin_api.search.reasons import Reason
-from plugin_api.sidecar.app import HEALTH, PASSED, PREFIX, answer_of, health_of
+from plugin_api.sidecar.app import HEALTH, PASSED, PREFIX, render_error, render_health
 from plugin_api.sidecar.searches import search_kind
 from plugin_api.sidecar.serving.asgi import (
     THROUGH,
     Receive,
     Scope,
     Send,
-    header,
-    refusal,
+    find_header,
+    make_refusal,
     respond,
 )
 from plugin_api.sidecar.serving.forward import RequestBody, forward_request
@@ -41,7 +41,7 @@ class Dispatcher:
         self._session, self._limit = session, settings.max_body_bytes
         self._threads = FlaskThreads(app.wsgi_app, settings.threads, settings.max_body_bytes)
         self._routes = app.url_map.bind("sidecar")
-        self._health = Answer(200, health_of(app))
+        self._health = Answer(200, render_health(app))
         self._searcher = app.extensions["attune"]
         self._counted = 0
 
@@ -59,7 +59,7 @@ class Dispatcher:
         except AttuneError as error:
             if started:
                 raise
-            await respond(send, answer_of(error))
+            await respond(send, render_error(error))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
@@ -89,7 +89,7 @@ class Dispatcher:
                 answer = await self._threads.answer(scope, body.content, receive)
             elif own:
                 reason = f"the body is larger than {self._limit} bytes (sidecar.max_body_bytes)"
-                await respond(send, refusal(413, reason), (b"connection", b"close"))
+                await respond(send, make_refusal(413, reason), (b"connection", b"close"))
                 return
             else:
                 report = self._searcher.report(Reason.BODY_TOO_LARGE.because())
@@ -113,7 +113,7 @@ class Dispatcher:
 
     async def _receive_whole(self, scope: Scope, receive: Receive, body: "_Body") -> bool:
         """Receive a body; return whether all of it is there, and not too large."""
-        length = header(scope, b"content-length")
+        length = find_header(scope, b"content-length")
         if length.isdigit() and int(length) > self._limit:
             return False
         parts: list[bytes] = []

@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-from plugin_api.opensearch.session import OpenSearchSession, headers_of
+from plugin_api.opensearch.session import OpenSearchSession, read_headers
 from plugin_api.sidecar.serving.asgi import (
     RawHeaders,
     Receive,
     Scope,
     Send,
-    disconnected,
-    forwarded_headers,
-    run_for_client,
-    target_of,
+    read_target,
+    run_while_connected,
+    select_headers,
+    wait_for_disconnect,
 )
 
 _SHORT_BYTES = 65_536
@@ -41,7 +41,7 @@ class RequestBody:
     async def client_gone(self) -> None:
         """Wait until the client is gone, once its whole request is there."""
         await self._received.wait()
-        await disconnected(self._receive)
+        await wait_for_disconnect(self._receive)
 
     async def _parts(self) -> AsyncIterator[bytes]:
         yield self._start
@@ -60,16 +60,18 @@ async def forward_request(
 
     Raises ClusterDown, BadRequest, ClientGone, and what receiving and sending raise.
     """
-    await run_for_client(_forward(session, scope, body, send, more or []), body.client_gone())
+    await run_while_connected(_forward(session, scope, body, send, more or []), body.client_gone())
 
 
 async def _forward(
     session: OpenSearchSession, scope: Scope, body: RequestBody, send: Send, more: RawHeaders
 ) -> None:
     content = await body.content()
-    exchange = session.send(scope["method"], target_of(scope), forwarded_headers(scope), content)
+    exchange = session.send(scope["method"], read_target(scope), select_headers(scope), content)
     async with exchange as response:
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers_of(response)]
+        headers = [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in read_headers(response)
+        ]
         start = {"type": "http.response.start", "status": response.status, "headers": headers + more}
         length = response.content_length
         try:

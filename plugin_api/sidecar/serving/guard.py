@@ -13,8 +13,8 @@ from plugin_api.sidecar.serving.asgi import (
     Receive,
     Scope,
     Send,
-    header,
-    refusal,
+    find_header,
+    make_refusal,
     respond,
 )
 
@@ -57,7 +57,7 @@ class Guard:
         refused = self._refused(scope)
         if refused:
             _LOGGER.warning("refused a request with %s: %s", *refused)
-            await respond(send, refusal(*refused), _CLOSE)
+            await respond(send, make_refusal(*refused), _CLOSE)
             return
         client = _Client(receive, send, self._patience)
         try:
@@ -89,7 +89,7 @@ class Guard:
             codings != [b"chunked"] or b"content-length" in names or scope["http_version"] != "1.1"
         ):
             return 400, "the only transfer encoding known here is chunked, without a length, in HTTP/1.1"
-        if header(scope, b"expect").lower() not in ("", "100-continue"):
+        if find_header(scope, b"expect").lower() not in ("", "100-continue"):
             return 417, "the only expectation that can be met is 100-continue"
         certificate = scope.get("extensions", {}).get("tls", {}).get("client_cert_name")
         if self._certified and not certificate and scope["raw_path"].decode() not in _WITHOUT_CERTIFICATE:
@@ -143,7 +143,7 @@ class _Client:
             _LOGGER.warning("an answer was cut short: %s", reason)
             return
         _LOGGER.warning("refused a request with %s: %s", status, reason)
-        await respond(self._send, refusal(status, reason), _CLOSE)
+        await respond(self._send, make_refusal(status, reason), _CLOSE)
 
     async def _send_in_time(self, message: AsgiMessage, size: int) -> None:
         began = time.monotonic()

@@ -6,7 +6,7 @@ import logging
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from plugin_api.sidecar.serving.asgi import refusal
+from plugin_api.sidecar.serving.asgi import make_refusal
 
 _LOGGER = logging.getLogger("attune.http")
 
@@ -104,7 +104,7 @@ class ClientProtocol(HttpToolsProtocol):
         """Answer and close, unless another answer is on its way."""
         _LOGGER.warning("refused a request with %s: %s", status, reason)
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            answer = refusal(status, reason)
+            answer = make_refusal(status, reason)
             assert isinstance(answer.body, bytes)
             head = (
                 f"HTTP/1.1 {status} \r\ncontent-type: application/json; charset=UTF-8\r\n"

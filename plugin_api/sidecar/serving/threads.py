@@ -18,8 +18,8 @@ from plugin_api.sidecar.serving.asgi import (
     RawHeaders,
     Receive,
     Scope,
-    disconnected,
-    target_of,
+    read_target,
+    wait_for_disconnect,
 )
 
 _WATCH_AFTER_SECONDS = 1.0
@@ -54,7 +54,7 @@ class FlaskThreads:
         """Have the app answer. What it asks of OpenSearch is given up when the client goes."""
         loop, caller, context = asyncio.get_running_loop(), Caller(), copy_context()
         context.run(CALLER.set, caller)
-        work = loop.run_in_executor(self._executor, context.run, self._call, wsgi_environ(scope, body))
+        work = loop.run_in_executor(self._executor, context.run, self._call, make_environ(scope, body))
         watch: list[asyncio.Task[None]] = []
         timer = loop.call_later(
             _WATCH_AFTER_SECONDS, lambda: watch.append(loop.create_task(_leave_with(receive, caller)))
@@ -96,13 +96,13 @@ class FlaskThreads:
         return WholeAnswer(int(status[:3]), raw, body)
 
 
-def wsgi_environ(scope: Scope, body: bytes) -> dict[str, Any]:
+def make_environ(scope: Scope, body: bytes) -> dict[str, Any]:
     """Return the request as WSGI has it.
 
     A header whose name has an underscore is none of the HTTP_ variables, where X_Y could pass for X-Y.
     """
     server, client = scope.get("server") or ("", 0), scope.get("client") or ("", 0)
-    target = target_of(scope)
+    target = read_target(scope)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
@@ -160,5 +160,5 @@ def _joined(parts: Iterable[bytes], limit: int) -> bytes | None:
 
 async def _leave_with(receive: Receive, caller: Caller) -> None:
     """Have the caller leave when the client does."""
-    await disconnected(receive)
+    await wait_for_disconnect(receive)
     caller.leave()

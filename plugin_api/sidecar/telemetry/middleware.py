@@ -15,8 +15,8 @@ from plugin_api.sidecar.serving.asgi import (
     Receive,
     Scope,
     Send,
-    header,
-    target_of,
+    find_header,
+    read_target,
 )
 from plugin_api.sidecar.telemetry.access_log import entry, write
 from plugin_api.sidecar.telemetry.metrics import CONTENT_TYPE, Metrics
@@ -68,7 +68,7 @@ class _Exchange:
         self._status, self._sent, self._rerank_status = 500, 0, ""
         # OpenSearch puts it into its slow log, from 3.5 on. Not X-Opaque-Id, which names a client: one for
         # every request fills the memory of its deprecation log (opensearch-project/OpenSearch#16702).
-        self._request_id = header(scope, REQUEST_ID)
+        self._request_id = find_header(scope, REQUEST_ID)
         if not self._request_id:
             self._request_id = secrets.token_hex(16)
             scope["headers"] = [*scope["headers"], (REQUEST_ID, self._request_id.encode())]
@@ -109,12 +109,12 @@ class _Exchange:
         write(
             entry(
                 self._scope["method"],
-                target_of(self._scope),
+                read_target(self._scope),
                 self._status,
                 seconds,
                 self._sent,
                 self._request_id,
-                header(self._scope, OPAQUE_ID),
+                find_header(self._scope, OPAQUE_ID),
                 self._rerank_status,
             )
         )

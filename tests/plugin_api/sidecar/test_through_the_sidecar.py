@@ -27,10 +27,10 @@ listener = listen(settings.sidecar)
 port = listener.getsockname()[1]
 
 def build(stack):
-    from plugin_api.sidecar.wiring import sidecar_application
+    from plugin_api.sidecar.wiring import build_application
     from tests.fakes.shop import StandInModel
 
-    return sidecar_application(settings, stack, StandInModel(), timing=globals().get("TIMING"))
+    return build_application(settings, stack, StandInModel(), timing=globals().get("TIMING"))
 
 run_sidecar(listener, settings.sidecar, build, lambda: print(port, flush=True))
 """
