@@ -27,18 +27,15 @@ LEAST_SHARE = 1 / 3
 _CHUNK_PER_THREAD = 16
 """Products of a chunk, for each thread: about 0.1 s of work. The priority is chosen for each chunk."""
 
-_PROBE_PER_THREAD = 2
-"""Products of a chunk that finds out whether there is idle time again."""
+_PROBE_PER_THREAD = 1
+"""Products of the first chunk in idle time, for each thread. Later ones double: none may hang for long."""
 
-_FIRST_PROBE_SECONDS = 5.0
-_LONGEST_PROBE_SECONDS = 80.0
+_FIRST_PROBE_SECONDS = 10.0
+_LONGEST_PROBE_SECONDS = 160.0
 """Time at normal priority before idle time is tried again. It doubles while there is none."""
 
 _IDLE_NICE = 15
 """Niceness in place of SCHED_IDLE, where there is no such policy."""
-
-_NICE = 2
-"""Niceness at normal priority: 39 % of a core beside one other busy thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +72,7 @@ class BackgroundEncoder:
         self._clock = clock
         self._cpu_clock = cpu_clock
         self._idle = True
+        self._idle_size = _PROBE_PER_THREAD
         self._probe_at = 0.0
         self._probe_seconds = _FIRST_PROBE_SECONDS
         self._seconds = self._raised_seconds = self._cpu_seconds = 0.0
@@ -102,7 +100,7 @@ class BackgroundEncoder:
         while len(encoded) < len(products):
             self._check()
             probing = not self._idle and self._clock() >= self._probe_at
-            size = (_PROBE_PER_THREAD if probing else _CHUNK_PER_THREAD) * self._threads
+            size = (self._idle_size if self._idle or probing else _CHUNK_PER_THREAD) * self._threads
             chunk = products[len(encoded) : len(encoded) + size]
             encoded += self._encode_chunk(chunk, idle=self._idle or probing)
         return encoded
@@ -123,10 +121,12 @@ class BackgroundEncoder:
     def _judge(self, share: float) -> None:
         """Choose the priority of the next chunks by the share of processor time that idle time gave."""
         if share >= LEAST_SHARE:
+            self._idle_size = min(_CHUNK_PER_THREAD, 2 * self._idle_size)
             if not self._idle:
                 self._idle, self._probe_seconds = True, _FIRST_PROBE_SECONDS
                 self._on_change("the processors have idle time again: encoding uses that")
             return
+        self._idle_size = _PROBE_PER_THREAD
         if self._idle:
             self._idle = False
             self._on_change("other work keeps the processors busy: encoding takes a share of its own")
@@ -170,11 +170,10 @@ def _run_in_thread(encode: Callable[[], list[EncodedProduct]], idle: bool) -> li
 
 def _lower_priority(idle: bool) -> None:
     """Lower the priority of this thread as far as the system allows it."""
-    nice = _NICE
     try:
         policy = os.SCHED_IDLE if idle else os.SCHED_BATCH
         os.sched_setscheduler(0, policy, os.sched_param(0))
     except (AttributeError, OSError):  # another system, or a container that forbids it
-        nice = _IDLE_NICE if idle else _NICE
-    with suppress(AttributeError, OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
+        with suppress(AttributeError, OSError):
+            if idle:
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _IDLE_NICE)

@@ -114,7 +114,7 @@ def test_threads_are_nice_where_the_policy_is_forbidden(monkeypatch: pytest.Monk
     niceness: list[int] = []
     monkeypatch.setattr(os, "sched_setscheduler", forbid)
     BackgroundEncoder(NiceRecorder(), 1).encode_products(MUGS[:16])
-    assert niceness == [max(15, os.getpriority(os.PRIO_PROCESS, 0))]
+    assert set(niceness) == {max(15, os.getpriority(os.PRIO_PROCESS, 0))}
 
 
 def test_an_error_reaches_the_caller_and_a_stop_ends_it_between_chunks() -> None:
