@@ -1,4 +1,4 @@
-"""The commands of the READMEs, run as a reader would: in the order of the page, in one folder, on one OpenSearch."""
+"""The commands of the READMEs, run as a reader would: in order, in one folder, on one OpenSearch."""
 
 import json
 import os
@@ -91,5 +91,6 @@ def test_commands_do_what_they_say(command: Command, folder: Path, environment: 
         timeout=SLOW_MACHINE_SECONDS,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    allowed = (0, 1) if "--verify" in command.words else (0,)  # 1: the changes made the index differ
+    assert done.returncode in allowed, done.stderr
     assert "Traceback" not in done.stderr
