@@ -37,7 +37,7 @@ _KNOWN = {
     ),
     "brand": (
         "brand brand_name product_brand manufacturer supplier vendor maker marke hersteller marque "
-        "fabricant marca fabricante produttore merk producent 品牌 ブランド メーカー"
+        "fabricant marca fabricante produttore merk producent store 品牌 ブランド メーカー"
     ),
     "category": (
         "category categories category_path product_category category_name product_type type department "
@@ -83,8 +83,8 @@ _VISIBILITY = "visibility catalog_visibility visibility_in_catalog"
 _ENDS = "expiration_date available_until"
 _KEPT_GROUPS = "item_group_id group_id variant_group_id"
 _ATTRIBUTES = (
-    "attributes specifications specs color colour product_color product_color_name size material gender "
-    "pattern age_group package_size pack_size weight style model capacity flavor flavour scent season "
+    "attributes specifications specs details color colour product_color product_color_name size material "
+    "gender pattern age_group package_size pack_size weight style model capacity flavor flavour scent season "
     "condition farbe größe groesse material_type couleur taille matière talla tamaño colore taglia kleur "
     "maat kolor rozmiar 颜色 顏色 尺寸 材质 规格"
 )
