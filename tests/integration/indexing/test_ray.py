@@ -81,7 +81,7 @@ def test_a_cluster_that_is_not_there_is_said_at_once(shop: Shop, opensearch: str
     address = f"127.0.0.1:{free_port()}"
     nowhere = RayEngine(partial(OpenSearch, opensearch), partial(HeldEncoder, tmp_path), address=address)
     with pytest.raises(
-        SettingsError, match=f"no Ray cluster can be joined at RAY_ADDRESS={address}"
+        SettingsError, match=f"the Ray cluster can't be joined at RAY_ADDRESS={address}"
     ) as raised:
         rebuild(shop, RECORDS[:10], nowhere)
     assert raised.value.exit_code == 2
