@@ -22,10 +22,16 @@ DOCUMENT_TYPES = ("document", "search_document", "passage")
 """Names of the input type of a product, and not of a query: Voyage's, Cohere's and NVIDIA's."""
 
 
+class QueryObject(msgspec.Struct, frozen=True):
+    """A query as an object, as Jina's clients may send it."""
+
+    text: _Text
+
+
 class DocumentsRequest(msgspec.Struct, frozen=True):
     """A query and the documents to order by it."""
 
-    query: _Text
+    query: _Text | QueryObject
     documents: Annotated[list[str | dict[str, Any]], Meta(min_length=1)]
     model: str | None = None
     top_n: _Top | None = None
@@ -33,6 +39,11 @@ class DocumentsRequest(msgspec.Struct, frozen=True):
     truncation: bool | UnsetType | None = UNSET
     rank_fields: Annotated[list[str], Meta(min_length=1)] | None = None
     return_documents: bool | None = None
+
+    @property
+    def query_text(self) -> str:
+        """The query's text, however it was sent."""
+        return self.query if isinstance(self.query, str) else self.query.text
 
     @property
     def limit(self) -> int | None:

@@ -104,7 +104,7 @@ def model_blueprint(settings: Settings, model: TextModel) -> Blueprint:
             read_product(at, document, call.rank_fields) for at, document in enumerate(call.documents)
         ]
         with limiter.slot():
-            scores = scorer.score(call.query, products, deadline)
+            scores = scorer.score(call.query_text, products, deadline)
         shown = _as_sent if call.is_voyage else _as_object
         results = [
             DocumentScore(index, score, shown(call.documents[index]) if call.return_documents else None)

@@ -167,6 +167,13 @@ def test_voyages_requests_get_voyages_response(
     assert found.usage.total_tokens > 0
 
 
+def test_a_query_may_be_an_object(web: FlaskClient) -> None:
+    for query in ("wireless mouse", {"text": "wireless mouse"}):
+        results = web.post("/v1/rerank", json={"query": query, "documents": DOCUMENTS}).json["results"]  # type: ignore[index]
+        assert results[0]["index"] == 1
+    assert "query" in refused(web.post("/v1/rerank", json={"query": {}, "documents": DOCUMENTS}), 400)
+
+
 def test_documents_may_have_more_than_is_read(web: FlaskClient) -> None:
     documents = [
         {"text": "a lamp", "metadata": {"id": 1, "tags": ["new"]}},
@@ -265,7 +272,7 @@ def test_what_is_not_a_request_is_400_or_422(web: FlaskClient, path: str, body: 
     ("path", "change", "says"),
     [
         ("/v1/rerank", {"query": ""}, "query: "),
-        ("/v1/rerank", {"query": 7}, "query: Expected `str`"),
+        ("/v1/rerank", {"query": 7}, "query: Expected `str"),
         ("/v1/rerank", {"documents": []}, "documents: "),
         ("/v1/rerank", {"documents": "mouse"}, "documents: Expected `array`"),
         ("/v1/rerank", {"documents": ["a", None]}, "documents[1]: "),
