@@ -129,11 +129,11 @@ class SearchReranker:
                 return self._new_page(request, other, caller, caller_key, key, is_retry)
         if not all(hit.id for hit in found.own):  # neither `_id` was requested nor is there an `attune.id`
             raise NotReranked(Reason.HITS_WITHOUT_ID.because())
-        if found.neighbours_error:
-            raise NotReranked(Reason.KNN_FAILED.because(error=found.neighbours_error))
         own, near = ([hit for hit in hits if hit.vectors] for hits in (found.own, found.neighbours))
         if not own and not near and found.own:
             raise NotReranked(Reason.NOT_INDEXED.because())
+        if found.neighbours_error:
+            raise NotReranked(Reason.KNN_FAILED.because(error=found.neighbours_error))
         window = fuse(own, near, settings, query.query_type)
         ranked = rank(
             found, window, self._score(request, model, query, window, caller.deadline), model.version

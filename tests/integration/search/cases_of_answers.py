@@ -223,7 +223,7 @@ ANSWERS = (
         "filter_path leaves out what reranking needs",
         filter_path="took,hits.hits._id",
     ),
-    in_url(BESIDE, "`format=yaml`", P, "a search is reranked in JSON only", format="yaml"),
+    in_url(BESIDE, "`format=yaml`", P, "only searches answered in JSON are reranked", format="yaml"),
     in_url(BESIDE, "`pretty`", W, pretty="true"),
     in_url(BESIDE, "`human`, `error_trace`", R, human="true", error_trace="true"),
 )
