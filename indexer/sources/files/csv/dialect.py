@@ -26,7 +26,8 @@ class Dialect:
 
     `quote` and `escape` are "" where there is none. `padded` files have blanks before a quote.
     `ragged` files leave out the empty cells at the end of a record. In files with `stray_quotes` a quote may
-    stand in a cell without quotes around it, as an inch mark does. `preamble` lines precede the header.
+    stand in a cell without quotes around it, as an inch mark does. `spaced` files have a blank before each
+    cell. `preamble` lines precede the header.
     """
 
     delimiter: str = ","
@@ -35,6 +36,7 @@ class Dialect:
     padded: bool = False
     ragged: bool = False
     stray_quotes: bool = False
+    spaced: bool = False
     preamble: int = 0
 
     def read(self, lines: Iterable[str]) -> Iterator[list[str]]:
@@ -58,6 +60,30 @@ class Dialect:
             strict=True,
         )
 
+    def has_stray_quote(self, raw: str) -> bool:
+        """Whether a record has a quote in a cell without quotes around it."""
+        quote, delimiter = self.quote, self.delimiter
+        if not quote or quote not in raw:
+            return False
+        if self.escape:
+            raw = re.sub(re.escape(self.escape) + ".", "__", raw, flags=re.DOTALL)
+        raw = raw.rstrip("\r\n")
+        blanks = " *" if self.padded else ""
+        whole = re.compile(
+            f"{blanks}{quote}(?:[^{quote}]|{quote}{quote})*+{quote}(?={re.escape(delimiter)}|$)"
+        )
+        start = 0
+        while start <= len(raw):
+            if match := whole.match(raw, start):
+                start = match.end() + 1
+                continue
+            end = raw.find(delimiter, start)
+            end = len(raw) if end < 0 else end
+            if quote in raw[start:end]:
+                return True
+            start = end + 1
+        return False
+
     def _keep_other_escapes(self, line: str) -> str:
         """Double each escape character that escapes nothing, as in C:\\new: the reader would drop it."""
         if self.escape not in line:
@@ -79,6 +105,8 @@ class _Trial:
     errors: int
     multiline: int
     stray: int
+    doubled: int
+    spaced: int
 
     @property
     def share(self) -> float:
@@ -107,7 +135,12 @@ def detect_dialect(lines: list[str], options: ReadOptions, complete: bool = True
     trials = [_best_quoting(lines, delimiter, options, complete) for delimiter in likely]
     best = max(trials, key=lambda trial: trial.score)
     dialect = replace(best.dialect, preamble=preamble)
-    return replace(dialect, ragged=_is_ragged(lines, best), stray_quotes=best.stray > best.errors)
+    return replace(
+        dialect,
+        ragged=_is_ragged(lines, best),
+        stray_quotes=best.stray > best.errors and best.stray >= best.doubled,
+        spaced=best.spaced * 10 >= best.records,
+    )
 
 
 def _best_quoting(lines: list[str], delimiter: str, options: ReadOptions, complete: bool) -> _Trial:
@@ -136,7 +169,7 @@ def _best_quoting(lines: list[str], delimiter: str, options: ReadOptions, comple
 
 
 def _try(lines: list[str], dialect: Dialect, complete: bool) -> _Trial:
-    width = records = regular = errors = multiline = stray = start = 0
+    width = records = regular = errors = multiline = stray = doubled = spaced = start = 0
     while start < len(lines) and errors < _MOST_ERRORS:
         ended = start  # where the last whole record ended
         reader = dialect.read(lines[start:])
@@ -149,7 +182,11 @@ def _try(lines: list[str], dialect: Dialect, complete: bool) -> _Trial:
                     records += 1
                     regular += len(cells) == width or (len(cells) > width and not any(cells[width:]))
                     multiline += taken > 1
-                    stray += taken == 1 and _has_stray_quote(lines[ended - 1], cells, dialect.quote)
+                    spaced += is_spaced(cells)
+                    if dialect.quote and any(dialect.quote in cell for cell in cells):
+                        raw = "".join(lines[ended - taken : ended])
+                        stray += taken == 1 and dialect.has_stray_quote(raw)
+                        doubled += not dialect.has_stray_quote(raw)
             break
         except csv.Error as error:
             swallowed = len(lines) - ended
@@ -158,11 +195,12 @@ def _try(lines: list[str], dialect: Dialect, complete: bool) -> _Trial:
                 break  # the file or the sample ends within a record
             errors += 1
             start = ended + 1
-    return _Trial(dialect, width, records, regular, errors, multiline, stray)
+    return _Trial(dialect, width, records, regular, errors, multiline, stray, doubled, spaced)
 
 
-def _has_stray_quote(line: str, cells: list[str], quote: str) -> bool:
-    return bool(quote) and quote in line and quote * 2 not in line and any(quote in cell for cell in cells)
+def is_spaced(cells: list[str]) -> bool:
+    """Whether each cell but the first begins with a blank, as the words behind commas in prose do."""
+    return len(cells) > 1 and cells[1].startswith(" ") and all(cell.startswith(" ") for cell in cells[2:])
 
 
 def _wraps(lines: list[str], delimiter: str, quote: str, at_least: int = 0) -> bool:
@@ -184,7 +222,7 @@ def _wraps(lines: list[str], delimiter: str, quote: str, at_least: int = 0) -> b
 
 def _is_ragged(lines: list[str], trial: _Trial) -> bool:
     """Whether a file leaves out empty cells at the end: a tenth of the records is short, none ends empty."""
-    if trial.errors or trial.width < 2:
+    if trial.errors or trial.width < 2 or trial.multiline or trial.stray:
         return False
     short = total = 0
     with suppress(csv.Error):  # at the end of a sample

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from indexer.catalogue.records import Record, Reject
-from indexer.sources.files.csv.dialect import Dialect
+from indexer.sources.files.csv.dialect import Dialect, is_spaced
 from indexer.sources.files.csv.recovery import RecordEnd, Recovery
 from indexer.sources.files.lines import MAX_LINE_BYTES, Line
 from mappings.errors import CatalogueError
@@ -96,6 +96,7 @@ class _CsvReader:
         self._header = header
         self._dialect = dialect
         self._encoding = encoding
+        self._stray_quotes = dialect.stray_quotes or not dialect.quote
         self._recovery = Recovery(lines, dialect, len(header.columns))
         self._taken: list[Line] = []  # the lines of the record at hand
         self._texts: list[str] = []
@@ -155,6 +156,8 @@ class _CsvReader:
                 return Reject(first.number, f"{len(cells)} cells where the header has {len(columns)}", raw)
         if self._broken:
             return Reject(first.number, self._broken, raw)
+        if reason := self._doubt(cells, raw):
+            return Reject(first.number, f"broken CSV: {reason}", raw)
         if len(self._taken) > 1 and self._recovery.looks_like_records(self._texts):
             return Reject(
                 first.number,
@@ -169,6 +172,16 @@ class _CsvReader:
         if not any(map(str.strip, cells)):
             return None  # a row of bare delimiters, as spreadsheets leave at the end
         return Record(first.number, values, raw, first.share)
+
+    def _doubt(self, cells: list[str], raw: str) -> str:
+        """Return why a record may be the text of a broken cell, "" where nothing speaks for that."""
+        dialect = self._dialect
+        if not self._stray_quotes and any(dialect.quote in cell for cell in cells):
+            if dialect.has_stray_quote(raw):
+                return "a quote in a cell without quotes around it"
+        elif not dialect.spaced and is_spaced(cells):
+            return "it reads like a line of text, with a blank behind each delimiter"
+        return ""
 
     def _recover(self, problem: str) -> Reject:
         """Go on behind a broken record, and return it as a Reject."""

@@ -106,7 +106,7 @@ class Recovery:
                 continue
             cells = self._count_cells(text)
             if self._opening.search(text):
-                if cells == self._width:
+                if cells == self._width and (stray_quotes or not self._dialect.has_stray_quote(text)):
                     if opened and regular * 10 < plain_lines * 9:
                         self._set("doubtful", number - 1)  # the rest of the cell that was opened
                     else:

@@ -158,3 +158,16 @@ def test_an_empty_file_has_no_records(tmp_path: Path) -> None:
 
 def test_zero_bytes_and_lone_returns_within_cells(tmp_path: Path) -> None:
     assert titles(parse(tmp_path, "id,title\n1,M\0ug\n2,a\rb\n\0\0\0\n")) == ["Mug", "a b"]
+
+
+def test_the_text_of_a_cell_without_its_quote_is_no_record(tmp_path: Path) -> None:
+    good = "".join(f'{n},"Mug, {n}","a ""fine"" one"\n' for n in range(50))
+    broken = '90,red mug,cable\nmanual, white, grey\nstand, black, grey"\n'
+    outcomes = parse(tmp_path, f"id,title,text\n{good}{broken}{good}")
+    assert titles(outcomes)[50] == "red mug"
+    assert len(titles(outcomes)) == 101
+    assert kinds(outcomes)[51:53] == [(53, "record"), (54, "record")]
+
+
+def test_blanks_behind_every_delimiter_are_a_habit_of_some_files(tmp_path: Path) -> None:
+    assert titles(parse(tmp_path, "id,title,price\n1, Mug, 3\n2, Cup, 4\n")) == [" Mug", " Cup"]
