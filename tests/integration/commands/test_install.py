@@ -265,6 +265,6 @@ def test_a_pipeline_of_somebody_elses_is_left_alone(clean: Stack, run: Run) -> N
 
 def test_where_the_cluster_can_not_reach_the_sidecar_nothing_is_left(clean: Stack, run: Run) -> None:
     before = state(clean)
-    with pytest.raises(InstallError, match="Name by --sidecar-url an address"):
+    with pytest.raises(InstallError, match="Give --sidecar-url an address"):
         run("--sidecar-url", "http://nowhere:8080", "--default")
     assert state(clean) == before

@@ -60,6 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     files = {
         "products.csv": PRODUCTS,
+        "products.txt": PRODUCTS.replace(",", "\t"),
         "changes.jsonl": "".join(json.dumps(change) + "\n" for change in changes),
         "judged.csv": "query,product_id,grade\nwireless mouse,1,3\nwireless mouse,2,0\nprinter,3,3\n",
         "qrels.txt": "q1 0 1 3\nq1 0 2 0\n",
@@ -75,8 +76,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def environment(opensearch: str, client: OpenSearch) -> Iterator[Mapping[str, str]]:
     yield {**os.environ, "PYTHONPATH": str(ROOT), "ATTUNE_OPENSEARCH_URL": opensearch}
-    for index in client.indices.get_alias(name="shop", ignore=[404]):
-        client.indices.delete(index=index, ignore=[404])
+    for alias in ("shop", "products"):
+        for index in client.indices.get_alias(name=alias, ignore=[404]):
+            client.indices.delete(index=index, ignore=[404])
 
 
 @pytest.mark.parametrize("command", list(filter(is_run_here, commands())), ids=str)
