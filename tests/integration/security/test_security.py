@@ -408,5 +408,5 @@ def test_a_cluster_without_the_sidecars_key_is_not_installed_to(secured: Secured
         ["attune", "install", "--sidecar-url", "http://localhost:8080", "--api-key", "wrong"]
     )
     assert code == 1
-    assert b"give an API key of its own by --api-key" in output
+    assert b"give its API key with --api-key" in output
     assert secured.attune("install", "--uninstall") == "Nothing of Attune is installed in this cluster.\n"
