@@ -16,6 +16,9 @@ _HEAD_SECONDS = 30.0
 _LINGER_SECONDS = 30.0
 """For a client to take the end of the last answer of its connection."""
 
+_DRAIN_SECONDS = 1.0
+"""For a client to read a refusal while the rest of its request is discarded."""
+
 _HEAD_BYTES = 65_536
 """Most that a request line and its headers may have; OpenSearch takes 4 and 16 KiB by default."""
 
@@ -33,6 +36,7 @@ class ClientProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
+        self._is_refused = False
         self._wait_for_head()
         if len(self.connections) > _CONNECTIONS:
             _make_room([client for client in self.connections if isinstance(client, ClientProtocol)])
@@ -44,6 +48,8 @@ class ClientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, unless a request's head takes too long or is too large."""
+        if self._is_refused:
+            return
         if self._timer is None and (self.cycle is None or self.cycle.response_complete):
             self._wait_for_head()
         if self.waiting:
@@ -111,8 +117,22 @@ class ClientProtocol(HttpToolsProtocol):
                 f"content-length: {len(answer.body)}\r\nconnection: close\r\n\r\n"
             )
             self.transport.write(head.encode() + answer.body)
-        self.transport.close()
+        self._end_refused()
         self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+
+    def _end_refused(self) -> None:
+        """Close the connection; where more of the request may come, only this side of it at first.
+
+        The kernel resets a connection that is closed with unread bytes, and the client then loses the answer.
+        """
+        self._is_refused = True
+        self._stop_waiting()
+        is_answered = self.cycle is None or self.cycle.response_complete
+        if is_answered and not self.transport.is_closing() and self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.loop.call_later(_DRAIN_SECONDS, self.transport.close)
+        else:
+            self.transport.close()
 
     def _wait_for_head(self) -> None:
         self._began, self._head_bytes = self.loop.time(), 0
