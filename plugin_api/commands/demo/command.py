@@ -202,7 +202,11 @@ def _next(
         """-d '{"query": {"match": {"title": "wireless mouse"}}}'""",
         "the same from any program: OpenSearch's own _search, reranked",
     )
-    yield f"{attune} index YOUR_FILE.csv --alias shop", "your own catalogue (CSV, JSON Lines or Parquet)"
+    yield (
+        f"{attune} inspect YOUR_FILE.csv",
+        "what Attune reads in your own catalogue (CSV, JSON, XML, XLSX, Parquet)",
+    )
+    yield f"{attune} index YOUR_FILE.csv --alias shop", "an index of it"
     if not stopped and _embedded(settings):
         yield f"{attune} down", "stop OpenSearch; its data stays"
 
