@@ -72,6 +72,11 @@ def test_requests_are_answered_through_tls(server: Server, trusting: ssl.SSLCont
     assert json.loads(response.partition(b"\r\n\r\n")[2])["scheme"] == "https"
 
 
+def test_a_client_reads_why_a_large_head_is_refused(server: Server, trusting: ssl.SSLContext) -> None:
+    head = b"GET /a HTTP/1.1\r\n" + b"a" * 2_000_000
+    assert status_of(talk(server.port, head, context=trusting)) == 431
+
+
 def test_connections_are_kept_and_bodies_whole(server: Server, trusting: ssl.SSLContext) -> None:
     body = b"x" * 100_000
     request = b"POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body
