@@ -1,13 +1,12 @@
 """One hit, from the first stage to the page."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 HitKey = tuple[str, str]
 """Index and id: they identify a hit also where an alias spans several indexes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Struct, frozen=True):
     """A product that the first stage found.
 
     `keyword_score` is the `_score` of a hit of the caller's own query, `vector_score` that of a hit which
