@@ -121,7 +121,6 @@ def gather(
         below_window = {"from": window, "size": request.end - window, "track_total_hits": False}
         searches.append(CallerSearch({**matching, **id_body(with_ids), **below_window}))
     headers, answers = caller.search_all([*searches, *fingerprint_searches(shards)])
-    fingerprint = read_fingerprint(answers[len(searches) :], beside=answers[0])
     own, near, *below = map(read_slim_answer, answers[: len(searches)])
     for answer in (own, *below):
         if answer.error:
@@ -132,21 +131,23 @@ def gather(
     if not with_ids and not all(id_ for _, id_ in (*hits, *lower_hits)):
         return gather(caller, request, vector, window, shards, vectors, with_ids=True)
     cached = vectors.recall(hits) if vectors else {}
-    missing = {key: hit for key, hit in hits.items() if key not in cached} if trusted else hits
+    usable = cached if trusted else {}
+    missing = {key: hit for key, hit in hits.items() if key not in usable}
     fetched = _fetch_vectors(caller, missing, with_ids) if trusted and missing else missing
     shown = {key: (hit, _readable_vectors(hit, vectors)) for key, hit in fetched.items()}
     if vectors:
         vectors.remember(len(cached) / max(len(hits), 1), shown.values())
     # A hit that is not in it was deleted meanwhile.
-    known = (cached if trusted else {}) | {key: held for key, (_, held) in shown.items()}
+    known = usable | {key: held for key, (_, held) in shown.items()}
+    shell, _ = _split_answer(answers[0])
     return Candidates(
         own=tuple(_keyword_hit(key, hit, known[key]) for key, hit in own_hits.items() if key in known),
         below=tuple(_keyword_hit(key, hit, b"") for key, hit in lower_hits.items()),
         neighbours=tuple(_vector_hit(key, hit, known[key]) for key, hit in near_hits.items() if key in known),
         neighbours_error=error_sentence(near.error) if near.error else "",
-        shell=_shell(answers[0]),
+        shell=shell,
         headers=headers,
-        fingerprint=fingerprint,
+        fingerprint=read_fingerprint(answers[len(searches) :], beside=shell),
     )
 
 
@@ -170,9 +171,9 @@ def fetch_fresh_page(
     around = {key: value for key, value in request.body.items() if key not in _HIT_KEYS}
     searches = [CallerSearch({**around, "size": 0}), *([_page_search(request, keys)] if keys else [])]
     headers, answers = caller.search_all([*searches, *fingerprint_searches(shards)])
-    fingerprint = read_fingerprint(answers[len(searches) :], beside=answers[0])
     hits = _read_page(answers[1], keys) if keys else {}
-    return FreshPage(hits, _shell(answers[0]), headers, fingerprint)
+    shell, _ = _split_answer(answers[0])
+    return FreshPage(hits, shell, headers, read_fingerprint(answers[len(searches) :], beside=shell))
 
 
 def _page_search(request: RerankRequest, keys: Sequence[HitKey]) -> CallerSearch:
@@ -223,14 +224,14 @@ def _own_hits(
     size = max(window, request.end)
     response = caller.search({**request.body, "from": 0, "size": size, "docvalue_fields": values})
     slim = read_slim_answer(response.body).hits.hits
-    complete = raw_objects(raw_object(raw_object(response.body)["hits"])["hits"])
+    shell, complete = _split_answer(response.body)
     own = tuple(_keyword_hit(hit.key, hit, _readable_vectors(hit, vectors)) for hit in slim)
     return Candidates(
         own[:window],
         own[window:],
-        shell=_shell(response.body),
+        shell=shell,
         headers=response.headers,
-        complete_hits={hit.key: whole for hit, whole in zip(slim, complete, strict=True)},
+        complete_hits={hit.key: whole for hit, whole in zip(slim, raw_objects(complete), strict=True)},
     )
 
 
@@ -258,13 +259,15 @@ def _shows_in_hits(body: RawObject) -> bool:
     return "highlight" in body or any(word in query for word in (b"_name", b"inner_hits", b"\\"))
 
 
-def _shell(answer: bytes) -> RawObject:
-    """Return an answer of OpenSearch without its hits. Raises SearchRefused where it is an error."""
+def _split_answer(answer: bytes) -> tuple[RawObject, Raw]:
+    """Return an answer without its hits, and the hits. Raises SearchRefused where it is an error."""
     body = raw_object(answer)
     if "error" in body:
         raise SearchRefused(int(bytes(body.get("status", b"500"))), error_sentence(body["error"]))
-    around = {key: value for key, value in raw_object(body["hits"]).items() if key != "hits"}
-    return {key: value for key, value in body.items() if key != "status"} | {"hits": Raw(dumps(around))}
+    around = raw_object(body["hits"])
+    hits = around.pop("hits", Raw(b"[]"))
+    shell = {key: value for key, value in body.items() if key != "status"} | {"hits": Raw(dumps(around))}
+    return shell, hits
 
 
 def _readable_vectors(hit: SlimHit, vectors: CallerVectors | None) -> bytes:

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from mappings.types import JsonObject
+from plugin_api.opensearch.raw_json import RawObject
 from plugin_api.search.retrieval.caller_client import CallerSearch
 
 FINGERPRINT_SEARCH: JsonObject = {
@@ -71,6 +72,7 @@ class _Answer(Struct):
 
 _answer = msgspec.json.Decoder(_Answer)
 _terms = msgspec.json.Decoder(_Terms)
+_shards = msgspec.json.Decoder(_Shards)
 
 
 def fingerprint_searches(shards: int) -> list[CallerSearch]:
@@ -80,7 +82,7 @@ def fingerprint_searches(shards: int) -> list[CallerSearch]:
     return [CallerSearch(FINGERPRINT_SEARCH, shard) for shard in range(shards)]
 
 
-def read_fingerprint(answers: Sequence[bytes], beside: bytes) -> IndexFingerprint:
+def read_fingerprint(answers: Sequence[bytes], beside: RawObject) -> IndexFingerprint:
     """Return the fingerprint in the answers to `fingerprint_searches`.
 
     `beside` is the answer to a search of all shards that was sent with them: it tells how many there are.
@@ -89,7 +91,7 @@ def read_fingerprint(answers: Sequence[bytes], beside: bytes) -> IndexFingerprin
         return NO_FINGERPRINT
     try:
         parsed = [_answer.decode(answer) for answer in answers]
-        total = _answer.decode(beside).shards.total
+        total = _shards.decode(beside["_shards"]).total if "_shards" in beside else _Shards().total
         indexes = [next(iter(answer.aggregations.values())) for answer in parsed if answer.shards.total]
         buckets = [bucket for part in indexes for bucket in _terms.decode(part).buckets]
     except (ValueError, StopIteration):  # not an answer of OpenSearch

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from plugin_api.opensearch.raw_json import RawObject, raw_object
 from plugin_api.search.retrieval.index_fingerprint import (
     NO_FINGERPRINT,
     fingerprint_searches,
@@ -28,8 +29,8 @@ def answer(*buckets: tuple[int, list[int]], total: int = 1, **more: Any) -> byte
     return json.dumps({"_shards": shards, "aggregations": {"indexes": aggregation}, **more}).encode()
 
 
-def beside(total: int) -> bytes:
-    return json.dumps({"_shards": {"total": total, "failed": 0}, "hits": {"hits": []}}).encode()
+def beside(total: int) -> RawObject:
+    return raw_object(json.dumps({"_shards": {"total": total, "failed": 0}, "hits": {"hits": []}}).encode())
 
 
 def test_an_index_of_one_shard_has_its_fingerprint_at_once() -> None:
