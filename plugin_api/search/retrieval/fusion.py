@@ -1,6 +1,6 @@
 """Join the first stage's two lists into the window that is reranked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mappings.settings import SearchSettings
 from plugin_api.search.retrieval.hit import Hit, HitKey
@@ -22,11 +22,11 @@ def fuse(
         return list(best)
     weight = vector_weight(settings, query_type)
     if settings.fusion == "minmax":
-        by_keyword, by_vector = _minmax(best, "keyword_score"), _minmax(neighbours, "vector_score")
+        by_keyword = _minmax({hit.key: hit.keyword_score for hit in best})
+        by_vector = _minmax({hit.key: hit.vector_score for hit in neighbours})
     else:
         by_keyword, by_vector = (_reciprocal(hits, settings.rrf_k) for hits in (best, neighbours))
-    hits = {hit.key: hit for hit in neighbours}
-    hits |= {hit.key: hit for hit in best}
+    hits = {hit.key: hit for hit in (*neighbours, *best)}
     share = {key: (1 - weight) * by_keyword.get(key, 0.0) + weight * by_vector.get(key, 0.0) for key in hits}
     return [hits[key] for key in sorted(hits, key=share.__getitem__, reverse=True)][: settings.window]
 
@@ -41,8 +41,7 @@ def vector_weight(settings: SearchSettings, query_type: QueryType) -> float:
     return weights.get(query_type, settings.vector_weight)
 
 
-def _minmax(hits: Sequence[Hit], name: str) -> dict[HitKey, float]:
-    scores = {hit.key: float(getattr(hit, name)) for hit in hits}
+def _minmax(scores: Mapping[HitKey, float]) -> dict[HitKey, float]:
     low, high = min(scores.values(), default=0.0), max(scores.values(), default=0.0)
     return {key: (score - low) / (high - low) if high > low else 1.0 for key, score in scores.items()}
 
