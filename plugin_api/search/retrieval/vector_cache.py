@@ -42,8 +42,7 @@ class VectorCache:
     def get(self, keys: Iterable[VectorKey]) -> dict[VectorKey, bytes]:
         """Return those of the vectors that are in the cache."""
         with self._lock:
-            vectors = ((key, self._vectors.get(key)) for key in keys)
-            return {key: value for key, value in vectors if value is not None}
+            return {key: self._vectors[key] for key in keys if key in self._vectors}
 
     def put(self, vectors: Mapping[VectorKey, bytes]) -> None:
         """Store vectors."""
