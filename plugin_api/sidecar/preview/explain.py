@@ -28,8 +28,6 @@ from plugin_api.search.retrieval.candidates import nearest
 from reranker.explanation import ExplainableModel, Explanation, explain
 from reranker.keyword_evidence import TYPICAL_SHARE, compute_keyword_log_odds
 
-SHOWN_FIELDS = (fields.TITLE, fields.BRAND, fields.CATEGORY, fields.DESCRIPTION)
-
 
 class ExplainRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which hit to explain, of which search.
