@@ -199,22 +199,16 @@ def _stored_fields(body: RawObject, params: Mapping[str, str]) -> list[object] |
     """Return the names of the requested stored fields; None where the search does not mention them."""
     if params.get("stored_fields"):
         return list(params["stored_fields"].split(","))
-    return _names(decoded(body["stored_fields"])) if "stored_fields" in body else None
+    return as_list(decoded(body["stored_fields"])) if "stored_fields" in body else None
 
 
 def _exclude_hidden(source: object) -> object:
     if source is True:
         return {"excludes": list(HIDDEN_FIELDS)}
     if isinstance(source, str | list):
-        return {"includes": _names(source), "excludes": list(HIDDEN_FIELDS)}
+        return {"includes": as_list(source), "excludes": list(HIDDEN_FIELDS)}
     if isinstance(source, dict):
         excludes = source.get("excludes", source.get("exclude"))
         rest = {key: value for key, value in source.items() if key != "exclude"}
-        return {**rest, "excludes": [*_names(excludes), *HIDDEN_FIELDS]}
+        return {**rest, "excludes": [*as_list(excludes), *HIDDEN_FIELDS]}
     return source
-
-
-def _names(value: object) -> list[object]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]

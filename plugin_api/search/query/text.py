@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from mappings.types import JsonObject
+from plugin_api.opensearch.raw_json import as_list
 from plugin_api.search.query.syntax import SyntaxWords, lucene_words, simple_words
 from plugin_api.search.reasons import Cause, NotReranked, Reason
 
@@ -279,6 +280,4 @@ def _any(arms: Sequence[JsonObject | None], at_least: object) -> list[JsonObject
 
 
 def _clauses(value: object) -> list[JsonObject]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]  # type: ignore[list-item]  # OpenSearch judges the shape
+    return as_list(value)  # type: ignore[return-value]  # OpenSearch judges the shape
