@@ -31,7 +31,7 @@ _SILENT_SECONDS = 20
 _NOT_CONNECTED = (pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY)
 _NOT_TRUSTED = (pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_ISSUER_ERROR)
 
-UNSAFE_TARGET = re.compile(r"[^\x21-\x7e]")
+_UNSAFE_TARGET = re.compile(r"[^\x21-\x7e]")
 _UNSAFE_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
@@ -78,8 +78,7 @@ class HttpClient:
         timeout_seconds: float | None = None,
     ) -> OpenSearchResponse:
         """See OpenSearchClient. Raises AnswerTooLarge, and ClusterDown where CALLER has left."""
-        if UNSAFE_TARGET.search(target):
-            raise BadRequest("the request can't be sent on: percent-encode its path and query")
+        check_target(target)
         lines = _lines(headers)
         curl, transfer = self._handle(), _Transfer(self._max_bytes, CALLER.get())
         transfer.prepare(curl, method, self._prefix + target, lines, body)
@@ -138,13 +137,24 @@ class HttpClient:
             return TimeoutError(_LATE)
         url = self._settings.url
         if code in _NOT_TRUSTED:
-            return ClusterDown(
-                f"the certificate of OpenSearch at {url} can't be trusted: {message}; "
-                "opensearch.ca_file names its certificate authority"
-            )
+            return make_untrusted(url, message)
         timed_out = code == pycurl.E_OPERATION_TIMEDOUT
         detail = message if code == pycurl.E_SSL_CONNECT_ERROR or "alert" in message else ""
         return cluster_down(url, code in _NOT_CONNECTED or timed_out, detail)
+
+
+def check_target(target: str) -> None:
+    """Raise BadRequest for a path and query that are not percent-encoded."""
+    if _UNSAFE_TARGET.search(target):
+        raise BadRequest("the request can't be sent on: percent-encode its path and query")
+
+
+def make_untrusted(url: str, detail: object) -> ClusterDown:
+    """Return the error of a certificate that can't be trusted."""
+    return ClusterDown(
+        f"the certificate of OpenSearch at {url} can't be trusted: {detail}; "
+        "opensearch.ca_file names its certificate authority"
+    )
 
 
 def cluster_down(url: str, connecting: bool, detail: str = "") -> ClusterDown:

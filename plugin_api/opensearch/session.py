@@ -16,7 +16,13 @@ from mappings.errors import BadRequest, ClusterDown
 from mappings.settings import OpenSearchSettings
 from plugin_api.opensearch.client import Headers
 from plugin_api.opensearch.headers import drop_hop_headers
-from plugin_api.opensearch.http_client import CONNECT_SECONDS, UNSAFE_TARGET, cluster_down, watch_peer
+from plugin_api.opensearch.http_client import (
+    CONNECT_SECONDS,
+    check_target,
+    cluster_down,
+    make_untrusted,
+    watch_peer,
+)
 from plugin_api.opensearch.tls import client_context
 
 _KEEP_ALIVE_SECONDS = 30.0
@@ -63,8 +69,7 @@ class OpenSearchSession:
         It is sent a second time where a connection that was kept open turns out to be closed, and the
         request only reads. Raises ClusterDown, BadRequest.
         """
-        if UNSAFE_TARGET.search(target):
-            raise BadRequest("the request can't be sent on: percent-encode its path and query")
+        check_target(target)
         again = isinstance(body, bytes | None) and only_reads(method, target)
         pool = self._pool = self._pool or _Pool(self._context, self._limit)
         pool.users += 1
@@ -104,10 +109,7 @@ class OpenSearchSession:
         self._distrust(pool or self._pool)
         url = self._settings.url
         if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-            return ClusterDown(
-                f"the certificate of OpenSearch at {url} can't be trusted: {error}; "
-                "opensearch.ca_file names its certificate authority"
-            )
+            return make_untrusted(url, error)
         connecting = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
         # A client certificate is refused so.
         detail = str(error.reason or error) if isinstance(error, ssl.SSLError) else ""
