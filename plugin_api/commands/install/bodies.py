@@ -18,7 +18,7 @@ SIDECAR_CALLS = ("rewrite", "score")
 WINDOW_PROCESSORS = frozenset({"script", "oversample", "truncate_hits"})
 """OpenSearch's own processors that a pipeline needs to rerank more hits than the caller asks for."""
 
-MADE_BY = "InstalledPart by `attune install`"
+MADE_BY = "Made by `attune install`"
 
 
 @dataclass(frozen=True, slots=True)
