@@ -3,7 +3,7 @@
 Attention(X, Y) = softmax(X·Yᵀ/τ)·Y, from every BERT query token (rows of X) to a product's GPT-2 token
 vectors (rows of Y), both unit vectors in one space, so X·Yᵀ are cosines and τ takes the place of √d. Then
 the interaction of X with what it attended to, pooled over the query's tokens; then an MLP (Dense 128, ReLU →
-Dense 1, sigmoid) over that and the named scalar features. Training
+one output a head, sigmoid) over that and the named scalar features. Training
 (reranker.training.scoring.scorer) calls the same `build_scorer_inputs` for its inputs.
 """
 
@@ -64,7 +64,7 @@ class IdfTable:
     """How rare words are in a catalogue, for BM25 over stored words.
 
     `idf` (65536,) is by the lower 16 bits of a word's hash; `lengths` (4,) are the mean numbers of words of
-    stored.FIELDS.
+    codec.WORD_FIELDS.
     """
 
     idf: Floats

@@ -43,7 +43,7 @@ Int8s = NDArray[np.int8]
 def pack_product(vector: Floats, tokens: Floats, words: Sequence[WordHashes], bits: int = 8) -> bytes:
     """Return the stored form of one product.
 
-    vector: (d,), tokens: (n, t), rows of any length; words: the word hashes of each of FIELDS; `bits` a
+    vector: (d,), tokens: (n, t), rows of any length; words: the word hashes of each of WORD_FIELDS; `bits` a
     component of a token vector, 8 or 1: then t is a multiple of 8.
     """
     sizes = [len(vector), tokens.shape[1], len(tokens), *(min(len(w), _MAX_WORDS) for w in words)]

@@ -49,8 +49,8 @@ def encode_products(
 class TokenRow:
     """What a tower reads of one product: `[CLS] pooled text [SEP] attended text`, markers where it has them.
 
-    The first `pooled` of `ids` are averaged into the vector; `split_words` numbers the word of each token, -1
-    where it has none; `locate_tokens` says where each stands in pooled text + 1 character + attended text.
+    The first `pooled` of `ids` are averaged into the vector; `words` numbers the word of each token, -1
+    where it has none; `spans` says where each stands in pooled text + 1 character + attended text.
     """
 
     ids: list[int]

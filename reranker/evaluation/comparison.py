@@ -94,7 +94,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """Every system's figures; `compare_paired` has the first system beside each other one, by HEADLINE."""
+    """Every system's figures; `compared` has the first system against each other one, by HEADLINE."""
 
     name: str
     title: str

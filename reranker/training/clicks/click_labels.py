@@ -120,7 +120,7 @@ def derive_click_evidence(
 
     `ids` has every name that the log may call a product of the catalogue → its id; pairs of other products
     are dropped. Without it the log's ids are taken as they are. The examination of positions is learnt from
-    all visits of shoppers (`traffic.shoppers`); then queries with fewer than `min_searches` searches,
+    all visits of shoppers (`filter_robots`); then queries with fewer than `min_searches` searches,
     `min_clients` clients or `min_clicks` clicks are dropped, and pairs looked at less than `min_examined`
     times. Clicks and purchases are drawn to their mean by `prior_strength`.
 

@@ -82,7 +82,7 @@ class ClickLog:
 
 
 def parse_search(document: Mapping[str, object], where: str) -> LoggedSearch | UnusableRecord:
-    """Return a document of `ubi_queries` as a Search, or why it can't be one."""
+    """Return a document of `ubi_queries` as a LoggedSearch, or why it can't be one."""
     query_id, query = _text(document.get("query_id")), _text(document.get("user_query"))
     if not query_id or not query:
         return UnusableRecord(where, f"no {'user_query' if query_id else 'query_id'}")
@@ -96,7 +96,7 @@ def parse_search(document: Mapping[str, object], where: str) -> LoggedSearch | U
 
 
 def parse_action(document: Mapping[str, object], where: str) -> LoggedAction | UnusableRecord:
-    """Return a document of `ubi_events` as an Action, or why it can't be one."""
+    """Return a document of `ubi_events` as a LoggedAction, or why it can't be one."""
     name = _text(document.get("action_name"))
     if not name:
         return UnusableRecord(where, "no action_name")

@@ -14,7 +14,7 @@ def compute_divergence(student: Tensor, teacher: Tensor, slope: float) -> Tensor
 def match_tokens(x: Tensor, x_mask: Tensor, y: Tensor, y_mask: Tensor) -> Tensor:
     """Mean over query tokens of their best cosine with a product token (Q, P).
 
-    x: (Q, A, d) and y: (P, B, d) are unit rows, `asked` (Q, A) and `told` (P, B) say which are tokens.
+    x: (Q, A, d) and y: (P, B, d) are unit rows, `x_mask` (Q, A) and `y_mask` (P, B) say which are tokens.
     """
     cosines = torch.einsum("qad,pbd->qapb", x, y)
     best = cosines.masked_fill(~y_mask[None, None], -1).amax(-1)  # (Q, A, P)

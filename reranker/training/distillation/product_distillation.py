@@ -71,7 +71,7 @@ class Distillation(Generic[_Tower]):
     ) -> None:
         """Train `tower` in place, on `device`, on texts drawn with the given `weights` (n,).
 
-        `asked` are queries made from these texts.
+        `queries` are made from these texts.
         """
         self.step = 0
         self.steps = config.steps
@@ -201,7 +201,7 @@ def compute_ranking_loss(
 ) -> Tensor:
     """KL of how queries rank the student's `states` (B, T, d) against the teacher's `target` (B, T, d).
 
-    `asked` are the queries' pooled vectors (Q, d), token states (Q, L, d) and mask (Q, L).
+    `query_batch` has the queries' pooled vectors (Q, d), token states (Q, L, d) and mask (Q, L).
     """
     vectors, tokens, mask = query_batch
     present = torch.arange(states.shape[1], device=states.device) < lengths[:, None]  # (B, T)

@@ -2,7 +2,8 @@
 
 Queries are short and every search waits for one to be encoded. So, of the encoder's layers, two or so are
 taken, spread evenly, and trained on queries only: their token states and pooled vector follow the whole
-encoder's (the loss of `distil`). Products were encoded to match the whole encoder; nothing else changes.
+encoder's (`compute_distillation_loss`). Products were encoded to match the whole encoder; nothing else
+changes.
 """
 
 import copy
