@@ -218,8 +218,6 @@ def _platt(scorer: Scorer, judged: Sequence[Example], head: int) -> tuple[float,
     x, y = scorer.logits(inputs)[known, head].astype(np.float64), wanted[known]
     if not 0 < y.mean() < 1:
         return 1.0, 0.0
-    if not 0 < y.mean() < 1:
-        return 1.0, 0.0
     slope, shift = _fitted(np.stack([x, np.ones_like(x)], 1), y, np.zeros_like(x))
     if slope < _FLATTEST:
         slope, (shift,) = _FLATTEST, _fitted(np.ones_like(x)[:, None], y, _FLATTEST * x)
