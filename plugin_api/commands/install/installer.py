@@ -55,7 +55,8 @@ def check_requirements(cluster: Cluster) -> frozenset[str]:
             f"OpenSearch {version[0]}.{version[1]} can't rerank by stored vectors; 2.19 and later can. "
             "Point the search box at the sidecar instead (`attune serve`)"
         )
-    missing = [name for name in _PLUGINS if name not in cluster.plugins()]
+    plugins = cluster.plugins()
+    missing = [name for name in _PLUGINS if name not in plugins]
     if missing:
         raise InstallError(
             f"a node of the cluster lacks {', '.join(missing)}: install them with "
