@@ -141,12 +141,13 @@ def explain(
         batch = original if as_stored else batch
     share = np.asarray(weights, dtype=np.float64)
     share /= share.sum()
-    logits = model.scorer.logits(_inputs(model, query, batch))[0]  # (H,)
+    inputs = _inputs(model, query, batch)  # (1, F + t)
+    logits = model.scorer.logits(inputs)[0]  # (H,)
     log_odds = float(logits @ share)
     return Explanation(
         log_odds=log_odds,
         heads={name: _sigmoid(float(logit)) for name, logit in zip(HEADS, logits, strict=True)},
-        features=_features(model.scorer, _inputs(model, query, batch)[0], share),
+        features=_features(model.scorer, inputs[0], share),
         words=_query_words(model, query, batch, share, log_odds),
         attention=_attention(model, query, batch, product, share, log_odds),
         as_stored=as_stored,
