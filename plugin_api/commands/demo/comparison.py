@@ -16,7 +16,7 @@ from plugin_api.commands.demo.queries import DemoQuery
 from plugin_api.search.query.keyword_query import keyword_query
 
 _SHOWN = 5
-_DEPTH = 1000
+COMPARED_HITS = 1000
 """Number of keyword hits in which the rank of a hit is looked up."""
 
 _RUNS = 3
@@ -25,7 +25,7 @@ _TIMEOUT_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class AttuneHit:
-    """A hit of Attune's ranking. `keyword_rank` is None below the first _DEPTH keyword hits."""
+    """A hit of Attune's ranking. `keyword_rank` is None below the first COMPARED_HITS keyword hits."""
 
     title: str
     keyword_rank: int | None
@@ -57,7 +57,7 @@ def compare_query(direct: OpenSearch, sidecar: OpenSearch, index: str, query: De
     words = keyword_query(query.text)
     body: JsonObject = {"query": words, "size": _SHOWN, "_source": [fields.TITLE]}
     with _one_line_errors():
-        ranked = direct.search(index=index, body={"query": words, "size": _DEPTH, "_source": False})
+        ranked = direct.search(index=index, body={"query": words, "size": COMPARED_HITS, "_source": False})
         ranks = {hit["_id"]: rank for rank, hit in enumerate(ranked["hits"]["hits"], start=1)}
         keyword_ms, keyword = _timed(direct, index, body)
         attune_ms, attune = _timed(sidecar, index, body)

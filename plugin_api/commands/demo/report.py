@@ -7,13 +7,13 @@ from rich.table import Table
 from rich.text import Text
 
 from plugin_api.commands.demo.catalogue import SOURCE
-from plugin_api.commands.demo.comparison import _DEPTH, AttuneHit, QueryComparison
+from plugin_api.commands.demo.comparison import COMPARED_HITS, AttuneHit, QueryComparison
 
 _NO_HITS = "no hits"
 
 _LEGEND = (
-    f"▲ ▼ places up or down from the keyword ranking, = the same place, new: not in its first {_DEPTH:,}. "
-    "Milliseconds are whole requests over HTTP, the median of three."
+    f"▲ ▼ places up or down from the keyword ranking, = the same place, new: not in its first "
+    f"{COMPARED_HITS:,}. Milliseconds are whole requests over HTTP, the median of three."
 )
 
 
