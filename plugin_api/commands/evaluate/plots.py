@@ -46,7 +46,6 @@ _STYLE: dict[Any, Any] = {
     "legend.labelcolor": _INK,
     "savefig.transparent": True,
     "svg.fonttype": "none",
-    "svg.hashsalt": "attune",
     "text.parse_math": False,  # a name with dollar signs is not a formula
     "xtick.color": _SOFT,
     "ytick.color": _SOFT,
