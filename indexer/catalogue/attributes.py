@@ -13,7 +13,7 @@ from indexer.catalogue.values import BadValue
 from mappings.types import AttributeValue
 
 _CACHED_NAMES = 10_000
-"""Names of attributes that are tidied once: tables have the same columns in every record."""
+"""Columns and names of attributes that are looked up once: those of JSON records may have no end."""
 
 _MAX_ATTRIBUTES = 500
 """Attributes of one product that are kept."""
@@ -21,32 +21,24 @@ _MAX_ATTRIBUTES = 500
 _MAX_NAME = 120
 """Characters of an attribute's name that are kept."""
 
-_REMEMBERED = 10_000
-"""Columns whose names are remembered: those of JSON records may have no end."""
+_NESTED = (dict, list, tuple)
 
 
 class AttributeNames:
-    """Gives the attribute name of a column, None where no pattern takes it in.
+    """Gives the attribute name of a column: `name_of(column)`, None where no pattern takes it in.
 
-    Columns in `never` have none whatever the patterns are.
+    It is tidied, without what precedes the * of the pattern that matches. Columns in `never` have none
+    whatever the patterns are.
     """
 
     def __init__(self, patterns: tuple[str, ...], never: Iterable[str] = ()) -> None:
         self._patterns = patterns
         self._never = frozenset(never)
-        self._names: dict[str, str | None] = {}
-
-    def name_of(self, column: str) -> str | None:
-        """Return the column's name, tidied, without what precedes the * of the pattern that matches it."""
-        name = self._names.get(column, "")
-        if name != "":
-            return name
-        name = None if column in self._never else self._find(column)
-        if len(self._names) < _REMEMBERED:
-            self._names[column] = name
-        return name
+        self.name_of = lru_cache(_CACHED_NAMES)(self._find)
 
     def _find(self, column: str) -> str | None:
+        if column in self._never:
+            return None
         for pattern in self._patterns:
             if column == pattern:
                 return tidy_name(column.removeprefix("@"))
@@ -76,7 +68,7 @@ class AttributeReader:
         self._clean = clean
         self._stats = stats
         self._tidy = lru_cache(_CACHED_NAMES)(lambda name: tidy_name(clean(name)))
-        self._names = AttributeNames(patterns, never)
+        self._name_of = AttributeNames(patterns, never).name_of
         self._paths = tuple(pattern for pattern in patterns if "." in pattern and "*" not in pattern)
 
     def read(self, record: Record) -> dict[str, AttributeValue | None]:
@@ -84,12 +76,10 @@ class AttributeReader:
         attributes: dict[str, AttributeValue | None] = {}
         self._attributes_left = _MAX_ATTRIBUTES
         for column, cell in record.values.items():
-            name = self._names.name_of(column)
+            name = self._name_of(column)
             if name is None:
                 continue
-            if isinstance(cell, dict | list | tuple) or (
-                isinstance(cell, str) and cell[:1] in LISTING_STARTS
-            ):
+            if cell[:1] in LISTING_STARTS if isinstance(cell, str) else isinstance(cell, _NESTED):
                 self._add_nested(attributes, name, column, cell, record.line)
             else:
                 self._add(attributes, self._tidy(name), self._parse_attribute(column, cell, record.line))

@@ -3,10 +3,9 @@
 import re
 import unicodedata
 from datetime import datetime
-from decimal import Decimal
 
 from indexer.catalogue.nested import parse_listing
-from indexer.catalogue.values import BadValue, parse_moment, show_cell, to_float
+from indexer.catalogue.values import NUMBERS, BadValue, parse_moment, show_cell, to_float
 from indexer.catalogue.wordings import (
     AVAILABLE_PARTS,
     AVAILABLE_WORDS,
@@ -58,7 +57,7 @@ def parse_available(value: object) -> bool | None:
     value = parse_listing(value)
     if isinstance(value, bool) or value is None:
         return value
-    if isinstance(value, int | float | Decimal):
+    if isinstance(value, NUMBERS):
         number = to_float(value)
         return None if number is None else number > 0
     if isinstance(value, str):
@@ -80,7 +79,7 @@ def parse_for_sale(value: object) -> bool | None:
     """
     if isinstance(value, bool) or value is None:
         return value
-    if isinstance(value, int | float | Decimal):
+    if isinstance(value, NUMBERS):
         number = to_float(value)
         return None if number is None else number > 0
     if isinstance(value, list | tuple):

@@ -14,12 +14,11 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import pairwise
 
 from indexer.catalogue.currencies import THREE_DECIMALS, find_currency, parse_currency
 from indexer.catalogue.nested import parse_listing
-from indexer.catalogue.values import BadValue, show_cell, to_float
+from indexer.catalogue.values import NUMBERS, BadValue, show_cell, to_float
 from indexer.catalogue.wordings import FREE_WORDS, NO_PRICE_WORDS
 
 _SPACED = re.compile(r"(?<=\d)[ '’´`](?=\d{3}(?!\d))")
@@ -91,7 +90,7 @@ def _parse_value(value: object, decimal: str) -> Price | None:
         return None
     if isinstance(value, bool):
         raise BadValue(f"wrong type: price {show_cell(value)} is not a number")
-    if isinstance(value, int | float | Decimal):
+    if isinstance(value, NUMBERS):
         amount = to_float(value)
         return None if amount is None else Price(amount)
     if isinstance(value, dict):

@@ -30,6 +30,7 @@ JOINED_FIELDS = ("title", "brand", "category", "description")
 """The fields that join the texts of all their columns."""
 
 _MAX_IDENTIFIERS = 1000
+_SEPARATOR = re.compile(r"[,;|]")
 _NOT_IDENTIFIERS = ("", "-", "0", "n/a", "na", "none", "null", "no", "does not apply", "unknown")
 
 
@@ -239,7 +240,7 @@ class ProductMaker:
         for column in self._map.identifiers:
             cell = parse_listing(find_cell(record.values, column))
             for element in cell if isinstance(cell, list | tuple) else (cell,):
-                for part in re.split(r"[,;|]", element[:2000]) if isinstance(element, str) else (element,):
+                for part in _SEPARATOR.split(element[:2000]) if isinstance(element, str) else (element,):
                     name = self.read_key(part).lstrip("'")
                     if name.casefold() not in _NOT_IDENTIFIERS and len(names) < _MAX_IDENTIFIERS:
                         names[name] = None

@@ -46,8 +46,8 @@ def read_products(
                 members = maker.members(group)
                 if not members:
                     continue
-                if product_id in ids:
-                    line = ids.add(product_id, head.line)
+                line = ids.get(product_id)
+                if line is not None:
                     reason = f"duplicate of id {product_id!r} on line {line}, which is kept"
                     yield Reject(head.line, reason, head.raw, "duplicate")
                     continue

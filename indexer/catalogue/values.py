@@ -20,6 +20,9 @@ from indexer.catalogue.nested import (
 from mappings.types import AttributeValue
 from reranker.text.product_text import format_number
 
+NUMBERS = (int, float, Decimal)
+"""Types of numbers in cells. A bool is one too, for `isinstance`; a tuple is checked faster than a union."""
+
 _MAX_ATTRIBUTE = 8000
 """Characters of one attribute value. OpenSearch refuses a document with a term above 32,766 bytes."""
 
@@ -51,7 +54,7 @@ def parse_attribute(value: object, clean: Callable[[str], str]) -> AttributeValu
         return None if not value else parse_text(value, clean)[:_MAX_ATTRIBUTE].rstrip() or None
     if isinstance(value, bool):
         return value
-    if isinstance(value, int | float | Decimal):
+    if isinstance(value, NUMBERS):
         return to_float(value)
     if isinstance(value, list | tuple):
         texts = [text for element in value for text in _texts(element, clean, 1)]
@@ -94,7 +97,7 @@ def parse_version(value: object) -> int:
         moment = cell if isinstance(cell, datetime) else datetime.combine(cell, time())
         zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         number = Decimal((zoned - _EPOCH) // timedelta(milliseconds=1))
-    elif isinstance(cell, int | float | Decimal) and not isinstance(cell, bool):
+    elif isinstance(cell, NUMBERS) and not isinstance(cell, bool):
         number = Decimal(cell)
     if not 0 <= number <= _MAX_VERSION or number != int(number):
         raise BadValue(
@@ -139,7 +142,7 @@ def parse_moment(value: object) -> datetime | None:
     if isinstance(cell, date):
         moment = cell if isinstance(cell, datetime) else datetime.combine(cell, time())
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    if isinstance(cell, int | float | Decimal) and not isinstance(cell, bool):
+    if isinstance(cell, NUMBERS) and not isinstance(cell, bool):
         seconds = to_float(cell) or 0.0
         seconds = seconds / 1000 if seconds > 1e11 else seconds
         if 1e8 < seconds < 1e11:
