@@ -59,6 +59,8 @@ class ChangesReport:
 
     `unreadable` cells were left as they were. `encoded` products had new text, or vectors of another model.
     `stale` changes came after newer ones, `unchanged` ones were in the index already; neither was written.
+    `redated` changes have no version and come from a file older than the catalogue: they count as made just
+    after it, because a person named the file.
     """
 
     index: str = ""
@@ -76,6 +78,7 @@ class ChangesReport:
     streams: int = 0
     seconds: float = 0.0
     changes_per_second: float = 0.0
+    redated: int = 0
 
 
 def apply_changes(
@@ -147,12 +150,14 @@ class _Applier:
         self._rejects = rejects
         self._on_report = on_report
         self._live: ManagedIndex | None = None
+        self._follows_catalogue = False
         self._planner = ChangePlanner(session, jobs, job.dry)
         self._stats = CatalogueStats()
         self.report = ChangesReport(alias=session.alias)
 
     def apply(self, stream: ChangeStream, stop: threading.Event) -> None:
         """Apply one stream to its end, or until `stop` is set."""
+        self._follows_catalogue = stream.follows_catalogue
         field_map = self._job.field_map(stream)
         records = stream.source.records()
         changes = _guard(
@@ -206,7 +211,7 @@ class _Applier:
             while rest:
                 part = rest[:size]
                 del rest[:size]
-                yield self._planner.plan(part, live, moment_ms)
+                yield self._plan(part, live, moment_ms)
                 if time.monotonic() > until:
                     return
 
@@ -221,8 +226,15 @@ class _Applier:
 
     def _rehearse(self, changes: list[Change], moment_ms: int) -> None:
         """Count what writing the changes would do."""
-        plan = self._planner.plan(changes, self._find_index(), moment_ms)
+        plan = self._plan(changes, self._find_index(), moment_ms)
         self._count(plan, [BulkResult(action.id) for _, action in plan.writes])
+
+    def _plan(self, changes: list[Change], live: ManagedIndex, moment_ms: int) -> ChangePlan:
+        """Plan changes of different products, as of `moment_ms` where they have no version."""
+        if self._follows_catalogue and not live.has_product_versions and moment_ms <= live.version:
+            moment_ms = live.version + 1
+            self.report.redated += sum(change.version is None for change in changes)
+        return self._planner.plan(changes, live, moment_ms)
 
     def _find_index(self) -> ManagedIndex:
         """Return the index that searches use now. Its mapping has the field that marks changed documents."""

@@ -25,11 +25,13 @@ class ChangeStream:
     """A portion of changes. Call `ack` or `nack` when done with it, before asking for the next stream.
 
     A stream with neither, because the job died, is delivered again. Versions make the repetition harmless.
+    With `follows_catalogue` its changes count as newer than the catalogue, however old their file is.
     """
 
     source: Source
     on_ack: Callable[[], None] = lambda: None
     on_nack: Callable[[AttuneError], None] = _raise
+    follows_catalogue: bool = False
 
     def ack(self) -> None:
         """Report that every change of the stream is in the index or in the reject file."""

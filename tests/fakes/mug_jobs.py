@@ -76,6 +76,7 @@ def change_mugs(
     lines: list[str],
     encoder: ProductEncoder | None = None,
     moment_ms: int = T0 + 1000,
+    follows_catalogue: bool = False,
     **job: object,
 ) -> ChangesReport:
     """Apply changes given as JSON Lines that were true at `moment_ms`."""
@@ -89,4 +90,5 @@ def change_mugs(
         rejects=folder / "changes.rejects.jsonl",
         **job,  # type: ignore[arg-type]
     )
-    return apply_changes(open_session(client, encoder), changes, [ChangeStream(open_catalogue(path))])
+    stream = ChangeStream(open_catalogue(path), follows_catalogue=follows_catalogue)
+    return apply_changes(open_session(client, encoder), changes, [stream])

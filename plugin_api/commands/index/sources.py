@@ -114,7 +114,7 @@ class IndexSources:
             return watch_folder(path, options.follow, stop, say, options=options.read_as)
         if options.follow:
             raise SettingsError("--follow is for a folder or a database: a file comes once")
-        return iter([ChangeStream(open_catalogue(path, options.read_as))])
+        return iter([ChangeStream(open_catalogue(path, options.read_as), follows_catalogue=True)])
 
     def make_source(self, source: Source, live: ManagedIndex | None = None) -> CatalogueSource:
         """Return a catalogue with its field map: that of the index `live`, where it is compared with one."""

@@ -65,6 +65,10 @@ def summarize_changes(report: ChangesReport, rejects: Path, dry: bool) -> str:
     ]
     if report.stale or report.unchanged:
         lines.append(f"{report.stale:,} were older than the index, {report.unchanged:,} were in it already.")
+    if report.redated:
+        lines.append(
+            f"{report.redated:,} are from a file older than the catalogue and count as made just after it."
+        )
     if report.unreadable:
         lines.append(f"{report.unreadable:,} cells could not be read; their fields stay as they were.")
     if report.rejected:

@@ -6,7 +6,7 @@ import pytest
 
 from indexer.catalogue.guessing import guess_field_map
 from indexer.catalogue.records import Record
-from indexer.change.job import ChangeJob, apply_changes
+from indexer.change.job import ChangeJob, ChangesReport, apply_changes
 from indexer.sources.change_stream import ChangeStream
 from indexer.sources.files import open_catalogue
 from indexer.store.jobs_index import JOBS_INDEX, open_jobs_index
@@ -116,6 +116,27 @@ def test_what_comes_late_changes_nothing(tmp_path: Path, cluster: MemoryCluster)
     assert documents(connection) == held
     change_mugs(client, tmp_path, ['{"id": "2", "title": "Newer"}'], moment_ms=T0 + 1001)
     assert documents(connection)["2"]["title"] == "Newer"
+
+
+def test_a_named_file_that_is_older_than_the_catalogue_is_applied(
+    tmp_path: Path, cluster: MemoryCluster
+) -> None:
+    client, connection = cluster
+
+    def change(line: str, moment_ms: int) -> ChangesReport:
+        return change_mugs(client, tmp_path, [line], moment_ms=moment_ms, follows_catalogue=True)
+
+    report = change('{"id": "1", "_op": "update", "price": 1}', T0 - 5000)
+    assert (report.updated, report.stale, report.redated) == (1, 0, 1)
+    report = change('{"id": "1", "_op": "update", "price": 2}', T0 - 9000)
+    assert (report.updated, report.stale) == (1, 0)
+    assert documents(connection)["1"]["price"] == 2.0
+    assert change('{"id": "1", "_op": "update", "price": 3}', T0 + 1000).redated == 0
+    late = change('{"id": "1", "_op": "update", "price": 4}', T0 - 5000)
+    assert (late.updated, late.stale) == (0, 1)  # another change is newer
+    assert documents(connection)["1"]["price"] == 3.0
+    rebuild_mugs(client, tmp_path)
+    assert documents(connection)["1"]["price"] == 3.0
 
 
 def test_what_cant_be_applied_is_told(tmp_path: Path, cluster: MemoryCluster) -> None:

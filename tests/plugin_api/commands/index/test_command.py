@@ -113,12 +113,13 @@ def test_the_summary_of_a_rebuild() -> None:
 
 
 def test_the_summary_of_changes() -> None:
-    report = ChangesReport("mugs-1", "mugs", "m", 10, 4, 3, 1, 2, 1, 1, 1, 5, 1, 2.0, 5.0)
+    report = ChangesReport("mugs-1", "mugs", "m", 10, 4, 3, 1, 2, 1, 1, 1, 5, 1, 2.0, 5.0, 3)
     text = summarize_changes(report, Path("r.jsonl"), dry=False)
     assert "Applied 8 of 10 changes to mugs-1 in 2.0 s (5/s): 4 whole products, 3 partial, 1 deleted" in text
     assert "1 were older than the index, 1 were in it already" in text
     assert "1 rejected; see r.jsonl" in text
     assert "5 cells could not be read" in text
+    assert "3 are from a file older than the catalogue" in text
     assert summarize_changes(report, Path("r.jsonl"), dry=True).startswith("Would apply 8 of 10")
 
 
