@@ -7,6 +7,7 @@ import io
 import lzma
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -66,7 +67,7 @@ class ByteSource:
                 size = max(1, os.fstat(file.fileno()).st_size)
                 stream = file
                 if self.member:
-                    archive = stack.enter_context(zipfile.ZipFile(file))
+                    archive = stack.enter_context(open_archive(file))
                     stream = _buffer(stack.enter_context(archive.open(self.member)))
                 yield ByteStream(_unpack(stream, stack), lambda: min(1.0, file.tell() / size))
         except DAMAGE as error:
@@ -87,7 +88,7 @@ class ByteSource:
         with self.open() as stream:
             if not stream.file.peek(4).startswith(_ZIP) or not stream.file.seekable():
                 return [self]
-            with zipfile.ZipFile(cast(BinaryIO, stream.file)) as archive:
+            with open_archive(stream.file) as archive:
                 names = archive.namelist()
         if any(name in ("[Content_Types].xml", "mimetype") for name in names):
             return [self]
@@ -96,6 +97,14 @@ class ByteSource:
         plain = [name for name in names if not name.endswith("/")]
         shown = [name for name in plain if not _is_hidden(name)]
         return [ByteSource(self.path, name, self.follow_links) for name in sorted(set(shown))]
+
+
+def open_archive(file: io.BufferedReader) -> zipfile.ZipFile:
+    """Open a ZIP archive. Raises BadZipFile where its directory is damaged in any way."""
+    try:
+        return zipfile.ZipFile(cast(BinaryIO, file))
+    except (UnicodeError, struct.error, ValueError, OverflowError) as error:
+        raise zipfile.BadZipFile(f"its directory can't be read: {error}") from error
 
 
 def _is_hidden(name: str) -> bool:
@@ -125,7 +134,7 @@ def _unpack(stream: io.BufferedReader, stack: ExitStack) -> io.BufferedReader:
         elif start.startswith(b"BZh"):
             unpacked = bz2.BZ2File(stream)
         elif start.startswith(b"\xfd7zXZ"):
-            unpacked = lzma.LZMAFile(stream)  # noqa: SIM115 - `stack` closes it  # noqa: SIM115 - `stack` closes it
+            unpacked = lzma.LZMAFile(stream)  # noqa: SIM115 - `stack` closes it
         else:
             break
         stream = stack.enter_context(_buffer(unpacked))

@@ -2,13 +2,13 @@
 
 import io
 import json
-import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 
 from python_calamine import CalamineError, CalamineWorkbook
 
 from indexer.catalogue.records import Record, Reject
+from indexer.sources.files.byte_streams import open_archive
 from mappings.errors import CatalogueError
 
 _MAX_BYTES = 1 << 29
@@ -70,7 +70,7 @@ def _check_size(file: io.BufferedReader, name: str) -> None:
     """Raise CatalogueError where a workbook would fill the memory: sizes that archives state may be wrong."""
     if file.peek(2)[:2] == b"PK":
         size = 0
-        with zipfile.ZipFile(file) as archive:
+        with open_archive(file) as archive:
             for member in archive.infolist():
                 with archive.open(member) as unpacked:
                     while part := unpacked.read(1 << 16):

@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
+from indexer.sources.files.csv.first_cells import find_usual_shapes, shape_of
 from indexer.sources.files.options import ReadOptions
 
 _DELIMITERS = ",;\t|^~\x1f\x01:#"
@@ -27,7 +29,8 @@ class Dialect:
     `quote` and `escape` are "" where there is none. `padded` files have blanks before a quote.
     `ragged` files leave out the empty cells at the end of a record. In files with `stray_quotes` a quote may
     stand in a cell without quotes around it, as an inch mark does. `spaced` files have a blank before each
-    cell. `preamble` lines precede the header.
+    cell. `preamble` lines precede the header. `first_shapes` are the usual shapes of first cells, empty where
+    these are too different to be judged.
     """
 
     delimiter: str = ","
@@ -38,6 +41,7 @@ class Dialect:
     stray_quotes: bool = False
     spaced: bool = False
     preamble: int = 0
+    first_shapes: frozenset[str] = frozenset()
 
     def read(self, lines: Iterable[str]) -> Iterator[list[str]]:
         """Yield the cells of each record. Raises csv.Error for quotes that do not fit the dialect."""
@@ -114,6 +118,11 @@ class _Trial:
         return self.regular / max(1, self.records + self.errors)
 
     @property
+    def irregular(self) -> int:
+        """The records with another number of cells than the header."""
+        return self.records - self.regular
+
+    @property
     def score(self) -> float:
         """The share, weighed by how telling the number of cells is."""
         return self.share * (1 - 1 / (self.width + 0.5))
@@ -134,11 +143,15 @@ def detect_dialect(lines: list[str], options: ReadOptions, complete: bool = True
     likely = [delimiter for delimiter in delimiters if delimiter in header] or [delimiters[0]]
     trials = [_best_quoting(lines, delimiter, options, complete) for delimiter in likely]
     best = max(trials, key=lambda trial: trial.score)
-    dialect = replace(best.dialect, preamble=preamble)
+    records = _read_leniently(lines, best.dialect)
+    full = [cells[0] for cells in records[1:] if len(cells) == best.width]
+    shapes = find_usual_shapes(full if len(full) > 2 else [cells[0] for cells in records[1:]])
     return replace(
-        dialect,
-        ragged=_is_ragged(lines, best),
-        stray_quotes=best.stray > best.errors and best.stray >= best.doubled,
+        best.dialect,
+        preamble=preamble,
+        first_shapes=shapes,
+        ragged=_is_ragged(records, best, shapes),
+        stray_quotes=best.stray > best.errors + best.irregular and best.stray >= best.doubled,
         spaced=best.spaced * 10 >= best.records,
     )
 
@@ -220,17 +233,30 @@ def _wraps(lines: list[str], delimiter: str, quote: str, at_least: int = 0) -> b
     return ended * 2 > begin >= at_least
 
 
-def _is_ragged(lines: list[str], trial: _Trial) -> bool:
-    """Whether a file leaves out empty cells at the end: a tenth of the records is short, none ends empty."""
+def _read_leniently(lines: list[str], dialect: Dialect) -> list[list[str]]:
+    """Return the records of a sample up to the first error, as at its end."""
+    records: list[list[str]] = []
+    with suppress(csv.Error):
+        records.extend(cells for cells in dialect.read(lines) if any(cells))
+    return records
+
+
+def _is_ragged(records: list[list[str]], trial: _Trial, shapes: frozenset[str]) -> bool:
+    """Whether a file leaves out empty cells at the end: a tenth of the records is short, none ends empty.
+
+    A short record whose first cell has none of the usual `shapes` may be the rest of a record that a line end
+    has cut, and one of a single cell is no product.
+    """
     if trial.errors or trial.width < 2 or trial.multiline or trial.stray:
         return False
-    short = total = 0
-    with suppress(csv.Error):  # at the end of a sample
-        for cells in trial.dialect.read(lines):
-            if not any(cells):
-                continue
-            if not cells[-1].strip() or len(cells) > trial.width:
-                return False
-            total += 1
-            short += len(cells) < trial.width
-    return short > 0 and short * 10 >= total
+    if any(not cells[-1].strip() or len(cells) > trial.width for cells in records):
+        return False
+    short = [cells for cells in records if len(cells) < trial.width]
+    if trial.width > 2 and any(len(cells) < 2 for cells in short):
+        return False
+    strange = sum(shape_of(cells[0]) not in shapes for cells in short) if shapes else 0
+    cut = not shapes and any(
+        len(cells) + len(after) == trial.width + 1 and max(len(cells), len(after)) < trial.width
+        for cells, after in pairwise(records)
+    )
+    return bool(short) and not cut and strange * 10 <= len(short) and len(short) * 10 >= len(records)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from indexer.catalogue.records import Record, Reject
 from indexer.sources.files.csv.dialect import Dialect, is_spaced
+from indexer.sources.files.csv.first_cells import shape_of
 from indexer.sources.files.csv.recovery import RecordEnd, Recovery
 from indexer.sources.files.lines import MAX_LINE_BYTES, Line
 from mappings.errors import CatalogueError
@@ -102,6 +103,7 @@ class _CsvReader:
         self._texts: list[str] = []
         self._broken: str = ""  # why the record at hand can't be used, though its cells can be read
         self._size = 0
+        self._behind_broken = False  # the record before was broken, and this may be the rest of it
 
     def run(self) -> Iterator[Record | Reject]:
         """Yield records until one breaks the reader, or to the end."""
@@ -153,7 +155,14 @@ class _CsvReader:
             if (short and not self._dialect.ragged) or (
                 not short and any(map(str.strip, cells[len(columns) :]))
             ):
+                self._behind_broken = True
                 return Reject(first.number, f"{len(cells)} cells where the header has {len(columns)}", raw)
+        if self._behind_broken and self._dialect.first_shapes and any(map(str.strip, cells)):
+            if shape_of(cells[0]) not in self._dialect.first_shapes:
+                return Reject(
+                    first.number, "behind a broken record, and its first cell looks like none before", raw
+                )
+            self._behind_broken = False
         if self._broken:
             return Reject(first.number, self._broken, raw)
         if reason := self._doubt(cells, raw):
@@ -185,6 +194,7 @@ class _CsvReader:
 
     def _recover(self, problem: str) -> Reject:
         """Go on behind a broken record, and return it as a Reject."""
+        self._behind_broken = True
         first = self._taken[0]
         raw = "".join(self._texts[:1])[:_SHOWN_CHARACTERS]
         if not self._dialect.quote:

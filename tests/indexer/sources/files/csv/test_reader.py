@@ -121,6 +121,16 @@ def test_records_of_another_width_are_rejected_unless_empty_cells_differ(tmp_pat
     assert outcomes[0].reason == "4 cells where the header has 3"
 
 
+def test_the_rest_of_a_broken_record_is_no_record(tmp_path: Path) -> None:
+    head = "sku,title,text,price\nSKU1,a,x,1.00\nSKU2,b,y,2.00\nSKU3,c,z,3.00\n"
+    cut = parse(tmp_path, head + 'SKU4,d,"mug ""Pro"\n" cable",4.00\nSKU5,e,z,5.00\n')
+    assert titles(cut) == ["a", "b", "c", "e"]
+    cut_id = parse(tmp_path, head + "SKU\n4,d,z,4.00\nSKU6,f,z,6.00\n")
+    assert titles(cut_id) == ["a", "b", "c", "f"]
+    lost_quote = parse(tmp_path, head + 'SKU4,d,10 cable\nmug 5,5\n5,5 m,long,and 1,5 m\nwide",4.00\n')
+    assert titles(lost_quote) == ["a", "b", "c"]
+
+
 def test_a_file_that_leaves_out_empty_cells_at_the_end(tmp_path: Path) -> None:
     outcomes = parse(tmp_path, "id\ttitle\tbrand\tsize\n1\ta\tb\n2\ta\n3\ta\tb\tc\n")
     assert titles(outcomes) == ["a", "a", "a"]
