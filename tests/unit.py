@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+TESTS = ROOT / "tests"
 PACKAGES = ("mappings", "reranker", "indexer", "plugin_api", "tests")
 HEAVY = frozenset(
     (
@@ -28,7 +29,7 @@ FIXTURES = frozenset(("docker", "browser", "postgres"))
 @cache
 def is_unit(path: Path) -> bool:
     """Tell whether a test module's tests run fast, with the packages of the extra `check` alone."""
-    conftests = (folder / "conftest.py" for folder in path.parents if folder.is_relative_to(ROOT / "tests"))
+    conftests = (folder / "conftest.py" for folder in path.parents if folder.is_relative_to(TESTS))
     files = (path, *(file for file in conftests if file.is_file()))
     names = {name.partition(".")[0] for file in files for name in _reachable(file)}
     return names.isdisjoint(HEAVY | PROGRAMS)
@@ -41,10 +42,11 @@ def _reachable(path: Path) -> frozenset[str]:
     pending, visited = [path], {path}
     while pending:
         file = pending.pop()
+        is_of_tests = file.is_relative_to(TESTS)
         for name in _imports(file):
             module = _file(name)
             if module is None:
-                if file.is_relative_to(ROOT / "tests") or name.partition(".")[0] in HEAVY:
+                if is_of_tests or name.partition(".")[0] in HEAVY:
                     names.add(name)
             elif module not in visited and module.name != "postgres.py":  # its programs come by the fixture
                 visited.add(module)
@@ -55,7 +57,7 @@ def _reachable(path: Path) -> frozenset[str]:
 @cache
 def _imports(file: Path) -> tuple[str, ...]:
     tree = ast.parse(file.read_bytes())
-    tests = file.is_relative_to(ROOT / "tests") and file.name != "conftest.py"
+    tests = file.is_relative_to(TESTS) and file.name != "conftest.py"
     nodes = ast.walk(tree) if tests else _executed(tree.body)
     return tuple(name for node in nodes for name in _names(node))
 
@@ -76,6 +78,7 @@ def _names(node: ast.AST) -> Iterator[str]:
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@cache
 def _file(name: str) -> Path | None:
     """Return the file of a module of the project."""
     if name.partition(".")[0] not in PACKAGES:

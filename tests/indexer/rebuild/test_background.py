@@ -102,19 +102,26 @@ def test_the_callers_thread_keeps_its_priority() -> None:
     assert (os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())) == before
 
 
-def test_threads_are_nice_where_the_policy_is_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("share", "niceness"), [(0.9, {15}), (0.01, {15, 0})])
+def test_threads_are_nice_where_the_policy_is_forbidden(
+    share: float, niceness: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def forbid(*_: object) -> None:
         raise PermissionError
 
-    class NiceRecorder(FakeEncoder):
+    class NiceRecorder(EncoderOnMachine):
         def encode_products(self, products: Sequence[Product]) -> list[EncodedProduct]:
-            niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            recorded.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
             return super().encode_products(products)
 
-    niceness: list[int] = []
+    recorded: list[int] = []
+    machine = Machine(share, share)
     monkeypatch.setattr(os, "sched_setscheduler", forbid)
-    BackgroundEncoder(NiceRecorder(), 1).encode_products(MUGS[:16])
-    assert set(niceness) == {max(15, os.getpriority(os.PRIO_PROCESS, 0))}
+    encoder = BackgroundEncoder(NiceRecorder(machine), 1, clock=machine.clock, cpu_clock=machine.cpu_clock)
+    encoder.encode_products(MUGS[:48])
+    caller = os.getpriority(os.PRIO_PROCESS, 0)
+    assert set(recorded) == {max(nice, caller) for nice in niceness}
+    assert recorded[0] == max(15, caller)
 
 
 def test_an_error_reaches_the_caller_and_a_stop_ends_it_between_chunks() -> None:
