@@ -1,5 +1,6 @@
 """Serves the OpenAPI document, openapi.yaml: `GET /_attune/openapi.json`."""
 
+from functools import cache
 from importlib import metadata, resources
 
 import msgspec
@@ -14,13 +15,18 @@ _METHODS = ("get", "post")
 def openapi_blueprint(keyed: bool) -> Blueprint:
     """Return the document's route; `keyed` tells whether the sidecar asks for API keys."""
     routes = Blueprint("openapi", __name__)
-    document = msgspec.json.encode(openapi_document(keyed))
+    document = _encode_document(keyed)
 
     @routes.get("/_attune/openapi.json")
     def _document() -> Response:
         return Response(document, content_type="application/json")
 
     return routes
+
+
+@cache
+def _encode_document(keyed: bool) -> bytes:
+    return msgspec.json.encode(openapi_document(keyed))
 
 
 def openapi_document(keyed: bool) -> JsonObject:

@@ -152,7 +152,7 @@ def served(shop: JudgedShop) -> Iterator[str]:
         return shop.reply(request)
 
     server = make_server("127.0.0.1", 0, answer, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.port}"

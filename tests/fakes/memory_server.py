@@ -44,7 +44,7 @@ def serve_memory() -> Iterator[tuple[str, MemoryOpenSearch]]:
             """Print nothing: a killed client's connection breaks."""
 
     server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}", memory

@@ -309,7 +309,7 @@ class _Quiet(WSGIRequestHandler):
 def served(app: Flask) -> Iterator[str]:
     """Serve the sidecar while the block runs; yields its address."""
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.port}"

@@ -17,12 +17,15 @@ _MAX_BYTES = 1 << 29
 _Row = list[object]
 
 
-def read_sheet(file: io.BufferedReader, name: str) -> tuple[str, tuple[str, ...], list[_Row], int]:
+def read_sheet(
+    file: io.BufferedReader, name: str, max_bytes: int = _MAX_BYTES
+) -> tuple[str, tuple[str, ...], list[_Row], int]:
     """Return a sheet's name, columns ("" for those without a name), rows, and the header's row number.
 
-    Raises CatalogueError for a file that is not a workbook, is too large, or has no sheet with a header.
+    Raises CatalogueError for a file that is not a workbook, has more than `max_bytes` unpacked, or has no
+    sheet with a header.
     """
-    _check_size(file, name)
+    _check_size(file, name, max_bytes)
     try:
         workbook = CalamineWorkbook.from_filelike(file)
         for sheet_name in workbook.sheet_names:
@@ -66,8 +69,9 @@ def unique_columns(cells: _Row) -> tuple[str, ...]:
     return tuple(columns)
 
 
-def _check_size(file: io.BufferedReader, name: str) -> None:
+def _check_size(file: io.BufferedReader, name: str, max_bytes: int) -> None:
     """Raise CatalogueError where a workbook would fill the memory: sizes that archives state may be wrong."""
+    too_large = CatalogueError(f"{name} is larger than {max_bytes >> 20} MiB unpacked: save it as CSV")
     if file.peek(2)[:2] == b"PK":
         size = 0
         with open_archive(file) as archive:
@@ -75,18 +79,12 @@ def _check_size(file: io.BufferedReader, name: str) -> None:
                 with archive.open(member) as unpacked:
                     while part := unpacked.read(1 << 16):
                         size += len(part)
-                        if size > _MAX_BYTES:
-                            raise CatalogueError(
-                                f"{name} is larger than {_MAX_BYTES >> 20} MiB: save it as CSV"
-                            )
+                        if size > max_bytes:
+                            raise too_large
         file.seek(0)
-    elif file.seek(0, io.SEEK_END) > _MAX_BYTES:
-        raise _too_large(name)
+    elif file.seek(0, io.SEEK_END) > max_bytes:
+        raise too_large
     file.seek(0)
-
-
-def _too_large(name: str) -> CatalogueError:
-    return CatalogueError(f"{name} is larger than {_MAX_BYTES >> 20} MiB unpacked: save it as CSV")
 
 
 def _plain(cell: object) -> object:

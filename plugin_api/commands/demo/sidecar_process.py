@@ -49,12 +49,12 @@ def sidecar_url(settings: SidecarSettings) -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
-def find_served_model(settings: SidecarSettings) -> str:
+def find_served_model(settings: SidecarSettings, seconds: float = _HEALTH_SECONDS) -> str:
     """Return the model version of the sidecar at the configured address; empty where the port is free.
 
-    Raises AttuneError where another program listens there.
+    Raises AttuneError where another program listens there, or a sidecar that is silent for `seconds`.
     """
-    model = str(health(settings, _HEALTH_SECONDS).get("model", ""))
+    model = str(health(settings, seconds).get("model", ""))
     if not model:
         listen(settings).close()
     return model

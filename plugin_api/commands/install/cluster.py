@@ -1,8 +1,9 @@
 """Reads and changes a cluster for `attune install`. A dry run reads, and only reports its changes."""
 
 import json
+import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from opensearchpy import OpenSearch
@@ -39,8 +40,16 @@ class InstalledPart:
     connector_id: str = ""
 
 
+def resolve_host(name: str) -> list[str]:
+    """Return the addresses of a host, as this machine knows it. Raises OSError where it does not."""
+    return [str(row[4][0]) for row in socket.getaddrinfo(name, None)]
+
+
 class Cluster:
-    """Reads a cluster and applies steps. `on_step` is called with each; with `dry_run` no step is applied."""
+    """Reads a cluster and applies steps. `on_step` is called with each; with `dry_run` no step is applied.
+
+    `resolve` returns the addresses of a host, or raises OSError.
+    """
 
     def __init__(
         self,
@@ -48,11 +57,13 @@ class Cluster:
         on_step: Callable[[Step], None],
         dry_run: bool = False,
         sleep: Callable[[float], None] = time.sleep,
+        resolve: Callable[[str], Sequence[str]] = resolve_host,
     ) -> None:
         self._client = client
         self._on_step = on_step
         self.dry_run = dry_run
         self.sleep = sleep
+        self.resolve = resolve
 
     def apply(self, step: Step) -> JsonObject:
         """Apply a step and return the response, in a dry run an empty one. Raises as `send` does."""

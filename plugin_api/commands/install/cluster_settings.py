@@ -2,8 +2,6 @@
 
 import ipaddress
 import re
-import socket
-from collections.abc import Sequence
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
@@ -23,7 +21,7 @@ def ensure_settings(cluster: Cluster, plan: InstallPlan, undo: ExitStack) -> Jso
     needed: JsonObject = {}
     if current.get(ONLY_ML_NODES) != "false" and not cluster.has_ml_nodes():
         needed[ONLY_ML_NODES] = "false"
-    if current.get(PRIVATE_ADDRESSES) != "true" and _is_private(plan.sidecar_url):
+    if current.get(PRIVATE_ADDRESSES) != "true" and _is_private(cluster, plan.sidecar_url):
         needed[PRIVATE_ADDRESSES] = "true"
     if not any(_matches(pattern, f"{plan.sidecar_url}/_attune/cluster/score") for pattern in trusted):
         needed[TRUSTED_ADDRESSES] = [*trusted, _address_pattern(plan.sidecar_url)]
@@ -79,11 +77,11 @@ def _matches(pattern: str, url: str) -> bool:
         return False
 
 
-def _is_private(url: str) -> bool:
+def _is_private(cluster: Cluster, url: str) -> bool:
     """Return whether the host is at a private address, or may be as the cluster sees it."""
     host = urlsplit(url).hostname or ""
     try:
-        addresses: Sequence[str] = [str(row[4][0]) for row in socket.getaddrinfo(host, None)]
+        addresses = cluster.resolve(host)
     except OSError:  # a name that only the cluster knows, such as a container's
         return True
     return any(not ipaddress.ip_address(address.partition("%")[0]).is_global for address in addresses)

@@ -36,11 +36,14 @@ def local_port(url: str) -> int:
     return port
 
 
-def check_port(port: int) -> None:
-    """Raise NodeError when another program listens on `port`, naming it where it can be found out."""
+def check_port(port: int, seconds: float = 2.0) -> None:
+    """Raise NodeError when another program listens on `port`, naming it where it can be found out.
+
+    That program gets `seconds` to say whether it is an OpenSearch.
+    """
     if not any(_in_use(family, host, port) for family, host in _loopbacks()):
         return
-    if "opensearch" in str(get_json(port, "/", seconds=2).get("version", "")):
+    if "opensearch" in str(get_json(port, "/", seconds).get("version", "")):
         raise NodeError(
             f"another OpenSearch already answers at http://localhost:{port}: use that one as it is, stop it, "
             "or choose another port with opensearch.url (ATTUNE_OPENSEARCH_URL)"

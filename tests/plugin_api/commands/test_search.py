@@ -37,7 +37,7 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
 
     server = make_server("127.0.0.1", 0, answer, threaded=True)
     server.daemon_threads = False  # so that closing the server waits for its connections to end
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     monkeypatch.setenv("ATTUNE_OPENSEARCH_URL", f"http://127.0.0.1:{server.port}")
     yield shop

@@ -237,7 +237,7 @@ def test_slow_encoding_passes_the_deadline(stocked: Shop) -> None:
 
 
 def test_slow_candidates_pass_the_deadline(stocked: Shop) -> None:
-    stocked.slow_seconds = 5.0
+    stocked.slow_seconds = 0.5
     first_stage(
         ask(search(stocked, deadline_ms=400), 1, 2),
         "timeout",

@@ -12,6 +12,7 @@ import pytest
 
 from indexer.catalogue.records import Record, Reject
 from indexer.sources.files import CatalogueFile, open_catalogue
+from indexer.sources.files.excel import read_sheet
 from mappings.errors import CatalogueError
 
 GOOD = '{"id": "1", "title": "Mug"}'
@@ -131,10 +132,17 @@ def test_a_workbook_that_would_fill_the_memory(tmp_path: Path) -> None:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("[Content_Types].xml", "")
         with file.open("xl/worksheets/sheet1.xml", "w") as member:
-            for _ in range(600):
+            for _ in range(6):
                 member.write(b" " * (1 << 20))
-    with pytest.raises(CatalogueError, match="save it as CSV"):
-        records_of(tmp_path / "a.xlsx", packed.getvalue())
+    path = tmp_path / "a.xlsx"
+    path.write_bytes(packed.getvalue())
+    with (
+        path.open("rb") as workbook,
+        pytest.raises(CatalogueError, match="larger than 5 MiB unpacked: save it as CSV"),
+    ):
+        read_sheet(workbook, path.name, max_bytes=5 << 20)
+    with path.open("rb") as workbook, pytest.raises(CatalogueError, match="not a readable workbook"):
+        read_sheet(workbook, path.name, max_bytes=7 << 20)
 
 
 def test_json_columns_come_from_a_sample_and_rare_ones_are_still_found(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 import gzip
 import io
 import json
-import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
@@ -23,6 +23,7 @@ from plugin_api.commands.demo.queries import DEMO_QUERIES, DemoQuery
 from plugin_api.commands.demo.report import format_move, show_comparison, show_next
 from plugin_api.sidecar.app import create_app
 from plugin_api.terminal import output_console
+from tests.fakes.http_peer import answering, peer
 from tests.fakes.shop import Shop, StandInModel
 
 MOUSE = DemoQuery("mouse", "a test")
@@ -183,8 +184,8 @@ def run(*arguments: str, **environment: str) -> BaseException | None:
 
 
 def test_a_taken_port_is_told_before_any_work() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
+    with peer(answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")) as other:
+        port = urlsplit(other.url).port
         failed = run("--port", str(port), ATTUNE_OPENSEARCH_URL="https://127.0.0.1:9")
     assert isinstance(failed, AttuneError)
     assert str(failed).startswith(f"can't listen at 127.0.0.1:{port}: ")

@@ -76,7 +76,7 @@ def test_a_port_that_something_else_has_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         settings = SidecarSettings(port=other.getsockname()[1])
         with pytest.raises(AttuneError, match=f"can't listen at 127.0.0.1:{settings.port}: .*--port"):
-            find_served_model(settings)
+            find_served_model(settings, seconds=0.05)
 
 
 @pytest.mark.parametrize(

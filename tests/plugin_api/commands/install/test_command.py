@@ -11,7 +11,7 @@ from plugin_api.cli import attune
 from plugin_api.commands.install import command
 from tests.fakes.ml_cluster import MlCluster, ml_cluster
 
-URL = ("--sidecar-url", "http://sidecar:8080")
+URL = ("--sidecar-url", "http://10.0.0.8:8080")
 DEFAULT = "index.search.default_pipeline"
 
 
@@ -34,7 +34,7 @@ def run(*arguments: str) -> Result:
 
 def test_steps_are_told_and_what_searches_need(there: MlCluster) -> None:
     said = run(*URL).stdout
-    assert "create connector attune-rewrite to http://sidecar:8080\n" in said
+    assert "create connector attune-rewrite to http://10.0.0.8:8080\n" in said
     assert "create search pipeline attune\n" in said
     assert "?search_pipeline=attune are reranked now (the first 100 hits)" in said
     assert "cluster:admin/opensearch/ml/predict" in said
@@ -67,7 +67,7 @@ def test_options_are_in_what_is_sent(there: MlCluster) -> None:
     run(*URL, "--fusion", "rrf", "--window", "30", "--no-hybrid")
     assert "score-ranker-processor" in str(there.pipelines["attune"])
     (rewrite,) = [of for of in there.connectors.values() if of["name"] == "attune-rewrite"]
-    assert rewrite["parameters"] == {"sidecar": "http://sidecar:8080", "window": "30", "hybrid": "false"}
+    assert rewrite["parameters"] == {"sidecar": "http://10.0.0.8:8080", "window": "30", "hybrid": "false"}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_where_nothing_can_cut_hits_off_each_page_is_reranked_by_itself(there: M
         (),
         (*URL, "--alias", "shop"),
         ("--sidecar-url", "sidecar:8080"),
-        ("--sidecar-url", "http://sidecar:8080/?x"),
+        ("--sidecar-url", "http://10.0.0.8:8080/?x"),
         ("--sidecar-url", "http://${credential.key}"),
         (*URL, "--window", "1001"),
         (*URL, "--fusion", "sum"),

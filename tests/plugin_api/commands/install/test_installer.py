@@ -19,12 +19,19 @@ from tests.fakes.ml_cluster import DEFAULTS, MlCluster, ml_cluster
 WANTED = InstallPlan("http://sidecar:8080", 100, SearchSettings())
 PREDICT = "POST /_plugins/_ml/models/.*/_predict"
 DEFAULT = "index.search.default_pipeline"
+PUBLIC_HOST, PUBLIC_ADDRESS = "sidecar.example.com", "8.8.8.8"
+
+
+def resolve(name: str) -> list[str]:
+    if name != PUBLIC_HOST:
+        raise OSError(f"{name} is not known on this machine")
+    return [PUBLIC_ADDRESS]
 
 
 def made(dry: bool = False) -> tuple[Cluster, MlCluster, list[Step]]:
     client, there = ml_cluster()
     steps: list[Step] = []
-    return Cluster(client, steps.append, dry, sleep=lambda _: None), there, steps
+    return Cluster(client, steps.append, dry, sleep=lambda _: None, resolve=resolve), there, steps
 
 
 def test_it_is_installed_in_order_and_once() -> None:
@@ -94,8 +101,10 @@ def test_settings_that_suffice_stay() -> None:
     cluster, there, steps = made()
     there.roles = ["data", "ml"]
     there.settings = {TRUSTED_ADDRESSES: ["^https://sidecar\\.example\\.com/.*$", "(?<java>"]}
-    install_pipeline(cluster, replace(WANTED, sidecar_url="https://sidecar.example.com"))
-    assert not {TRUSTED_ADDRESSES, ONLY_ML_NODES} & {name for step in steps for name in step.does.split()}
+    install_pipeline(cluster, replace(WANTED, sidecar_url=f"https://{PUBLIC_HOST}"))
+    assert not {TRUSTED_ADDRESSES, ONLY_ML_NODES, PRIVATE_ADDRESSES} & {
+        name for step in steps for name in step.does.split()
+    }
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_a_port_that_is_none_is_refused() -> None:
 def test_a_free_port_passes_and_a_taken_one_names_its_holder(listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     with pytest.raises(NodeError, match=rf"port {port} is in use by .*\(process {os.getpid()}\)"):
-        check_port(port)
+        check_port(port, seconds=0.05)
     listener.close()
     check_port(port)
 
