@@ -11,7 +11,8 @@ from indexer.sources.files.byte_streams import ByteSource
 from indexer.sources.files.csv.dialect import Dialect, detect_dialect
 from indexer.sources.files.csv.reader import Header, csv_records, read_header
 from indexer.sources.files.excel import read_sheet, sheet_records
-from indexer.sources.files.json.documents import find_records, json_document_records
+from indexer.sources.files.json.containers import find_records
+from indexer.sources.files.json.documents import json_document_records
 from indexer.sources.files.json.lines import json_line_records
 from indexer.sources.files.options import ReadOptions
 from indexer.sources.files.parquet import parquet_columns, parquet_records

@@ -13,43 +13,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from indexer.catalogue.records import Record, Reject
+from indexer.sources.files.json.containers import (
+    MAX_LEVELS,
+    add_key,
+    are_alike,
+    find_records,
+    is_certain_record,
+    is_container,
+)
 from indexer.sources.files.json.lines import DECODER, to_record
 from indexer.sources.files.lines import MAX_LINE_BYTES
 from mappings.errors import CatalogueError
 
-_LISTS = frozenset(
-    [
-        "products",
-        "items",
-        "data",
-        "results",
-        "records",
-        "rows",
-        "entries",
-        "hits",
-        "docs",
-        "documents",
-        "offers",
-        "catalog",
-        "catalogue",
-        "response",
-        "result",
-        "feed",
-        "channel",
-        "item",
-        "product",
-        "nodes",
-        "edges",
-        "value",
-    ]
-)
-"""Names under which a document holds its records."""
-
-_OWN = frozenset(("id", "sku", "title", "name", "handle", "product_id", "asin", "code"))
-"""Names of columns: an object that has one before a list is a record itself."""
-
 _CHUNK = 1 << 18
-_MAX_LEVELS = 4
 _BLANK = re.compile(r"[\s\0\ufeff]*")
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}"]', re.DOTALL)
 
@@ -73,21 +49,6 @@ def json_document_records(
                 window.line, "broken JSON: neither an object nor a list", window.shown(), "resynchronised"
             )
             return
-
-
-def find_records(value: object, level: int = 0) -> list[Any] | None:
-    """Return the list of records that a document holds, None where the object is a record itself."""
-    if isinstance(value, dict) and level < _MAX_LEVELS:
-        for key, inner in value.items():
-            if key in _OWN and key != "name":
-                return None
-            if key not in _LISTS:
-                continue
-            if isinstance(inner, list) and inner and all(isinstance(element, dict) for element in inner):
-                return inner
-            if (records := find_records(inner, level + 1)) is not None:
-                return records
-    return None
 
 
 class _Window:
@@ -169,9 +130,11 @@ class _Window:
         self.position = end
         return value, raw
 
-    def skip_value(self) -> None:
-        """Go behind the object, list or string at the position. Raises _CutOff where it never ends."""
-        level = 0
+    def skip_value(self, level: int = 0) -> None:
+        """Go behind the object, list or string at the position, or in which it is at `level` 1.
+
+        Raises _CutOff where it never ends.
+        """
         while True:
             match = _TOKEN.search(self.text, self.position)
             token = match[0] if match else ""
@@ -273,8 +236,13 @@ def _read_object(window: _Window) -> Iterator[Record | Reject]:
 
 
 def _search_object(window: _Window, level: int) -> Iterator[Record | Reject]:
-    """Yield the records of the list in a large object, and go behind the object."""
+    """Yield the records of a large object, and go behind the object.
+
+    They are in a list, or are its values, under their ids: then the second is like the first.
+    """
     window.position += 1
+    first: tuple[object, list[Record | Reject]] | None = None  # a value that may be a record
+    is_keyed = False
     while True:
         start = window.skip_blanks(",")
         if start == "}":
@@ -283,17 +251,47 @@ def _search_object(window: _Window, level: int) -> Iterator[Record | Reject]:
         if start != '"':
             raise window.cut_off()
         try:
+            line = window.line
             key, _ = window.take_value()
             window.skip_blanks(":")
             opening = window.text[window.position : window.position + 1]
-            if opening == "[" and key in _LISTS:
+            if opening == "[":
                 window.position += 1
-                yield from _read_list(window)
-            elif opening == "{" and key in _LISTS and level < _MAX_LEVELS:
+                if is_container(key) or _begins_with_record(window):
+                    yield from _read_list(window)
+                else:
+                    window.skip_value(level=1)
+            elif opening == "{" and is_container(key) and level < MAX_LEVELS:
                 yield from _search_object(window, level + 1)
-            elif opening in ("[", "{"):
-                window.skip_value()
+            elif opening == "{":
+                value, raw = _take_object(window)
+                keyed = add_key(key, value) if isinstance(value, dict) else value
+                record = to_record(line, keyed, raw, window.share())
+                if not is_keyed and first and are_alike(first[0], value):
+                    is_keyed = True
+                    yield from first[1]
+                if is_keyed:
+                    yield record
+                first = (value, [record])
             else:
                 window.take_value()
         except (_CutOff, ValueError, RecursionError):
             raise window.cut_off() from None
+
+
+def _begins_with_record(window: _Window) -> bool:
+    """Whether the element at the position is a record."""
+    try:
+        return window.skip_blanks() == "{" and is_certain_record(window.peek_value()[0])
+    except (ValueError, RecursionError, _CutOff):
+        return False
+
+
+def _take_object(window: _Window) -> tuple[object, str]:
+    """Return the object at the position and its text, and go behind it; None where it is broken."""
+    shown = window.shown()
+    try:
+        return window.take_value()
+    except json.JSONDecodeError:
+        window.skip_value()
+        return None, shown

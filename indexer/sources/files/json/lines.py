@@ -5,10 +5,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from indexer.catalogue.records import Record, Reject
+from indexer.sources.files.json.containers import unwrap
 from indexer.sources.files.lines import MAX_LINE_BYTES, Line
 from indexer.sources.files.nesting import MAX_LEVELS, check_levels
 
 _MAX_DIGITS = 300
+_EXTENDED = frozenset(
+    ("$oid", "$date", "$numberInt", "$numberLong", "$numberDouble", "$numberDecimal", "$uuid")
+)
 
 
 def _parse_integer(digits: str) -> int | str:
@@ -45,8 +49,12 @@ def json_line_records(lines: Iterable[Line], encoding: str = "utf-8") -> Iterato
 
 
 def to_record(line: int, value: object, raw: str, share: float) -> Record | Reject:
-    """Return a decoded value as a record, or as a Reject where it is not an object or nested too deep."""
-    if type(value) is not dict:
+    """Return a decoded value as a record, or as a Reject where it is not an object or nested too deep.
+
+    Envelopes are taken off, and what MongoDB writes as {"$oid": "…"} is its value.
+    """
+    value = unwrap(value)
+    if not isinstance(value, dict):
         return Reject(line, f"wrong type: a JSON {type(value).__name__}, not an object", raw)
     try:
         if "\\" in raw and ("\\ud" in raw or "\\uD" in raw):
@@ -54,9 +62,22 @@ def to_record(line: int, value: object, raw: str, share: float) -> Record | Reje
         # Counting in the text is faster than looking at every value.
         if raw.count("{") + raw.count("[") > MAX_LEVELS:
             check_levels(value)
+        if '"$' in raw:
+            value = _replace_extended(value)
         return Record(line, value, raw, share)
     except (ValueError, RecursionError) as error:
         return Reject(line, str(error), raw)
+
+
+def _replace_extended(value: Any) -> Any:
+    """Return a value with plain ones for those of MongoDB's extended JSON."""
+    if isinstance(value, list):
+        return [_replace_extended(element) for element in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1 and (key := next(iter(value))) in _EXTENDED:
+        return _replace_extended(value[key])
+    return {key: _replace_extended(inner) for key, inner in value.items()}
 
 
 def _replace_surrogates(value: dict[str, Any]) -> dict[str, Any]:

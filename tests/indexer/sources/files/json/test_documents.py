@@ -1,5 +1,6 @@
 import json
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,53 @@ def test_a_large_object_with_a_list_in_it(tmp_path: Path, indent: int | None) ->
     document = {"about": {"x": ["y" * 100_000]}, "data": {"products": products}, "end": [{"id": "no"}]}
     outcomes = read(tmp_path, json.dumps(document, indent=indent))
     assert ids(outcomes) == list(range(20_000))
+
+
+KEYED = {"7": {"title": "Mug", "price": 9}, "B2": {"title": "Cup", "price": 5, "tags": ["a"]}}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize(
+    "document", [KEYED, {"products": KEYED}, {"ok": True, "data": {"catalog": KEYED}}, {"Products": KEYED}]
+)
+def test_products_under_their_ids(tmp_path: Path, document: object, indent: int | None) -> None:
+    outcomes = read(tmp_path, json.dumps(document, indent=indent))
+    assert ids(outcomes) == ["7", "B2"]
+
+
+@pytest.mark.parametrize("wrap", [dict, lambda keyed: {"shop": {"name": "x", "url": "y"}, "products": keyed}])
+def test_a_large_object_of_products_under_their_ids(tmp_path: Path, wrap: Callable[[object], object]) -> None:
+    products = {f"k{n}": {"title": f"Mug {n}", "price": n, "text": "x[{" * 40} for n in range(20_000)}
+    products["k9"] = {"id": "own", **products["k9"]}
+    outcomes = read(tmp_path, json.dumps(wrap(products), indent=1))
+    assert ids(outcomes) == [f"k{n}" if n != 9 else "own" for n in range(20_000)]
+
+
+def test_a_list_of_any_name_whose_elements_are_certainly_products(tmp_path: Path) -> None:
+    products = [{"sku": n, "title": "Mug", "price": 9} for n in range(9_000)]
+    for some in (products[:2], products):
+        outcomes = read(tmp_path, json.dumps({"about": {"x": 1}, "pages": [{"no": 1}], "sortiment": some}))
+        assert len(outcomes) == len(some)
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        lambda product: {"node": product},
+        lambda product: {"_index": "shop", "_id": product["id"], "_source": product},
+        lambda product: {"id": product["id"], "type": "product", "attributes": {**product}},
+        lambda product: {"@type": "ListItem", "position": 1, "item": product},
+    ],
+)
+def test_envelopes_are_taken_off(tmp_path: Path, envelope: Callable[[object], object]) -> None:
+    outcomes = read(tmp_path, json.dumps({"data": {"products": {"edges": list(map(envelope, PRODUCTS))}}}))
+    assert [dict(outcome.values) for outcome in outcomes if isinstance(outcome, Record)] == PRODUCTS
+
+
+def test_mongodb_exports(tmp_path: Path) -> None:
+    outcomes = read(tmp_path, '{"id": {"$oid": "65a1"}, "price": {"$numberDecimal": "9.90"}, "title": "Mug"}')
+    assert isinstance(outcomes[0], Record)
+    assert outcomes[0].values == {"id": "65a1", "price": "9.90", "title": "Mug"}
 
 
 def test_objects_one_after_the_other(tmp_path: Path) -> None:
