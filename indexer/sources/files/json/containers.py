@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-_LISTS = frozenset(
-    (
-        "products items data results records rows entries hits docs documents offers catalog catalogue response "
-        "result feed channel item product nodes edges value values articles article listings listing inventory "
-        "payload body content list export elements objects entities node embedded itemlistelement graph rss shop "
-        "produkte artikel produits articulos productos shopitem collection"
-    ).split()
-)
+_LISTS = frozenset((
+    "products", "items", "data", "results", "records", "rows", "entries", "hits", "docs", "documents",
+    "offers", "catalog", "catalogue", "response", "result", "feed", "channel", "item", "product", "nodes",
+    "edges", "value", "values", "articles", "article", "listings", "listing", "inventory", "payload",
+    "body", "content", "list", "export", "elements", "objects", "entities", "node", "embedded",
+    "itemlistelement", "graph", "rss", "shop", "produkte", "artikel", "produits", "articulos", "productos",
+    "shopitem", "collection",
+))  # fmt: skip
 """Names under which a document holds its records, without case and punctuation."""
 
 _OWN = frozenset(
@@ -18,12 +18,10 @@ _OWN = frozenset(
 )
 """Names of columns: an object that has one before a list is a record itself."""
 
-_RECORD_NAMES = frozenset(
-    (
-        "title name sku price handle product_name productname product_title item_name description brand code "
-        "titel bezeichnung nom nombre nome naam nazwa"
-    ).split()
-)
+_RECORD_NAMES = frozenset((
+    "title", "name", "sku", "price", "handle", "product_name", "productname", "product_title", "item_name",
+    "description", "brand", "code", "titel", "bezeichnung", "nom", "nombre", "nome", "naam", "nazwa",
+))  # fmt: skip
 """Columns of which each record of an object keyed by id has one at least."""
 
 _WRAPPERS = frozenset(

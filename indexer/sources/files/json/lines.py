@@ -63,7 +63,7 @@ def to_record(line: int, value: object, raw: str, share: float) -> Record | Reje
         if raw.count("{") + raw.count("[") > MAX_LEVELS:
             check_levels(value)
         if '"$' in raw:
-            value = _replace_extended(value)
+            value = {key: _replace_extended(inner) for key, inner in value.items()}
         return Record(line, value, raw, share)
     except (ValueError, RecursionError) as error:
         return Reject(line, str(error), raw)
