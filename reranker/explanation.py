@@ -231,7 +231,7 @@ def _attention(
     share: np.ndarray,
     total: float,
 ) -> AttentionMap:
-    weights, cosines = compute_attention(query.tokens, batch, model.scorer.temperature)
+    weights, cosines, _ = compute_attention(query.tokens, batch, model.scorer.temperature)
     count = batch.tokens.shape[1]
     moved = np.full(count, np.nan, dtype=np.float32)
     if count > 1:

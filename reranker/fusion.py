@@ -9,9 +9,9 @@ one output a head, sigmoid) over that and the named scalar features. Training
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reranker.encoders.codec import MAX_TOKENS, StoredBatch, unpack_products
 from reranker.text.numbers import classify_number
@@ -57,6 +57,13 @@ HEADS = ("relevance", "click", "purchase")
 """What the MLP's outputs are the probabilities of; all share the hidden layer."""
 
 _K1, _B = 1.2, 0.75
+_EMPTY_FIELD = np.float32(1 + _K1 * (1 - _B))
+"""BM25's denominator for a field without words. A word there would score best, so BM25 is scaled by it."""
+
+_SINGLE_PRODUCTS = 5
+"""Query tokens up to which a product of matrix and vector for each is faster than one of two matrices."""
+
+_NO_HITS = np.empty(0, dtype=np.intp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ class IdfTable:
     lengths: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scorer:
     """Parameters of the fusion and the MLP; F features, t components a token vector, H = len(HEADS).
 
@@ -91,17 +98,29 @@ class Scorer:
 
     def logits(self, inputs: Floats) -> Floats:
         """Map fused inputs (n, F + t) to each head's log-odds (n, H)."""
-        x = (inputs - self.mean) * self.scale
-        h = np.maximum(x @ self.hidden + self.hidden_bias, 0)  # (n, 128)
-        result: Floats = h @ self.output + self.output_bias
+        result: Floats = self._compute_hidden(inputs) @ self.output + self.output_bias
         return result
 
     def probability(self, inputs: Floats, weights: Sequence[float] = (1.0, 0.0, 0.0)) -> Floats:
         """Map fused inputs (n, F + t) to probabilities (n,): the heads' log-odds, averaged by `weights`."""
         share = np.asarray(weights, dtype=np.float32)
-        logit = self.logits(inputs) @ (share / share.sum())  # (n,)
+        share /= share.sum()
+        logit = self._compute_hidden(inputs) @ (self.output @ share) + self.output_bias @ share  # (n,)
         result: Floats = 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
         return result
+
+    def _compute_hidden(self, inputs: Floats) -> Floats:
+        """Map fused inputs (n, F + t) to the hidden layer's outputs (n, 128)."""
+        matrix, bias = self._standardised_hidden
+        hidden: Floats = inputs @ matrix
+        hidden += bias
+        return np.maximum(hidden, 0, out=hidden)
+
+    @cached_property
+    def _standardised_hidden(self) -> tuple[Floats, Floats]:
+        """The hidden layer's matrix (F + t, 128) and bias (128,), for inputs that are not standardised."""
+        matrix = np.ascontiguousarray(self.scale[:, None] * self.hidden)
+        return matrix, self.hidden_bias - self.mean @ matrix
 
 
 def make_blank_scorer(temperature: float, idf_table: IdfTable, width: int) -> Scorer:
@@ -143,77 +162,77 @@ def build_scorer_inputs(
     query: EncodedQuery, batch: StoredBatch, temperature: float, idf_table: IdfTable
 ) -> Floats:
     """Return the MLP's inputs (n, F + t): scalar features, then the pooled interaction."""
-    weights, cosines = compute_attention(query.tokens, batch, temperature)  # (n, Lq, K), (n, Lq, K)
+    weights, _, best = compute_attention(query.tokens, batch, temperature)  # (n, Lq, K), _, (Lq, n)
     attended = np.matmul(weights, batch.tokens)  # (n, Lq, t)
-    best = cosines.max(2)  # (n, Lq)
-    n, t = len(batch.vectors), query.tokens.shape[1]
-    inputs = np.empty((n, len(FEATURES) + t), dtype=np.float32)
+    count, width = query.tokens.shape
+    inputs = np.empty((len(batch.vectors), len(FEATURES) + width), dtype=np.float32)
+    interaction = inputs[:, len(FEATURES) :]
+    np.einsum("nlt,lt->nt", attended, query.tokens / np.float32(count), out=interaction)
     inputs[:, 0] = batch.vectors @ query.vector
-    inputs[:, 1] = best.mean(1)
-    # What a token attended to, times the token: the mean of its cosines, weighted.
-    inputs[:, 2] = np.einsum("nlk,nlk->n", weights, cosines) / len(query.tokens)
-    inputs[:, 3] = best.min(1)
-    inputs[:, 4 : len(FEATURES)] = _compute_word_features(query, batch, idf_table)
-    inputs[:, len(FEATURES) :] = np.einsum("nlt,lt->nt", attended, query.tokens) / len(query.tokens)
+    inputs[:, 1] = best.sum(0) / np.float32(count)
+    # The sum over t of a query token times what it attended to is its mean cosine, weighted.
+    inputs[:, 2] = interaction.sum(1)
+    inputs[:, 3] = best.min(0)
+    _fill_word_features(inputs[:, 4 : len(FEATURES)], query, batch, idf_table)
     return inputs
 
 
-def compute_attention(x: Floats, batch: StoredBatch, temperature: float) -> tuple[Floats, Floats]:
+def compute_attention(x: Floats, batch: StoredBatch, temperature: float) -> tuple[Floats, Floats, Floats]:
     """Return how much each query token of x (Lq, t) attends to each product token, and their cosines.
 
     Both are (n, Lq, K); weights sum to 1 over K. Where a product has no token the weight is 0, the cosine -1.
+    The third array is each query token's best cosine (Lq, n).
     """
     n, slots, width = batch.tokens.shape
-    # Query token by query token (Lq, n, K): so that reductions over K read neighbours in memory.
-    cosines = (x @ batch.tokens.reshape(n * slots, width).T).reshape(len(x), n, slots)
-    absent = None if batch.mask.all() else ~batch.mask
-    if absent is not None:
-        np.copyto(cosines, np.float32(-1.0), where=absent)
-    weights = np.exp((cosines - cosines.max(2, keepdims=True)) / np.float32(temperature))
-    if absent is not None:
-        np.copyto(weights, np.float32(0.0), where=absent)
+    rows = batch.tokens.reshape(n * slots, width)
+    # Query token by query token (Lq, n, K), so that reductions over K read neighbours in memory.
+    cosines = np.empty((len(x), n, slots), dtype=np.float32)
+    if len(x) <= _SINGLE_PRODUCTS:
+        for token, row in zip(x, cosines.reshape(len(x), n * slots), strict=True):
+            np.matmul(rows, token, out=row)
+    else:
+        np.matmul(x, rows.T, out=cosines.reshape(len(x), n * slots))
+    absent = ~batch.mask
+    np.copyto(cosines, np.float32(-1.0), where=absent)
+    best = cosines.max(2)  # (Lq, n)
+    weights = cosines - best[:, :, None]
+    weights *= np.float32(1 / temperature)
+    np.exp(weights, out=weights)
+    np.copyto(weights, np.float32(0.0), where=absent)
     weights /= np.maximum(weights.sum(2, keepdims=True), np.float32(1e-9))
-    return weights.transpose(1, 0, 2), cosines.transpose(1, 0, 2)
+    return weights.transpose(1, 0, 2), cosines.transpose(1, 0, 2), best
 
 
-def _compute_word_features(query: EncodedQuery, batch: StoredBatch, idf_table: IdfTable) -> Floats:
-    """Return the word features of FEATURES (n, 10), in their order."""
-    n, fields = batch.ends.shape
+def _fill_word_features(
+    features: Floats, query: EncodedQuery, batch: StoredBatch, idf_table: IdfTable
+) -> None:
+    """Write the word features of FEATURES into `features` (n, 10), in their order."""
+    n, fields = batch.sizes.shape
     hashes = hash_words(query.words)  # (w,)
-    sizes = np.diff(batch.ends.ravel(), prepend=0).reshape(n, fields)
-    by_field = np.zeros((n * fields, len(hashes)), dtype=bool)
-    named = np.zeros((n, fields), dtype=np.int64)
-    if len(hashes):
-        order = np.argsort(hashes)
-        place = np.searchsorted(hashes, batch.words, sorter=order)  # (W,)
-        word_of = order[np.minimum(place, len(hashes) - 1)]
-        hits = np.flatnonzero(hashes[word_of] == batch.words)
-        field_of = np.searchsorted(batch.ends.ravel(), hits, side="right")
-        by_field[field_of, word_of[hits]] = True
-        named = np.bincount(field_of, minlength=n * fields).reshape(n, fields)
-    by_field = by_field.reshape(n, fields, len(hashes))
-    anywhere: NDArray[np.bool_] = np.asarray(by_field.any(1))  # (n, w)
+    sizes = batch.sizes.astype(np.float32)  # (n, 4)
+    hits = [np.flatnonzero(batch.words == word) for word in hashes]
+    field_of = np.searchsorted(batch.ends.ravel(), np.concatenate([*hits, _NO_HITS]), side="right")
+    by_field = np.zeros((n * fields, len(hashes)), dtype=np.float32)
+    by_field[field_of, np.arange(len(hashes)).repeat([len(at) for at in hits])] = 1
+    named = np.bincount(field_of, minlength=n * fields).reshape(n, fields)
+    anywhere = by_field.reshape(n, fields, len(hashes)).max(1)  # (n, w)
 
     idf = idf_table.idf[hashes & 0xFFFF]  # (w,)
-    length = 1 - _B + _B * sizes / np.maximum(idf_table.lengths, 1)  # (n, 4)
-    keyword = by_field @ idf / max(float(idf.sum()), 1e-6)  # (n, 4)
-    bm25 = keyword * (_K1 + 1) / (1 + _K1 * length) / ((_K1 + 1) / (1 + _K1 * (1 - _B)))
-
+    keyword = (by_field @ (idf / max(float(idf.sum()), 1e-6))).reshape(n, fields)
+    growth = np.float32(_K1 * _B) / np.maximum(idf_table.lengths.astype(np.float32), 1)  # (4,)
+    features[:, :4] = keyword * _EMPTY_FIELD / (_EMPTY_FIELD + growth * sizes)
     kinds = [classify_number(word) for word in query.words]
-    features = np.empty((n, len(FEATURES) - 4), dtype=np.float32)
-    features[:, :4] = bm25
     features[:, 4] = anywhere.sum(1) / max(len(hashes), 1)
     features[:, 5] = _compute_share(anywhere, [kind == "model" for kind in kinds])
     features[:, 6] = _compute_share(anywhere, [kind != "" for kind in kinds])
     features[:, 7] = _compute_share(anywhere, [kind == "unit" for kind in kinds])
     features[:, 8] = (sizes[:, 1] > 0) & (named[:, 1] == sizes[:, 1])
     features[:, 9] = named[:, 0] / np.maximum(sizes[:, 0], 1)
-    return features
 
 
-def _compute_share(matches: NDArray[np.bool_], chosen: Sequence[bool]) -> Floats | float:
+def _compute_share(matches: Floats, chosen: Sequence[bool]) -> Floats | float:
     """Return the share (n,) of the `chosen` words that are found (n, w); 1 where none is chosen."""
     if not any(chosen):
         return 1.0
-    share: Floats = matches[:, np.array(chosen)].mean(1, dtype=np.float32)
+    share: Floats = matches[:, np.array(chosen)].mean(1)
     return share

@@ -11,6 +11,7 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ _SIGNS_COSINE = math.sqrt(2 / math.pi)
 WORD_FIELDS = ("title", "brand", "category", "other")
 _HEADER = 4 + len(WORD_FIELDS)
 _HEAD_BYTES = 2 * _HEADER
+_read_head = struct.Struct(f"<{_HEADER}H").unpack_from
 
 MAX_TOKENS = 256
 """Most token vectors that a product of any model may have."""
@@ -58,10 +60,15 @@ class StoredBatch:
     """The stored forms of n candidates, unpacked side by side."""
 
     vectors: Floats  # (n, d) unit rows
-    tokens: Floats  # (n, K, t) unit rows (longer ones of bits), zero where a product has fewer than K
+    tokens: Floats  # (n, K, t) unit rows (longer ones of bits), anything where a product has fewer than K
     mask: NDArray[np.bool_]  # (n, K) True where there is a token
     words: WordHashes  # (W,) all candidates' words, one after another, field by field
-    ends: NDArray[np.int64]  # (n, 4) where each candidate's field ends in `words`
+    sizes: NDArray[np.int64]  # (n, 4) how many words each candidate's field has
+
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """Where each candidate's field ends in `words` (n, 4)."""
+        return self.sizes.ravel().cumsum().reshape(self.sizes.shape)
 
 
 def unpack_products(
@@ -82,42 +89,31 @@ def unpack_products(
             np.empty(0, np.uint32),
             np.empty((0, len(WORD_FIELDS)), np.int64),
         )
-    try:
-        heads = np.frombuffer(b"".join([s[:_HEAD_BYTES] for s in stored]), dtype="<u2").reshape(n, _HEADER)
-    except ValueError as error:
-        raise ModelError("stored product vectors are cut short: index the catalogue again") from error
-    heads = heads.astype(np.int64)
-    counts, words = heads[:, 3], heads[:, 4:]
+    tokens_at = _HEAD_BYTES + dimension
+    block = _join_rows([s[:tokens_at] for s in stored], tokens_at)
+    heads = block[:, :_HEAD_BYTES].view("<u2").astype(np.int64)
+    counts, sizes = heads[:, 3], heads[:, 4:]
     one_bit = bool(heads[0, 0] == _FORMATS[1])
     row_bytes = width // 8 if one_bit else width
-    tokens_at = _HEAD_BYTES + dimension
     words_at = tokens_at + counts * row_bytes
-    sizes = words_at + 4 * words.sum(1)
+    largest = heads.max(0)
     if not (
         (heads[:, :3] == (_FORMATS[1 if one_bit else 8], dimension, width)).all()
-        and counts.max() <= most
-        and words.max() <= _MAX_WORDS
-        and sizes.tolist() == list(map(len, stored))
+        and largest[3] <= most
+        and largest[4:].max() <= _MAX_WORDS
+        and (words_at + 4 * sizes.sum(1)).tolist() == list(map(len, stored))
     ):
         raise ModelError("stored product vectors have another format: index the catalogue again")
-    slots = max(int(counts.max()), 1)
-    fixed = tokens_at + slots * row_bytes
-    block = np.frombuffer(b"".join([s[:fixed].ljust(fixed, b"\0") for s in stored]), np.uint8).reshape(
-        n, fixed
-    )
-    packed = np.ascontiguousarray(block[:, tokens_at:]).reshape(n, slots, row_bytes)
-    tokens = _read_signs(packed) if one_bit else normalise(packed.view(np.int8).astype(np.float32))
-    mask = np.arange(slots) < counts[:, None]
-    if not mask.all():
-        tokens[~mask] = 0
+    slots = max(int(largest[3]), 1)
+    longest = slots * row_bytes
+    packed = _join_rows([s[tokens_at : tokens_at + longest].ljust(longest, b"\0") for s in stored], longest)
+    ends = words_at.tolist()
     return StoredBatch(
-        vectors=normalise(block[:, _HEAD_BYTES:tokens_at].view(np.int8).astype(np.float32)),
-        tokens=tokens,
-        mask=mask,
-        words=np.frombuffer(
-            b"".join([s[at:] for s, at in zip(stored, words_at.tolist(), strict=True)]), dtype="<u4"
-        ),
-        ends=words.ravel().cumsum().reshape(n, len(WORD_FIELDS)),
+        vectors=_normalise_in_place(block[:, _HEAD_BYTES:].view(np.int8).astype(np.float32)),
+        tokens=_read_rows(packed.reshape(n, slots, row_bytes), one_bit),
+        mask=np.arange(slots) < counts[:, None],
+        words=np.frombuffer(b"".join([s[at:] for s, at in zip(stored, ends, strict=True)]), dtype="<u4"),
+        sizes=sizes,
     )
 
 
@@ -129,10 +125,10 @@ def is_well_formed(stored: bytes, dimension: int, width: int, most: int, bits: i
     """
     if len(stored) < _HEAD_BYTES:
         return False
-    kind, d, t, count, *words = struct.unpack_from(f"<{_HEADER}H", stored)
-    if (kind, d, t) != (_FORMATS[bits], dimension, width) or count > most or max(words) > _MAX_WORDS:
+    kind, d, t, count, *sizes = _read_head(stored)
+    if kind != _FORMATS[bits] or d != dimension or t != width or count > most or max(sizes) > _MAX_WORDS:
         return False
-    size: int = _HEAD_BYTES + dimension + count * (width * bits // 8) + 4 * sum(words)
+    size: int = _HEAD_BYTES + d + count * (t * bits // 8) + 4 * sum(sizes)
     return len(stored) == size
 
 
@@ -148,17 +144,36 @@ def quantise_vector(vector: Floats) -> list[int]:
 
 def normalise(x: Floats) -> Floats:
     """Return x with its last axis scaled to length 1; zero rows stay zero."""
+    return _normalise_in_place(x.copy())
+
+
+def _normalise_in_place(x: Floats) -> Floats:
     norm = np.sqrt(np.einsum("...i,...i->...", x, x))[..., None]
-    result: Floats = x / np.maximum(norm, np.float32(1e-9))
-    return result
+    x /= np.maximum(norm, np.float32(1e-9))
+    return x
 
 
-def _read_signs(packed: NDArray[np.uint8]) -> Floats:
-    """Return the rows (n, K, t) of packed bits (n, K, t / 8)."""
-    length = np.float32(1 / (_SIGNS_COSINE * math.sqrt(8 * packed.shape[2])))
+def _join_rows(rows: Sequence[bytes], width: int) -> NDArray[np.uint8]:
+    """Return equally long rows as an array (n, width). Raises ModelError where one is shorter."""
+    try:
+        return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, width)
+    except ValueError as error:
+        raise ModelError("stored product vectors are cut short: index the catalogue again") from error
+
+
+def _read_rows(packed: NDArray[np.uint8], one_bit: bool) -> Floats:
+    """Return the rows (n, K, t) of packed ones: int8 components, or the bits of their signs."""
+    if not one_bit:
+        return _normalise_in_place(packed.view(np.int8).astype(np.float32))
     # `take` of whole bytes: a twentieth of the time of unpackbits and arithmetic on its result.
-    rows: Floats = (_SIGNS_OF_BYTE * length).take(packed.ravel(), axis=0).reshape(*packed.shape[:2], -1)
+    rows: Floats = _scale_signs(packed.shape[2]).take(packed.ravel(), axis=0).reshape(*packed.shape[:2], -1)
     return rows
+
+
+@cache
+def _scale_signs(row_bytes: int) -> Floats:
+    """Return the components (256, 8) that each byte of a row of bits stands for."""
+    return _SIGNS_OF_BYTE * np.float32(1 / (_SIGNS_COSINE * math.sqrt(8 * row_bytes)))
 
 
 def _quantise_rows(rows: Floats) -> Int8s:

@@ -62,7 +62,8 @@ class Encoded:
     def score(self, query: str, rows: Sequence[int]) -> Floats:
         """Return the prior (n,) of some products."""
         whole = self.products
-        part = StoredBatch(whole.vectors[rows], whole.tokens[rows], whole.mask[rows], whole.words, whole.ends)
+        vectors, tokens, mask = whole.vectors[rows], whole.tokens[rows], whole.mask[rows]
+        part = StoredBatch(vectors, tokens, mask, whole.words, whole.sizes)
         return prior(self.queries[query], part)
 
 

@@ -48,14 +48,15 @@ def features(text: str, *products: bytes, idf_table: IdfTable = IDF_TABLE) -> di
 def test_attention_is_the_softmax_of_the_products() -> None:
     asked = query("x")
     batch = unpack_products([stored("a", tokens=3), stored("b", tokens=5)], D, T)
-    weights, cosines = compute_attention(asked.tokens, batch, 0.1)
-    attended, best = weights @ batch.tokens, cosines.max(2)
+    weights, cosines, best = compute_attention(asked.tokens, batch, 0.1)
+    attended = weights @ batch.tokens
     for i, count in enumerate((3, 5)):
         y = torch.from_numpy(batch.tokens[i, :count])
         x = torch.from_numpy(asked.tokens)
         expected = torch.softmax(x @ y.T / 0.1, -1) @ y
         assert np.allclose(attended[i], expected.numpy(), atol=1e-5)
-        assert np.allclose(best[i], (x @ y.T).max(1).values.numpy(), atol=1e-6)
+        assert np.allclose(cosines[i, :, :count], (x @ y.T).numpy(), atol=1e-6)
+        assert np.allclose(best[:, i], (x @ y.T).max(1).values.numpy(), atol=1e-6)
 
 
 def test_word_features_say_where_the_words_are() -> None:

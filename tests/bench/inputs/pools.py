@@ -79,7 +79,7 @@ def read_pools(shelf: int, made: int) -> Pools:
 
 def prior(query: EncodedQuery, batch: StoredBatch) -> Floats:
     """Return the scorer's prior (n,) of stored products."""
-    best = compute_attention(query.tokens, batch, TEMPERATURE)[1].max(2).mean(1)  # (n,)
+    best = compute_attention(query.tokens, batch, TEMPERATURE)[2].mean(0)  # (n,)
     scores: Floats = PRIOR["cosine"] * (batch.vectors @ query.vector) + PRIOR["token_match"] * best
     return scores
 
