@@ -7,7 +7,7 @@ WORKERS ?= auto
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test lint weights bench wheel lock clean
+.PHONY: help install demo check check-types check-tests test lint weights bench wheel lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,9 +21,15 @@ demo: $(VENV)/ready-core ## OpenSearch, the sample catalogue and the sidecar, wi
 check: $(VENV)/ready-check ## lint and the tests that need no torch, container or browser: under a minute
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --follow-imports=silent $$(find $(PACKAGES) -name '*.py' -not -path 'reranker/training/*')
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest --unit -q -n $(WORKERS) --dist worksteal $(ARGS)
+	@$(MAKE) --no-print-directory --jobs=2 check-types check-tests
+
+check-types:
+	@$(BIN)/mypy --follow-imports=silent $$(find $(PACKAGES) -name '*.py' -not -path 'reranker/training/*')
+
+# The plugin of schemathesis, where `make test` has installed it, takes a second to import in every process.
+check-tests:
+	@$(BIN)/python -m pytest --unit -q -n $(WORKERS) --dist worksteal -p no:schemathesis $(ARGS)
 
 test: lint ## lint, then every test (ARGS="-k name" for some)
 	@$(BIN)/python -m pytest $(ARGS)
