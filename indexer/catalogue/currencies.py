@@ -17,7 +17,7 @@ _SIGNS = {
     "TWD", "S$": "SGD", "NZ$": "NZD", "MX$": "MXN", "€": "EUR", "£": "GBP", "$": "USD", "₹": "INR", "RS":
     "INR", "円": "JPY", "元": "CNY", "RMB": "CNY", "ZŁ": "PLN", "KČ": "CZK", "FT": "HUF", "LEI": "RON", "ЛВ":
     "BGN", "₽": "RUB", "РУБ": "RUB", "₺": "TRY", "TL": "TRY", "₴": "UAH", "₩": "KRW", "원": "KRW", "฿": "THB",
-    "₫": "VND", "₪": "ILS", "₱": "PHP", "FR": "CHF", "SFR": "CHF", "EURO": "EUR", "¢": "USD",
+    "₫": "VND", "₪": "ILS", "₱": "PHP", "FR": "CHF", "SFR": "CHF", "EURO": "EUR", "¢": "USD", "RUR": "RUB",
 }  # fmt: skip
 
 THREE_DECIMALS = frozenset(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"))

@@ -12,7 +12,7 @@ a column "a.b"              the key b of the object in column a, or of each obje
 import ast
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 MAX_NESTING = 8
 """Levels of objects and lists in a cell that are read; what lies deeper is left out."""
@@ -25,7 +25,9 @@ LISTING_STARTS = frozenset("[{ \t\n")
 
 _MAX_LISTING = 20_000
 _MAX_BRACKETS = 500
-_TEXT_KEYS = ("name", "title", "label", "value", "text", "content", "values", "#text", "@value", "_")
+_TEXT_KEYS = (
+    "name", "title", "label", "value", "text", "content", "values", "#text", "@value", "_", "data",
+)  # fmt: skip
 _NAME_KEYS = (
     "name",
     "attribute_name",
@@ -36,12 +38,26 @@ _NAME_KEYS = (
     "code",
     "title",
     "property",
+    "param_name",
+    "PARAM_NAME",
 )
-_VALUE_KEYS = ("value", "values", "option", "options", "attribute_value", "text", "content")
+_VALUE_KEYS = (
+    "value",
+    "values",
+    "option",
+    "options",
+    "attribute_value",
+    "text",
+    "content",
+    "val",
+    "VAL",
+    "data",
+)
 _UNIT_KEYS = ("unit", "units", "uom", "unit_text", "unitText", "unitCode", "measure")
 _ADDRESS_KEYS = (
     "src", "url", "href", "link", "hi_res", "hiRes", "large", "original", "full", "medium", "source", "path",
-    "thumb", "thumbnail", "#text",
+    "url_zoom", "url_standard", "image_url", "imageUrl", "file", "thumb", "thumbnail", "#text", "edges",
+    "nodes", "node", "data", "image", "images",
 )  # fmt: skip
 _LANGUAGE = re.compile(r"[a-z]{2}([-_][A-Za-z]{2,4})?")
 
@@ -92,7 +108,31 @@ def object_text(value: Mapping[str, object]) -> object:
 
 def object_address(value: Mapping[str, object]) -> object:
     """Return the address in an object that describes an image or a link, None where there is none."""
-    return next((value[key] for key in _ADDRESS_KEYS if value.get(key)), None)
+    known = (value[key] for key in _ADDRESS_KEYS if value.get(key))
+    others = (
+        inner for inner in value.values() if isinstance(inner, str) and inner.startswith(("http", "//"))
+    )
+    return next(known, None) or next(others, None)
+
+
+def choose_language(values: Sequence[object]) -> Sequence[object]:
+    """Return the English element of a list of texts by language, or the first; any other list as it is."""
+    if not values or not all(isinstance(value, dict) for value in values):
+        return values
+    languages = [_language_key(value) for value in values if isinstance(value, dict)]
+    if None in languages or len(set(languages)) < len(languages):
+        return values
+    named = zip(values, languages, strict=True)
+    return [next((value for value, language in named if str(language).startswith("en")), values[0])]
+
+
+def _language_key(value: Mapping[str, object]) -> str | None:
+    """Return the language that an object names as that of its text, None where it names none."""
+    for key in ("locale", "language", "lang", "languageCode", "language_code"):
+        if key in value:
+            language = str(value[key]).lower()
+            return language if value[key] is None or _LANGUAGE.fullmatch(language) else None
+    return None
 
 
 def flatten_attribute(name: str, cell: object, depth: int = 0) -> Iterator[tuple[str, object]]:

@@ -95,7 +95,23 @@ def _parse_value(value: object, decimal: str) -> Price | None:
         return None if amount is None else Price(amount)
     if isinstance(value, dict):
         currency = next((parse_currency(value[key]) for key in value if "currency" in str(key).lower()), "")
-        for key in ("gross", "amount", "value", "price", "current", "min", "regular", "list"):
+        if value and all(str(key).upper() == find_currency(str(key)) for key in value):
+            currency, value = next(iter(value.items()))
+            price = parse_price(value, decimal=decimal)
+            return price and Price(price.amount, str(currency).upper())
+        for key in (
+            "gross",
+            "amount",
+            "value",
+            "price",
+            "current",
+            "min",
+            "sale",
+            "final",
+            "regular",
+            "list",
+            "data",
+        ):
             if value.get(key) not in (None, ""):
                 price = parse_price(value[key], decimal=decimal)
                 return price and Price(price.amount, price.currency or currency)

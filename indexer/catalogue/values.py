@@ -13,6 +13,7 @@ from indexer.catalogue.nested import (
     LISTING_STARTS,
     MAX_ELEMENTS,
     MAX_NESTING,
+    choose_language,
     object_address,
     object_text,
     parse_listing,
@@ -178,7 +179,8 @@ def _texts(value: object, clean: Callable[[str], str], depth: int) -> list[str]:
     if isinstance(value, list | tuple):
         if depth >= MAX_NESTING:
             return []
-        return [text for cell in value[:MAX_ELEMENTS] for text in _texts(cell, clean, depth + 1)]
+        elements = choose_language(value[:MAX_ELEMENTS])
+        return [text for cell in elements for text in _texts(cell, clean, depth + 1)]
     if isinstance(value, bytes | bool):
         raise BadValue(f"wrong type: {show_cell(value)} is not text")
     if isinstance(value, str):

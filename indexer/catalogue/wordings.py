@@ -12,6 +12,7 @@ def _compact(*lines: str) -> frozenset[str]:
 
 
 AVAILABLE_WORDS = _compact(
+    "unlimited|unbegrenzt|illimité|ilimitado|illimitato|onbeperkt|nieograniczony|bez limitu|无限",
     "true|yes|y|t|on|1|ok|available|in stock|instock|stocked|in store|available now|on stock|ready to ship",
     "active",
     "in store only|online only|limited availability|limited stock|limited|low stock|few left|pre order",

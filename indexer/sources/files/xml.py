@@ -40,6 +40,9 @@ _RECORDS = frozenset(
 """Names of elements that are records even where a feed has but one of them."""
 
 _GOOGLE = "{http://base.google.com/ns/1.0}"
+_LANGUAGES = ("language", "lang", "translation")
+"""Names of elements that hold one text in several languages, as PrestaShop writes them."""
+
 _MAX_RECORD_BYTES = 8_000_000
 _MAX_PATH = 32
 """Elements whose path is longer are never records."""
@@ -202,6 +205,9 @@ def _columns(element: Element, level: int) -> dict[str, Any]:
         if child.tag.startswith(_GOOGLE) and name in plain:
             name = f"g:{name}"
         value = _value(child, level)
+        if name in values and (language := _language(child)):
+            values[name] = value if language.startswith("en") else values[name]
+            continue
         if isinstance(value, dict) and name in values and isinstance(values[name], dict) and len(value) == 1:
             values[name] = {**value, **values[name]}  # pairs of name and value
         elif name not in values or name in element.attrib:
@@ -216,10 +222,19 @@ def _columns(element: Element, level: int) -> dict[str, Any]:
     return values
 
 
+def _language(element: Element) -> str:
+    """Return the language of an element's text, "" where it has none."""
+    return next((text.lower() for name, text in element.attrib.items() if _local(name) == "lang"), "")
+
+
 def _value(element: Element, level: int) -> Any:
     text = (element.text or "").strip()
     if len(element):
         tags = {child.tag for child in element}
+        if len(tags) == 1 and _local(element[0].tag).lower() in _LANGUAGES:
+            texts = [(_language(child), _value(child, level + 1)) for child in element]
+            english = next((text for language, text in texts if language.startswith("en") and text), None)
+            return english or next((text for _, text in texts if text), "")
         name, inner = _local(element.tag), _local(element[0].tag)
         if len(tags) == 1 and not element.attrib and (len(element) > 1 or name[:4] == inner[:4]):
             values = next(iter(_columns(element, level + 1).values()))  # <images><image>…</image></images>

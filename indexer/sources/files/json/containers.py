@@ -27,7 +27,7 @@ _RECORD_NAMES = frozenset((
 _WRAPPERS = frozenset(
     ("node", "product", "item", "offer", "_source", "record", "document", "fields", "entity")
 )
-MAX_LEVELS = 4
+MAX_CONTAINER_LEVELS = 4
 """How deep in a document its records are looked for."""
 
 
@@ -38,7 +38,7 @@ def is_container(name: object) -> bool:
 
 def find_records(value: object, level: int = 0) -> list[Any] | None:
     """Return the list of records that a document holds, None where the object is a record itself."""
-    if not isinstance(value, dict) or level >= MAX_LEVELS:
+    if not isinstance(value, dict) or level >= MAX_CONTAINER_LEVELS:
         return None
     if is_keyed(value):
         return [add_key(key, inner) for key, inner in value.items()]

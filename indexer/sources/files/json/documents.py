@@ -14,7 +14,7 @@ from typing import Any
 
 from indexer.catalogue.records import Record, Reject
 from indexer.sources.files.json.containers import (
-    MAX_LEVELS,
+    MAX_CONTAINER_LEVELS,
     add_key,
     are_alike,
     find_records,
@@ -261,7 +261,7 @@ def _search_object(window: _Window, level: int) -> Iterator[Record | Reject]:
                     yield from _read_list(window)
                 else:
                     window.skip_value(level=1)
-            elif opening == "{" and is_container(key) and level < MAX_LEVELS:
+            elif opening == "{" and is_container(key) and level < MAX_CONTAINER_LEVELS:
                 yield from _search_object(window, level + 1)
             elif opening == "{":
                 value, raw = _take_object(window)

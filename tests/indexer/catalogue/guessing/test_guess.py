@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from indexer.catalogue.guessing import guess_field_map
 from indexer.sources.files import open_catalogue
 from mappings.errors import CatalogueError
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 def guess(tmp_path: Path, header: str) -> FieldMap:
@@ -114,3 +115,79 @@ def test_changes_need_only_an_id(tmp_path: Path) -> None:
     (tmp_path / "gone.csv").write_text("title\n")
     with pytest.raises(CatalogueError, match="no column looks like the id; it has title"):
         guess_field_map(open_catalogue(tmp_path / "gone.csv"), partial=True)
+
+
+def guess_json(tmp_path: Path, *records: object) -> FieldMap:
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
+    return guess_field_map(open_catalogue(tmp_path / "a.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ("productId,productName,imageUrl,inStock,salePrice", ("productId", "productName", "imageUrl")),
+        ("SKU,Name (en),Name (de),Image [URL]", ("SKU", "Name (en)", "Image [URL]")),
+        ("sku,name-de_DE,name-en_US,images_0", ("sku", "name-en_US", "images_0")),
+        ("Alias,Name/fr,Bild 1,Bild 2", ("Alias", "Name/fr", "Bild 1")),
+        ("Article_Code,NL_Title_Long,Image1", ("Article_Code", "NL_Title_Long", "Image1")),
+    ],
+)
+def test_names_are_found_in_any_spelling(tmp_path: Path, header: str, columns: tuple[str, str, str]) -> None:
+    field_map = guess(tmp_path, header)
+    assert (field_map.id, *field_map.title, *field_map.image) == columns
+
+
+def test_an_exact_name_comes_before_a_similar_one(tmp_path: Path) -> None:
+    field_map = guess(tmp_path, "product_price,price,id_1,id,name_de,name")
+    assert (field_map.id, field_map.title, field_map.price) == ("id", ("name",), ("price",))
+
+
+def test_a_column_of_ids_is_filled(tmp_path: Path) -> None:
+    assert guess(tmp_path, "ean,artikelnummer,titel\n,A1,Mug\n4006381333931,A2,Cup").id == "artikelnummer"
+    assert guess(tmp_path, "id,sku,title\n,A1,Mug\n,A2,Cup").id == "sku"
+
+
+def test_an_id_that_repeats_over_variants_is_their_group(tmp_path: Path) -> None:
+    rows = "id,variant_sku,title\n1,a,Mug\n1,b,Mug\n1,c,Mug\n2,d,Cup"
+    field_map = guess(tmp_path, rows)
+    assert (field_map.id, field_map.group, field_map.variants) == ("variant_sku", "id", "keep")
+
+
+def test_variants_that_name_their_parent_are_merged(tmp_path: Path) -> None:
+    field_map = guess(tmp_path, "sku,title,parent_sku\nA,Mug,\nA-1,,A\nA-2,,A")
+    assert (field_map.group, field_map.variants) == ("parent_sku", "merge")
+    field_map = guess(tmp_path, "sku,title,parent_sku\nA-1,Mug,A\nA-2,Mug,A")
+    assert (field_map.group, field_map.variants) == ("parent_sku", "keep")
+
+
+def test_empty_columns_give_way(tmp_path: Path) -> None:
+    field_map = guess(
+        tmp_path, "id,title,name,image,picture\n1,,Mug,,https://a/1.jpg\n2,,Cup,,https://a/2.jpg"
+    )
+    assert (field_map.title, field_map.image) == (("name",), ("picture",))
+
+
+def test_kinds_and_numbers_are_no_categories(tmp_path: Path) -> None:
+    field_map = guess(tmp_path, 'id,title,type,categories,department\n1,Mug,simple,"20,28",Kitchen')
+    assert field_map.category == ("department",)
+
+
+def test_levels_of_a_category(tmp_path: Path) -> None:
+    field_map = guess(tmp_path, "id,title,Category 1,Category 2,Category 3\n1,Mug,Home,Kitchen,Mugs")
+    assert field_map.category == ("Category 1", "Category 2", "Category 3")
+
+
+def test_keys_of_objects(tmp_path: Path) -> None:
+    record = {
+        "id": 1,
+        "title": "Mug",
+        "pricing": {"regularPrice": 9.5, "currency": "EUR"},
+        "stock": {"inStock": True},
+        "assets": {"images": ["https://a/1.jpg"]},
+        "seller": {"price": 1},
+        "shipping": {"price": 4.9},
+    }
+    field_map = guess_json(tmp_path, record)
+    assert field_map.price == ("pricing.regularPrice",)
+    assert (field_map.currency, field_map.available) == ("pricing.currency", ("stock.inStock", "stock"))
+    assert field_map.image == ("assets.images",)
