@@ -12,7 +12,6 @@ from mappings.settings import ClickSettings
 from reranker.training.clicks.click_log import ClickLog
 from reranker.training.clicks.position_bias import (
     BANDS,
-    Doubles,
     Impressions,
     PositionModel,
     assign_bands,
@@ -21,6 +20,7 @@ from reranker.training.clicks.position_bias import (
 )
 from reranker.training.clicks.robots_filter import filter_robots
 from reranker.training.clicks.search_interactions import SearchInteraction, join_log
+from reranker.types import Doubles
 
 Pair = tuple[str, str]
 """A query's key and a product id."""
