@@ -9,11 +9,12 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote
 
-from opensearchpy import Connection, OpenSearch
+from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionError as NoConnection
 from opensearchpy.exceptions import ConnectionTimeout
 
 from indexer.store.alias import PIPELINE_SETTING
+from tests.fakes.memory_connection import ClientRequest, open_client
 
 _Answer = tuple[int, Any]
 
@@ -35,16 +36,15 @@ class Index:
         return {id_: of.source for id_, of in self.entries.items()}
 
 
-class MemoryOpenSearch(Connection):
-    """A client's connection that answers by itself: indexes, versioned documents, aliases, simple queries.
+class MemoryOpenSearch:
+    """A cluster of indexes, versioned documents, aliases and simple queries.
 
     `refuse` maps a document's id to the statuses of its next writes. `fails` has pairs of a pattern and how
     many of the next requests whose path matches it get no answer. `lose` names documents whose writes are
     confirmed but not done. With `lose_answer`, moving an alias works but its answer is lost.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self) -> None:
         self.indexes: dict[str, Index] = {}
         self.aliases: dict[str, set[str]] = {}
         self.refuse: dict[str, list[int]] = {}
@@ -55,29 +55,11 @@ class MemoryOpenSearch(Connection):
         self.requests: list[tuple[str, str]] = []
         self._sequence = 0
 
-    def perform_request(
-        self,
-        method: str,
-        url: str,
-        params: Mapping[str, Any] | None = None,
-        body: bytes | None = None,
-        timeout: float | None = None,
-        ignore: Any = (),
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, dict[str, str], str]:
-        self.requests.append((method, url))
-        self._fail(url)
-        given = {
-            name: value.decode() if isinstance(value, bytes) else value
-            for name, value in (params or {}).items()
-        }
-        status, answer = self.answer(method, url, given, body or b"")
-        text = json.dumps(answer)
-        if not 200 <= status < 300 and status not in (
-            ignore if isinstance(ignore, tuple | list) else (ignore,)
-        ):
-            self._raise_error(status, text if method != "HEAD" else "")
-        return status, {"content-type": "application/json"}, text
+    def answer_request(self, request: ClientRequest) -> _Answer:
+        """Answer a request of a client, and record its method and path."""
+        self.requests.append((request.method, request.path))
+        self._fail(request.path)
+        return self.answer(request.method, request.path, request.params, request.body)
 
     def answer(self, method: str, path: str, params: Mapping[str, Any], body: bytes) -> _Answer:
         """Return the status and the body that a request is answered with."""
@@ -283,12 +265,10 @@ def _matches(source: dict[str, Any], query: dict[str, Any]) -> bool:
 
 
 MemoryCluster = tuple[OpenSearch, MemoryOpenSearch]
-"""A client and the connection that answers it."""
+"""A client and the cluster that answers it."""
 
 
 def open_memory() -> MemoryCluster:
-    """Return a client and the connection that answers it."""
-    client = OpenSearch("http://memory:9200", connection_class=MemoryOpenSearch, max_retries=0)
-    connection = client.transport.get_connection()
-    assert isinstance(connection, MemoryOpenSearch)
-    return client, connection
+    """Return a client and the cluster that answers it."""
+    cluster = MemoryOpenSearch()
+    return open_client(cluster.answer_request), cluster

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.fakes.memory_opensearch import MemoryOpenSearch, open_memory
+from tests.fakes.memory_opensearch import MemoryOpenSearch
 
 
 @contextmanager
 def serve_memory() -> Iterator[tuple[str, MemoryOpenSearch]]:
     """Serve an empty OpenSearch on a free port; yield its URL and what it holds."""
-    _, memory = open_memory()
+    memory = MemoryOpenSearch()
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):

@@ -5,7 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from opensearchpy import Connection, OpenSearch
+from opensearchpy import OpenSearch
+
+from tests.fakes.memory_connection import ClientRequest, open_client
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -130,35 +132,12 @@ class MlCluster:
         return OK
 
 
-class MlConnection(Connection):
-    """opensearch-py's way to an MlCluster."""
-
-    cluster: MlCluster
-
-    def perform_request(
-        self,
-        method: str,
-        url: str,
-        params: Mapping[str, Any] | None = None,
-        body: bytes | None = None,
-        timeout: float | None = None,
-        ignore: Any = (),
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, dict[str, str], str]:
-        status, answer = self.cluster.answer(method, url, json.loads(body) if body else None)
-        text = json.dumps(answer)
-        if status >= 300:
-            self._raise_error(status, text, "application/json")
-        return status, {"content-type": "application/json"}, text
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 def ml_cluster() -> tuple[OpenSearch, MlCluster]:
-    """Return a cluster, and a client whose only connection is it."""
-    client = OpenSearch("http://localhost:9200", connection_class=MlConnection, max_retries=0)
-    connection = client.transport.get_connection()
-    assert isinstance(connection, MlConnection)
-    connection.cluster = MlCluster()
-    return client, connection.cluster
+    """Return a cluster, and a client that it answers."""
+    cluster = MlCluster()
+
+    def answer(request: ClientRequest) -> Answer:
+        body = json.loads(request.body) if request.body else None
+        return cluster.answer(request.method, request.path, body)
+
+    return open_client(answer), cluster

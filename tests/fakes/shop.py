@@ -5,10 +5,10 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 import numpy as np
-from opensearchpy import Connection, OpenSearch
+from opensearchpy import OpenSearch
 
 from mappings.errors import ModelError
 from plugin_api.opensearch.client import OpenSearchResponse
@@ -16,6 +16,7 @@ from plugin_api.search.retrieval.candidates import QUERY_MATCHES
 from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH
 from reranker.text.query_type import classify_query
 from reranker.types import EncodedQuery, Floats
+from tests.fakes.memory_connection import ClientRequest, open_client
 
 VERSION = "0123456789ab"
 DIMENSION = 4
@@ -171,31 +172,6 @@ class Shop:
         return {**hit, "fields": values} if values else hit
 
 
-class ShopConnection(Connection):
-    """opensearch-py's way to a Shop."""
-
-    shop: Shop
-
-    def perform_request(
-        self,
-        method: str,
-        url: str,
-        params: Mapping[str, Any] | None = None,
-        body: bytes | None = None,
-        timeout: float | None = None,
-        ignore: Any = (),
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, dict[str, str], str]:
-        target = f"{url}?{urlencode(params)}" if params else url
-        reply = self.shop.request(method, target, headers or {}, body or b"", timeout)
-        if reply.status >= 300:
-            self._raise_error(reply.status, reply.body.decode(), "application/json")
-        return reply.status, dict(reply.headers), reply.body.decode()
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 def _kind(search: dict[str, Any]) -> str:
     if search == FINGERPRINT_SEARCH:
         return "state"
@@ -211,9 +187,12 @@ def _kind(search: dict[str, Any]) -> str:
 
 
 def shop_client() -> tuple[OpenSearch, Shop]:
-    """A Shop, and an opensearch-py client whose only connection is it."""
-    client = OpenSearch("http://localhost:9200", connection_class=ShopConnection, max_retries=0)
-    connection = client.transport.get_connection()
-    assert isinstance(connection, ShopConnection)
-    connection.shop = Shop()
-    return client, connection.shop
+    """A Shop, and an opensearch-py client that it answers."""
+    shop = Shop()
+
+    def answer(request: ClientRequest) -> tuple[int, Any]:
+        seconds = request.timeout_seconds
+        reply = shop.request(request.method, request.target, request.headers, request.body, seconds)
+        return reply.status, json.loads(reply.body)
+
+    return open_client(answer), shop

@@ -1,14 +1,12 @@
 import gzip
 import io
 import json
-from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
-from flask.testing import FlaskClient
-from opensearchpy import Connection, OpenSearch
+from opensearchpy import OpenSearch
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -24,48 +22,24 @@ from plugin_api.commands.demo.report import format_move, show_comparison, show_n
 from plugin_api.sidecar.app import create_app
 from plugin_api.terminal import output_console
 from tests.fakes.http_peer import answering, peer
+from tests.fakes.memory_connection import ClientRequest, open_client
 from tests.fakes.shop import Shop, StandInModel
 
 MOUSE = DemoQuery("mouse", "a test")
 TITLE = "A very long title [with brackets] of a product that can't fit into half a line, whatever its width"
 
 
-class Wsgi(Connection):
-    """Sends a client's requests to an application in this process."""
-
-    web: FlaskClient
-
-    def perform_request(
-        self,
-        method: str,
-        url: str,
-        params: Mapping[str, Any] | None = None,
-        body: bytes | None = None,
-        timeout: float | None = None,
-        ignore: Any = (),
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, Mapping[str, str], str]:
-        json_type = "application/json"
-        answer = self.web.open(
-            url, method=method, query_string=params or {}, data=body, content_type=json_type
-        )
-        if answer.status_code >= 300:
-            self._raise_error(answer.status_code, answer.text, "application/json")
-        return answer.status_code, dict(answer.headers), answer.text
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 @pytest.fixture
-def sidecar(shop: Shop) -> Iterator[OpenSearch]:
+def sidecar(shop: Shop) -> OpenSearch:
     settings = Settings(search=SearchSettings(keyword_weight=1.0), sidecar=SidecarSettings(deadline_ms=5000))
-    through = OpenSearch("http://sidecar:8080", connection_class=Wsgi, max_retries=0)
-    connection = through.transport.get_connection()
-    assert isinstance(connection, Wsgi)
-    connection.web = create_app(settings, shop, StandInModel()).test_client()
-    yield through
-    through.close()
+    web = create_app(settings, shop, StandInModel()).test_client()
+
+    def answer(request: ClientRequest) -> tuple[int, Any]:
+        options = {"query_string": request.params, "data": request.body, "content_type": "application/json"}
+        response = web.open(request.path, method=request.method, **options)
+        return response.status_code, response.json
+
+    return open_client(answer)
 
 
 def comparison(**changed: Any) -> QueryComparison:

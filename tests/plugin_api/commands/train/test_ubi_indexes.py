@@ -1,15 +1,15 @@
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from opensearchpy import Connection, OpenSearch
+from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionError as NoConnection
 
 from mappings.errors import ClusterDown, LabelsError
 from plugin_api.commands.train.ubi_indexes import read_ubi_cluster
 from reranker.training.clicks.click_log import LoggedAction, LoggedSearch, UnusableRecord
+from tests.fakes.memory_connection import ClientRequest, open_client
 
 QUERIES = [{"query_id": f"q{i}", "user_query": "hub", "query_response_hit_ids": ["7"]} for i in range(3)]
 EVENTS = [
@@ -18,11 +18,10 @@ EVENTS = [
 ]
 
 
-class Log(Connection):
+class Log:
     """OpenSearch's scroll over the UBI indexes, two documents a page; `refuse` is (index, status)."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self) -> None:
         self.indexes = {"ubi_queries": QUERIES, "ubi_events": EVENTS}
         self.refuse: dict[str, int] = {}
         self.failed_shards = 0
@@ -30,57 +29,39 @@ class Log(Connection):
         self.cleared: list[str] = []
         self.pages: dict[str, list[list[dict[str, Any]]]] = {}
 
-    def perform_request(
-        self,
-        method: str,
-        url: str,
-        params: Mapping[str, Any] | None = None,
-        body: bytes | None = None,
-        timeout: float | None = None,
-        ignore: Any = (),
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, dict[str, str], str]:
-        asked = json.loads(body or b"{}")
-        if method == "DELETE":
-            self.cleared += asked["scroll_id"]
-            return 200, {}, "{}"
-        if url == "/_search/scroll":
-            index = asked["scroll_id"]
+    def answer(self, request: ClientRequest) -> tuple[int, Any]:
+        body = json.loads(request.body or b"{}")
+        if request.method == "DELETE":
+            self.cleared += body["scroll_id"]
+            return 200, {}
+        if request.path == "/_search/scroll":
+            index = body["scroll_id"]
         else:
-            index = url.split("/")[1]
-            self.bodies.append(asked)
+            index = request.path.split("/")[1]
+            self.bodies.append(body)
             status = self.refuse.get(index, 200 if index in self.indexes else 404)
             if status == 0:
                 raise NoConnection("N/A", "connection refused", OSError())
             if status != 200:
-                self._raise_error(status, json.dumps({"error": {"type": "refused"}}), "application/json")
+                return status, {"error": {"type": "refused"}}
             hits = [
                 {"_index": index, "_id": f"d{i}", "_source": source}
                 for i, source in enumerate(self.indexes[index])
             ]
             self.pages[index] = [hits[:2], hits[2:]]
         page = self.pages[index].pop(0) if self.pages[index] else []
-        reply = {
-            "_scroll_id": index,
-            "_shards": {"total": 2, "successful": 2 - self.failed_shards, "skipped": 0},
-            "hits": {"hits": page},
-        }
-        return 200, {"content-type": "application/json"}, json.dumps(reply)
-
-    def close(self) -> None:
-        """Nothing is open."""
+        shards = {"total": 2, "successful": 2 - self.failed_shards, "skipped": 0}
+        return 200, {"_scroll_id": index, "_shards": shards, "hits": {"hits": page}}
 
 
 @pytest.fixture
-def client() -> OpenSearch:
-    return OpenSearch("http://localhost:9200", connection_class=Log, max_retries=0)
+def log() -> Log:
+    return Log()
 
 
 @pytest.fixture
-def log(client: OpenSearch) -> Log:
-    connection = client.transport.get_connection()
-    assert isinstance(connection, Log)
-    return connection
+def client(log: Log) -> OpenSearch:
+    return open_client(log.answer)
 
 
 def test_reads_both_indexes_to_their_end(client: OpenSearch, log: Log) -> None:
