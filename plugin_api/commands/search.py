@@ -18,7 +18,7 @@ from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, ModelMismatch
 from mappings.types import JsonObject
 from plugin_api.commands.context import CommandContext
-from plugin_api.opensearch.client import identity
+from plugin_api.opensearch.client import encode_credentials
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.answer import Answer
 from plugin_api.search.query.keyword_query import keyword_query
@@ -99,7 +99,7 @@ def search(
     searcher = Searcher(opensearch, loaded, without_time_limits(settings))
 
     def make_call(body: JsonObject) -> SearchCall:
-        headers = {**identity(settings.opensearch), "content-type": "application/json"}
+        headers = {**encode_credentials(settings.opensearch), "content-type": "application/json"}
         return SearchCall(quote(index, safe=",*"), json.dumps(body).encode(), headers=headers)
 
     call = make_call({"query": query, "size": size})

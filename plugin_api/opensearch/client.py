@@ -48,7 +48,7 @@ class OpenSearchClient(Protocol):
         """
 
 
-def identity(settings: OpenSearchSettings) -> dict[str, str]:
+def encode_credentials(settings: OpenSearchSettings) -> dict[str, str]:
     """Return the headers by which Attune's own commands sign in; callers of the sidecar bring their own."""
     if not settings.user:
         return {}
@@ -56,6 +56,6 @@ def identity(settings: OpenSearchSettings) -> dict[str, str]:
     return {"authorization": f"Basic {credentials}"}
 
 
-def with_query(path: str, params: Mapping[str, str]) -> str:
+def append_query(path: str, params: Mapping[str, str]) -> str:
     """Return a request's target: the path, and the parameters where there are any."""
     return f"{path}?{urlencode(params)}" if params else path

@@ -31,7 +31,7 @@ def dumps(value: Any) -> bytes:
     return _encoder.encode(value)
 
 
-def pretty(data: bytes) -> bytes:
+def prettify(data: bytes) -> bytes:
     """Indent JSON for people."""
     return msgspec.json.format(data, indent=2)
 

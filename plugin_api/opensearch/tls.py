@@ -7,7 +7,7 @@ from mappings.errors import SettingsError
 from mappings.settings import OpenSearchSettings, SidecarSettings
 
 
-def server_context(settings: SidecarSettings) -> ssl.SSLContext:
+def create_server_context(settings: SidecarSettings) -> ssl.SSLContext:
     """The context that clients are served with: TLS 1.2 or newer, HTTP/1.1.
 
     A client certificate is asked for where `sidecar.client_ca` is set. One that does not hold ends the

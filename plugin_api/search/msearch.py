@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from mappings.errors import BadRequest, ClusterDown
-from plugin_api.opensearch.client import NO_ANSWER, Headers, OpenSearchClient, with_query
+from plugin_api.opensearch.client import NO_ANSWER, Headers, OpenSearchClient, append_query
 from plugin_api.opensearch.raw_json import RawObject, decoded, dumps, raw_object, raw_objects
 from plugin_api.search.answer import JSON_TYPE, Answer, error_answer
 from plugin_api.search.deadline import Deadline
@@ -158,7 +158,7 @@ class MultiSearch:
         headers = {**call.headers, "content-type": "application/x-ndjson"}
         path = f"/{call.index}/_msearch" if call.index else "/_msearch"
         response = self._client.request(
-            "POST", with_query(path, call.params), headers, b"\n".join(lines) + b"\n"
+            "POST", append_query(path, call.params), headers, b"\n".join(lines) + b"\n"
         )
         if response.status in (400, 401):
             raise _ListRefused(Answer(response.status, response.body, response.headers))

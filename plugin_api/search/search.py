@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from mappings.settings import Settings
-from plugin_api.opensearch.client import OpenSearchClient, with_query
+from plugin_api.opensearch.client import OpenSearchClient, append_query
 from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.answer import Answer
 from plugin_api.search.caller_key import make_caller_key
@@ -177,7 +177,7 @@ class Searcher:
         if not request.verbatim:
             headers["content-type"] = "application/json"
         method = "POST" if request.body else call.method
-        target = with_query(call.path, request.params)
+        target = append_query(call.path, request.params)
         original = self._client.request(method, target, headers, request.body)
         unmodified = unmodified_request(call, request) if original.status == 400 else None
         if unmodified:

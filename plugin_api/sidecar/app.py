@@ -19,7 +19,7 @@ from plugin_api.sidecar.model_api.errors import MODEL_PATHS, model_error
 from plugin_api.sidecar.model_api.routes import model_blueprint
 from plugin_api.sidecar.model_api.text_model import TextModel
 from plugin_api.sidecar.openapi import openapi_blueprint
-from plugin_api.sidecar.passthrough import wsgi_response
+from plugin_api.sidecar.passthrough import make_wsgi_response
 from plugin_api.sidecar.pipeline.routes import cluster_blueprint
 from plugin_api.sidecar.preview.explain import ExplainModel
 from plugin_api.sidecar.preview.routes import PUBLIC, preview_blueprint
@@ -93,17 +93,17 @@ def create_app(
 
     @app.get(HEALTH)
     def _health() -> Response:
-        return wsgi_response(Answer(200, render_health(app)))
+        return make_wsgi_response(Answer(200, render_health(app)))
 
     @app.get(f"{PREFIX}/ready")
     def _ready() -> Response:
         reason = _unready(client, settings)
         body: JsonObject = {"status": "unready", "reason": reason} if reason else {"status": "ready"}
-        return wsgi_response(Answer(503 if reason else 200, dumps({**body, "model": reranker.version})))
+        return make_wsgi_response(Answer(503 if reason else 200, dumps({**body, "model": reranker.version})))
 
     def _unknown(**_: str) -> Response:
         reason = f"the sidecar has no route {request.method} {request.path}; see {PREFIX}/openapi.json"
-        return wsgi_response(error_answer(404, "not_found_exception", reason))
+        return make_wsgi_response(error_answer(404, "not_found_exception", reason))
 
     # Whatever the method: nothing under this prefix, and no key that comes with it, goes to OpenSearch.
     for rule in (PREFIX, f"{PREFIX}/", f"{PREFIX}/<any_path:path>"):
@@ -112,7 +112,7 @@ def create_app(
 
     @app.errorhandler(AttuneError)
     def _failed(error: AttuneError) -> Response:
-        return wsgi_response(render_error(error))
+        return make_wsgi_response(render_error(error))
 
     @app.errorhandler(HTTPException)
     def _refused(error: HTTPException) -> Response:
@@ -121,7 +121,7 @@ def create_app(
         if rule in MODEL_PATHS:
             return model_error(rule, error.code or 500, reason)
         kind = "security_exception" if error.code == 401 else "status_exception"
-        return wsgi_response(error_answer(error.code or 500, kind, reason))
+        return make_wsgi_response(error_answer(error.code or 500, kind, reason))
 
     return app
 

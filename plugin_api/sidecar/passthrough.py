@@ -39,11 +39,13 @@ def forward(client: OpenSearchClient, environ: Environ, body: bytes, more: Heade
     if forwarding is not None:
         forwarding.headers = more
         return Response(status=204)
-    answer = client.request(environ["REQUEST_METHOD"], target(environ), request_headers(environ), body)
-    return wsgi_response(Answer(answer.status, answer.body, (*answer.headers, *more)))
+    answer = client.request(
+        environ["REQUEST_METHOD"], read_wsgi_target(environ), read_wsgi_headers(environ), body
+    )
+    return make_wsgi_response(Answer(answer.status, answer.body, (*answer.headers, *more)))
 
 
-def target(environ: Environ) -> str:
+def read_wsgi_target(environ: Environ) -> str:
     """Return path and query string as they came, percent-encoding and all."""
     raw: str = environ.get("RAW_URI") or environ["REQUEST_URI"]
     if raw.startswith("/"):
@@ -52,7 +54,7 @@ def target(environ: Environ) -> str:
     return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
 
 
-def request_headers(environ: Environ) -> dict[str, str]:
+def read_wsgi_headers(environ: Environ) -> dict[str, str]:
     """Return the headers that go on, names in lower case: all but this connection's."""
     pairs = [
         (name[5:].replace("_", "-").lower(), value)
@@ -69,7 +71,7 @@ def as_utf8(value: str) -> str:
     return value if value.isascii() else value.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
-def wsgi_response(answer: Answer) -> Response:
+def make_wsgi_response(answer: Answer) -> Response:
     """Return an answer for Flask, its headers unchanged."""
     body: bytes | Iterable[bytes] = answer.body
     response = Response(body, answer.status, direct_passthrough=True)

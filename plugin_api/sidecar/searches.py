@@ -10,7 +10,7 @@ from mappings.settings import SidecarSettings
 from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.opensearch.http_client import AnswerTooLarge
 from plugin_api.opensearch.json_depth import check_depth
-from plugin_api.opensearch.raw_json import pretty
+from plugin_api.opensearch.raw_json import prettify
 from plugin_api.search.answer import Answer
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.msearch import MultiSearch
@@ -19,7 +19,7 @@ from plugin_api.search.reasons import Cause, NotReranked, Reason
 from plugin_api.search.render import add_status
 from plugin_api.search.search import Observe, Searcher
 from plugin_api.search.templates import render_call
-from plugin_api.sidecar.passthrough import forward, request_headers, target, wsgi_response
+from plugin_api.sidecar.passthrough import forward, make_wsgi_response, read_wsgi_headers, read_wsgi_target
 
 _OF_THE_BODY = frozenset({"content-length", "content-encoding"})
 """Request headers that no longer hold once a body has been read."""
@@ -36,7 +36,7 @@ class SearchRoutes:
 
     def answer(self, request: Request) -> Response:
         """Answer a request. Raises AttuneError."""
-        path, _, query = target(request.environ).partition("?")
+        path, _, query = read_wsgi_target(request.environ).partition("?")
         kind, index = search_kind(path) if request.method in ("GET", "POST") else ("", "")
         body = request.get_data(cache=False)
         if not kind:
@@ -48,7 +48,7 @@ class SearchRoutes:
         if read and not is_json(request.headers.get("Content-Type", ""), lines):
             return self._pass(request, body, Reason.NOT_JSON.because())
         check_depth(read, lines)
-        headers = {k: v for k, v in request_headers(request.environ).items() if k not in _OF_THE_BODY}
+        headers = {k: v for k, v in read_wsgi_headers(request.environ).items() if k not in _OF_THE_BODY}
         params = dict(parse_qsl(query.replace(";", "&"), keep_blank_values=True))
         call = SearchCall(index, read, params, headers, request.method)
         try:
@@ -60,7 +60,7 @@ class SearchRoutes:
         if isinstance(answer, Cause):
             return self._pass(request, body, answer)
         wants_pretty = params.get("pretty", "false") in ("", "true")
-        return wsgi_response(replace(answer, body=pretty(answer.read())) if wants_pretty else answer)
+        return make_wsgi_response(replace(answer, body=prettify(answer.read())) if wants_pretty else answer)
 
     def _answer(self, kind: str, call: SearchCall) -> Answer | Cause:
         """Answer a search; return the cause where it is to go on as it came."""

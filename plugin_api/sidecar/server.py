@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mappings.errors import AttuneError
 from mappings.settings import SidecarSettings
-from plugin_api.opensearch.tls import server_context
+from plugin_api.opensearch.tls import create_server_context
 from plugin_api.sidecar.serving.worker import Build, run_worker
 from plugin_api.sidecar.serving.workers import Workers
 from plugin_api.sidecar.telemetry.access_log import configure
@@ -53,7 +53,7 @@ def run_sidecar(
     the first takes requests.
     """
     if settings.tls_certificate:
-        server_context(settings)
+        create_server_context(settings)
     _allow_open_files()
     _hold_little_memory()
     configure(settings.log_format)

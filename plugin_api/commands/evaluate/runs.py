@@ -19,7 +19,7 @@ from mappings import fields
 from mappings.errors import EvaluationError, ModelMismatch
 from mappings.settings import FusionMethod, SearchSettings, Settings
 from mappings.types import JsonObject, Product
-from plugin_api.opensearch.client import identity
+from plugin_api.opensearch.client import encode_credentials
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.query.keyword_query import keyword_query
@@ -192,7 +192,7 @@ class Searching:
 
     def _call(self, text: str, filters: Terms, size: int) -> SearchCall:
         body = {"query": keyword_query(text, filters), "size": size, "_source": False}
-        headers = identity(self._settings.opensearch)
+        headers = encode_credentials(self._settings.opensearch)
         return SearchCall(quote(self._index, safe=",*"), json.dumps(body).encode(), headers=headers)
 
 

@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 
 from mappings.errors import AttuneError
 from mappings.types import JsonObject
-from plugin_api.opensearch.client import Headers, OpenSearchClient, OpenSearchResponse, with_query
+from plugin_api.opensearch.client import Headers, OpenSearchClient, OpenSearchResponse, append_query
 from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.query.request import HEADER_PARAMETERS, SHARED_PARAMETERS
@@ -105,7 +105,7 @@ class CallerClient:
     def _post(
         self, path: str, params: Mapping[str, str], body: bytes, content_type: str
     ) -> OpenSearchResponse:
-        headers, target = {**self.call.headers, "content-type": content_type}, with_query(path, params)
+        headers, target = {**self.call.headers, "content-type": content_type}, append_query(path, params)
         seconds = self.deadline.remaining()
         try:
             return self.client.request("POST", target, headers, body, seconds)

@@ -11,7 +11,7 @@ from mappings.settings import Settings
 from plugin_api.search.answer import error_answer
 from plugin_api.search.reasons import NotReranked, Reason
 from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
-from plugin_api.sidecar.passthrough import wsgi_response
+from plugin_api.sidecar.passthrough import make_wsgi_response
 from plugin_api.sidecar.pipeline.cluster_search import ClusterSearch
 from reranker.types import Reranker
 
@@ -110,7 +110,7 @@ def _decoded(kind: type[Call]) -> Call:
 
 
 def _error(status: int, kind: str, reason: str) -> Response:
-    return wsgi_response(error_answer(status, kind, reason))
+    return make_wsgi_response(error_answer(status, kind, reason))
 
 
 def _json(body: object) -> Response:

@@ -24,7 +24,7 @@ from plugin_api.search.answer import Answer, error_answer
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.text import MAX_TEXT
 from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
-from plugin_api.sidecar.passthrough import request_headers, wsgi_response
+from plugin_api.sidecar.passthrough import make_wsgi_response, read_wsgi_headers
 from plugin_api.sidecar.preview.explain import ExplainModel, ExplainRequest, Refusal, explain_hit
 from plugin_api.sidecar.preview.judgements import JudgementsFile
 
@@ -134,7 +134,7 @@ def preview_blueprint(
         except Refusal as refusal:
             # So that the page knows whose credentials are missing: OpenSearch's, not the sidecar's key.
             headers = (*refusal.reply.headers, ("x-attune-from-opensearch", "true"))
-            return wsgi_response(Answer(refusal.reply.status, refusal.reply.body, headers))
+            return make_wsgi_response(Answer(refusal.reply.status, refusal.reply.body, headers))
         return _json(found)
 
     @routes.post("/_attune/judgements")
@@ -182,7 +182,7 @@ def _file_of(kept: JudgementsFile | None) -> JudgementsFile:
 
 def _callers(environ: Mapping[str, object]) -> dict[str, str]:
     """The caller's headers for OpenSearch, credentials among them."""
-    headers = request_headers(dict(environ))
+    headers = read_wsgi_headers(dict(environ))
     return {name: value for name, value in headers.items() if name not in OWN_HEADERS}
 
 
@@ -201,10 +201,10 @@ def _file(name: str, data: bytes, policy: str) -> Response:
 
 
 def _json(body: JsonObject) -> Response:
-    response = wsgi_response(Answer(200, dumps(body)))
+    response = make_wsgi_response(Answer(200, dumps(body)))
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 def _refused(status: int, kind: str, reason: str) -> Response:
-    return wsgi_response(error_answer(status, kind, reason))
+    return make_wsgi_response(error_answer(status, kind, reason))

@@ -16,7 +16,7 @@ import uvloop
 
 from mappings.errors import AttuneError
 from mappings.settings import SidecarSettings
-from plugin_api.opensearch.tls import server_context
+from plugin_api.opensearch.tls import create_server_context
 from plugin_api.sidecar.serving.asgi import Application
 from plugin_api.sidecar.serving.guard import Guard
 from plugin_api.sidecar.serving.protocol import ClientProtocol
@@ -108,5 +108,5 @@ def _config(settings: SidecarSettings, application: Application) -> uvicorn.Conf
         backlog=1024,
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
-        ssl_context_factory=(lambda *_: server_context(settings)) if secure else None,
+        ssl_context_factory=(lambda *_: create_server_context(settings)) if secure else None,
     )

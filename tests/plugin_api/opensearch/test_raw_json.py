@@ -3,7 +3,7 @@ import json
 import pytest
 from msgspec import Raw
 
-from plugin_api.opensearch.raw_json import dumps, pretty, raw_object, raw_objects
+from plugin_api.opensearch.raw_json import dumps, prettify, raw_object, raw_objects
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,6 @@ def test_a_list_of_objects_is_read_each_by_its_keys() -> None:
 
 
 def test_people_get_indented_json_with_the_numbers_as_they_came() -> None:
-    shown = pretty(b'{"took":3,"hits":{"max_score":1.0E10,"hits":[]}}')
+    shown = prettify(b'{"took":3,"hits":{"max_score":1.0E10,"hits":[]}}')
     assert shown.startswith(b'{\n  "took": 3,\n  "hits": {\n    "max_score": 1.0E10,')
     assert json.loads(shown) == {"took": 3, "hits": {"max_score": 1.0e10, "hits": []}}

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from mappings.errors import SettingsError
 from mappings.settings import Settings, SidecarSettings
 from plugin_api.commands.demo.sidecar_process import sidecar_url
-from plugin_api.opensearch.tls import server_context
+from plugin_api.opensearch.tls import create_server_context
 from tests.fakes.certificates import Authority, Signed
 from tests.fakes.echo_server import (
     ROOT,
@@ -174,7 +174,7 @@ def _name(port: int, context: ssl.SSLContext) -> str:
 def test_what_is_wrong_with_a_certificate_is_said(certificate: Signed, tmp_path: Path) -> None:
     def complaint(**settings: str) -> str:
         with pytest.raises(SettingsError) as raised:
-            server_context(SidecarSettings(**settings))  # type: ignore[arg-type]
+            create_server_context(SidecarSettings(**settings))  # type: ignore[arg-type]
         return str(raised.value)
 
     mine = str(certificate.certificate)

@@ -11,9 +11,9 @@ from plugin_api.sidecar.passthrough import (
     UNDERSCORED,
     Forwarding,
     forward,
-    request_headers,
-    target,
-    wsgi_response,
+    make_wsgi_response,
+    read_wsgi_headers,
+    read_wsgi_target,
 )
 
 
@@ -52,8 +52,8 @@ def environ(**more: Any) -> dict[str, Any]:
     ],
 )
 def test_the_target_is_what_came(raw: str, expected: str) -> None:
-    assert target({"RAW_URI": raw}) == expected
-    assert target({"REQUEST_URI": raw}) == expected
+    assert read_wsgi_target({"RAW_URI": raw}) == expected
+    assert read_wsgi_target({"REQUEST_URI": raw}) == expected
 
 
 def test_headers_of_the_connection_stay_here_and_all_others_go_on() -> None:
@@ -72,23 +72,23 @@ def test_headers_of_the_connection_stay_here_and_all_others_go_on() -> None:
         CONTENT_TYPE="application/json",
         CONTENT_LENGTH="2",
     )
-    assert request_headers(came) == {
+    assert read_wsgi_headers(came) == {
         "authorization": "Basic abc",
         "x-opaque-id": "7",
         "accept-encoding": "gzip",
         "content-type": "application/json",
     }
-    assert request_headers(environ(CONTENT_TYPE="", CONTENT_LENGTH="")) == {}
+    assert read_wsgi_headers(environ(CONTENT_TYPE="", CONTENT_LENGTH="")) == {}
 
 
 def test_a_header_with_an_underscore_is_another_than_that_with_a_hyphen() -> None:
     came = environ(HTTP_X_NAME="hyphen", **{UNDERSCORED: [("x_name", "underscore")]})
-    assert request_headers(came) == {"x-name": "hyphen", "x_name": "underscore"}
+    assert read_wsgi_headers(came) == {"x-name": "hyphen", "x_name": "underscore"}
 
 
 def test_text_in_headers_is_utf8() -> None:
     came = environ(HTTP_X_OPAQUE_ID="Jürgen".encode().decode("latin-1"))
-    assert request_headers(came) == {"x-opaque-id": "Jürgen"}
+    assert read_wsgi_headers(came) == {"x-opaque-id": "Jürgen"}
 
 
 def test_a_request_goes_on_as_it_came_and_its_answer_comes_back_so() -> None:
@@ -111,8 +111,8 @@ def test_a_server_that_can_passes_it_through_by_itself() -> None:
 
 def test_an_answers_headers_are_its_own_alone() -> None:
     with Flask("test").test_request_context():
-        whole = wsgi_response(Answer(200, b"12", (("x-a", "1"), ("x-a", "2"))))
-        streamed = wsgi_response(Answer(404, iter([b"1", b"2"]), (("content-type", "text/plain"),)))
+        whole = make_wsgi_response(Answer(200, b"12", (("x-a", "1"), ("x-a", "2"))))
+        streamed = make_wsgi_response(Answer(404, iter([b"1", b"2"]), (("content-type", "text/plain"),)))
     assert list(whole.headers) == [("x-a", "1"), ("x-a", "2"), ("Content-Length", "2")]
     assert list(streamed.headers) == [("content-type", "text/plain")]
     assert (streamed.status_code, list(streamed.iter_encoded())) == (404, [b"1", b"2"])
