@@ -136,6 +136,13 @@ ATTRIBUTE_NAMES = (
     "色 カラー サイズ 素材 状態 性別"
 )
 
+KNOWN_NAMES = frozenset(
+    " ".join(
+        (ID_NAMES, TITLE_NAMES, DESCRIPTION_NAMES, BRAND_NAMES, CATEGORY_NAMES, PRICE_NAMES, QUANTITY_NAMES)
+    ).split()
+)
+"""Names by which a header is told from other lines."""
+
 _BRACKETS = re.compile(r"\s*(?:\[[^\]]*\]|\([^)]*\)|\{[^}]*\})")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LANGUAGES = "en|de|fr|es|it|nl|pl|pt|cs|cz|sv|da|fi|nb|hu|ro|sk|tr|ru|uk|ja|zh|ko"

@@ -50,6 +50,10 @@ def _prepare(
             for name, value in _read_options(text_of(cells, names["options"])):
                 cells[f"option:{name}"] = value
             cells[names["price"]] = text_of(cells, names["price"]) or text_of(product, names["price"])
+        elif item == "image":
+            cells = {name: cell for name, cell in cells.items() if "Image URL" in name}
+            yield replace(record, values={**cells, "@id": text_of(product, names["id"])})
+            continue
         else:
             yield LeftOut(record.line, f"row of a {item or 'nameless item'}")
             continue
@@ -61,7 +65,8 @@ def _prepare(
 def _read_options(text: str) -> list[tuple[str, str]]:
     """Return (name, value) of options: `[RT]Color=Red,[RT]Size=M` or `Type=List|Name=Size|Value=M`."""
     if "Name=" in text and "Value=" in text:
-        return re.findall(r"Name=([^|,]+)\|Value=([^|,;]+)", text[:10_000])
+        found = re.findall(r"Name=([^|,]+)\|Value=(.*?)(?=Type=|\||,(?=Type|Name)|;|$)", text[:10_000])
+        return [(name.strip(), re.sub(r"\[#[^\]]*\]", "", value).strip()) for name, value in found]
     pairs = (part.partition("=") for part in re.split(r",(?=\[)", text[:10_000]))
     return [(re.sub(r"^\[\w+\]", "", name).strip(), value.strip()) for name, equals, value in pairs if equals]
 
@@ -87,7 +92,8 @@ def _read_category(cells: Mapping[str, object]) -> str:
     details = re.findall(
         r"Category Path:\s*([^|;]+?)(?:,\s*Category|\||;|$)", text_of(cells, "Category Details")[:20_000]
     )
-    paths = details or split_list(text_of(cells, "Category") or text_of(cells, "Category String"), ";")
+    names = ("Category", "Category String", "Categories")
+    paths = details or split_list(next(filter(None, (text_of(cells, name) for name in names)), ""), ";")
     return deepest_path(paths, "/")
 
 
@@ -127,7 +133,7 @@ BIGCOMMERCE = (
             title=("@name",),
             description=("Description",),
             brand=("Brand", "Brand Name"),
-            category=("@category", "Categories"),
+            category=("@category",),
             price=("Sale Price", "Price"),
             available=("@available",),
             image=("Image URL (Import)", "Internal Image URL (Export)", "Variant Image URL"),

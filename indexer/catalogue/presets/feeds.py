@@ -58,10 +58,8 @@ def _prepare_food(row: Mapping[str, object]) -> Iterable[Cells]:
 
 
 def _prepare_icecat(row: Mapping[str, object]) -> Iterable[Cells] | str:
-    root = "data." if "data" in row else ""
-
     def first(*paths: str) -> object:
-        cells = (find_cell(row, root + path) for path in paths)
+        cells = (find_cell(row, path) for path in paths)
         return next((cell for cell in cells if cell not in (None, "", [], {})), None)
 
     if first("GeneralInfo.IcecatId") is None:
@@ -171,24 +169,8 @@ FEEDS = (
     ),
     Preset(
         name="icecat-json",
-        title="Icecat, product data of its API (JSON)",
+        title="Icecat, product data or answers of its API (JSON)",
         signature=("GeneralInfo", "FeaturesGroups"),
-        field_map=FieldMap(
-            id="@id",
-            title=("@title",),
-            description=("@description",),
-            brand=("@brand",),
-            category=("@category",),
-            image=("@image",),
-            identifiers=("@gtin", "@mpn"),
-            attributes=("option:*",),
-        ),
-        prepare=each_record(_prepare_icecat),
-    ),
-    Preset(
-        name="icecat-answers",
-        title="Icecat, answers of its API as they come (JSON)",
-        signature=("msg", "data"),
         field_map=FieldMap(
             id="@id",
             title=("@title",),

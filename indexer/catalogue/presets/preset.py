@@ -56,7 +56,7 @@ class Preset:
             if name in ("preset", "decimal", "variants", "price_scale"):
                 values[name] = value
                 continue
-            named = tuple(filter(None, map(find, self.field_map.columns_for(name))))
+            named = tuple(dict.fromkeys(filter(None, map(find, self.field_map.columns_for(name)))))
             single = isinstance(getattr(self.field_map, name), str)
             values[name] = (named[0] if named else "") if single else named
         return replace(FieldMap(**values), preset=self.name)  # type: ignore[arg-type]

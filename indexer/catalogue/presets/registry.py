@@ -22,7 +22,7 @@ PRESETS: tuple[Preset, ...] = (
 
 def recognise_preset(columns: tuple[str, ...]) -> Preset | None:
     """Return the preset whose signature the columns have, None where there is none."""
-    if columns and columns[0].startswith(("TemplateType=", "settings=")):
+    if columns and columns[0].startswith(amazon.TEMPLATE_STARTS):
         return next(preset for preset in PRESETS if preset.name == "amazon-template")
     return next((preset for preset in PRESETS if preset.matches(columns)), None)
 

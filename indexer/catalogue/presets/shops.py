@@ -55,7 +55,7 @@ _PRESTASHOP_TEXTS = {
     "title": ("Name *", "Name"),
     "description": ("Short description", "Summary", "Description"),
     "brand": ("Manufacturer", "Brand"),
-    "image": ("Image URLs (x,y,z...)", "Image URLs", "Image"),
+    "image": ("Image URLs (x,y,z...)", "Image URLs", "Image Link", "Image"),
     "identifiers": ("Reference #", "Reference", "Supplier reference #", "EAN13", "UPC", "ISBN", "MPN"),
     "attributes": ("option:*", "Weight", "Condition"),
     "url": "Product URL",

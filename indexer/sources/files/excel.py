@@ -1,4 +1,4 @@
-"""Spreadsheets (.xlsx, .xlsm, .xls, .ods): the first sheet with a header and a record, read by calamine."""
+"""Spreadsheets (.xlsx, .xlsm, .xls, .ods), read by calamine: the sheet that names most product fields."""
 
 import io
 import json
@@ -7,6 +7,8 @@ from datetime import date, datetime, time, timedelta
 
 from python_calamine import CalamineError, CalamineWorkbook
 
+from indexer.catalogue.guessing.column_names import KNOWN_NAMES, list_forms
+from indexer.catalogue.presets import TEMPLATE_STARTS
 from indexer.catalogue.records import Record, Reject
 from indexer.sources.files.byte_streams import open_archive
 from mappings.errors import CatalogueError
@@ -15,6 +17,7 @@ _MAX_BYTES = 1 << 29
 """The largest workbook, unpacked, since a sheet stays in memory."""
 
 _Row = list[object]
+_Sheet = tuple[str, tuple[str, ...], list[_Row], int]
 
 
 def read_sheet(
@@ -28,14 +31,9 @@ def read_sheet(
     _check_size(file, name, max_bytes)
     try:
         workbook = CalamineWorkbook.from_filelike(file)
-        for sheet_name in workbook.sheet_names:
-            rows: list[_Row] = [
-                list(map(_plain, row))
-                for row in workbook.get_sheet_by_name(sheet_name).to_python(skip_empty_area=False)
-            ]
-            start = next((index for index, row in enumerate(rows) if any(cell != "" for cell in row)), None)
-            if start is not None and len(rows) > start + 1:
-                return sheet_name, unique_columns(rows[start]), rows[start + 1 :], start + 1
+        sheets = [sheet for name in workbook.sheet_names if (sheet := _read_rows(workbook, name))]
+        if sheets:
+            return max(sheets, key=lambda sheet: _count_known(sheet[1]))
     except (CalamineError, OSError, ValueError, MemoryError) as error:
         raise CatalogueError(f"{name} is not a readable workbook: {error}") from error
     except BaseException as error:
@@ -43,6 +41,24 @@ def read_sheet(
             raise
         raise CatalogueError(f"{name} is not a readable workbook: {error}") from error
     raise CatalogueError(f"{name} has no sheet with a header and a record")
+
+
+def _read_rows(workbook: CalamineWorkbook, name: str) -> _Sheet | None:
+    """Return a sheet, None where it has no header with a record below it."""
+    rows: list[_Row] = [
+        list(map(_plain, row)) for row in workbook.get_sheet_by_name(name).to_python(skip_empty_area=False)
+    ]
+    start = next((index for index, row in enumerate(rows) if any(cell != "" for cell in row)), None)
+    if start is None or len(rows) <= start + 1:
+        return None
+    return name, unique_columns(rows[start]), rows[start + 1 :], start + 1
+
+
+def _count_known(columns: tuple[str, ...]) -> int:
+    """Return how many columns have a name that catalogues use: instructions and lists of values have none."""
+    if columns[0].startswith(TEMPLATE_STARTS):
+        return len(columns)
+    return sum(not KNOWN_NAMES.isdisjoint(list_forms(column)) for column in columns if column)
 
 
 def sheet_records(columns: tuple[str, ...], rows: list[_Row], header_row: int) -> Iterator[Record | Reject]:
@@ -59,8 +75,9 @@ def sheet_records(columns: tuple[str, ...], rows: list[_Row], header_row: int) -
 def unique_columns(cells: _Row) -> tuple[str, ...]:
     """Return the columns' names, a second `image` as `image.2`."""
     columns: list[str] = []
-    for cell in cells:
-        column = " ".join(str(cell).split())
+    is_template = str(cells[0]).startswith(TEMPLATE_STARTS)
+    for position, cell in enumerate(cells, start=1):
+        column = " ".join(str(cell).split()) or (f"column {position}" if is_template else "")
         unique, number = column, 1
         while column and unique in columns:
             number += 1

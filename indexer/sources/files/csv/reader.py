@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from indexer.catalogue.presets import TEMPLATE_STARTS
 from indexer.catalogue.records import Record, Reject
 from indexer.sources.files.csv.dialect import Dialect, is_spaced
 from indexer.sources.files.csv.first_cells import shape_of
@@ -13,8 +14,6 @@ from mappings.errors import CatalogueError
 
 _MAX_NAME_CHARACTERS = 1000
 _SHOWN_CHARACTERS = 2000
-_TEMPLATES = ("TemplateType=", "settings=")
-"""How Amazon's flat files begin: their first line names a template, and a later one the columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def read_header(lines: list[str], dialect: Dialect, name: str) -> Header:
         ) from error
     taken = dialect.preamble + reader.line_num  # type: ignore[attr-defined]
     columns: list[str] = []
-    is_template = bool(cells) and cells[0].startswith(_TEMPLATES)
+    is_template = bool(cells) and cells[0].startswith(TEMPLATE_STARTS)
     renamed: dict[str, str] = {}
     for position, cell in enumerate(cells, start=1):
         column = (

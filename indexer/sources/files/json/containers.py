@@ -27,6 +27,9 @@ _RECORD_NAMES = frozenset((
 _WRAPPERS = frozenset(
     ("node", "product", "item", "offer", "_source", "record", "document", "fields", "entity")
 )
+_ANSWER = frozenset(("data", "msg", "message", "code", "statusCode", "status", "success", "error", "errors"))
+"""What stands beside the `data` of an answer of an API."""
+
 MAX_CONTAINER_LEVELS = 4
 """How deep in a document its records are looked for."""
 
@@ -94,7 +97,8 @@ def add_key(key: str, record: dict[str, Any]) -> dict[str, Any]:
 def unwrap(record: object) -> object:
     """Return the record that an object is only the envelope of.
 
-    GraphQL has {node: {…}}, OpenSearch {_id, _source: {…}}, JSON:API {id, type, attributes: {…}}.
+    GraphQL has {node: {…}}, OpenSearch {_id, _source: {…}}, JSON:API {id, type, attributes: {…}}, and answers
+    of other APIs {msg, data: {…}}.
     """
     if not isinstance(record, dict):
         return record
@@ -105,6 +109,8 @@ def unwrap(record: object) -> object:
         return source if "id" in source else {"id": record.get("_id"), **source}
     if record.get("@type") == "ListItem" and isinstance(record.get("item"), dict):
         return record["item"]
+    if isinstance(data := record.get("data"), dict) and len(data) > 1 and _ANSWER.issuperset(record):
+        return data
     attributes = record.get("attributes")
     if (
         "id" in record

@@ -79,6 +79,7 @@ def test_a_list_of_any_name_whose_elements_are_certainly_products(tmp_path: Path
         lambda product: {"node": product},
         lambda product: {"_index": "shop", "_id": product["id"], "_source": product},
         lambda product: {"id": product["id"], "type": "product", "attributes": {**product}},
+        lambda product: {"msg": "OK", "data": product},
         lambda product: {"@type": "ListItem", "position": 1, "item": product},
     ],
 )
