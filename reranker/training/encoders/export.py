@@ -31,6 +31,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
 
 from mappings.errors import ModelError
+from reranker.training.encoders.attention_fusion import fold_biases, fuse_attention
 from reranker.training.encoders.bert import Bert
 from reranker.training.encoders.gpt2 import ProductTower
 
@@ -90,7 +91,8 @@ def export_query_tower(
     try:
         ids = torch.ones(2, 6, dtype=torch.long)
         names = ["input_ids", "attention_mask"]
-        _export(wrapped, (ids, torch.ones_like(ids)), names, path, quantisation, calibration)
+        heads = int(bert.network.config.num_attention_heads)
+        _export(wrapped, (ids, torch.ones_like(ids)), names, path, quantisation, calibration, heads)
     finally:
         bert.network.set_input_embeddings(embeddings)
 
@@ -122,7 +124,9 @@ def _export(
     path: Path,
     quantisation: Quantisation,
     calibration: Sequence[Sequence[int]],
+    heads: int = 0,
 ) -> None:
+    """Export a module; attention of `heads` heads is fused, none for 0."""
     if quantisation not in get_args(Quantisation):
         known = ", ".join(get_args(Quantisation))
         raise ModelError(f"{quantisation} is not a way to quantise a tower: choose one of {known}")
@@ -144,6 +148,10 @@ def _export(
             )
         ready = path if quantisation == "float32" else prepared
         quant_pre_process(str(exported), str(ready), skip_symbolic_shape=True)
+        if heads:
+            model = onnx.load(str(ready))
+            fuse_attention(model, heads)
+            onnx.save(model, str(ready))
         if quantisation == "int8-blocks":
             _quantise_blocks(prepared, path)
         elif quantisation == "int8":
@@ -187,6 +195,7 @@ def _quantise_blocks(prepared: Path, path: Path) -> None:
         str(prepared), bits=8, block_size=_BLOCK, is_symmetric=True, accuracy_level=4
     )
     quantizer.process()
+    fold_biases(quantizer.model.model)
     quantizer.model.save_model_to_file(str(path))
 
 

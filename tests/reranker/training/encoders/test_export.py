@@ -2,6 +2,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -86,6 +87,14 @@ def test_a_padded_batch_says_what_single_texts_say(bert: Bert, tmp_path: Path) -
     for at, row in enumerate(rows):
         alone = tower.states(np.array([row]), np.array([len(row)]))[0]
         assert cosine(together[at, : len(row)], alone) > 0.9995
+
+
+def test_attention_is_exported_as_one_operator_a_layer(bert: Bert, tmp_path: Path) -> None:
+    export_query_tower(bert, tmp_path / "query.onnx")
+    operators = [node.op_type for node in onnx.load(str(tmp_path / "query.onnx")).graph.node]
+    assert operators.count("MultiHeadAttention") == bert.network.config.num_hidden_layers
+    assert "Softmax" not in operators
+    assert operators.count("Shape") < 5
 
 
 def test_static_quantisation_asks_for_texts(bert: Bert, tmp_path: Path) -> None:
