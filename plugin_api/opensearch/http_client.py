@@ -20,6 +20,7 @@ from mappings.errors import AttuneError, BadRequest, ClusterDown
 from mappings.settings import OpenSearchSettings
 from plugin_api.opensearch.client import NO_ANSWER, OpenSearchResponse
 from plugin_api.opensearch.headers import drop_hop_headers
+from plugin_api.opensearch.memory_budget import MemoryAccount
 from plugin_api.opensearch.tls import client_context
 
 _LATE = "OpenSearch did not answer in time"
@@ -40,9 +41,15 @@ class AnswerTooLarge(AttuneError):
 
 
 class Caller:
-    """Whoever waits for an answer of the sidecar: once it has left, nothing is asked on its behalf."""
+    """Whoever waits for an answer of the sidecar: once it has left, nothing is asked on its behalf.
+
+    Answers that are read for it are held on its account, if it has one.
+    """
 
     left = False
+
+    def __init__(self, account: MemoryAccount | None = None) -> None:
+        self.account = account
 
     def leave(self) -> None:
         """Give up all requests that are under way for it."""
@@ -56,7 +63,8 @@ CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
 class HttpClient:
     """An OpenSearchClient over HTTP. Thread-safe; share one among all requests of a process.
 
-    Answers of more than `max_bytes` are not read. Raises SettingsError for certificates that can't be used.
+    Answers of more than `max_bytes`, or of more than CALLER's account can take, are not read.
+    Raises SettingsError for certificates that can't be used.
     """
 
     def __init__(self, settings: OpenSearchSettings, max_bytes: int = 1 << 30) -> None:
@@ -129,7 +137,9 @@ class HttpClient:
     def _failure(self, error: pycurl.error, transfer: "_Transfer", seconds: float | None) -> Exception:
         code, message = error.args
         if transfer.too_large:
-            return AnswerTooLarge(f"OpenSearch's answer has more than {self._max_bytes} bytes")
+            return AnswerTooLarge(
+                f"OpenSearch's answer has more than {self._max_bytes} bytes, or than there is room for now"
+            )
         if transfer.caller is not None and transfer.caller.left:
             return ClusterDown("the request was given up: its caller has left")
         self._generation += 1  # where one connection is dead, or the network is gone, so are the others
@@ -211,9 +221,13 @@ class _Transfer:
             self.has_head = True
 
     def _write(self, piece: bytes) -> int | None:
+        account = self.caller.account if self.caller is not None else None
+        is_held = account is None or account.take(len(piece))
+        self.too_large = not is_held or self._body.tell() + len(piece) > self._max_bytes
+        if self.too_large:
+            return -1
         self._body.write(piece)
-        self.too_large = self._body.tell() > self._max_bytes
-        return -1 if self.too_large else None
+        return None
 
     def _progress(self, *_: int) -> int:
         assert self.caller is not None

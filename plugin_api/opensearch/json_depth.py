@@ -1,4 +1,4 @@
-"""How deep the JSON of a search may be nested.
+"""How deep the JSON of a request may be nested, and how many values it may have.
 
 OpenSearch 3.5.0 reads a query by recursion: about a thousand levels, a few KB, end the whole node with a
 StackOverflowError. A search that Attune reads is refused long before.
@@ -11,9 +11,17 @@ from mappings.errors import BadRequest
 MAX_DEPTH = 200
 """Levels of objects and lists. Sixty bool queries, each within the last, make about as many."""
 
+MAX_VALUES = 300_000
+"""Values of a body that is parsed whole: 10 MB of `[[],[],…` are three million, which take 200 MB."""
+
 OPENING = frozenset(b"{[")
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _OTHERS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def has_too_many_values(text: bytes) -> bool:
+    """Return whether JSON may have more than MAX_VALUES values. Commas within texts count as well."""
+    return text.count(b",") + text.count(b"[") + text.count(b"{") > MAX_VALUES
 
 
 def check_depth(text: bytes, lines: bool = False) -> None:

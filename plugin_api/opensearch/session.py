@@ -26,6 +26,9 @@ from plugin_api.opensearch.http_client import (
 from plugin_api.opensearch.tls import client_context
 
 _KEEP_ALIVE_SECONDS = 30.0
+_RECEIVE_BYTES = 32_768
+"""Of an answer that waits for its reader: so much of each is held, in the kernel and in the process."""
+
 _HEAD_BYTES = 1 << 20
 """The longest header of an answer that is read. OpenSearch's warnings grow with the indexes of a search."""
 
@@ -43,12 +46,11 @@ class BrokenConnection(Exception):
 class OpenSearchSession:
     """OpenSearch as one event loop reaches it. Use it on that loop alone.
 
-    At most `limit` requests are under way at a time, the others wait; 0 sets no limit.
     Raises SettingsError for certificates that can't be used.
     """
 
-    def __init__(self, settings: OpenSearchSettings, limit: int = 0) -> None:
-        self._settings, self._limit = settings, limit
+    def __init__(self, settings: OpenSearchSettings) -> None:
+        self._settings = settings
         self._base = settings.url.rstrip("/").rpartition("@")[2]
         if "://" not in self._base:
             self._base = f"{settings.url.partition('://')[0]}://{self._base}"
@@ -71,7 +73,7 @@ class OpenSearchSession:
         """
         check_target(target)
         again = isinstance(body, bytes | None) and only_reads(method, target)
-        pool = self._pool = self._pool or _Pool(self._context, self._limit)
+        pool = self._pool = self._pool or _Pool(self._context)
         pool.users += 1
         try:
             url = URL(self._base + target, encoded=True)
@@ -134,18 +136,19 @@ class OpenSearchSession:
 class _Pool:
     """Connections that are used for as long as none of them fails."""
 
-    def __init__(self, context: ssl.SSLContext | bool, limit: int) -> None:
+    def __init__(self, context: ssl.SSLContext | bool) -> None:
         self.users, self.retired = 0, False
         self.closing: asyncio.Task[None] | None = None
         reuse = aiohttp.TraceConfig()
         reuse.on_connection_reuseconn.append(_note_reuse)
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                ssl=context, limit=limit, keepalive_timeout=_KEEP_ALIVE_SECONDS, socket_factory=_open_socket
+                ssl=context, limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS, socket_factory=_open_socket
             ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=_RECEIVE_BYTES,
             max_line_size=_HEAD_BYTES,
             max_field_size=_HEAD_BYTES,
             max_headers=1000,
@@ -185,6 +188,7 @@ async def _note_reuse(_session: object, context: SimpleNamespace, _params: objec
 
 def _open_socket(address: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
     sock = socket.socket(*address[:3])
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
     watch_peer(sock)
     return sock
 

@@ -14,12 +14,16 @@ from plugin_api.opensearch.raw_json import prettify
 from plugin_api.search.answer import Answer
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.msearch import MultiSearch
+from plugin_api.search.query.request import MAX_BODY_BYTES
 from plugin_api.search.query.types import FallbackRequest, SearchCall
 from plugin_api.search.reasons import Cause, NotReranked, Reason
 from plugin_api.search.render import add_status
 from plugin_api.search.search import Observe, Searcher
 from plugin_api.search.templates import render_call
 from plugin_api.sidecar.passthrough import forward, make_wsgi_response, read_wsgi_headers, read_wsgi_target
+
+_MAX_LIST_BYTES = 2_000_000
+"""Bytes of the longest list of searches that is read."""
 
 _OF_THE_BODY = frozenset({"content-length", "content-encoding"})
 """Request headers that no longer hold once a body has been read."""
@@ -41,7 +45,8 @@ class SearchRoutes:
         body = request.get_data(cache=False)
         if not kind:
             return forward(self._client, request.environ, body)
-        read = decompress(body, request.headers.get("Content-Encoding", ""), self._settings.max_body_bytes)
+        limit = min(self._settings.max_body_bytes, longest_body(kind))
+        read = decompress(body, request.headers.get("Content-Encoding", ""), limit)
         if read is None:
             return self._pass(request, body, Reason.BODY_TOO_LARGE.because())
         lines = kind.startswith("_msearch")
@@ -97,13 +102,18 @@ def search_kind(path: str) -> tuple[str, str]:
     return "", ""
 
 
+def longest_body(kind: str) -> int:
+    """Return the bytes of the longest search of a kind that is read; a longer one goes on as it came."""
+    return _MAX_LIST_BYTES if kind.startswith("_msearch") else MAX_BODY_BYTES
+
+
 def decompress(body: bytes, coding: str, limit: int) -> bytes | None:
     """Return the body, unpacked where it is gzip of one or more members; None where that can't be done.
 
     That includes a body of more than `limit` bytes.
     """
     if coding.lower() in ("", "identity"):
-        return body
+        return body if len(body) <= limit else None
     if coding.lower() != "gzip":
         return None
     parts, size = [], 0

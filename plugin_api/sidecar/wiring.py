@@ -14,9 +14,6 @@ from plugin_api.sidecar.telemetry.metrics import Metrics
 from plugin_api.sidecar.telemetry.middleware import Observer
 from plugin_api.sidecar.telemetry.tracing import Tracing
 
-PASSED_THROUGH = 512
-"""Requests of a worker that are passed through at a time; more wait, and searches never for them."""
-
 
 def build_application(
     settings: Settings,
@@ -27,7 +24,7 @@ def build_application(
 ) -> Application:
     """Return the sidecar as an ASGI application, for the event loop that is running. `stack` closes it."""
     client = HttpClient(settings.opensearch, settings.sidecar.max_body_bytes)
-    session = OpenSearchSession(settings.opensearch, PASSED_THROUGH)
+    session = OpenSearchSession(settings.opensearch)
     stack.push_async_callback(session.close)
     endpoint = settings.sidecar.tracing_endpoint
     tracing = Tracing(endpoint) if endpoint else None

@@ -12,6 +12,9 @@ from plugin_api.search.retrieval.hit import HitKey
 VectorKey = tuple[str, str, str]
 """The index, the model's version, and the hash of the text that the model read."""
 
+_KEY_CHARACTERS = 200
+"""Of a model's version and a text's hash: whoever writes documents could fill memory with longer ones."""
+
 _KEY_FIELDS = (fields.ID, fields.HASH, fields.MODEL)
 """Doc values that identify a product and its vectors."""
 
@@ -64,9 +67,11 @@ class SlimHit(Struct, frozen=True, rename={"index": "_index", "score": "_score",
 
     @property
     def vector_key(self) -> VectorKey | None:
-        """The key of its vectors in the vector cache; None where the document does not tell it."""
+        """The key of its vectors in the vector cache; None where the document tells none, or a long one."""
         values = self.fields
-        return (self.index, values.model[0], values.hash[0]) if values.model and values.hash else None
+        if not values.model or not values.hash or len(values.model[0] + values.hash[0]) > _KEY_CHARACTERS:
+            return None
+        return self.index, values.model[0], values.hash[0]
 
 
 class _SlimHits(Struct, frozen=True):

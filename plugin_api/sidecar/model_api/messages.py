@@ -37,7 +37,7 @@ class DocumentsRequest(msgspec.Struct, frozen=True):
     top_n: _Top | None = None
     top_k: _Top | UnsetType | None = UNSET
     truncation: bool | UnsetType | None = UNSET
-    rank_fields: Annotated[list[str], Meta(min_length=1)] | None = None
+    rank_fields: Annotated[list[str], Meta(min_length=1, max_length=100)] | None = None
     return_documents: bool | None = None
 
     @property

@@ -23,6 +23,7 @@ from werkzeug.exceptions import HTTPException
 
 from mappings.settings import Settings
 from mappings.types import Product
+from plugin_api.opensearch.json_depth import MAX_VALUES, has_too_many_values
 from plugin_api.search.rerank import MAX_UNKNOWN_SHARE
 from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
 from plugin_api.sidecar.model_api.errors import (
@@ -95,16 +96,14 @@ def model_blueprint(settings: Settings, model: TextModel) -> Blueprint:
         request.max_content_length = sidecar.max_body_bytes
         return read_message(request.get_data(), request.mimetype, kind)
 
-    def rerank_documents(version: str) -> Response:
-        deadline = time.monotonic() + seconds
+    def rerank_documents(version: str, deadline: float) -> Response:
         call = read(DocumentsRequest)
         _check_count(len(call.documents), sidecar.max_documents, "documents")
         _check_model(call.model, name)
         products = [
             read_product(at, document, call.rank_fields) for at, document in enumerate(call.documents)
         ]
-        with limiter.slot():
-            scores = scorer.score(call.query_text, products, deadline)
+        scores = scorer.score(call.query_text, products, deadline)
         shown = _as_sent if call.is_voyage else _as_object
         results = [
             DocumentScore(index, score, shown(call.documents[index]) if call.return_documents else None)
@@ -119,17 +118,19 @@ def model_blueprint(settings: Settings, model: TextModel) -> Blueprint:
     @routes.post(COHERE_PATHS[0], defaults={"version": "1"}, provide_automatic_options=False)
     @routes.post(COHERE_PATHS[1], defaults={"version": "2"}, provide_automatic_options=False)
     def _rerank(version: str) -> Response:
-        return rerank_documents(version)
+        deadline = time.monotonic() + seconds
+        with limiter.slot():
+            return rerank_documents(version, deadline)
 
     @routes.post(TEXTS_PATH, provide_automatic_options=False)
     def _rerank_texts() -> Response:
         deadline = time.monotonic() + seconds
-        fields = read(_Fields)
-        if fields.texts is msgspec.UNSET and fields.documents is not msgspec.UNSET:
-            return rerank_documents("1")
-        call = read(TextsRequest)
-        _check_count(len(call.texts), sidecar.max_documents, "texts")
         with limiter.slot():
+            fields = read(_Fields)
+            if fields.texts is msgspec.UNSET and fields.documents is not msgspec.UNSET:
+                return rerank_documents("1", deadline)
+            call = read(TextsRequest)
+            _check_count(len(call.texts), sidecar.max_documents, "texts")
             scores = scorer.score(call.query, [Product("", title=text) for text in call.texts], deadline)
         values = log_odds(scores.probabilities) if call.raw_scores else scores.probabilities
         return json_response(
@@ -142,18 +143,18 @@ def model_blueprint(settings: Settings, model: TextModel) -> Blueprint:
     @routes.post(EMBEDDINGS_PATH, provide_automatic_options=False)
     def _embeddings() -> Response:
         deadline = time.monotonic() + seconds
-        call = read(EmbeddingsRequest)
-        texts = [call.input] if isinstance(call.input, str) else call.input
-        _check_count(len(texts), sidecar.max_documents, "input")
-        _check_model(call.model, name)
-        if call.dimensions not in (None, model.dimension):
-            raise Refused(
-                f"this model's vectors have {model.dimension} dimensions, not {call.dimensions}: "
-                "leave dimensions out",
-                "dimensions",
-            )
-        embed = scorer.embed_documents if call.input_type in DOCUMENT_TYPES else scorer.embed_queries
         with limiter.slot():
+            call = read(EmbeddingsRequest)
+            texts = [call.input] if isinstance(call.input, str) else call.input
+            _check_count(len(texts), sidecar.max_documents, "input")
+            _check_model(call.model, name)
+            if call.dimensions not in (None, model.dimension):
+                raise Refused(
+                    f"this model's vectors have {model.dimension} dimensions, not {call.dimensions}: "
+                    "leave dimensions out",
+                    "dimensions",
+                )
+            embed = scorer.embed_documents if call.input_type in DOCUMENT_TYPES else scorer.embed_queries
             embedded = embed(texts, deadline)
         write = _as_base64 if call.encoding_format == "base64" else _as_numbers
         data = [Embedding(index, write(vector)) for index, vector in enumerate(embedded.vectors)]
@@ -194,6 +195,8 @@ def model_blueprint(settings: Settings, model: TextModel) -> Blueprint:
 
 def read_message(body: bytes, mimetype: str, kind: type[_Request]) -> _Request:
     """Decode and validate a request. Raises Refused."""
+    if has_too_many_values(body):
+        raise Refused(f"the body has more than {MAX_VALUES} values: send it in parts", "body")
     if mimetype not in ("", "application/json") and not mimetype.endswith("+json"):
         raise Refused(f"the body must be application/json, not {mimetype}", status=415)
     try:

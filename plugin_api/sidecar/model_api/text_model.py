@@ -114,8 +114,9 @@ class TextScorer:
         probabilities = np.concatenate(parts)
         if len(probabilities) != len(documents) or not np.isfinite(probabilities).all():
             raise ModelError(f"model {self._model.version} returned scores that are not probabilities")
-        tokens = _count_tokens(self._model.product_tokenizer, [" ".join(_texts(d)) for d in documents])
-        tokens += _count_tokens(self._model.tokenizer, [query[:MAX_QUERY_CHARACTERS]])
+        texts = [" ".join(_texts(document)) for document in documents]
+        tokens = self._count_tokens(self._model.product_tokenizer, texts, deadline)
+        tokens += self._count_tokens(self._model.tokenizer, [query[:MAX_QUERY_CHARACTERS]], deadline)
         return TextScores(probabilities, encoded.unknown, tokens)
 
     def embed_queries(self, texts: Sequence[str], deadline: float = math.inf) -> TextVectors:
@@ -125,7 +126,7 @@ class TextScorer:
         for text in texts:
             self._check(deadline)
             vectors.append(self._model.encode_query(text).vector)
-        return TextVectors(np.stack(vectors), _count_tokens(self._model.tokenizer, texts))
+        return TextVectors(np.stack(vectors), self._count_tokens(self._model.tokenizer, texts, deadline))
 
     def embed_documents(self, texts: Sequence[str], deadline: float = math.inf) -> TextVectors:
         """Embed texts by the product tower."""
@@ -134,7 +135,8 @@ class TextScorer:
         for part in _batched([Product("", title=text) for text in texts], _ENCODED_AT_ONCE):
             self._check(deadline)
             vectors += [product.vector for product in self._model.encode_products(part)]
-        return TextVectors(np.stack(vectors), _count_tokens(self._model.product_tokenizer, texts))
+        tokens = self._count_tokens(self._model.product_tokenizer, texts, deadline)
+        return TextVectors(np.stack(vectors), tokens)
 
     def _encode(self, products: Sequence[Product], deadline: float) -> list[bytes]:
         """Return each product's `attune.tokens`, equal products encoded once.
@@ -154,6 +156,13 @@ class TextScorer:
                     if len(value) <= self._cache.maxsize:
                         self._cache[key] = value
         return [encoded[key] for key in keys]
+
+    def _count_tokens(self, tokenizer: Tokenizer, texts: Sequence[str], deadline: float) -> int:
+        count = 0
+        for part in _batched(texts, _SCORED_AT_ONCE):
+            self._check(deadline)
+            count += sum(len(encoding.ids) for encoding in tokenizer.encode_batch(part))
+        return count
 
     def _check(self, deadline: float) -> None:
         if self._clock() > deadline:
@@ -184,7 +193,3 @@ def _texts(product: Product) -> tuple[str, str, str, str]:
 def _key(product: Product) -> bytes:
     """The key of an encoding: a hash, since the texts would take more memory than their encodings."""
     return hashlib.blake2b(msgspec.msgpack.encode(_texts(product)), digest_size=16).digest()
-
-
-def _count_tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> int:
-    return sum(len(encoding.ids) for encoding in tokenizer.encode_batch(list(texts)))

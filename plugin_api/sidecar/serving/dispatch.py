@@ -7,11 +7,12 @@ from werkzeug.exceptions import HTTPException, NotFound
 
 from mappings.errors import AttuneError
 from mappings.settings import SidecarSettings
+from plugin_api.opensearch.memory_budget import MemoryAccount, MemoryBudget
 from plugin_api.opensearch.session import OpenSearchSession
 from plugin_api.search.answer import Answer
 from plugin_api.search.reasons import Reason
 from plugin_api.sidecar.app import HEALTH, PASSED, PREFIX, render_error, render_health
-from plugin_api.sidecar.searches import search_kind
+from plugin_api.sidecar.searches import longest_body, search_kind
 from plugin_api.sidecar.serving.asgi import (
     THROUGH,
     Receive,
@@ -24,11 +25,10 @@ from plugin_api.sidecar.serving.asgi import (
 from plugin_api.sidecar.serving.forward import RequestBody, forward_request
 from plugin_api.sidecar.serving.threads import FlaskThreads, WholeAnswer
 
-_FREE_BYTES = 65_536
-"""Of a body, these don't count towards the bytes of all bodies: short searches always find a place."""
+_HELD_BYTES = 32_000_000
+"""Of all bodies and answers that a worker holds at a time. Reading them takes several times that."""
 
-_ALL_BODIES_BYTES = 64_000_000
-"""Of all bodies that a worker holds at a time."""
+_NO_ROOM = "the sidecar holds as many large requests as it has memory for: try again"
 
 
 class Dispatcher:
@@ -43,7 +43,7 @@ class Dispatcher:
         self._routes = app.url_map.bind("sidecar")
         self._health = Answer(200, render_health(app))
         self._searcher = app.extensions["attune"]
-        self._counted = 0
+        self._budget = MemoryBudget(_HELD_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request. Raises what receiving and sending raise."""
@@ -65,12 +65,18 @@ class Dispatcher:
         method, path = scope["method"], scope["path"]
         if method == "GET" and path == HEALTH:
             await respond(send, self._health)
-        elif self._is_own(path, method):
-            await self._in_thread(scope, receive, send, own=True)
-        elif method in ("GET", "POST") and search_kind(scope["raw_path"].decode("ascii"))[0]:
-            await self._in_thread(scope, receive, send, own=False)
-        else:
+            return
+        is_own = self._is_own(path, method)
+        kind = search_kind(scope["raw_path"].decode("ascii"))[0] if method in ("GET", "POST") else ""
+        if not is_own and not kind:
             await self._through(scope, RequestBody(receive), send)
+            return
+        account = self._budget.open_account()
+        try:
+            limit = self._limit if is_own else min(self._limit, longest_body(kind))
+            await self._in_thread(scope, receive, send, is_own, _Body(account, limit))
+        finally:
+            account.close()
 
     def _is_own(self, path: str, method: str) -> bool:
         if path == PREFIX or path.startswith(f"{PREFIX}/"):
@@ -82,21 +88,20 @@ class Dispatcher:
         except HTTPException:
             return True
 
-    async def _in_thread(self, scope: Scope, receive: Receive, send: Send, own: bool) -> None:
-        body = _Body()
-        try:
-            if await self._receive_whole(scope, receive, body):
-                answer = await self._threads.answer(scope, body.content, receive)
-            elif own:
-                reason = f"the body is larger than {self._limit} bytes (sidecar.max_body_bytes)"
-                await respond(send, make_refusal(413, reason), (b"connection", b"close"))
-                return
-            else:
-                report = self._searcher.report(Reason.BODY_TOO_LARGE.because())
-                headers = [(name.encode(), value.encode()) for name, value in report.headers]
-                answer = WholeAnswer(200, headers, None)
-        finally:
-            self._counted -= body.counted
+    async def _in_thread(
+        self, scope: Scope, receive: Receive, send: Send, is_own: bool, body: "_Body"
+    ) -> None:
+        if await body.receive_whole(scope, receive):
+            answer = await self._threads.answer(scope, body.content, receive, body.account)
+        elif is_own:
+            too_large = f"the body is larger than {self._limit} bytes (sidecar.max_body_bytes)"
+            refusal = make_refusal(413, too_large) if body.is_too_large else make_refusal(429, _NO_ROOM)
+            await respond(send, refusal, (b"connection", b"close"))
+            return
+        else:
+            report = self._searcher.report(Reason.BODY_TOO_LARGE.because())
+            headers = [(name.encode(), value.encode()) for name, value in report.headers]
+            answer = WholeAnswer(200, headers, None)
         if answer.body is None:
             await self._through(scope, RequestBody(receive, body.content, body.more), send, answer.headers)
             return
@@ -111,29 +116,30 @@ class Dispatcher:
         scope["state"][THROUGH] = True
         await forward_request(self._session, scope, body, send, more)
 
-    async def _receive_whole(self, scope: Scope, receive: Receive, body: "_Body") -> bool:
-        """Receive a body; return whether all of it is there, and not too large."""
-        length = find_header(scope, b"content-length")
-        if length.isdigit() and int(length) > self._limit:
-            return False
-        parts: list[bytes] = []
-        size = 0
-        while body.more:
-            message = await receive()
-            parts.append(message["body"])
-            body.more, size = message["more_body"], size + len(message["body"])
-            grown = max(0, size - _FREE_BYTES) - body.counted
-            self._counted, body.counted = self._counted + grown, body.counted + grown
-            if size > self._limit or (body.more and body.counted and self._counted > _ALL_BODIES_BYTES):
-                break
-        body.content = b"".join(parts)
-        return size <= self._limit and not body.more
-
 
 @dataclass(slots=True)
 class _Body:
-    """What has come of a body, whether `more` follows, and the bytes of it that count."""
+    """What has come of a body of at most `limit` bytes, and whether `more` follows."""
 
+    account: MemoryAccount
+    limit: int
     content: bytes = b""
     more: bool = True
-    counted: int = 0
+    is_too_large: bool = False
+
+    async def receive_whole(self, scope: Scope, receive: Receive) -> bool:
+        """Receive it; return whether all of it is there, not too large, and has found room."""
+        length = find_header(scope, b"content-length")
+        if length.isdigit() and int(length) > self.limit:
+            self.is_too_large = True
+            return False
+        parts: list[bytes] = []
+        size, has_room = 0, True
+        while self.more and has_room and not self.is_too_large:
+            message = await receive()
+            parts.append(message["body"])
+            self.more, size = message["more_body"], size + len(message["body"])
+            self.is_too_large = size > self.limit
+            has_room = self.account.take(len(message["body"]))
+        self.content = b"".join(parts)
+        return has_room and not self.is_too_large

@@ -17,6 +17,9 @@ from plugin_api.sidecar.serving.asgi import (
     wait_for_disconnect,
 )
 
+_PIECE_BYTES = 32_768
+"""Of a long answer, so much is held for a client that reads slowly."""
+
 _SHORT_BYTES = 65_536
 """An answer up to this length is read whole first: should it break off, its reader has had none of it."""
 
@@ -81,7 +84,7 @@ async def _forward(
                 await send({"type": "http.response.body", "body": whole})
                 return
             await send(start)
-            async for piece in response.content.iter_any():
+            async for piece in response.content.iter_chunked(_PIECE_BYTES):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         except (aiohttp.ClientError, OSError) as error:

@@ -3,6 +3,9 @@
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import islice
 
 from mappings.errors import AttuneError
 from plugin_api.opensearch.headers import HOP_BY_HOP
@@ -38,6 +41,12 @@ _BYTES_A_SECOND = 1024
 
 _PIECE_BYTES = 65_536
 
+_SLOW_READERS = 100
+"""Most clients that may let the sidecar wait until they take more of an answer: each holds memory."""
+
+_SLOW_SECONDS = 1.0
+"""For which a client may let it wait even where there are more."""
+
 _OF_THE_CONNECTION = frozenset(name.encode() for name in (*HOP_BY_HOP, "content-length", "expect", "host"))
 _CLOSE = (b"connection", b"close")
 
@@ -51,6 +60,7 @@ class Guard:
 
     def __init__(self, application: Application, certified: bool, patience: float = PATIENCE_SECONDS) -> None:
         self._application, self._certified, self._patience = application, certified, patience
+        self._readers = SlowReaders()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have a request answered, or refuse it. Nothing is raised."""
@@ -59,7 +69,7 @@ class Guard:
             _LOGGER.warning("refused a request with %s: %s", *refused)
             await respond(send, make_refusal(*refused), _CLOSE)
             return
-        client = _Client(receive, send, self._patience)
+        client = _Client(receive, send, self._patience, self._readers)
         try:
             await self._application(scope, client.receive, client.send)
         except ClientGone:
@@ -100,8 +110,8 @@ class Guard:
 class _Client:
     """ASGI's receive and send for one request, within the client's time."""
 
-    def __init__(self, receive: Receive, send: Send, patience: float) -> None:
-        self._receive, self._send, self._patience = receive, send, patience
+    def __init__(self, receive: Receive, send: Send, patience: float, readers: "SlowReaders") -> None:
+        self._receive, self._send, self._patience, self._readers = receive, send, patience, readers
         self._seconds, self._more = patience, True
         self._started = False
 
@@ -148,7 +158,7 @@ class _Client:
     async def _send_in_time(self, message: AsgiMessage, size: int) -> None:
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._seconds) as limit, self._readers.wait(limit):
                 await self._send(message)
         except TimeoutError as error:
             raise SlowClient("the answer was read too slowly") from error
@@ -157,3 +167,24 @@ class _Client:
     def _account(self, began: float, moved: int) -> None:
         waited = time.monotonic() - began
         self._seconds = min(self._patience, self._seconds - waited + moved / _BYTES_A_SECOND)
+
+
+class SlowReaders:
+    """Clients for which an answer waits: where there are too many, those that began first are cut off."""
+
+    def __init__(self, limit: int = _SLOW_READERS, seconds: float = _SLOW_SECONDS) -> None:
+        self._limit, self._seconds = limit, seconds
+        self._waiting: dict[asyncio.Timeout, float] = {}
+
+    @asynccontextmanager
+    async def wait(self, limit: asyncio.Timeout) -> AsyncIterator[None]:
+        """Count a client while the block runs, which may be ended through its time limit."""
+        now = asyncio.get_running_loop().time()
+        for longest, began in islice(self._waiting.items(), max(0, len(self._waiting) - self._limit + 1)):
+            if began < now - self._seconds and not longest.expired():
+                longest.reschedule(now)
+        self._waiting[limit] = now
+        try:
+            yield
+        finally:
+            del self._waiting[limit]

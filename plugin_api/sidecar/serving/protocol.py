@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import select
+from collections import deque
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from plugin_api.sidecar.serving.asgi import make_refusal
 
@@ -22,28 +24,52 @@ _DRAIN_SECONDS = 1.0
 _HEAD_BYTES = 65_536
 """Most that a request line and its headers may have; OpenSearch takes 4 and 16 KiB by default."""
 
+_HEADERS = 100
+"""Most headers of a request, and trailers of its body."""
+
+_PIPELINED = 16
+"""Most requests that a client may send before the first of them is answered."""
+
+_LOOK_SECONDS = 1.0
+"""Between looks whether a client is gone from whom nothing is read for now."""
+
 _CONNECTIONS = 2000
 """Most connections of a worker. Beyond, those that have waited longest for their clients give way."""
+
+
+_GONE = getattr(select, "POLLRDHUP", select.POLLHUP) | select.POLLHUP | select.POLLERR
+
+_UNREADABLE = 400, "this is not an HTTP/1.1 request that can be read"
 
 
 class ClientProtocol(HttpToolsProtocol):
     """One client's connection."""
 
     head_seconds = _HEAD_SECONDS
+    most_connections = _CONNECTIONS
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
         super().connection_made(transport)
         self._timer: asyncio.TimerHandle | None = None
+        self._paused_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
-        self._is_refused = False
+        self._has_progressed = self._is_refused = False
+        self._unanswered: deque[RequestResponseCycle] = deque()
+        self._refusal = _UNREADABLE
         self._wait_for_head()
-        if len(self.connections) > _CONNECTIONS:
-            _make_room([client for client in self.connections if isinstance(client, ClientProtocol)])
+        if len(self.connections) > self.most_connections:
+            others = self.connections - {self}
+            _make_room([client for client in others if isinstance(client, ClientProtocol)])
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
+        """Stop waiting, and let all requests under way know that their client is gone."""
         self._stop_waiting()
+        if self._paused_timer is not None:
+            self._paused_timer.cancel()
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -52,14 +78,16 @@ class ClientProtocol(HttpToolsProtocol):
             return
         if self._timer is None and (self.cycle is None or self.cycle.response_complete):
             self._wait_for_head()
-        if self.waiting:
-            self._head_bytes += len(data)
+        self._has_progressed = False
         try:
             super().data_received(data)
         except httptools.HttpParserError:  # pragma: no cover
             self.send_400_response("")
-        if self.waiting and self._head_bytes > _HEAD_BYTES and not self.transport.is_closing():
+        self._head_bytes = 0 if self._has_progressed else self._head_bytes + len(data)
+        if self._head_bytes > _HEAD_BYTES and not self._is_refused and not self.transport.is_closing():
             self._refuse(431, "the request's line and headers are too long")
+        if self.flow.read_paused and self._paused_timer is None:
+            self._watch_paused()
 
     def eof_received(self) -> None:
         """Refuse half a request; a client that has closed after a whole one is gone."""
@@ -74,13 +102,33 @@ class ClientProtocol(HttpToolsProtocol):
     @property
     def waiting_since(self) -> float:
         """When the connection last began to wait for its client; infinite while it is answered."""
-        busy = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
-        return float("inf") if busy else self._began
+        return float("inf") if self._is_answering else self._began
+
+    @property
+    def answering_since(self) -> float:
+        """When the request that is answered came; infinite while none is."""
+        return self._began if self._is_answering else float("inf")
+
+    @property
+    def _is_answering(self) -> bool:
+        return bool(self._unanswered) and not self._unanswered[0].more_body
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header or a trailer. Raises ValueError, which makes it a refusal, after too many."""
+        if len(self.headers) >= _HEADERS:
+            self._refusal = 431, "the request has too many headers"
+            raise ValueError
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Hand the request to the application. Raises ValueError, which makes it a 400."""
+        """Hand the request to the application. Raises ValueError, which makes it a refusal."""
         self._stop_waiting()
-        self._began = self.loop.time()
+        self._has_progressed = True
+        if len(self._unanswered) >= _PIPELINED:
+            self._refusal = 400, f"more than {_PIPELINED} requests came before the first was answered"
+            raise ValueError
+        if not self._unanswered:
+            self._began = self.loop.time()
         method = self.parser.get_method()
         if not self.url.startswith(b"/") or b"#" in self.url or method in (b"CONNECT", b"PRI"):
             raise ValueError("a target of forward proxies, a fragment, or a tunnel")
@@ -90,17 +138,25 @@ class ClientProtocol(HttpToolsProtocol):
         peer = self.transport.get_extra_info("peercert")
         self.scope["extensions"] = {"tls": {"client_cert_name": peer.get("subject") if peer else None}}
         super().on_headers_complete()
+        self._unanswered.append(self.cycle)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        self._has_progressed = True
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         """Go on with the next request; see that the connection ends where there is none."""
-        super().on_response_complete()
+        if self._unanswered:
+            self._unanswered.popleft()
         self._began = self.loop.time()
+        super().on_response_complete()
         if self.transport.is_closing():
             self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
-        """Refuse what is not HTTP. Nothing of it is quoted: it may hold a password."""
-        self._refuse(400, "this is not an HTTP/1.1 request that can be read")
+        """Refuse what is not HTTP, or too much of it. Nothing of it is quoted: it may hold a password."""
+        self._refuse(*self._refusal)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection that was idle for long, even one whose client does not take its last answer."""
@@ -109,7 +165,7 @@ class ClientProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, reason: str) -> None:
         """Answer and close, unless another answer is on its way."""
         _LOGGER.warning("refused a request with %s: %s", status, reason)
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        if not self._unanswered or not self._unanswered[0].response_started:
             answer = make_refusal(status, reason)
             assert isinstance(answer.body, bytes)
             head = (
@@ -127,8 +183,7 @@ class ClientProtocol(HttpToolsProtocol):
         """
         self._is_refused = True
         self._stop_waiting()
-        is_answered = self.cycle is None or self.cycle.response_complete
-        if is_answered and not self.transport.is_closing() and self.transport.can_write_eof():
+        if not self._unanswered and not self.transport.is_closing() and self.transport.can_write_eof():
             self.transport.write_eof()
             self.loop.call_later(_DRAIN_SECONDS, self.transport.close)
         else:
@@ -143,6 +198,18 @@ class ClientProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
+    def _watch_paused(self) -> None:
+        """Look for a client that is gone while the next request waits for its turn and nothing is read."""
+        self._paused_timer = None
+        if not self.flow.read_paused or self.transport.is_closing():
+            return
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), _GONE)
+        if self._is_answering and poll.poll(0):
+            self.transport.abort()
+        else:
+            self._paused_timer = self.loop.call_later(_LOOK_SECONDS, self._watch_paused)
+
     def _head_is_late(self) -> None:
         self._timer = None
         if self.transport.is_closing():
@@ -154,6 +221,10 @@ class ClientProtocol(HttpToolsProtocol):
 
 
 def _make_room(clients: list[ClientProtocol]) -> None:
-    """Close the connection that has waited longest for its client; the new one where none does."""
-    longest = min(clients, key=lambda client: client.waiting_since)
+    """Close the connection that has waited longest for its client.
+
+    Where all have requests that are answered, as when OpenSearch takes long for them, close the one whose
+    request is the oldest: nobody can take all connections for good.
+    """
+    longest = min(clients, key=lambda client: (client.waiting_since, client.answering_since))
     longest.transport.abort()

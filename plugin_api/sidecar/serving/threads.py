@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication
 
 from plugin_api.opensearch.http_client import CALLER, Caller
+from plugin_api.opensearch.memory_budget import MemoryAccount
 from plugin_api.sidecar.passthrough import FORWARDING, UNDERSCORED, Forwarding
 from plugin_api.sidecar.serving.asgi import (
     RawHeaders,
@@ -50,9 +51,14 @@ class FlaskThreads:
         self._app, self._max_bytes = app, max_bytes
         self._executor = ThreadPoolExecutor(threads, "attune")
 
-    async def answer(self, scope: Scope, body: bytes, receive: Receive) -> WholeAnswer:
-        """Have the app answer. What it asks of OpenSearch is given up when the client goes."""
-        loop, caller, context = asyncio.get_running_loop(), Caller(), copy_context()
+    async def answer(
+        self, scope: Scope, body: bytes, receive: Receive, account: MemoryAccount | None = None
+    ) -> WholeAnswer:
+        """Have the app answer. What it asks of OpenSearch is given up when the client goes.
+
+        What it reads of OpenSearch's answers is held on the account, where there is one.
+        """
+        loop, caller, context = asyncio.get_running_loop(), Caller(account), copy_context()
         context.run(CALLER.set, caller)
         work = loop.run_in_executor(self._executor, context.run, self._call, make_environ(scope, body))
         watch: list[asyncio.Task[None]] = []

@@ -2,145 +2,116 @@
 
     python -m tests.bench.hostile
 
-For each attack: the client's median and 95th percentile, the latter also as a multiple of its own without an
-attack; answers that it lost; the slowest health check; the sidecar's peak memory; worker processes that died.
-The sidecar stands before a stand-in for OpenSearch on the same machine. `--url` attacks another one, such as
-nginx before it: then memory and processes are not seen.
+For each attack: hostile requests sent; the client's median and 95th percentile, the latter also as a
+multiple of its own just before; answers that it lost, that had wrong hits, or that were not reranked; the
+slowest health check; the peak memory of the sidecar's processes; worker processes that died. The sidecar
+stands before a stand-in for OpenSearch on the same machine; attackers and stand-in have their own processes.
+
+`--url` attacks another one, such as nginx before it, whose processes are then told by `--pid`:
+
+    attune serve & python -m tests.bench.hostile --url http://localhost:8000 --pid $!
+
+It must have an index or alias `shop`. With OpenSearch itself as `--url`, the same attacks without a sidecar.
 """
 
-import http.client
 import json
 import statistics
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import click
 import psutil
 
+from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
 from tests.bench.hostile.attacks import ATTACKS, SEARCH, Address
+from tests.bench.hostile.client import Client, ask, attacking, ids, running, watching
+from tests.bench.hostile.cluster import cheap_cluster
 from tests.bench.inputs import machine
 from tests.fakes.echo_server import echo_server
-from tests.fakes.faulty_cluster import faulty_cluster
 from tests.plugin_api.sidecar.test_through_the_sidecar import PROGRAM
+
+QUIET_SECONDS = 5.0
+REST_SECONDS = 1.0
 
 
 @click.command()
 @click.option("--url", default="", help="A sidecar, or what stands before it. Default: one of its own.")
+@click.option("--pid", default=0, help="Process id of the sidecar behind --url.")
 @click.option("--seconds", default=10.0, show_default=True, help="Time of each attack.")
 @click.option("--attack", "names", multiple=True, type=click.Choice(list(ATTACKS)), help="Repeatable.")
-def main(url: str, seconds: float, names: tuple[str, ...]) -> None:
+def main(url: str, pid: int, seconds: float, names: tuple[str, ...]) -> None:
     """Report what a well-behaved client notices of attacks."""
-    click.echo(json.dumps(measure(url, seconds, names or tuple(ATTACKS)), indent=2))
+    click.echo(json.dumps(measure(url, seconds, names or tuple(ATTACKS), pid), indent=2))
 
 
-def measure(url: str, seconds: float, names: tuple[str, ...]) -> JsonObject:
+def measure(url: str, seconds: float, names: Sequence[str], pid: int = 0) -> JsonObject:
     """Run each attack for `seconds`, beside a client that searches."""
     with ExitStack() as stack:
         if url:
             parts = urlsplit(url)
             address, process = (parts.hostname or "localhost", parts.port or 80), None
+            process = psutil.Process(pid) if pid else None
         else:
-            cluster = stack.enter_context(faulty_cluster())
-            settings = cluster.settings(deadline_ms=20_000)
-            server = stack.enter_context(echo_server(settings, PROGRAM, quiet=True))
+            port = stack.enter_context(cheap_cluster())
+            server = stack.enter_context(echo_server(_settings(port), PROGRAM, quiet=True))
             address, process = ("127.0.0.1", server.port), psutil.Process(server.process.pid)
-        quiet = _attacked(address, process, "", seconds)
-        found = {name: _attacked(address, process, name, seconds) for name in names}
-    for attacked in found.values():
-        attacked["p95_times_quiet"] = round(attacked["p95_ms"] / quiet["p95_ms"], 2)
+        answer = ask(address, "POST", "/shop/_search", json.dumps(SEARCH))
+        if answer is None:
+            raise click.ClickException(f"a search at {address} is not answered")
+        expected = ids(answer)
+        found: dict[str, JsonObject] = {}
+        for name in names:
+            quiet = _attacked(address, process, expected, "", min(seconds, QUIET_SECONDS))
+            attacked = _attacked(address, process, expected, name, seconds)
+            times = round(attacked["p95_ms"] / quiet["p95_ms"], 2)
+            found[name] = {**attacked, "quiet_p95_ms": quiet["p95_ms"], "p95_times_quiet": times}
+            click.echo(f"{name}: {found[name]}", err=True)
     return {
         "measures": "a client that searches while others attack the sidecar",
         "seconds": seconds,
-        "quiet": quiet,
+        "requests": sum(attacked["requests"] for attacked in found.values()),
         "attacks": found,
         "machine": machine("uvicorn", "aiohttp", "pycurl", "flask"),
     }
 
 
-def _attacked(address: Address, process: psutil.Process | None, name: str, seconds: float) -> JsonObject:
+def _settings(port: int) -> Settings:
+    return replace(
+        Settings(),
+        opensearch=OpenSearchSettings(url=f"http://127.0.0.1:{port}"),
+        search=SearchSettings(window=10, keyword_weight=0.0, vector_weight_head=0.7),
+        sidecar=SidecarSettings(port=0, deadline_ms=20_000),
+    )
+
+
+def _attacked(
+    address: Address, process: psutil.Process | None, expected: list[str], name: str, seconds: float
+) -> JsonObject:
     workers = _workers(process)
-    client = _Client(address)
-    with _running(client.search, client.stop), _running(client.check, client.stop), _watched(process) as peak:
-        if name:
-            stop = threading.Event()
-            with _running(lambda: ATTACKS[name](address, stop), stop):
-                time.sleep(seconds)
-        else:
+    client = Client(address, expected)
+    with watching(process) as peak, attacking(name, address) if name else nullcontext(int) as sent:
+        with running(client.search, client.stop), running(client.check, client.stop):
             time.sleep(seconds)
+        requests = sent()
+    time.sleep(min(REST_SECONDS, seconds) if name else 0.0)
     percentiles = statistics.quantiles([*client.times, *client.times] or [0.0, 0.0], n=20)
     return {
+        "requests": requests,
         "searches": len(client.times),
         "lost": client.lost,
+        "wrong": client.wrong,
+        "unranked": client.unranked,
         "p50_ms": round(percentiles[9] * 1000, 1),
         "p95_ms": round(percentiles[18] * 1000, 1),
         "slowest_health_ms": round(max(client.health, default=0.0) * 1000, 1),
+        "unhealthy": client.unhealthy,
         "peak_mb": round(max(peak, default=0) / 1e6),
         "worker_deaths": len(workers - _workers(process)),
     }
-
-
-@dataclass
-class _Client:
-    """Searches one after another, and asks for the sidecar's health beside that."""
-
-    address: Address
-    stop: threading.Event = field(default_factory=threading.Event)
-    times: list[float] = field(default_factory=list)
-    health: list[float] = field(default_factory=list)
-    lost: int = 0
-
-    def search(self) -> None:
-        body = json.dumps(SEARCH)
-        while not self.stop.wait(0.01):
-            self.times.append(self._ask("POST", "/shop/_search", body))
-
-    def check(self) -> None:
-        while not self.stop.wait(0.1):
-            self.health.append(self._ask("GET", "/_attune/health", None))
-
-    def _ask(self, method: str, path: str, body: str | None) -> float:
-        began = time.perf_counter()
-        connection = http.client.HTTPConnection(*self.address, timeout=30)
-        try:
-            connection.request(method, path, body, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            json.loads(response.read())
-            self.lost += response.status != 200
-        except (OSError, http.client.HTTPException, ValueError):
-            self.lost += 1
-        finally:
-            connection.close()
-        return time.perf_counter() - began
-
-
-@contextmanager
-def _running(work: object, stop: threading.Event) -> Iterator[None]:
-    thread = threading.Thread(target=work)  # type: ignore[arg-type]
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-@contextmanager
-def _watched(process: psutil.Process | None) -> Iterator[list[int]]:
-    """Yield a list of the memory of all workers, which grows while the block runs."""
-    peak: list[int] = []
-    stop = threading.Event()
-
-    def watch() -> None:
-        while process is not None and not stop.wait(0.1):
-            peak.append(sum(child.memory_info().rss for child in process.children() if child.is_running()))
-
-    with _running(watch, stop):
-        yield peak
 
 
 def _workers(process: psutil.Process | None) -> set[int]:

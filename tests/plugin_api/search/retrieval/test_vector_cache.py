@@ -206,3 +206,11 @@ def test_vectors_larger_than_the_cache_are_not_stored() -> None:
     cache = VectorCache(max_bytes=ENTRY_BYTES + 10)
     cache.put({key("a"): b"x" * 11, key("b"): b"x"})
     assert list(cache.get([key("a"), key("b")])) == [key("b")]
+
+
+@pytest.mark.parametrize(("length", "key"), [(32, ("shop-1", "v1", "h" * 32)), (30_000, None)])
+def test_long_names_of_texts_are_no_keys(length: int, key: object) -> None:
+    told = {"attune.model": ["v1"], "attune.hash": ["h" * length]}
+    answer = {"hits": {"hits": [{"_index": "shop-1", "fields": told}]}}
+    (hit,) = read_slim_answer(json.dumps(answer).encode()).hits.hits
+    assert hit.vector_key == key

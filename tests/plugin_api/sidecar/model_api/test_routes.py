@@ -405,3 +405,16 @@ def test_a_model_that_fails_is_500_and_only_the_log_says_why(
     )
     assert refused(response, 500) == "the model failed: RuntimeError; the log says more"
     assert "a secret of the inside" in caplog.text
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_bodies_of_too_many_values_are_refused_before_they_are_read(model: Model, path: str) -> None:
+    web = create_app(Settings(), Shop(), model).test_client()
+    body = json.dumps({**CALL[path], "more": [[]] * 400_000}).encode()
+    response = web.post(path, data=body, content_type="application/json")
+    assert "values" in refused(response, 422 if path == TEXTS else 400)
+
+
+def test_rank_fields_are_few(web: FlaskClient) -> None:
+    call = {"query": "mouse", "documents": [{"a": "mouse"}], "rank_fields": ["a"] * 101}
+    assert "rank_fields" in refused(web.post("/v1/rerank", json=call), 400)
