@@ -1,0 +1,1 @@
+"""What shoppers did, as numbers: decayed counts, co-purchases, and recommendations made of them."""

@@ -1,0 +1,178 @@
+"""Products that belong to a product: bought by the same shoppers, or in the same orders.
+
+A product has at most NEIGHBOURS sources: products whose purchase speaks for it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reranker.behaviour.purchases import PurchaseLog
+from reranker.types import Doubles, Floats, Ints
+
+NEIGHBOURS = 20
+"""Sources a product; measured, more than 20 add nothing."""
+
+MIN_USERS = 5
+"""Shoppers who must have bought both products: leaving rarer pairs out costs nothing, and shows nobody's."""
+
+MAX_EASE_USERS = 4_000
+"""Most shoppers that EASE is fitted to: the most active. Its time grows with their number."""
+
+_EASE_REGULARISATION = 30.0
+_SOURCE_POWER, _TARGET_POWER = 0.7, 0.3
+"""Exponents of the cosine: measured best for basket completion, recall@10 0.136 against 0.122 of log-lift."""
+
+_BLOCK = 2_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbours:
+    """Weights from sources to targets: rows `starts[i]` to `starts[i + 1]` are of source i."""
+
+    starts: Ints  # (P + 1,)
+    targets: Ints  # (E,)
+    weights: Floats  # (E,)
+
+    def score(self, sources: Ints, strengths: Doubles) -> Doubles:
+        """Return each product's sum of weights (P,), from sources (m,) weighted by strengths (m,)."""
+        size = len(self.starts) - 1
+        counts = self.starts[sources + 1] - self.starts[sources]
+        total = int(counts.sum())
+        if total == 0:
+            return np.zeros(size)
+        offsets = np.repeat(self.starts[sources] - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
+        edges = np.arange(total) + offsets
+        strong = self.weights[edges] * np.repeat(strengths, counts)
+        result: Doubles = np.bincount(self.targets[edges], strong, size).astype(np.float64)
+        return result
+
+    def by_target(self) -> dict[int, dict[int, float]]:
+        """Return target → source → weight, as product documents hold them."""
+        sources = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+        grouped: dict[int, dict[int, float]] = {}
+        for source, target, weight in zip(
+            sources.tolist(), self.targets.tolist(), self.weights.tolist(), strict=True
+        ):
+            grouped.setdefault(target, {})[source] = weight
+        return grouped
+
+
+def fit_ease(log: PurchaseLog, regularisation: float = _EASE_REGULARISATION) -> Neighbours:
+    """Fit EASE (Steck 2019) to which shopper bought what, and keep each product's best sources.
+
+    By the shoppers' Gram matrix: for U shoppers and P products it solves U equations, not P.
+    """
+    x = _incidence(log)  # (U, P)
+    size = x.shape[1]
+    support = x.sum(0)
+    chosen = np.flatnonzero(support >= MIN_USERS)
+    x = x[:, chosen]
+    gram = x @ x.T  # (U, U)
+    gram[np.diag_indices_from(gram)] += np.float32(regularisation)
+    z = np.linalg.solve(gram, x) if len(gram) else x  # (U, P)
+    free = np.maximum(1 - np.einsum("up,up->p", x, z), 1e-6)  # (P,)
+    edges = []
+    xt = np.ascontiguousarray(x.T)  # (P, U)
+    for begin in range(0, len(chosen), _BLOCK):
+        block = slice(begin, begin + _BLOCK)
+        weights = xt @ z[:, block] / free[block]  # (P, b)
+        sources, targets, best = _best_sources(weights, begin)
+        # Row by row of the few edges: a product of the matrices would take as long as the weights.
+        both = np.einsum("eu,eu->e", xt[sources], xt[targets]) >= MIN_USERS
+        edges.append((sources[both], targets[both], best[both]))
+    return _collect(edges, size, chosen)
+
+
+def fit_cosine(log: PurchaseLog) -> Neighbours:
+    """Count which products share orders, and keep each product's best sources by an asymmetric cosine.
+
+    The weight is n(source, target) / (n(source)^0.7 · n(target)^0.3), n in orders.
+    """
+    size = len(log.product_ids)
+    by = np.lexsort((log.products, log.orders))
+    orders, products, users = log.orders[by], log.products[by], log.users[by]
+    keys, shoppers = _pair_orders(orders, products, users, size)
+    pairs, together = np.unique(keys, return_counts=True)
+    often = together >= MIN_USERS
+    pairs, together = pairs[often], together[often]
+    place = np.minimum(np.searchsorted(pairs, keys), max(len(pairs) - 1, 0))
+    here = pairs[place] == keys if len(pairs) else np.zeros(0, dtype=bool)
+    spread = np.unique(place[here] * len(log.user_ids) + shoppers[here]) // len(log.user_ids)
+    wide = np.bincount(spread, minlength=len(pairs)) >= MIN_USERS
+    pairs, together = pairs[wide], together[wide]
+    low, high = pairs // size, pairs % size
+    totals = np.maximum(np.bincount(products, minlength=size), 1)
+    sources, targets = np.concatenate((low, high)), np.concatenate((high, low))
+    counts = np.concatenate((together, together))
+    weights = counts / (totals[sources] ** _SOURCE_POWER * totals[targets] ** _TARGET_POWER)
+    order = np.lexsort((-weights, targets))
+    sources, targets, weights = sources[order], targets[order], weights[order]
+    rank = np.arange(len(targets)) - np.searchsorted(targets, targets)
+    best = rank < NEIGHBOURS
+    return make_neighbours(sources[best], targets[best], weights[best].astype(np.float32), size)
+
+
+def make_neighbours(sources: Ints, targets: Ints, weights: Floats, size: int) -> Neighbours:
+    """Return edges in any order as Neighbours of `size` products."""
+    by = np.lexsort((targets, sources))
+    starts = np.searchsorted(sources[by], np.arange(size + 1)).astype(np.int64)
+    return Neighbours(starts, targets[by], weights[by])
+
+
+def _pair_orders(orders: Ints, products: Ints, users: Ints, size: int) -> tuple[Ints, Ints]:
+    """Return each pair of products (lower number first) of each order, and whose order it is.
+
+    `orders` are sorted, and `products` within them.
+    """
+    keys, shoppers = [], []
+    position = np.arange(len(orders))
+    last = np.searchsorted(orders, orders, side="right") - 1  # (R,) the last row of each row's order
+    step = 1
+    rows = position[position + step <= last]
+    while len(rows):
+        keys.append(products[rows] * size + products[rows + step])
+        shoppers.append(users[rows])
+        step += 1
+        rows = rows[rows + step <= last[rows]]
+    if not keys:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    return np.concatenate(keys), np.concatenate(shoppers)
+
+
+def _best_sources(weights: Floats, begin: int) -> tuple[Ints, Ints, Floats]:
+    """Return sources, targets and weights of the greatest positive weights of each column (P, b)."""
+    count, width = weights.shape
+    columns = np.arange(width)
+    weights[columns + begin, columns] = 0  # a product is no source of itself
+    most = min(NEIGHBOURS, count)
+    rows = np.argpartition(-weights, most - 1, axis=0)[:most]  # (most, b)
+    values = np.take_along_axis(weights, rows, 0)
+    positive = values > 0
+    targets = np.broadcast_to(columns + begin, rows.shape)
+    return rows[positive], targets[positive], values[positive]
+
+
+def _collect(edges: list[tuple[Ints, Ints, Floats]], size: int, chosen: Ints) -> Neighbours:
+    """Return blocks of edges between the `chosen` products as Neighbours of `size` products."""
+    if not edges:
+        return make_neighbours(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), size)
+    sources, targets, weights = (np.concatenate(parts) for parts in zip(*edges, strict=True))
+    return make_neighbours(chosen[sources], chosen[targets], weights, size)
+
+
+def _incidence(log: PurchaseLog) -> Floats:
+    """Return which of the most active users bought which product (U, P), as 0 and 1."""
+    size = len(log.product_ids)
+    pairs = np.unique(log.users * size + log.products)
+    users, products = pairs // size, pairs % size
+    spread = np.bincount(users, minlength=len(log.user_ids))
+    active = np.flatnonzero(spread)
+    if len(active) > MAX_EASE_USERS:
+        active = active[np.argsort(-spread[active], kind="stable")[:MAX_EASE_USERS]]
+    place = np.full(len(log.user_ids), -1, dtype=np.int64)
+    place[active] = np.arange(len(active))
+    here = place[users] >= 0
+    x = np.zeros((len(active), size), dtype=np.float32)
+    x[place[users[here]], products[here]] = 1
+    return x

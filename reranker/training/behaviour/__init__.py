@@ -1,0 +1,1 @@
+"""Trains the behaviour scorer on a shop's own orders."""
