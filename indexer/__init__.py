@@ -6,6 +6,9 @@ The jobs as a Python API:
     apply_changes    upserts, partial updates and deletes on the index in use
     verify_index     the differences of a catalogue and its index
     roll_back        the alias returns to the index before
+    attach_index     vectors for the documents of an index that a shop already has
+    follow_index     keeps those vectors in step with the shop's own writers
+    detach_index     takes them out again
 
 Each takes an `IndexSession`: client, alias, models and settings. The docstring of each job has
 an example. Names are imported when they are first used: importing one room does not load the others.
@@ -15,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from indexer.attach.job import FollowJob, attach_index, detach_index, follow_index
     from indexer.catalogue.field_map import load_field_map
     from indexer.catalogue.guessing import guess_field_map
     from indexer.change.job import ChangeJob, ChangesReport, apply_changes
@@ -32,6 +36,7 @@ _MODULES = {
     "ChangeJob": "indexer.change.job",
     "ChangeStream": "indexer.sources.change_stream",
     "ChangesReport": "indexer.change.job",
+    "FollowJob": "indexer.attach.job",
     "IndexSession": "indexer.store.session",
     "OneEncoder": "indexer.store.session",
     "RebuildReport": "indexer.rebuild.job",
@@ -39,6 +44,9 @@ _MODULES = {
     "RollbackReport": "indexer.rebuild.rollback",
     "VerifyReport": "indexer.rebuild.verify",
     "apply_changes": "indexer.change.job",
+    "attach_index": "indexer.attach.job",
+    "detach_index": "indexer.attach.job",
+    "follow_index": "indexer.attach.job",
     "guess_field_map": "indexer.catalogue.guessing",
     "load_field_map": "indexer.catalogue.field_map",
     "open_catalogue": "indexer.sources.files",
@@ -54,6 +62,7 @@ __all__ = [
     "ChangeJob",
     "ChangeStream",
     "ChangesReport",
+    "FollowJob",
     "IndexSession",
     "OneEncoder",
     "RebuildReport",
@@ -61,6 +70,9 @@ __all__ = [
     "RollbackReport",
     "VerifyReport",
     "apply_changes",
+    "attach_index",
+    "detach_index",
+    "follow_index",
     "guess_field_map",
     "load_field_map",
     "open_catalogue",

@@ -11,6 +11,9 @@ from mappings.errors import ClusterDown
 from mappings.settings import IndexSettings, OpenSearchSettings
 from mappings.types import JsonObject
 
+_SEARCHED = ("id", "vector", "tokens", "model", "hash")
+"""The fields under `attune` that a search reads; the others are for the jobs on Attune's own indexes."""
+
 
 def connect(settings: OpenSearchSettings, pool: int = 16) -> OpenSearch:
     """Return a client for the configured cluster; nothing is sent yet. `pool` is connections kept open."""
@@ -74,8 +77,20 @@ def index_body(dimension: int, settings: IndexSettings) -> JsonObject:
     # A source without its vectors is smaller by a third, but on 3.x every search that returns it can fail for
     # good after a reindex, a scroll or a merge (opensearch-project/OpenSearch#20622).
     body["settings"]["index"]["knn.derived_source.enabled"] = False
-    vector = body["mappings"]["properties"]["attune"]["properties"]["vector"]
+    own = attune_properties(dimension, settings)
+    body["mappings"]["properties"]["attune"]["properties"] |= own
+    return body
+
+
+def attune_properties(dimension: int, settings: IndexSettings) -> JsonObject:
+    """Return the mappings of the fields under `attune` that a search needs of every index.
+
+    Product vectors have `dimension` components.
+    """
+    text = resources.files("mappings").joinpath("templates/products.json").read_text(encoding="utf-8")
+    own = json.loads(text)["mappings"]["properties"]["attune"]["properties"]
+    vector = own["vector"]
     vector["dimension"] = dimension
     vector["data_type"] = settings.vectors
     vector["method"]["engine"] = settings.engine
-    return body
+    return {name: own[name] for name in _SEARCHED}

@@ -23,6 +23,9 @@ _COMMANDS = {
     "down": "plugin_api.commands.node.command",
     "inspect": "plugin_api.commands.inspect.command",
     "index": "plugin_api.commands.index.command",
+    "attach": "plugin_api.commands.attach.command",
+    "follow": "plugin_api.commands.attach.command",
+    "detach": "plugin_api.commands.attach.command",
     "rollback": "plugin_api.commands.rollback",
     "search": "plugin_api.commands.search",
     "evaluate": "plugin_api.commands.evaluate.command",
@@ -89,6 +92,7 @@ def attune(ctx: click.Context, config: Path | None) -> None:
       attune up                               start a local OpenSearch
       attune inspect products.csv             see what an index of a file would hold
       attune index products.csv --alias shop  clean, encode and index a catalogue
+      attune attach shop                      or add vectors to an index that you have
       attune search "wireless mouse" --alias shop
       attune serve                            start the sidecar: point your search box at it
     """

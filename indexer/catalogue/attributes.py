@@ -21,6 +21,9 @@ _MAX_ATTRIBUTES = 500
 _MAX_NAME = 120
 """Characters of an attribute's name that are kept."""
 
+_UNNAMED = ("name", "value", "values", "label", "raw", "text", "keyword")
+"""Last steps of paths that say nothing about an attribute."""
+
 _NESTED = (dict, list, tuple)
 
 
@@ -85,7 +88,7 @@ class AttributeReader:
                 self._add(attributes, self._tidy(name), self._parse_attribute(column, cell, record.line))
         for path in self._paths:
             if path not in record.values:
-                name = tidy_name(path.rpartition(".")[2])
+                name = tidy_name(_name_of_path(path))
                 self._add_nested(attributes, name, path, find_cell(record.values, path), record.line)
         return attributes
 
@@ -133,6 +136,14 @@ def sort_attributes(attributes: Mapping[str, AttributeValue | None]) -> dict[str
     has only some of them, and two exports of one product may differ in it.
     """
     return {name: value for name, value in sorted(attributes.items()) if value is not None}
+
+
+def _name_of_path(path: str) -> str:
+    """Return the part of a path that names an attribute: `color` of `terms.color.name`."""
+    steps = path.split(".")
+    while len(steps) > 1 and steps[-1] in _UNNAMED:
+        steps.pop()
+    return steps[-1]
 
 
 def _join_values(present: AttributeValue | None, value: AttributeValue | None) -> AttributeValue | None:

@@ -115,12 +115,12 @@ class FieldMap:
         return values
 
 
-def load_field_map(path: Path, catalogue: Source, partial: bool = False) -> FieldMap:
+def load_field_map(path: Path, catalogue: Source, partial: bool = False, default_id: str = "") -> FieldMap:
     """Read a field map file and check it against the catalogue, or against a file of changes (`partial`).
 
     A catalogue must have every column but that of the operation. Changes need only the id: a list of prices
     lacks the title, a list of deletions lacks everything else, and an empty file is not a mistake. For them
-    `add_operation` completes the map.
+    `add_operation` completes the map. A file without an id has `default_id` where that is given.
 
     Raises SettingsError naming every unknown key, value of a wrong type and column that the catalogue lacks.
     """
@@ -130,6 +130,8 @@ def load_field_map(path: Path, catalogue: Source, partial: bool = False) -> Fiel
         raise SettingsError(f"field map {path} does not exist") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"field map {path} can't be read: {error}") from error
+    if default_id:
+        values.setdefault("id", default_id)
     field_map = field_map_from(values, f"field map {path}", partial)
     needed = [field_map.id] if partial else [c for c in field_map.columns() if c != field_map.operation]
     columns = catalogue.columns()

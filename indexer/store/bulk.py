@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import SerializationError
@@ -34,6 +34,19 @@ _CONFLICT = 409
 _NOT_FOUND = 404
 
 
+class BulkWrite(Protocol):
+    """One write of a document, as one or two lines of a bulk request."""
+
+    @property
+    def id(self) -> str:
+        """The document's id."""
+        ...
+
+    def as_action(self, index: str) -> JsonObject:
+        """Return the action as the client's bulk helpers take it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class BulkAction:
     """One document to write, or to delete where `body` is None, with the version of the change."""
@@ -42,14 +55,25 @@ class BulkAction:
     version: int
     body: JsonObject | None
 
+    def as_action(self, index: str) -> JsonObject:
+        """Return the action as the client's bulk helpers take it."""
+        versioned = {"_index": index, "_id": self.id, "version": self.version, "version_type": "external_gte"}
+        if self.body is None:
+            return {**versioned, "_op_type": "delete"}
+        return {**versioned, "_op_type": "index", "_source": self.body}
+
 
 @dataclass(frozen=True, slots=True)
 class BulkResult:
-    """The result of one action: done, `stale` where the index holds a newer version, or refused."""
+    """The result of one action: done, `stale` where the index holds a newer version, or refused.
+
+    `seq_no` is the number of the write in its shard, -1 where nothing was written.
+    """
 
     id: str
     refusal: str = ""
     stale: bool = False
+    seq_no: int = -1
 
     @property
     def done(self) -> bool:
@@ -58,7 +82,7 @@ class BulkResult:
 
 
 def write_bulk(
-    client: OpenSearch, index: str, actions: Sequence[BulkAction], retry: RetryPolicy
+    client: OpenSearch, index: str, actions: Sequence[BulkWrite], retry: RetryPolicy
 ) -> list[BulkResult]:
     """Write the actions to `index` and return their results, in order. Ids must not repeat.
 
@@ -109,11 +133,11 @@ class _Attempt:
     unanswered: bool = False
 
 
-def _try_bulk(client: OpenSearch, index: str, actions: Sequence[BulkAction]) -> _Attempt:
+def _try_bulk(client: OpenSearch, index: str, actions: Sequence[BulkWrite]) -> _Attempt:
     attempt = _Attempt()
     for done, answer in streaming_bulk(
         client,
-        [_line(index, action) for action in actions],
+        [action.as_action(index) for action in actions],
         chunk_size=_REQUEST_DOCUMENTS,
         max_chunk_bytes=_REQUEST_BYTES,
         raise_on_error=False,
@@ -133,16 +157,22 @@ def _try_bulk(client: OpenSearch, index: str, actions: Sequence[BulkAction]) -> 
                 "and opensearch.password, and that the index is not blocked for writing"
             )
         else:
-            gone = status == _NOT_FOUND and "delete" in answer
+            gone = status == _NOT_FOUND and ("delete" in answer or _is_missing_document(item))
             refusal = "" if done or gone or status == _CONFLICT else reason
-            attempt.results[key] = BulkResult(key, refusal, status == _CONFLICT)
+            attempt.results[key] = BulkResult(key, refusal, status == _CONFLICT, item.get("_seq_no", -1))
     return attempt
 
 
-def _find_unwritable(client: OpenSearch, actions: Sequence[BulkAction]) -> dict[str, BulkResult]:
+def _is_missing_document(item: JsonObject) -> bool:
+    """Return whether an update failed because its document is gone."""
+    error = item.get("error")
+    return isinstance(error, dict) and error.get("type") == "document_missing_exception"
+
+
+def _find_unwritable(client: OpenSearch, actions: Sequence[BulkWrite]) -> dict[str, BulkResult]:
     """Return the results of documents that can't be written as JSON: id → refusal."""
     try:
-        client.transport.serializer.dumps([action.body for action in actions]).encode()
+        client.transport.serializer.dumps([action.as_action("") for action in actions]).encode()
     except _JSON_ERRORS:
         if len(actions) > 1:
             half = len(actions) // 2
@@ -150,13 +180,6 @@ def _find_unwritable(client: OpenSearch, actions: Sequence[BulkAction]) -> dict[
         reason = "it can't be written as JSON: a text has a broken character, or values are nested too deep"
         return {action.id: BulkResult(action.id, reason) for action in actions}
     return {}
-
-
-def _line(index: str, action: BulkAction) -> JsonObject:
-    versioned = {"_index": index, "_id": action.id, "version": action.version, "version_type": "external_gte"}
-    if action.body is None:
-        return {**versioned, "_op_type": "delete"}
-    return {**versioned, "_op_type": "index", "_source": action.body}
 
 
 def map_in_order(

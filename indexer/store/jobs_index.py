@@ -8,6 +8,7 @@ an older change or a rebuild from an older catalogue would restore the product.
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +107,15 @@ class JobsIndex:
         self.retry.call(
             f"writing {key} to {JOBS_INDEX}", lambda: self.client.index(index=JOBS_INDEX, id=key, body=body)
         )
+
+    def forget(self, key: str) -> None:
+        """Delete the value that was saved under `key`, if there is one."""
+
+        def ask() -> None:
+            with suppress(NotFoundError):
+                self.client.delete(index=JOBS_INDEX, id=key)
+
+        self.retry.call(f"removing {key} from {JOBS_INDEX}", ask)
 
     def add_tombstones(self, alias: str, deleted: Mapping[str, int]) -> None:
         """Write a tombstone for each deleted product: id → version of the delete. Raises IndexingError."""

@@ -21,7 +21,10 @@ from mappings.errors import AttuneError, IndexingError, JobRunning
 REBUILD = "rebuild"
 CHANGES = "changes"
 WRITING = "writing"
-"""The locks of an alias: one rebuild, one job of changes, and one writer to the live index at a time."""
+ATTACHING = "attaching"
+"""The locks of an alias: one rebuild, one job of changes, and one writer to the live index at a time. An
+index of a shop has one job that attaches or follows it.
+"""
 
 _DEAD_SECONDS = 30.0
 """A lock that its holder has not renewed for so long belongs to a dead job."""

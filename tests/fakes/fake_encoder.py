@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mappings.types import Product
+from reranker.encoders.codec import quantise_vector
 from reranker.types import EncodedProduct
 
 
@@ -28,6 +29,10 @@ class FakeEncoder:
         if any(product.title == "unencodable" for product in products):
             raise RuntimeError("the encoder failed")
         return [encode_text(product.title) for product in products]
+
+    def vector_of(self, title: str) -> list[int]:
+        """Return the bytes that an index holds as the vector of a product with this title."""
+        return quantise_vector(encode_text(title).vector)
 
 
 class OtherEncoder(FakeEncoder):

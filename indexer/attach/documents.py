@@ -1,0 +1,118 @@
+"""The documents of a shop: read as products by a field map, and updated with Attune's fields alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from opensearchpy import OpenSearch
+
+from indexer.attach.shards import DocumentKey
+from indexer.catalogue.field_map import FieldMap
+from indexer.catalogue.product_maker import ProductMaker
+from indexer.catalogue.records import Record
+from indexer.store.retry import RetryPolicy
+from indexer.store.scan import select_existing
+from mappings.fields import ATTUNE
+from mappings.types import JsonObject, Product
+
+ID_COLUMN = "_id"
+"""The column that every document of an index has: its id."""
+
+_REMOVE = f"if (ctx._source.remove('{ATTUNE}') == null) {{ ctx.op = 'none' }}"
+_ATTEMPTS = 20
+"""Times that OpenSearch tries a removal that the shop's writes overtake."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShopDocument:
+    """A document of a shop as it is now. Number and term of its last write tell it from later states."""
+
+    key: DocumentKey
+    seq_no: int
+    primary_term: int
+    version: int
+    source: JsonObject
+
+    @property
+    def attune(self) -> JsonObject:
+        """The fields under `attune`, empty where the document was not encoded."""
+        own = self.source.get(ATTUNE)
+        return own if isinstance(own, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class VectorUpdate:
+    """Attune's fields for one document; all its other fields stay.
+
+    It is refused as stale where the document was written since it was read.
+    """
+
+    document: ShopDocument
+    values: JsonObject
+
+    @property
+    def id(self) -> str:
+        """The document's id."""
+        return self.document.key.id
+
+    def as_action(self, index: str) -> JsonObject:
+        """Return the action as the client's bulk helpers take it."""
+        expected = {"if_seq_no": self.document.seq_no, "if_primary_term": self.document.primary_term}
+        return {**_update_of(index, self.document.key), **expected, "doc": {ATTUNE: self.values}}
+
+
+@dataclass(frozen=True, slots=True)
+class VectorRemoval:
+    """Takes Attune's fields out of a document, whatever else is written to it meanwhile."""
+
+    key: DocumentKey
+
+    @property
+    def id(self) -> str:
+        """The document's id."""
+        return self.key.id
+
+    def as_action(self, index: str) -> JsonObject:
+        """Return the action as the client's bulk helpers take it."""
+        return {**_update_of(index, self.key), "retry_on_conflict": _ATTEMPTS, "script": _REMOVE}
+
+
+def _update_of(index: str, key: DocumentKey) -> JsonObject:
+    action = {"_op_type": "update", "_index": index, "_id": key.id}
+    return action if key.routing is None else {**action, "routing": key.routing}
+
+
+def fetch_documents(
+    client: OpenSearch, index: str, keys: Sequence[DocumentKey], retry: RetryPolicy
+) -> list[ShopDocument]:
+    """Return the documents as they are now, those that still exist, in the order of the keys."""
+    if not keys:
+        return []
+    wanted = [
+        {"_id": key.id} if key.routing is None else {"_id": key.id, "routing": key.routing} for key in keys
+    ]
+
+    def ask() -> list[JsonObject]:
+        return select_existing(client.mget(index=index, body={"docs": wanted}))
+
+    answers = retry.call(f"reading from index {index}", ask)
+    by_key = {(answer["_id"], answer.get("_routing")): answer for answer in answers}
+    return [
+        ShopDocument(
+            key, answer["_seq_no"], answer["_primary_term"], answer["_version"], answer.get("_source", {})
+        )
+        for key in keys
+        if (answer := by_key.get((key.id, key.routing)))
+    ]
+
+
+class ShopProducts:
+    """Reads the products of a shop's documents. Thread-safe as far as one thread reads at a time."""
+
+    def __init__(self, field_map: FieldMap) -> None:
+        self._maker = ProductMaker(field_map)
+
+    def read(self, document_id: str, source: JsonObject) -> Product | None:
+        """Return the product of a document, None where it has neither title nor description."""
+        values = {name: value for name, value in source.items() if name != ATTUNE}
+        product = self._maker.product(document_id, Record(0, values, "", 0.0))
+        return product if product.title or product.description else None

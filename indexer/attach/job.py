@@ -1,0 +1,216 @@
+"""Attach to a shop's index, follow its writers, and detach from it.
+
+All three go by the numbers that OpenSearch gives to writes (`indexer.attach.shards`): attaching looks at the
+whole history of each shard, following at what came since, again and again. A document is updated only if the
+shop has not written it meanwhile. One that it has is a new change, which is looked at next.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from indexer.attach.removal import remove_vectors
+from indexer.attach.shards import read_positions
+from indexer.attach.shop_index import (
+    Attachment,
+    ShopIndex,
+    check_attachable,
+    check_knn,
+    find_shop_indexes,
+    put_attune_fields,
+    put_metadata,
+)
+from indexer.attach.updater import AttachReport, IndexUpdater, state_key
+from indexer.catalogue.field_map import FieldMap
+from indexer.store.jobs_index import JobsIndex
+from indexer.store.lock import ATTACHING, Lock, hold_lock
+from indexer.store.scan import refresh_index
+from indexer.store.session import IndexSession
+from mappings.errors import IndexingError
+
+_ROUNDS = 5
+"""Rounds after which a job that is not to go on leaves what a shop keeps writing to the next job."""
+
+OnReport = Callable[[AttachReport], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowJob:
+    """How a shop's index is followed: a look every `every` seconds, or `once`.
+
+    `full` begins with a look at every document.
+    """
+
+    every: float = 0.5
+    once: bool = False
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DetachReport:
+    """What detaching took out: the vectors of `documents` in `indexes`."""
+
+    name: str
+    indexes: tuple[str, ...]
+    documents: int
+    seconds: float
+
+
+def attach_index(session: IndexSession, field_map: FieldMap) -> AttachReport:
+    """Give every index behind the session's name Attune's fields, and its documents their vectors.
+
+    A job that is killed is continued by the next one. Raises IndexingError where an index can't have vectors
+    or keeps no whole `_source`, JobRunning, JobStopped, ClusterDown and ModelError.
+    """
+    jobs = session.open_jobs()
+    with hold_lock(jobs, session.alias, ATTACHING) as lock:
+        indexes = find_shop_indexes(session)
+        check_knn(session.client, session.retry)
+        for index in indexes:
+            check_attachable(index)
+            _check_vectors_allowed(index)
+        for index in indexes:
+            _put_attachment(session, index, field_map)
+        job = FollowJob(once=True)
+        return _Follower(session, jobs, lock, job, lambda _: None).run(threading.Event())
+
+
+def follow_index(
+    session: IndexSession, job: FollowJob, stop: threading.Event, on_report: OnReport = lambda _: None
+) -> AttachReport:
+    """Keep the vectors of an attached index in step with its documents until `stop` is set.
+
+    `on_report` receives the counts after each look that found changes. An index that takes the place of
+    another behind the alias is attached by the same field map. Raises as `attach_index` does, and
+    IndexingError where nothing behind the name is attached.
+    """
+    jobs = session.open_jobs()
+    with hold_lock(jobs, session.alias, ATTACHING) as lock:
+        if not any(index.attachment for index in find_shop_indexes(session)):
+            raise IndexingError(f"{session.alias} is not attached: attune attach {session.alias}")
+        return _Follower(session, jobs, lock, job, on_report).run(stop)
+
+
+def detach_index(session: IndexSession) -> DetachReport:
+    """Take Attune's fields out of every document behind the session's name, and the record of attaching.
+
+    The fields stay in the mapping, empty: OpenSearch can't remove them. Raises IndexingError, JobRunning,
+    JobStopped and ClusterDown.
+    """
+    began = time.monotonic()
+    jobs = session.open_jobs()
+    with hold_lock(jobs, session.alias, ATTACHING) as lock:
+        indexes = find_shop_indexes(session)
+        documents = 0
+        for index in indexes:
+            if index.attachment:
+                put_metadata(session, index, None)
+            documents += remove_vectors(session, index, lock)
+            jobs.forget(state_key(index))
+            refresh_index(session.client, index.name, session.retry)
+    names = tuple(index.name for index in indexes)
+    return DetachReport(session.alias, names, documents, round(time.monotonic() - began, 3))
+
+
+def _check_vectors_allowed(index: ShopIndex) -> None:
+    if not index.allows_vectors:
+        raise IndexingError(
+            f"index {index.name} was made without index.knn, which can't be changed: reindex it into an "
+            "index whose settings have index.knn: true"
+        )
+
+
+def _put_attachment(session: IndexSession, index: ShopIndex, field_map: FieldMap) -> Attachment:
+    encoder = session.encoders.current
+    before = index.attachment
+    attachment = Attachment(
+        model=encoder.version,
+        dimension=encoder.dimension,
+        vectors=before.vectors if before else session.settings.vectors,
+        field_map=field_map,
+        copied_from=before.copied_from if before else "",
+    )
+    if attachment != before:
+        put_attune_fields(session, index, attachment)
+    return attachment
+
+
+class _Follower:
+    """One job, with an updater for each index behind the name."""
+
+    def __init__(
+        self, session: IndexSession, jobs: JobsIndex, lock: Lock, job: FollowJob, on_report: OnReport
+    ) -> None:
+        self._session = session
+        self._jobs = jobs
+        self._lock = lock
+        self._job = job
+        self._on_report = on_report
+        self._updaters: dict[str, IndexUpdater] = {}
+        self._field_map: FieldMap | None = None
+        self._report = AttachReport(session.alias)
+
+    def run(self, stop: threading.Event) -> AttachReport:
+        began = time.monotonic()
+        report = self._report
+        try:
+            for _ in self._rounds(stop):
+                changed = self._catch_up()
+                report.seconds = round(time.monotonic() - began, 3)
+                report.documents_per_second = round(report.documents / max(report.seconds, 1e-3), 1)
+                if changed:
+                    self._on_report(report)
+                elif self._job.once:
+                    break
+        finally:
+            for updater in self._updaters.values():
+                updater.close()
+        return report
+
+    def _rounds(self, stop: threading.Event) -> Iterator[int]:
+        """Yield once for each look that is due."""
+        number = 0
+        while not stop.is_set() and (number < _ROUNDS or not self._job.once):
+            if number and not self._job.once and stop.wait(self._job.every):
+                return
+            number += 1
+            yield number
+
+    def _catch_up(self) -> bool:
+        """Look at what changed; return whether anything did."""
+        session = self._session
+        self._lock.check()
+        session.retry.check_stop()
+        positions = read_positions(session.client, session.alias, session.retry)
+        if positions.keys() != self._updaters.keys():
+            self._open_updaters()
+        documents = self._report.documents
+        for uuid, shards in positions.items():
+            if updater := self._updaters.get(uuid):
+                updater.catch_up(shards, self._report, self._lock)
+        return self._report.documents > documents
+
+    def _open_updaters(self) -> None:
+        """Open an updater for every index that is behind the name now, and close the others."""
+        session = self._session
+        indexes = find_shop_indexes(session)
+        attachments = [index.attachment for index in indexes]
+        known = next((attachment.field_map for attachment in attachments if attachment), self._field_map)
+        if known is None:
+            raise IndexingError(f"{session.alias} is not attached: attune attach {session.alias}")
+        self._field_map = known
+        present = {index.uuid for index in indexes}
+        for uuid in self._updaters.keys() - present:
+            self._updaters.pop(uuid).close()
+        for index, attachment in zip(indexes, attachments, strict=True):
+            if index.uuid not in self._updaters:
+                if attachment is None:
+                    check_attachable(index)
+                    _check_vectors_allowed(index)
+                    attachment = _put_attachment(session, index, known)
+                self._updaters[index.uuid] = IndexUpdater(
+                    session, self._jobs, index, attachment, self._job.full
+                )
+        self._report.indexes = tuple(index.name for index in indexes)
+        self._report.model = next(iter(self._updaters.values())).model

@@ -1,0 +1,199 @@
+"""The indexes of a shop behind a name, and what Attune adds to their mappings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from opensearchpy import OpenSearch
+from opensearchpy.exceptions import AuthorizationException, NotFoundError
+
+from indexer.catalogue.field_map import FieldMap, field_map_from
+from indexer.store.alias import META
+from indexer.store.retry import RetryPolicy
+from indexer.store.session import IndexSession
+from mappings.client import attune_properties
+from mappings.errors import IndexingError
+from mappings.fields import ATTUNE
+from mappings.types import JsonObject
+
+ATTACHED = "attached"
+"""Key of an attachment in Attune's metadata: other indexes of Attune's have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What an attached index records: the model of its vectors, their type, and the field map.
+
+    `vectors` is the setting `index.vectors`. `copied_from` is the index of the shop's that this one took the
+    place of, empty where Attune was attached in place.
+    """
+
+    model: str
+    dimension: int
+    vectors: str
+    field_map: FieldMap
+    copied_from: str = ""
+
+    def as_json(self) -> JsonObject:
+        """Return the attachment as the mapping's metadata holds it."""
+        values: JsonObject = {
+            "model": self.model,
+            "dimension": self.dimension,
+            "vectors": self.vectors,
+            "fields": self.field_map.as_json(),
+        }
+        return values | ({"copied_from": self.copied_from} if self.copied_from else {})
+
+
+@dataclass(frozen=True, slots=True)
+class ShopIndex:
+    """An index of a shop with its settings and mappings, as OpenSearch returns them."""
+
+    name: str
+    settings: JsonObject
+    mappings: JsonObject
+    aliases: Mapping[str, JsonObject]
+
+    @property
+    def uuid(self) -> str:
+        """The identity of the index: another index of the same name has another one."""
+        return str(self.settings["uuid"])
+
+    @property
+    def shards(self) -> int:
+        """The number of primary shards."""
+        return int(self.settings["number_of_shards"])
+
+    @property
+    def allows_vectors(self) -> bool:
+        """Whether vectors can be added to the index: `index.knn` is true, which is final."""
+        return str(self.settings.get("knn", False)).lower() == "true"
+
+    @property
+    def attachment(self) -> Attachment | None:
+        """What attaching recorded, None where the index is not attached. Raises SettingsError."""
+        values = self._metadata.get(ATTACHED)
+        if not isinstance(values, dict):
+            return None
+        return Attachment(
+            model=str(values["model"]),
+            dimension=int(values["dimension"]),
+            vectors=str(values["vectors"]),
+            field_map=field_map_from(values["fields"], f"the record of index {self.name}"),
+            copied_from=str(values.get("copied_from", "")),
+        )
+
+    @property
+    def is_own(self) -> bool:
+        """Whether Attune made the index itself, from a catalogue."""
+        return "alias" in self._metadata
+
+    @property
+    def _metadata(self) -> JsonObject:
+        metadata = self.mappings.get("_meta", {}).get(META)
+        return metadata if isinstance(metadata, dict) else {}
+
+    def metadata_with(self, attachment: Attachment | None) -> JsonObject:
+        """Return the `_meta` of the mapping with an attachment in place of the present one, or without."""
+        others = {key: value for key, value in self.mappings.get("_meta", {}).items() if key != META}
+        return others | ({META: {ATTACHED: attachment.as_json()}} if attachment else {})
+
+
+def find_shop_indexes(session: IndexSession) -> list[ShopIndex]:
+    """Return the indexes behind the session's name, which is an index or an alias.
+
+    Raises IndexingError where there is none, or where Attune made one of them from a catalogue.
+    """
+    name = session.alias
+
+    def ask() -> JsonObject:
+        try:
+            answer: JsonObject = session.client.indices.get(index=name)
+        except NotFoundError:
+            return {}
+        return answer
+
+    answer = session.retry.call(f"looking up {name}", ask)
+    if not answer:
+        raise IndexingError(f"there is no index or alias {name}: name the one that your searches use")
+    indexes = [
+        ShopIndex(key, body["settings"]["index"], body["mappings"], body.get("aliases", {}))
+        for key, body in sorted(answer.items())
+    ]
+    for index in indexes:
+        if index.is_own:
+            raise IndexingError(
+                f"Attune made index {index.name} from a catalogue: it has vectors, and `attune index` "
+                "keeps it up to date"
+            )
+    return indexes
+
+
+def check_attachable(index: ShopIndex) -> None:
+    """Raise IndexingError where vectors can't be added without loss."""
+    source = index.mappings.get("_source", {})
+    ways_out = (
+        "Reindex the shop's data into an index that keeps it whole, or make an index of Attune's from a "
+        "catalogue: attune index FILE"
+    )
+    if source.get("enabled") is False:
+        raise IndexingError(
+            f"index {index.name} keeps no _source, so its documents can't be read or updated. {ways_out}"
+        )
+    if source.get("excludes") or source.get("includes"):
+        raise IndexingError(
+            f"index {index.name} leaves fields out of _source: an update would lose them. {ways_out}"
+        )
+    if ATTUNE in index.mappings.get("properties", {}) and not _has_attune_fields(index):
+        raise IndexingError(
+            f"index {index.name} has a field {ATTUNE} of its own: Attune needs that name for its vectors"
+        )
+
+
+def _has_attune_fields(index: ShopIndex) -> bool:
+    properties = index.mappings["properties"][ATTUNE].get("properties", {})
+    return bool(properties.get("vector", {}).get("type") == "knn_vector")
+
+
+def check_knn(client: OpenSearch, retry: RetryPolicy) -> None:
+    """Raise IndexingError where the cluster has no k-NN plugin. A user who may not ask gets no error here."""
+
+    def ask() -> list[str]:
+        try:
+            return [str(row.get("component")) for row in client.cat.plugins(params={"format": "json"})]
+        except AuthorizationException:
+            return ["opensearch-knn"]
+
+    if "opensearch-knn" not in retry.call("looking up the cluster's plugins", ask):
+        version = retry.call("asking the cluster's version", client.info)["version"]["number"]
+        raise IndexingError(
+            f"this cluster (OpenSearch {version}) has no k-NN plugin, which vectors need: install "
+            f"opensearch-knn {version} on every node"
+        )
+
+
+def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attachment) -> None:
+    """Add Attune's fields and the record of the attachment to an index's mapping."""
+    own = attune_properties(attachment.dimension, session.settings)
+    present = index.mappings.get("properties", {}).get(ATTUNE, {}).get("properties", {})
+    if present and present.get("vector", {}).get("dimension") != attachment.dimension:
+        raise IndexingError(
+            f"index {index.name} has vectors of {present.get('vector', {}).get('dimension')} components, and "
+            f"model {attachment.model} makes {attachment.dimension}: a field's dimension can't be changed. "
+            "Attach with a model of that dimension, or reindex into a new index without `attune` fields"
+        )
+    body: JsonObject = {"_meta": index.metadata_with(attachment)}
+    if not present:
+        body["properties"] = {ATTUNE: {"dynamic": False, "properties": own}}
+    session.retry.call(
+        f"adding Attune's fields to {index.name}",
+        lambda: session.client.indices.put_mapping(index=index.name, body=body),
+    )
+
+
+def put_metadata(session: IndexSession, index: ShopIndex, attachment: Attachment | None) -> None:
+    """Record an attachment in an index's mapping, or take the record out."""
+    body = {"_meta": index.metadata_with(attachment)}
+    session.retry.call(
+        f"writing the metadata of {index.name}",
+        lambda: session.client.indices.put_mapping(index=index.name, body=body),
+    )

@@ -1,0 +1,234 @@
+"""Bring the vectors of one index up to date with its documents."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from indexer.attach.documents import ShopDocument, ShopProducts, VectorRemoval, VectorUpdate, fetch_documents
+from indexer.attach.shards import BEFORE_ALL, ChangePage, DocumentKey, ShardPosition, list_changes
+from indexer.attach.shop_index import Attachment, ShopIndex
+from indexer.sources.prefetcher import Prefetcher
+from indexer.store.bulk import CONCURRENT_REQUESTS, BulkResult, map_in_order, split_chunks, write_bulk
+from indexer.store.documents import hash_content, vector_fields
+from indexer.store.encoder import ProductEncoder
+from indexer.store.id_set import IdSet
+from indexer.store.jobs_index import JobsIndex
+from indexer.store.lock import Lock
+from indexer.store.scan import refresh_index
+from indexer.store.session import IndexSession
+from mappings.types import JsonObject, Product
+
+_PREFETCHED = 2
+"""Batches that a stage may be ahead of the next."""
+
+_SAVE_SECONDS = 5.0
+"""Seconds of work that a killed job may have to look at again."""
+
+
+@dataclass(slots=True)
+class AttachReport:
+    """What was done to the documents of the indexes behind a name.
+
+    Of the `documents` looked at, `encoded` got new vectors, `unchanged` had those of their text, and
+    `without_text` have nothing to encode. `overtaken` were written by the shop at the same moment: they are
+    looked at again. `refused` counts what OpenSearch would not take, with the first reason in `refusal`.
+    """
+
+    name: str
+    model: str = ""
+    indexes: tuple[str, ...] = ()
+    documents: int = 0
+    encoded: int = 0
+    unchanged: int = 0
+    without_text: int = 0
+    overtaken: int = 0
+    refused: int = 0
+    refusal: str = ""
+    seconds: float = 0.0
+    documents_per_second: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The updates for one batch of documents, and the counts of the others."""
+
+    page: ChangePage
+    updates: tuple[VectorUpdate, ...]
+    removals: tuple[VectorRemoval, ...]
+    unchanged: int
+    without_text: int
+
+
+class IndexUpdater:
+    """Updates the vectors of one attached index, and remembers how far it got. Close it.
+
+    With `full`, it begins with a look at every document, as it does where nothing is remembered.
+    """
+
+    def __init__(
+        self,
+        session: IndexSession,
+        jobs: JobsIndex,
+        index: ShopIndex,
+        attachment: Attachment,
+        full: bool = False,
+    ) -> None:
+        self.index = index
+        self._session = session
+        self._jobs = jobs
+        self._attachment = attachment
+        self._encoder: ProductEncoder = session.encoders.find(attachment.model)
+        self._products = ShopProducts(attachment.field_map)
+        self._state = {} if full else self._load_state()
+        self._written = IdSet()
+        self._lock = threading.Lock()
+
+    @property
+    def model(self) -> str:
+        """The version of the model that encodes."""
+        return self._encoder.version
+
+    def close(self) -> None:
+        """Forget which writes were its own."""
+        self._written.close()
+
+    def find_behind(self, positions: Sequence[ShardPosition]) -> list[ShardPosition]:
+        """Return the positions of the shards that have changes to look at."""
+        return [position for position in positions if position.checkpoint > self._checkpoint(position)]
+
+    def catch_up(self, positions: Sequence[ShardPosition], report: AttachReport, lock: Lock) -> None:
+        """Look at every change up to the positions and write the vectors that are missing or outdated.
+
+        Raises IndexingError, ClusterDown, ModelError and JobStopped. What was done is remembered.
+        """
+        behind = self.find_behind(positions)
+        if not behind:
+            return
+        session = self._session
+        refresh_index(session.client, self.index.name, session.retry)
+        histories = {position.number: position.history for position in positions}
+        targets = {position.number: position.checkpoint for position in behind}
+        ahead = {position.number: position.checkpoint - self._checkpoint(position) for position in behind}
+        total = max(sum(ahead.values()), 1)
+        saved = time.monotonic()
+        with (
+            Prefetcher(self._list(behind), _PREFETCHED) as listed,
+            Prefetcher(map(self._plan, listed), _PREFETCHED) as planned,
+        ):
+            for plan, results in map_in_order(self._write, planned, CONCURRENT_REQUESTS + 1):
+                lock.check()
+                self._count(plan, results, report)
+                shard = plan.page.shard
+                self._state[shard] = ShardPosition(shard, histories[shard], plan.page.checkpoint)
+                ahead[shard] = targets[shard] - plan.page.checkpoint
+                session.on_progress(report.documents, 1 - sum(ahead.values()) / total)
+                if time.monotonic() - saved > _SAVE_SECONDS:
+                    self.save_state()
+                    saved = time.monotonic()
+        self.save_state()
+
+    def save_state(self) -> None:
+        """Save how far every shard was looked at."""
+        shards = {
+            str(number): {"history": position.history, "checkpoint": position.checkpoint}
+            for number, position in self._state.items()
+        }
+        self._jobs.save(state_key(self.index), {**self._basis(), "shards": shards})
+
+    def _basis(self) -> JsonObject:
+        """Return what vectors depend on besides the documents: with another model all are outdated."""
+        basis = {"model": self._attachment.model, "fields": self._attachment.field_map.as_json()}
+        stored: JsonObject = json.loads(json.dumps(basis))
+        return stored
+
+    def _load_state(self) -> dict[int, ShardPosition]:
+        state = self._jobs.load(state_key(self.index)) or {}
+        if any(state.get(name) != value for name, value in self._basis().items()):
+            return {}
+        return {
+            int(number): ShardPosition(int(number), shard["history"], shard["checkpoint"])
+            for number, shard in state["shards"].items()
+        }
+
+    def _checkpoint(self, position: ShardPosition) -> int:
+        """Return up to which write a shard was looked at: none of them where its history is another one."""
+        state = self._state.get(position.number)
+        is_same = state and state.history == position.history and state.checkpoint <= position.checkpoint
+        return state.checkpoint if state and is_same else BEFORE_ALL
+
+    def _list(self, behind: Sequence[ShardPosition]) -> Iterator[ChangePage]:
+        """Yield the changed documents in batches, without those that only this job has written since."""
+        session, size = self._session, self._session.settings.batch
+        for position in behind:
+            after = self._checkpoint(position)
+            for page in list_changes(session.client, self.index, position, after, session.retry):
+                with self._lock:
+                    others = [key for key in page.documents if self._written.get(_name(key)) != key.seq_no]
+                chunks = list(split_chunks(others, size)) or [[]]
+                for chunk in chunks[:-1]:
+                    yield ChangePage(page.shard, tuple(chunk), chunk[-1].seq_no)
+                yield replace(page, documents=tuple(chunks[-1]))
+
+    def _plan(self, page: ChangePage) -> _Plan:
+        session = self._session
+        documents = fetch_documents(session.client, self.index.name, page.documents, session.retry)
+        outdated: list[tuple[ShopDocument, Product]] = []
+        updates: list[VectorUpdate] = []
+        removals: list[VectorRemoval] = []
+        without_text = 0
+        for document in documents:
+            product = self._products.read(document.key.id, document.source)
+            if product is None:
+                without_text += 1
+                if document.attune:
+                    removals.append(VectorRemoval(document.key))
+            elif not self._is_current(document, product):
+                outdated.append((document, product))
+        unchanged = len(documents) - len(outdated) - without_text
+        encoded = self._encoder.encode_products([product for _, product in outdated]) if outdated else []
+        for (document, product), vectors in zip(outdated, encoded, strict=True):
+            own = vector_fields(vectors, self._encoder.version, self._attachment.vectors)
+            values = {"id": document.key.id, **own, "hash": hash_content(product)}
+            updates.append(VectorUpdate(document, values))
+        return _Plan(page, tuple(updates), tuple(removals), unchanged, without_text)
+
+    def _is_current(self, document: ShopDocument, product: Product) -> bool:
+        own = document.attune
+        return (
+            own.get("hash") == hash_content(product)
+            and own.get("model") == self._encoder.version
+            and own.get("id") == document.key.id
+            and "vector" in own
+            and "tokens" in own
+        )
+
+    def _write(self, plan: _Plan) -> list[BulkResult]:
+        writes: list[VectorUpdate | VectorRemoval] = [*plan.updates, *plan.removals]
+        return write_bulk(self._session.client, self.index.name, writes, self._session.retry)
+
+    def _count(self, plan: _Plan, results: Sequence[BulkResult], report: AttachReport) -> None:
+        keys = [*(update.document.key for update in plan.updates), *(write.key for write in plan.removals)]
+        for key, result in zip(keys, results, strict=True):
+            if result.refusal:
+                report.refused += 1
+                report.refusal = report.refusal or f"{result.id}: {result.refusal}"
+            elif result.stale:
+                report.overtaken += 1
+            elif result.seq_no >= 0:
+                with self._lock:
+                    self._written.replace(_name(key), result.seq_no)
+        report.encoded += sum(result.seq_no >= 0 for result in results[: len(plan.updates)])
+        report.documents += plan.unchanged + plan.without_text + len(plan.updates)
+        report.unchanged += plan.unchanged
+        report.without_text += plan.without_text
+
+
+def state_key(index: ShopIndex) -> str:
+    """Return the key under which the jobs index holds how far an index was looked at."""
+    return f"attach:{index.uuid}"
+
+
+def _name(key: DocumentKey) -> str:
+    return f"{key.shard}/{key.id}"

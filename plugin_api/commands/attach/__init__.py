@@ -1,0 +1,1 @@
+"""`attune attach`, `follow` and `detach`: the index that a shop already has."""

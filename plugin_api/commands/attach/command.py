@@ -1,0 +1,184 @@
+"""The commands `attach`, `follow` and `detach`."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from indexer.attach.estimate import estimate_attaching
+from indexer.attach.job import FollowJob, attach_index, detach_index, follow_index
+from indexer.attach.sample import guess_shop_map, load_shop_map, read_sample
+from indexer.attach.shop_index import find_shop_indexes
+from indexer.attach.updater import AttachReport
+from indexer.store.retry import RetryPolicy
+from indexer.store.session import IndexSession
+from mappings.client import check_cluster, connect
+from mappings.errors import AttuneError
+from mappings.settings import Settings
+from plugin_api.commands.attach.summary import summarize_attach, summarize_estimate
+from plugin_api.commands.context import CommandContext
+from plugin_api.commands.index.metrics import JobMetrics
+from plugin_api.commands.index.models import model_folders
+from plugin_api.commands.index.priority import lower_priority
+from plugin_api.commands.index.signals import stop_on_signals
+from plugin_api.terminal import JobProgress
+
+_A_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("name", metavar="INDEX")
+@click.option(
+    "--fields", type=_A_PATH,
+    help="Field map in TOML. Default: that of an earlier run, else guessed and printed.",
+)  # fmt: skip
+@click.option("--language", default="", help='Of fields in several languages, encode this one, such as "de".')
+@click.option("--dry-run", is_flag=True, help="Say what would be done, how long it takes and what it adds.")
+@click.option("--model", type=_A_PATH, help="Model folder. Default: the one shipped with Attune.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
+@click.pass_obj
+def attach(
+    context: CommandContext,
+    name: str,
+    fields: Path | None,
+    language: str,
+    dry_run: bool,
+    model: Path | None,
+    as_json: bool,
+) -> None:
+    """Add vectors to the index that a shop already has.
+
+    INDEX is the index or alias that the shop's searches use. Its mapping, analyzers, queries and writers stay
+    as they are: documents only gain the field `attune`, by updates that give way to every write of the
+    shop's. The same command continues a killed run. The index needs the setting index.knn: true.
+
+    Which field is a product's title, brand and so on is guessed from the mapping and a sample, and printed.
+    Correct it in a file and pass that by --fields. Paths lead into objects and lists:
+
+    \b
+      title = "name.de"
+      brand = "manufacturer.label"
+      category = "categories.name"
+      description = ["teaser", "body"]     # several fields are joined
+      price = "offers.price"
+      attributes = ["color", "specs"]
+
+    Afterwards `attune follow INDEX` keeps the vectors in step with the shop's writers, and `attune detach
+    INDEX` takes them out again.
+    """
+    lower_priority()
+    settings, stop = context.settings, threading.Event()
+    with stop_on_signals(stop), JobProgress("attaching", hidden=as_json) as progress:
+        session = _open_session(settings, name, model, stop, progress)
+        indexes = find_shop_indexes(session)
+        sample = read_sample(session, indexes)
+        earlier = next((index.attachment for index in indexes if index.attachment), None)
+        if fields:
+            field_map = load_shop_map(fields, sample)
+        elif earlier and not language:
+            field_map = earlier.field_map
+        else:
+            field_map = guess_shop_map(sample, language)
+            progress.say(f"The field map, guessed; correct it by --fields:\n\n{field_map.as_toml()}\n")
+        if dry_run:
+            estimate = estimate_attaching(session, indexes, sample, field_map)
+            report, summary = asdict(estimate), summarize_estimate(estimate)
+        else:
+            done = attach_index(session, field_map)
+            report, summary = asdict(done), summarize_attach(done)
+    click.echo(
+        json.dumps(report | {"fields": field_map.as_json()}, ensure_ascii=False) if as_json else summary
+    )
+
+
+@click.command()
+@click.argument("name", metavar="INDEX")
+@click.option(
+    "--every", type=click.FloatRange(min=0.05), default=0.5, show_default=True, metavar="SECONDS",
+    help="Seconds between two looks for changes.",
+)  # fmt: skip
+@click.option(
+    "--once", is_flag=True, help="End when all changes up to now are done, as a job of a scheduler."
+)
+@click.option("--full", is_flag=True, help="Begin with a look at every document.")
+@click.option("--model", type=_A_PATH, help="Folder of the model that INDEX was attached with.")
+@click.option("--metrics", type=_A_PATH, help="Write metrics for Prometheus to this .prom file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
+@click.pass_obj
+def follow(
+    context: CommandContext,
+    name: str,
+    every: float,
+    once: bool,
+    full: bool,
+    model: Path | None,
+    metrics: Path | None,
+    as_json: bool,
+) -> None:
+    """Keep an attached index in step with the shop's own writers.
+
+    Looks for new and changed documents every half second, and encodes those whose text changed. Vectors that
+    a writer dropped, by writing a document anew, come back. Deletes need nothing. What is done is
+    remembered: a run that was killed continues, and finds what was written meanwhile.
+
+    It runs until it is stopped (SIGTERM or Ctrl-C), or with --once until there is nothing left to do.
+    """
+    lower_priority()
+    settings, stop, stop_now = context.settings, threading.Event(), threading.Event()
+    file = JobMetrics(metrics, name, "follow")
+    with stop_on_signals(stop, stop_now), _failures(file), JobProgress("following", as_json) as progress:
+        session = _open_session(settings, name, model, stop_now, progress)
+
+        def write_running(report: AttachReport) -> None:
+            file.write_running(asdict(report))
+
+        report = follow_index(session, FollowJob(every, once, full), stop, write_running)
+        file.write_success(asdict(report))
+    click.echo(json.dumps(asdict(report), ensure_ascii=False) if as_json else summarize_attach(report))
+
+
+@click.command()
+@click.argument("name", metavar="INDEX")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_obj
+def detach(context: CommandContext, name: str, as_json: bool) -> None:
+    """Take out of an index what `attune attach` put in.
+
+    Removes the field `attune` of every document. The shop's own fields stay as they are. The names of the
+    fields stay in the mapping, without values: OpenSearch can't remove them.
+    """
+    lower_priority()
+    stop = threading.Event()
+    with stop_on_signals(stop), JobProgress("detaching", hidden=as_json) as progress:
+        report = detach_index(_open_session(context.settings, name, None, stop, progress))
+    if as_json:
+        click.echo(json.dumps(asdict(report)))
+    else:
+        click.echo(f"Took the vectors of {report.documents:,} documents out of {', '.join(report.indexes)}.")
+
+
+def _open_session(
+    settings: Settings, name: str, model: Path | None, stop: threading.Event, progress: JobProgress
+) -> IndexSession:
+    client = connect(settings.opensearch)
+    check_cluster(client, settings.opensearch)
+    retry = RetryPolicy(settings.index.retry_seconds, progress.waiting, stop)
+    models = model_folders(model, settings.model)
+    return IndexSession(client, name, models, settings.index, retry, progress.show)
+
+
+@contextmanager
+def _failures(metrics: JobMetrics) -> Iterator[None]:
+    """Write the exit status of a run that fails to its metrics."""
+    try:
+        yield
+    except AttuneError as error:
+        metrics.write_failure(error.exit_code)
+        raise
+    except BaseException:
+        metrics.write_failure(1)
+        raise

@@ -1,0 +1,48 @@
+"""Summaries of `attune attach` and `attune follow` for people."""
+
+from indexer.attach.estimate import AttachEstimate
+from indexer.attach.updater import AttachReport
+
+
+def summarize_attach(report: AttachReport) -> str:
+    """Return the summary of a job that attached or followed."""
+    lines = [
+        f"Looked at {report.documents:,} documents of {', '.join(report.indexes)} in {report.seconds:.1f} s "
+        f"({report.documents_per_second:,.0f}/s): {report.encoded:,} encoded, {report.unchanged:,} had their "
+        f"vectors; model {report.model}."
+    ]
+    if report.without_text:
+        lines.append(f"{report.without_text:,} have no title or description, and so no vectors.")
+    if report.overtaken:
+        lines.append(f"{report.overtaken:,} updates gave way to writes of the shop's.")
+    if report.refused:
+        lines.append(f"OpenSearch refused {report.refused:,} updates (first: {report.refusal}).")
+    lines.append(f"Keep them in step with the shop's writers: attune follow {report.name}")
+    return "\n".join(lines)
+
+
+def summarize_estimate(estimate: AttachEstimate) -> str:
+    """Return what attaching would do."""
+    names, remaining = ", ".join(estimate.indexes), estimate.documents - estimate.encoded
+    lines = [
+        f"Attaching would encode {remaining:,} of {estimate.documents:,} documents of {names} in place. "
+        f"Encoding takes about {_duration(estimate.seconds)} on this machine; the vectors "
+        f"add at most {estimate.bytes / 1e6:,.1f} MB to each copy of the data."
+    ]
+    if estimate.without_text:
+        lines.append(f"{estimate.without_text:.0%} of a sample have no title or description to encode.")
+    lines += ["", "Some of them, as the model would read them:"]
+    for product in estimate.products:
+        facts = {
+            "brand": product.brand,
+            "category": product.category,
+            "price": product.price,
+            "description": product.description[:80],
+        }
+        shown = "; ".join(f"{name}: {value}" for name, value in facts.items() if value not in ("", None))
+        lines.append(f"  {product.id}: {product.title[:80]}" + (f" ({shown})" if shown else ""))
+    return "\n".join([*lines, "", "Nothing was changed."])
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
