@@ -72,7 +72,9 @@ class CatalogueStats:
             for reason, count in sorted(self.left_out.items())
         ]
         if self.merged:
-            lines.append(f"{self.merged:,} records are variants of other records' products and were merged")
+            lines.append(
+                f"{self.merged:,} of {self.records:,} records merged as variants of other records' products"
+            )
         return lines
 
 

@@ -10,6 +10,7 @@ import click
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.index.priority import lower_priority
 from plugin_api.commands.index.signals import stop_on_signals
+from plugin_api.terminal import format_count
 
 
 @click.command()
@@ -49,7 +50,7 @@ def rollback(context: CommandContext, alias: str | None, to: str, model: Path | 
         if as_json:
             click.echo(json.dumps(asdict(report)))
             return
-        copied = f"; {report.changes_copied:,} changes were copied" if report.changes_copied else ""
+        copied = f"; {format_count(report.changes_copied, 'change')} copied" if report.changes_copied else ""
         click.echo(f"Alias {report.alias} points at {report.index}, of model {report.model}{copied}.")
         click.echo(
             f"{report.previous} is kept: attune rollback --alias {report.alias} --to {report.previous}"

@@ -25,6 +25,7 @@ from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.types import SearchCall
 from plugin_api.search.reasons import RerankStatus
 from plugin_api.search.search import Searcher, without_time_limits
+from plugin_api.terminal import format_count
 from reranker.model import load_model
 
 _KEYWORD_DEPTH = 1000
@@ -194,4 +195,4 @@ def _print(rows: Sequence[SearchRow], response: JsonObject, compare: bool) -> No
         # Text, not str: rich reads brackets in a str as markup.
         table.add_row(str(row.rank), f"{row.score:.3f}", *keyword, Text(row.brand), Text(row.title), price)
     Console().print(table)
-    click.echo(f"{len(rows)} of {at_least}{total['value']} hits in {response['took']} ms")
+    click.echo(f"{len(rows)} of {at_least}{format_count(total['value'], 'hit')} in {response['took']} ms")

@@ -1,6 +1,7 @@
-"""Everything that the commands draw on a terminal: progress bars and the width of their output."""
+"""Everything that the commands draw on a terminal: progress bars, counts and the width of their output."""
 
 from plugin_api.terminal.console import output_console
 from plugin_api.terminal.progress import JobProgress, StageProgress, task_progress
+from plugin_api.terminal.words import format_count
 
-__all__ = ["JobProgress", "StageProgress", "output_console", "task_progress"]
+__all__ = ["JobProgress", "StageProgress", "format_count", "output_console", "task_progress"]

@@ -22,6 +22,7 @@ from plugin_api.commands.evaluate.runs import (
     rank_queries,
 )
 from plugin_api.commands.evaluate.systems import SECOND, SYSTEMS
+from plugin_api.terminal import format_count
 from reranker.evaluation.comparison import (
     Evaluation,
     JudgementPool,
@@ -174,7 +175,9 @@ def _held_out(
         raise EvaluationError(
             "the model was trained on every judged query, none is held out: judge others, or drop --held-out"
         )
-    notes.append(f"{len(seen)} queries that a model was trained on are left out")
+    notes.append(
+        f"left out, because a model was trained on them: {format_count(len(seen), 'query', 'queries')}"
+    )
     return unseen
 
 
@@ -197,7 +200,7 @@ def _from_file(
             "texts, or be listed with them in a --queries file"
         )
     if absent:
-        notes.append(f"run {name} has no ranking of {absent} queries: they count as 0")
+        notes.append(f"run {name} has no ranking of {format_count(absent, 'query', 'queries')}, counted as 0")
     catalogue = {query: RankedList(ids[: job.depth]) for query, ids in answers.items()}
     return SystemRun(
         System(name, name), catalogue, {query: RankedList(ids) for query, ids in answers.items()}
@@ -209,18 +212,20 @@ def _left_out(judged: JudgementPool) -> list[str]:
     notes = []
     if unanswered:
         notes.append(
-            f"{unanswered} of {judged.queries} judged queries don't count in a ranking's measures: "
+            f"not counted in a ranking's measures: {unanswered} of "
+            f"{format_count(judged.queries, 'judged query', 'judged queries')}, because "
             "no product answers them well"
         )
     if judged.missing:
-        notes.append(f"{judged.missing} judged products are not in the index and don't count")
+        notes.append(f"not in the index, and not counted: {format_count(judged.missing, 'judged product')}")
     return notes
 
 
 def _trained(runs: Sequence[SystemRun], judged: JudgementPool) -> list[str]:
     counts = ((run.system.label, len(run.system.trained & judged.counted.keys())) for run in runs)
+    queries = format_count(len(judged.counted), "query", "queries")
     return [
-        f"{label} was trained on {number} of these {len(judged.counted)} queries: its figures flatter it "
+        f"{label} was trained on {number} of these {queries}: its figures flatter it "
         "(--held-out leaves those queries out)"
         for label, number in counts
         if number

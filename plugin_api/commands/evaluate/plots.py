@@ -53,7 +53,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def draw_changes(protocol: Protocol) -> dict[str, Markup]:
-    """Draw every query's change beside each other system, worst first. All plots have one scale."""
+    """Draw every query's change from each other system, worst first. All plots have one scale."""
     changes = {name: list(paired.changes.values()) for name, paired in protocol.compared.items()}
     reach = max([0.2, *(abs(change) for query_changes in changes.values() for change in query_changes)])
     plots = {}
@@ -65,12 +65,12 @@ def draw_changes(protocol: Protocol) -> dict[str, Markup]:
             axes.axhline(0, color=_OTHER)
             axes.set_ylim(-1.05 * reach, 1.05 * reach)
             axes.set_xticks([])
-            plots[name] = _write_svg(figure, f"{protocol.title}: change beside {name}, query by query")
+            plots[name] = _write_svg(figure, f"{protocol.title}: change from {name}, query by query")
     return plots
 
 
 def draw_intervals(protocol: Protocol) -> Markup:
-    """Draw the mean change beside each other system with its 95 % interval."""
+    """Draw the mean change from each other system with its 95 % interval."""
     compared = protocol.compared
     labels = {one.system.name: one.system.label for one in protocol.figures}
     with mpl.rc_context(_STYLE):
@@ -86,7 +86,7 @@ def draw_intervals(protocol: Protocol) -> Markup:
         axes.set_yticks(range(len(names)), [labels[name] for name in names])
         axes.set_ylim(-0.6, len(names) - 0.4)
         axes.grid(axis="y", visible=False)
-        return _write_svg(figure, f"{protocol.title}: mean change and 95 % interval beside each other system")
+        return _write_svg(figure, f"{protocol.title}: mean change and 95 % interval from each other system")
 
 
 def draw_latency(figures: Sequence[Figures]) -> Markup | None:

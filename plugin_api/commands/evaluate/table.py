@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mappings.types import JsonObject
-from plugin_api.terminal import output_console
+from plugin_api.terminal import format_count, output_console
 from reranker.evaluation.comparison import HEADLINE, JUDGED_PRODUCTS, Evaluation, Figures, Protocol
 from reranker.evaluation.significance import Interval, PairedComparison
 
@@ -89,7 +89,12 @@ def print_tables(evaluation: Evaluation) -> None:
     console = output_console(plain_width=130)
     judged = evaluation.judged
     where = f" over {evaluation.index}" if evaluation.index else ""
-    console.print(Text(f"{evaluation.judgements}{where}, {len(judged.counted)} queries", style="bold"))
+    console.print(
+        Text(
+            f"{evaluation.judgements}{where}, {format_count(len(judged.counted), 'query', 'queries')}",
+            style="bold",
+        )
+    )
     for protocol in evaluation.protocols:
         console.print()
         console.print(Text(protocol.title, style="bold"))
@@ -106,7 +111,7 @@ def list_caveats(evaluation: Evaluation) -> list[str]:
     caveats = [
         "± is half a 95 % bootstrap interval over queries; p is by sign randomisation, corrected for all "
         "comparisons of a table (Holm)",
-        "whole catalogue: unjudged products count as irrelevant, so read nDCG beside judged@10",
+        "whole catalogue: unjudged products count as irrelevant, so read nDCG together with judged@10",
     ]
     if any("f1" in one.values for one in evaluation.protocols[0].figures):
         caveats.append(f"≥t: products whose probability is {evaluation.threshold:g} or more")
@@ -154,7 +159,7 @@ def _compared_table(protocol: Protocol) -> Table:
     first = protocol.figures[0].system.label
     labels = {figures.system.name: figures.system.label for figures in protocol.figures}
     table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column(f"{first}, {HEADINGS[HEADLINE]}, beside")
+    table.add_column(f"{first}, {HEADINGS[HEADLINE]}, compared with")
     for heading in ("change", "95 %", "p", "won", "lost", "tied"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("most lost, most won", ratio=1)

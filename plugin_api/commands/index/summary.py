@@ -7,6 +7,7 @@ from indexer.change.job import ChangesReport
 from indexer.rebuild.background import EncodingSpeed
 from indexer.rebuild.job import RebuildReport
 from indexer.rebuild.verify import MAX_EXAMPLES, VerifyReport
+from plugin_api.terminal import format_count
 
 _DIFFERENCES = {
     "missing": "missing in the index",
@@ -26,8 +27,8 @@ def summarize_rebuild(
     """Return the summary of a rebuild. `speed` is of one that let searches go first."""
     again = " (continuing an unfinished run)" if report.resumed else ""
     lines = [
-        f"Indexed {report.indexed:,} products in {report.seconds:.1f} s "
-        f"({report.products_per_second:,.0f} products/s) into {report.index}{again}.",
+        f"Indexed {format_count(report.indexed, 'product')} in {report.seconds:.1f} s "
+        f"({report.products_per_second:,.0f} a second) into {report.index}{again}.",
         f"Alias {report.alias} points at it; {report.bytes / 1e6:,.1f} MB, "
         f"{report.bytes / report.indexed / 1000:.1f} kB a product; model {report.model}.",
     ]
@@ -41,11 +42,10 @@ def summarize_rebuild(
             f"It did not wait for idle time during {speed.raised_share:.0%} of its time."
         )
     if report.changes_copied:
-        lines.append(f"It includes {report.changes_copied:,} changes made since the catalogue.")
+        lines.append(f"It includes {format_count(report.changes_copied, 'change')} made since the catalogue.")
     if report.rejected or report.duplicates:
-        lines.append(
-            f"Left out: {report.rejected:,} rejected, {report.duplicates:,} duplicates; see {rejects}"
-        )
+        duplicates = format_count(report.duplicates, "duplicate")
+        lines.append(f"Left out: {report.rejected:,} rejected, {duplicates}; see {rejects}")
     lines += [f"{line}." for line in catalogue.lines()]
     if report.kept:
         lines.append(f"To return to {report.kept[-1]}: attune rollback --alias {report.alias}")
@@ -57,20 +57,25 @@ def summarize_rebuild(
 def summarize_changes(report: ChangesReport, rejects: Path, dry: bool) -> str:
     """Return the summary of a job of changes, or of its dry run."""
     did = "Would apply" if dry else "Applied"
+    applied = report.upserted + report.updated + report.deleted
     lines = [
-        f"{did} {report.upserted + report.updated + report.deleted:,} of {report.changes:,} changes to "
-        f"{report.index or report.alias} in {report.seconds:.1f} s ({report.changes_per_second:,.0f}/s): "
-        f"{report.upserted:,} whole products, {report.updated:,} partial, {report.deleted:,} deleted; "
-        f"{report.encoded:,} encoded."
+        f"{did} {applied:,} of {format_count(report.changes, 'change')} to {report.index or report.alias} "
+        f"in {report.seconds:.1f} s ({report.changes_per_second:,.0f} a second): "
+        f"{format_count(report.upserted, 'whole product')}, {report.updated:,} partial, "
+        f"{report.deleted:,} deleted; {report.encoded:,} encoded."
     ]
     if report.stale or report.unchanged:
-        lines.append(f"{report.stale:,} were older than the index, {report.unchanged:,} were in it already.")
+        lines.append(f"Skipped: {report.stale:,} older than the index, {report.unchanged:,} in it already.")
     if report.redated:
+        count = "counts" if report.redated == 1 else "count"
         lines.append(
-            f"{report.redated:,} are from a file older than the catalogue and count as made just after it."
+            f"The file is older than the catalogue: {format_count(report.redated, 'change')} without "
+            f"a version {count} as made just after it."
         )
     if report.unreadable:
-        lines.append(f"{report.unreadable:,} cells could not be read; their fields stay as they were.")
+        lines.append(
+            f"{format_count(report.unreadable, 'cell')} could not be read; such fields stay as they were."
+        )
     if report.rejected:
         lines.append(f"Left out: {report.rejected:,} rejected; see {rejects}")
     return "\n".join(lines)
@@ -79,10 +84,10 @@ def summarize_changes(report: ChangesReport, rejects: Path, dry: bool) -> str:
 def summarize_verify(report: VerifyReport, dry: bool) -> str:
     """Return the differences of catalogue and index, or what a rebuild would do about them."""
     lines = [
-        f"{report.products:,} products in the catalogue; "
-        + (f"{report.same:,} are the same in {report.index}" if report.index else "there is no index yet")
+        f"{format_count(report.products, 'product')} in the catalogue; "
+        + (f"{report.same:,} the same in {report.index}" if report.index else "there is no index yet")
         + (
-            f", {report.newer:,} were changed since and {report.deleted:,} deleted"
+            f", {report.newer:,} changed since, {report.deleted:,} deleted"
             if report.newer or report.deleted
             else ""
         )
@@ -97,11 +102,12 @@ def summarize_verify(report: VerifyReport, dry: bool) -> str:
             if count > MAX_EXAMPLES:
                 lines.append(f"  and {count - MAX_EXAMPLES:,} more")
     if report.rejected or report.duplicates:
-        lines.append(f"{report.rejected:,} records can't be used, {report.duplicates:,} are duplicates.")
+        duplicates = format_count(report.duplicates, "duplicate")
+        lines.append(f"Left out: {report.rejected:,} rejected, {duplicates}.")
     if dry:
         lines.append(
             f"A rebuild would add {report.missing:,}, change {report.fields + report.vectors:,} and drop "
-            f"{report.extra:,} products, and encode {report.to_encode:,}. Nothing was changed."
+            f"{format_count(report.extra, 'product')}, and encode {report.to_encode:,}. Nothing was changed."
         )
     elif report.equal:
         since = " except for later changes" if report.newer or report.deleted else ""

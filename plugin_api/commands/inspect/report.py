@@ -10,6 +10,7 @@ from indexer.catalogue.inspection import Inspection
 from indexer.catalogue.stats import Count
 from indexer.sources.files import describe_format
 from mappings.types import JsonObject, Product
+from plugin_api.terminal import format_count
 from reranker.text.product_text import format_attribute_values
 
 _SHOWN_COLUMNS = 15
@@ -43,9 +44,9 @@ def print_inspection(console: Console, inspection: Inspection, details: list[Jso
 
 def _describe_counts(inspection: Inspection) -> str:
     stats = inspection.stats
-    parts = [f"{inspection.products:,} of {stats.records:,} records"]
+    parts = [f"{inspection.products:,} of {format_count(stats.records, 'record')}"]
     if stats.merged:
-        parts.append(f"{stats.merged:,} are variants of others")
+        parts.append(f"{stats.merged:,} merged as variants")
     left_out = sum(count.count for count in stats.left_out.values())
     rejected = sum(count.count for count in inspection.rejects.values())
     parts += [f"{left_out:,} left out"] if left_out else []

@@ -19,6 +19,7 @@ from plugin_api.commands.install.installer import (
     install_pipeline,
     uninstall_pipeline,
 )
+from plugin_api.terminal import format_count
 
 
 @click.command()
@@ -152,7 +153,7 @@ def _without_hybrid(roles: tuple[str, ...]) -> str:
 
 
 def _after(as_default: bool, alias: str, window: int) -> str:
-    depth = f"the first {window} hits" if window else "each page by itself"
+    depth = f"the first {format_count(window, 'hit')}" if window else "each page by itself"
     if as_default:
         whose = f"All searches of {alias} are reranked now ({depth})."
     else:

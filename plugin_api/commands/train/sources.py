@@ -21,6 +21,7 @@ from mappings.settings import ClickSettings
 from mappings.types import Judgement, Product
 from plugin_api.commands.train.ubi_indexes import read_ubi_cluster
 from plugin_api.commands.train.weights import read_esci_pairs
+from plugin_api.terminal import format_count
 from reranker.evaluation.judgements import read_judgements
 from reranker.training.clicks.click_labels import ClickEvidence, derive_click_evidence
 from reranker.training.clicks.click_log import ClickLog
@@ -64,10 +65,10 @@ class LoadedSources:
 def read_sources(sources: Sources, settings: ClickSettings, note: Note) -> LoadedSources:
     """Read everything, telling `note` what was found. Raises CatalogueError, LabelsError, ClusterDown."""
     products = read_catalogue(sources.catalogue, sources.fields, sources.simplified)
-    note(f"{len(products):,} products in {sources.catalogue}")
+    note(f"{format_count(len(products), 'product')} in {sources.catalogue}")
     judgements = read_judgements(sources.judgements, note) if sources.judgements else []
     if judgements:
-        note(f"{len(judgements):,} judgements in {sources.judgements}")
+        note(f"{format_count(len(judgements), 'judgement')} in {sources.judgements}")
     log = _click_log(sources)
     if log is None:
         return LoadedSources(products, judgements, [])
@@ -113,10 +114,12 @@ def summarise_training(report: TrainReport) -> Iterator[str]:
         f"and {report.steps:,} steps."
     )
     if report.learnt < report.products:
-        yield f"There was time for {report.learnt:,} of {report.products:,} products: --budget gives more."
-    yield f"Product encoder beside its teacher: cosine {figures['product_tower_cosine']:.3f}."
+        products = format_count(report.products, "product")
+        yield f"There was time for {report.learnt:,} of {products}: --budget gives more."
+    yield f"Cosine of product encoder and teacher: {figures['product_tower_cosine']:.3f}."
     yield (
-        f"{known['queries']} made queries, never trained on, among {known['products']:,} products: their own "
+        f"{format_count(known['queries'], 'made query', 'made queries')}, never trained on, among "
+        f"{format_count(known['products'], 'product')}: own "
         f"product in the top 10 {before['recall@10']:.0%} before, {after['recall@10']:.0%} now; "
         f"nDCG@10 {before['ndcg@10']:.3f} before, {after['ndcg@10']:.3f} now."
     )

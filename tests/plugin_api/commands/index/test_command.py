@@ -89,7 +89,7 @@ def test_what_does_not_go_together_is_wrong_use(catalogue: Path, tmp_path: Path)
 
 def test_the_summary_of_a_rebuild() -> None:
     text = summarize_rebuild(REPORT, CatalogueStats(), None, Path("mugs.csv.rejects.jsonl"), None)
-    assert "1,000 products in 4.0 s (250 products/s) into mugs-1" in text
+    assert "1,000 products in 4.0 s (250 a second) into mugs-1" in text
     assert "8.6 MB, 8.6 kB a product" in text
     assert "3 rejected, 2 duplicates; see mugs.csv.rejects.jsonl" in text
     assert "rollback" not in text
@@ -115,12 +115,33 @@ def test_the_summary_of_a_rebuild() -> None:
 def test_the_summary_of_changes() -> None:
     report = ChangesReport("mugs-1", "mugs", "m", 10, 4, 3, 1, 2, 1, 1, 1, 5, 1, 2.0, 5.0, 3)
     text = summarize_changes(report, Path("r.jsonl"), dry=False)
-    assert "Applied 8 of 10 changes to mugs-1 in 2.0 s (5/s): 4 whole products, 3 partial, 1 deleted" in text
-    assert "1 were older than the index, 1 were in it already" in text
+    assert (
+        "Applied 8 of 10 changes to mugs-1 in 2.0 s (5 a second): 4 whole products, 3 partial, 1 deleted"
+        in text
+    )
+    assert "Skipped: 1 older than the index, 1 in it already." in text
     assert "1 rejected; see r.jsonl" in text
     assert "5 cells could not be read" in text
-    assert "3 are from a file older than the catalogue" in text
+    assert "older than the catalogue: 3 changes without a version count" in text
     assert summarize_changes(report, Path("r.jsonl"), dry=True).startswith("Would apply 8 of 10")
+
+
+def test_one_of_a_kind_is_in_the_singular() -> None:
+    changes = ChangesReport("mugs-1", "mugs", "m", 1, 1, 0, 0, 1, 0, 0, 0, 1, 1, 1.0, 1.0, 1)
+    text = summarize_changes(changes, Path("r.jsonl"), dry=False)
+    assert "Applied 1 of 1 change to mugs-1 in 1.0 s (1 a second): 1 whole product, 0 partial" in text
+    assert "1 change without a version counts as made just after it." in text
+    assert "1 cell could not be read" in text
+    verified = summarize_verify(
+        VerifyReport("mugs-1", products=1, same=1, rejected=1, duplicates=1), dry=True
+    )
+    assert verified.startswith(
+        "1 product in the catalogue; 1 the same in mugs-1.\nLeft out: 1 rejected, 1 duplicate."
+    )
+    rebuild = summarize_rebuild(
+        replace(REPORT, indexed=1, encoded=1), CatalogueStats(), None, Path("r"), None
+    )
+    assert rebuild.startswith("Indexed 1 product in ")
 
 
 def test_the_summary_of_a_comparison() -> None:
@@ -129,11 +150,11 @@ def test_the_summary_of_a_comparison() -> None:
     )
     found.examples = [Difference("missing", str(n), f"line {n}") for n in range(20)]
     text = summarize_verify(found, dry=False)
-    assert "100 products in the catalogue; 70 are the same in mugs-1, 2 were changed since" in text
+    assert "100 products in the catalogue; 70 the same in mugs-1, 2 changed since, 1 deleted." in text
     assert "26 missing in the index:\n  0: line 0\n" in text
     assert "  and 6 more" in text
     assert "1 only in the index" in text
-    assert "add 26, change 0 and drop 1 products, and encode 26. Nothing" in summarize_verify(found, dry=True)
+    assert "add 26, change 0 and drop 1 product, and encode 26. Nothing" in summarize_verify(found, dry=True)
     equal = summarize_verify(VerifyReport("mugs-1", products=1, same=1), dry=False)
     assert equal.endswith("Catalogue and index are equal.")
     changed = summarize_verify(VerifyReport("mugs-1", products=2, newer=1, deleted=1), dry=False)
