@@ -34,7 +34,9 @@ _LANGUAGE_SUFFIX = re.compile(rf"(.+?)_({_CODES})(?:_([a-z]{{2}}))?", re.IGNOREC
 _WRAPPERS = ("name", "value", "raw", "label", "text", "content", "amount", "rendered", "src", "url", "double")
 """Last steps of paths that hold the value of the step before: `brand.name`, `meta._price.value`."""
 
-_AFFIXES = re.compile(r"^(?:post_|product_|item_)(?=.)|(?<=.)(?:_value|_text|_label)$|(?<=[a-z])(?:_\d+)+$")
+_AFFIXES = re.compile(
+    r"^post_(?=title|content|excerpt)|^(?:product|item)_(?=.)|(?<=.)(?:_value|_text|_label)$|(?<=[a-z])(?:_\d+)+$"
+)
 """What shop systems put around the names of fields: `post_title`, `color_value`, `price_0_1`."""
 
 _ATTRIBUTE = re.compile(r"(?:pa|attr|attribute|option|spec)_.+", re.IGNORECASE)
