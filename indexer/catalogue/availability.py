@@ -18,7 +18,22 @@ from indexer.catalogue.wordings import (
 )
 
 _MAX_CHARACTERS = 200
-_UNKNOWN = ("", "na", "null", "nan", "unknown", "unspecified", "notset", "undefined")
+_UNKNOWN = (
+    "",
+    "-",
+    "--",
+    "–",
+    "—",
+    "?",
+    ".",
+    "na",
+    "null",
+    "nan",
+    "unknown",
+    "unspecified",
+    "notset",
+    "undefined",
+)
 _KEYS = (
     "available",
     "availability",
@@ -111,7 +126,7 @@ def _parse_text(value: str) -> bool | None:
         :_MAX_CHARACTERS
     ]
     text = _SCHEMA.sub("", text)
-    word = _compact(text)
+    word = _compact(text) or text  # a sign such as ✓ is no letter
     if word in _UNKNOWN:
         return None
     if _QUANTITY.fullmatch(text):

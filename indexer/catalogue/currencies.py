@@ -40,10 +40,6 @@ def find_currency(text: str) -> str:
     if text.isascii() and text.isdigit():
         return ""
     words: list[str] = re.findall(r"[^\W\d_]*\$|[^\W\d_]+|[^\w\s.,\-+'/()]", text)
-    for word in words:
-        upper = word.upper()
-        if upper in _CODES:
-            return upper
-        if upper in _SIGNS:
-            return _SIGNS[upper]
-    return ""
+    upper = [word.upper() for word in words]
+    codes = (word for word in upper if word in _CODES)
+    return next(codes, "") or next((_SIGNS[word] for word in upper if word in _SIGNS), "")

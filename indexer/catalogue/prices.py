@@ -31,7 +31,9 @@ _PER = re.compile(
 )
 _BRACKETS = re.compile(r"[(\[][^()\[\]]*[)\]]")
 _RANGE = re.compile(r"\s*(?:[-–—~～]|to|bis|à|a|al|hasta|tot|do|until|至|から|and|und)\s*")
-_MULTIBUY = re.compile(r"(\d{1,3})\s*(?:for|für|fuer|pour|por|voor|za|x|×|stk\.?|pcs)\s*\D{0,4}(?=[.,]?\d)")
+_MULTIBUY = re.compile(
+    r"(\d{1,3})\s*(?:for|für|fuer|pour|por|voor|za|x|×|stk\.?|pcs|/(?=\s*[$€£]))\s*\D{0,4}(?=[.,]?\d)"
+)
 _CENTS = re.compile(r"\s*(?:¢|p|ct|cts|cent|cents)\.?")
 _FACTOR = re.compile(r"\s*%|[km]\b")
 _GROUPS = re.compile(r"\d{1,3}([.,])(?:\d{2,3}\1)*\d{3}")

@@ -31,6 +31,9 @@ JOINED_FIELDS = ("title", "brand", "category", "description")
 
 _MAX_IDENTIFIERS = 1000
 _SEPARATOR = re.compile(r"[,;|]")
+_ROUNDED = re.compile(r"\d[.,]\d{1,9}E\+\d{1,2}", re.IGNORECASE)
+"""How spreadsheets write long numbers when they save them: the last digits are lost."""
+
 _NOT_IDENTIFIERS = ("", "-", "0", "n/a", "na", "none", "null", "no", "does not apply", "unknown")
 
 
@@ -240,6 +243,9 @@ class ProductMaker:
         for column in self._map.identifiers:
             cell = parse_listing(find_cell(record.values, column))
             for element in cell if isinstance(cell, list | tuple) else (cell,):
+                if isinstance(element, str) and _ROUNDED.fullmatch(element.strip()):
+                    self._stats.add_unreadable("identifiers", record.line, element)
+                    continue
                 for part in _SEPARATOR.split(element[:2000]) if isinstance(element, str) else (element,):
                     name = self.read_key(part).lstrip("'")
                     if name.casefold() not in _NOT_IDENTIFIERS and len(names) < _MAX_IDENTIFIERS:

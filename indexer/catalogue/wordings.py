@@ -12,7 +12,10 @@ def _compact(*lines: str) -> frozenset[str]:
 
 
 AVAILABLE_WORDS = _compact(
+    "ready for pickup|special order|on demand|on order|in production|lagerware|in den warenkorb|add to cart",
+    "buy now|order now|na wyczerpaniu|morgen in huis|vandaag besteld, morgen in huis|○|◯|◎|✓|✔|✅|☑",
     "unlimited|unbegrenzt|illimité|ilimitado|illimitato|onbeperkt|nieograniczony|bez limitu|无限",
+    "wahr|vrai|verdadero|vero|waar|prawda|verdadeiro|истина",
     "true|yes|y|t|on|1|ok|available|in stock|instock|stocked|in store|available now|on stock|ready to ship",
     "active",
     "in store only|online only|limited availability|limited stock|limited|low stock|few left|pre order",
@@ -45,6 +48,10 @@ AVAILABLE_WORDS = _compact(
 """Words of products that can be bought now or ordered."""
 
 UNAVAILABLE_WORDS = _compact(
+    "notify me|end of life|endoflife|eol|x|✗|×|✘|❌|in arrivo|próximamente|proximamente|demnächst",
+    "prossimamente",
+    "binnenkort|wkrótce|即将上市|敬请期待|近日発売|発売前",
+    "falsch|faux|falso|onwaar|fałsz|ложь",
     "false|no|n|f|off|0|none|unavailable|not available|out of stock|outofstock|oos|not in stock|sold out",
     "soldout",
     "discontinued|currently unavailable|temporarily unavailable|temporarily out of stock|no stock|reserved",
@@ -74,7 +81,9 @@ UNAVAILABLE_WORDS = _compact(
 
 UNAVAILABLE_PARTS = (
     "not available", "unavailable", "out of stock", "sold out", "no longer", "not in stock", "discontinued",
-    "not currently", "outofstock", "coming soon", "back in stock soon", "back soon", "available soon",
+    "not currently", "outofstock", "coming soon", "notify", "not allowed", "bientôt", "plus en stock",
+    "non più", "presto disponib", "próximamente", "binnenkort", "wkrótce", "demnächst", "bald wieder",
+    "em breve", "back in stock soon", "back soon", "available soon",
     "nicht", "ausverkauft", "vergriffen", "rupture", "épuisé",
     "indisponible", "non disponib", "plus disponible", "agotad", "sin stock", "sin existencia",
     "no disponible",
@@ -86,7 +95,7 @@ UNAVAILABLE_PARTS = (
 
 AVAILABLE_PARTS = (
     "in stock", "instock", "available", "left", "ready to ship", "backorder", "preorder", "pre-order",
-    "low stock",
+    "low stock", "rimast", "pezzi", "库存", "庫存",
     "lieferbar", "auf lager", "verfügbar", "vorrätig", "lagernd", "bestellbar", "en stock", "disponib",
     "sur commande",
     "existencia", "bajo pedido", "magazzino", "su ordinazione", "voorraad", "leverbaar", "beschikbaar",
@@ -120,6 +129,8 @@ DURATION_UNITS = (
 FOR_SALE_WORDS = _compact(
     "active|published|publish|enabled|enable|visible|true|yes|y|t|on|1|live|online|public|catalog,search",
     "catalog|search",
+    "wahr|vrai|verdadero|vero|waar|prawda|verdadeiro|истина",
+    "in stock|instock|everywhere|visible individually",
     "catalog and search|both|shop only|search results only|for sale|available|approved|ok|normal|buyable",
     "listed",
     "aktiv|aktiviert|veröffentlicht|sichtbar|freigegeben|ja|actif|active|activé|activée|publié|publiée|oui",
@@ -134,9 +145,9 @@ FOR_SALE_WORDS = _compact(
 
 NOT_FOR_SALE_WORDS = _compact(
     "draft|archived|archive|hidden|disabled|disable|inactive|unpublished|private|trash|trashed|pending",
-    "false|no|n|f|off",
+    "false|no|n|f|off|falsch|faux|falso|onwaar|fałsz|ложь",
     "0|-1|deleted|removed|not visible individually|not visible|invisible|discontinued|blocked|suspended",
-    "expired|ended",
+    "expired|ended|future|suppressed",
     "offline|closed|rejected|disapproved|auto draft|unlisted|delisted|not for sale|nowhere|none|incomplete",
     "entwurf|archiviert|versteckt|verborgen|inaktiv|deaktiviert|nein|gelöscht|gesperrt|unsichtbar",
     "nicht sichtbar",
@@ -157,7 +168,10 @@ NO_PRICE_WORDS = _compact(
     "on request|call|call us|call for price|call for pricing|contact us|request a quote|ask for price",
     "auf anfrage|preis auf anfrage|a.a.|sur demande|prix sur demande|nous consulter|a consultar|consultar",
     "bajo consulta|su richiesta|prezzo su richiesta|a richiesta|op aanvraag|prijs op aanvraag|na zapytanie",
-    "cena na zapytanie",
+    "cena na zapytanie|sold out|ausverkauft|épuisé|agotado|esaurito|uitverkocht|sur devis",
+    "auf anfrage erhältlich",
+    "quote|login for price|login to see price|see price in cart|siehe warenkorb|nicht verfügbar",
+    "要相談|応相談|価格未定|询价",
     "面议|電議|电议|价格面议|要問合せ|要問い合わせ|お問い合わせ|お問合せ|オープン価格|オープン",
 )
 """Words of a product that has no price."""

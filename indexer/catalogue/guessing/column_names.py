@@ -61,7 +61,8 @@ CURRENCY_NAMES = (
 )
 SALE_PRICE_NAMES = (
     "sale_price saleprice special_price specialprice discounted_price discount_price offer_price "
-    "promo_price promotional_price final_price current_price angebotspreis aktionspreis sonderpreis "
+    "tarif_promo promo_price promotional_price final_price current_price angebotspreis "
+    "aktionspreis sonderpreis  "
     "sonderangebotspreis prix_promo prix_promotionnel prix_soldé prix_solde precio_oferta "
     "precio_de_oferta precio_rebajado prezzo_scontato prezzo_in_offerta prezzo_promozionale "
     "aanbiedingsprijs actieprijs cena_promocyjna cena_wyprzedażowa preço_promocional セール価格"
@@ -69,7 +70,8 @@ SALE_PRICE_NAMES = (
 PRICE_NAMES = (
     "price variant_price regular_price unit_price price_amount price_gross gross_price price_vat "
     "price_incl_tax price_including_tax price_with_tax price_tax_included price_ttc list_price "
-    "retail_price base_price standard_price selling_price sell_price actual_price initial_price amount "
+    "regulärer_preis tarif_régulier precio_normal prezzo_di_listino reguliere_prijs retail_price "
+    "base_price standard_price selling_price sell_price actual_price initial_price amount "
     "calculated_price preis verkaufspreis vk_preis bruttopreis preis_brutto brutto_vk vk_brutto brutto "
     "endpreis einzelpreis vk listenpreis listprice price_net net_price prix prix_ttc prix_de_vente "
     "prix_public precio precio_venta pvp precio_con_iva prezzo prezzo_di_vendita prijs verkoopprijs "
@@ -112,15 +114,21 @@ IDENTIFIER_NAMES = (
     "referencia_fabricante codice_produttore kod_producenta 条形码 货号 型番 janコード jan"
 )
 STATUS_NAMES = (
+    "veröffentlicht publié publicado pubblicato gepubliceerd opublikowano opublikowany "
     "status product_status state published is_published active is_active enabled is_enabled visible "
     "is_visible isvisible online product_online aktiv ist_aktiv sichtbar actif activo attivo actief "
     "aktywny ativo"
 )
-VISIBILITY_NAMES = "visibility catalog_visibility visibility_in_catalog"
+VISIBILITY_NAMES = (
+    "visibility catalog_visibility visibility_in_catalog sichtbarkeit_im_katalog "
+    "visibilité_dans_le_catalogue visibilidad_en_el_catálogo visibilità_nel_catalogo "
+    "zichtbaarheid_in_catalogus widoczność_w_katalogu"
+)
 END_NAMES = "expiration_date available_until end_date valid_until"
 GROUP_NAMES = (
     "item_group_id group_id variant_group_id itemgroup_id item_group parent_id parent_sku parentid "
-    "identifizierungsspalte_vaterartikel vaterartikel artikelgruppen_id id_groupe identifiant_groupe "
+    "parent übergeordnetes_produkt übergeordnet superior identifizierungsspalte_vaterartikel "
+    "vaterartikel artikelgruppen_id id_groupe identifiant_groupe  "
     "parent_product_id"
 )
 ATTRIBUTE_NAMES = (

@@ -18,7 +18,8 @@ class Preset:
 
     A source is read by the preset that has all of its `signature` columns. Names are compared without case
     and punctuation. Columns of `field_map` that a source lacks are left out of it; those that begin with @
-    are added by `prepare`.
+    are added by `prepare`. Where columns have other names in other languages, `translate` returns that of the
+    signature.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Preset:
     signature: tuple[str, ...]
     field_map: FieldMap
     prepare: Prepare | None = None
+    translate: Callable[[str], str] | None = None
 
     def matches(self, columns: Iterable[str]) -> bool:
         """Return whether a source has all columns of the signature."""
@@ -34,7 +36,8 @@ class Preset:
     def fit(self, columns: Iterable[str]) -> float:
         """Return the share of the signature's columns, 0..1, that a source has."""
         wanted = set(map(plain_name, self.signature))
-        return len(wanted & set(map(plain_name, columns))) / len(wanted)
+        names = map(self.translate, columns) if self.translate else columns
+        return len(wanted & set(map(plain_name, names))) / len(wanted)
 
     def field_map_for(self, columns: tuple[str, ...]) -> FieldMap:
         """Return the field map with the names of the source's columns, without those that it lacks."""
@@ -106,6 +109,15 @@ def list_objects(value: object) -> list[Mapping[str, object]]:
         if isinstance(value, list | tuple)
         else []
     )
+
+
+def list_connected(value: object) -> list[Mapping[str, object]]:
+    """Return the objects of a list, or of a connection of GraphQL: {nodes: […]} or {edges: [{node: …}]}."""
+    if isinstance(value, Mapping):
+        nodes = list_objects(value.get("nodes"))
+        edges = [edge.get("node") for edge in list_objects(value.get("edges"))]
+        return nodes or list_objects(edges)
+    return list_objects(value)
 
 
 def list_names(value: object) -> list[str]:

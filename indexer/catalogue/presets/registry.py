@@ -3,7 +3,16 @@
 from collections.abc import Iterable, Iterator
 
 from indexer.catalogue.field_map import FieldMap
-from indexer.catalogue.presets import amazon, bigcommerce, feeds, magento, shopify, shops, woocommerce
+from indexer.catalogue.presets import (
+    amazon,
+    bigcommerce,
+    builders,
+    feeds,
+    magento,
+    shopify,
+    shops,
+    woocommerce,
+)
 from indexer.catalogue.presets.preset import Preset
 from indexer.catalogue.records import LeftOut, Record, Reject
 from mappings.errors import SettingsError
@@ -15,6 +24,7 @@ PRESETS: tuple[Preset, ...] = (
     *bigcommerce.BIGCOMMERCE,
     *shops.PRESTASHOP_AND_SHOPWARE,
     *amazon.AMAZON,
+    *builders.BUILDERS,
     *feeds.FEEDS,
 )
 """All presets, the more specific before the less specific."""

@@ -13,6 +13,7 @@ from indexer.catalogue.presets.preset import (
     Cells,
     Preset,
     each_record,
+    list_connected,
     list_names,
     list_objects,
     split_list,
@@ -101,6 +102,11 @@ def _is_available(quantity: str, untracked: bool, policy: str) -> bool | None:
         return None
 
 
+_IMAGES = ("image", "featuredImage", "featuredMedia", "images", "media", "thumbnail")
+_TEXTS = ("body_html", "descriptionHtml", "bodyHtml", "description")
+_KINDS = ("product_type", "productType", "category", "type")
+
+
 def _expand_product(product: Mapping[str, object]) -> Iterable[Cells]:
     """Return a row for each variant of a product of products.json."""
     tags = product.get("tags")
@@ -109,19 +115,30 @@ def _expand_product(product: Mapping[str, object]) -> Iterable[Cells]:
         "@tags": split_list(tags) if isinstance(tags, str) else tags,
         "@status": product.get("status")
         or ("unpublished" if "published_at" in product and not product["published_at"] else "active"),
-        "@image": product.get("image") or product.get("images"),
+        "@image": next(filter(None, (product.get(name) for name in _IMAGES)), None),
+        "@description": next(filter(None, (product.get(name) for name in _TEXTS)), None),
+        "@category": next(filter(None, (product.get(name) for name in _KINDS)), None),
     }
     options = product.get("options")
     names = list_names(options)
     rows: list[Cells] = []
-    for variant in list_objects(product.get("variants")) or [{}]:
+    for variant in list_connected(product.get("variants")) or [{}]:
         row = {**base, **{f"@{name}": variant.get(name) for name in ("price", "sku", "barcode")}}
+        if row["@price"] is None:
+            row["@price"] = variant.get("prices")
+        for option in list_objects(variant.get("selectedOptions")):
+            name, value = option.get("name"), option.get("value")
+            if value and name and (name, value) != ("Title", "Default Title"):
+                row[f"option:{name}"] = value
         for name, number in zip(names, (1, 2, 3), strict=False):
             value = variant.get(f"option{number}")
             if value and name and (name, value) != ("Title", "Default Title"):
                 row[f"option:{name}"] = value
-        if "available" in variant:
-            row["@available"] = variant["available"]
+        if "available" in variant or "availableForSale" in variant:
+            row["@available"] = variant.get("available", variant.get("availableForSale"))
+        elif "inventoryQuantity" in variant:
+            policy = str(variant.get("inventoryPolicy") or "")
+            row["@available"] = _is_available(str(variant["inventoryQuantity"]), False, policy)
         elif "inventory_quantity" in variant:
             tracked = variant.get("inventory_management", "shopify")
             policy = str(variant.get("inventory_policy") or "")
@@ -173,14 +190,14 @@ SHOPIFY = (
     ),
     Preset(
         name="shopify-json",
-        title="Shopify, products.json",
-        signature=("id", "handle", "body_html", "variants"),
+        title="Shopify, products.json or GraphQL",
+        signature=("id", "handle", "title", "variants"),
         field_map=FieldMap(
             id="id",
             title=("title",),
-            description=("body_html",),
+            description=("@description",),
             brand=("vendor",),
-            category=("product_type",),
+            category=("@category",),
             price=("@price",),
             available=("@available",),
             image=("@image",),

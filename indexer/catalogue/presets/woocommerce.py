@@ -4,10 +4,12 @@ A variation names its parent by SKU or, where that has none, as `id:17`; it is m
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from indexer.catalogue.field_map import FieldMap
 from indexer.catalogue.nested import find_cell
 from indexer.catalogue.presets.preset import Cells, Preset, deepest_path, each_record, split_list, text_of
+from indexer.catalogue.presets.woocommerce_names import translate_column
 
 
 def _prepare_row(row: Mapping[str, object]) -> Iterable[Cells]:
@@ -26,6 +28,23 @@ def _prepare_row(row: Mapping[str, object]) -> Iterable[Cells]:
     return [cells]
 
 
+def _prepare_translated(row: Mapping[str, object]) -> Iterable[Cells]:
+    """Return the row of an export in another language, with `@` before the English names of its columns."""
+    english = {_translate(column): cell for column, cell in row.items()}
+    cells = {f"@{column}": cell for column, cell in english.items()}
+    return [
+        {**cells, **{name: cell for name, cell in prepared.items() if name[:1] == "@" or ":" in name}}
+        for prepared in _prepare_row(english)
+    ]
+
+
+def _derive(column: str) -> str:
+    return column if column[:1] == "@" or ":" in column else f"@{column}"
+
+
+_translate = lru_cache(maxsize=2000)(translate_column)
+
+
 def _prepare_product(product: Mapping[str, object]) -> Iterable[Cells]:
     parent = product.get("parent_id")
     return [{**product, "@parent": str(parent) if parent else ""}]
@@ -42,29 +61,46 @@ def _prepare_store_product(product: Mapping[str, object]) -> Iterable[Cells]:
     return [cells]
 
 
+_SIGNATURE = ("ID", "Type", "SKU", "Name", "Published", "Regular price")
+_TABLE = FieldMap(
+    id="ID",
+    title=("Name",),
+    description=("Short description", "Description"),
+    brand=("@brand",),
+    category=("@category",),
+    price=("Sale price", "Regular price"),
+    sale_dates=("Date sale price starts", "Date sale price ends"),
+    available=("In stock?", "Stock"),
+    image=("Images",),
+    url="External URL",
+    identifiers=("SKU", "GTIN, UPC, EAN, or ISBN"),
+    attributes=("option:*", "@tags", "@categories", "Weight (kg)"),
+    group="Parent",
+    status=("Published",),
+    visibility=("Visibility in catalog",),
+)
+_TRANSLATED = FieldMap(
+    **{  # type: ignore[arg-type]  # as FieldMap holds them
+        name: tuple(map(_derive, value)) if isinstance(value, tuple) else _derive(value)
+        for name, value in ((name, getattr(_TABLE, name)) for name in _TABLE.as_json())
+    }
+)
+
 WOOCOMMERCE = (
     Preset(
         name="woocommerce-csv",
         title="WooCommerce, product export (CSV)",
-        signature=("ID", "Type", "SKU", "Name", "Published", "Regular price"),
-        field_map=FieldMap(
-            id="ID",
-            title=("Name",),
-            description=("Short description", "Description"),
-            brand=("@brand",),
-            category=("@category",),
-            price=("Sale price", "Regular price"),
-            sale_dates=("Date sale price starts", "Date sale price ends"),
-            available=("In stock?", "Stock"),
-            image=("Images",),
-            url="External URL",
-            identifiers=("SKU", "GTIN, UPC, EAN, or ISBN"),
-            attributes=("option:*", "@tags", "@categories", "Weight (kg)"),
-            group="Parent",
-            status=("Published",),
-            visibility=("Visibility in catalog",),
-        ),
+        signature=_SIGNATURE,
+        field_map=_TABLE,
         prepare=each_record(_prepare_row),
+    ),
+    Preset(
+        name="woocommerce-translated",
+        title="WooCommerce, product export in another language than English (CSV)",
+        signature=_SIGNATURE,
+        field_map=_TRANSLATED,
+        prepare=each_record(_prepare_translated),
+        translate=_translate,
     ),
     Preset(
         name="woocommerce-json",

@@ -39,6 +39,29 @@ def test_what_can_be_bought(cell: object) -> None:
     assert parse_available(cell) is True
 
 
+@pytest.mark.parametrize("cell", ["WAHR", "✓", "Solo 3 rimasti", "库存 12", "Ready for pickup", "Lagerware"])
+def test_more_of_what_can_be_bought(cell: str) -> None:
+    assert parse_available(cell) is True
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "FALSCH",
+        "✗",
+        "Bientôt disponible",
+        "Plus en stock",
+        "Non più disponibile",
+        "Notify me when available",
+        "Backorder not allowed",
+        "End of life",
+        "Próximamente",
+    ],
+)
+def test_more_of_what_can_not_be_bought(cell: str) -> None:
+    assert parse_available(cell) is False
+
+
 @pytest.mark.parametrize("cell", [*words(UNAVAILABLE), False, 0, -3, {"quantity": 0}, ["no"]])
 def test_what_can_not_be_bought(cell: object) -> None:
     assert parse_available(cell) is False

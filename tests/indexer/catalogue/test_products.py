@@ -1,12 +1,15 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from indexer.catalogue.field_map import FieldMap
+from indexer.catalogue.guessing import guess_field_map
 from indexer.catalogue.products import read_products
 from indexer.catalogue.records import Item, Record, Reject
 from indexer.catalogue.stats import CatalogueStats
+from indexer.sources.files import open_catalogue
 from indexer.store.id_set import IdSet
 from mappings.types import Product
 
@@ -244,3 +247,12 @@ def test_a_catalogue_of_thousands_of_attribute_columns_keeps_the_values_of_each_
     (item,) = read_products(records, FieldMap(id="id", title=("title",), attributes=("attr_*",)))
     assert isinstance(item, Item)
     assert item.product.attributes == {"2999": "blue"}
+
+
+def test_numbers_that_a_spreadsheet_has_rounded_are_no_identifiers(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id;title;ean;mpn\n1;Mug;4,00638E+12;E+12\n2;Cup;4006381333931;1E5\n")
+    catalogue, stats = open_catalogue(tmp_path / "a.csv"), CatalogueStats()
+    items = list(read_products(catalogue.records(), guess_field_map(catalogue), stats=stats))
+    numbers = [item.product.identifiers for item in items if isinstance(item, Item)]
+    assert numbers == [("E+12",), ("4006381333931", "1E5")]
+    assert stats.unreadable["identifiers"].count == 1
