@@ -34,8 +34,6 @@ from indexer.catalogue.values import BadValue
         ("10.00 - 20.00", 10.0),
         ("1,299.00-1,499.00", 1299.0),
         ("2 for 5.00", 2.5),
-        ("2/$5.00", 2.5),
-        ({"EUR": 9.9, "USD": 11}, 9.9),
         ("2 x 5.00", 2.5),
         ("was 29.90 now 19.90", 19.9),
         ("1e3", 1000.0),
@@ -152,3 +150,9 @@ def test_the_column_decides_where_a_price_alone_does_not() -> None:
 )
 def test_currencies(cell: object, currency: str) -> None:
     assert parse_currency(cell) == currency
+
+
+def test_several_for_a_price_and_prices_by_currency() -> None:
+    assert parse_price("2/$5.00") == Price(2.5, "USD")
+    assert parse_price({"EUR": 9.9, "USD": 11}) == Price(9.9, "EUR")
+    assert parse_price("$1.299 MXN") == Price(1299.0, "MXN")
