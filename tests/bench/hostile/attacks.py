@@ -13,6 +13,9 @@ from typing import Protocol
 
 Address = tuple[str, int]
 
+ATTACKED = "shop"
+"""The index or alias that hostile clients search."""
+
 SEARCH = {"query": {"match": {"title": "mouse"}}}
 HOST = b"Host: shop\r\n"
 JSON = b"Content-Type: application/json\r\n"

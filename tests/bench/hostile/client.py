@@ -13,10 +13,9 @@ from typing import Any
 import psutil
 
 from mappings.types import JsonObject
-from tests.bench.hostile.attacks import ATTACKS, SEARCH, Address
+from tests.bench.hostile.attacks import ATTACKED, ATTACKS, SEARCH, Address
 
 _SPAWN = get_context("spawn")
-_ALIAS = "shop"
 
 
 @dataclass
@@ -40,7 +39,7 @@ class Client:
         """Search until told to stop."""
         while not self.stop.wait(0.01):
             began = time.perf_counter()
-            answer = ask(self.address, "POST", f"/{_ALIAS}/_search", json.dumps(SEARCH))
+            answer = ask(self.address, "POST", f"/{ATTACKED}/_search", json.dumps(SEARCH))
             self.times.append(time.perf_counter() - began)
             self.lost += answer is None
             is_reranked = answer is not None and rerank_status(answer) == "reranked"

@@ -4,7 +4,11 @@ Needs an embedded node of its own, which it stops and starts, with the demo's ca
 
     export ATTUNE_HOME=/tmp/soak ATTUNE_OPENSEARCH_URL=http://localhost:9311
     attune up && attune demo --once --port 0
-    python -m tests.bench.soak --minutes 30
+    python -m tests.bench.soak --minutes 30 --attacks
+
+With `--attacks`, hostile clients take turns beside the load, each for ten seconds, but for those whose
+requests are more than OpenSearch itself can take. What OpenSearch refuses meanwhile, in its own shape, is
+right.
 
 Every answer is compared with what the same request got at the beginning: a reranked page has the order that
 it had then; one that is not reranked has OpenSearch's own order, and says why. The index is merged into one
@@ -12,6 +16,7 @@ segment first, so that both orders are the same after a restart.
 """
 
 import http.client
+import itertools
 import json
 import os
 import random
@@ -26,6 +31,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 import click
 import psutil
@@ -35,6 +41,8 @@ from mappings.settings import Settings, load_settings
 from mappings.types import JsonObject
 from plugin_api.commands.demo.sidecar_process import choose_free_port, sidecar_url
 from plugin_api.sidecar.health import health
+from tests.bench.hostile.attacks import ATTACKED, ATTACKS
+from tests.bench.hostile.client import attacking
 from tests.bench.inputs import machine
 from tests.bench.soak.requests import Ask, Client, Expected, Verdict, expected, judge, mix
 
@@ -48,6 +56,12 @@ SETTLED_SECONDS = 300.0
 SAMPLE_SECONDS = 15.0
 GRACE_SECONDS = 10.0
 """After OpenSearch serves again: what it refuses for a moment is still the restart's."""
+
+ATTACK_SECONDS = 10.0
+"""For which each attack lasts, and for which the next one waits."""
+
+LEFT_OUT = ("huge_searches", "many_clauses", "long_lists")
+"""Attacks on OpenSearch itself: it is as slow for them without a sidecar."""
 
 KILL_SECONDS = 5.0
 """After a worker's end, until every kept connection to it has been found broken."""
@@ -66,6 +80,7 @@ class Broken:
     what: str
     began: float
     ended: float = float("inf")
+    may_break_connections: bool = True
 
 
 @click.command()
@@ -73,12 +88,13 @@ class Broken:
 @click.option("--rate", default=20.0, show_default=True, help="Requests a second, all clients together.")
 @click.option("--clients", default=6, show_default=True, help="Clients, each with one kept connection.")
 @click.option("--workers", default=2, show_default=True, help="Worker processes of the sidecar.")
+@click.option("--attacks", is_flag=True, help="Attack the sidecar meanwhile.")
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same requests.")
-def main(minutes: float, rate: float, clients: int, workers: int, seed: int) -> None:
+def main(minutes: float, rate: float, clients: int, workers: int, attacks: bool, seed: int) -> None:
     """Serve for a while and break things; print one JSON object; fail where an answer was wrong."""
     settings = load_settings(None, os.environ)
     settings = choose_free_port(replace(settings, sidecar=replace(settings.sidecar, port=0, workers=workers)))
-    found = Soak(settings, minutes * 60, rate, clients, seed).run()
+    found = Soak(settings, minutes * 60, rate, clients, seed).run(attacks)
     click.echo(json.dumps(found, indent=2))
     sys.exit(1 if found["wrong"] or found["clients_that_broke"] else 0)
 
@@ -97,9 +113,9 @@ class Soak:
         self._wrong_count, self._finished = 0, 0
         self._times: list[float] = []
         self._samples: list[JsonObject] = []
-        self._began = 0.0
+        self._began, self._hostile = 0.0, 0
 
-    def run(self) -> JsonObject:
+    def run(self, attacks: bool = False) -> JsonObject:
         """Serve, load, break, count."""
         facts = machine("uvicorn", "flask", "onnxruntime")
         facts["opensearch"], ids = self._prepared()
@@ -111,6 +127,8 @@ class Soak:
                     threading.Thread(target=self._load, args=(asks, number))
                     for number in range(self._clients)
                 ]
+                if attacks:
+                    threads.append(threading.Thread(target=self._attack))
                 for thread in threads:
                     thread.start()
                 self._break_things(process.pid)
@@ -128,6 +146,7 @@ class Soak:
             "minutes": round(self._seconds / 60, 1),
             "requests": sum(map(Counter.total, self._outcomes.values())),
             "requests_per_second": self._rate,
+            "hostile_requests": self._hostile,
             "wrong": self._wrong_count,
             "wrong_examples": self._wrong,
             "outcomes": {kind: dict(counts) for kind, counts in sorted(self._outcomes.items())},
@@ -148,6 +167,8 @@ class Soak:
         alias = self._settings.search.alias
         client.indices.forcemerge(index=alias, params={"max_num_segments": 1}, request_timeout=300)
         client.indices.flush(index=alias)
+        for index in client.indices.get_alias(name=alias):
+            client.indices.put_alias(index=index, name=ATTACKED)
         found = client.search(index=alias, body={"size": 20, "_source": False})
         client.close()
         return version, [hit["_id"] for hit in found["hits"]["hits"]]
@@ -187,16 +208,33 @@ class Soak:
 
     def _lost(self, began: float, error: Exception) -> Verdict:
         """A connection that broke is right where its worker, or OpenSearch under its answer, was ended."""
-        during = self._breaking(began, self._now())
+        during = self._breaking(began, self._now(), connections=True)
         return Verdict(
             f"connection lost, {during}" if during else "connection lost",
             "" if during else f"{type(error).__name__} with nothing broken",
         )
 
-    def _breaking(self, began: float, ended: float) -> str:
-        """What was broken at some time between two moments."""
+    def _breaking(self, began: float, ended: float, connections: bool = False) -> str:
+        """What was broken at some time between two moments, so that `connections` may break."""
         with self._lock:
-            return next((b.what for b in self._broken if b.began <= ended and began <= b.ended), "")
+            times = (b for b in self._broken if b.may_break_connections or not connections)
+            return next((b.what for b in times if b.began <= ended and began <= b.ended), "")
+
+    def _attack(self) -> None:
+        """Attack in one way after the other."""
+        parts = urlsplit(self._url)
+        address = parts.hostname or "localhost", parts.port or 80
+        for name in itertools.cycle([name for name in ATTACKS if name not in LEFT_OUT]):
+            broken = self._while_broken(f"attacked by {name}", GRACE_SECONDS / 2, may_break_connections=False)
+            with broken, attacking(name, address) as sent:
+                self._wait(ATTACK_SECONDS)
+                self._hostile += sent()
+            self._wait(ATTACK_SECONDS)
+            if self._now() >= self._seconds:
+                return
+
+    def _wait(self, seconds: float) -> None:
+        time.sleep(max(0.0, min(seconds, self._seconds - self._now())))
 
     def _note(self, ask: Ask, verdict: Verdict, began: float, ended: float) -> None:
         with self._lock:
@@ -224,12 +262,13 @@ class Soak:
             time.sleep(0.2)
 
     @contextmanager
-    def _while_broken(self, what: str, grace: float) -> Iterator[None]:
+    def _while_broken(self, what: str, grace: float, may_break_connections: bool = True) -> Iterator[None]:
+        broken = Broken(what, self._now(), may_break_connections=may_break_connections)
         with self._lock:
-            self._broken.append(Broken(what, self._now()))
+            self._broken.append(broken)
         yield
         with self._lock:
-            self._broken[-1] = replace(self._broken[-1], ended=self._now() + grace)
+            self._broken[self._broken.index(broken)] = replace(broken, ended=self._now() + grace)
         click.echo(f"{self._now():.0f} s: {what}; wrong so far: {self._wrong_count}", err=True)
 
     def _restart(self) -> None:

@@ -3,6 +3,7 @@
 import http.client
 import itertools
 import json
+import select
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,13 +61,15 @@ class Verdict:
 
 
 class Client:
-    """One kept connection, opened again when it breaks."""
+    """One kept connection, opened again when it breaks, or when the other side has closed it while idle."""
 
     def __init__(self, url: str, seconds: float = 60.0) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=seconds)
 
     def send(self, ask: Ask) -> Reply:
         """Raises OSError and http.client.HTTPException where the connection breaks."""
+        if self._connection.sock is not None and select.select([self._connection.sock], [], [], 0)[0]:
+            self.close()
         try:
             self._connection.request(ask.method, ask.target, ask.body or None, dict(ask.headers))
             response = self._connection.getresponse()
