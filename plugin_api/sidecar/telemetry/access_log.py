@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 
 import msgspec
 
+from plugin_api.sidecar.telemetry.log_writer import LogWriter
+
 _LOGGER = logging.getLogger("attune.request")
 PATH_CHARACTERS, ID_CHARACTERS = 512, 128
 QUIET = ("/_attune/health", "/_attune/ready", "/_attune/metrics")
@@ -67,7 +69,7 @@ def write(said: Entry) -> None:
 
 def configure(log_format: str) -> None:
     """Have everything that is logged in this process written in one format."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogWriter(sys.stderr.fileno())
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
