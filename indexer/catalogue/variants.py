@@ -22,7 +22,7 @@ from mappings.errors import CatalogueError
 from mappings.types import AttributeValue, Product
 from reranker.text.product_text import format_attribute_values
 
-MAX_VALUES = 200
+_MAX_VALUES = 200
 """Values of one attribute that are kept when variants are merged."""
 
 _MAX_VARIANTS = 2_000
@@ -97,7 +97,7 @@ def _merge_attributes(products: Sequence[Product]) -> dict[str, AttributeValue]:
                 merged[name] = True
             else:
                 values = dict.fromkeys((*format_attribute_values(present), *format_attribute_values(value)))
-                merged[name] = tuple(values)[:MAX_VALUES]
+                merged[name] = tuple(values)[:_MAX_VALUES]
     return dict(sorted(merged.items()))
 
 

@@ -6,7 +6,6 @@ from mappings.settings.sections import (
     SECRETS,
     ClickSettings,
     DatabaseSettings,
-    FusionMethod,
     IndexSettings,
     ModelSettings,
     NodeSettings,
@@ -16,6 +15,7 @@ from mappings.settings.sections import (
     Settings,
     SidecarSettings,
 )
+from mappings.settings.value_types import FusionMethod
 
 __all__ = [
     "ENV_CONFIG",

@@ -6,53 +6,30 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from mappings.settings.value_types import (
+    AnyCount,
+    AnySeconds,
+    FusionMethod,
+    HeapSize,
+    HostList,
+    HttpUrl,
+    NonNegative,
+    PlainFile,
+    PositiveCount,
+    ShareOfOne,
+)
+
 SECRETS = ("opensearch.password", "sidecar.api_keys", "database.url")
 """Settings whose values are never shown."""
 
 ENV_PREFIX = "ATTUNE_"
-
-_HOST = r"(https?://)?(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?"
-"""A source that a Content-Security-Policy takes: no spaces, semicolons or paths."""
-
-_Url = Annotated[
-    str,
-    Meta(
-        pattern=r"^https?://[^\s/?#]+", extra={"allowed": "an address that begins with http:// or https://"}
-    ),
-]
-_Plain = Annotated[
-    str, Meta(pattern=r"^(|.*(?<!\.gz))$", extra={"allowed": "a file that is not compressed (.gz)"})
-]
-_Hosts = Annotated[
-    str,
-    Meta(
-        pattern=rf"^\s*({_HOST}\s*(,\s*{_HOST}\s*)*,?\s*)?$",
-        extra={"allowed": "hosts such as cdn.example.com, *.example.com or https://img.example.com"},
-    ),
-]
-_Heap = Annotated[
-    str,
-    Meta(
-        pattern=r"^0*[1-9][0-9]*[mMgG]$",
-        extra={"allowed": 'a number of m(ega) or g(iga)bytes such as "512m" or "1g"'},
-    ),
-]
-FusionMethod = Literal["minmax", "rrf"]
-
-_Share = Annotated[float, Meta(ge=0, le=1)]
-"""A part of a whole: 0 is none of it, 1 all."""
-
-_Weight = Annotated[float, Meta(ge=0)]
-_Positive = Annotated[int, Meta(ge=1)]
-_Count = Annotated[int, Meta(ge=0)]
-_Seconds = Annotated[float, Meta(ge=0)]
 
 
 @dataclass(frozen=True)
 class OpenSearchSettings:
     """The cluster, and who Attune's own commands are there."""
 
-    url: _Url = "http://localhost:9200"
+    url: HttpUrl = "http://localhost:9200"
     """Address of the cluster."""
     user: str = ""
     """User name for Attune's own calls. Callers' credentials are passed on unchanged."""
@@ -80,19 +57,19 @@ class SidecarSettings:
     """Address that the sidecar listens on. `0.0.0.0` is every interface."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     """Port that the sidecar listens on; 0 takes any free port."""
-    workers: _Positive = 1
+    workers: PositiveCount = 1
     """Processes. Each holds the model in memory."""
-    threads: _Positive = 32
+    threads: PositiveCount = 32
     """Requests that one process answers at a time."""
-    deadline_ms: _Positive = 500
+    deadline_ms: PositiveCount = 500
     """Milliseconds that a search may take in all. Afterwards the first-stage hits come back."""
-    model_deadline_ms: _Positive = 10_000
+    model_deadline_ms: PositiveCount = 10_000
     """Milliseconds that one call of the model routes may take in all, waiting included."""
-    max_concurrent_reranks: _Count = 16
+    max_concurrent_reranks: AnyCount = 16
     """Searches that one process reranks at a time. Further searches come back at once, unranked."""
-    max_body_bytes: _Count = 10_000_000
+    max_body_bytes: AnyCount = 10_000_000
     """Largest request body, in bytes, that is read as a search or a model call."""
-    max_documents: _Positive = 1000
+    max_documents: PositiveCount = 1000
     """Most texts in one call of `/v1/rerank`, `/v2/rerank`, `/rerank` or `/v1/embeddings`."""
     tls_certificate: str = ""
     """Certificate and chain, a PEM file. With it the sidecar speaks HTTPS only."""
@@ -120,23 +97,23 @@ class SearchSettings:
     """Number of candidates that are reranked."""
     fusion: FusionMethod = "minmax"
     """How keyword and vector scores are fused to choose the candidates."""
-    vector_weight: _Share = 0.4
+    vector_weight: ShareOfOne = 0.4
     """Share of the vector score in the fusion, for queries of three or four words."""
-    vector_weight_head: _Share = 0.4
+    vector_weight_head: ShareOfOne = 0.4
     """The same, for queries of one or two words."""
-    vector_weight_model: _Share = 0.3
+    vector_weight_model: ShareOfOne = 0.3
     """The same, for queries with a model number in them."""
-    vector_weight_sentence: _Share = 0.5
+    vector_weight_sentence: ShareOfOne = 0.5
     """The same, for sentences: five words or more, function words, a question."""
     rrf_k: Annotated[int, Meta(ge=1, le=10_000)] = 60
     """Rank constant of the fusion `rrf`."""
-    keyword_weight: _Weight = 3.0
+    keyword_weight: NonNegative = 3.0
     """How much nearness to the best keyword hit moves the log-odds. 0 trusts the model alone."""
-    relevance_weight: _Weight = 1.0
+    relevance_weight: NonNegative = 1.0
     """Weight of the scorer's relevance head."""
-    click_weight: _Weight = 0.5
+    click_weight: NonNegative = 0.5
     """Weight of the click head. Without training on clicks it equals the relevance head."""
-    purchase_weight: _Weight = 0.5
+    purchase_weight: NonNegative = 0.5
     """Weight of the purchase head. Without training on purchases it equals the others."""
     cache_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60.0
     """Seconds that a ranked window is reused for the next page or the same search, as long as the index
@@ -152,25 +129,25 @@ class IndexSettings:
     """k-NN engine of new indexes."""
     vectors: Literal["byte", "float"] = "byte"
     """Type of the k-NN vectors' components. The engine `faiss` needs `float`."""
-    shards: _Positive = 1
+    shards: PositiveCount = 1
     """Primary shards of new indexes."""
-    replicas: _Count = 0
+    replicas: AnyCount = 0
     """Replicas of each shard."""
-    batch: _Positive = 256
+    batch: PositiveCount = 256
     """Products that are encoded and written at a time."""
-    keep_previous: _Count = 1
+    keep_previous: AnyCount = 1
     """Old indexes of an alias that are kept for `attune rollback`."""
-    min_share: _Share = 0.5
+    min_share: ShareOfOne = 0.5
     """A rebuild with a smaller share of the products that searches have now is refused."""
-    max_rejected_share: _Share = 0.05
+    max_rejected_share: ShareOfOne = 0.05
     """A rebuild that rejects a greater share of the catalogue's records, and more than 10, is refused. So is
     one that lost its way in a broken file. 1 accepts every catalogue.
     """
-    max_unreadable_share: _Share = 0.05
+    max_unreadable_share: ShareOfOne = 0.05
     """A rebuild is refused where a field can't be read in a share of the records greater by this than for the
     index before. 1 accepts every catalogue.
     """
-    retry_seconds: _Seconds = 300.0
+    retry_seconds: AnySeconds = 300.0
     """Seconds that a job keeps trying while OpenSearch is away or overloaded."""
 
 
@@ -182,7 +159,7 @@ class DatabaseSettings:
     """SQLAlchemy URL of the database that `attune index --table` reads. Better set in the environment than
     in a file.
     """
-    overlap_seconds: _Seconds = 60.0
+    overlap_seconds: AnySeconds = 60.0
     """Seconds before the last watermark that are read again: the longest that a transaction takes to
     commit.
     """
@@ -198,7 +175,7 @@ class ModelSettings:
     """Folders of further models, separated by commas. Each serves the indexes that it encoded, so that an
     index and its model change together.
     """
-    threads: _Count = 0
+    threads: AnyCount = 0
     """Threads that encode. 0 is every core for products, and one thread for a query."""
 
     @property
@@ -219,21 +196,21 @@ class ClickSettings:
     """Count what is put in the cart as bought: checkouts seldom carry the id of a query."""
     session_minutes: Annotated[float, Meta(gt=0)] = 30.0
     """Minutes within which the same search of a client counts once."""
-    robot_searches_per_minute: _Positive = 30
+    robot_searches_per_minute: PositiveCount = 30
     """A client that ever searched more often in a minute is a robot. Raise it for search-as-you-type."""
-    robot_searches_per_day: _Positive = 500
+    robot_searches_per_day: PositiveCount = 500
     """A client that searched more often within 24 hours is a robot."""
-    burst_clicks: _Positive = 5
+    burst_clicks: PositiveCount = 5
     """More clicks than this within `clicks.burst_seconds` do not count."""
-    burst_seconds: _Seconds = 5.0
+    burst_seconds: AnySeconds = 5.0
     """Seconds of a burst of clicks."""
-    min_searches: _Count = 10
+    min_searches: AnyCount = 10
     """Searches that a query needs to count."""
-    min_clients: _Count = 3
+    min_clients: AnyCount = 3
     """Clients that must have searched for a query."""
-    min_clicks: _Count = 3
+    min_clicks: AnyCount = 3
     """Clicks that a query needs to count."""
-    min_examined: _Weight = 5.0
+    min_examined: NonNegative = 5.0
     """Expected number of times that shoppers must have looked at a product."""
     prior_strength: Annotated[float, Meta(gt=0)] = 5.0
     """Number of looks that the mean click rate counts for: products with little evidence are drawn to it."""
@@ -243,9 +220,9 @@ class ClickSettings:
 class PreviewSettings:
     """The search preview page at `/_attune/`."""
 
-    judgements: _Plain = ""
+    judgements: PlainFile = ""
     """CSV file that grades given on the preview page are saved in. Empty keeps them in the browser."""
-    image_hosts: _Hosts = ""
+    image_hosts: HostList = ""
     """Hosts, separated by commas, that the page may load product images from; empty is none."""
 
     @property
@@ -260,7 +237,7 @@ class NodeSettings:
 
     home: str = ""
     """Folder of the node and its data; empty is `ATTUNE_HOME`."""
-    heap: _Heap = "1g"
+    heap: HeapSize = "1g"
     """Memory that the node's JVM takes for its heap."""
 
 

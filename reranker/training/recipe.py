@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class QueryDistillationConfig:
-    """What tuning does; stamped into the model's config."""
+    """How the query encoder is distilled from its teachers."""
 
     steps: int = 900
     learning_rate: float = 1e-4
@@ -31,7 +31,7 @@ class QueryDistillationConfig:
 
 @dataclass(frozen=True)
 class DistillationConfig:
-    """What distillation does; all of it is stamped into the model's config."""
+    """How a tower is distilled from a larger one."""
 
     steps: int = 1800
     batch: int = 48
@@ -51,7 +51,7 @@ class DistillationConfig:
 
 @dataclass(frozen=True)
 class SmallQueryConfig:
-    """What the training of a query tower of `layers` layers does."""
+    """How a query tower of `layers` layers is trained."""
 
     layers: int = 2
     query_tokens: int = 32
@@ -62,7 +62,7 @@ class SmallQueryConfig:
 
 @dataclass(frozen=True)
 class ScratchConfig:
-    """Sizes of the encoder, and what its training does."""
+    """Sizes of an encoder made from a catalogue alone, and how it is trained."""
 
     layers: int = 2
     width: int = 128
@@ -91,7 +91,7 @@ class SoftConfig:
 
 @dataclass(frozen=True)
 class ScorerConfig:
-    """What scorer training does."""
+    """How the scorer is trained."""
 
     epochs: int = 12
     learning_rate: float = 1e-3
@@ -134,11 +134,5 @@ class Recipe:
 
     def seeded(self, seed: int) -> "Recipe":
         """Return the recipe with every stage drawing by `seed`."""
-        return replace(
-            self,
-            query=replace(self.query, seed=seed),
-            product=replace(self.product, seed=seed),
-            soft=replace(self.soft, seed=seed),
-            scorer=replace(self.scorer, seed=seed),
-            scratch=replace(self.scratch, seed=seed),
-        )
+        stages = ("query", "product", "soft", "scorer", "scratch")
+        return replace(self, **{stage: replace(getattr(self, stage), seed=seed) for stage in stages})

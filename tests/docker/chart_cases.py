@@ -20,6 +20,20 @@ CHANGES: Mapping[str, Any] = {
     "sidecar": {"enabled": False},
     "indexer": {"changes": {"enabled": True, "claim": "changes"}},
 }
+PODS: Mapping[str, Any] = {
+    "podAnnotations": {"a": "b"},
+    "podLabels": {"team": "search"},
+    "nodeSelector": {"kubernetes.io/arch": "amd64"},
+    "tolerations": [{"key": "search", "operator": "Exists"}],
+    "affinity": {"podAntiAffinity": {}},
+    "extraEnv": [{"name": "TZ", "value": "UTC"}],
+}
+"""What the pods of each part can be given."""
+
+CA_VOLUME: Mapping[str, Any] = {
+    "extraVolumes": [{"name": "ca", "secret": {"secretName": "ca"}}],
+    "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca", "readOnly": True}],
+}
 EVERYTHING: Mapping[str, Any] = {
     "settings": {
         "opensearch": {
@@ -51,15 +65,9 @@ EVERYTHING: Mapping[str, Any] = {
             ],
             "tls": [{"secretName": "search-tls", "hosts": ["search.example.com"]}],
         },
-        "podAnnotations": {"a": "b"},
-        "podLabels": {"team": "search"},
-        "nodeSelector": {"kubernetes.io/arch": "amd64"},
-        "tolerations": [{"key": "search", "operator": "Exists"}],
-        "affinity": {"podAntiAffinity": {}},
+        **PODS,
+        **CA_VOLUME,
         "priorityClassName": "high",
-        "extraEnv": [{"name": "TZ", "value": "UTC"}],
-        "extraVolumes": [{"name": "ca", "secret": {"secretName": "ca"}}],
-        "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca", "readOnly": True}],
     },
     "nginx": {
         "enabled": True,
@@ -68,15 +76,9 @@ EVERYTHING: Mapping[str, Any] = {
         "connectionsPerAddress": 100,
         "tlsSecret": "shop-tls",
         "service": {"type": "LoadBalancer", "port": 443, "annotations": {"a": "b"}},
-        "podAnnotations": {"a": "b"},
-        "podLabels": {"team": "search"},
-        "nodeSelector": {"kubernetes.io/arch": "amd64"},
-        "tolerations": [{"key": "search", "operator": "Exists"}],
-        "affinity": {"podAntiAffinity": {}},
+        **PODS,
+        **CA_VOLUME,
         "priorityClassName": "high",
-        "extraEnv": [{"name": "TZ", "value": "UTC"}],
-        "extraVolumes": [{"name": "ca", "secret": {"secretName": "ca"}}],
-        "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca", "readOnly": True}],
     },
     "indexer": {
         "catalogueClaim": "catalogue",
@@ -90,13 +92,8 @@ EVERYTHING: Mapping[str, Any] = {
             "source": "/changes/shop",
             "extraArgs": ["--simplified"],
         },
-        "podAnnotations": {"a": "b"},
-        "podLabels": {"team": "search"},
-        "nodeSelector": {"kubernetes.io/arch": "amd64"},
-        "tolerations": [{"key": "search", "operator": "Exists"}],
-        "affinity": {"podAntiAffinity": {}},
+        **PODS,
         "priorityClassName": "low",
-        "extraEnv": [{"name": "TZ", "value": "UTC"}],
         "extraVolumes": [{"name": "rejects", "persistentVolumeClaim": {"claimName": "rejects"}}],
         "extraVolumeMounts": [{"name": "rejects", "mountPath": "/rejects"}],
     },

@@ -4,12 +4,23 @@ A variation names its parent by SKU or, where that has none, as `id:17`; it is m
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 from indexer.catalogue.field_map import FieldMap
 from indexer.catalogue.nested import find_cell
 from indexer.catalogue.presets.preset import Cells, Preset, deepest_path, each_record, split_list, text_of
 from indexer.catalogue.presets.woocommerce_names import translate_column
+
+_API_FIELDS = FieldMap(
+    id="id",
+    title=("name",),
+    description=("short_description", "description"),
+    brand=("brands",),
+    category=("categories",),
+    url="permalink",
+)
+"""What products of both APIs have in common."""
 
 
 def _prepare_row(row: Mapping[str, object]) -> Iterable[Cells]:
@@ -106,16 +117,11 @@ WOOCOMMERCE = (
         name="woocommerce-json",
         title="WooCommerce, products of the REST API (JSON)",
         signature=("id", "name", "permalink", "regular_price", "stock_status"),
-        field_map=FieldMap(
-            id="id",
-            title=("name",),
-            description=("short_description", "description"),
-            brand=("brands",),
-            category=("categories",),
+        field_map=replace(
+            _API_FIELDS,
             price=("price", "sale_price", "regular_price"),
             available=("stock_status", "stock_quantity"),
             image=("images", "image"),
-            url="permalink",
             identifiers=("sku", "global_unique_id"),
             attributes=("attributes", "tags", "weight"),
             group="@parent",
@@ -128,17 +134,12 @@ WOOCOMMERCE = (
         name="woocommerce-store",
         title="WooCommerce, products of the Store API (JSON)",
         signature=("id", "permalink", "prices", "is_in_stock"),
-        field_map=FieldMap(
-            id="id",
-            title=("name",),
-            description=("short_description", "description"),
-            brand=("brands",),
-            category=("categories",),
+        field_map=replace(
+            _API_FIELDS,
             price=("@price", "@regular_price"),
             currency="prices.currency_code",
             available=("is_in_stock",),
             image=("images",),
-            url="permalink",
             identifiers=("sku",),
             attributes=("attributes", "tags"),
         ),
