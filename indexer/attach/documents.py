@@ -85,24 +85,36 @@ def fetch_documents(
     client: OpenSearch, index: str, keys: Sequence[DocumentKey], retry: RetryPolicy
 ) -> list[ShopDocument]:
     """Return the documents as they are now, those that still exist, in the order of the keys."""
-    if not keys:
-        return []
-    wanted = [
-        {"_id": key.id} if key.routing is None else {"_id": key.id, "routing": key.routing} for key in keys
-    ]
-
-    def ask() -> list[JsonObject]:
-        return select_existing(client.mget(index=index, body={"docs": wanted}))
-
-    answers = retry.call(f"reading from index {index}", ask)
-    by_key = {(answer["_id"], answer.get("_routing")): answer for answer in answers}
     return [
         ShopDocument(
-            key, answer["_seq_no"], answer["_primary_term"], answer["_version"], answer.get("_source", {})
+            key, found["_seq_no"], found["_primary_term"], found["_version"], found.get("_source", {})
         )
-        for key in keys
-        if (answer := by_key.get((key.id, key.routing)))
+        for key, found in _look_up(client, index, keys, retry, "true")
     ]
+
+
+def list_missing(
+    client: OpenSearch, index: str, keys: Sequence[DocumentKey], retry: RetryPolicy
+) -> list[DocumentKey]:
+    """Return those of the documents that an index does not have."""
+    present = {key for key, _ in _look_up(client, index, keys, retry, "false")}
+    return [key for key in keys if key not in present]
+
+
+def _look_up(
+    client: OpenSearch, index: str, keys: Sequence[DocumentKey], retry: RetryPolicy, source: str
+) -> list[tuple[DocumentKey, JsonObject]]:
+    """Return OpenSearch's answers for the documents that exist. They come in the order of the keys."""
+    if not keys:
+        return []
+    wanted = [{"_id": key.id, **({} if key.routing is None else {"routing": key.routing})} for key in keys]
+
+    def ask() -> list[tuple[DocumentKey, JsonObject]]:
+        answer = client.mget(index=index, body={"docs": wanted}, params={"_source": source})
+        select_existing(answer)
+        return [(key, found) for key, found in zip(keys, answer["docs"], strict=True) if found.get("found")]
+
+    return retry.call(f"reading from index {index}", ask)
 
 
 class ShopProducts:

@@ -21,6 +21,7 @@ from indexer.attach.shop_index import (
     put_attune_fields,
     put_metadata,
 )
+from indexer.attach.switching import finish_switch, replace_by_copy
 from indexer.attach.updater import AttachReport, IndexUpdater, state_key
 from indexer.catalogue.field_map import FieldMap
 from indexer.store.jobs_index import JobsIndex
@@ -60,8 +61,9 @@ class DetachReport:
 def attach_index(session: IndexSession, field_map: FieldMap) -> AttachReport:
     """Give every index behind the session's name Attune's fields, and its documents their vectors.
 
-    A job that is killed is continued by the next one. Raises IndexingError where an index can't have vectors
-    or keeps no whole `_source`, JobRunning, JobStopped, ClusterDown and ModelError.
+    An index that can't have vectors is replaced by a copy that can. A job that is killed is continued by the
+    next one. Raises IndexingError where the cluster has no
+    k-NN plugin or an index keeps no whole `_source`, JobRunning, JobStopped, ClusterDown and ModelError.
     """
     jobs = session.open_jobs()
     with hold_lock(jobs, session.alias, ATTACHING) as lock:
@@ -69,11 +71,18 @@ def attach_index(session: IndexSession, field_map: FieldMap) -> AttachReport:
         check_knn(session.client, session.retry)
         for index in indexes:
             check_attachable(index)
-            _check_vectors_allowed(index)
+        report = AttachReport(session.alias)
         for index in indexes:
-            _put_attachment(session, index, field_map)
+            attachment = _make_attachment(session, index, field_map)
+            if index.allows_vectors:
+                finish_switch(session, jobs, index, lock)
+                put_attune_fields(session, index, attachment)
+            else:
+                switch = replace_by_copy(session, jobs, index, attachment, report, lock)
+                report.kept = (*report.kept, switch.kept)
+                report.refusing_seconds = max(report.refusing_seconds, switch.seconds)
         job = FollowJob(once=True)
-        return _Follower(session, jobs, lock, job, lambda _: None).run(threading.Event())
+        return _Follower(session, jobs, lock, job, lambda _: None, report).run(threading.Event())
 
 
 def follow_index(
@@ -89,7 +98,8 @@ def follow_index(
     with hold_lock(jobs, session.alias, ATTACHING) as lock:
         if not any(index.attachment for index in find_shop_indexes(session)):
             raise IndexingError(f"{session.alias} is not attached: attune attach {session.alias}")
-        return _Follower(session, jobs, lock, job, on_report).run(stop)
+        report = AttachReport(session.alias)
+        return _Follower(session, jobs, lock, job, on_report, report).run(stop)
 
 
 def detach_index(session: IndexSession) -> DetachReport:
@@ -113,34 +123,29 @@ def detach_index(session: IndexSession) -> DetachReport:
     return DetachReport(session.alias, names, documents, round(time.monotonic() - began, 3))
 
 
-def _check_vectors_allowed(index: ShopIndex) -> None:
-    if not index.allows_vectors:
-        raise IndexingError(
-            f"index {index.name} was made without index.knn, which can't be changed: reindex it into an "
-            "index whose settings have index.knn: true"
-        )
-
-
-def _put_attachment(session: IndexSession, index: ShopIndex, field_map: FieldMap) -> Attachment:
+def _make_attachment(session: IndexSession, index: ShopIndex, field_map: FieldMap) -> Attachment:
     encoder = session.encoders.current
     before = index.attachment
-    attachment = Attachment(
+    return Attachment(
         model=encoder.version,
         dimension=encoder.dimension,
         vectors=before.vectors if before else session.settings.vectors,
         field_map=field_map,
         copied_from=before.copied_from if before else "",
     )
-    if attachment != before:
-        put_attune_fields(session, index, attachment)
-    return attachment
 
 
 class _Follower:
     """One job, with an updater for each index behind the name."""
 
     def __init__(
-        self, session: IndexSession, jobs: JobsIndex, lock: Lock, job: FollowJob, on_report: OnReport
+        self,
+        session: IndexSession,
+        jobs: JobsIndex,
+        lock: Lock,
+        job: FollowJob,
+        on_report: OnReport,
+        report: AttachReport,
     ) -> None:
         self._session = session
         self._jobs = jobs
@@ -149,7 +154,7 @@ class _Follower:
         self._on_report = on_report
         self._updaters: dict[str, IndexUpdater] = {}
         self._field_map: FieldMap | None = None
-        self._report = AttachReport(session.alias)
+        self._report = report
 
     def run(self, stop: threading.Event) -> AttachReport:
         began = time.monotonic()
@@ -207,8 +212,8 @@ class _Follower:
             if index.uuid not in self._updaters:
                 if attachment is None:
                     check_attachable(index)
-                    _check_vectors_allowed(index)
-                    attachment = _put_attachment(session, index, known)
+                    attachment = _make_attachment(session, index, known)
+                    put_attune_fields(session, index, attachment)
                 self._updaters[index.uuid] = IndexUpdater(
                     session, self._jobs, index, attachment, self._job.full
                 )

@@ -9,7 +9,7 @@ Numbers belong to one history of a shard. A restored snapshot, a split or shrunk
 under the same name have other histories: what was remembered means nothing there.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from opensearchpy import OpenSearch
@@ -47,6 +47,7 @@ class DocumentKey:
     id: str
     shard: int
     seq_no: int
+    primary_term: int
     routing: str | None = None
 
 
@@ -124,15 +125,11 @@ def _list_documents(
     # A replica may show a refresh later than the primary.
     params = {"preference": f"_shards:{shard}|_primary", "allow_partial_search_results": "false"}
 
-    def ask() -> Sequence[Mapping[str, object]]:
+    def ask() -> list[JsonObject]:
         hits: list[JsonObject] = client.search(index=index.name, body=body, params=params)["hits"]["hits"]
         return hits
 
     return [
-        DocumentKey(str(hit["_id"]), shard, int(str(hit["_seq_no"])), _text_or_none(hit.get("_routing")))
+        DocumentKey(hit["_id"], shard, hit["_seq_no"], hit["_primary_term"], hit.get("_routing"))
         for hit in retry.call(f"reading changes of {index.name}", ask)
     ]
-
-
-def _text_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) else None

@@ -92,18 +92,15 @@ class ShopIndex:
         metadata = self.mappings.get("_meta", {}).get(META)
         return metadata if isinstance(metadata, dict) else {}
 
-    def metadata_with(self, attachment: Attachment | None) -> JsonObject:
-        """Return the `_meta` of the mapping with an attachment in place of the present one, or without."""
-        others = {key: value for key, value in self.mappings.get("_meta", {}).items() if key != META}
-        return others | ({META: {ATTACHED: attachment.as_json()}} if attachment else {})
+
+def metadata_of(index: ShopIndex, attachment: Attachment | None) -> JsonObject:
+    """Return the `_meta` of an index's mapping with an attachment in place of the present one, or without."""
+    others = {key: value for key, value in index.mappings.get("_meta", {}).items() if key != META}
+    return others | ({META: {ATTACHED: attachment.as_json()}} if attachment else {})
 
 
-def find_shop_indexes(session: IndexSession) -> list[ShopIndex]:
-    """Return the indexes behind the session's name, which is an index or an alias.
-
-    Raises IndexingError where there is none, or where Attune made one of them from a catalogue.
-    """
-    name = session.alias
+def get_shop_indexes(session: IndexSession, name: str) -> list[ShopIndex]:
+    """Return the indexes behind an index or alias, none where there is no such name."""
 
     def ask() -> JsonObject:
         try:
@@ -112,13 +109,22 @@ def find_shop_indexes(session: IndexSession) -> list[ShopIndex]:
             return {}
         return answer
 
-    answer = session.retry.call(f"looking up {name}", ask)
-    if not answer:
-        raise IndexingError(f"there is no index or alias {name}: name the one that your searches use")
-    indexes = [
+    answer = session.retry.call(f"looking up {name}", ask) if name else {}
+    return [
         ShopIndex(key, body["settings"]["index"], body["mappings"], body.get("aliases", {}))
         for key, body in sorted(answer.items())
     ]
+
+
+def find_shop_indexes(session: IndexSession) -> list[ShopIndex]:
+    """Return the indexes behind the session's name, which is an index or an alias.
+
+    Raises IndexingError where there is none, or where Attune made one of them from a catalogue.
+    """
+    name = session.alias
+    indexes = get_shop_indexes(session, name)
+    if not indexes:
+        raise IndexingError(f"there is no index or alias {name}: name the one that your searches use")
     for index in indexes:
         if index.is_own:
             raise IndexingError(
@@ -173,6 +179,13 @@ def check_knn(client: OpenSearch, retry: RetryPolicy) -> None:
 
 def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attachment) -> None:
     """Add Attune's fields and the record of the attachment to an index's mapping."""
+    if not index.allows_vectors:
+        raise IndexingError(
+            f"index {index.name} was made without index.knn, which can't be changed: "
+            f"`attune attach {session.alias}` replaces it by a copy that has it"
+        )
+    if attachment == index.attachment:
+        return
     own = attune_properties(attachment.dimension, session.settings)
     present = index.mappings.get("properties", {}).get(ATTUNE, {}).get("properties", {})
     if present and present.get("vector", {}).get("dimension") != attachment.dimension:
@@ -181,7 +194,7 @@ def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attac
             f"model {attachment.model} makes {attachment.dimension}: a field's dimension can't be changed. "
             "Attach with a model of that dimension, or reindex into a new index without `attune` fields"
         )
-    body: JsonObject = {"_meta": index.metadata_with(attachment)}
+    body: JsonObject = {"_meta": metadata_of(index, attachment)}
     if not present:
         body["properties"] = {ATTUNE: {"dynamic": False, "properties": own}}
     session.retry.call(
@@ -192,7 +205,7 @@ def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attac
 
 def put_metadata(session: IndexSession, index: ShopIndex, attachment: Attachment | None) -> None:
     """Record an attachment in an index's mapping, or take the record out."""
-    body = {"_meta": index.metadata_with(attachment)}
+    body = {"_meta": metadata_of(index, attachment)}
     session.retry.call(
         f"writing the metadata of {index.name}",
         lambda: session.client.indices.put_mapping(index=index.name, body=body),

@@ -34,6 +34,7 @@ class AttachReport:
     Of the `documents` looked at, `encoded` got new vectors, `unchanged` had those of their text, and
     `without_text` have nothing to encode. `overtaken` were written by the shop at the same moment: they are
     looked at again. `refused` counts what OpenSearch would not take, with the first reason in `refusal`.
+    `kept` are the shop's indexes that copies took the place of; for `refusing_seconds` they refused writes.
     """
 
     name: str
@@ -46,6 +47,8 @@ class AttachReport:
     overtaken: int = 0
     refused: int = 0
     refusal: str = ""
+    kept: tuple[str, ...] = ()
+    refusing_seconds: float = 0.0
     seconds: float = 0.0
     documents_per_second: float = 0.0
 

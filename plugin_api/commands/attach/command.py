@@ -54,7 +54,8 @@ def attach(
 
     INDEX is the index or alias that the shop's searches use. Its mapping, analyzers, queries and writers stay
     as they are: documents only gain the field `attune`, by updates that give way to every write of the
-    shop's. The same command continues a killed run. The index needs the setting index.knn: true.
+    shop's. The same command continues a killed run. An index without the setting index.knn is replaced by a
+    copy that has it; the old one is kept. Name the index as its writers do.
 
     Which field is a product's title, brand and so on is guessed from the mapping and a sample, and printed.
     Correct it in a file and pass that by --fields. Paths lead into objects and lists:

@@ -17,15 +17,21 @@ def summarize_attach(report: AttachReport) -> str:
         lines.append(f"{report.overtaken:,} updates gave way to writes of the shop's.")
     if report.refused:
         lines.append(f"OpenSearch refused {report.refused:,} updates (first: {report.refusal}).")
+    if report.kept:
+        lines.append(
+            f"A copy that can have vectors is in the place of the index; writes were refused for "
+            f"{report.refusing_seconds:.1f} s. The data as it was is kept: {', '.join(report.kept)}."
+        )
     lines.append(f"Keep them in step with the shop's writers: attune follow {report.name}")
     return "\n".join(lines)
 
 
 def summarize_estimate(estimate: AttachEstimate) -> str:
     """Return what attaching would do."""
+    way = "in place" if estimate.in_place else "in a copy that takes the place of the index"
     names, remaining = ", ".join(estimate.indexes), estimate.documents - estimate.encoded
     lines = [
-        f"Attaching would encode {remaining:,} of {estimate.documents:,} documents of {names} in place. "
+        f"Attaching would encode {remaining:,} of {estimate.documents:,} documents of {names} {way}. "
         f"Encoding takes about {_duration(estimate.seconds)} on this machine; the vectors "
         f"add at most {estimate.bytes / 1e6:,.1f} MB to each copy of the data."
     ]
