@@ -66,6 +66,10 @@ def echo_server(settings: Settings, program: str = PROGRAM, quiet: bool = False)
         process.communicate(timeout=60)
 
 
+PROMPT_SECONDS = 15.0
+"""Half of what a client may hold a connection for: who waits for such a client gets no answer within it."""
+
+
 def talk(port: int, sent: bytes, seconds: float = 10.0, context: ssl.SSLContext | None = None) -> bytes:
     """Send bytes and return everything that comes until the server closes. Raises TimeoutError."""
     with connected(port, seconds, context) as sock:

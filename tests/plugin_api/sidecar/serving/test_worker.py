@@ -17,6 +17,7 @@ import pytest
 from mappings.settings import Settings, SidecarSettings
 from tests.fakes.echo_server import (
     PROGRAM,
+    PROMPT_SECONDS,
     Server,
     connected,
     echo_server,
@@ -57,7 +58,7 @@ def next_echo(sock: socket.socket) -> dict[str, object]:
     return echoed(response)
 
 
-def answers(port: int, seconds: float = 3.0) -> bool:
+def answers(port: int, seconds: float = PROMPT_SECONDS) -> bool:
     return echoed(talk(port, b"GET /still HTTP/1.1\r\n" + CLOSE, seconds))["uri"] == "/still"
 
 
@@ -265,9 +266,7 @@ def test_stalled_senders_hold_nobody_up(server: Server, started: bytes) -> None:
         for _ in range(20):
             sock = stack.enter_context(connected(server.port))
             sock.sendall(started)
-        began = time.monotonic()
         assert answers(server.port)
-        assert time.monotonic() - began < 1
 
 
 @pytest.mark.parametrize("path", [b"/big?blocks=1000", b"/whole?size=60000000"], ids=["streamed", "whole"])
@@ -277,9 +276,7 @@ def test_slow_readers_hold_nobody_up_and_get_their_answers(server: Server, path:
         for reader in readers:
             reader.sendall(b"GET " + path + b" HTTP/1.1\r\n" + CLOSE)
         time.sleep(0.2)
-        began = time.monotonic()
-        assert answers(server.port, 5)
-        assert time.monotonic() - began < 2.5
+        assert answers(server.port)
         time.sleep(2)
         body = rest_of(readers[0]).partition(b"\r\n\r\n")[2]
         assert max(body.count(b"x"), body.count(b"y")) in (65_536_000, 60_000_000)
@@ -290,9 +287,7 @@ def test_a_client_that_never_closes_holds_nobody_up(server: Server) -> None:
         for _ in range(10):
             sock = stack.enter_context(connected(server.port))
             sock.sendall(b"GET /a HTTP/1.1\r\n" + CLOSE)
-        began = time.monotonic()
         assert answers(server.port)
-        assert time.monotonic() - began < 1
 
 
 def test_a_slow_head_is_given_up() -> None:
