@@ -17,7 +17,8 @@ ID_NAMES = (
     "referencia riferimento codice codigo código código_artículo codice_articolo artikelcode "
     "artikel_nummer indeks kod kod_produktu numer_katalogowy code part_number partnumber product_code "
     "item_code 商品id 商品编号 商品編號 编号 商品コード 商品番号 品番 stock_code "
-    "mpn gtin ean gtin13 upc isbn barcode"
+    "mpn gtin ean gtin13 upc isbn barcode "
+    "артикул код"
 )
 TITLE_NAMES = (
     "title product_title producttitle product_name productname name item_name item_title headline "
@@ -25,7 +26,8 @@ TITLE_NAMES = (
     "nom_du_produit nom_produit libellé libelle désignation designation titre nombre nombre_del_producto "
     "título titulo nome nome_prodotto titolo naam productnaam producttitel nazwa nazwa_produktu tytuł "
     "title_long title_short label model_name product_type 商品名称 商品名稱 商品名 标题 標題 名称 "
-    "タイトル 製品名"
+    "タイトル 製品名 "
+    "название наименование"
 )
 DESCRIPTION_NAMES = (
     "description body_html description_html product_description long_description short_description "
@@ -34,12 +36,14 @@ DESCRIPTION_NAMES = (
     "artikelbeschreibung kurzbeschreibung produktbeschreibung descriptif description_longue "
     "description_courte descripción descripcion descripción_larga descripción_corta descrizione "
     "descrizione_lunga descrizione_breve omschrijving beschrijving productomschrijving opis "
-    "opis_produktu descrição descricao 描述 商品描述 商品説明 商品说明 説明 说明"
+    "opis_produktu descrição descricao 描述 商品描述 商品説明 商品说明 説明 说明 "
+    "описание"
 )
 BRAND_NAMES = (
     "brand brand_name product_brand manufacturer manufacturer_name supplier supplier_name vendor maker "
     "producer marke markenname hersteller marque fabricant marca fabricante produttore merk fabrikant "
-    "producent marka store 品牌 ブランド メーカー"
+    "producent marka store 品牌 ブランド メーカー "
+    "бренд производитель 品牌"
 )
 CATEGORY_NAMES = (
     "category categories category_path category_full categorytext category_text product_category "
@@ -48,16 +52,19 @@ CATEGORY_NAMES = (
     "kategorien kategoriepfad warengruppe produkttyp produktkategorie produktgruppe catégorie categorie "
     "catégories rayon type_de_produit type_produit categoría categorías categoria tipo_de_producto "
     "categorie_di_prodotto tipo_di_prodotto reparto rubrik rubriek producttype productcategorie "
-    "kategoria kategorie_produktu typ_produktu 类目 分类 类别 カテゴリ カテゴリー 商品カテゴリ 商品タイプ"
+    "kategoria kategorie_produktu typ_produktu 类目 分类 类别 カテゴリ カテゴリー 商品カテゴリ 商品タイプ "
+    "категория 類別 分類"
 )
 URL_NAMES = (
     "url link product_url product_link permalink canonical_url deeplink deep_link item_url page_url "
     "produktlink produkt_url artikellink lien lien_produit url_produit enlace url_del_producto "
-    "collegamento link_prodotto productlink url_produktu 链接 リンク 商品url"
+    "collegamento link_prodotto productlink url_produktu 链接 リンク 商品url "
+    "ссылка 連結 網址"
 )
 CURRENCY_NAMES = (
     "currency currency_code currency_id currencyid price_currency pricecurrency currencycode währung "
-    "devise moneda valuta waluta moeda 币种 通貨"
+    "devise moneda valuta waluta moeda 币种 通貨 "
+    "валюта 幣別 货币"
 )
 SALE_PRICE_NAMES = (
     "sale_price saleprice special_price specialprice discounted_price discount_price offer_price "
@@ -65,7 +72,8 @@ SALE_PRICE_NAMES = (
     "aktionspreis sonderpreis  "
     "sonderangebotspreis prix_promo prix_promotionnel prix_soldé prix_solde precio_oferta "
     "precio_de_oferta precio_rebajado prezzo_scontato prezzo_in_offerta prezzo_promozionale "
-    "aanbiedingsprijs actieprijs cena_promocyjna cena_wyprzedażowa preço_promocional セール価格"
+    "aanbiedingsprijs actieprijs cena_promocyjna cena_wyprzedażowa preço_promocional セール価格 "
+    "цена 價格 售價 單價"
 )
 PRICE_NAMES = (
     "price variant_price regular_price unit_price price_amount price_gross gross_price price_vat "
@@ -82,7 +90,8 @@ AVAILABLE_NAMES = (
     "availability_status inventory_status avail verfügbar verfügbarkeit verfuegbarkeit lieferbarkeit "
     "lieferbar lieferstatus disponibilité disponibilite "
     "disponible disponibilidad disponibilità disponibilita disponibile beschikbaarheid "
-    "voorraadstatus dostępność dostepnosc disponibilidade 库存状态 在庫状況 在庫状態"
+    "voorraadstatus dostępność dostepnosc disponibilidade 库存状态 在庫状況 在庫状態 "
+    "наличие 庫存狀態 庫存狀況 有无货"
 )
 DELIVERY_TIME_NAMES = (
     "delivery_time shipping_time lead_time lieferzeit délai_de_livraison plazo_de_entrega levertijd 納期"
@@ -92,7 +101,8 @@ QUANTITY_NAMES = (
     "stocklevel inventory_level available_quantity quantity_available current_stock stock_qty on_hand "
     "stock_total total_stock count_on_hand bestand lagerbestand lagerbestand_gesamt lagermenge menge "
     "verfügbarer_bestand quantité quantite stock_disponible cantidad existencias quantità quantita "
-    "giacenza voorraad aantal stan_magazynowy ilość estoque quantidade 库存 库存数量 在庫 在庫数"
+    "giacenza voorraad aantal stan_magazynowy ilość estoque quantidade 库存 库存数量 在庫 在庫数 "
+    "количество остаток 庫存 庫存數量"
 )
 IMAGE_NAMES = (
     "image image_link image_url image_src featured_image img img_500x500 img_url imgurl main_image "
@@ -102,7 +112,8 @@ IMAGE_NAMES = (
     "produktbild hauptbild imagen enlace_imagen url_imagen imágenes lien_image lien_de_l_image "
     "url_image image_produit immagine link_immagine url_immagine afbeelding afbeeldingslink "
     "image_name afbeelding_url zdjęcie zdjecie link_do_zdjęcia obrazek imagem 图片 图片链接 画像 "
-    "画像リンク 画像url"
+    "画像リンク 画像url "
+    "изображение фото 圖片 圖片連結"
 )
 IDENTIFIER_NAMES = (
     "sku variant_sku gtin gtin8 gtin12 gtin13 gtin14 ean ean13 ean_code ean13_or_jan_barcode eans gtins upc "
@@ -111,7 +122,8 @@ IDENTIFIER_NAMES = (
     "article_number articlenumber article_code item_number asin product_code product_number vendor_code "
     "vendorcode supplier_code supplier_sku productno reference artikelnummer artikelnr bestellnummer "
     "herstellernummer herstellerartikelnummer han hersteller_artikelnummer référence_fabricant "
-    "referencia_fabricante codice_produttore kod_producenta 条形码 货号 型番 janコード jan"
+    "referencia_fabricante codice_produttore kod_producenta 条形码 货号 型番 janコード jan "
+    "штрихкод 條碼"
 )
 STATUS_NAMES = (
     "veröffentlicht publié publicado pubblicato gepubliceerd opublikowano opublikowany "
@@ -160,7 +172,7 @@ _TAIL = re.compile(
 )
 _HEAD = re.compile(rf"^(?:{_LANGUAGES})_(?=.)")
 _OWNER = re.compile(r"^(?:product|item|article|artikel|produkt|variant|offer|prod|p|g)_(?=.)")
-_NUMBER = re.compile(r"_?[01]$")
+_NUMBER = re.compile(r"_?\d{1,2}$")
 
 
 def list_forms(column: str) -> tuple[str, ...]:

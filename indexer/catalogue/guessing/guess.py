@@ -22,6 +22,9 @@ _NO_CATEGORY = re.compile(
 )
 """Values of columns that are kinds of records or numbers of categories, and not names of categories."""
 
+_MAX_IMAGES = 5
+"""Columns of images that are looked through for the first address."""
+
 _MIN_FILLED = 0.999
 """The share of records that a column of ids has to be filled in, where another one is."""
 
@@ -176,6 +179,9 @@ def _guess(columns: tuple[str, ...], sample: Sample) -> FieldMap:
     )
     available = available or picker.take(names.DELIVERY_TIME_NAMES)
     image = picker.take(names.IMAGE_NAMES, nested=True)
+    for column in picker.list_named(names.IMAGE_NAMES) if image else []:
+        if len(image) < _MAX_IMAGES and sample.fills_gaps(image, column):
+            image = (*image, column)
     url = picker.take_one(names.URL_NAMES)
     currency = picker.take_one(names.CURRENCY_NAMES, nested=True)
     group = picker.take_one(names.GROUP_NAMES) or repeated

@@ -29,6 +29,14 @@ class Sample:
             return 1.0
         return sum(_is_filled(find_cell(cells, column)) for cells in self.records) / len(self.records)
 
+    def fills_gaps(self, columns: Iterable[str], other: str) -> bool:
+        """Return whether another column is filled in a record where none of the columns is."""
+        columns = tuple(columns)
+        return any(
+            _is_filled(cells.get(other)) and not any(_is_filled(find_cell(cells, name)) for name in columns)
+            for cells in self.records
+        )
+
     def count_repeats(self, column: str) -> int:
         """Return how many records have a value that came before, of the filled cells of a column."""
         values = [str(find_cell(cells, column)) for cells in self.records if _is_filled(cells.get(column))]

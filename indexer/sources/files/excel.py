@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 
 from python_calamine import CalamineError, CalamineWorkbook
 
-from indexer.catalogue.guessing.column_names import KNOWN_NAMES, list_forms
+from indexer.catalogue.guessing.headers import count_names, locate_header
 from indexer.catalogue.presets import TEMPLATE_STARTS
 from indexer.catalogue.records import Record, Reject
 from indexer.sources.files.byte_streams import open_archive
@@ -33,7 +33,7 @@ def read_sheet(
         workbook = CalamineWorkbook.from_filelike(file)
         sheets = [sheet for name in workbook.sheet_names if (sheet := _read_rows(workbook, name))]
         if sheets:
-            return max(sheets, key=lambda sheet: _count_known(sheet[1]))
+            return max(sheets, key=lambda sheet: count_names(sheet[1]))
     except (CalamineError, OSError, ValueError, MemoryError) as error:
         raise CatalogueError(f"{name} is not a readable workbook: {error}") from error
     except BaseException as error:
@@ -48,17 +48,12 @@ def _read_rows(workbook: CalamineWorkbook, name: str) -> _Sheet | None:
     rows: list[_Row] = [
         list(map(_plain, row)) for row in workbook.get_sheet_by_name(name).to_python(skip_empty_area=False)
     ]
-    start = next((index for index, row in enumerate(rows) if any(cell != "" for cell in row)), None)
+    start = locate_header(rows[:20]) or next(
+        (n for n, row in enumerate(rows) if any(cell != "" for cell in row)), None
+    )
     if start is None or len(rows) <= start + 1:
         return None
     return name, unique_columns(rows[start]), rows[start + 1 :], start + 1
-
-
-def _count_known(columns: tuple[str, ...]) -> int:
-    """Return how many columns have a name that catalogues use: instructions and lists of values have none."""
-    if columns[0].startswith(TEMPLATE_STARTS):
-        return len(columns)
-    return sum(not KNOWN_NAMES.isdisjoint(list_forms(column)) for column in columns if column)
 
 
 def sheet_records(columns: tuple[str, ...], rows: list[_Row], header_row: int) -> Iterator[Record | Reject]:

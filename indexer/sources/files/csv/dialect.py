@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from indexer.catalogue.guessing.headers import locate_header
 from indexer.sources.files.csv.first_cells import find_usual_shapes, shape_of
 from indexer.sources.files.options import ReadOptions
 
@@ -137,6 +138,10 @@ def detect_dialect(lines: list[str], options: ReadOptions, complete: bool = True
     if options.delimiter:
         delimiters = options.delimiter
     lines = lines[preamble:]
+    skipped = (
+        0 if preamble else locate_header(line.split(_likeliest(line, delimiters)) for line in lines[:20])
+    )
+    preamble, lines = preamble + skipped, lines[skipped:]
     while lines and not lines[0].strip():
         preamble, lines = preamble + 1, lines[1:]
     header = lines[0] if lines else ""
@@ -154,6 +159,11 @@ def detect_dialect(lines: list[str], options: ReadOptions, complete: bool = True
         stray_quotes=best.stray > best.errors + best.irregular and best.stray >= best.doubled,
         spaced=best.spaced * 10 >= best.records,
     )
+
+
+def _likeliest(line: str, delimiters: str) -> str:
+    """Return the delimiter that is most often in a line."""
+    return max(delimiters, key=line.count)
 
 
 def _best_quoting(lines: list[str], delimiter: str, options: ReadOptions, complete: bool) -> _Trial:

@@ -191,3 +191,19 @@ def test_keys_of_objects(tmp_path: Path) -> None:
     assert field_map.price == ("pricing.regularPrice",)
     assert (field_map.currency, field_map.available) == ("pricing.currency", ("stock.inStock", "stock"))
     assert field_map.image == ("assets.images",)
+
+
+def test_a_second_image_fills_gaps(tmp_path: Path) -> None:
+    field_map = guess(
+        tmp_path, "id,title,image,image,photo\n1,Mug,https://a/1.jpg,,\n2,Cup,,https://a/2.jpg,"
+    )
+    assert field_map.image == ("image", "image.2")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["Products of 2024-01-01\n", "Shop: ACME;;\nDate: 01.01.2024;;\n", "\n\nReport;;\n\n", "sep=;\n"],
+)
+def test_a_header_below_other_lines(tmp_path: Path, lines: str) -> None:
+    field_map = guess(tmp_path, f"{lines}Artikelnummer;Bezeichnung;Preis\n1;Mug;9,00\n2;Cup;5,00")
+    assert (field_map.id, field_map.title, field_map.price) == ("Artikelnummer", ("Bezeichnung",), ("Preis",))

@@ -190,3 +190,18 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     with pytest.raises(CatalogueError, match=r"pip install 'attune\[parquet\]'"):
         CatalogueFile(tmp_path / "a.parquet").columns()
+
+
+def test_a_workbook_with_other_sheets_and_a_title_above_the_header(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.title = "Read me"
+    for row in (["How to use this file", "Contact"], ["1. Open it", "info@shop.example"], ["2. Read", ""]):
+        book.active.append(row)
+    sheet = book.create_sheet("Products")
+    for row in (["Price list 2024", None, None], [], ["SKU", "Name", "Price"], ["A1", "Mug", 9.5]):
+        sheet.append(row)
+    book.save(tmp_path / "a.xlsx")
+    records = list(open_catalogue(tmp_path / "a.xlsx").records())
+    assert [(record.line, record.values) for record in records if isinstance(record, Record)] == [
+        (4, {"SKU": "A1", "Name": "Mug", "Price": 9.5})
+    ]
