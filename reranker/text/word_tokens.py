@@ -48,10 +48,10 @@ def split_words(text: str) -> tuple[str, ...]:
         if _IS_CJK.match(piece):
             distinct.update(dict.fromkeys(_pairs(piece)))
             continue
-        distinct[_stem(piece)] = None
+        distinct[stem_word(piece)] = None
         parts = _LETTERS_OR_DIGITS.findall(piece)
         if len(parts) > 1:
-            distinct.update(dict.fromkeys(map(_stem, parts)))
+            distinct.update(dict.fromkeys(map(stem_word, parts)))
     if any(map(str.isdigit, folded)):
         distinct.update(dict.fromkeys("".join(measure) for measure in SPACED_UNIT.findall(folded)))
         for joined in _JOINED.findall(folded):
@@ -75,7 +75,8 @@ def _pairs(piece: str) -> list[str]:
     return [piece] if len(piece) == 1 else [piece[i : i + 2] for i in range(len(piece) - 1)]
 
 
-def _stem(word: str) -> str:
+def stem_word(word: str) -> str:
+    """Return a case-folded word without plural and endings; a word of more than 40 characters as it is."""
     return _stem_short(word) if len(word) <= _MAX_STEMMED else word
 
 

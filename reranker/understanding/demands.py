@@ -1,0 +1,109 @@
+"""What a query may demand. Each demand has its kind and the part of the normalised query that says it."""
+
+from dataclasses import dataclass
+
+KINDS = ("measure", "colour", "material", "gender", "age", "size", "value", "price", "absence", "feature", "model", "type")
+"""Kinds of demands, in the order of the weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of the normalised query, from `start` to `end`."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureDemand:
+    """A number with a unit. `low` to `high` in the dimension's base unit; both are equal for one number.
+
+    `attributes` are those that may hold it, each with the factor of its unit, the likeliest first. `named` is
+    true where the query says which (`16 GB RAM`); `beside` are stems that then stand beside it in texts.
+    """
+
+    span: Span
+    low: float
+    high: float
+    dimension: str
+    unit: str
+    attributes: tuple[tuple[str, float], ...] = ()
+    named: bool = False
+    beside: tuple[str, ...] = ()
+    kind: str = "measure"
+
+
+@dataclass(frozen=True, slots=True)
+class ValueDemand:
+    """A value of some attributes. `stems` has a set of synonyms for each word, all of which must be there.
+
+    `reliability` is the share of products with the words in their titles whose attributes agree.
+    """
+
+    span: Span
+    kind: str
+    stems: tuple[frozenset[str], ...]
+    attributes: tuple[str, ...]
+    reliability: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PriceDemand:
+    """A price from `low` to `high`; `cheap` where the query only wants little. `currency` may be empty."""
+
+    span: Span
+    low: float
+    high: float
+    currency: str = ""
+    cheap: bool = False
+    kind: str = "price"
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceDemand:
+    """Something that the product must have (`feature`) or must not have (`absence`).
+
+    `attributes` are those that tell; `stems` are its words, `instead` the stems of words that tell of its
+    absence, such as wireless for a cable.
+    """
+
+    span: Span
+    kind: str
+    stems: tuple[str, ...]
+    attributes: tuple[str, ...]
+    instead: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDemand:
+    """A model number that the product is or fits, without separators. `fits` where the query says so."""
+
+    span: Span
+    models: tuple[str, ...]
+    fits: bool
+    kind: str = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class TypeDemand:
+    """What the product is: `words` as the query has them, and their stems."""
+
+    span: Span
+    words: str
+    stems: tuple[str, ...]
+    kind: str = "type"
+
+
+Demand = MeasureDemand | ValueDemand | PriceDemand | PresenceDemand | ModelDemand | TypeDemand
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """What was understood of a query. Spans are places in `text`, the normalised query.
+
+    `core` is the query without prices and exclusions: what the encoder should read.
+    """
+
+    text: str
+    core: str
+    demands: tuple[Demand, ...] = ()

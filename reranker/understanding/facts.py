@@ -1,0 +1,179 @@
+"""A product's facts: what its title and attributes say, as 8 bytes each, computed when it is indexed.
+
+They need no vocabulary: words and names of attributes are hashed, numbers stay numbers. What they mean to a
+query is decided when it is searched, with the vocabulary of the catalogue. A record is a key and a value,
+both 4 bytes; the upper 3 bits of the key are its kind:
+
+    TITLE     place of a title's word          hash of its stem
+    NUMBER    hash of an attribute's name      the number, float32
+    TEXT      hash of an attribute's name      hash of the stem of a word of its value
+    FLAG      hash of an attribute's name      1 or 0, float32
+    MEASURE   number of a unit                 value in the dimension's base unit, float32
+    BESIDE    hash of a word near a measure    the same value
+    FITS      0                                hash of a model number that a text names
+    GROUP     0 brand, 1 category              hash of the stem of a word
+"""
+
+import re
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mappings.types import Product
+from reranker.text.product_text import format_attribute_values
+from reranker.understanding.lexicon import load_lexicon
+from reranker.understanding.measures import Measure, find_measures
+from reranker.understanding.words import Word, compact_words, list_words, normalise_text
+
+TITLE, NUMBER, TEXT, FLAG, MEASURE, BESIDE, FITS, GROUP = range(8)
+
+_RECORD = np.dtype([("key", "<u4"), ("value", "<u4")])
+_TITLE_WORDS = 40
+_ATTRIBUTE_WORDS = 12
+_ATTRIBUTES = 160
+_MODELS = 64
+_DESCRIPTION = 400
+AFTER_BREAK, AFTER_FOR, OF_BRAND, OF_MEASURE = 1 << 8, 1 << 9, 1 << 10, 1 << 11
+"""Flags of a title's word: something separates it from the word before; it follows "for"; it is of the brand
+at the title's start; it is a measure's unit.
+"""
+
+Ints = NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class FactBatch:
+    """The facts of n products side by side: which product (0 to n - 1) each record is of, and the record."""
+
+    count: int
+    owners: NDArray[np.int64]  # (r,)
+    kinds: Ints  # (r,)
+    keys: Ints  # (r,) without the kind
+    values: Ints  # (r,) hashes
+    numbers: NDArray[np.float32]  # (r,) the same bytes as numbers
+
+
+def hash_stem(stem: str) -> int:
+    """Return the hash of a stem: 32 bits."""
+    return zlib.crc32(stem.encode())
+
+
+def hash_name(name: str) -> int:
+    """Return the hash of an attribute's name: 29 bits."""
+    return zlib.crc32(name.encode()) & 0x1FFFFFFF
+
+
+def pack_facts(product: Product) -> bytes:
+    """Return a product's facts. Takes about 0.2 ms, in proportion to the length of its texts."""
+    records = dict.fromkeys(_list_records(product))
+    return np.array(list(records), dtype=np.uint32).astype("<u4").tobytes() if records else b""
+
+
+def unpack_facts(facts: Sequence[bytes]) -> FactBatch:
+    """Return the facts of products side by side; a product without facts has no records."""
+    whole = [each if len(each) % 8 == 0 else b"" for each in facts]
+    records = np.frombuffer(b"".join(whole), dtype=_RECORD)
+    owners = np.repeat(np.arange(len(whole)), [len(each) // 8 for each in whole])
+    keys, values = records["key"], np.ascontiguousarray(records["value"])
+    return FactBatch(len(whole), owners, keys >> 29, keys & 0x1FFFFFFF, values, values.view(np.float32))
+
+
+def _list_records(product: Product) -> Iterator[tuple[int, int]]:
+    title = normalise_text(product.title, 400)
+    words = list_words(title)
+    brand = list_words(normalise_text(product.brand, 60))[:3]
+    measures = find_measures(title)[:12]
+    yield from _title_records(words[:_TITLE_WORDS], {word.stem for word in brand}, measures)
+    for word in brand:
+        yield _key(GROUP, 0), hash_stem(word.stem)
+    for word in list_words(normalise_text(re.split(r"[>|/]", product.category[-120:])[-1], 60))[:6]:
+        yield _key(GROUP, 1), hash_stem(word.stem)
+    description = normalise_text(product.description, _DESCRIPTION)
+    yield from _measure_records(measures, words)
+    described = find_measures(description)[:12]
+    yield from _measure_records(described, list_words(description) if described else ())
+    compatible = [title, description]
+    names = load_lexicon().compatibility
+    for name, value in list(product.attributes.items())[:_ATTRIBUTES]:
+        hashed = hash_name(name)
+        if isinstance(value, bool):
+            yield _key(FLAG, hashed), _bits(float(value))
+        elif isinstance(value, int | float):
+            yield _key(NUMBER, hashed), _bits(float(value))
+        else:
+            text = normalise_text(", ".join(format_attribute_values(value)), 600)
+            if any(word.stem in names for word in list_words(name)):
+                compatible.append(text)
+            yield from _text_records(hashed, text)
+    models = [model for text in compatible for model in list_models(text)]
+    for model in list(dict.fromkeys(models))[:_MODELS]:
+        yield _key(FITS, 0), hash_stem(model)
+
+
+def _title_records(
+    words: Sequence[Word], brand: Collection[str], measures: Sequence[Measure]
+) -> Iterator[tuple[int, int]]:
+    after_for, leading = False, True
+    for place, word in enumerate(words):
+        after_for = (after_for and not word.after_break) or word.text in ("for", "für", "para", "pour")
+        flags = (AFTER_BREAK if word.after_break else 0) | (AFTER_FOR if after_for else 0)
+        leading = leading and word.stem in brand
+        flags |= OF_BRAND if leading else 0
+        flags |= OF_MEASURE if any(m.start <= word.start < m.end for m in measures) else 0
+        yield _key(TITLE, place | flags), hash_stem(word.stem)
+
+
+def _text_records(hashed: int, text: str) -> Iterator[tuple[int, int]]:
+    """Yield the words of an attribute's value, and its number where it is one; "none" is a flag that is off."""
+    if text.casefold() in load_lexicon().none:
+        yield _key(FLAG, hashed), _bits(0.0)
+        return
+    if re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{1,4})?", text):
+        yield _key(NUMBER, hashed), _bits(float(text))
+    for word in list_words(text)[:_ATTRIBUTE_WORDS]:
+        yield _key(TEXT, hashed), hash_stem(word.stem)
+    for measure in find_measures(text)[:3]:
+        if measure.end - measure.start == len(text):
+            yield _key(NUMBER, hashed), _bits(measure.number)
+        yield _key(MEASURE, measure.unit.number), _bits(measure.value)
+
+
+def _measure_records(measures: Sequence[Measure], words: Sequence[Word]) -> Iterator[tuple[int, int]]:
+    for measure in measures:
+        yield _key(MEASURE, measure.unit.number), _bits(measure.value)
+        for word in words_beside(measure, words):
+            yield _key(BESIDE, hash_stem(word.stem) & 0x1FFFFFFF), _bits(measure.value)
+
+
+def words_beside(measure: Measure, words: Sequence[Word]) -> list[Word]:
+    """Return the word before a measure and the two after it."""
+    before = [word for word in words if word.end <= measure.start][-1:]
+    return before + [word for word in words if word.start >= measure.end][:2]
+
+
+_MODEL_WORD = re.compile(r"(?<![^\W_])(?:([^\W\d_]{1,4})[ -])?((?:[^\W_]+[-/.])*[^\W_]*[0-9][^\W_]*)", re.UNICODE)
+
+
+def list_models(text: str) -> list[str]:
+    """Return the model numbers of a text, without separators: `HL-2140` and `HL 2140` give hl2140 and 2140."""
+    models: list[str] = []
+    for match in _MODEL_WORD.finditer(text[:2000].casefold()):
+        before, number = match.group(1) or "", match.group(2)
+        for part in re.split(r"[/]", number):
+            compact = compact_words(part)
+            if 2 < len(compact) <= 24:
+                models.append(compact)
+            if before and part is not None and 2 < len(before + compact) <= 24:
+                models.append(before + compact)
+    return models
+
+
+def _key(kind: int, rest: int) -> int:
+    return (kind << 29) | rest
+
+
+def _bits(number: float) -> int:
+    return int(np.float32(number).view(np.uint32))

@@ -1,0 +1,81 @@
+"""What people say in any shop: colours, materials and sizes, and the words that limit, exclude and fit."""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from reranker.text.word_tokens import is_cjk
+from reranker.understanding.words import stem_words
+
+VALUE_KINDS = ("colour", "material", "gender", "age", "size")
+"""Kinds of values that any catalogue may have, whatever its attributes are called."""
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """Words by what they do. Stems, but for the regular expressions.
+
+    `values` give the kind and name of a stem (`gray`: colour, grey); `synonyms` all stems of a kind and name.
+    `attributes` give the stems by which attributes of each kind are called. `absent` maps a stem to the stems
+    of words that say a product has none of it (`cabl`: wireless).
+    """
+
+    values: dict[str, tuple[str, str]]
+    synonyms: dict[tuple[str, str], frozenset[str]]
+    attributes: dict[str, frozenset[str]]
+    compatibility: frozenset[str]
+    none: frozenset[str]
+    stops: frozenset[str]
+    absent: dict[str, frozenset[str]]
+    words: dict[str, Any]
+
+
+@cache
+def load_lexicon() -> Lexicon:
+    """Read the lexicon that comes with the package."""
+    words, kinds = _read("words.json"), _read("values.json")
+    values: dict[str, tuple[str, str]] = {}
+    synonyms: dict[tuple[str, str], frozenset[str]] = {}
+    for kind in VALUE_KINDS:
+        for name, spelt in kinds[kind]["values"].items():
+            found = map(stem_words, spelt.split())
+            stems = frozenset(words[0] for words in found if len(words) == 1)
+            synonyms[kind, name] = stems
+            for stem in stems:
+                values.setdefault(stem, (kind, name))
+    absent: dict[str, set[str]] = {}
+    for word, things in words["absent"].items():
+        for thing in things:
+            absent.setdefault(_stem(thing), set()).add(_stem(word))
+    return Lexicon(
+        values=values,
+        synonyms=synonyms,
+        attributes={kind: frozenset(map(_stem, kinds[kind]["attributes"])) for kind in VALUE_KINDS},
+        compatibility=frozenset(map(_stem, words["compatibility"])),
+        none=frozenset(words["none"]),
+        stops=frozenset(stem for word in words["stops"] for stem in stem_words(word)),
+        absent={thing: frozenset(stems) for thing, stems in absent.items()},
+        words=words,
+    )
+
+
+def alternatives(phrases: list[str]) -> str:
+    """Return a regular expression for any of the phrases as whole words; Chinese ones stand anywhere."""
+    parts = []
+    for phrase in sorted(phrases, key=len, reverse=True):
+        inner = re.escape(phrase).replace(r"\ ", r"\s+")
+        before = r"(?<!\w)" if phrase[0].isalnum() and not is_cjk(phrase[0]) else ""
+        after = r"(?!\w)" if phrase[-1].isalnum() and not is_cjk(phrase[-1]) else ""
+        parts.append(f"{before}{inner}{after}")
+    return "|".join(parts)
+
+
+def _stem(word: str) -> str:
+    return "".join(stem_words(word)[:1])
+
+
+def _read(name: str) -> Any:
+    return json.loads(resources.files(__package__).joinpath(f"data/{name}").read_text(encoding="utf-8"))

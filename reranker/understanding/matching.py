@@ -1,0 +1,182 @@
+"""Compare demands with products' facts: does each product match a demand, come near, or contradict it?"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.understanding import facts
+from reranker.understanding.demands import (
+    Demand,
+    MeasureDemand,
+    ModelDemand,
+    PresenceDemand,
+    PriceDemand,
+    ValueDemand,
+)
+from reranker.understanding.facts import FactBatch
+from reranker.understanding.measures import UNITS
+
+EXACT, EQUAL, NEAR = 0.005, 0.02, 0.12
+"""By how much two measures may differ to be exactly equal, equal (24 or 23.8 inches, 6 ft or 1.8 m), and near."""
+
+_NOT_QUITE = 0.8
+"""How much of a match a measure is that is equal but not exactly."""
+
+_COMPARABLE = 16.0
+"""Factor within which a measure in a text may contradict another: 512 GB of disk says nothing of 16 GB of RAM."""
+
+Bools = NDArray[np.bool_]
+Outcome = NDArray[np.float32]
+"""Match, near and contradiction of each product (n, 3), each 0 to 1."""
+
+MATCH, CLOSE, CONTRADICTION = range(3)
+
+hash_stem = lru_cache(maxsize=65_536)(facts.hash_stem)
+hash_name = lru_cache(maxsize=65_536)(facts.hash_name)
+
+
+def match_demand(demand: Demand, batch: FactBatch, prices: Sequence[float | None]) -> Outcome:
+    """Return how n products meet a demand (n, 3). `prices` (n,) are None where unknown."""
+    outcome = np.zeros((batch.count, 3), dtype=np.float32)
+    match demand:
+        case MeasureDemand():
+            _match_measure(demand, batch, outcome)
+        case ValueDemand():
+            _match_value(demand, batch, outcome)
+        case PriceDemand():
+            _match_price(demand, prices, outcome)
+        case PresenceDemand():
+            _match_presence(demand, batch, outcome)
+        case ModelDemand():
+            mixed = [model for model in demand.models if not model.isdecimal()]
+            found = _owners(batch, facts.FITS, values=map(hash_stem, mixed or demand.models))
+            number = _owners(batch, facts.FITS, values=map(hash_stem, demand.models)) & ~found
+            outcome[:, MATCH], outcome[:, CLOSE] = found, number
+            outcome[:, CONTRADICTION] = _owners(batch, facts.FITS) & ~found & ~number
+    return outcome
+
+
+def _owners(
+    batch: FactBatch, kind: int, keys: Iterable[int] | None = None, values: Iterable[int] | None = None
+) -> Bools:
+    """Return which products (n,) have a record of this kind with one of the keys and one of the values."""
+    chosen = batch.kinds == kind
+    if keys is not None:
+        chosen &= _among(batch.keys, keys)
+    if values is not None:
+        chosen &= _among(batch.values, values)
+    present = np.zeros(batch.count, dtype=bool)
+    present[batch.owners[chosen]] = True
+    return present
+
+
+def _among(array: facts.Ints, wanted: Iterable[int]) -> Bools:
+    found = np.zeros(len(array), dtype=bool)
+    for each in wanted:
+        found |= array == np.uint32(each)
+    return found
+
+
+def _match_measure(demand: MeasureDemand, batch: FactBatch, outcome: Outcome) -> None:
+    decided = np.zeros(batch.count, dtype=bool)
+    best = np.full(batch.count, np.inf)
+    numbers = batch.kinds == facts.NUMBER
+    for name, factor in demand.attributes:
+        own = numbers & (batch.keys == hash_name(name))
+        owners, values = batch.owners[own], batch.numbers[own] * np.float32(factor)
+        distances = _distance(demand, values)
+        if demand.named:  # the likeliest attribute that a product has decides
+            open_ = ~decided[owners]
+            owners, distances = owners[open_], distances[open_]
+        else:
+            comparable = distances <= np.log(_COMPARABLE)
+            owners, distances = owners[comparable], distances[comparable]
+        np.minimum.at(best, owners, distances)
+        decided[owners] = True
+    said = batch.kinds == facts.MEASURE
+    said &= _among(batch.keys, [u.number for u in UNITS if u.dimension == demand.dimension])
+    owners, values = batch.owners[said], batch.numbers[said]
+    distances = _distance(demand, values)
+    weighed = ~decided[owners] if demand.named else distances <= np.log(_COMPARABLE)
+    owners, distances = owners[weighed], distances[weighed]
+    if demand.named and demand.beside:
+        _limit_to_company(demand, batch, owners, values[weighed], distances)
+    np.minimum.at(best, owners, distances)
+    outcome[:, MATCH] = np.where(best <= EXACT, 1.0, _NOT_QUITE * (best <= EQUAL))
+    outcome[:, CLOSE] = (best > EQUAL) & (best <= NEAR)
+    outcome[:, CONTRADICTION] = (best > NEAR) & np.isfinite(best)
+
+
+def _limit_to_company(
+    demand: MeasureDemand, batch: FactBatch, owners: NDArray[np.int64], values: Outcome, distances: Outcome
+) -> None:
+    """Leave out, in `distances`, measures in texts that do not stand beside the words that the query names."""
+    near = batch.kinds == facts.BESIDE
+    near &= _among(batch.keys, [hash_stem(stem) & 0x1FFFFFFF for stem in demand.beside])
+    company = set(zip(batch.owners[near].tolist(), batch.numbers[near].tolist(), strict=True))
+    for i, pair in enumerate(zip(owners.tolist(), values.tolist(), strict=True)):
+        if pair not in company:
+            distances[i] = np.inf
+
+
+def _distance(demand: MeasureDemand, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return by how much values miss the demanded range, as the logarithm of a ratio."""
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.maximum(values, 1e-12))
+    low = np.log(max(demand.low, 1e-12))
+    high = np.log(demand.high) if np.isfinite(demand.high) else np.inf
+    result: NDArray[np.float32] = np.maximum(np.maximum(low - logs, logs - high), 0).astype(np.float32)
+    return result
+
+
+def _match_value(demand: ValueDemand, batch: FactBatch, outcome: Outcome) -> None:
+    keys = [hash_name(name) for name in demand.attributes]
+    has = _owners(batch, facts.TEXT, keys)
+    agrees = np.ones(batch.count, dtype=bool)
+    titled = np.ones(batch.count, dtype=bool)
+    for synonyms in demand.stems:
+        hashes = [hash_stem(stem) for stem in synonyms]
+        agrees &= _owners(batch, facts.TEXT, keys, hashes)
+        titled &= _owners(batch, facts.TITLE, values=hashes)
+    outcome[:, MATCH] = agrees | (titled & ~has)
+    outcome[:, CLOSE] = titled & has & ~agrees
+    outcome[:, CONTRADICTION] = (has & ~agrees & ~titled) * demand.reliability
+
+
+def _match_price(demand: PriceDemand, prices: Sequence[float | None], outcome: Outcome) -> None:
+    known = np.array([price is not None for price in prices], dtype=bool)
+    values = np.array([price or 0.0 for price in prices])
+    if demand.cheap:
+        if known.any():
+            order = np.searchsorted(np.sort(values[known]), values) / max(int(known.sum()), 1)
+            outcome[:, CLOSE] = known * (1 - order)
+        return
+    inside = known & (values >= demand.low) & (values <= demand.high)
+    outcome[:, MATCH] = inside
+    outcome[:, CONTRADICTION] = known & ~inside
+
+
+def _match_presence(demand: PresenceDemand, batch: FactBatch, outcome: Outcome) -> None:
+    keys = [hash_name(name) for name in demand.attributes]
+    flags = (batch.kinds == facts.FLAG) & _among(batch.keys, keys)
+    on = np.zeros(batch.count, dtype=bool)
+    off = np.zeros(batch.count, dtype=bool)
+    on[batch.owners[flags & (batch.numbers > 0)]] = True
+    off[batch.owners[flags & (batch.numbers == 0)]] = True
+    on |= _owners(batch, facts.TEXT, keys)
+    titled = np.ones(batch.count, dtype=bool)
+    for stem in demand.stems:
+        titled &= _owners(batch, facts.TITLE, values=[hash_stem(stem)])
+    instead = np.zeros(batch.count, dtype=bool)
+    if demand.instead:
+        hashes = [hash_stem(stem) for stem in demand.instead]
+        instead = _owners(batch, facts.TITLE, values=hashes) | _owners(batch, facts.TEXT, values=hashes)
+    if demand.kind == "feature":
+        outcome[:, MATCH] = on | (titled & ~off)
+        outcome[:, CONTRADICTION] = off & ~on & ~titled
+        return
+    outcome[:, MATCH] = off | instead
+    outcome[:, CLOSE] = ~on & ~off & ~titled & ~instead
+    outcome[:, CONTRADICTION] = (on | titled) & ~off & ~instead

@@ -1,0 +1,77 @@
+"""Numbers with units, in queries and in products' texts, converted to one unit a dimension."""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit: 1 of it is `factor` of its dimension's base. `scale` orders units: people say mm, cm or m of a thing."""
+
+    name: str
+    dimension: str
+    factor: float
+    scale: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number with a unit as a text says it; `value` is in the dimension's base unit."""
+
+    value: float
+    number: float
+    unit: Unit
+    start: int
+    end: int
+
+
+def _read_units() -> tuple[tuple[Unit, ...], dict[str, Unit]]:
+    data = json.loads(resources.files(__package__).joinpath("data/units.json").read_text(encoding="utf-8"))
+    units, spellings = [], {}
+    for dimension, named in data.items():
+        for name, (factor, scale, spelt) in named.items():
+            unit = Unit(name, dimension, factor, scale, len(units))
+            units.append(unit)
+            for spelling in spelt.split("|") if "|" in spelt else spelt.split():
+                spellings.setdefault(spelling, unit)
+    return tuple(units), spellings
+
+
+UNITS, _SPELLINGS = _read_units()
+"""Every unit, by its number."""
+
+_NUMBER = r"(?<![\w.,/])([0-9]{1,9}(?:[.,][0-9]{1,6})*)"
+_ALTERNATIVES = "|".join(map(re.escape, sorted(_SPELLINGS, key=len, reverse=True)))
+_MEASURE = re.compile(rf"{_NUMBER}[ -]?({_ALTERNATIVES})(?![a-zà-ÿ0-9²³])", re.IGNORECASE)
+_MOBILE = re.compile(r"[2-6]\s?G")
+
+
+def find_measures(text: str) -> list[Measure]:
+    """Return the numbers with units of a normalised text. `4G` is a network, `2 in 1` no length."""
+    measures = []
+    for match in _MEASURE.finditer(text):
+        unit = _SPELLINGS[match.group(2).casefold()]
+        following = text[match.end() : match.end() + 2].strip()
+        if _MOBILE.fullmatch(match.group()) or (match.group(2).casefold() == "in" and following[:1].isdigit()):
+            continue
+        number = parse_number(match.group(1))
+        measures.append(Measure(number * unit.factor, number, unit, match.start(), match.end()))
+    return measures
+
+
+def parse_number(text: str) -> float:
+    """Return a number: a comma before exactly three digits groups thousands, any other is the decimal one."""
+    if re.fullmatch(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?", text):
+        return float(text.replace(",", ""))
+    whole, _, rest = text.replace(",", ".").partition(".")
+    return float(f"{whole}.{re.sub('[^0-9]', '', rest) or 0}")
+
+
+@lru_cache(maxsize=4096)
+def find_unit(word: str) -> Unit | None:
+    """Return the unit that a case-folded word names, None for another word."""
+    return _SPELLINGS.get(word)

@@ -1,0 +1,226 @@
+"""What products are, mined from their titles: `notebook case` is a case, `notebook` a notebook.
+
+A title is cut into runs of nouns: words that are neither a value (black, wireless), nor a number, a brand or
+a preposition. What a run ends in names the product, and what stands before it in the run says of which kind.
+Phrases that end runs of products of several brands are the catalogue's types; the encoder says how near two
+of them are, so `laptop` is near `notebook`.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.types import Floats
+from reranker.understanding import facts
+from reranker.understanding.facts import FactBatch, hash_stem
+from reranker.understanding.lexicon import load_lexicon
+from reranker.understanding.vocabulary import CatalogueVocabulary, TypePhrase, ValueMeaning
+from reranker.understanding.words import stem_words
+
+_PHRASE = 3
+"""Words of the longest phrase that names a type."""
+_FEWEST, _BRANDS = 4, 2
+_MOST_TYPES = 1000
+_NOUNS = 6000
+_VALUE_COVERAGE = 0.25
+"""Share of a word's titles whose products have it as one attribute's value, from which on it names no product."""
+_DOMINANT = 0.4
+"""Share of a word's titles that have it in one phrase, from which on the word alone means that phrase."""
+_OF_KIND = 0.25
+"""By how much a type is less like one that it only belongs to: a mouse pad is no mouse."""
+_UNKNOWN = 0.22
+"""By how much a product without any known type counts as less near than the nearest type."""
+
+_TRAILING_PHRASES, _TRAILING_LIKENESS = 3, 0.835
+"""From how many phrases, and at which mean cosine of each with and without it, a last word changes no meaning."""
+
+Ints = NDArray[np.int64]
+
+
+def choose_nouns(
+    words: Counter[str], brands: Mapping[str, int], values: Mapping[str, Sequence[ValueMeaning]]
+) -> list[str]:
+    """Return the stems that may name a product, or stand before its name."""
+    lexicon = load_lexicon()
+    stops = lexicon.stops | {stem for brand in brands for stem in _only(stem_words(brand))}
+    nouns: dict[str, int] = {}
+    for word, count in words.most_common(2 * _NOUNS):
+        for stem in _only(stem_words(word)):
+            is_value = any(
+                m.reliability >= 0.8 and m.coverage >= _VALUE_COVERAGE and not names_type(m.attribute)
+                for m in values.get(stem, ())
+            )
+            of_kind = lexicon.values.get(stem, ("",))[0] in ("colour", "gender", "size")
+            if stem.isalpha() and len(stem) > 1 and not (stem in stops or of_kind or is_value):
+                nouns[stem] = nouns.get(stem, 0) + count
+    return [stem for stem, count in nouns.items() if count >= _FEWEST][:_NOUNS]
+
+
+def names_type(attribute: str) -> bool:
+    """Return whether an attribute's name promises what products are, not how they are."""
+    return not _TYPE_NAMES.isdisjoint(stem_words(attribute))
+
+
+_TYPE_NAMES = frozenset(
+    stem
+    for word in ("type", "category", "kind", "name", "model", "purpose", "suitable", "typ", "kategorie", "类型", "类别")
+    for stem in stem_words(word)
+)
+
+
+def _only(stems: Sequence[str]) -> Sequence[str]:
+    return stems if len(stems) == 1 else ()
+
+
+def find_finals(batch: FactBatch, nouns: facts.Ints) -> tuple[Ints, facts.Ints, NDArray[np.bool_], Ints]:
+    """Find where runs of nouns end in titles.
+
+    Returns the places of the ends, and of all words of titles: their hashes, whether they continue the run of
+    the word before, and whose title they are of.
+    """
+    title = np.flatnonzero(batch.kinds == facts.TITLE)
+    words, owners, keys = batch.values[title], batch.owners[title], batch.keys[title]
+    broken, after_for = (keys & facts.AFTER_BREAK) > 0, (keys & facts.AFTER_FOR) > 0
+    is_noun = _is_among(words, nouns) & ~after_for & ((keys & (facts.OF_BRAND | facts.OF_MEASURE)) == 0)
+    continues = np.zeros(len(title), dtype=bool)
+    continues[1:] = is_noun[1:] & is_noun[:-1] & (owners[1:] == owners[:-1]) & ~broken[1:]
+    goes_on = np.zeros(len(title), dtype=bool)
+    goes_on[:-1] = continues[1:]
+    return np.flatnonzero(is_noun & ~goes_on), words, continues, owners
+
+
+def _is_among(words: facts.Ints, ordered: facts.Ints) -> NDArray[np.bool_]:
+    if not len(ordered):
+        return np.zeros(len(words), dtype=bool)
+    place = np.minimum(np.searchsorted(ordered, words), len(ordered) - 1)
+    return np.asarray(ordered[place] == words)
+
+
+def hash_nouns(nouns: Sequence[str]) -> facts.Ints:
+    """Return the hashes of stems in ascending order."""
+    return np.sort(np.array([hash_stem(stem) for stem in nouns], dtype=np.uint32))
+
+
+def learn_types(batch: FactBatch, nouns: Sequence[str]) -> dict[str, TypePhrase]:
+    """Return the phrases that name products of several brands, by their stems in one text."""
+    stems = {hash_stem(stem): stem for stem in nouns}
+    brands = np.zeros(batch.count, dtype=np.uint32)
+    group = batch.kinds == facts.GROUP
+    brands[batch.owners[group]] = batch.values[group]
+    finals, words, continues, owners = find_finals(batch, hash_nouns(nouns))
+    counts: Counter[tuple[int, ...]] = Counter()
+    of_brands: defaultdict[tuple[int, ...], set[int]] = defaultdict(set)
+    anywhere: Counter[tuple[int, ...]] = Counter()
+    ends = set(finals.tolist())
+    for end in range(len(words)):
+        for length in range(1, _PHRASE + 1):
+            start = end - length + 1
+            if start < 0 or (length > 1 and not continues[start + 1]):
+                break
+            phrase = tuple(words[start : end + 1].tolist())
+            anywhere[phrase] += 1
+            if end in ends:
+                counts[phrase] += 1
+                of_brands[phrase].add(int(brands[owners[end]]))
+    types = {}
+    for phrase, count in counts.most_common():
+        if count < _FEWEST or len(types) == _MOST_TYPES:
+            break
+        if len(of_brands[phrase]) >= _BRANDS:
+            names = tuple(stems[word] for word in phrase)
+            share = round(anywhere[phrase] / anywhere[phrase[:1]], 3)
+            types[" ".join(names)] = TypePhrase(names, count, share)
+    return types
+
+
+Encode = Callable[[str], Floats]
+"""A text → its unit vector (d,)."""
+
+
+@dataclass(frozen=True)
+class TypeIndex:
+    """A catalogue's types with their vectors, ready to be compared."""
+
+    phrases: tuple[TypePhrase, ...]
+    vectors: Floats  # (T, d)
+    nouns: facts.Ints
+    hashes: facts.Ints  # (T,) ascending
+    order: Ints  # (T,) which type each of `hashes` is
+
+    def nearness(self, vector: Floats, stems: Sequence[str]) -> Floats:
+        """Return how near each type (T,) is to what a query's words name, given by vector (d,) and stems."""
+        near: Floats = (self.vectors @ vector).astype(np.float32)
+        head = stems[-1] if stems else ""
+        for i, phrase in enumerate(self.phrases):
+            if head in phrase.stems[:-1] and head != phrase.stems[-1]:
+                means_it = phrase.stems[0] == head and phrase.share >= _DOMINANT
+                near[i] = max(near[i], 0.95) if means_it else near[i] - _OF_KIND
+            elif phrase.stems[-len(stems) :] == tuple(stems):
+                near[i] = max(near[i], 1.0)
+        return near
+
+    def compare(self, near: Floats, batch: FactBatch) -> Floats:
+        """Return by how much each product (n,) is less near than the nearest type: 0 to 1."""
+        best = np.full(batch.count, -1.0, dtype=np.float32)
+        finals, words, continues, owners = find_finals(batch, self.nouns)
+        kind = np.full(len(finals), -1)
+        rolling = np.zeros(len(finals), dtype=np.uint32)
+        inside = np.ones(len(finals), dtype=bool)
+        for length in range(_PHRASE):
+            at = finals - length
+            inside &= at >= 0
+            if length:
+                inside &= continues[np.minimum(at + 1, len(words) - 1)]
+            rolling = np.where(inside, _roll(rolling, words[np.maximum(at, 0)]), rolling)
+            place = np.minimum(np.searchsorted(self.hashes, rolling), len(self.hashes) - 1)
+            known = inside & (self.hashes[place] == rolling)
+            kind = np.where(known, self.order[place], kind)
+        known = kind >= 0
+        np.maximum.at(best, owners[finals[known]], near[kind[known]])
+        lacking = float(near.max()) - best
+        return np.where(best < 0, np.float32(_UNKNOWN), lacking).astype(np.float32)
+
+
+def build_type_index(vocabulary: CatalogueVocabulary, encode: Encode, surface: Mapping[str, str]) -> TypeIndex:
+    """Return the types of a catalogue with their vectors; `encode` is called once a type."""
+    known = {phrase.stems: phrase for phrase in vocabulary.types.values()}
+    vectors = {stems: encode(" ".join(surface.get(stem, stem) for stem in stems)) for stems in known}
+    trailing = _find_trailing(vectors)
+    phrases = tuple(phrase for stems, phrase in known.items() if stems[-1] not in trailing)
+    hashes = np.array([_hash_phrase(phrase.stems) for phrase in phrases], dtype=np.uint32)
+    order = np.argsort(hashes)
+    return TypeIndex(
+        phrases,
+        np.stack([vectors[p.stems] for p in phrases]) if phrases else np.zeros((0, 1), dtype=np.float32),
+        hash_nouns([stem for stem in vocabulary.nouns if stem not in trailing]),
+        hashes[order],
+        order,
+    )
+
+
+def _find_trailing(vectors: Mapping[tuple[str, ...], Floats]) -> set[str]:
+    """Return the words that change no meaning at a phrase's end: `toner cartridge original` is a toner cartridge."""
+    likeness: defaultdict[str, list[float]] = defaultdict(list)
+    for stems, vector in vectors.items():
+        if stems[:-1] in vectors:
+            likeness[stems[-1]].append(float(vector @ vectors[stems[:-1]]))
+    return {
+        stem
+        for stem, found in likeness.items()
+        if len(found) >= _TRAILING_PHRASES and float(np.mean(found)) >= _TRAILING_LIKENESS
+    }
+
+
+def _hash_phrase(stems: Sequence[str]) -> int:
+    rolling = np.zeros(1, dtype=np.uint32)
+    for stem in reversed(stems):
+        rolling = _roll(rolling, np.array([hash_stem(stem)], dtype=np.uint32))
+    return int(rolling[0])
+
+
+def _roll(rolling: facts.Ints, words: facts.Ints) -> facts.Ints:
+    """Return the hash of a phrase that is one word longer at its front."""
+    return (rolling * np.uint32(2_654_435_761) + words).astype(np.uint32)

@@ -1,0 +1,120 @@
+"""What a catalogue's own products teach about its words: a small artefact that is stored with the index."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import msgspec
+
+from mappings.errors import ModelError
+from reranker.understanding.measures import UNITS, Unit
+from reranker.understanding.words import compact_words, stem_words
+
+
+@dataclass(frozen=True)
+class NumberAttribute:
+    """An attribute with numbers: its unit where the catalogue shows one, and stems that stand beside it."""
+
+    count: int
+    unit: str = ""
+    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ValueMeaning:
+    """An attribute whose values have a word. `reliability`: of the products that have the attribute and whose
+    titles have the word, the share whose attribute has it too. `coverage`: of all products whose titles have
+    the word, that share. `count` products have the value.
+    """
+
+    attribute: str
+    reliability: float
+    coverage: float
+    count: int
+
+
+@dataclass(frozen=True)
+class TypePhrase:
+    """A phrase that names a type of product: its stems, in how many titles of the sample, and `share`: of the
+    titles with its first word, the share that have the phrase. Toner that is mostly `toner cartridge` means it.
+    """
+
+    stems: tuple[str, ...]
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
+class CatalogueVocabulary:
+    """What was learnt from a catalogue of `products` products.
+
+    `numbers`, `flags` and `texts` are its attributes by name, `values` the meanings of a stem as an
+    attribute's value, `kinds` the attributes of colours, materials and so on, `words` the number of titles that have a word, `nouns` the stems that
+    may name a product or stand before its name, `types` the phrases that name what products are.
+    """
+
+    products: int = 0
+    numbers: dict[str, NumberAttribute] = field(default_factory=dict)
+    flags: dict[str, int] = field(default_factory=dict)
+    texts: dict[str, int] = field(default_factory=dict)
+    values: dict[str, tuple[ValueMeaning, ...]] = field(default_factory=dict)
+    kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    words: dict[str, int] = field(default_factory=dict)
+    brands: dict[str, int] = field(default_factory=dict)
+    nouns: tuple[str, ...] = ()
+    types: dict[str, TypePhrase] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """Return the artefact."""
+        return msgspec.json.encode(self)
+
+    @cached_property
+    def units(self) -> dict[str, list[tuple[str, Unit]]]:
+        """By dimension, the attributes whose unit is known, with it."""
+        by_name = {unit.name: unit for unit in UNITS}
+        found: dict[str, list[tuple[str, Unit]]] = {}
+        for name, attribute in self.numbers.items():
+            if attribute.unit in by_name:
+                unit = by_name[attribute.unit]
+                found.setdefault(unit.dimension, []).append((name, unit))
+        return found
+
+    @cached_property
+    def noun_stems(self) -> frozenset[str]:
+        """The stems that may name a product."""
+        return frozenset(self.nouns)
+
+    @cached_property
+    def surface(self) -> dict[str, str]:
+        """The commonest word of each stem."""
+        found: dict[str, str] = {}
+        for word in self.words:
+            for stem in stem_words(word)[:1]:
+                found.setdefault(stem, word)
+        return found
+
+    @cached_property
+    def flags_by_name(self) -> dict[str, list[str]]:
+        """The attributes that are yes or no, by their names in one word: `wi fi` by wifi."""
+        found: dict[str, list[str]] = {}
+        for name in self.flags:
+            for key in {compact_words(name), "".join(sorted(stem_words(name)))}:
+                found.setdefault(key, []).append(name)
+        return found
+
+    @cached_property
+    def attributes_by_stem(self) -> dict[str, list[tuple[str, frozenset[str]]]]:
+        """The attributes that are yes or no, or may be none, by each stem of their names, with all of them."""
+        found: dict[str, list[tuple[str, frozenset[str]]]] = {}
+        for name in dict.fromkeys([*self.flags, *self.texts]):
+            stems = frozenset(stem_words(name))
+            for stem in stems:
+                found.setdefault(stem, []).append((name, stems))
+        return found
+
+
+def read_vocabulary(artefact: bytes) -> CatalogueVocabulary:
+    """Return the vocabulary in an artefact. Raises ModelError where it is not one."""
+    try:
+        return msgspec.json.decode(artefact, type=CatalogueVocabulary)
+    except msgspec.MsgspecError as error:
+        raise ModelError(f"the catalogue's vocabulary can't be read ({error}): rebuild the index") from error

@@ -1,0 +1,56 @@
+"""Words of a text in their order, with their places: what understanding and facts are made of."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from reranker.text.word_tokens import is_cjk, stem_word
+
+_MARKS = str.maketrans({"™": " ", "®": " ", "©": " ", "″": '"', "”": '"', "“": '"', "’": "'", "‑": "-"})
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+_WORD = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:[.,][0-9]+|'[^\W\d_]+)*")
+_BREAK = re.compile(r"[,;:|/()\[\]{}•–—]| - ")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A case-folded word, its stem, where it stands in the normalised text, and whether a break precedes it."""
+
+    text: str
+    stem: str
+    start: int
+    end: int
+    after_break: bool = False
+
+
+def normalise_text(text: str, most: int = 2000) -> str:
+    """Return a text with marks left out, in NFKC, and with single spaces. At most `most` characters are read."""
+    return " ".join(unicodedata.normalize("NFKC", text[:most].translate(_MARKS)).split())
+
+
+def list_words(text: str) -> list[Word]:
+    """Return the words of a normalised text. Runs of Chinese, Japanese or Korean become pairs of characters."""
+    words: list[Word] = []
+    end = 0
+    for match in _WORD.finditer(text):
+        piece, start = match.group().casefold(), match.start()
+        broken = not words or bool(_BREAK.search(text[end:start]))
+        end = match.end()
+        if not is_cjk(piece[0]) or len(piece) == 1:
+            words.append(Word(piece, stem_word(piece.removesuffix("'s")), start, end, broken))
+            continue
+        words += [
+            Word(piece[i : i + 2], piece[i : i + 2], start + i, start + i + 2, broken and not i)
+            for i in range(len(piece) - 1)
+        ]
+    return words
+
+
+def stem_words(text: str) -> tuple[str, ...]:
+    """Return the stems of a text's words, in order."""
+    return tuple(word.stem for word in list_words(normalise_text(text)))
+
+
+def compact_words(text: str) -> str:
+    """Return letters and digits alone, case-folded: `HL-2140` and `hl 2140` are hl2140."""
+    return re.sub(r"[\W_]+", "", text.casefold())
