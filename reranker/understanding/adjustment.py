@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,17 +25,26 @@ class DemandWeights:
     contradiction: float
 
 
-Weights = Mapping[str, DemandWeights]
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What demands weigh: `kinds` by kind of demand; `prior` is what the log-odds from before count for where
+    there is a demand, beside 1 where there is none: the encoders read "16 GB" as they read "8 GB".
+    """
 
-DEFAULT_WEIGHTS: Weights = {
-    kind: DemandWeights(3.0, 0.5, -4.0)
-    for kind in ("measure", "colour", "material", "gender", "age", "size", "price", "model")
-} | {"absence": DemandWeights(3.5, -1.5, -4.5), "type": DemandWeights(0.5, 0.0, -6.0), "value": DemandWeights(2.0, 1.0, -3.0), "feature": DemandWeights(1.5, 0.5, -2.0)}
+    prior: float
+    kinds: Mapping[str, DemandWeights]
+
+
+@cache
+def load_weights() -> Weights:
+    """Return the weights that come with the package; `python -m tests.bench.demands --fit` makes them."""
+    data = resources.files(__package__).joinpath("data/weights.json").read_bytes()
+    return msgspec.json.decode(data, type=Weights)
 
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """Probabilities (n,) in the light of the demands, and the log-odds (n, demands) that each demand moved."""
+    """Probabilities (n,) in the light of the demands, the log-odds (n, demands) that each moved, and why."""
 
     scores: list[float]
     moved: NDArray[np.float64]
@@ -44,7 +56,7 @@ def adjust_scores(
     facts: Sequence[bytes],
     prices: Sequence[float | None],
     scores: Sequence[float],
-    weights: Weights = DEFAULT_WEIGHTS,
+    weights: Weights,
     types: TypeIndex | None = None,
     near: Floats | None = None,
 ) -> Adjustment:
@@ -65,13 +77,14 @@ def adjust_scores(
     without = np.array([not each for each in facts], dtype=bool)
     moved[without] = 0.0
     likely = np.clip(np.asarray(scores, dtype=np.float64), 1e-9, 1 - 1e-9)
-    logits = np.log(likely / (1 - likely)) + moved.sum(1)
+    prior = weights.prior if any(not isinstance(d, TypeDemand) for d in understanding.demands) else 1.0
+    logits = np.log(likely / (1 - likely)) * np.where(without, 1.0, prior) + moved.sum(1)
     return Adjustment((1 / (1 + np.exp(-logits))).tolist(), moved, outcomes)
 
 
 _NEAR_ENOUGH = 0.7
 _NEAREST, _FARTHEST = 0.12, 0.45
-"""How much less near than the nearest type a product's type may be without, and with its full weight, against it."""
+"""How much less near than the nearest type a product's type may be at no cost, and where the cost ends."""
 
 
 def match_type(types: TypeIndex | None, near: Floats | None, batch: FactBatch) -> Outcome:
@@ -86,5 +99,5 @@ def match_type(types: TypeIndex | None, near: Floats | None, batch: FactBatch) -
 
 def weigh(demand: Demand, weights: Weights) -> NDArray[np.float64]:
     """Return the log-odds of a demand's outcomes (3,)."""
-    own = weights.get(demand.kind)
+    own = weights.kinds.get(demand.kind)
     return np.array([own.match, own.near, own.contradiction] if own else [0.0, 0.0, 0.0])

@@ -2,12 +2,25 @@
 
 from dataclasses import dataclass
 
-KINDS = ("measure", "colour", "material", "gender", "age", "size", "value", "price", "absence", "feature", "model", "type")
+KINDS = (
+    "measure",
+    "colour",
+    "material",
+    "gender",
+    "age",
+    "size",
+    "value",
+    "price",
+    "absence",
+    "feature",
+    "model",
+    "type",
+)
 """Kinds of demands, in the order of the weights."""
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class QuerySpan:
     """A part of the normalised query, from `start` to `end`."""
 
     start: int
@@ -22,7 +35,7 @@ class MeasureDemand:
     true where the query says which (`16 GB RAM`); `beside` are stems that then stand beside it in texts.
     """
 
-    span: Span
+    span: QuerySpan
     low: float
     high: float
     dimension: str
@@ -40,7 +53,7 @@ class ValueDemand:
     `reliability` is the share of products with the words in their titles whose attributes agree.
     """
 
-    span: Span
+    span: QuerySpan
     kind: str
     stems: tuple[frozenset[str], ...]
     attributes: tuple[str, ...]
@@ -51,7 +64,7 @@ class ValueDemand:
 class PriceDemand:
     """A price from `low` to `high`; `cheap` where the query only wants little. `currency` may be empty."""
 
-    span: Span
+    span: QuerySpan
     low: float
     high: float
     currency: str = ""
@@ -67,7 +80,7 @@ class PresenceDemand:
     absence, such as wireless for a cable.
     """
 
-    span: Span
+    span: QuerySpan
     kind: str
     stems: tuple[str, ...]
     attributes: tuple[str, ...]
@@ -78,7 +91,7 @@ class PresenceDemand:
 class ModelDemand:
     """A model number that the product is or fits, without separators. `fits` where the query says so."""
 
-    span: Span
+    span: QuerySpan
     models: tuple[str, ...]
     fits: bool
     kind: str = "model"
@@ -88,7 +101,7 @@ class ModelDemand:
 class TypeDemand:
     """What the product is: `words` as the query has them, and their stems."""
 
-    span: Span
+    span: QuerySpan
     words: str
     stems: tuple[str, ...]
     kind: str = "type"

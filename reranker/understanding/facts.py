@@ -18,6 +18,7 @@ import re
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,11 +57,13 @@ class FactBatch:
     numbers: NDArray[np.float32]  # (r,) the same bytes as numbers
 
 
+@lru_cache(maxsize=65_536)
 def hash_stem(stem: str) -> int:
     """Return the hash of a stem: 32 bits."""
     return zlib.crc32(stem.encode())
 
 
+@lru_cache(maxsize=16_384)
 def hash_name(name: str) -> int:
     """Return the hash of an attribute's name: 29 bits."""
     return zlib.crc32(name.encode()) & 0x1FFFFFFF
@@ -78,7 +81,14 @@ def unpack_facts(facts: Sequence[bytes]) -> FactBatch:
     records = np.frombuffer(b"".join(whole), dtype=_RECORD)
     owners = np.repeat(np.arange(len(whole)), [len(each) // 8 for each in whole])
     keys, values = records["key"], np.ascontiguousarray(records["value"])
-    return FactBatch(len(whole), owners, keys >> 29, keys & 0x1FFFFFFF, values, values.view(np.float32))
+    return FactBatch(
+        len(whole),
+        owners,
+        (keys >> 29).astype(np.uint32),
+        (keys & 0x1FFFFFFF).astype(np.uint32),
+        values,
+        values.view(np.float32),
+    )
 
 
 def _list_records(product: Product) -> Iterator[tuple[int, int]]:
@@ -127,7 +137,7 @@ def _title_records(
 
 
 def _text_records(hashed: int, text: str) -> Iterator[tuple[int, int]]:
-    """Yield the words of an attribute's value, and its number where it is one; "none" is a flag that is off."""
+    """Yield the words of an attribute's value, and its number where it is one; "none" is a flag of 0."""
     if text.casefold() in load_lexicon().none:
         yield _key(FLAG, hashed), _bits(0.0)
         return
@@ -154,11 +164,13 @@ def words_beside(measure: Measure, words: Sequence[Word]) -> list[Word]:
     return before + [word for word in words if word.start >= measure.end][:2]
 
 
-_MODEL_WORD = re.compile(r"(?<![^\W_])(?:([^\W\d_]{1,4})[ -])?((?:[^\W_]+[-/.])*[^\W_]*[0-9][^\W_]*)", re.UNICODE)
+_MODEL_WORD = re.compile(
+    r"(?<![^\W_])(?:([^\W\d_]{1,4})[ -])?((?:[^\W_]+[-/.])*[^\W_]*[0-9][^\W_]*)", re.UNICODE
+)
 
 
 def list_models(text: str) -> list[str]:
-    """Return the model numbers of a text, without separators: `HL-2140` and `HL 2140` give hl2140 and 2140."""
+    """Return the model numbers of a text, joined: `HL-2140` and `HL 2140` both give hl2140 and 2140."""
     models: list[str] = []
     for match in _MODEL_WORD.finditer(text[:2000].casefold()):
         before, number = match.group(1) or "", match.group(2)

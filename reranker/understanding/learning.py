@@ -60,7 +60,9 @@ class VocabularyLearner:
             self._brands[normalise_text(product.brand, 60).casefold()] += 1
             _trim(self._brands, _BRANDS)
         for name, value in product.attributes.items():
-            kind = "flag" if isinstance(value, bool) else "number" if isinstance(value, int | float) else "text"
+            kind = (
+                "flag" if isinstance(value, bool) else "number" if isinstance(value, int | float) else "text"
+            )
             self._names[kind][name] += 1
         for names in self._names.values():
             _trim(names, _NAMES)
@@ -164,7 +166,9 @@ def _unit_of_name(name: str) -> str:
     return unit.name if unit and unit.dimension not in ("count", "ports", "cores", "buttons") else ""
 
 
-def _choose_beside(found: Counter[int], background: Counter[int], known: Mapping[int, str]) -> tuple[str, ...]:
+def _choose_beside(
+    found: Counter[int], background: Counter[int], known: Mapping[int, str]
+) -> tuple[str, ...]:
     total = max(found.values(), default=0)
     often = [
         key
@@ -236,7 +240,9 @@ def _learn_kinds(batch: FactBatch, names: Mapping[str, int]) -> dict[str, tuple[
             key = hash_name(name)
             is_named = bool(lexicon.attributes[kind] & {word.stem for word in list_words(name)})
             share = found[key] / present[key] if present[key] else 0.0
-            various = len(np.unique(batch.values[among & (batch.keys == key)])) if share >= _UNNAMED_SHARE else 0
+            various = (
+                len(np.unique(batch.values[among & (batch.keys == key)])) if share >= _UNNAMED_SHARE else 0
+            )
             if found[key] >= _FEWEST and (share >= _NAMED_SHARE if is_named else various >= _VARIOUS):
                 chosen.append((count, name))
         kinds[kind] = tuple(name for _, name in sorted(chosen, reverse=True)[:12])

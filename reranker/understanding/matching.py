@@ -1,7 +1,6 @@
 """Compare demands with products' facts: does each product match a demand, come near, or contradict it?"""
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,26 +14,23 @@ from reranker.understanding.demands import (
     PriceDemand,
     ValueDemand,
 )
-from reranker.understanding.facts import FactBatch
+from reranker.understanding.facts import FactBatch, hash_name, hash_stem
 from reranker.understanding.measures import UNITS
 
 EXACT, EQUAL, NEAR = 0.005, 0.02, 0.12
-"""By how much two measures may differ to be exactly equal, equal (24 or 23.8 inches, 6 ft or 1.8 m), and near."""
+"""By how much measures may differ to be exactly equal, equal (24 or 23.8 inches, 6 ft or 1.8 m), and near."""
 
 _NOT_QUITE = 0.8
 """How much of a match a measure is that is equal but not exactly."""
 
 _COMPARABLE = 16.0
-"""Factor within which a measure in a text may contradict another: 512 GB of disk says nothing of 16 GB of RAM."""
+"""Factor within which one measure may contradict another: 512 GB of disk says nothing of 16 GB of RAM."""
 
 Bools = NDArray[np.bool_]
 Outcome = NDArray[np.float32]
 """Match, near and contradiction of each product (n, 3), each 0 to 1."""
 
 MATCH, CLOSE, CONTRADICTION = range(3)
-
-hash_stem = lru_cache(maxsize=65_536)(facts.hash_stem)
-hash_name = lru_cache(maxsize=65_536)(facts.hash_name)
 
 
 def match_demand(demand: Demand, batch: FactBatch, prices: Sequence[float | None]) -> Outcome:
@@ -112,7 +108,7 @@ def _match_measure(demand: MeasureDemand, batch: FactBatch, outcome: Outcome) ->
 def _limit_to_company(
     demand: MeasureDemand, batch: FactBatch, owners: NDArray[np.int64], values: Outcome, distances: Outcome
 ) -> None:
-    """Leave out, in `distances`, measures in texts that do not stand beside the words that the query names."""
+    """Leave out, in `distances`, measures in texts that do not stand beside the words that are named."""
     near = batch.kinds == facts.BESIDE
     near &= _among(batch.keys, [hash_stem(stem) & 0x1FFFFFFF for stem in demand.beside])
     company = set(zip(batch.owners[near].tolist(), batch.numbers[near].tolist(), strict=True))
@@ -132,8 +128,8 @@ def _distance(demand: MeasureDemand, values: NDArray[np.float32]) -> NDArray[np.
 
 
 def _match_value(demand: ValueDemand, batch: FactBatch, outcome: Outcome) -> None:
-    keys = [hash_name(name) for name in demand.attributes]
-    has = _owners(batch, facts.TEXT, keys)
+    keys = [hash_name(name) for name in demand.attributes] or None
+    has = _owners(batch, facts.TEXT, keys) if keys else np.zeros(batch.count, dtype=bool)
     agrees = np.ones(batch.count, dtype=bool)
     titled = np.ones(batch.count, dtype=bool)
     for synonyms in demand.stems:

@@ -9,7 +9,7 @@ from importlib import resources
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit: 1 of it is `factor` of its dimension's base. `scale` orders units: people say mm, cm or m of a thing."""
+    """A unit: 1 of it is `factor` of its dimension's base. Units of a `scale` are said of the same things."""
 
     name: str
     dimension: str
@@ -31,7 +31,8 @@ class Measure:
 
 def _read_units() -> tuple[tuple[Unit, ...], dict[str, Unit]]:
     data = json.loads(resources.files(__package__).joinpath("data/units.json").read_text(encoding="utf-8"))
-    units, spellings = [], {}
+    units: list[Unit] = []
+    spellings: dict[str, Unit] = {}
     for dimension, named in data.items():
         for name, (factor, scale, spelt) in named.items():
             unit = Unit(name, dimension, factor, scale, len(units))
@@ -56,7 +57,9 @@ def find_measures(text: str) -> list[Measure]:
     for match in _MEASURE.finditer(text):
         unit = _SPELLINGS[match.group(2).casefold()]
         following = text[match.end() : match.end() + 2].strip()
-        if _MOBILE.fullmatch(match.group()) or (match.group(2).casefold() == "in" and following[:1].isdigit()):
+        if _MOBILE.fullmatch(match.group()) or (
+            match.group(2).casefold() == "in" and following[:1].isdigit()
+        ):
             continue
         number = parse_number(match.group(1))
         measures.append(Measure(number * unit.factor, number, unit, match.start(), match.end()))

@@ -1,9 +1,7 @@
 """Understand a query: which of its words demand something that products' facts can be checked for."""
 
-import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 
 from reranker.text.numbers import is_measure
 from reranker.understanding.demands import (
@@ -12,26 +10,37 @@ from reranker.understanding.demands import (
     ModelDemand,
     PresenceDemand,
     PriceDemand,
-    Span,
+    QuerySpan,
     TypeDemand,
     Understanding,
     ValueDemand,
 )
-from reranker.understanding.lexicon import Lexicon, alternatives, load_lexicon
+from reranker.understanding.lexicon import load_lexicon
 from reranker.understanding.measures import Measure, find_measures, parse_number
+from reranker.understanding.patterns import (
+    BOUNDS,
+    DIMENSIONS,
+    MODEL_NUMBER,
+    absence_pattern,
+    bound_before,
+    detect_currency,
+    fits_pattern,
+    free_pattern,
+    operators,
+    price_patterns,
+)
 from reranker.understanding.types import names_type
 from reranker.understanding.vocabulary import CatalogueVocabulary
-from reranker.understanding.words import Word, compact_words, list_words, normalise_text
+from reranker.understanding.words import Word, compact_words, list_words, normalise_text, stem_words
 
 _MAX_QUERY = 200
 """Characters of the longest query that is understood: beyond it is prose, which demands nothing precisely."""
 
-_NUMBER = r"([0-9]{1,9}(?:[.,][0-9]{1,3})*)"
 _MOST_ATTRIBUTES = 12
 
 
 def understand(text: str, vocabulary: CatalogueVocabulary) -> Understanding:
-    """Return what a query demands, in the light of a catalogue's vocabulary. Takes less than a millisecond."""
+    """Return what a query demands, by a catalogue's vocabulary. Takes less than a millisecond."""
     query = normalise_text(text)
     if not query or len(query) > _MAX_QUERY:
         return Understanding(query, query)
@@ -41,7 +50,7 @@ def understand(text: str, vocabulary: CatalogueVocabulary) -> Understanding:
     return Understanding(query, _cut(query, left_out), tuple(sorted(demands, key=lambda d: d.span.start)))
 
 
-def _cut(query: str, spans: Sequence[Span]) -> str:
+def _cut(query: str, spans: Sequence[QuerySpan]) -> str:
     """Return the query without these parts; the query itself where nothing else would be left."""
     kept = "".join(c for i, c in enumerate(query) if not any(s.start <= i < s.end for s in spans))
     kept = " ".join(kept.split()).strip(" ,;-")
@@ -56,14 +65,21 @@ class _Reading:
         self._vocabulary = vocabulary
         self._lexicon = load_lexicon()
         self._words = list_words(query)
-        self._taken: list[Span] = []
+        self._taken: list[QuerySpan] = []
         self._named: set[int] = set()
-        self._valued: list[Span] = []
+        self._valued: list[QuerySpan] = []
         self._nouns = vocabulary.noun_stems
 
     def read(self) -> list[Demand]:
         demands: list[Demand] = []
-        for step in (self._prices, self._absences, self._models, self._measures, self._features, self._values):
+        for step in (
+            self._prices,
+            self._absences,
+            self._models,
+            self._measures,
+            self._features,
+            self._values,
+        ):
             for demand in step():
                 demands.append(demand)
                 self._taken.append(demand.span)
@@ -85,7 +101,7 @@ class _Reading:
         stems = tuple(word.stem for word in before_for or names)
         if stems:
             shown = [*self._values_before(words[0]), *words]
-            yield TypeDemand(Span(shown[0].start, words[-1].end), " ".join(w.text for w in shown), stems)
+            yield TypeDemand(QuerySpan(shown[0].start, words[-1].end), " ".join(w.text for w in shown), stems)
 
     def _values_before(self, word: Word) -> list[Word]:
         """Return the value right before a type, such as `usb` in `usb stick`: part of its name, maybe."""
@@ -94,7 +110,7 @@ class _Reading:
         return [each for each in self._words if span and span.start <= each.start < span.end]
 
     def _is_after_for(self, word: Word) -> bool:
-        match = _fits_pattern().search(self._query)
+        match = fits_pattern().search(self._query)
         return match is not None and match.start() <= word.start
 
     def _is_free(self, start: int, end: int) -> bool:
@@ -104,9 +120,9 @@ class _Reading:
         return [word for word in self._words if self._is_free(word.start, word.end)]
 
     def _prices(self) -> Iterator[PriceDemand]:
-        for pattern, bounds in _price_patterns():
+        for pattern, bounds in price_patterns():
             for match in pattern.finditer(self._query):
-                span = Span(*match.span())
+                span = QuerySpan(*match.span())
                 measured = any(m.start < span.end and span.start < m.end for m in find_measures(self._query))
                 if not self._is_free(span.start, span.end) or measured:
                     continue
@@ -116,11 +132,11 @@ class _Reading:
                 low = numbers[0] if bounds in ("over", "between") else 0.0
                 high = numbers[-1] if bounds in ("under", "between") else float("inf")
                 if low <= high:
-                    yield PriceDemand(span, low, high, _find_currency(match.group()), bounds == "cheap")
+                    yield PriceDemand(span, low, high, detect_currency(match.group()), bounds == "cheap")
                     self._taken.append(span)
 
     def _absences(self) -> Iterator[PresenceDemand]:
-        for match in _absence_pattern().finditer(self._query):
+        for match in absence_pattern().finditer(self._query):
             after = [
                 replace(word, start=word.start + match.end(), end=word.end + match.end())
                 for word in list_words(self._query[match.end() :])
@@ -132,21 +148,26 @@ class _Reading:
                 attributes = self._find_attributes(some)
                 instead = sorted({s for stem in stems for s in self._lexicon.absent.get(stem, ())})
                 if attributes or instead or count == 1:
-                    span = Span(match.start(), some[-1].end)
+                    span = QuerySpan(match.start(), some[-1].end)
                     yield PresenceDemand(span, "absence", stems, attributes, tuple(instead))
                     break
-        for match in _free_pattern().finditer(self._query):
+        for match in free_pattern().finditer(self._query):
             words = [word for word in self._words if word.start >= match.start() and word.end <= match.end()]
-            if words and self._is_free(*match.span()) and match.group().casefold() not in self._vocabulary.words:
-                stems = (list_words(match.group(1))[0].stem,)
-                attributes = self._find_attributes(list_words(match.group(1)))
-                instead = (*sorted(self._lexicon.absent.get(stems[0], ())), words[0].stem)
-                yield PresenceDemand(Span(*match.span()), "absence", stems, attributes, instead)
+            if (
+                words
+                and self._is_free(*match.span())
+                and match.group().casefold() not in self._vocabulary.words
+            ):
+                thing = list_words(match.group(1))[:1]
+                others = (*sorted(self._lexicon.absent.get(thing[0].stem, ())), words[0].stem)
+                span = QuerySpan(*match.span())
+                named = self._find_attributes(thing)
+                yield PresenceDemand(span, "absence", (thing[0].stem,), named, others)
 
     def _until_operator(self, words: Sequence[Word]) -> list[Word]:
         taken: list[Word] = []
         for word in words:
-            if word.text in _operators() or (taken and word.after_break):
+            if word.text in operators() or (taken and word.after_break):
                 break
             taken.append(word)
         return taken
@@ -160,26 +181,28 @@ class _Reading:
         return tuple(dict.fromkeys([*named, *(name for _, name in others)]))[:_MOST_ATTRIBUTES]
 
     def _models(self) -> Iterator[ModelDemand]:
-        fits = _fits_pattern().search(self._query)
+        fits = fits_pattern().search(self._query)
         measures = find_measures(self._query)
-        for match in _MODEL.finditer(self._query):
-            start, end = match.start(1 if match.group(1) not in (None, *_operators()) else 2), match.end()
+        for match in MODEL_NUMBER.finditer(self._query):
+            start, end = match.start(1 if match.group(1) not in (None, *operators()) else 2), match.end()
             if not self._is_free(start, end) or any(m.start < end and start < m.end for m in measures):
                 continue
             after_for = fits is not None and fits.end() <= start
             names = dict.fromkeys((compact_words(self._query[start:end]), compact_words(match.group(2))))
-            mixed = [n for n in names if 2 < len(n) and not n.isdecimal() and sum(map(str.isdigit, n)) >= 2]
+            mixed = [n for n in names if len(n) > 2 and not n.isdecimal() and sum(map(str.isdigit, n)) >= 2]
             bare = [n for n in names if n.isdecimal() and len(n) > 2]
-            known = compact_words(match.group(2)) in self._vocabulary.values or is_measure(match.group(2).casefold())
-            if known or not (mixed or (after_for and bare)) or (mixed and not after_for and match.group(1) and bare):
+            number = match.group(2).casefold()
+            is_known = compact_words(number) in self._vocabulary.values or is_measure(number)
+            beside_noun = bool(bare) and self._query[start:end].partition(" ")[0].casefold() in self._nouns
+            if is_known or not (mixed or (after_for and bare)) or (beside_noun and not after_for):
                 continue
-            yield ModelDemand(Span(start, end), (*mixed, *bare), after_for)
+            yield ModelDemand(QuerySpan(start, end), (*mixed, *bare), after_for)
 
     def _measures(self) -> Iterator[MeasureDemand]:
         for measure in find_measures(self._query):
             if not self._is_free(measure.start, measure.end):
                 continue
-            bound = _bound_before(self._query[: measure.start])
+            bound = bound_before(self._query[: measure.start])
             start = measure.start - len(bound[1])
             low = 0.0 if bound[0] == "under" else measure.value
             high = float("inf") if bound[0] == "over" else measure.value
@@ -187,17 +210,22 @@ class _Reading:
             self._named |= {word.start for word in used if word.start - measure.end in (0, 1)}
             dimension, unit = measure.unit.dimension, measure.unit.name
             yield MeasureDemand(
-                Span(start, measure.end), low, high, dimension, unit, attributes, bool(used), tuple(beside)
+                QuerySpan(start, measure.end),
+                low,
+                high,
+                dimension,
+                unit,
+                attributes,
+                bool(used),
+                tuple(beside),
             )
 
-    def _find_holders(
-        self, measure: Measure
-    ) -> tuple[tuple[tuple[str, float], ...], list[Word], list[str]]:
+    def _find_holders(self, measure: Measure) -> tuple[tuple[tuple[str, float], ...], list[Word], list[str]]:
         """Return the attributes that may hold a measure, the query's words that say so, and their company."""
         words = [word for word in self._free_words() if not any(map(str.isdigit, word.text))]
         after = [word for word in words if word.start >= measure.end][:2]
         before = [word for word in words if word.end <= measure.start][-1:]
-        after = after[: next((i for i, word in enumerate(after) if word.text in _operators()), 2)]
+        after = after[: next((i for i, word in enumerate(after) if word.text in operators()), 2)]
         numbers = self._vocabulary.numbers
         scored = []
         for name, unit in self._vocabulary.units.get(measure.unit.dimension, ()):
@@ -206,11 +234,13 @@ class _Reading:
             own = {word.stem for word in list_words(name)}
             in_name = [word for word in (*after, *before) if word.stem in own]
             in_company = [word for word in after if word.stem in numbers[name].beside]
-            score = 2 * len(in_name) + len(in_company)
-            if score and _BOUNDS & own:
+            score: float = 2 * len(in_name) + len(in_company)
+            if score and BOUNDS & own:
                 score = 0.5
             same_scale = unit.scale == measure.unit.scale
-            scored.append((score, same_scale, numbers[name].count, name, unit.factor, {*in_name, *in_company}))
+            scored.append(
+                (score, same_scale, numbers[name].count, name, unit.factor, {*in_name, *in_company})
+            )
         scored.sort(key=lambda row: row[:3], reverse=True)
         named = [row for row in scored if row[0] > 0]
         chosen = (named or [row for row in scored if row[1]] or scored)[:_MOST_ATTRIBUTES]
@@ -226,10 +256,12 @@ class _Reading:
                 some = free[i : i + length]
                 compact = compact_words("".join(word.text for word in some))
                 stems = "".join(sorted({word.stem for word in some}))
-                names = self._vocabulary.flags_by_name.get(compact) or self._vocabulary.flags_by_name.get(stems)
+                names = self._vocabulary.flags_by_name.get(compact) or self._vocabulary.flags_by_name.get(
+                    stems
+                )
                 free_still = all(self._is_free(word.start, word.end) for word in some)
                 if names and free_still and some[0].stem not in self._lexicon.values:
-                    span = Span(some[0].start, some[-1].end)
+                    span = QuerySpan(some[0].start, some[-1].end)
                     self._taken.append(span)
                     yield PresenceDemand(span, "feature", tuple(word.stem for word in some), tuple(names))
 
@@ -244,105 +276,36 @@ class _Reading:
                 kind, name = self._lexicon.values[word.stem]
                 stems = self._lexicon.synonyms[kind, name]
                 names = self._vocabulary.kinds.get(kind, ())
-                yield ValueDemand(Span(word.start, word.end), kind, (stems,), names)
+                yield ValueDemand(QuerySpan(word.start, word.end), kind, (stems,), names)
+                continue
+            if DIMENSIONS.fullmatch(word.text):
+                yield ValueDemand(QuerySpan(word.start, word.end), "size", (frozenset({word.stem}),), ())
                 continue
             meanings = [
                 m for m in known.get(word.stem, ()) if m.reliability >= 0.8 and not names_type(m.attribute)
             ]
-            if not meanings or word.text.isdecimal() or word.text in _operators():
+            if not meanings or word.text.isdecimal() or word.text in operators():
                 continue
             shared = {m.attribute for m in meanings}
             together = [word]
             for following in free[position : position + 2]:
                 both = {m.attribute for m in known.get(following.stem, ())} & shared
-                if following.start > together[-1].end + 1 or not both or following.stem in self._lexicon.values:
+                if (
+                    following.start > together[-1].end + 1
+                    or not both
+                    or following.stem in self._lexicon.values
+                ):
                     break
                 together.append(following)
                 shared = both
                 position += 1
+            described = {stem for name in shared for stem in stem_words(name)}
+            self._named |= {
+                following.start
+                for following in free[position : position + 1]
+                if following.stem in described and following.start == together[-1].end + 1
+            }
             stems_of = tuple(frozenset({each.stem}) for each in together)
             reliability = max(m.reliability for m in meanings)
-            span = Span(word.start, together[-1].end)
+            span = QuerySpan(word.start, together[-1].end)
             yield ValueDemand(span, "value", stems_of, tuple(sorted(shared)), reliability)
-
-
-_BOUNDS = frozenset({"minimum", "maximum", "min", "max", "maxim", "minim", "mindest", "maximal"})
-"""Stems of attributes' names that tell a bound, not what a product has: `maximum internal memory`."""
-
-_MODEL = re.compile(
-    r"(?<![^\W_])(?:([^\W\d_]{1,4})[ -])?((?:[^\W_]+[-/.])*[^\W_]*[0-9][^\W_]*(?:[-/.][^\W_]+)*)", re.UNICODE
-)
-
-
-@cache
-def _operators() -> frozenset[str]:
-    words = load_lexicon().words
-    groups = ("under", "over", "with", "for", "without", "between")
-    return frozenset(phrase for group in groups for phrase in words[group]) | {"and", "or"}
-
-
-@cache
-def _price_patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
-    words = load_lexicon().words
-    symbols = [symbol for named in words["currencies"].values() for symbol in named]
-    money = rf"(?:\s*(?:{alternatives(symbols)}))?"
-    amount = rf"{money}\s*{_NUMBER}{money}"
-    to = alternatives(words["to"])
-    return tuple(
-        (re.compile(pattern, re.IGNORECASE), bounds)
-        for pattern, bounds in (
-            (rf"(?:{alternatives(words['between'])}){amount}\s*(?:{to}){amount}", "between"),
-            (rf"{amount}\s*(?:-|–|到|至){amount}(?:\s*(?:{alternatives(symbols)}))", "between"),
-            (rf"(?:{alternatives(words['under'])}){amount}", "under"),
-            (rf"{amount}\s*(?:{alternatives(words['under_after'])})", "under"),
-            (rf"(?:{alternatives(words['over'])}){amount}", "over"),
-            (rf"{amount}\s*(?:{alternatives(words['over_after'])})", "over"),
-            (rf"(?:{alternatives(words['cheap'])})", "cheap"),
-        )
-    )
-
-
-def _find_currency(text: str) -> str:
-    for code, symbols in load_lexicon().words["currencies"].items():
-        if re.search(alternatives(symbols), text, re.IGNORECASE):
-            return str(code)
-    return ""
-
-
-@cache
-def _absence_pattern() -> re.Pattern[str]:
-    return re.compile(alternatives(load_lexicon().words["without"]), re.IGNORECASE)
-
-
-@cache
-def _free_pattern() -> re.Pattern[str]:
-    after = "|".join(load_lexicon().words["free_after"])
-    return re.compile(rf"(?<!\w)([^\W\d_]{{3,}})-(?:{after})(?!\w)", re.IGNORECASE)
-
-
-@cache
-def _fits_pattern() -> re.Pattern[str]:
-    return re.compile(alternatives(load_lexicon().words["for"]), re.IGNORECASE)
-
-
-@cache
-def _bound_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    words: Lexicon = load_lexicon()
-    return tuple(
-        (name, re.compile(rf"(?:{alternatives(words.words[name])})\s*$", re.IGNORECASE))
-        for name in ("under", "over")
-    )
-
-
-def _bound_before(text: str) -> tuple[str, str]:
-    """Return "under" or "over" where a text ends so, and the words that say it."""
-    for name, pattern in _bound_patterns():
-        match = pattern.search(text)
-        if match:
-            return name, match.group()
-    return "", ""
-
-
-def list_kinds(demands: Iterable[Demand]) -> list[str]:
-    """Return the kinds of demands, in their order, without repetitions."""
-    return list(dict.fromkeys(demand.kind for demand in demands))

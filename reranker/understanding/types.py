@@ -26,18 +26,26 @@ _FEWEST, _BRANDS = 4, 2
 _MOST_TYPES = 1000
 _NOUNS = 6000
 _VALUE_COVERAGE = 0.25
-"""Share of a word's titles whose products have it as one attribute's value, from which on it names no product."""
+"""Share of a word's titles whose products have it as an attribute's value: from there on it names none."""
+_TYPE_COVERAGE = 0.3
+"""Share of a word's titles whose products have it as their type: from there on it does name a product."""
 _DOMINANT = 0.4
 """Share of a word's titles that have it in one phrase, from which on the word alone means that phrase."""
 _OF_KIND = 0.25
 """By how much a type is less like one that it only belongs to: a mouse pad is no mouse."""
+_SAME, _SAME_WIDTH = 0.87, 0.03
+"""From which cosine on it is one after all, as a notebook PC is a notebook; how far below it surely is not.
+
+With the shipped model: notebook PC 0.86, tablet PC 0.87, LCD monitor 0.90, sofa bed 0.89; mouse pad 0.84,
+notebook case 0.81, coffee maker 0.84, shoe laces 0.84, projector lamp 0.81.
+"""
 _UNKNOWN = 0.22
 """By how much a product without any known type counts as less near than the nearest type."""
 
 _TRAILING_PHRASES, _TRAILING_LIKENESS = 3, 0.835
-"""From how many phrases, and at which mean cosine of each with and without it, a last word changes no meaning."""
+"""In how many phrases, and at which mean cosine with and without it, a last word changes no meaning."""
 
-Ints = NDArray[np.int64]
+_Ints = NDArray[np.int64]
 
 
 def choose_nouns(
@@ -49,10 +57,11 @@ def choose_nouns(
     nouns: dict[str, int] = {}
     for word, count in words.most_common(2 * _NOUNS):
         for stem in _only(stem_words(word)):
-            is_value = any(
-                m.reliability >= 0.8 and m.coverage >= _VALUE_COVERAGE and not names_type(m.attribute)
-                for m in values.get(stem, ())
-            )
+            meanings = values.get(stem, ())
+            as_type = max((m.coverage for m in meanings if names_type(m.attribute)), default=0.0)
+            as_value = max((m.coverage for m in meanings if not names_type(m.attribute)), default=0.0)
+            of_material = lexicon.values.get(stem, ("",))[0] == "material"
+            is_value = as_value >= _VALUE_COVERAGE and as_type < _TYPE_COVERAGE and not of_material
             of_kind = lexicon.values.get(stem, ("",))[0] in ("colour", "gender", "size")
             if stem.isalpha() and len(stem) > 1 and not (stem in stops or of_kind or is_value):
                 nouns[stem] = nouns.get(stem, 0) + count
@@ -66,7 +75,19 @@ def names_type(attribute: str) -> bool:
 
 _TYPE_NAMES = frozenset(
     stem
-    for word in ("type", "category", "kind", "name", "model", "purpose", "suitable", "typ", "kategorie", "类型", "类别")
+    for word in (
+        "type",
+        "category",
+        "kind",
+        "name",
+        "model",
+        "purpose",
+        "suitable",
+        "typ",
+        "kategorie",
+        "类型",
+        "类别",
+    )
     for stem in stem_words(word)
 )
 
@@ -75,7 +96,7 @@ def _only(stems: Sequence[str]) -> Sequence[str]:
     return stems if len(stems) == 1 else ()
 
 
-def find_finals(batch: FactBatch, nouns: facts.Ints) -> tuple[Ints, facts.Ints, NDArray[np.bool_], Ints]:
+def find_finals(batch: FactBatch, nouns: facts.Ints) -> tuple[_Ints, facts.Ints, NDArray[np.bool_], _Ints]:
     """Find where runs of nouns end in titles.
 
     Returns the places of the ends, and of all words of titles: their hashes, whether they continue the run of
@@ -125,7 +146,7 @@ def learn_types(batch: FactBatch, nouns: Sequence[str]) -> dict[str, TypePhrase]
             if end in ends:
                 counts[phrase] += 1
                 of_brands[phrase].add(int(brands[owners[end]]))
-    types = {}
+    types: dict[str, TypePhrase] = {}
     for phrase, count in counts.most_common():
         if count < _FEWEST or len(types) == _MOST_TYPES:
             break
@@ -148,7 +169,7 @@ class TypeIndex:
     vectors: Floats  # (T, d)
     nouns: facts.Ints
     hashes: facts.Ints  # (T,) ascending
-    order: Ints  # (T,) which type each of `hashes` is
+    order: _Ints  # (T,) which type each of `hashes` is
 
     def nearness(self, vector: Floats, stems: Sequence[str]) -> Floats:
         """Return how near each type (T,) is to what a query's words name, given by vector (d,) and stems."""
@@ -157,7 +178,8 @@ class TypeIndex:
         for i, phrase in enumerate(self.phrases):
             if head in phrase.stems[:-1] and head != phrase.stems[-1]:
                 means_it = phrase.stems[0] == head and phrase.share >= _DOMINANT
-                near[i] = max(near[i], 0.95) if means_it else near[i] - _OF_KIND
+                another = np.clip((_SAME - near[i]) / _SAME_WIDTH, 0, 1)
+                near[i] = max(near[i], 0.95) if means_it else near[i] - _OF_KIND * another
             elif phrase.stems[-len(stems) :] == tuple(stems):
                 near[i] = max(near[i], 1.0)
         return near
@@ -184,9 +206,10 @@ class TypeIndex:
         return np.where(best < 0, np.float32(_UNKNOWN), lacking).astype(np.float32)
 
 
-def build_type_index(vocabulary: CatalogueVocabulary, encode: Encode, surface: Mapping[str, str]) -> TypeIndex:
+def build_type_index(vocabulary: CatalogueVocabulary, encode: Encode) -> TypeIndex:
     """Return the types of a catalogue with their vectors; `encode` is called once a type."""
     known = {phrase.stems: phrase for phrase in vocabulary.types.values()}
+    surface = vocabulary.surface
     vectors = {stems: encode(" ".join(surface.get(stem, stem) for stem in stems)) for stems in known}
     trailing = _find_trailing(vectors)
     phrases = tuple(phrase for stems, phrase in known.items() if stems[-1] not in trailing)
@@ -202,7 +225,7 @@ def build_type_index(vocabulary: CatalogueVocabulary, encode: Encode, surface: M
 
 
 def _find_trailing(vectors: Mapping[tuple[str, ...], Floats]) -> set[str]:
-    """Return the words that change no meaning at a phrase's end: `toner cartridge original` is a toner cartridge."""
+    """Return the words that change no meaning at a phrase's end: `toner cartridge original` is one, too."""
     likeness: defaultdict[str, list[float]] = defaultdict(list)
     for stems, vector in vectors.items():
         if stems[:-1] in vectors:

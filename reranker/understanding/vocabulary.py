@@ -34,8 +34,10 @@ class ValueMeaning:
 
 @dataclass(frozen=True)
 class TypePhrase:
-    """A phrase that names a type of product: its stems, in how many titles of the sample, and `share`: of the
-    titles with its first word, the share that have the phrase. Toner that is mostly `toner cartridge` means it.
+    """A phrase that names a type of product: its stems, and in how many titles of the sample it does so.
+
+    `share`: of the titles with its first word, the share that have the phrase. Where most toner is `toner
+    cartridge`, toner means that.
     """
 
     stems: tuple[str, ...]
@@ -48,8 +50,9 @@ class CatalogueVocabulary:
     """What was learnt from a catalogue of `products` products.
 
     `numbers`, `flags` and `texts` are its attributes by name, `values` the meanings of a stem as an
-    attribute's value, `kinds` the attributes of colours, materials and so on, `words` the number of titles that have a word, `nouns` the stems that
-    may name a product or stand before its name, `types` the phrases that name what products are.
+    attribute's value, `kinds` the attributes of colours, materials and so on. `words` and `brands` give the
+    number of products that have them, `nouns` are the stems that may name a product or stand before its name,
+    `types` the phrases that name what products are.
     """
 
     products: int = 0
@@ -103,7 +106,7 @@ class CatalogueVocabulary:
 
     @cached_property
     def attributes_by_stem(self) -> dict[str, list[tuple[str, frozenset[str]]]]:
-        """The attributes that are yes or no, or may be none, by each stem of their names, with all of them."""
+        """The attributes that are yes or no, or may be none, by each stem of their names, with all stems."""
         found: dict[str, list[tuple[str, frozenset[str]]]] = {}
         for name in dict.fromkeys([*self.flags, *self.texts]):
             stems = frozenset(stem_words(name))

@@ -14,7 +14,7 @@ _BREAK = re.compile(r"[,;:|/()\[\]{}•–—]| - ")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A case-folded word, its stem, where it stands in the normalised text, and whether a break precedes it."""
+    """A case-folded word, its stem, where it stands in the normalised text, whether a break precedes it."""
 
     text: str
     stem: str
@@ -24,12 +24,12 @@ class Word:
 
 
 def normalise_text(text: str, most: int = 2000) -> str:
-    """Return a text with marks left out, in NFKC, and with single spaces. At most `most` characters are read."""
+    """Return a text without trademark signs, in NFKC, with single spaces. Reads at most `most` characters."""
     return " ".join(unicodedata.normalize("NFKC", text[:most].translate(_MARKS)).split())
 
 
 def list_words(text: str) -> list[Word]:
-    """Return the words of a normalised text. Runs of Chinese, Japanese or Korean become pairs of characters."""
+    """Return the words of a normalised text. Chinese, Japanese and Korean become pairs of characters."""
     words: list[Word] = []
     end = 0
     for match in _WORD.finditer(text):

@@ -16,32 +16,27 @@ import click
 import numpy as np
 
 from mappings.settings import SearchSettings
+from plugin_api.commands.demo.catalogue import PRODUCTS
 from reranker.model import load_model
+from reranker.understanding.demands import KINDS
+from tests.bench.demands.figures import PLACES, measure_query
+from tests.bench.demands.fitting import fit_weights
 from tests.bench.demands.kinds import DemandQuery, Ranker, make_demand_queries
 from tests.bench.demands.systems import Options, open_shop, rank_by_attune, rank_by_keywords
 from tests.bench.inputs.catalogue import products
-from plugin_api.commands.demo.catalogue import PRODUCTS
 
 ABLATIONS = {
-    "as written": Options(understands=False),
+    "as written": Options(kinds=frozenset()),
     "no further candidates": Options(retrieves=False),
-    "no types": Options(types=False),
-    "encode the whole query": Options(core_vector=False),
+    "encode the whole query": Options(encodes_core=False),
+    **{f"without {kind}": Options(kinds=frozenset(KINDS) - {kind}) for kind in KINDS},
 }
-PLACES = 10
 LOSS = 0.1
 
 
-def measure_query(query: DemandQuery, ranking: Sequence[int]) -> tuple[float, float]:
-    """Return the share of the first ten places that satisfy a query, of those that could, and nDCG@10."""
-    hits = np.array([row in query.rows for row in ranking[:PLACES]], dtype=float)
-    possible = min(PLACES, len(query.rows))
-    discounts = 1 / np.log2(np.arange(2, PLACES + 2))
-    gain = float(hits @ discounts[: len(hits)])
-    return float(hits.sum()) / possible, gain / float(discounts[:possible].sum())
-
-
-def compare(queries: Sequence[DemandQuery], rankers: Mapping[str, Ranker], baseline: str) -> dict[str, object]:
+def compare(
+    queries: Sequence[DemandQuery], rankers: Mapping[str, Ranker], baseline: str
+) -> dict[str, object]:
     """Return figures by kind for each way of ranking, and the queries that lose against the baseline."""
     figures: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in rankers}
     milliseconds = {}
@@ -81,21 +76,25 @@ def compare(queries: Sequence[DemandQuery], rankers: Mapping[str, Ranker], basel
 
 @click.command(help=__doc__)
 @click.option("--kept-aside", is_flag=True, help="Report the half of the values that is kept aside.")
+@click.option("--fit", is_flag=True, help="Fit the demands' weights to the other half, and print them.")
 @click.option("--ablation", is_flag=True, help="Rank without each step of understanding as well.")
-def main(kept_aside: bool, ablation: bool) -> None:
+def main(kept_aside: bool, ablation: bool, fit: bool) -> None:
     """Measure and print."""
     catalogue = products(PRODUCTS)
     queries = make_demand_queries(catalogue, kept_aside)
     print(f"{len(queries)} queries", file=sys.stderr)
     shop = open_shop(catalogue, load_model())
     settings = SearchSettings()
+    if fit:
+        print(json.dumps(fit_weights(shop, queries, settings), indent=2))
+        return
     rankers: dict[str, Ranker] = {
         "BM25": lambda text: rank_by_keywords(shop, text, PLACES),
-        "Attune": lambda text: rank_by_attune(shop, text, settings, Options())[0],
+        "Attune": lambda text: rank_by_attune(shop, text, settings, Options()),
     }
     if ablation:
         for name, options in ABLATIONS.items():
-            rankers[name] = lambda text, options=options: rank_by_attune(shop, text, settings, options)[0]
+            rankers[name] = lambda text, options=options: rank_by_attune(shop, text, settings, options)
     print(json.dumps({"kept_aside": kept_aside, **compare(queries, rankers, "BM25")}, indent=2))
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,15 +15,13 @@ from plugin_api.search.retrieval.hit import Hit
 from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence
 from reranker.model import Model
 from reranker.training.datasets.bm25 import KeywordIndex
-from reranker.understanding.adjustment import DEFAULT_WEIGHTS, Weights, adjust_scores
-from reranker.understanding.demands import TypeDemand, Understanding
-from reranker.understanding.facts import FactBatch, pack_facts, unpack_facts
-from reranker.understanding.learning import VocabularyLearner
-from reranker.understanding.matching import MATCH, match_demand
-from reranker.understanding.query import understand
-from reranker.understanding.types import TypeIndex, build_type_index
-from reranker.understanding.vocabulary import CatalogueVocabulary
 from reranker.types import EncodedProduct, EncodedQuery, Floats
+from reranker.understanding.adjustment import Weights, load_weights
+from reranker.understanding.demands import KINDS, TypeDemand, Understanding
+from reranker.understanding.facts import FactBatch, pack_facts, unpack_facts
+from reranker.understanding.interpreter import QueryInterpreter
+from reranker.understanding.learning import VocabularyLearner
+from reranker.understanding.vocabulary import CatalogueVocabulary
 
 CACHE = Path.home() / ".attune" / "bench"
 
@@ -41,17 +39,9 @@ class Shop:
     vocabulary: CatalogueVocabulary
 
     @cached_property
-    def types(self) -> TypeIndex:
-        """The types of the catalogue, with their vectors."""
-        surface = self.vocabulary.surface
-        return build_type_index(self.vocabulary, lambda text: self.model.encode_query(text).vector, surface)
-
-    def nearness(self, understanding: Understanding) -> Floats | None:
-        """Return how near each type is to the one that the query names."""
-        for demand in understanding.demands:
-            if isinstance(demand, TypeDemand):
-                return self.types.nearness(self.model.encode_query(demand.words).vector, demand.stems)
-        return None
+    def interpreter(self) -> QueryInterpreter:
+        """What understands the queries of this catalogue."""
+        return QueryInterpreter(self.vocabulary, lambda text: self.model.encode_query(text).vector)
 
     @cached_property
     def batch(self) -> FactBatch:
@@ -90,54 +80,66 @@ def rank_by_keywords(shop: Shop, text: str, count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Options:
-    """Which steps a search takes: understanding, and further candidates that satisfy what it understood."""
+    """Which steps a search takes: which kinds of demands are read, and what is done with them."""
 
-    understands: bool = True
+    kinds: frozenset[str] = frozenset(KINDS)
     retrieves: bool = True
-    core_vector: bool = True
-    types: bool = True
-    weights: Weights = field(default_factory=lambda: DEFAULT_WEIGHTS)
+    encodes_core: bool = True
+    weights: Weights = field(default_factory=load_weights)
 
 
-def rank_by_attune(
-    shop: Shop, text: str, settings: SearchSettings, options: Options
-) -> tuple[list[int], list[float]]:
-    """Return the rows of the window and their probabilities, best first: what the sidecar does."""
-    understanding = understand(text, shop.vocabulary)
-    query = shop.model.encode_query(understanding.core if options.core_vector and options.understands else text)
+@dataclass(frozen=True)
+class Window:
+    """The candidates of a search: rows, the model's probabilities, and the first stage's keyword scores."""
+
+    understanding: Understanding
+    rows: list[int]
+    probabilities: list[float]
+    keyword_scores: list[float]
+
+
+def rank_by_attune(shop: Shop, text: str, settings: SearchSettings, options: Options) -> list[int]:
+    """Return the rows of the window, best first: what the sidecar does."""
+    window = gather_window(shop, text, settings, options)
+    scores = add_keyword_evidence(window.probabilities, window.keyword_scores, settings.keyword_weight)
+    if window.understanding.demands:
+        facts = [shop.facts[row] for row in window.rows]
+        prices = [shop.products[row].price for row in window.rows]
+        interpreter = replace(shop.interpreter, weights=options.weights)
+        interpreter.__dict__["types"] = shop.interpreter.types
+        scores = interpreter.adjust(window.understanding, facts, prices, scores).scores
+    order = sorted(range(len(window.rows)), key=lambda i: scores[i], reverse=True)
+    return [window.rows[i] for i in order]
+
+
+def gather_window(shop: Shop, text: str, settings: SearchSettings, options: Options) -> Window:
+    """Gather candidates and score them with the model."""
+    whole = shop.interpreter.understand(text)
+    demands = tuple(demand for demand in whole.demands if demand.kind in options.kinds)
+    understanding = replace(whole, demands=demands, core=whole.core if demands else whole.text)
+    query = shop.model.encode_query(understanding.core if options.encodes_core else text)
     window = choose_window(shop, text, query, settings)
-    if options.understands and options.retrieves and any(not isinstance(d, TypeDemand) for d in understanding.demands):
-        window += find_satisfying(shop, understanding, query, {hit.id for hit in window})
+    if options.retrieves and any(not isinstance(demand, TypeDemand) for demand in demands):
+        known = {hit.id for hit in window}
+        window += [hit for hit in find_satisfying(shop, understanding, query) if hit.id not in known]
     heads = settings.relevance_weight, settings.click_weight, settings.purchase_weight
     rows = [int(hit.id) for hit in window]
     scores = shop.model.score(query, [shop.stored[row] for row in rows], heads).tolist()
-    scores = add_keyword_evidence(scores, [hit.keyword_score for hit in window], settings.keyword_weight)
-    if options.understands:
-        facts = [shop.facts[row] for row in rows]
-        prices = [shop.products[row].price for row in rows]
-        near = shop.nearness(understanding) if options.types else None
-        types = shop.types if options.types else None
-        scores = adjust_scores(understanding, facts, prices, scores, options.weights, types, near).scores
-    order = sorted(range(len(rows)), key=lambda i: scores[i], reverse=True)
-    return [rows[i] for i in order], [scores[i] for i in order]
+    return Window(understanding, rows, scores, [hit.keyword_score for hit in window])
 
 
 def find_satisfying(
-    shop: Shop, understanding: Understanding, query: EncodedQuery, known: set[str], count: int = 50
+    shop: Shop, understanding: Understanding, query: EncodedQuery, count: int = 50
 ) -> list[Hit]:
-    """Return the nearest products by vector among those that meet all demands."""
+    """Return the nearest products by vector among those that meet all demands.
+
+    They count as typical hits of the keyword search: it was not asked for them.
+    """
     prices = [product.price for product in shop.products]
-    met = np.ones(len(shop.products), dtype=bool)
-    for demand in understanding.demands:
-        if not isinstance(demand, TypeDemand):
-            met &= match_demand(demand, shop.batch, prices)[:, MATCH] > 0
-    near = shop.nearness(understanding)
-    if near is not None:
-        met &= shop.types.compare(near, shop.batch) <= 0.25
+    met = shop.interpreter.find_satisfying(understanding, shop.batch, prices)
     cosines = np.where(met, (1 + shop.vectors @ query.vector) / 2, 0)
     typical = TYPICAL_SHARE * float(shop.keywords.scores(understanding.text).max())
-    found = _best(cosines, count)
-    return [Hit("", str(row), typical, score) for row, score in found if str(row) not in known]
+    return [Hit("", str(row), typical, score) for row, score in _best(cosines, count)]
 
 
 def choose_window(shop: Shop, text: str, query: EncodedQuery, settings: SearchSettings) -> list[Hit]:

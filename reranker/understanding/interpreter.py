@@ -1,0 +1,75 @@
+"""One catalogue's understanding: its vocabulary, its types as an encoder sees them, and the weights."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from reranker.types import Floats
+from reranker.understanding.adjustment import Adjustment, Weights, adjust_scores, load_weights
+from reranker.understanding.demands import TypeDemand, Understanding
+from reranker.understanding.facts import FactBatch
+from reranker.understanding.matching import MATCH, match_demand
+from reranker.understanding.query import understand
+from reranker.understanding.types import TypeIndex, build_type_index
+from reranker.understanding.vocabulary import CatalogueVocabulary
+
+_FAR = 0.25
+"""By how much a product's type may be less near than the nearest for the product to be a candidate."""
+
+
+@dataclass(frozen=True)
+class QueryInterpreter:
+    """Understands queries of one catalogue. `encode` turns a text into its unit vector (d,).
+
+    The first query with a type encodes the catalogue's types, at most 1,000 short texts; `load` does it
+    beforehand.
+    """
+
+    vocabulary: CatalogueVocabulary
+    encode: Callable[[str], Floats]
+    weights: Weights = field(default_factory=load_weights)
+
+    def load(self) -> "QueryInterpreter":
+        """Encode the catalogue's types now."""
+        _ = self.types
+        return self
+
+    @cached_property
+    def types(self) -> TypeIndex:
+        """The catalogue's types."""
+        return build_type_index(self.vocabulary, self.encode)
+
+    def understand(self, text: str) -> Understanding:
+        """Return what a query demands."""
+        return understand(text, self.vocabulary)
+
+    def find_nearness(self, understanding: Understanding) -> Floats | None:
+        """Return how near each of the catalogue's types (T,) is to the query's; None where it names none."""
+        for demand in understanding.demands:
+            if isinstance(demand, TypeDemand):
+                return self.types.nearness(self.encode(demand.words), demand.stems)
+        return None
+
+    def adjust(
+        self,
+        understanding: Understanding,
+        facts: Sequence[bytes],
+        prices: Sequence[float | None],
+        scores: Sequence[float],
+    ) -> Adjustment:
+        """Return the probabilities of n hits, moved by what their facts and prices say of the demands."""
+        near = self.find_nearness(understanding)
+        return adjust_scores(understanding, facts, prices, scores, self.weights, self.types, near)
+
+    def find_satisfying(
+        self, understanding: Understanding, batch: FactBatch, prices: Sequence[float | None]
+    ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Return which products (n,) meet all demands and are not of quite another type."""
+        met = np.ones(batch.count, dtype=bool)
+        for demand in understanding.demands:
+            if not isinstance(demand, TypeDemand):
+                met &= match_demand(demand, batch, prices)[:, MATCH] > 0
+        near = self.find_nearness(understanding)
+        return met if near is None else met & (self.types.compare(near, batch) <= _FAR)

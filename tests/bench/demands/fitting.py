@@ -1,0 +1,86 @@
+"""Fit the weights of demands to made queries: each weight in turn to what satisfies most, kind by kind."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mappings.settings import SearchSettings
+from mappings.types import JsonObject
+from reranker.keyword_evidence import add_keyword_evidence
+from reranker.types import Floats
+from reranker.understanding.demands import KINDS, TypeDemand
+from tests.bench.demands.figures import measure_query
+from tests.bench.demands.kinds import DemandQuery
+from tests.bench.demands.systems import Options, Shop, gather_window
+
+_STEPS = (-3.0, -1.5, -0.75, 0.75, 1.5, 3.0)
+_PRIORS = (0.3, 0.5, 0.7, 1.0)
+_GAIN = 0.0005
+"""Mean over the kinds of the share of places that a change must gain to be made."""
+_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class _Case:
+    query: DemandQuery
+    rows: list[int]
+    logits: Floats  # (n,)
+    outcomes: Floats  # (n, kinds, 3)
+    has_prior: bool
+
+
+def fit_weights(shop: Shop, queries: Sequence[DemandQuery], settings: SearchSettings) -> JsonObject:
+    """Return the weights that satisfy most places, as the artefact has them."""
+    cases = [_prepare(shop, query, settings) for query in queries]
+    start = Options().weights
+    weights = np.array(
+        [
+            [own.match, own.near, own.contradiction] if own else [0.0, 0.0, 0.0]
+            for own in (start.kinds.get(kind) for kind in KINDS)
+        ]
+    )
+    prior = start.prior
+    best = _evaluate(cases, weights, prior)
+    for _ in range(_ROUNDS):
+        for candidate in _PRIORS:
+            if (found := _evaluate(cases, weights, candidate)) > best + _GAIN:
+                best, prior = found, candidate
+        for place in np.ndindex(*weights.shape):
+            for step in _STEPS:
+                changed = weights.copy()
+                changed[place] += step
+                outward = changed[place] >= 0 if place[1] == 0 else changed[place] <= 0 or place[1] == 1
+                if outward and (found := _evaluate(cases, changed, prior)) > best + _GAIN:
+                    best, weights = found, changed
+    kinds = {
+        kind: {"match": row[0], "near": row[1], "contradiction": row[2]}
+        for kind, row in zip(KINDS, weights.tolist(), strict=True)
+    }
+    return {"prior": prior, "kinds": kinds}
+
+
+def _prepare(shop: Shop, query: DemandQuery, settings: SearchSettings) -> _Case:
+    """Gather a query's candidates, with what each kind of demand says of them."""
+    window = gather_window(shop, query.text, settings, Options())
+    scores = add_keyword_evidence(window.probabilities, window.keyword_scores, settings.keyword_weight)
+    likely = np.clip(np.array(scores), 1e-9, 1 - 1e-9)
+    facts = [shop.facts[row] for row in window.rows]
+    prices = [shop.products[row].price for row in window.rows]
+    adjusted = shop.interpreter.adjust(window.understanding, facts, prices, scores)
+    outcomes = np.zeros((len(window.rows), len(KINDS), 3), dtype=np.float32)
+    for demand, outcome in zip(window.understanding.demands, adjusted.outcomes, strict=True):
+        outcomes[:, KINDS.index(demand.kind)] += outcome
+    has_prior = any(not isinstance(demand, TypeDemand) for demand in window.understanding.demands)
+    return _Case(query, window.rows, np.log(likely / (1 - likely)), outcomes, has_prior)
+
+
+def _evaluate(cases: Sequence[_Case], weights: Floats, prior: float) -> float:
+    """Return the share of places that are satisfied, averaged over the kinds."""
+    shares: defaultdict[str, list[float]] = defaultdict(list)
+    for case in cases:
+        moved = np.einsum("nkj,kj->n", case.outcomes, weights)
+        order = np.argsort(-(case.logits * (prior if case.has_prior else 1) + moved), kind="stable")
+        shares[case.query.kind].append(measure_query(case.query, [case.rows[i] for i in order[:10]])[0])
+    return float(np.mean([np.mean(found) for found in shares.values()]))

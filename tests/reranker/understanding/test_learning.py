@@ -1,0 +1,34 @@
+from mappings.types import Product
+from reranker.understanding.learning import VocabularyLearner
+from reranker.understanding.vocabulary import CatalogueVocabulary, read_vocabulary
+
+
+def test_units_of_attributes_are_learnt_from_titles(vocabulary: CatalogueVocabulary) -> None:
+    assert vocabulary.numbers["display diagonal"].unit == "in"
+    assert vocabulary.numbers["internal memory"].unit == "gb"
+    assert vocabulary.numbers["cable length"].unit == "m"
+    assert "ram" in vocabulary.numbers["internal memory"].beside
+
+
+def test_words_that_are_values_are_learnt(vocabulary: CatalogueVocabulary) -> None:
+    assert vocabulary.values["i7"][0].attribute == "processor family"
+    assert vocabulary.values["wireless"][0].attribute == "connectivity technology"
+    assert set(vocabulary.kinds["colour"]) == {"product colour", "cable colour"}
+
+
+def test_types_are_mined_from_titles(vocabulary: CatalogueVocabulary) -> None:
+    assert {"monitor", "notebook", "notebook case", "mous"} <= vocabulary.types.keys()
+    assert "wireless" not in vocabulary.nouns
+    assert "black" not in vocabulary.nouns
+
+
+def test_the_artefact_is_read_back(vocabulary: CatalogueVocabulary) -> None:
+    assert read_vocabulary(vocabulary.to_json()) == vocabulary
+
+
+def test_a_long_catalogue_takes_no_more_memory_than_its_sample() -> None:
+    learner = VocabularyLearner(sample=50)
+    for number in range(2000):
+        learner.add(Product(str(number), f"Thing {number} lamp", attributes={f"a{number}": 1.0}))
+    assert learner.learn().products == 2000
+    assert len(learner._sample) == 50

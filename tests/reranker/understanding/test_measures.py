@@ -1,0 +1,33 @@
+import pytest
+
+from reranker.understanding.measures import find_measures, parse_number
+
+
+@pytest.mark.parametrize(
+    ("text", "dimension", "value"),
+    [
+        ('27" monitor', "length", 0.6858),
+        ("27inch monitor", "length", 0.6858),
+        ("68.6 cm", "length", 0.686),
+        ("6 ft cable", "length", 1.8288),
+        ("1,8 m Kabel", "length", 1.8),
+        ("1 TB", "data", 1000),
+        ("1,000GB", "data", 1000),
+        ("16 GB", "data", 16),
+        ("2 公斤", "mass", 2),
+    ],
+)
+def test_numbers_with_units_are_converted(text: str, dimension: str, value: float) -> None:
+    [measure] = find_measures(text)
+    assert measure.unit.dimension == dimension
+    assert measure.value == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["4G phone", "2 in 1 tablet", "tn2110", "i7", "m2 screw", "80 g/m² paper"])
+def test_what_only_looks_like_a_measure_is_none(text: str) -> None:
+    assert [measure for measure in find_measures(text) if measure.unit.dimension in ("length", "mass")] == []
+
+
+def test_a_comma_before_three_digits_groups_thousands() -> None:
+    assert parse_number("1,500") == 1500
+    assert parse_number("1,5") == 1.5

@@ -1,0 +1,85 @@
+import math
+
+import pytest
+
+from reranker.understanding.demands import (
+    MeasureDemand,
+    ModelDemand,
+    PresenceDemand,
+    PriceDemand,
+    TypeDemand,
+    ValueDemand,
+)
+from reranker.understanding.query import understand
+from reranker.understanding.vocabulary import CatalogueVocabulary
+
+
+@pytest.mark.parametrize(
+    ("query", "low", "high", "core"),
+    [
+        ("mouse under 20", 0, 20, "mouse"),
+        ("mouse under $20", 0, 20, "mouse"),
+        ("mouse between 20 and 40 euro", 20, 40, "mouse"),
+        ("mouse over 50", 50, math.inf, "mouse"),
+        ("maus unter 20 euro", 0, 20, "maus"),
+        ("鼠标 100元以下", 0, 100, "鼠标"),
+    ],
+)
+def test_prices(vocabulary: CatalogueVocabulary, query: str, low: float, high: float, core: str) -> None:
+    understanding = understand(query, vocabulary)
+    [price] = [demand for demand in understanding.demands if isinstance(demand, PriceDemand)]
+    assert (price.low, price.high) == (low, high)
+    assert understanding.core == core
+
+
+def test_a_limit_with_a_unit_is_no_price(vocabulary: CatalogueVocabulary) -> None:
+    demands = understand("cable under 3 m", vocabulary).demands
+    assert not any(isinstance(demand, PriceDemand) for demand in demands)
+    [measure] = [demand for demand in demands if isinstance(demand, MeasureDemand)]
+    assert (measure.low, measure.high) == (0, 3)
+
+
+def test_a_measure_belongs_to_the_attribute_that_the_query_names(vocabulary: CatalogueVocabulary) -> None:
+    demands = understand("notebook 16gb ram", vocabulary).demands
+    [measure] = [demand for demand in demands if isinstance(demand, MeasureDemand)]
+    assert measure.named
+    assert measure.attributes[0][0] == "internal memory"
+
+
+@pytest.mark.parametrize(
+    "query", ["mouse without cable", "mouse no wire", "maus ohne kabel", "mouse with no cord", "鼠标 不要线"]
+)
+def test_exclusions(vocabulary: CatalogueVocabulary, query: str) -> None:
+    [absence] = [d for d in understand(query, vocabulary).demands if isinstance(d, PresenceDemand)]
+    assert absence.kind == "absence"
+    assert "wireless" in absence.instead
+
+
+def test_an_excluded_attribute_is_found_by_its_name(vocabulary: CatalogueVocabulary) -> None:
+    [absence] = [
+        d
+        for d in understand("notebook without touch screen", vocabulary).demands
+        if isinstance(d, PresenceDemand)
+    ]
+    assert absence.attributes == ("touchscreen",)
+
+
+@pytest.mark.parametrize("query", ["toner for hl-2140", "toner for HL2140", "for hl 2140", "hl-2140 toner"])
+def test_model_numbers_however_written(vocabulary: CatalogueVocabulary, query: str) -> None:
+    [model] = [d for d in understand(query, vocabulary).demands if isinstance(d, ModelDemand)]
+    assert model.models[0] == "hl2140"
+
+
+def test_values_and_types(vocabulary: CatalogueVocabulary) -> None:
+    demands = understand("grey notebook i7", vocabulary).demands
+    [colour, processor] = [demand for demand in demands if isinstance(demand, ValueDemand)]
+    assert (colour.kind, processor.kind) == ("colour", "value")
+    assert "gray" in colour.stems[0]
+    assert processor.attributes == ("processor family",)
+    [named] = [demand for demand in demands if isinstance(demand, TypeDemand)]
+    assert named.stems == ("notebook",)
+
+
+def test_nothing_is_understood_of_prose(vocabulary: CatalogueVocabulary) -> None:
+    assert understand("word " * 100, vocabulary).demands == ()
+    assert understand("", vocabulary).demands == ()
