@@ -46,9 +46,9 @@ class QueryInterpreter:
         return understand(text, self.vocabulary)
 
     def find_nearness(self, understanding: Understanding) -> Floats | None:
-        """Return how near each of the catalogue's types (T,) is to the query's; None where it names none."""
+        """Return how near each of the catalogue's types (T,) is to the query's; None where there are none."""
         for demand in understanding.demands:
-            if isinstance(demand, TypeDemand):
+            if isinstance(demand, TypeDemand) and self.types.phrases:
                 return self.types.nearness(self.encode(demand.words), demand.stems)
         return None
 

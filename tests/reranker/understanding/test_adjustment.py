@@ -7,6 +7,7 @@ from mappings.types import Product
 from reranker.types import Floats
 from reranker.understanding.facts import list_models, pack_facts
 from reranker.understanding.interpreter import QueryInterpreter
+from reranker.understanding.learning import learn_vocabulary
 from reranker.understanding.vocabulary import CatalogueVocabulary
 
 
@@ -84,6 +85,12 @@ def test_hits_without_facts_keep_their_scores(interpreter: QueryInterpreter) -> 
     assert interpreter.adjust(understanding, [b"", b""], [None, None], [0.7, 0.2]).scores == pytest.approx(
         [0.7, 0.2]
     )
+
+
+def test_a_catalogue_without_types_has_no_say_in_them(small_catalogue: list[Product]) -> None:
+    interpreter = QueryInterpreter(learn_vocabulary(small_catalogue[:2]), encode_by_words)
+    understanding = interpreter.understand("white monitor")
+    assert interpreter.adjust(understanding, [pack_facts(small_catalogue[0])], [None], [0.5]).scores
 
 
 def test_model_numbers_of_a_text() -> None:
