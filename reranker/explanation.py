@@ -19,7 +19,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from mappings.types import Product
-from reranker.encoders.codec import WORD_FIELDS, StoredBatch, unpack_products
+from reranker.encoders.codec import WORD_FIELDS, StoredBatch, select_hash_bits, unpack_products
 from reranker.encoders.token_spans import TokenText, list_product_tokens, list_query_tokens
 from reranker.fusion import FEATURES, HEADS, Scorer, build_scorer_inputs, compute_attention
 from reranker.model import ModelConfig
@@ -163,8 +163,8 @@ def matches_product(stored: StoredBatch, again: StoredBatch, product: Product) -
     if stored.tokens.shape != again.tokens.shape:
         return False
     texts = (product.title, product.brand, product.category, _other(product))
-    for text, field_words in zip(texts, np.split(stored.words, stored.ends[0][:-1]), strict=True):
-        if not np.isin(field_words, hash_words(split_words(text))).all():
+    for text, field_words in zip(texts, stored.list_field_words(0), strict=True):
+        if not np.isin(field_words, select_hash_bits(hash_words(split_words(text)))).all():
             return False
     ours, theirs = stored.tokens[0], again.tokens[0]  # (K, t)
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
@@ -205,10 +205,10 @@ def _query_words(
     model: ExplainableModel, query: EncodedQuery, batch: StoredBatch, share: np.ndarray, total: float
 ) -> tuple[QueryWord, ...]:
     pieces = trim_query(query.text).split()
-    stored_words = np.split(batch.words, batch.ends[0][:-1])
+    stored_words = batch.list_field_words(0)
     result: list[QueryWord] = []
     for i, piece in enumerate(pieces):
-        hashes = hash_words(split_words(piece))
+        hashes = select_hash_bits(hash_words(split_words(piece)))
         where = tuple(
             name
             for name, field_words in zip(WORD_FIELDS, stored_words, strict=True)

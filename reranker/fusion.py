@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from reranker.encoders.codec import MAX_TOKENS, StoredBatch, unpack_products
+from reranker.encoders.codec import MAX_TOKENS, StoredBatch, select_hash_bits, unpack_products
 from reranker.text.numbers import classify_number
 from reranker.text.word_tokens import hash_words
 from reranker.types import EncodedQuery, Floats
@@ -209,25 +209,29 @@ def _fill_word_features(
     """Write the word features of FEATURES into `features` (n, 10), in their order."""
     n, fields = batch.sizes.shape
     hashes = hash_words(query.words)  # (w,)
-    sizes = batch.sizes.astype(np.float32)  # (n, 4)
-    hits = [np.flatnonzero(batch.words == word) for word in hashes]
-    field_of = np.searchsorted(batch.ends.ravel(), np.concatenate([*hits, _NO_HITS]), side="right")
-    by_field = np.zeros((n * fields, len(hashes)), dtype=np.float32)
-    by_field[field_of, np.arange(len(hashes)).repeat([len(at) for at in hits])] = 1
-    named = np.bincount(field_of, minlength=n * fields).reshape(n, fields)
-    anywhere = by_field.reshape(n, fields, len(hashes)).max(1)  # (n, w)
+    stored = select_hash_bits(batch.words)  # (W,)
+    hits = [np.flatnonzero(stored == word) for word in select_hash_bits(hashes)]
+    at = np.concatenate([*hits, _NO_HITS])
+    product = np.searchsorted(batch.ends, at, side="right")
+    word = np.arange(len(hashes)).repeat([len(places) for places in hits])
+    by_field = np.zeros((fields, n, len(hashes)), dtype=np.float32)
+    by_field[:, product, word] = batch.words[at] >> np.arange(fields, dtype=np.uint32)[:, None] & 1
+    anywhere = np.zeros((n, len(hashes)), dtype=np.float32)
+    anywhere[product, word] = 1
+    named = by_field.sum(2)  # (4, n)
+    sizes = batch.sizes.T.astype(np.float32)  # (4, n)
 
     idf = idf_table.idf[hashes & 0xFFFF]  # (w,)
-    keyword = (by_field @ (idf / max(float(idf.sum()), 1e-6))).reshape(n, fields)
+    keyword = by_field @ (idf / max(float(idf.sum()), 1e-6))  # (4, n)
     growth = np.float32(_K1 * _B) / np.maximum(idf_table.lengths.astype(np.float32), 1)  # (4,)
-    features[:, :4] = keyword * _EMPTY_FIELD / (_EMPTY_FIELD + growth * sizes)
+    features[:, :4] = (keyword * _EMPTY_FIELD / (_EMPTY_FIELD + growth[:, None] * sizes)).T
     kinds = [classify_number(word) for word in query.words]
     features[:, 4] = anywhere.sum(1) / max(len(hashes), 1)
     features[:, 5] = _compute_share(anywhere, [kind == "model" for kind in kinds])
     features[:, 6] = _compute_share(anywhere, [kind != "" for kind in kinds])
     features[:, 7] = _compute_share(anywhere, [kind == "unit" for kind in kinds])
-    features[:, 8] = (sizes[:, 1] > 0) & (named[:, 1] == sizes[:, 1])
-    features[:, 9] = named[:, 0] / np.maximum(sizes[:, 0], 1)
+    features[:, 8] = (sizes[1] > 0) & (named[1] == sizes[1])
+    features[:, 9] = named[0] / np.maximum(sizes[0], 1)
 
 
 def _compute_share(matches: Floats, chosen: Sequence[bool]) -> Floats | float:

@@ -63,7 +63,7 @@ class Encoded:
         """Return the prior (n,) of some products."""
         whole = self.products
         vectors, tokens, mask = whole.vectors[rows], whole.tokens[rows], whole.mask[rows]
-        part = StoredBatch(vectors, tokens, mask, whole.words, whole.sizes)
+        part = StoredBatch(vectors, tokens, mask, whole.words, whole.ends, whole.sizes)
         return prior(self.queries[query], part)
 
 

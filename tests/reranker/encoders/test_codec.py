@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from mappings.errors import ModelError
-from reranker.encoders.codec import is_well_formed, normalise, pack_product, unpack_products
+from reranker.encoders.codec import (
+    is_well_formed,
+    normalise,
+    pack_product,
+    select_hash_bits,
+    unpack_products,
+)
 from reranker.text.word_tokens import hash_words
 
 RANDOM = np.random.default_rng(1)
@@ -21,15 +27,43 @@ def test_vectors_survive_quantisation() -> None:
     products = [product(3), product(7), product(1)]
     batch = unpack_products([stored for _, _, stored in products], 16, 8)
     for i, (vector, rows, _) in enumerate(products):
-        assert batch.vectors[i] @ vector > 0.999
+        assert batch.vectors[i] @ vector > 0.97
         assert batch.mask[i].sum() == len(rows)
         assert ((batch.tokens[i, : len(rows)] * rows).sum(1) > 0.999).all()
 
 
 def test_words_come_back_by_field() -> None:
     batch = unpack_products([product(2, "red shoe")[2], product(2, "blue")[2]], 16, 8)
-    assert batch.ends.tolist() == [[2, 3, 3, 6], [7, 8, 8, 11]]
-    assert batch.words[6] == hash_words(["blue"])[0]
+    assert batch.sizes.tolist() == [[2, 1, 0, 3], [1, 1, 0, 3]]
+    assert batch.ends.tolist() == [6, 11]
+    for at, title in enumerate((["red", "shoe"], ["blue"])):
+        wanted = [hash_words(words) for words in (title, ["acme"], [], ["a", "b", "c"])]
+        for field_words, hashes in zip(batch.list_field_words(at), wanted, strict=True):
+            assert field_words.tolist() == select_hash_bits(hashes).tolist()
+
+
+def test_a_word_of_several_fields_is_stored_once() -> None:
+    names = [hash_words(words) for words in (["red", "shoe"], ["red"], ["shoe"], ["red", "shoe", "new"])]
+    rows = np.eye(2, 8, dtype=np.float32)
+    stored = pack_product(np.ones(16, np.float32), rows, names)
+    assert len(stored) == len(pack_product(np.ones(16, np.float32), rows, [hash_words([])] * 4)) + 3 * 4
+    batch = unpack_products([stored], 16, 8)
+    assert batch.sizes.tolist() == [[2, 1, 1, 3]]
+    for field_words, hashes in zip(batch.list_field_words(0), names, strict=True):
+        assert field_words.tolist() == select_hash_bits(hashes).tolist()
+
+
+@pytest.mark.parametrize("dimension", [384, 383, 1])
+def test_pooled_vectors_keep_their_direction_in_four_bits(dimension: int) -> None:
+    vectors = normalise(RANDOM.normal(size=(50, dimension)).astype(np.float32))
+    words = [hash_words([])] * 4
+    stored = [pack_product(vector, vectors[:1, :1], words) for vector in vectors]
+    back = unpack_products(stored, dimension, 1).vectors
+    assert back.shape == vectors.shape
+    np.testing.assert_allclose(np.linalg.norm(back, axis=1), 1, atol=1e-5)
+    assert (back * vectors).sum(1).min() > 0.99
+    cosines = vectors @ vectors.T
+    assert np.abs(back @ vectors.T - cosines).mean() < 0.01
 
 
 def test_nothing_unpacks_to_nothing() -> None:
@@ -56,8 +90,8 @@ def test_malformed_bytes_are_refused(spoil) -> None:  # type: ignore[no-untyped-
 
 def claiming(tokens: int = 0, words: int = 0) -> bytes:
     """Return a product whose sizes are as it says, and as many as that."""
-    head = np.array([2, 16, 16, tokens, words, 0, 0, 0], "<u2").tobytes()
-    return head + bytes(16 + 2 * tokens + 4 * words)
+    head = np.array([4, 16, 16, tokens, words, 0, 0, 0, words], "<u2").tobytes()
+    return head + bytes(8 + 2 * tokens + 4 * words)
 
 
 def test_what_a_product_claims_allocates_nothing() -> None:
@@ -95,7 +129,7 @@ def test_bits_leave_room_for_shorter_products() -> None:
     batch = unpack_products([pack_product(rows[0], rows[:n], words, bits=1) for n in (2, 0, 5)], 16, 16)
     assert batch.mask.tolist() == [[True] * n + [False] * (5 - n) for n in (2, 0, 5)]
     np.testing.assert_array_equal(batch.tokens[0, :2], batch.tokens[2, :2])
-    assert batch.ends[:, 3].tolist() == [1, 2, 3]
+    assert batch.ends.tolist() == [1, 2, 3]
 
 
 def test_two_formats_at_once_are_refused() -> None:
