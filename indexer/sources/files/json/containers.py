@@ -100,7 +100,7 @@ def unwrap(record: object) -> object:
     GraphQL has {node: {…}}, OpenSearch {_id, _source: {…}}, JSON:API {id, type, attributes: {…}}, and answers
     of other APIs {msg, data: {…}}.
     """
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or "title" in record or "name" in record:
         return record
     if len(record) == 1:
         key, inner = next(iter(record.items()))
