@@ -1,6 +1,7 @@
 """Attack the sidecar while a well-behaved client searches; print one JSON object.
 
     python -m tests.bench.hostile
+    python -m tests.bench.hostile --nginx
 
 For each attack: hostile requests sent; the client's median and 95th percentile, the latter also as a
 multiple of its own just before; answers that it lost, that had wrong hits, or that were not reranked; the
@@ -15,10 +16,12 @@ It must have an index or alias `shop`. With OpenSearch itself as `--url`, the sa
 """
 
 import json
+import socket
 import statistics
+import subprocess
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -36,19 +39,21 @@ from tests.plugin_api.sidecar.test_through_the_sidecar import PROGRAM
 
 QUIET_SECONDS = 5.0
 REST_SECONDS = 1.0
+NGINX_SECONDS = 60.0
 
 
 @click.command()
 @click.option("--url", default="", help="A sidecar, or what stands before it. Default: one of its own.")
+@click.option("--nginx", is_flag=True, help="Put the image attune-nginx before the bench's own sidecar.")
 @click.option("--pid", default=0, help="Process id of the sidecar behind --url.")
 @click.option("--seconds", default=10.0, show_default=True, help="Time of each attack.")
 @click.option("--attack", "names", multiple=True, type=click.Choice(list(ATTACKS)), help="Repeatable.")
-def main(url: str, pid: int, seconds: float, names: tuple[str, ...]) -> None:
+def main(url: str, nginx: bool, pid: int, seconds: float, names: tuple[str, ...]) -> None:
     """Report what a well-behaved client notices of attacks."""
-    click.echo(json.dumps(measure(url, seconds, names or tuple(ATTACKS), pid), indent=2))
+    click.echo(json.dumps(measure(url, seconds, names or tuple(ATTACKS), pid, nginx), indent=2))
 
 
-def measure(url: str, seconds: float, names: Sequence[str], pid: int = 0) -> JsonObject:
+def measure(url: str, seconds: float, names: Sequence[str], pid: int = 0, nginx: bool = False) -> JsonObject:
     """Run each attack for `seconds`, beside a client that searches."""
     with ExitStack() as stack:
         if url:
@@ -59,6 +64,8 @@ def measure(url: str, seconds: float, names: Sequence[str], pid: int = 0) -> Jso
             port = stack.enter_context(cheap_cluster())
             server = stack.enter_context(echo_server(_settings(port), PROGRAM, quiet=True))
             address, process = ("127.0.0.1", server.port), psutil.Process(server.process.pid)
+            if nginx:
+                address = "127.0.0.1", stack.enter_context(_nginx(server.port, port))
         answer = ask(address, "POST", "/shop/_search", json.dumps(SEARCH))
         if answer is None:
             raise click.ClickException(f"a search at {address} is not answered")
@@ -86,6 +93,34 @@ def _settings(port: int) -> Settings:
         search=SearchSettings(window=10, keyword_weight=0.0, vector_weight_head=0.7),
         sidecar=SidecarSettings(port=0, deadline_ms=20_000),
     )
+
+
+@contextmanager
+def _nginx(sidecar: int, opensearch: int) -> Iterator[int]:
+    """Yield the port of nginx before a sidecar and OpenSearch, which listen on this machine."""
+    ports = []
+    for _ in range(2):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            ports.append(free.getsockname()[1])
+    told = {
+        "SIDECAR_URL": f"http://127.0.0.1:{sidecar}",
+        "ATTUNE_OPENSEARCH_URL": f"http://127.0.0.1:{opensearch}",
+        "PORT": str(ports[0]),
+        "HEALTH_PORT": str(ports[1]),
+    }
+    variables = [part for name, value in told.items() for part in ("--env", f"{name}={value}")]
+    run = ["docker", "run", "--rm", "--network=host", *variables, "attune-nginx"]
+    process = subprocess.Popen(run, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + NGINX_SECONDS
+        while ask(("127.0.0.1", ports[0]), "GET", "/_attune/health") is None:
+            if time.monotonic() > end:
+                raise click.ClickException("nginx did not start: build docker/Dockerfile, target nginx")
+            time.sleep(0.1)
+        yield ports[0]
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 def _attacked(

@@ -30,6 +30,10 @@ HEAVY_PACE_SECONDS = 0.1
 MANY = 1000
 
 
+_SOURCE = ("127.0.0.2", 0)
+"""Where attackers of this machine come from: nginx tells clients apart by their addresses."""
+
+
 class Count(Protocol):
     """Counts one more hostile request or connection."""
 
@@ -104,6 +108,8 @@ def resets(address: Address, stop: Event, count: Count) -> None:
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         with suppress(OSError), sock:
+            if _is_local(address):
+                sock.bind(_SOURCE)
             sock.connect(address)
         count()
 
@@ -336,4 +342,10 @@ def _run_all(works: Sequence[Callable[[], None]]) -> None:
 
 
 def _connected(address: Address) -> socket.socket:
-    return socket.create_connection(address, timeout=5)
+    return socket.create_connection(
+        address, timeout=5, source_address=_SOURCE if _is_local(address) else None
+    )
+
+
+def _is_local(address: Address) -> bool:
+    return address[0] == "127.0.0.1"
