@@ -14,6 +14,11 @@ Any other may identify a caller, X-Forwarded-For too: the security plugin trusts
 """
 
 
+def has_identity(headers: Mapping[str, str]) -> bool:
+    """Return whether OpenSearch may tell the caller with these headers (names in lower case) from others."""
+    return not _HARMLESS_HEADERS.issuperset(headers)
+
+
 def make_caller_key(index: str, headers: Mapping[str, str]) -> str:
     """Return the key of an index as the caller with these headers (names in lower case) sees it.
 

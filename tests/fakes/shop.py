@@ -173,7 +173,7 @@ class Shop:
 
 
 def _kind(search: dict[str, Any]) -> str:
-    if search == FINGERPRINT_SEARCH:
+    if search.get("aggs", {}).keys() == FINGERPRINT_SEARCH["aggs"].keys():
         return "state"
     whole = search.get("query", {}).get("bool", {})
     if not isinstance(whole, dict):

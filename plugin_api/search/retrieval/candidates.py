@@ -16,6 +16,7 @@ from mappings.errors import ClusterDown
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import NO_ANSWER, Headers
 from plugin_api.opensearch.raw_json import RawObject, dumps, raw_object, raw_objects
+from plugin_api.search.caller_key import has_identity
 from plugin_api.search.query.types import RerankRequest
 from plugin_api.search.retrieval.caller_client import (
     CallerClient,
@@ -120,7 +121,7 @@ def gather(
         matching = {key: request.body[key] for key in _MATCH_KEYS if key in request.body}
         below_window = {"from": window, "size": request.end - window, "track_total_hits": False}
         searches.append(CallerSearch({**matching, **id_body(with_ids), **below_window}))
-    headers, answers = caller.search_all([*searches, *fingerprint_searches(shards)])
+    headers, answers = caller.search_all([*searches, *_fingerprint_searches(caller, shards)])
     own, near, *below = map(read_slim_answer, answers[: len(searches)])
     for answer in (own, *below):
         if answer.error:
@@ -170,10 +171,14 @@ def fetch_fresh_page(
     """Fetch complete hits as `fetch_page` does, the answer around them, and the fingerprint of the index."""
     around = {key: value for key, value in request.body.items() if key not in _HIT_KEYS}
     searches = [CallerSearch({**around, "size": 0}), *([_page_search(request, keys)] if keys else [])]
-    headers, answers = caller.search_all([*searches, *fingerprint_searches(shards)])
+    headers, answers = caller.search_all([*searches, *_fingerprint_searches(caller, shards)])
     hits = _read_page(answers[1], keys) if keys else {}
     shell, _ = _split_answer(answers[0])
     return FreshPage(hits, shell, headers, read_fingerprint(answers[len(searches) :], beside=shell))
+
+
+def _fingerprint_searches(caller: CallerClient, shards: int) -> list[CallerSearch]:
+    return fingerprint_searches(shards, has_identity(caller.call.headers))
 
 
 def _page_search(request: RerankRequest, keys: Sequence[HitKey]) -> CallerSearch:

@@ -6,16 +6,20 @@ number than all before it, and what takes away the highest document leaves one d
 asked by a search of its own. Sums over several shards would not do: changes can cancel out.
 
 The request is a search without hits, which OpenSearch answers from its request cache until the next refresh;
-then it costs some 50 ns a document. It is sent as the caller, so it also changes with what that one may see.
+then it costs some 50 ns a document. It is sent as the caller, so it also changes with the documents that the
+caller may see. What may be seen of a document, its fields and whether they are masked, shows in a sample of a
+few documents, which is requested for callers who have an identity.
 """
 
 import hashlib
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import msgspec
 from msgspec import Raw, Struct
 
+from mappings import fields
 from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import RawObject
 from plugin_api.search.retrieval.caller_client import CallerSearch
@@ -28,6 +32,16 @@ FINGERPRINT_SEARCH: JsonObject = {
             "aggs": {"numbers": {"stats": {"field": "_seq_no"}}},
         }
     },
+}
+
+_SAMPLED_SEARCH: JsonObject = deepcopy(FINGERPRINT_SEARCH)
+_SAMPLED_SEARCH["aggs"]["indexes"]["aggs"]["sample"] = {
+    "top_hits": {
+        "size": 3,
+        "sort": [{"_seq_no": "asc"}],
+        "_source": {"excludes": [fields.ATTUNE]},
+        "docvalue_fields": [fields.HASH, fields.TOKENS],
+    }
 }
 
 _MAX_DOCUMENTS = 1_000_000
@@ -75,11 +89,12 @@ _terms = msgspec.json.Decoder(_Terms)
 _shards = msgspec.json.Decoder(_Shards)
 
 
-def fingerprint_searches(shards: int) -> list[CallerSearch]:
+def fingerprint_searches(shards: int, has_identity: bool = False) -> list[CallerSearch]:
     """Return the searches that request the fingerprint of an index of so many shards; none for 0."""
+    search = _SAMPLED_SEARCH if has_identity else FINGERPRINT_SEARCH
     if shards <= 1:
-        return [CallerSearch(FINGERPRINT_SEARCH)] * shards
-    return [CallerSearch(FINGERPRINT_SEARCH, shard) for shard in range(shards)]
+        return [CallerSearch(search)] * shards
+    return [CallerSearch(search, shard) for shard in range(shards)]
 
 
 def read_fingerprint(answers: Sequence[bytes], beside: RawObject) -> IndexFingerprint:

@@ -127,8 +127,8 @@ def test_documents_and_fields_that_opensearch_hides_stay_hidden(secured: Secured
 
 
 @pytest.fixture
-def narrowed_to(secured: Secured) -> Iterator[Callable[[str], None]]:
-    """Lets the user one_brand see one brand's products only, until the test has ended."""
+def one_brand(secured: Secured) -> Iterator[Callable[..., None]]:
+    """Narrows what the user one_brand may see, until the test has ended."""
 
     def define(**narrowed: object) -> None:
         rights = {"index_patterns": ["products*"], "allowed_actions": ["read"], **narrowed}
@@ -137,8 +137,14 @@ def narrowed_to(secured: Secured) -> Iterator[Callable[[str], None]]:
     define()
     account = {"password": PASSWORD, "opendistro_security_roles": ["one_brand"]}
     secured.administer("internalusers", "one_brand", account)
-    yield lambda brand: define(dls=json.dumps({"term": {"brand.keyword": brand}}), fls=["~price"])
+    yield define
     define()  # a role with a condition is told of by `attune install`
+
+
+@pytest.fixture
+def narrowed_to(one_brand: Callable[..., None]) -> Callable[[str], None]:
+    """Lets the user one_brand see one brand's products only."""
+    return lambda brand: one_brand(dls=json.dumps({"term": {"brand.keyword": brand}}), fls=["~price"])
 
 
 def test_a_kept_window_is_one_callers_and_ends_with_what_it_may_see(
@@ -163,6 +169,30 @@ def test_a_kept_window_is_one_callers_and_ends_with_what_it_may_see(
     assert "cached" not in body["ext"]["attune"]
     assert {hit["_source"]["brand"] for hit in hits(body)} == {"Lenovo"}
     assert [bucket["key"] for bucket in body["aggregations"]["brands"]["buckets"]] == ["Lenovo"]
+
+
+@pytest.mark.parametrize(
+    "narrowed",
+    [
+        {"fls": ["~description"]},
+        {"masked_fields": ["brand"]},
+        {"fls": ["~attune.tokens"]},
+        {"dls": json.dumps({"bool": {"must_not": {"term": {"brand.keyword": "HP"}}}})},
+    ],
+    ids=["a field", "a mask", "vectors", "documents"],
+)
+def test_a_cached_order_ends_with_what_its_caller_may_see(
+    secured: Secured, one_brand: Callable[..., None], narrowed: dict[str, object]
+) -> None:
+    def ask() -> Any:
+        return secured.ask(secured.reranked, "products/_search", by_text("notebook"), "one_brand").json()
+
+    one_brand()
+    ask()
+    time.sleep(SETTLE_SECONDS)
+    assert "cached" in [ask() for _ in range(3)][-1]["ext"]["attune"]
+    one_brand(**narrowed)
+    assert "cached" not in ask()["ext"]["attune"]
 
 
 def test_in_lists_and_under_other_queries_they_stay_hidden(secured: Secured) -> None:

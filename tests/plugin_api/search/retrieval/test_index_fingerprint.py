@@ -84,3 +84,10 @@ def test_without_a_sound_answer_there_is_none(answers: list[bytes]) -> None:
 
 def test_an_index_of_very_many_shards_has_none() -> None:
     assert read_fingerprint([answer((1, [0]), total=17)], beside(17)) == NO_FINGERPRINT
+
+
+def test_who_has_an_identity_is_shown_a_sample_of_documents() -> None:
+    (plain,), (sampled,) = fingerprint_searches(1), fingerprint_searches(1, has_identity=True)
+    assert "top_hits" not in json.dumps(plain.body)
+    assert "top_hits" in json.dumps(sampled.body)
+    assert [search.shard for search in fingerprint_searches(2, has_identity=True)] == [0, 1]
