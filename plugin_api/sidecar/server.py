@@ -22,6 +22,10 @@ MEMORY = Path("/dev/shm")
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable by which prometheus-client, imported later, learns where workers share their numbers."""
 
+_UNSENT_BYTES = 131_072
+"""Of an answer that the kernel holds although its client takes no more. By default that is 4 MB, and a few
+hundred slow clients use up the memory for the connections of all others."""
+
 OPEN_FILES = 16_384
 """Of a worker: its clients' connections, as many to OpenSearch, and handshakes that are under way."""
 
@@ -33,13 +37,16 @@ def listen(settings: SidecarSettings) -> socket.socket:
     """Bind the sidecar's address. Raises AttuneError when it is taken or can't be had."""
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=1024)
     except OSError as error:
         why = (error.strerror or str(error)).partition(" (")[0]
         raise AttuneError(
             f"can't listen at {settings.host}:{settings.port}: {why}; "
             "choose another with --port or sidecar.port"
         ) from error
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # connections have it from their listener
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+    return listener
 
 
 def run_sidecar(

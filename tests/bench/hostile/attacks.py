@@ -30,6 +30,9 @@ HEAVY_PACE_SECONDS = 0.1
 MANY = 1000
 
 
+_RECEIVE_BYTES = 65_536
+"""Kernel memory of an attacker of this machine: that of another machine would not be missed here."""
+
 _SOURCE = ("127.0.0.2", 0)
 """Where attackers of this machine come from: nginx tells clients apart by their addresses."""
 
@@ -342,9 +345,11 @@ def _run_all(works: Sequence[Callable[[], None]]) -> None:
 
 
 def _connected(address: Address) -> socket.socket:
-    return socket.create_connection(
-        address, timeout=5, source_address=_SOURCE if _is_local(address) else None
-    )
+    source = _SOURCE if _is_local(address) else None
+    sock = socket.create_connection(address, timeout=5, source_address=source)
+    if _is_local(address):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+    return sock
 
 
 def _is_local(address: Address) -> bool:
