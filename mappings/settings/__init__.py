@@ -13,6 +13,7 @@ from mappings.settings.sections import (
     PreviewSettings,
     SearchSettings,
     Settings,
+    ShopperSettings,
     SidecarSettings,
 )
 from mappings.settings.value_types import FusionMethod
@@ -32,6 +33,7 @@ __all__ = [
     "SearchSettings",
     "Setting",
     "Settings",
+    "ShopperSettings",
     "SidecarSettings",
     "attune_home",
     "list_settings",

@@ -19,7 +19,7 @@ from mappings.settings.value_types import (
     ShareOfOne,
 )
 
-SECRETS = ("opensearch.password", "sidecar.api_keys", "database.url")
+SECRETS = ("opensearch.password", "sidecar.api_keys", "database.url", "shoppers.key")
 """Settings whose values are never shown."""
 
 ENV_PREFIX = "ATTUNE_"
@@ -217,6 +217,37 @@ class ClickSettings:
 
 
 @dataclass(frozen=True)
+class ShopperSettings:
+    """What is stored of shoppers, and what it is used for. Off without a key."""
+
+    key: str = ""
+    """Secret that shoppers' ids are hashed with before they are stored. Empty stores no events and knows no
+    shopper. A new key forgets everybody. Better set in the environment than in a file.
+    """
+    retention_days: Annotated[int, Meta(ge=1, le=3650)] = 400
+    """Days that events are kept. `attune count` deletes the months before."""
+    origins: Annotated[
+        str,
+        Meta(
+            pattern=r"^\s*(|\*|https?://[^\s,/]+(\s*,\s*https?://[^\s,/]+)*)\s*$",
+            extra={"allowed": "origins such as https://shop.example.com, or *"},
+        ),
+    ] = ""
+    """Origins, separated by commas, whose pages may send events. With it, events need no API key."""
+    events_per_minute: PositiveCount = 600
+    """Events that one client address may send a minute."""
+    type_field: Annotated[str, Meta(min_length=1)] = "category"
+    """Field of a product's type: when a product is due again, and what shoppers like, is learnt by type."""
+    maker_field: Annotated[str, Meta(min_length=1)] = "brand"
+    """Field of a product's maker."""
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """The origins whose pages may send events."""
+        return tuple(origin.strip() for origin in self.origins.split(",") if origin.strip())
+
+
+@dataclass(frozen=True)
 class PreviewSettings:
     """The search preview page at `/_attune/`."""
 
@@ -252,6 +283,7 @@ class Settings:
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     clicks: ClickSettings = field(default_factory=ClickSettings)
+    shoppers: ShopperSettings = field(default_factory=ShopperSettings)
     preview: PreviewSettings = field(default_factory=PreviewSettings)
     node: NodeSettings = field(default_factory=NodeSettings)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

@@ -24,6 +24,7 @@ from plugin_api.sidecar.pipeline.routes import cluster_blueprint
 from plugin_api.sidecar.preview.explain import ExplainModel
 from plugin_api.sidecar.preview.routes import PUBLIC, preview_blueprint
 from plugin_api.sidecar.searches import SearchRoutes
+from plugin_api.sidecar.shoppers.routes import EVENTS_PATH, shoppers_blueprint
 
 PREFIX = "/_attune"
 HEALTH = f"{PREFIX}/health"
@@ -76,10 +77,12 @@ def create_app(
     searcher = Searcher(client, reranker, settings, others, observe, timing)
     routes = SearchRoutes(settings.sidecar, client, searcher, observe)
     app.extensions["attune"] = searcher
-    require_key(app, settings.sidecar.api_keys, PASSED, PUBLIC_RULES)
+    public = (*PUBLIC_RULES, EVENTS_PATH) if settings.shoppers.origins.strip() else PUBLIC_RULES
+    require_key(app, settings.sidecar.api_keys, PASSED, public)
     app.register_blueprint(model_blueprint(settings, reranker))
     app.register_blueprint(cluster_blueprint(settings, reranker))
     app.register_blueprint(openapi_blueprint(bool(settings.sidecar.api_keys.strip(" ,"))))
+    app.register_blueprint(shoppers_blueprint(settings, client))
     app.register_blueprint(preview_blueprint(settings, client, (reranker, *others)))
 
     def _everything(**_: str) -> Response:

@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 
 from mappings.types import JsonObject
 
-_METHODS = ("get", "post")
+_METHODS = ("get", "post", "delete")
 
 
 def openapi_blueprint(keyed: bool) -> Blueprint:

@@ -209,10 +209,10 @@ def _score_together(
     reasons = []
     for row, candidate in enumerate(pool):
         parts = {
+            "popular": popular[row],
             "again": again[row],
             "together": together[row],
             "similar": alike[row],
-            "popular": popular[row],
         }
         kind = max(parts, key=lambda name: parts[name])
         if kind == "again":

@@ -39,7 +39,7 @@ def fit_kernels(log: PurchaseLog, types: list[str], end: float) -> RepurchaseKer
     users, products, days = log.users[by], log.products[by], log.days[by]
     same = (users[1:] == users[:-1]) & (products[1:] == products[:-1])
     waits = np.append(np.where(same, days[1:] - days[:-1], end - days[:-1]), end - days[-1:])
-    again = np.append(same, False)
+    again = np.append(same, np.zeros(min(len(days), 1), dtype=bool))
     names = {name: row for row, name in enumerate(sorted(set(types)), 1)}
     rows = np.array([names[name] for name in types], dtype=np.int64)[products]
     events = _histogram(rows[again], waits[again], len(names) + 1)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -35,7 +37,7 @@ class BehaviourScorer:
         result: Floats = h @ self.output + np.float32(self.output_bias)
         return result
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | BinaryIO) -> None:
         """Write the parameters to an .npz file."""
         np.savez(
             path,
@@ -52,8 +54,17 @@ class BehaviourScorer:
 def load_behaviour_scorer(path: Path) -> BehaviourScorer:
     """Read what BehaviourScorer.save wrote. Raises ModelError for a file of other features or sizes."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            values = {name: file[name] for name in file.files}
+        with path.open("rb") as file:
+            return parse_behaviour_scorer(file, str(path))
+    except OSError as error:
+        raise ModelError(f"{path} holds no behaviour scorer: {error}") from error
+
+
+def parse_behaviour_scorer(file: BinaryIO, path: str) -> BehaviourScorer:
+    """Read a scorer from an open file; `path` names it in errors. Raises ModelError."""
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            values = {name: arrays[name] for name in arrays.files}
         names = tuple(values["features"].tolist())
         scorer = BehaviourScorer(
             values["mean"],
@@ -63,7 +74,7 @@ def load_behaviour_scorer(path: Path) -> BehaviourScorer:
             values["output"],
             float(values["output_bias"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (EOFError, BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} holds no behaviour scorer: {error}") from error
     size = len(BEHAVIOUR_FEATURES)
     if names != BEHAVIOUR_FEATURES or scorer.hidden.shape != (size, BEHAVIOUR_UNITS):

@@ -17,6 +17,7 @@ from mappings.settings import PreviewSettings, Settings, SidecarSettings
 from plugin_api.search.query.types import Options
 from plugin_api.search.reasons import Reason, RerankStatus
 from plugin_api.search.report import RerankReport
+from plugin_api.shoppers.recommend_call import RecommendBoost, RecommendCall
 from plugin_api.sidecar.api_keys import OPEN
 from plugin_api.sidecar.app import PASSED, PUBLIC_RULES, create_app
 from plugin_api.sidecar.model_api import messages
@@ -27,6 +28,7 @@ from plugin_api.sidecar.preview.routes import GradesRequest, JudgementRequest
 from plugin_api.sidecar.searches import search_kind
 from plugin_api.sidecar.telemetry.metrics import CONTENT_TYPE, Metrics
 from plugin_api.sidecar.telemetry.middleware import Observer
+from reranker.behaviour.recommendation import RecommendationKind
 from reranker.encoders.token_spans import TokenText
 from reranker.explanation import Contribution, QueryWord
 from tests.fakes.preview_shop import ALIAS, shipped_model, stocked_shop
@@ -42,6 +44,9 @@ TYPES: dict[str, Any] = {
     "Rewritten": Rewritten,
     "ScoreCall": ScoreCall,
     "HitScores": HitScores,
+    "RecommendCall": RecommendCall,
+    "RecommendBoost": RecommendBoost,
+    "RecommendationKind": RecommendationKind,
     "Contribution": Contribution,
     "QueryWord": QueryWord,
     "TokenText": TokenText,

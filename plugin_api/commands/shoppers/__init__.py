@@ -1,0 +1,1 @@
+"""Commands about shoppers: `attune events`, `count`, `recommend` and `forget`."""

@@ -1,0 +1,239 @@
+"""`attune events`, `attune count`, `attune recommend` and `attune forget`."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mappings import fields
+from mappings.client import check_cluster, connect
+from mappings.errors import AttuneError
+from mappings.settings import Settings
+from mappings.types import JsonObject
+from plugin_api.commands.context import CommandContext
+from plugin_api.commands.shoppers.event_files import OrderColumns, read_event_files
+from plugin_api.opensearch.client import encode_credentials
+from plugin_api.opensearch.http_client import HttpClient
+from plugin_api.shoppers.cluster import ClusterRequests
+from plugin_api.shoppers.count_job import Train, count_behaviour
+from plugin_api.shoppers.event_store import EventReport, EventStore
+from plugin_api.shoppers.events import MAX_EVENTS
+from plugin_api.shoppers.forget import forget_shopper
+from plugin_api.shoppers.recommend_call import RecommendCall
+from plugin_api.shoppers.recommender import ClusterRefusal, Recommender
+from reranker.behaviour.recommendation import RecommendationKind
+
+_SHOWN_REJECTS = 5
+
+
+@click.command()
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
+@click.option("--orders", is_flag=True, help="The files hold orders, a row for each product of an order.")
+@click.option("--user", default="user_id", show_default=True, help="Column of the shopper's id (--orders).")
+@click.option("--product", default="product_id", show_default=True, help="Column of the product's id.")
+@click.option("--order", default="order_id", show_default=True, help="Column of the order's id.")
+@click.option("--time", "at", default="timestamp", show_default=True, help="Column of the order's time.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_obj
+def events(
+    context: CommandContext,
+    files: tuple[Path, ...],
+    orders: bool,
+    user: str,
+    product: str,
+    order: str,
+    at: str,
+    as_json: bool,
+) -> None:
+    """Store what shoppers did: UBI logs or order histories.
+
+    FILES are documents of ubi_queries or ubi_events, one a line, or with --orders any table: CSV, JSON
+    Lines, XLSX. Each document is stored once, however often it comes. Ids of shoppers are stored as keyed
+    hashes (shoppers.key).
+    """
+    settings = context.settings
+    store = EventStore(_requests(settings), settings.shoppers.key, settings.shoppers.retention_days)
+    columns = OrderColumns(user, product, order, at) if orders else None
+    total = EventReport()
+    shown: list[str] = []
+    for batch in _batches(read_event_files(files, columns)):
+        report = store.store([document for _, document in batch], time.time())
+        shown += [f"{batch[place][0]}: {reason}" for place, reason in report.rejected.items()]
+        rejected = dict.fromkeys(range(len(shown)), "")
+        total = EventReport(total.stored + report.stored, total.duplicates + report.duplicates, rejected)
+    if as_json:
+        click.echo(json.dumps({**asdict(total), "rejected": shown}))
+    else:
+        click.echo(f"{total.stored:,} stored, {total.duplicates:,} known already, {len(shown):,} rejected.")
+        for line in shown[:_SHOWN_REJECTS]:
+            click.echo(f"  {line}", err=True)
+    if shown and not total.stored and not total.duplicates:
+        raise AttuneError(f"no document of {', '.join(map(str, files))} could be used: {shown[0]}")
+
+
+@click.command()
+@click.option("--alias", help="Alias of the products. Default: the setting search.alias (products).")
+@click.option("--train/--no-train", default=False, help="Train the scorer too (needs the extra `train`).")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_obj
+def count(context: CommandContext, alias: str | None, train: bool, as_json: bool) -> None:
+    """Count stored orders: what is popular, bought together, and due again.
+
+    Writes counts into the products of --alias, where `attune recommend` finds them. Run it every night, and
+    after `attune index`. Events older than shoppers.retention_days are deleted.
+    """
+    settings = context.settings
+    report = count_behaviour(
+        _requests(settings),
+        alias if alias is not None else settings.search.alias,
+        settings.shoppers,
+        time.time(),
+        _make_trainer() if train else None,
+    )
+    if as_json:
+        click.echo(json.dumps(asdict(report)))
+        return
+    click.echo(
+        f"{report.purchases:,} purchases of {report.products_bought:,} products by {report.shoppers:,} "
+        f"shoppers; {report.products_updated:,} products updated."
+    )
+    if report.trained:
+        click.echo("The scorer was trained.")
+    elif train:
+        click.echo(f"The scorer was not trained: {report.not_trained}.", err=True)
+
+
+@click.command()
+@click.option("--alias", help="Alias of the products. Default: the setting search.alias (products).")
+@click.option("--user", default="", help="Shopper to recommend for.")
+@click.option(
+    "--kind",
+    type=click.Choice([kind.value for kind in RecommendationKind]),
+    default=RecommendationKind.NEXT_PURCHASE.value,
+    show_default=True,
+    help="What to recommend.",
+)
+@click.option(
+    "--product", "products", multiple=True, help="Product, or product of the basket. May be repeated."
+)
+@click.option(
+    "--size", type=click.IntRange(1, 100), default=10, show_default=True, help="Number of products."
+)
+@click.option(
+    "--diversity", type=click.FloatRange(0, 1), default=0.0, help="0 (best first) to 1 (most different)."
+)
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Only products with this value. May be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.pass_obj
+def recommend(
+    context: CommandContext,
+    alias: str | None,
+    user: str,
+    kind: str,
+    products: tuple[str, ...],
+    size: int,
+    diversity: float,
+    filters: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Recommend products, each with its reason.
+
+    \b
+    attune recommend --user u1
+    attune recommend --kind bought_together --product 1234
+    """
+    settings = context.settings
+    call = RecommendCall(
+        index=alias or "",
+        kind=RecommendationKind(kind),
+        user=user,
+        products=list(products),
+        size=size,
+        filter=msgspec.Raw(json.dumps([_parse_filter(text) for text in filters]).encode()),
+        diversity=diversity,
+    )
+    client = HttpClient(settings.opensearch)
+    check_cluster(connect(settings.opensearch), settings.opensearch)
+    try:
+        answer = Recommender(client, settings).recommend(call, encode_credentials(settings.opensearch))
+    except ClusterRefusal as refusal:
+        body = refusal.body.decode("utf-8", "replace")
+        raise AttuneError(f"OpenSearch refused the search with {refusal.status}: {body[:300]}") from refusal
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    table = Table("", "id", "product", "reason", box=None, pad_edge=False)
+    for rank, hit in enumerate(answer["hits"]["hits"], 1):
+        title = str(hit.get("_source", {}).get(fields.TITLE, ""))
+        table.add_row(str(rank), Text(hit["_id"]), Text(title), Text(hit["fields"]["attune.reason"][0]))
+    Console().print(table)
+
+
+@click.command()
+@click.argument("user")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_obj
+def forget(context: CommandContext, user: str, as_json: bool) -> None:
+    """Forget USER: remove a user's or client's profile, events and queries.
+
+    Then looks for them again; whatever is found is an error.
+    """
+    settings = context.settings
+    report = forget_shopper(_requests(settings), settings.shoppers.key, user)
+    if as_json:
+        click.echo(json.dumps(report.as_json()))
+        return
+    click.echo(
+        f"Removed {report.profiles_removed} profile, {report.events_removed:,} events and "
+        f"{report.queries_removed:,} queries; {report.documents_left} documents are left."
+    )
+
+
+def _requests(settings: Settings) -> ClusterRequests:
+    check_cluster(connect(settings.opensearch), settings.opensearch)
+    return ClusterRequests(HttpClient(settings.opensearch), encode_credentials(settings.opensearch))
+
+
+def _make_trainer() -> Train:
+    try:
+        from reranker.training.behaviour.training import train_on_orders
+    except ImportError as error:
+        raise AttuneError("training needs torch: pip install 'attune[train]'") from error
+    return train_on_orders
+
+
+def _parse_filter(text: str) -> JsonObject:
+    field, equals, value = text.partition("=")
+    if not equals or not field:
+        raise click.UsageError(f"--filter {text!r} is not FIELD=VALUE")
+    exact = f"{field}.keyword" if field in (fields.TITLE, fields.BRAND, fields.CATEGORY) else field
+    return {"term": {exact: value}}
+
+
+def _batches(
+    documents: Iterator[tuple[str, dict[str, object]]],
+) -> Iterator[list[tuple[str, dict[str, object]]]]:
+    """Yield documents, each with where it stands, MAX_EVENTS at a time."""
+    batch: list[tuple[str, dict[str, object]]] = []
+    for document in documents:
+        batch.append(document)
+        if len(batch) == MAX_EVENTS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,1 @@
+"""Shoppers in OpenSearch: their events, profiles of them, and recommendations for them."""

@@ -1,0 +1,102 @@
+"""Profiles in OpenSearch: one small document a shopper. It is read by id: the next read sees a change."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from mappings.types import JsonObject
+from plugin_api.shoppers.cluster import ClusterRequests, ShopperStoreError
+from reranker.behaviour.counts import ProductCount, Profile
+
+USERS = "attune-users"
+"""Index of the profiles."""
+
+_ATTEMPTS = 8
+
+_USERS_BODY = {
+    "settings": {
+        "index": {
+            "number_of_shards": 1,
+            "auto_expand_replicas": "0-1",
+            "codec": "best_compression",
+            "refresh_interval": "30s",
+        }
+    },
+    "mappings": {"dynamic": False, "properties": {"updated": {"type": "date"}}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProfile:
+    """A profile and the version of its document; both numbers are -1 for one that is not stored."""
+
+    profile: Profile
+    seq_no: int = -1
+    primary_term: int = -1
+
+
+class ProfileStore:
+    """Reads and changes profiles by pseudonym. Thread-safe."""
+
+    def __init__(self, requests: ClusterRequests) -> None:
+        self._requests = requests
+
+    def create_index(self) -> None:
+        """Create the index where it is not there yet."""
+        status, answer = self._requests.ask("PUT", f"/{USERS}", _USERS_BODY, also=(400,))
+        if status == 400 and answer["error"]["type"] != "resource_already_exists_exception":
+            raise ShopperStoreError(f"the index {USERS} can't be created: {answer['error']['reason']}")
+
+    def read(self, shopper: str) -> StoredProfile:
+        """Return a shopper's profile; an empty one where none is stored."""
+        status, answer = self._requests.ask("GET", f"/{USERS}/_doc/{quote(shopper, safe='')}", also=(404,))
+        if status == 404:
+            return StoredProfile(Profile())
+        return StoredProfile(unpack_profile(answer["_source"]), answer["_seq_no"], answer["_primary_term"])
+
+    def change(self, shopper: str, apply: Callable[[Profile], Profile], updated: str) -> None:
+        """Store what `apply` makes of a profile. Another change at the same time is not lost.
+
+        `updated` is an ISO 8601 time. Raises ShopperStoreError where others keep changing it.
+        """
+        for _ in range(_ATTEMPTS):
+            stored = self.read(shopper)
+            body = {**pack_profile(apply(stored.profile)), "updated": updated}
+            version = (
+                "op_type=create"
+                if stored.seq_no < 0
+                else f"if_seq_no={stored.seq_no}&if_primary_term={stored.primary_term}"
+            )
+            target = f"/{USERS}/_doc/{quote(shopper, safe='')}?{version}"
+            if self._requests.ask("PUT", target, body, also=(409,))[0] != 409:
+                return
+        raise ShopperStoreError(
+            f"a profile could not be changed in {_ATTEMPTS} attempts: others change it too"
+        )
+
+
+def pack_profile(profile: Profile) -> JsonObject:
+    """Return a profile as a document: columns, days relative to the last one."""
+    day = max((count.last for count in profile.bought.values()), default=0)
+    counts = list(profile.bought.values())
+    return {
+        "day": day,
+        "products": list(profile.bought),
+        "counts": [round(count.decayed, 2) for count in counts],
+        "orders": [count.orders for count in counts],
+        "ages": [day - count.last for count in counts],
+        "spans": [count.last - count.first for count in counts],
+        "viewed": list(profile.viewed),
+        "views": [round(at, 3) for at in profile.viewed.values()],
+    }
+
+
+def unpack_profile(source: JsonObject) -> Profile:
+    """Return the profile that `pack_profile` made a document of."""
+    day = source["day"]
+    columns = (source[name] for name in ("products", "counts", "orders", "ages", "spans"))
+    bought = {
+        product: ProductCount(count, orders, day - age - span, day - age)
+        for product, count, orders, age, span in zip(*columns, strict=True)
+    }
+    return Profile(bought, dict(zip(source["viewed"], source["views"], strict=True)))

@@ -1,0 +1,254 @@
+"""Recommendations from OpenSearch: candidates of one query, scored, in the shape of a search's answer."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+
+from mappings import fields
+from mappings.errors import BadRequest
+from mappings.settings import Settings
+from mappings.types import JsonObject
+from plugin_api.opensearch.client import OpenSearchClient, encode_credentials
+from plugin_api.opensearch.raw_json import dumps
+from plugin_api.shoppers.behaviour_store import BehaviourStore
+from plugin_api.shoppers.candidate_query import build_candidate_query, needs_vectors, weigh_sources
+from plugin_api.shoppers.cluster import JSON_HEADERS, ClusterRequests
+from plugin_api.shoppers.events import SECONDS_A_DAY
+from plugin_api.shoppers.product_counts import (
+    BEHAVIOUR,
+    make_product_key,
+    read_candidate,
+    read_text,
+)
+from plugin_api.shoppers.profile_store import ProfileStore
+from plugin_api.shoppers.pseudonyms import hash_shopper
+from plugin_api.shoppers.recommend_call import RecommendCall
+from reranker.behaviour.counts import Profile
+from reranker.behaviour.features import Shares
+from reranker.behaviour.purchases import build_purchase_log
+from reranker.behaviour.recommendation import (
+    BehaviourModel,
+    Candidate,
+    Recommendation,
+    RecommendationKind,
+    RecommendationRequest,
+    recommend_products,
+)
+from reranker.behaviour.repurchase import fit_kernels
+
+_VECTOR_SOURCES = 10
+"""Sources whose vectors are read."""
+
+
+class ClusterRefusal(Exception):
+    """OpenSearch refused a caller's search: its status and body are the answer."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(status)
+        self.status, self.body = status, body
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """Products that speak for others, by strength, and what is known of them."""
+
+    strengths: Mapping[str, float]
+    known: Mapping[str, Candidate]
+    titles: Mapping[str, str]
+
+
+class Recommender:
+    """Answers calls for recommendations. Products are read with the caller's credentials. Thread-safe."""
+
+    def __init__(self, client: OpenSearchClient, settings: Settings) -> None:
+        self._client, self._settings = client, settings
+        requests = ClusterRequests(client, encode_credentials(settings.opensearch))
+        self._profiles, self._models = ProfileStore(requests), BehaviourStore(requests)
+
+    def recommend(self, call: RecommendCall, headers: Mapping[str, str], personal: bool = True) -> JsonObject:
+        """Return an answer in the shape of a search's, each hit with its reason in `fields`.
+
+        Without `personal` the user's profile is not read. Raises BadRequest, ClusterRefusal for what
+        OpenSearch refuses the caller, ShopperStoreError, and what the client raises.
+        """
+        began = time.perf_counter()
+        index = call.index or self._settings.search.alias
+        day = time.time() / SECONDS_A_DAY
+        profile = Profile()
+        if call.user and personal:
+            pseudonym = hash_shopper(self._settings.shoppers.key, call.user)
+            profile = self._profiles.read(pseudonym).profile
+        context = tuple(call.products)
+        if not context and call.kind in (
+            RecommendationKind.SIMILAR,
+            RecommendationKind.BOUGHT_TOGETHER,
+            RecommendationKind.BASKET,
+        ):
+            raise BadRequest(f"kind {call.kind.value} needs `products`: the product or the basket")
+        request = RecommendationRequest(call.kind, call.size, day, profile, context, call.diversity)
+        model = self._models.read(index) or _UNCOUNTED
+        sources = self._read_sources(index, request, headers)
+        pool, boosts, total = self._fetch_candidates(index, call, request, sources, headers)
+        if call.diversity > 0 and not needs_vectors(request):
+            pool = self._add_vectors(index, pool, headers)
+        ranked = recommend_products(
+            replace(request, size=len(pool)) if boosts else request, pool, sources.known, model
+        )
+        if boosts:
+            ranked = _apply_boosts(ranked, boosts)[: call.size]
+        hits = self._fetch_hits(index, call, ranked, sources.titles, headers)
+        return {
+            "took": round((time.perf_counter() - began) * 1000),
+            "timed_out": False,
+            "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
+            "hits": {
+                "total": {"value": total, "relation": "eq"},
+                "max_score": hits[0]["_score"] if hits else None,
+                "hits": hits,
+            },
+            "ext": {
+                "attune": {
+                    "kind": call.kind.value,
+                    "candidates": len(pool),
+                    "known_products": len(profile.bought),
+                    "trained": model.scorer is not None,
+                }
+            },
+        }
+
+    def _read_sources(
+        self, index: str, request: RecommendationRequest, headers: Mapping[str, str]
+    ) -> _Sources:
+        """Read what is known of the context's and the history's products."""
+        strengths = weigh_sources(request)
+        ids = list(dict.fromkeys((*strengths, *request.profile.bought)))
+        if not ids:
+            return _Sources({}, {}, {})
+        lead = list(strengths)[:_VECTOR_SOURCES]
+        bodies = [_search_ids(ids, [*self._names, fields.TITLE]), _search_ids(lead, [fields.VECTOR])]
+        answers = self._search_all(index, bodies, headers)
+        vectors = {hit["_id"]: read_candidate(hit, {}, *self._names).vector for hit in answers[1]}
+        known = {
+            hit["_id"]: replace(read_candidate(hit, {}, *self._names), vector=vectors.get(hit["_id"]))
+            for hit in answers[0]
+        }
+        titles = {
+            hit["_id"]: read_text(hit.get("_source", {}), fields.TITLE) or hit["_id"] for hit in answers[0]
+        }
+        return _Sources(strengths, known, titles)
+
+    @property
+    def _names(self) -> tuple[str, str]:
+        return self._settings.shoppers.type_field, self._settings.shoppers.maker_field
+
+    def _fetch_candidates(
+        self,
+        index: str,
+        call: RecommendCall,
+        request: RecommendationRequest,
+        sources: _Sources,
+        headers: Mapping[str, str],
+    ) -> tuple[list[Candidate], dict[str, float], int]:
+        """Return candidates, what each is boosted by, and how many products match the filter."""
+        body = build_candidate_query(call, request, sources.strengths, sources.known)
+        body["_source"] = [BEHAVIOUR, *self._names, *([fields.VECTOR] if needs_vectors(request) else [])]
+        target = f"/{quote(index, safe='')}/_search"
+        answer = self._client.request("POST", target, {**headers, **JSON_HEADERS}, dumps(body))
+        if answer.status >= 300:
+            raise ClusterRefusal(answer.status, answer.body)
+        parsed = msgspec.json.decode(answer.body)
+        keys = {make_product_key(product): product for product in sources.strengths}
+        pool = [read_candidate(hit, keys, *self._names) for hit in parsed["hits"]["hits"]]
+        weights = [boost.weight for boost in call.boosts]
+        boosts = {
+            hit["_id"]: sum(weights[int(name)] for name in hit.get("matched_queries", ()))
+            for hit in parsed["hits"]["hits"]
+        }
+        return pool, boosts if weights else {}, int(parsed["hits"]["total"]["value"])
+
+    def _add_vectors(
+        self, index: str, pool: Sequence[Candidate], headers: Mapping[str, str]
+    ) -> list[Candidate]:
+        ids = [candidate.id for candidate in pool]
+        hits = self._search_all(index, [_search_ids(ids, [fields.VECTOR])], headers)[0]
+        vectors = {hit["_id"]: read_candidate(hit, {}, *self._names).vector for hit in hits}
+        return [replace(candidate, vector=vectors.get(candidate.id)) for candidate in pool]
+
+    def _fetch_hits(
+        self,
+        index: str,
+        call: RecommendCall,
+        ranked: Sequence[Recommendation],
+        titles: Mapping[str, str],
+        headers: Mapping[str, str],
+    ) -> list[JsonObject]:
+        """Return the hits as a search would, with their own `_source`."""
+        if not ranked:
+            return []
+        ids = [recommendation.id for recommendation in ranked]
+        source: Any = (
+            {"excludes": [f"{fields.ATTUNE}.*", fields.ATTUNE]} if call.source is UNSET else call.source
+        )
+        body = {
+            "query": {"ids": {"values": ids}},
+            "size": len(ids),
+            "track_total_hits": False,
+            "_source": source,
+        }
+        by_id = {hit["_id"]: hit for hit in self._search_all(index, [body], headers)[0]}
+        return [
+            {
+                **by_id[recommendation.id],
+                "_score": round(recommendation.score, 5),
+                "fields": {"attune.reason": [recommendation.reason.describe(titles)]},
+            }
+            for recommendation in ranked
+            if recommendation.id in by_id
+        ]
+
+    def _search_all(
+        self, index: str, bodies: Sequence[JsonObject], headers: Mapping[str, str]
+    ) -> list[list[JsonObject]]:
+        """Return the hits of several searches. Raises ClusterRefusal."""
+        lines = b"".join(b"{}\n" + dumps(body) + b"\n" for body in bodies)
+        target = f"/{quote(index, safe='')}/_msearch"
+        answer = self._client.request("POST", target, {**headers, **JSON_HEADERS}, lines)
+        if answer.status >= 300:
+            raise ClusterRefusal(answer.status, answer.body)
+        responses = msgspec.json.decode(answer.body)["responses"]
+        for response in responses:
+            if "error" in response:
+                raise ClusterRefusal(response.get("status", 500), dumps(response))
+        return [response["hits"]["hits"] for response in responses]
+
+
+def _search_ids(ids: Sequence[str], source: Any) -> JsonObject:
+    return {
+        "query": {"ids": {"values": list(ids)}},
+        "size": len(ids),
+        "track_total_hits": False,
+        "_source": source,
+    }
+
+
+def _apply_boosts(ranked: Sequence[Recommendation], boosts: Mapping[str, float]) -> list[Recommendation]:
+    """Return recommendations in the order that boosts give them."""
+    spread = float(np.std([recommendation.score for recommendation in ranked])) or 1.0
+    lifted = [
+        replace(recommendation, score=recommendation.score + spread * boosts.get(recommendation.id, 0.0))
+        for recommendation in ranked
+    ]
+    return sorted(lifted, key=lambda recommendation: -recommendation.score)
+
+
+_UNCOUNTED = BehaviourModel(
+    fit_kernels(build_purchase_log([]), [], 0.0),
+    Shares({}, {}),
+)
+"""The model of a shop whose orders were not counted."""

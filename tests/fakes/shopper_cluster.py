@@ -1,0 +1,112 @@
+"""An OpenSearch in memory: as much of its API as events, profiles and forgetting use."""
+
+import json
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from plugin_api.opensearch.client import OpenSearchResponse
+
+
+class ShopperCluster:
+    """Documents by index and id, with sequence numbers. The next writes of ids in `meddle` come too late."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, dict[str, tuple[dict[str, Any], int]]] = {}
+        self.requests: list[tuple[str, str]] = []
+        self.meddle: list[str] = []
+        self._seq_no = 0
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        timeout_seconds: float | None = None,
+    ) -> OpenSearchResponse:
+        """Answer as OpenSearch does."""
+        parts = urlsplit(target)
+        self.requests.append((method, parts.path))
+        path = [unquote(part) for part in parts.path.strip("/").split("/")]
+        status, answer = self._answer(method, path, dict(parse_qsl(parts.query)), body)
+        return OpenSearchResponse(status, (), json.dumps(answer).encode())
+
+    def sources(self, pattern: str) -> list[dict[str, Any]]:
+        """Return the documents of the indexes that a pattern matches."""
+        return [source for name in self._match(pattern) for source, _ in self.documents[name].values()]
+
+    def _answer(self, method: str, path: list[str], params: dict[str, str], body: bytes) -> tuple[int, Any]:
+        match path:
+            case ["_bulk"]:
+                return 200, self._create_all(body)
+            case ["_cat", "indices", patterns]:
+                names = [name for pattern in patterns.split(",") for name in self._match(pattern)]
+                return 200, [{"index": name} for name in names]
+            case [index, "_doc", id_]:
+                return self._document(method, index, id_, params, body)
+            case [pattern, "_delete_by_query" | "_count" as action]:
+                return 200, self._by_query(pattern, json.loads(body), action == "_count")
+            case [name] if method == "DELETE":
+                return (200, {}) if self.documents.pop(name, None) is not None else (404, {})
+            case [name] if method == "PUT" and name in self.documents:
+                return 400, {"error": {"type": "resource_already_exists_exception", "reason": name}}
+            case [name] if method == "PUT":
+                self.documents[name] = {}
+        return 200, {}
+
+    def _document(
+        self, method: str, index: str, id_: str, params: dict[str, str], body: bytes
+    ) -> tuple[int, Any]:
+        stored = self.documents.setdefault(index, {})
+        if method == "GET":
+            if id_ not in stored:
+                return 404, {"found": False}
+            source, seq_no = stored[id_]
+            return 200, {"_source": source, "_seq_no": seq_no, "_primary_term": 1}
+        if method == "DELETE":
+            return (200, {}) if stored.pop(id_, None) else (404, {})
+        if id_ in self.meddle:
+            self.meddle.remove(id_)
+            if id_ in stored:
+                self._put(stored, id_, stored[id_][0])
+            return 409, {}
+        known = stored[id_][1] if id_ in stored else None
+        if (params.get("op_type") == "create" and known is not None) or (
+            "if_seq_no" in params and known != int(params["if_seq_no"])
+        ):
+            return 409, {}
+        self._put(stored, id_, json.loads(body))
+        return 200, {}
+
+    def _put(self, stored: dict[str, tuple[dict[str, Any], int]], id_: str, source: dict[str, Any]) -> None:
+        self._seq_no += 1
+        stored[id_] = (source, self._seq_no)
+
+    def _create_all(self, body: bytes) -> dict[str, Any]:
+        lines = [json.loads(line) for line in body.splitlines()]
+        items = []
+        for action, source in zip(lines[::2], lines[1::2], strict=True):
+            place = action["create"]
+            stored = self.documents.setdefault(place["_index"], {})
+            status = 409 if place["_id"] in stored else 201
+            if status == 201:
+                self._put(stored, place["_id"], source)
+            items.append({"create": {"status": status}})
+        return {"items": items}
+
+    def _by_query(self, pattern: str, search: dict[str, Any], only_count: bool) -> dict[str, int]:
+        terms = [term for clause in search["query"]["bool"]["should"] for term in clause["term"].items()]
+        count = 0
+        for name in self._match(pattern):
+            for id_, (source, _) in list(self.documents[name].items()):
+                if any(source.get(field) == value for field, value in terms):
+                    count += 1
+                    if not only_count:
+                        del self.documents[name][id_]
+        return {"count": count} if only_count else {"deleted": count}
+
+    def _match(self, pattern: str) -> list[str]:
+        return [name for name in self.documents if fnmatchcase(name, pattern) or re.fullmatch(pattern, name)]

@@ -1,0 +1,167 @@
+"""Events, counting, recommendations and forgetting on real OpenSearch."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+from opensearchpy import OpenSearch
+
+from mappings.settings import OpenSearchSettings, Settings, ShopperSettings
+from mappings.types import JsonObject
+from plugin_api.opensearch.http_client import HttpClient
+from plugin_api.shoppers.cluster import ClusterRequests
+from plugin_api.shoppers.count_job import CountReport, count_behaviour
+from plugin_api.shoppers.event_store import EventStore
+from plugin_api.shoppers.forget import forget_shopper
+from plugin_api.shoppers.recommend_call import RecommendBoost, RecommendCall
+from plugin_api.shoppers.recommender import ClusterRefusal, Recommender
+from reranker.behaviour.recommendation import RecommendationKind
+from tests.fakes.orders import make_orders
+
+VECTORS = {"tea": [100, 10, 0, 0], "honey": [90, 40, 0, 0], "new tea": [100, 12, 0, 0]}
+
+
+@dataclass(frozen=True)
+class CountedShop:
+    """A shop whose orders were stored and counted."""
+
+    client: OpenSearch
+    alias: str
+    settings: Settings
+    requests: ClusterRequests
+    recommender: Recommender
+    report: CountReport
+
+    def recommend(self, **call: object) -> list[JsonObject]:
+        """Return the hits of a call."""
+        made = RecommendCall(index=self.alias, **call)  # type: ignore[arg-type]
+        hits: list[JsonObject] = self.recommender.recommend(made, {})["hits"]["hits"]
+        return hits
+
+
+@pytest.fixture(scope="module")
+def counted(opensearch: str, client: OpenSearch) -> Iterator[CountedShop]:
+    alias = f"counted-{uuid.uuid4().hex[:8]}"
+    own = ShopperSettings(key=uuid.uuid4().hex)
+    settings = Settings(opensearch=OpenSearchSettings(url=opensearch), shoppers=own)
+    orders = make_orders()
+    vector = {"type": "knn_vector", "dimension": 4, "data_type": "byte", "method": _METHOD}
+    text = {"type": "text", "fields": {"keyword": {"type": "keyword"}}}
+    properties = {
+        "title": text,
+        "attune": {"properties": {"vector": vector}},
+        "available": {"type": "boolean"},
+    }
+    client.indices.create(
+        index=alias,
+        body={"settings": {"index.knn": True}, "mappings": {"dynamic": False, "properties": properties}},
+    )
+    for at, product in enumerate(sorted({p.product for p in orders} | {"new tea"})):
+        body = {
+            "title": product.title(),
+            "category": product.rstrip("0123456789"),
+            "available": product != "butter",
+            "attune": {"vector": VECTORS.get(product, [0, 0, 1 + at, 100])},
+        }
+        client.index(index=alias, id=product, body=body)
+    http = HttpClient(settings.opensearch)
+    requests = ClusterRequests(http, {})
+    now = time.time()
+    shift = now / 86_400 - max(p.day for p in orders)
+    events = [
+        {
+            "action_name": "purchase",
+            "user_id": p.user,
+            "timestamp": (p.day + shift) * 86_400_000,
+            "event_attributes": {"object": {"object_id": p.product}, "order_id": p.order},
+        }
+        for p in orders
+    ]
+    store = EventStore(requests, own.key, own.retention_days)
+    for begin in range(0, len(events), 1_000):
+        store.store(events[begin : begin + 1_000], now)
+    report = count_behaviour(requests, alias, own, now, None)
+    yield CountedShop(client, alias, settings, requests, Recommender(http, settings), report)
+    client.indices.delete(index=f"{alias},attune-events-*,attune-queries-*,attune-users,attune-behaviour")
+    http.close()
+
+
+_METHOD = {"name": "hnsw", "space_type": "cosinesimil", "engine": "lucene"}
+
+
+def test_all_orders_were_counted(counted: CountedShop) -> None:
+    assert counted.report.shoppers == 30
+    assert counted.report.purchases == len({(p.user, p.order, p.product) for p in make_orders()})
+    assert counted.report.products_updated == counted.report.products_bought
+    body = counted.client.get(index=counted.alias, id="tea")["_source"]
+    assert body["title"] == "Tea"  # nothing but the counts was changed
+    assert body["attune"]["vector"] == VECTORS["tea"]
+    assert body["attune"]["behaviour"]["by_orders"]
+
+
+def test_counting_again_changes_few_products(counted: CountedShop) -> None:
+    again = count_behaviour(counted.requests, counted.alias, counted.settings.shoppers, time.time(), None)
+    assert again.purchases == counted.report.purchases
+
+
+def test_the_shoppers_staple_comes_first_and_says_why(counted: CountedShop) -> None:
+    first = counted.recommend(user="s3", size=3)[0]
+    assert first["_id"] == "staple3"
+    assert first["_source"] == {"title": "Staple3", "category": "staple", "available": True}
+    assert first["fields"]["attune.reason"] == ["you buy it every 7 days"]
+
+
+def test_products_bought_together(counted: CountedShop) -> None:
+    first = counted.recommend(kind=RecommendationKind.BOUGHT_TOGETHER, products=["pasta"])[0]
+    assert (first["_id"], first["fields"]["attune.reason"]) == ("sauce", ["bought with Pasta"])
+
+
+def test_similar_products_are_near_and_may_be_new(counted: CountedShop) -> None:
+    hits = counted.recommend(kind=RecommendationKind.SIMILAR, products=["tea"], size=2)
+    assert [hit["_id"] for hit in hits] == ["new tea", "honey"]
+
+
+def test_the_callers_filter_holds_for_every_kind(counted: CountedShop) -> None:
+    only = msgspec.Raw(b'{"term": {"available": true}}')
+    for kind in RecommendationKind:
+        hits = counted.recommend(kind=kind, user="s3", products=["bread"], filter=only, size=50)
+        assert hits
+        assert "butter" not in {hit["_id"] for hit in hits}
+
+
+def test_exclusions_and_boosts(counted: CountedShop) -> None:
+    together = {"kind": RecommendationKind.BOUGHT_TOGETHER, "products": ["pasta"]}
+    assert "sauce" not in {hit["_id"] for hit in counted.recommend(**together, exclude=["sauce"])}
+    boost = RecommendBoost(msgspec.Raw(b'{"match": {"title": "honey"}}'), 10)
+    assert counted.recommend(**together, boosts=[boost])[0]["_id"] == "honey"
+
+
+def test_a_purchase_changes_the_next_answer(counted: CountedShop) -> None:
+    tea = {
+        "action_name": "purchase",
+        "user_id": "newcomer",
+        "event_attributes": {"object": {"object_id": "tea"}},
+    }
+    assert counted.recommend(user="newcomer")[0]["fields"]["attune.reason"] == ["bought by many"]
+    EventStore(counted.requests, counted.settings.shoppers.key, 400).store([tea], time.time())
+    reasons = {hit["_id"]: hit["fields"]["attune.reason"] for hit in counted.recommend(user="newcomer")}
+    assert reasons["tea"] == ["you bought it before"]
+
+
+def test_a_query_that_opensearch_refuses_is_its_own_error(counted: CountedShop) -> None:
+    with pytest.raises(ClusterRefusal) as refused:
+        counted.recommend(filter=msgspec.Raw(b'{"nonsense": {}}'))
+    assert refused.value.status == 400
+    with pytest.raises(ClusterRefusal) as missing:
+        counted.recommender.recommend(RecommendCall(index="no-such-index"), {})
+    assert missing.value.status == 404
+
+
+def test_a_forgotten_shopper_is_a_stranger(counted: CountedShop) -> None:
+    report = forget_shopper(counted.requests, counted.settings.shoppers.key, "s9")
+    assert report.profiles_removed == 1
+    assert report.events_removed == len({(p.order, p.product) for p in make_orders() if p.user == "s9"})
+    assert counted.recommend(user="s9")[0]["fields"]["attune.reason"] == ["bought by many"]
