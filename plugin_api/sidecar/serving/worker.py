@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from multiprocessing import parent_process
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -26,6 +27,9 @@ _IDLE_SECONDS = 75
 
 GRACEFUL_SECONDS = 30
 """For requests under way when the worker is told to end."""
+
+HANDSHAKE_SECONDS = 10.0
+"""For a client to agree on TLS. By default it has 60, and its connection holds some 50 kB so long."""
 
 START_FAILED = 3
 """Exit status of a worker that could not start: another would fail in the same way."""
@@ -48,13 +52,23 @@ def run_worker(
         signal.signal(number, lambda *_: os._exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=_Loop) as runner:
         status = runner.run(_serve(listener, settings, build, started))
         for handler in logging.getLogger().handlers:
             handler.flush()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)  # threads that still wait for OpenSearch would hold the process up
+
+
+class _Loop(uvloop.Loop):
+    """An event loop whose servers give TLS handshakes little time: uvicorn has no setting for that."""
+
+    async def create_server(self, *args: Any, **options: Any) -> asyncio.AbstractServer:  # type: ignore[override]
+        """See asyncio."""
+        if options.get("ssl") is not None:
+            options.setdefault("ssl_handshake_timeout", HANDSHAKE_SECONDS)
+        return await super().create_server(*args, **options)
 
 
 async def _serve(

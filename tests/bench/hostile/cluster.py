@@ -45,7 +45,7 @@ def cheap_cluster() -> Iterator[int]:
 def _serve(started: Connection) -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     started.send(listener.getsockname()[1])
-    config = uvicorn.Config(_Cluster(), lifespan="off", log_config=None, access_log=False, ws="none")
+    config = uvicorn.Config(_Cluster(), lifespan="off", log_config=None, log_level="critical", ws="none")
     uvloop.run(uvicorn.Server(config).serve([listener]))
 
 

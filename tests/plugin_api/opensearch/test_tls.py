@@ -22,6 +22,7 @@ from plugin_api.commands.demo.sidecar_process import sidecar_url
 from plugin_api.opensearch.tls import create_server_context
 from tests.fakes.certificates import Authority, Signed
 from tests.fakes.echo_server import (
+    PROGRAM,
     ROOT,
     Server,
     connected,
@@ -114,6 +115,20 @@ def test_stalled_handshakes_hold_nobody_up(server: Server, trusting: ssl.SSLCont
         began = time.monotonic()
         assert status_of(talk(server.port, REQUEST, context=trusting)) == 200
         assert time.monotonic() - began < 1
+
+
+def test_a_handshake_that_never_ends_is_given_up(tmp_path: Path) -> None:
+    little_time = """
+from plugin_api.sidecar.serving import worker
+worker.HANDSHAKE_SECONDS = 0.3
+"""
+    signed = Authority(tmp_path, "shop").sign("sidecar")
+    tls = SidecarSettings(port=0, tls_certificate=str(signed.certificate), tls_key=str(signed.key))
+    with echo_server(replace(Settings(), sidecar=tls), little_time + PROGRAM, quiet=True) as server:
+        for started in (b"", b"\x16\x03\x01\x02\x00\x01"):
+            with connected(server.port) as sock, suppress(ConnectionResetError):
+                sock.sendall(started)
+                assert rest_of(sock) == b""
 
 
 def test_plain_http_gets_no_answer(server: Server) -> None:
