@@ -16,7 +16,8 @@ ID_NAMES = (
     "art_nr artnr bestellnummer ordernumber produktnummer référence reference référence_produit ref "
     "referencia riferimento codice codigo código código_artículo codice_articolo artikelcode "
     "artikel_nummer indeks kod kod_produktu numer_katalogowy code part_number partnumber product_code "
-    "item_code 商品id 商品编号 商品編號 编号 商品コード 商品番号 品番 stock_code "
+    "item_code custom_label customlabel supplier_aid supplier_pid guid "
+    "商品id 商品编号 商品編號 编号 商品コード 商品番号 品番 stock_code "
     "mpn gtin ean gtin13 upc isbn barcode "
     "артикул код"
 )
@@ -27,7 +28,8 @@ TITLE_NAMES = (
     "título titulo nome nome_prodotto titolo naam productnaam producttitel nazwa nazwa_produktu tytuł "
     "title_long title_short label model_name product_type 商品名称 商品名稱 商品名 标题 標題 名称 "
     "タイトル 製品名 "
-    "название наименование"
+    "название наименование "
+    "description_short"
 )
 DESCRIPTION_NAMES = (
     "description body_html description_html product_description long_description short_description "
@@ -53,7 +55,8 @@ CATEGORY_NAMES = (
     "catégories rayon type_de_produit type_produit categoría categorías categoria tipo_de_producto "
     "categorie_di_prodotto tipo_di_prodotto reparto rubrik rubriek producttype productcategorie "
     "kategoria kategorie_produktu typ_produktu 类目 分类 类别 カテゴリ カテゴリー 商品カテゴリ 商品タイプ "
-    "категория 類別 分類"
+    "категория 類別 分類 "
+    "merchant_category"
 )
 URL_NAMES = (
     "url link product_url product_link permalink canonical_url deeplink deep_link item_url page_url "
@@ -73,7 +76,8 @@ SALE_PRICE_NAMES = (
     "sonderangebotspreis prix_promo prix_promotionnel prix_soldé prix_solde precio_oferta "
     "precio_de_oferta precio_rebajado prezzo_scontato prezzo_in_offerta prezzo_promozionale "
     "aanbiedingsprijs actieprijs cena_promocyjna cena_wyprzedażowa preço_promocional セール価格 "
-    "цена 價格 售價 單價"
+    "цена 價格 售價 單價 "
+    "start_price startprice"
 )
 PRICE_NAMES = (
     "price variant_price regular_price unit_price price_amount price_gross gross_price price_vat "
@@ -113,7 +117,8 @@ IMAGE_NAMES = (
     "url_image image_produit immagine link_immagine url_immagine afbeelding afbeeldingslink "
     "image_name afbeelding_url zdjęcie zdjecie link_do_zdjęcia obrazek imagem 图片 图片链接 画像 "
     "画像リンク 画像url "
-    "изображение фото 圖片 圖片連結"
+    "изображение фото 圖片 圖片連結 "
+    "pic_url picurl enclosure"
 )
 IDENTIFIER_NAMES = (
     "sku variant_sku gtin gtin8 gtin12 gtin13 gtin14 ean ean13 ean_code ean13_or_jan_barcode eans gtins upc "
@@ -153,7 +158,8 @@ ATTRIBUTE_NAMES = (
     "couleur taille matière genre motif état talla tamaño colore taglia materiale sesso kleur maat geslacht "
     "staat kolor rozmiar materiał płeć stan stan_produktu condición condizione cor tamanho 颜色 顏色 尺寸 "
     "材质 规格 "
-    "色 カラー サイズ 素材 状態 性別"
+    "色 カラー サイズ 素材 状態 性別 "
+    "colors colours sizes materials flavors"
 )
 
 KNOWN_NAMES = frozenset(

@@ -33,6 +33,9 @@ _OWN_OBJECTS = frozenset(
 )
 """Objects in a record whose name or title is that of the product."""
 
+_VARIANTS = frozenset(("variants", "variations", "skus", "offers", "identifiers"))
+"""Objects in a record whose numbers are numbers of the product."""
+
 _VERSION = "_version"
 _PREFIXED = re.compile(r"(?:attr_[a-z]_|(?:attr|attribute|spec)s?[_.:])", re.IGNORECASE)
 
@@ -140,10 +143,11 @@ class _ColumnPicker:
         return best, group
 
     def list_identifiers(self) -> list[str]:
-        """Return all columns of numbers that find exactly a product, taken or not."""
-        columns = [
-            column for name in names.IDENTIFIER_NAMES.split() for column in self._by_name.get(name, [])
-        ]
+        """Return all columns of numbers that find exactly a product or a variant, taken or not."""
+        wanted = names.IDENTIFIER_NAMES.split()
+        columns = [column for name in wanted for column in self._by_name.get(name, [])]
+        paths = [path for name in wanted for path in self._paths.get(name, [])]
+        columns += [path for path in paths if path.partition(".")[0].lower() in _VARIANTS]
         return list(dict.fromkeys(columns))
 
     def take_levels(self, wanted: str) -> tuple[str, ...]:

@@ -207,3 +207,9 @@ def test_a_second_image_fills_gaps(tmp_path: Path) -> None:
 def test_a_header_below_other_lines(tmp_path: Path, lines: str) -> None:
     field_map = guess(tmp_path, f"{lines}Artikelnummer;Bezeichnung;Preis\n1;Mug;9,00\n2;Cup;5,00")
     assert (field_map.id, field_map.title, field_map.price) == ("Artikelnummer", ("Bezeichnung",), ("Preis",))
+
+
+def test_numbers_of_variants(tmp_path: Path) -> None:
+    record = {"id": 1, "title": "Tee", "variants": [{"sku": "T-S", "price": 9}, {"sku": "T-M", "price": 11}]}
+    field_map = guess_json(tmp_path, record)
+    assert (field_map.identifiers, field_map.price) == (("variants.sku",), ("variants.price",))
