@@ -7,7 +7,8 @@
     scorer.npz       projection of the token vectors, fusion and MLP
     product_tokenizer.json   the product encoder's own, only where it has another
 
-A model's version is a hash of them all; it is stamped on every index and compared on every search.
+A model's version is a hash of them all and of the form in which products are stored. It is stamped on every
+index and compared on every search.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ from tokenizers import Tokenizer
 
 from mappings.errors import ModelError
 from mappings.types import Product
-from reranker.encoders.codec import MAX_TOKENS, WORD_FIELDS, is_well_formed, pack_product
+from reranker.encoders.codec import FORMATS, MAX_TOKENS, WORD_FIELDS, is_well_formed, pack_product
 from reranker.encoders.onnx_tower import Tower
 from reranker.encoders.product_encoder import encode_products
 from reranker.encoders.query_encoder import encode_query
@@ -193,8 +194,8 @@ def locate_shipped_model() -> Path:
 
 
 def compute_version(folder: Path) -> str:
-    """Return the version of a model folder: 12 hex digits of a hash over its files."""
-    digest = hashlib.sha256()
+    """Return the version of a model folder: 12 hex digits of a hash over its files and the stored form."""
+    digest = hashlib.sha256(repr(FORMATS).encode())
     own = (PRODUCT_TOKENIZER,) if (folder / PRODUCT_TOKENIZER).is_file() else ()
     for name in (*FILES, *own):
         digest.update(hashlib.sha256((folder / name).read_bytes()).digest())

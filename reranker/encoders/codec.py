@@ -25,8 +25,8 @@ from mappings.errors import ModelError
 from reranker.text.word_tokens import WordHashes
 from reranker.types import Floats
 
-_FORMATS = {8: 3, 1: 4}
-"""Bits a component of a token vector → format."""
+FORMATS = {8: 3, 1: 4}
+"""Bits a component of a token vector → format. A model's version depends on it: old forms are not read."""
 
 _SIGNS_COSINE = math.sqrt(2 / math.pi)
 """The mean cosine between a vector of many like components and its signs."""
@@ -75,7 +75,7 @@ def pack_product(vector: Floats, tokens: Floats, words: Sequence[WordHashes], bi
     sizes = [len(vector), tokens.shape[1], len(tokens), *map(len, names), len(fields_of)]
     small = _quantise_rows(tokens) if bits == 8 else np.packbits(tokens > 0, axis=1)
     parts = [
-        np.array([_FORMATS[bits], *sizes], dtype="<u2"),
+        np.array([FORMATS[bits], *sizes], dtype="<u2"),
         _pack_levels(vector),
         small,
         np.array([word | where for word, where in fields_of.items()], dtype="<u4"),
@@ -128,12 +128,12 @@ def unpack_products(
     block = _join_rows([s[:tokens_at] for s in stored], tokens_at)
     heads = block[:, :_HEAD_BYTES].view("<u2").astype(np.int64)
     counts, sizes, distinct = heads[:, 3], heads[:, 4:-1], heads[:, -1]
-    one_bit = bool(heads[0, 0] == _FORMATS[1])
+    one_bit = bool(heads[0, 0] == FORMATS[1])
     row_bytes = width // 8 if one_bit else width
     words_at = tokens_at + counts * row_bytes
     largest = heads.max(0)
     if not (
-        (heads[:, :3] == (_FORMATS[1 if one_bit else 8], dimension, width)).all()
+        (heads[:, :3] == (FORMATS[1 if one_bit else 8], dimension, width)).all()
         and largest[3] <= most
         and largest[4:-1].max() <= _MAX_WORDS
         and (words_at + 4 * distinct).tolist() == list(map(len, stored))
@@ -164,7 +164,7 @@ def is_well_formed(stored: bytes, dimension: int, width: int, most: int, bits: i
     if len(stored) < _HEAD_BYTES:
         return False
     kind, d, t, count, *sizes, distinct = _read_head(stored)
-    if kind != _FORMATS[bits] or d != dimension or t != width or count > most or max(sizes) > _MAX_WORDS:
+    if kind != FORMATS[bits] or d != dimension or t != width or count > most or max(sizes) > _MAX_WORDS:
         return False
     size: int = _HEAD_BYTES + (d + 1) // 2 + count * (t * bits // 8) + 4 * distinct
     return len(stored) == size

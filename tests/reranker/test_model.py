@@ -133,6 +133,11 @@ def test_the_version_follows_weights_and_config(model: Model, copied: Path) -> N
     assert compute_version(copied) != model.version
 
 
+def test_another_stored_form_is_another_version(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reranker.model.FORMATS", {8: 1, 1: 2})
+    assert compute_version(model.folder) != model.version
+
+
 def test_token_vectors_of_bits_take_an_eighth_and_score(model: Model, copied: Path) -> None:
     config = json.loads((copied / "config.json").read_text())
     (copied / "config.json").write_text(json.dumps({**config, "token_bits": 8}))
