@@ -17,7 +17,7 @@ from indexer.rebuild.sanity_checks import ExpectedContent, describe_shrinkage, f
 from indexer.rebuild.stats import RebuildStats
 from indexer.rebuild.target import RebuildTarget, TargetIndexes
 from indexer.sources.rejects import RejectFile
-from indexer.store.alias import COMPLETE, REPLACED, ManagedIndex
+from indexer.store.alias import COMPLETE, REPLACED, VOCABULARY, ManagedIndex
 from indexer.store.catch_up import CHANGED_QUERY, CatchUp, CopyTarget
 from indexer.store.documents import is_timestamp
 from indexer.store.id_set import IdSet
@@ -27,6 +27,7 @@ from indexer.store.scan import refresh_index, scan_documents
 from indexer.store.session import IndexSession
 from mappings.errors import AttuneError, CatalogueError, IndexingError
 from mappings.types import JsonObject
+from reranker.understanding.learning import VocabularyLearner
 
 Engine = Callable[[Loader, Iterator[ProductBatch]], Iterator[LoadedBatch]]
 """Where batches are loaded: in this process (`load_locally`) or on others."""
@@ -111,6 +112,7 @@ class _Rebuild:
         self._lock = lock
         self._targets = targets
         self._stats = RebuildStats()
+        self._learner = VocabularyLearner()
         self._encoder = session.encoders.current
         self._moment = source.moment_ms  # before it is read: a file may be replaced meanwhile
 
@@ -175,6 +177,8 @@ class _Rebuild:
                 retry.check_stop()
                 self._lock.check()
                 stats.add(loaded, rejects)
+                for item in loaded.batch.items:
+                    self._learner.add(item.product)
                 share = loaded.batch.items[-1].share if loaded.batch.items else 0.0
                 session.on_progress(stats.indexed, share)
             stats.seconds = time.perf_counter() - began
@@ -191,7 +195,12 @@ class _Rebuild:
         client, retry, indexes = session.client, session.retry, session.indexes
         version = self._stats.highest if source.has_versions else self._moment
         replaced = live.name if live else ""
-        changes = {"version": version, REPLACED: replaced, **source.describe_reading()}
+        changes = {
+            "version": version,
+            REPLACED: replaced,
+            VOCABULARY: self._learner.learn().to_text(),
+            **source.describe_reading(),
+        }
         index = indexes.update_metadata(index, **changes)
         self._check_content(index)
         copied = 0

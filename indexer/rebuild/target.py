@@ -3,14 +3,14 @@
 import json
 from dataclasses import dataclass
 
-from indexer.store.alias import BUILDING, META, REPLACED, STATE, ManagedIndex, make_index_name
+from indexer.store.alias import BUILDING, META, REPLACED, STATE, VOCABULARY, ManagedIndex, make_index_name
 from indexer.store.jobs_index import now_ms
 from indexer.store.scan import count_documents, refresh_index
 from indexer.store.session import IndexSession
 from mappings.client import index_body
 from mappings.types import JsonObject
 
-_LATER_METADATA = ("version", REPLACED, "records", "unreadable")
+_LATER_METADATA = ("version", REPLACED, "records", "unreadable", VOCABULARY)
 """What is recorded when the catalogue was read."""
 
 _LOADING_SETTINGS: JsonObject = {"refresh_interval": "-1", "number_of_replicas": 0}

@@ -20,6 +20,9 @@ COMPLETE = "complete"
 REPLACED = "replaced"
 """Metadata: the index that the alias pointed at before."""
 
+VOCABULARY = "vocabulary"
+"""Metadata: what the catalogue's words mean, as `reranker.understanding` learnt it."""
+
 PIPELINE_SETTING = "index.search.default_pipeline"
 
 _NAME = re.compile(r"[^\s\\/*?\"<>|,#:+_.\-A-Z][^\s\\/*?\"<>|,#:A-Z]*")

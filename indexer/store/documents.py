@@ -11,6 +11,7 @@ from mappings.types import JsonObject, Product
 from reranker.encoders.codec import quantise_vector
 from reranker.text.product_text import format_attribute_values, list_attribute_values
 from reranker.types import EncodedProduct
+from reranker.understanding.facts import pack_facts
 
 _FIRST_TIMESTAMP = 100_000_000_000
 """A moment in 1973, in milliseconds since 1970."""
@@ -49,6 +50,8 @@ def build_from_vectors(
     `version` orders writes: milliseconds since 1970, or the catalogue's own count. `changed` marks a document
     that came as a change, which a rebuild from an older catalogue must not lose.
 
+    The facts of its title and attributes are what a search checks a query's demands with.
+
     `facets` repeats each value of the attributes as `name=value`, because OpenSearch can't aggregate
     inside a flat_object (checked on 3.5.0: the buckets stay empty). A false attribute gets no facet: a
     keyword search for "touchscreen" must not match a product without one. The filter
@@ -79,6 +82,7 @@ def build_from_vectors(
     own = {
         _own_name(fields.ID): product.id,
         **vectors,
+        _own_name(fields.FACTS): base64.b64encode(pack_facts(product)).decode("ascii"),
         _own_name(fields.HASH): hash_content(product),
         _own_name(fields.VERSION): version,
     }

@@ -15,6 +15,7 @@ both 4 bytes; the upper 3 bits of the key are its kind:
 """
 
 import re
+import struct
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,10 @@ from reranker.understanding.words import Word, compact_words, list_words, normal
 
 TITLE, NUMBER, TEXT, FLAG, MEASURE, BESIDE, FITS, GROUP = range(8)
 
+_FLOAT, _UINT = struct.Struct("<f"), struct.Struct("<I")
 _RECORD = np.dtype([("key", "<u4"), ("value", "<u4")])
+_IS_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,2})?")
+_LONGEST_FLAG = 16
 _TITLE_WORDS = 40
 _ATTRIBUTE_WORDS = 12
 _ATTRIBUTES = 160
@@ -107,7 +111,7 @@ def _list_records(product: Product) -> Iterator[tuple[int, int]]:
     yield from _measure_records(described, list_words(description) if described else ())
     compatible = [title, description]
     names = load_lexicon().compatibility
-    for name, value in list(product.attributes.items())[:_ATTRIBUTES]:
+    for name, value in sorted(product.attributes.items())[:_ATTRIBUTES]:
         hashed = hash_name(name)
         if isinstance(value, bool):
             yield _key(FLAG, hashed), _bits(float(value))
@@ -138,11 +142,13 @@ def _title_records(
 
 def _text_records(hashed: int, text: str) -> Iterator[tuple[int, int]]:
     """Yield the words of an attribute's value, and its number where it is one; "none" is a flag of 0."""
-    if text.casefold() in load_lexicon().none:
-        yield _key(FLAG, hashed), _bits(0.0)
+    lexicon = load_lexicon()
+    if len(text) < _LONGEST_FLAG and (flag := text.casefold()) in lexicon.none | lexicon.yes:
+        yield _key(FLAG, hashed), _bits(float(flag in lexicon.yes))
         return
-    if re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{1,4})?", text):
+    if _IS_NUMBER.fullmatch(text):
         yield _key(NUMBER, hashed), _bits(float(text))
+        return
     for word in list_words(text)[:_ATTRIBUTE_WORDS]:
         yield _key(TEXT, hashed), hash_stem(word.stem)
     for measure in find_measures(text)[:3]:
@@ -188,4 +194,5 @@ def _key(kind: int, rest: int) -> int:
 
 
 def _bits(number: float) -> int:
-    return int(np.float32(number).view(np.uint32))
+    bits: int = _UINT.unpack(_FLOAT.pack(number))[0]
+    return bits

@@ -20,11 +20,11 @@ from reranker.understanding.vocabulary import CatalogueVocabulary, NumberAttribu
 from reranker.understanding.words import list_words, normalise_text, stem_words
 
 _WORDS_NOT_UNITS = frozenset({"in", "min", "month", "months", "year", "years", "foot"})
-SAMPLE = 12_000
+SAMPLE = 10_000
 """Products whose facts are kept to learn from: about 6 MB."""
 
 _NAMES, _WORDS, _BRANDS = 20_000, 60_000, 20_000
-_STORED_WORDS, _STORED_NAMES, _STORED_BRANDS = 20_000, 3_000, 3_000
+_STORED_WORDS, _STORED_NAMES, _STORED_BRANDS = 6_000, 1_500, 1_500
 _FEWEST = 3
 _UNIT_SHARE = 0.12
 """Share of an attribute's products whose text says its number with the unit, for the unit to be believed."""
@@ -142,10 +142,10 @@ def _learn_numbers(
                 beside[int(keys[at])].update(set(keys[same].tolist()))
     known = {hash_stem(stem) & 0x1FFFFFFF: stem for stem in stems.values()}
     learnt = {}
-    for name, count in names.items():
+    for name, count in sorted(names.items(), key=lambda item: -item[1])[:_STORED_NAMES]:
         key = hash_name(name)
         unit = _choose_unit(votes[key], present[key]) or _unit_of_name(name)
-        if present[key]:
+        if present[key] and unit:
             learnt[name] = NumberAttribute(count, unit, _choose_beside(beside[key], background, known))
     return learnt
 

@@ -28,6 +28,7 @@ class Lexicon:
     attributes: dict[str, frozenset[str]]
     compatibility: frozenset[str]
     none: frozenset[str]
+    yes: frozenset[str]
     stops: frozenset[str]
     absent: dict[str, frozenset[str]]
     words: dict[str, Any]
@@ -56,6 +57,7 @@ def load_lexicon() -> Lexicon:
         attributes={kind: frozenset(map(_stem, kinds[kind]["attributes"])) for kind in VALUE_KINDS},
         compatibility=frozenset(map(_stem, words["compatibility"])),
         none=frozenset(words["none"]),
+        yes=frozenset(words["yes"]),
         stops=frozenset(stem for word in words["stops"] for stem in stem_words(word)),
         absent={thing: frozenset(stems) for thing, stems in absent.items()},
         words=words,

@@ -1,7 +1,6 @@
 """Understand a query: which of its words demand something that products' facts can be checked for."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from reranker.text.numbers import is_measure
 from reranker.understanding.demands import (
@@ -138,7 +137,7 @@ class _Reading:
     def _absences(self) -> Iterator[PresenceDemand]:
         for match in absence_pattern().finditer(self._query):
             after = [
-                replace(word, start=word.start + match.end(), end=word.end + match.end())
+                word._replace(start=word.start + match.end(), end=word.end + match.end())
                 for word in list_words(self._query[match.end() :])
             ]
             things = self._until_operator(after)[:3]

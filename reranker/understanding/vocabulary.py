@@ -1,5 +1,7 @@
 """What a catalogue's own products teach about its words: a small artefact that is stored with the index."""
 
+import base64
+import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -9,13 +11,16 @@ from mappings.errors import ModelError
 from reranker.understanding.measures import UNITS, Unit
 from reranker.understanding.words import compact_words, stem_words
 
+_MAX_BYTES = 20_000_000
+"""Bytes of the largest vocabulary that is read."""
+
 
 @dataclass(frozen=True)
 class NumberAttribute:
-    """An attribute with numbers: its unit where the catalogue shows one, and stems that stand beside it."""
+    """An attribute with numbers whose unit the catalogue shows, and stems that stand beside them in texts."""
 
     count: int
-    unit: str = ""
+    unit: str
     beside: tuple[str, ...] = ()
 
 
@@ -66,9 +71,9 @@ class CatalogueVocabulary:
     nouns: tuple[str, ...] = ()
     types: dict[str, TypePhrase] = field(default_factory=dict)
 
-    def to_json(self) -> bytes:
-        """Return the artefact."""
-        return msgspec.json.encode(self)
+    def to_text(self) -> str:
+        """Return the artefact: JSON, compressed, in base64."""
+        return base64.b64encode(zlib.compress(msgspec.json.encode(self), 9)).decode("ascii")
 
     @cached_property
     def units(self) -> dict[str, list[tuple[str, Unit]]]:
@@ -115,9 +120,11 @@ class CatalogueVocabulary:
         return found
 
 
-def read_vocabulary(artefact: bytes) -> CatalogueVocabulary:
+def read_vocabulary(artefact: str) -> CatalogueVocabulary:
     """Return the vocabulary in an artefact. Raises ModelError where it is not one."""
     try:
-        return msgspec.json.decode(artefact, type=CatalogueVocabulary)
-    except msgspec.MsgspecError as error:
+        unpacker = zlib.decompressobj()
+        packed = unpacker.decompress(base64.b64decode(artefact, validate=True), _MAX_BYTES)
+        return msgspec.json.decode(packed, type=CatalogueVocabulary)
+    except (ValueError, zlib.error, msgspec.MsgspecError) as error:
         raise ModelError(f"the catalogue's vocabulary can't be read ({error}): rebuild the index") from error

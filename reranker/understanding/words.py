@@ -2,18 +2,18 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reranker.text.word_tokens import is_cjk, stem_word
 
 _MARKS = str.maketrans({"™": " ", "®": " ", "©": " ", "″": '"', "”": '"', "“": '"', "’": "'", "‑": "-"})
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:[.,][0-9]+|'[^\W\d_]+)*")
+_FIRST_CJK = "\u3000"
 _BREAK = re.compile(r"[,;:|/()\[\]{}•–—]| - ")
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """A case-folded word, its stem, where it stands in the normalised text, whether a break precedes it."""
 
     text: str
@@ -34,9 +34,10 @@ def list_words(text: str) -> list[Word]:
     end = 0
     for match in _WORD.finditer(text):
         piece, start = match.group().casefold(), match.start()
-        broken = not words or bool(_BREAK.search(text[end:start]))
+        gap = text[end:start]
+        broken = not words or (gap != " " and bool(_BREAK.search(gap)))
         end = match.end()
-        if not is_cjk(piece[0]) or len(piece) == 1:
+        if len(piece) == 1 or piece[0] < _FIRST_CJK or not is_cjk(piece[0]):
             words.append(Word(piece, stem_word(piece.removesuffix("'s")), start, end, broken))
             continue
         words += [

@@ -41,7 +41,7 @@ def test_the_whole_document() -> None:
         "url": "http://a/1",
         "identifiers": ["1"],
     }
-    assert own.keys() == {"id", "vector", "tokens", "model", "hash", "version"}
+    assert own.keys() == {"id", "vector", "tokens", "facts", "model", "hash", "version"}
     assert (own["id"], own["model"], own["version"]) == (PRODUCT.id, "0123456789ab", 1700000000000)
     assert base64.b64decode(own["tokens"]) == vectors.stored
     np.testing.assert_allclose(own["vector"], vectors.vector, atol=1e-6)

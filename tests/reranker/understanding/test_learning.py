@@ -1,3 +1,6 @@
+import pytest
+
+from mappings.errors import ModelError
 from mappings.types import Product
 from reranker.understanding.learning import VocabularyLearner
 from reranker.understanding.vocabulary import CatalogueVocabulary, read_vocabulary
@@ -23,7 +26,13 @@ def test_types_are_mined_from_titles(vocabulary: CatalogueVocabulary) -> None:
 
 
 def test_the_artefact_is_read_back(vocabulary: CatalogueVocabulary) -> None:
-    assert read_vocabulary(vocabulary.to_json()) == vocabulary
+    assert read_vocabulary(vocabulary.to_text()) == vocabulary
+
+
+@pytest.mark.parametrize("artefact", ["", "no base64", "bm8gemxpYg=="])
+def test_what_is_not_an_artefact_is_refused(artefact: str) -> None:
+    with pytest.raises(ModelError, match="rebuild the index"):
+        read_vocabulary(artefact)
 
 
 def test_a_long_catalogue_takes_no_more_memory_than_its_sample() -> None:
