@@ -11,6 +11,20 @@ TYPICAL_SHARE = 0.7
 Measured on the electronics judgements, scorers held out: expected calibration error 0.055; 0.086 for 1.
 """
 
+NUMBER_LOG_ODDS = 18.0
+"""What each model number of the query adds to the log-odds of a hit that holds it: it comes before all
+others.
+"""
+
+NUMBER_WEIGHT = 10.0
+"""Weight of the keyword score among hits that hold a model number: it knows best which of them is meant."""
+
+_HOLDER_LOG_ODDS = (-2.0, 5.0)
+"""Least and greatest log-odds that the model has a say with among hits that hold a model number."""
+
+_LEAST_EXACT = NUMBER_LOG_ODDS - NUMBER_WEIGHT + _HOLDER_LOG_ODDS[0]
+"""Log-odds that a hit with a model number has at least, and any other at most."""
+
 
 def compute_keyword_log_odds(first_scores: Sequence[float], weight: float) -> NDArray[np.float64] | None:
     """Return what each hit's keyword score moves its log-odds by; None where keywords have no say.
@@ -28,12 +42,30 @@ def compute_keyword_log_odds(first_scores: Sequence[float], weight: float) -> ND
 
 
 def add_keyword_evidence(
-    scores: Sequence[float], first_scores: Sequence[float], weight: float
+    scores: Sequence[float],
+    first_scores: Sequence[float],
+    weight: float,
+    numbers: Sequence[int] = (),
+    is_identifier: bool = False,
 ) -> list[float]:
-    """Move each probability's log-odds by how near its hit comes to the best keyword hit."""
+    """Move each probability's log-odds by how near its hit comes to the best keyword hit.
+
+    `numbers` counts the model numbers of the query that each hit holds. Where the whole query
+    `is_identifier`, hits keep the keyword search's order: their score is their share of its best.
+    """
+    best = max(first_scores, default=0.0)
+    if is_identifier and best > 0:
+        return [max(score, 0.0) / best for score in first_scores]
     moved = compute_keyword_log_odds(first_scores, weight)
-    if moved is None:
+    if moved is None and not any(numbers):
         return list(scores)
     likely = np.clip(np.asarray(scores, dtype=np.float64), 1e-9, 1 - 1e-9)
-    weighed: list[float] = (1 / (1 + np.exp(-(np.log(likely / (1 - likely)) + moved)))).tolist()
+    model = np.log(likely / (1 - likely))
+    odds = model if moved is None else model + moved
+    if any(numbers):
+        held = np.asarray(numbers)
+        shares = np.maximum(first_scores, 0.0) / (best if best > 0 else 1.0)
+        exact = NUMBER_LOG_ODDS * held + NUMBER_WEIGHT * (shares - 1) + np.clip(model, *_HOLDER_LOG_ODDS)
+        odds = np.where(held > 0, exact, np.minimum(odds, _LEAST_EXACT))
+    weighed: list[float] = (1 / (1 + np.exp(-odds))).tolist()
     return weighed

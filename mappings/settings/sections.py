@@ -95,6 +95,19 @@ class SearchSettings:
     """Alias that commands use where `--alias` is not given."""
     window: Annotated[int, Meta(ge=1, le=1000)] = 100
     """Number of candidates that are reranked."""
+    recall: Literal["off", "fill", "widen"] = "widen"
+    """When products that only the vectors find join those that a text finds: never, where the text finds
+    fewer than 10, or always.
+    """
+    floor: ShareOfOne = 0.3
+    """The least probability, as the model sees it, of a product that only the vectors find."""
+    rescue: bool = True
+    """Whether they also join where a search for all words, a phrase or with operators finds nothing at all.
+    """
+    always: str = ""
+    """Fields, separated by commas, whose filters hold before the nearest products are chosen: a tenant, a
+    store, a language. An alias's own filter always does.
+    """
     fusion: FusionMethod = "minmax"
     """How keyword and vector scores are fused to choose the candidates."""
     vector_weight: ShareOfOne = 0.4
@@ -119,6 +132,11 @@ class SearchSettings:
     """Seconds that a ranked window is reused for the next page or the same search, as long as the index
     does not change. 0 ranks every page anew.
     """
+
+    @property
+    def always_fields(self) -> tuple[str, ...]:
+        """Names of the fields whose filters hold before the nearest products are chosen."""
+        return tuple(name for part in self.always.split(",") if (name := part.strip()))
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class MultiSearch:
         return self.answer(replace(call, body=b"\n".join(lines)), deadline)
 
     def _answer_items(self, call: SearchCall, items: Sequence[_Item], deadline: Deadline) -> Answer:
-        own = {n: item for n, item in enumerate(items) if not isinstance(item.request, FallbackRequest)}
+        own = {n: item for n, item in enumerate(items) if not _goes_on(item.request)}
         others = {n: item for n, item in enumerate(items) if n not in own}
         queue = deque(own.items())
         running = self._submit(queue, {}, deadline)
@@ -129,7 +129,6 @@ class MultiSearch:
         return started
 
     def _answer_item(self, item: _Item, deadline: Deadline) -> _Part:
-        assert not isinstance(item.request, FallbackRequest)
         try:
             answer = item.request
             if not isinstance(answer, Answer):
@@ -183,11 +182,16 @@ class MultiSearch:
         return answer if "error" in answer else add_report(answer, self._searcher.report(request.cause))
 
 
+def _goes_on(request: RerankRequest | FallbackRequest | Answer) -> bool:
+    """Return whether a search is sent on as it is, with the others that are."""
+    return isinstance(request, FallbackRequest) and request.search is None
+
+
 def _fallback_item(item: _Item, cause: Cause | None = None) -> _Item:
     """Return the item as it is sent where it is not reranked."""
-    if not isinstance(item.request, RerankRequest):
+    if isinstance(item.request, Answer):
         return item
-    fallback = item.request.fallback
+    fallback = item.request.fallback if isinstance(item.request, RerankRequest) else item.request
     return replace(item, request=replace(fallback, cause=cause) if cause else fallback)
 
 

@@ -1,6 +1,6 @@
-"""The order of hits: the scored window, then the caller's other hits."""
+"""The order of hits: the scored window, then the other hits in OpenSearch's own order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from plugin_api.opensearch.client import Headers
@@ -12,18 +12,31 @@ from plugin_api.search.retrieval.hit import Hit, HitKey
 
 
 @dataclass(frozen=True, slots=True)
-class RankedHits:
-    """The order of all hits down to the end of the page, best first.
+class Additions:
+    """The products that the vectors add to a text, and whether it would have found nothing else."""
 
-    `scored` counts the hits that the model scored, `added` those of them that only the vectors found,
-    `without_vectors` those that kept their keyword place. `model` is the version that scored them.
+    keys: tuple[HitKey, ...] = ()
+    rescued: bool = False
+
+
+NO_ADDITIONS = Additions()
+
+
+@dataclass(frozen=True, slots=True)
+class RankedHits:
+    """The order of hits down to the end of the page, best first.
+
+    `scored` counts the hits that the model scored, `without_vectors` those that kept their keyword place.
+    They are hits of the caller's query widened by the `additions`. `model` is the version that scored them.
+    Where they are not `complete`, OpenSearch has more hits, in its own order.
     """
 
     hits: tuple[Hit, ...]
     scored: int
-    added: int
     without_vectors: int
     model: str
+    additions: Additions = NO_ADDITIONS
+    complete: bool = True
 
     def page(self, request: RerankRequest) -> tuple[Hit, ...]:
         """Return the requested page."""
@@ -34,7 +47,7 @@ class RankedHits:
 class RankedPage:
     """One page of ranked hits, complete as OpenSearch shows them, what stands around them, and what it took.
 
-    `shell` and `headers` are of OpenSearch's answer, as in Candidates.
+    `shell` and `headers` are of OpenSearch's answer, as in FetchedPage.
     """
 
     ranked: RankedHits
@@ -42,6 +55,7 @@ class RankedPage:
     shell: RawObject
     headers: Headers
     took_ms: StageTimes
+    text: str
     cached: bool = False
 
     @property
@@ -50,8 +64,46 @@ class RankedPage:
         return RerankReport(
             RerankStatus.RERANKED,
             self.ranked.model,
+            text=self.text,
             window=self.ranked.scored,
             took_ms=self.took_ms,
             cached=self.cached,
+            rescued=self.ranked.additions.rescued,
             without_vectors=self.ranked.without_vectors,
         )
+
+
+def rank(own: Sequence[Hit], window: Sequence[Hit], probabilities: Sequence[float]) -> list[Hit]:
+    """Order the window by probability, the caller's other hits behind it.
+
+    A hit that has no vectors keeps its place in the caller's order, with the score of the hit above it.
+    """
+    hits = [hit.with_score(score) for hit, score in zip(window, probabilities, strict=True)]
+    hits.sort(key=lambda hit: hit.score, reverse=True)
+    for place, hit in enumerate(own):
+        if not hit.vectors:
+            above = (
+                hits[min(place, len(hits)) - 1].score if hits and place else (hits[0].score if hits else 0.0)
+            )
+            hits.insert(place, hit.with_score(above))
+    return hits
+
+
+def collapse(hits: Sequence[Hit]) -> list[Hit]:
+    """Keep the best hit of each group."""
+    best: dict[bytes, Hit] = {}
+    for hit in hits:
+        best.setdefault(hit.group, hit)
+    return list(best.values())
+
+
+def append_rest(hits: Sequence[Hit], order: Sequence[Hit], by_group: bool) -> list[Hit]:
+    """Append those hits of OpenSearch's order that are not there yet; `by_group`, those of other groups.
+
+    Their scores are the lowest above them divided by 2, 3, 4 …, so that scores never rise down the list, on
+    any page.
+    """
+    inside = {hit.group if by_group else hit.key for hit in hits}
+    lowest = hits[-1].score if hits else 0.0
+    rest = [hit for hit in order if (hit.group if by_group else hit.key) not in inside]
+    return [*hits, *(hit.with_score(lowest / n) for n, hit in enumerate(rest, start=2))]

@@ -18,8 +18,8 @@ from cachetools import LRUCache, TTLCache
 
 from plugin_api.opensearch.raw_json import decoded, dumps
 from plugin_api.search.query.purity import is_pure
-from plugin_api.search.query.types import RerankRequest
-from plugin_api.search.ranking import RankedHits
+from plugin_api.search.query.types import RerankRequest, TextSearch
+from plugin_api.search.ranking import Additions, RankedHits
 from plugin_api.search.retrieval.index_fingerprint import IndexFingerprint
 
 SETTLE_SECONDS = 2.0
@@ -62,6 +62,14 @@ class CachedRanking:
 
 
 @dataclass(frozen=True, slots=True)
+class CachedAdditions:
+    """The additions to a text, and the fingerprint of the index that they hold for."""
+
+    additions: Additions
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class _Observation:
     """The last fingerprint of an index, and since when it holds."""
 
@@ -84,24 +92,39 @@ class RankingCache:
         self._rankings: TTLCache[str, CachedRanking] = TTLCache(
             max_bytes, seconds, clock, lambda cached: _size(cached.ranked)
         )
+        self._additions: TTLCache[str, CachedAdditions] = TTLCache(
+            max_bytes, seconds, clock, lambda cached: _RANKING_BYTES + _HIT_BYTES * len(cached.additions.keys)
+        )
         self._observations: LRUCache[str, _Observation] = LRUCache(_MAX_VIEWS)
 
     def key(self, request: RerankRequest, caller_key: str) -> RankingKey | None:
         """Return the key of a search's ranking; None where it can't be cached."""
-        if not self._seconds or not request.allows_vector_hits or request.end > request.settings.window:
+        if request.fixed or request.collapse_field or request.end > request.settings.window:
             return None
-        if not all(is_pure(decoded(request.body.get(name))) for name in ("query", "post_filter")):
+        if not all(is_pure(decoded(request.body.get(name))) for name in ("query", "post_filter", "rescore")):
             return None
-        view = _digest(caller_key.encode(), repr(sorted(request.params.items())).encode())
+        return self._key(request, caller_key, dumps(request.body))
+
+    def additions_key(self, search: TextSearch, caller_key: str) -> RankingKey | None:
+        """Return the key of what the vectors add to a text; None where it can't be cached."""
+        if search.pit:  # it does not change, but has no fingerprint
+            return None
+        return self._key(search, caller_key, b"")
+
+    def _key(self, search: TextSearch, caller_key: str, body: bytes) -> RankingKey | None:
+        if not self._seconds:
+            return None
+        view = _digest(caller_key.encode(), repr(sorted(search.params.items())).encode())
         with self._lock:
             last = self._observations.get(view)
         if last and not last.fingerprint.shards and self._clock() < last.since + _RETRY_SECONDS:
             return None
         parts = (
             view.encode(),
-            request.text.encode(),
-            msgspec.json.encode(request.options),
-            dumps(request.body),
+            search.text.encode("utf-8", "surrogatepass"),
+            msgspec.json.encode(search.options),
+            dumps(search.required),
+            body,
         )
         return RankingKey(view, _digest(*parts), last.fingerprint.shards or 1 if last else 1)
 
@@ -114,6 +137,13 @@ class RankingCache:
                 return cached
             self._rankings.pop(key.search, None)
             return None
+
+    def get_additions(self, key: RankingKey) -> CachedAdditions | None:
+        """Return the additions unless they are too old, or their index is known to have changed since."""
+        with self._lock:
+            cached = self._additions.get(key.search)
+            last = self._observations.get(key.view)
+            return cached if cached and (not last or cached.digest == last.fingerprint.digest) else None
 
     def settled_digest(self, key: RankingKey) -> bytes:
         """Return the digest that the index has had for a while; empty where there is none."""
@@ -135,10 +165,19 @@ class RankingCache:
             with self._lock:
                 self._rankings[key.search] = CachedRanking(ranked, digest)
 
+    def put_additions(self, key: RankingKey, additions: Additions, digest: bytes) -> None:
+        """Cache additions that were found while the index had that fingerprint from beginning to end."""
+        with self._lock:
+            self._additions[key.search] = CachedAdditions(additions, digest)
+
 
 def _size(ranked: RankedHits) -> int:
     """Return about how many bytes a ranking takes."""
-    return _RANKING_BYTES + sum(_HIT_BYTES + len(hit.index) + len(hit.id) for hit in ranked.hits)
+    return (
+        _RANKING_BYTES
+        + sum(_HIT_BYTES + len(hit.index) + len(hit.id) for hit in ranked.hits)
+        + 100 * len(ranked.additions.keys)
+    )
 
 
 def _digest(*parts: bytes) -> str:

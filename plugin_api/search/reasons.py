@@ -46,7 +46,7 @@ class Reason(Enum):
     POINT_IN_TIME = "point_in_time", RerankStatus.SKIPPED, "a point in time keeps its own order"
     FILTER_PATH = "filter_path", RerankStatus.SKIPPED, "filter_path leaves out what reranking needs"
     OTHER_FORMAT = "other_format", RerankStatus.SKIPPED, "only searches answered in JSON are reranked"
-    BODY_IN_URL = "body_in_url", RerankStatus.SKIPPED, "a search with its body in the URL is not reranked"
+    COUNT = "count", RerankStatus.SKIPPED, "a count has no order"
     HITS_WITHOUT_ID = (
         "hits_without_id",
         RerankStatus.SKIPPED,

@@ -9,14 +9,15 @@ from msgspec import Raw
 
 from mappings import fields
 from plugin_api.opensearch.client import Headers
-from plugin_api.opensearch.raw_json import RawObject, dumps, raw_object
+from plugin_api.opensearch.raw_json import RawObject, dumps, raw_object, raw_objects
 from plugin_api.search.answer import JSON_TYPE, Answer
 from plugin_api.search.query.types import RerankRequest
 from plugin_api.search.ranking import RankedPage
 from plugin_api.search.report import RerankReport
 from plugin_api.search.retrieval.candidates import ADDED_FIELDS
+from plugin_api.search.retrieval.page import HEAD_BOOST
 
-_OPTIONAL = frozenset({"reason_code", "reason", "cached", "without_vectors"})
+_OPTIONAL = frozenset({"reason_code", "reason", "text", "cached", "rescued", "without_vectors"})
 """Parts of a report that are shown only where they say something."""
 
 BODY_HEADERS = frozenset({"content-length", "content-type", "content-encoding"})
@@ -24,21 +25,22 @@ BODY_HEADERS = frozenset({"content-length", "content-type", "content-encoding"})
 
 
 def render_page(page: RankedPage, request: RerankRequest, took_ms: int) -> Answer:
-    """Return a page of ranked hits, each as it came but for `_score`.
-
-    An exact total grows by the hits that only k-NN found: they push as many of the caller's hits down, which
-    a pager that stops at the total would otherwise never reach.
-    """
+    """Return a page of ranked hits, each as it came but for its scores."""
     ranked, complete = page.ranked, page.complete_hits
-    own_fields = () if request.allows_vector_hits else set(ADDED_FIELDS) - request.docvalue_names
+    own_fields = _own_fields(request)
     shown = [(complete[hit.key], hit.score) for hit in ranked.page(request) if hit.key in complete]
     around: dict[str, Any] = dict(raw_object(page.shell["hits"]))
     around["max_score"] = ranked.hits[0].score if ranked.hits else None
-    if "total" in around and ranked.added:
-        around["total"] = _grown_total(msgspec.json.decode(around["total"]), ranked.added)
     around["hits"] = [_render_hit(hit, score, own_fields) for hit, score in shown]
     body = {**page.shell, "took": Raw(dumps(took_ms)), "hits": Raw(dumps(around))}
     return Answer(200, dumps(add_report(body, page.report)), json_headers(page.headers, page.report))
+
+
+def _own_fields(request: RerankRequest) -> Collection[str]:
+    """Return the doc values that only Attune requested with the page's hits."""
+    if request.fixed:
+        return set(ADDED_FIELDS) - request.docvalue_names
+    return {fields.ID} - request.docvalue_names if "stored_fields" in request.body else ()
 
 
 def add_report(body: RawObject, report: RerankReport) -> RawObject:
@@ -63,22 +65,33 @@ def json_headers(headers: Headers, report: RerankReport) -> Headers:
     return (("content-type", JSON_TYPE), *others, *report.headers)
 
 
-def _grown_total(total: object, added: int) -> object:
-    if isinstance(total, int):
-        return total + added
-    if isinstance(total, dict) and total.get("relation") == "eq":
-        return {**total, "value": total["value"] + added}
-    return total
-
-
 def _render_hit(hit: RawObject, score: float, own_fields: Collection[str]) -> dict[str, Any]:
     """Return the hit as it came, without the doc values that only Attune requested."""
     rendered: dict[str, Any] = {**hit, "_score": score}
     if "sort" in hit:  # by score first, then what breaks ties
         rendered["sort"] = [score, *msgspec.json.decode(hit["sort"], type=list[Raw])[1:]]
+    if "inner_hits" in hit:
+        rendered["inner_hits"] = {
+            name: _render_inner(inner, score) for name, inner in raw_object(hit["inner_hits"]).items()
+        }
     if own_fields and "fields" in hit:
         values = {k: v for k, v in raw_object(hit["fields"]).items() if k not in own_fields}
         rendered["fields"] = values
         if not values:
             del rendered["fields"]
     return rendered
+
+
+def _render_inner(inner: Raw, score: float) -> RawObject:
+    """Return inner hits with the head of the group scored as the hit itself."""
+    answer = raw_object(inner)
+    around = raw_object(answer["hits"])
+    best = around.get("max_score", Raw(b"null"))
+    if bytes(best) == b"null" or float(bytes(best)) < HEAD_BOOST:
+        return answer
+    raised = Raw(dumps(score))
+    hits = [
+        {**hit, "_score": raised} if float(bytes(hit.get("_score", b"0")) or 0) >= HEAD_BOOST else hit
+        for hit in raw_objects(around["hits"])
+    ]
+    return {**answer, "hits": Raw(dumps({**around, "max_score": raised, "hits": hits}))}

@@ -26,18 +26,21 @@ class StageTimes:
 class RerankReport:
     """What `ext.attune` of an answer says.
 
-    `reason_code` and `reason` say why the search was not reranked. `window` counts the candidates that were
-    scored, `without_vectors` those that kept their keyword place because they have no vectors. `cached` is
-    true where the ranking is an earlier search's.
+    `reason_code` and `reason` say why the search was not reranked. `text` is what it was ranked by. `window`
+    counts the candidates that were scored, `without_vectors` those that kept their keyword place because they
+    have no vectors. `cached` is true where the ranking is an earlier search's, `rescued` where the text has
+    no hits but those that the vectors add.
     """
 
     rerank_status: RerankStatus
     model: str
     reason_code: Reason | None = None
     reason: str = ""
+    text: str = ""
     window: int = 0
     took_ms: StageTimes = StageTimes()
     cached: bool = False
+    rescued: bool = False
     without_vectors: int = 0
 
     @property

@@ -1,5 +1,6 @@
 """Answer one search: reranked where that is possible, else by OpenSearch alone, with the reason."""
 
+import math
 import os
 import threading
 import time
@@ -14,13 +15,24 @@ from plugin_api.search.answer import Answer
 from plugin_api.search.caller_key import make_caller_key
 from plugin_api.search.circuit_breaker import OPEN_SECONDS, CircuitBreaker
 from plugin_api.search.deadline import Deadline
-from plugin_api.search.query.request import parse_call
-from plugin_api.search.query.types import FallbackRequest, Options, RerankRequest, SearchCall
-from plugin_api.search.ranking_cache import SETTLE_SECONDS
+from plugin_api.search.models import SearchModels
+from plugin_api.search.query.field_types import IndexSchema
+from plugin_api.search.query.request import parse_call, parse_count
+from plugin_api.search.query.types import (
+    AddWhen,
+    FallbackRequest,
+    Options,
+    RerankRequest,
+    SearchCall,
+)
+from plugin_api.search.ranking_cache import SETTLE_SECONDS, RankingCache
 from plugin_api.search.reasons import Cause, NotReranked, Reason
 from plugin_api.search.render import add_report, json_headers, render_page
 from plugin_api.search.report import RerankReport
 from plugin_api.search.rerank import SearchReranker
+from plugin_api.search.result_set import ResultSets
+from plugin_api.search.retrieval.index_schemas import IndexSchemas
+from plugin_api.search.retrieval.vector_cache import VectorCache
 from reranker.types import Reranker
 
 Observe = Callable[[RerankReport, float], None]
@@ -28,6 +40,14 @@ Observe = Callable[[RerankReport, float], None]
 
 _FULL_SHARE = 0.9
 """Share of sidecar.deadline_ms that a search must have had for its failure to count."""
+
+_SCHEMA_SHARE = 0.2
+"""Share of sidecar.deadline_ms in which OpenSearch must tell what an index is like."""
+
+_UNREAD = frozenset({
+    Reason.SCROLL, Reason.FILTER_PATH, Reason.OTHER_FORMAT, Reason.POINT_IN_TIME, Reason.COUNT,
+})  # fmt: skip
+"""Reasons for which the body of an answer stays as it came: the report is in its headers alone."""
 
 _RERANK_SHARE = 0.8
 """Share of a search's time that reranking may take. The rest is for the fallback, should reranking fail."""
@@ -75,7 +95,12 @@ class Searcher:
     ) -> None:
         timing = timing or SearchTiming()
         self._client = client
-        self._reranker = SearchReranker(client, reranker, others, settings, timing.settle_seconds)
+        self._models = SearchModels(reranker, others, settings.sidecar.threads)
+        vectors = VectorCache()
+        rankings = RankingCache(settings.search.cache_seconds, timing.settle_seconds)
+        self._result_sets = ResultSets(client, self._models, vectors, rankings)
+        self._reranker = SearchReranker(client, self._models, vectors, rankings, self._result_sets)
+        self._schemas = IndexSchemas(client)
         self._settings, self._search_settings = settings.sidecar, settings.search
         self._observe = observe
         self.breaker = CircuitBreaker(timing.open_seconds)
@@ -85,11 +110,11 @@ class Searcher:
     @property
     def models(self) -> tuple[str, ...]:
         """Versions of the loaded models, the default one first."""
-        return self._reranker.models
+        return self._models.versions
 
     def parse(self, call: SearchCall) -> RerankRequest | FallbackRequest:
         """Decide what to do with a call. Raises BadRequest."""
-        return parse_call(call, self._search_settings)
+        return parse_call(call, self._search_settings, self._schema(call))
 
     def answer(self, call: SearchCall) -> Answer:
         """Answer one `_search`. Raises ClusterDown when OpenSearch does not answer, BadRequest."""
@@ -100,16 +125,52 @@ class Searcher:
     ) -> Answer:
         """Answer a parsed search, where there is a `deadline` by then. Raises as `answer` does."""
         started = time.perf_counter()
-        if isinstance(request, FallbackRequest):
-            report = self.report(request.cause)
-            answer = self._send(call, request, report)
+        if isinstance(request, RerankRequest):
+            answer, report = self._rerank(request, self._time_for(request.timeout_seconds, deadline))
         else:
-            now = time.monotonic()
-            limit = deadline.at - now if deadline else self._settings.deadline_ms / 1000
-            seconds = max(min(limit, request.timeout_seconds), 0.0)
-            answer, report = self._rerank(request, Deadline(now + _RERANK_SHARE * seconds, seconds))
+            widened, report = self._widen(request, self._time_for(math.inf, deadline))
+            answer = self._send(call, widened, report)
         self._observe(report, time.perf_counter() - started)
         return answer
+
+    def answer_count(self, call: SearchCall) -> Answer:
+        """Answer one `_count`, of all that the same query finds in a search. Raises as `answer` does."""
+        request = parse_count(call, self._search_settings, self._schema(call))
+        widened, report = self._widen(request, self._time_for(math.inf, None))
+        return self._send(replace(call, action="_count"), widened, report)
+
+    def _schema(self, call: SearchCall) -> IndexSchema:
+        """Return what the index of a call is like, as far as OpenSearch tells in time."""
+        deadline = Deadline.after(_SCHEMA_SHARE * self._settings.deadline_ms / 1000)
+        return self._schemas.find(call, make_caller_key(call.index, call.headers), deadline)
+
+    def _time_for(self, limit: float, deadline: Deadline | None) -> Deadline:
+        """Return by when Attune's part of a search must be done, of the time that the search has."""
+        now = time.monotonic()
+        most = deadline.at - now if deadline else self._settings.deadline_ms / 1000
+        seconds = max(min(most, limit), 0.0)
+        return Deadline(now + _RERANK_SHARE * seconds, seconds)
+
+    def _widen(self, request: FallbackRequest, deadline: Deadline) -> tuple[FallbackRequest, RerankReport]:
+        """Return the request with what the vectors add to its text; as it is where that fails."""
+        search = request.search
+        report = self.report(request.cause)
+        if search is None or search.add_when is AddWhen.NEVER:
+            return request, report
+        caller_key = make_caller_key(search.call.index, search.call.headers)
+        cause = self.breaker.cause_to_skip(caller_key)
+        with self._slot() as running:
+            try:
+                if not cause and running > self._settings.max_concurrent_reranks:
+                    cause = Reason.BUSY.because(limit=self._settings.max_concurrent_reranks)
+                if not cause:
+                    additions = self._result_sets.find_additions(search, caller_key, deadline)
+                    report = replace(report, text=search.text, rescued=additions.rescued)
+                    query = search.query.widen(additions.keys)
+                    return (request.with_query(query) if additions.keys else request), report
+            except NotReranked as error:
+                cause = error.cause
+        return request, self.report(cause) if cause.reason is not Reason.UNKNOWN_WORDS else report
 
     def answer_unranked(self, call: SearchCall) -> Answer:
         """Answer one `_search` without reranking. Raises as `answer` does."""
@@ -163,7 +224,7 @@ class Searcher:
         late answer while the sidecar has more to do than its cores: each search ends by its own deadline.
         """
         is_default = request.options == Options()
-        is_condition = cause.reason is Reason.KNN_FAILED and bool(request.conditions)
+        is_condition = cause.reason is Reason.KNN_FAILED and bool(request.required)
         had_time = deadline.seconds >= _FULL_SHARE * self._settings.deadline_ms / 1000
         is_overload = cause.reason is Reason.OPENSEARCH_LATE and running > (os.cpu_count() or 1)
         return cause.reason.is_fault and is_default and had_time and not (is_overload or is_condition)
@@ -184,7 +245,8 @@ class Searcher:
             return self._send(call, unmodified, report)
         unread = Answer(original.status, original.body, (*original.headers, *report.headers))
         content_type = dict(original.headers).get("content-type", "")
-        if request.verbatim or original.status != 200 or not content_type.startswith("application/json"):
+        is_read = request.cause.reason not in _UNREAD
+        if not is_read or original.status != 200 or not content_type.startswith("application/json"):
             return unread
         try:
             body = dumps(add_report(raw_object(original.body), report))

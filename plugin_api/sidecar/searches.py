@@ -75,6 +75,8 @@ class SearchRoutes:
             return answer(call, deadline)
         if template:
             call = render_call(self._client, call, deadline)
+        if kind == "_count":
+            return self._searcher.answer_count(call)
         request = self._searcher.parse(call)
         if isinstance(request, FallbackRequest) and request.verbatim:
             return request.cause
@@ -93,7 +95,7 @@ def search_kind(path: str) -> tuple[str, str]:
     ("_search", "products") for `/products/_search`; ("", "") for all that is not a search.
     """
     parts = path.rstrip("/").split("/")[1:]
-    for kind in ("_search", "_msearch", "_search/template", "_msearch/template"):
+    for kind in ("_search", "_msearch", "_count", "_search/template", "_msearch/template"):
         length = kind.count("/") + 1
         if "/".join(parts[-length:]) == kind and len(parts) - length <= 1:
             index = "".join(parts[:-length])

@@ -4,13 +4,22 @@ import re
 import unicodedata
 
 from reranker.text.intent import MAX_QUERY
-from reranker.text.numbers import is_model_number, is_unit
+from reranker.text.numbers import is_measure, is_model_number, is_unit
 from reranker.types import QueryType
 
 _SENTENCE_WORDS = 5
 _HEAD_WORDS = 2
 _MODEL_DIGITS = 3
 """So many digits on their own are a model number; fewer tell a version (`windows 10`, `iphone 13`)."""
+
+_IDENTIFIER_DIGITS = 4
+
+_PRICE_WORDS = frozenset({
+    "under", "below", "over", "above", "max", "maximum", "than", "to", "between", "and", "around", "about",
+    "unter", "bis", "über", "ab", "moins", "menos", "usd", "eur", "gbp",
+})  # fmt: skip
+_PRICE_UNITS = frozenset({"usd", "eur", "euro", "euros", "gbp", "dollar", "dollars", "pounds", "bucks"})
+_CURRENCIES = tuple("$€£¥₹元")
 
 _HAN, _KANA = "\u3400-\u4dbf\u4e00-\u9fff", "\u3040-\u30ff"
 _WORD = re.compile(rf"[{_HAN}]+|[{_KANA}]+|[^\W_{_HAN}{_KANA}]+(?:[-./'][^\W_{_HAN}{_KANA}]+)*%?")
@@ -36,6 +45,41 @@ def classify_query(text: str) -> QueryType:
     if count >= _SENTENCE_WORDS or spoken or text.rstrip().endswith("?") or _ASKING.search(text):
         return QueryType.SENTENCE
     return QueryType.HEAD if count <= _HEAD_WORDS else QueryType.PHRASE
+
+
+def find_model_numbers(text: str) -> tuple[str, ...]:
+    """Return the model numbers of a query, case-folded, and its numbers of three digits or more.
+
+    Measures (`500 gb`, `1080p`) are none, nor are prices (`under 200`, `$500`).
+    """
+    text = unicodedata.normalize("NFKC", text[:MAX_QUERY]).casefold()
+    words = list(_WORD.finditer(text))
+    found = []
+    for n, match in enumerate(words):
+        following = words[n + 1][0] if n + 1 < len(words) else ""
+        before = words[n - 1][0] if n else ""
+        is_price = before in _PRICE_WORDS or text[: match.start()].rstrip()[-1:] in _CURRENCIES
+        is_price = is_price or text[match.end() :].lstrip()[:1] in _CURRENCIES or following in _PRICE_UNITS
+        if _names_model(match[0], following) and not (is_price and match[0].isdecimal()):
+            found.append(match[0])
+    return tuple(dict.fromkeys(found))
+
+
+def is_identifier(text: str) -> bool:
+    """Whether a query is nothing but a number by which one thing is known: an id, a barcode, a part number.
+
+    Each of its words has four digits or more and is not a measure (`1080p`), or all together are digits.
+    """
+    words = text.split()
+    digits = sum(map(str.isdecimal, text))
+    if not words or not digits:
+        return False
+    if all(letter.isdecimal() or letter in " -./" for letter in text):
+        return digits >= _IDENTIFIER_DIGITS
+    return all(
+        sum(map(str.isdecimal, word)) >= _IDENTIFIER_DIGITS and not is_measure(word.casefold())
+        for word in words
+    )
 
 
 def _names_model(word: str, following: str) -> bool:

@@ -46,7 +46,7 @@ AFTER_BREAK, AFTER_FOR, OF_BRAND, OF_MEASURE = 1 << 8, 1 << 9, 1 << 10, 1 << 11
 at the title's start; it is a measure's unit.
 """
 
-Ints = NDArray[np.uint32]
+Hashes = NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class FactBatch:
 
     count: int
     owners: NDArray[np.int64]  # (r,)
-    kinds: Ints  # (r,)
-    keys: Ints  # (r,) without the kind
-    values: Ints  # (r,) hashes
+    kinds: Hashes  # (r,)
+    keys: Hashes  # (r,) without the kind
+    values: Hashes  # (r,) hashes
     numbers: NDArray[np.float32]  # (r,) the same bytes as numbers
 
 

@@ -68,7 +68,7 @@ def _owners(
     return present
 
 
-def _among(array: facts.Ints, wanted: Iterable[int]) -> Bools:
+def _among(array: facts.Hashes, wanted: Iterable[int]) -> Bools:
     found = np.zeros(len(array), dtype=bool)
     for each in wanted:
         found |= array == np.uint32(each)

@@ -96,7 +96,9 @@ def _only(stems: Sequence[str]) -> Sequence[str]:
     return stems if len(stems) == 1 else ()
 
 
-def find_finals(batch: FactBatch, nouns: facts.Ints) -> tuple[_Ints, facts.Ints, NDArray[np.bool_], _Ints]:
+def find_finals(
+    batch: FactBatch, nouns: facts.Hashes
+) -> tuple[_Ints, facts.Hashes, NDArray[np.bool_], _Ints]:
     """Find where runs of nouns end in titles.
 
     Returns the places of the ends, and of all words of titles: their hashes, whether they continue the run of
@@ -113,14 +115,14 @@ def find_finals(batch: FactBatch, nouns: facts.Ints) -> tuple[_Ints, facts.Ints,
     return np.flatnonzero(is_noun & ~goes_on), words, continues, owners
 
 
-def _is_among(words: facts.Ints, ordered: facts.Ints) -> NDArray[np.bool_]:
+def _is_among(words: facts.Hashes, ordered: facts.Hashes) -> NDArray[np.bool_]:
     if not len(ordered):
         return np.zeros(len(words), dtype=bool)
     place = np.minimum(np.searchsorted(ordered, words), len(ordered) - 1)
     return np.asarray(ordered[place] == words)
 
 
-def hash_nouns(nouns: Sequence[str]) -> facts.Ints:
+def hash_nouns(nouns: Sequence[str]) -> facts.Hashes:
     """Return the hashes of stems in ascending order."""
     return np.sort(np.array([hash_stem(stem) for stem in nouns], dtype=np.uint32))
 
@@ -167,8 +169,8 @@ class TypeIndex:
 
     phrases: tuple[TypePhrase, ...]
     vectors: Floats  # (T, d)
-    nouns: facts.Ints
-    hashes: facts.Ints  # (T,) ascending
+    nouns: facts.Hashes
+    hashes: facts.Hashes  # (T,) ascending
     order: _Ints  # (T,) which type each of `hashes` is
 
     def nearness(self, vector: Floats, stems: Sequence[str]) -> Floats:
@@ -244,6 +246,6 @@ def _hash_phrase(stems: Sequence[str]) -> int:
     return int(rolling[0])
 
 
-def _roll(rolling: facts.Ints, words: facts.Ints) -> facts.Ints:
+def _roll(rolling: facts.Hashes, words: facts.Hashes) -> facts.Hashes:
     """Return the hash of a phrase that is one word longer at its front."""
     return (rolling * np.uint32(2_654_435_761) + words).astype(np.uint32)

@@ -112,8 +112,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._long()
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if "/_field_caps" in self.path or self.path.startswith("/_alias/"):
+            known = self.served.shop.request(self.command, self.path, {}, body)
+            self._send(GOOD, known.status, known.body)
+            return
         listed, page = "_msearch" in self.path, b'"ids"' in body
-        kind = ("cached" if page else "msearch") if listed else ("fetch" if page else "first")
+        kind = ("cached" if b'"_seq_no"' in body else "fetch") if page else "msearch" if listed else "first"
         self.served.asked.append(kind)
         if kind == "msearch":
             self.served.held.wait(30)

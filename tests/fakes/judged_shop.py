@@ -12,6 +12,7 @@ from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
 from mappings.types import Product
+from plugin_api.search.retrieval.candidates import MEETS_CONDITIONS
 from reranker.model import Model
 from reranker.types import EncodedProduct
 
@@ -60,10 +61,11 @@ class JudgedShop:
                 continue
             words = f"{product.title} {product.brand} {product.category} {product.description}"
             shared = len(set(query.text.lower().split()) & set(words.lower().split()))
+            is_added = product.id in query.added
             near = (1 + float(encoded.vector @ query.vector)) / 2 if query.vector is not None else None
             score = near if near is not None else shared or (0 if query.text else 1)
-            if score:
-                scored.append((float(score), product, bool(shared)))
+            if score or is_added:
+                scored.append((float(score), product))
         scored.sort(key=lambda item: -item[0])
         start, size = body.get("from", 0), body.get("size", 10)
         hits = [self._hit(*item, body, query.vector is not None) for item in scored[start : start + size]]
@@ -77,9 +79,7 @@ class JudgedShop:
     def _named(self, index: str) -> "JudgedShop":
         return self.second if index == "second" and self.second else self
 
-    def _hit(
-        self, score: float, product: Product, found: bool, body: dict[str, Any], near: bool
-    ) -> dict[str, Any]:
+    def _hit(self, score: float, product: Product, body: dict[str, Any], near: bool) -> dict[str, Any]:
         hit: dict[str, Any] = {"_index": "shop-1", "_id": product.id, "_score": score}
         if body.get("_source", True) is not False:
             texts = {"title": product.title, "brand": product.brand, "category": product.category}
@@ -91,8 +91,8 @@ class JudgedShop:
         shown["attune.tokens"] = stored
         if asked := body.get("docvalue_fields"):
             hit["fields"] = {name: [shown[name]] for name in asked}
-        if near and found:
-            hit["matched_queries"] = ["attune.found"]
+        if near:  # no search of the tests has conditions that a product does not meet
+            hit["matched_queries"] = [MEETS_CONDITIONS]
         return hit
 
     def reply(self, request: Request) -> Response:
@@ -112,10 +112,11 @@ class JudgedShop:
 
 
 class _Query:
-    """What a query asks: words, a vector, ids."""
+    """What a query asks: words, a vector, ids, and the ids of products that are added to what it finds."""
 
     def __init__(self) -> None:
         self.text, self.ids = "", None  # type: str, set[str] | None
+        self.added: set[str] = set()
         self.vector: np.ndarray[Any, Any] | None = None
 
 
@@ -126,6 +127,8 @@ def _read(clause: Any) -> _Query:
         if isinstance(node, list):
             for item in node:
                 walk(item)
+        elif isinstance(node, dict) and node.get("boost") == 0 and "must" in node:
+            query.added = set(node["must"][0]["ids"]["values"])
         elif isinstance(node, dict):
             for name, inner in node.items():
                 if name == "ids":

@@ -94,6 +94,8 @@ class PreviewShop:
     def _answer(self, path: str, params: Mapping[str, list[str]], lines: Sequence[JsonObject]) -> object:
         if path.endswith("/_search"):
             return self._search(lines[0])
+        if path.endswith("/_count"):
+            return {"count": self._search({**lines[0], "size": 0})["hits"]["total"]["value"]}
         if path.endswith("/_msearch"):
             return {"took": 1, "responses": [{**self._search(line), "status": 200} for line in lines[1::2]]}
         if path.endswith("/_field_caps"):
@@ -139,9 +141,13 @@ class PreviewShop:
             should = [self._score(of, id_, named) for of in _list(body.get("should"))]
             if None in must or None in wanted:
                 return None
+            if should and not (must or wanted) and all(score is None for score in should):
+                return None
             if "_name" in body:
                 named.append(body["_name"])
             return float(body.get("boost", 1)) * sum(of for of in (*must, *should) if of is not None)
+        if kind == "match_all":
+            return 1.0
         if kind == "multi_match":
             return self._bm25(body["query"], id_)
         if kind == "dis_max":
@@ -151,7 +157,7 @@ class PreviewShop:
             ((name, value),) = body.items()
             text = value["query"] if isinstance(value, dict) else value
             if name == IDENTIFIERS:
-                return float(value["boost"]) if text == id_ else None
+                return float(value.get("boost", 1.0)) if text == id_ else None
             return self._bm25(text, id_)
         if kind == "ids":
             return 0.0 if id_ in body["values"] else None

@@ -12,7 +12,7 @@ from opensearchpy import OpenSearch
 
 from mappings.errors import ModelError
 from plugin_api.opensearch.client import OpenSearchResponse
-from plugin_api.search.retrieval.candidates import QUERY_MATCHES
+from plugin_api.search.retrieval.candidates import HOLDS_NUMBER, MEETS_CONDITIONS
 from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH
 from reranker.text.query_type import classify_query
 from reranker.types import EncodedQuery, Floats
@@ -56,17 +56,29 @@ class StandInModel:
 class Shop:
     """OpenSearch as far as the tests need it, as a client: `products` by keyword rank, `near` by vector rank.
 
-    Each is a mapping of id to the byte that StandInModel scores by. `writes` tells one state of the index
-    from another. `not_attunes` are products that another program wrote, `malformed` those whose vectors can't
-    be read.
-    `refuse` has error replies for "products", "near", "fetch", "vectors", "state" or "msearch".
+    Each is a mapping of id to the byte that StandInModel scores by. Every text finds all `products`, without
+    the conditions around it `text_hits` of them. Those of `near` that are `outside` do not meet the
+    conditions of a search. `holding` are the products that hold the model numbers of a text. `groups` gives
+    the value by which products are collapsed. `field_types` and `alias_filter` are what the index is like.
+
+    `writes` tells one state of the index from another. `not_attunes` are products that another program wrote,
+    `malformed` those whose vectors can't be read.
+    `refuse` has error replies for "products", "near", "text", "fetch", "vectors", "state", "around" (what
+    stands around a page's hits), "count" or "msearch".
     Every answer takes `slow_seconds`. `requests` records what came: path, parameters, body lines, headers;
-    `sent` the same as bytes. What is no search is answered by `other`.
+    `sent` the same as bytes; `schema_requests` the requests for what the index is like, which are in neither.
+    What is no search is answered by `other`.
     """
 
     def __init__(self) -> None:
         self.products: dict[str, int] = {}
         self.near: dict[str, int] = {}
+        self.text_hits: int | None = None
+        self.outside: set[str] = set()
+        self.holding: set[str] = set()
+        self.groups: dict[str, str] = {}
+        self.field_types: dict[str, str] = {}
+        self.alias_filter: dict[str, Any] | None = None
         self.models: dict[str, str] = {}
         self.without_tokens: set[str] = set()
         self.without_hash: set[str] = set()
@@ -78,6 +90,7 @@ class Shop:
         self.slow_seconds = 0.0
         self.requests: list[tuple[str, Mapping[str, str], list[dict[str, Any]], Mapping[str, str]]] = []
         self.sent: list[tuple[str, str, bytes]] = []
+        self.schema_requests: list[tuple[str, Mapping[str, str]]] = []
         self.other = OpenSearchResponse(
             200, (("content-type", "application/json"),), b'{"acknowledged":true}'
         )
@@ -91,6 +104,9 @@ class Shop:
         timeout_seconds: float | None = None,
     ) -> OpenSearchResponse:
         path, _, query = target.partition("?")
+        if method == "GET" and (path.endswith("/_field_caps") or path.startswith("/_alias/")):
+            self.schema_requests.append((target, dict(headers)))
+            return self._answer_schema(path)
         try:
             lines = [json.loads(line) for line in body.splitlines()]
         except ValueError:
@@ -105,11 +121,20 @@ class Shop:
             status, reply = self.refuse.get("msearch") or (200, self._searches(lines))
         elif path.endswith("/_search") and method in ("GET", "POST") and path.count("/") < 3:
             status, reply = self._reply(lines[0] if lines else {})
+        elif path.endswith("/_count"):
+            found = len(self._find(lines[0] if lines else {}))
+            status, reply = self.refuse.get("count") or (200, {"count": found, "_shards": _SHARDS})
         else:
             return self.other
-        text = json.dumps(reply).encode()
-        kind = "application/json; charset=UTF-8"
-        return OpenSearchResponse(status, (("content-type", kind), ("content-length", str(len(text)))), text)
+        return _json_response(status, reply)
+
+    def _answer_schema(self, path: str) -> OpenSearchResponse:
+        if path.endswith("/_field_caps"):
+            types = {name: {type_: {"type": type_}} for name, type_ in self.field_types.items()}
+            return _json_response(200, {"indices": ["shop-1"], "fields": types})
+        if self.alias_filter is None:
+            return _json_response(404, {"error": "alias [shop] missing", "status": 404})
+        return _json_response(200, {"shop-1": {"aliases": {"shop": {"filter": self.alias_filter}}}})
 
     def _searches(self, lines: list[dict[str, Any]]) -> dict[str, Any]:
         replies = [self._reply(search) for search in lines[1::2]]
@@ -123,18 +148,15 @@ class Shop:
         if kind == "state":
             numbers = {"count": len(self.products), "sum": float(self.writes)}
             bucket = {"key": "shop-1", "doc_count": len(self.products), "numbers": numbers}
-            return {"took": 1, "hits": {"hits": []}, "aggregations": {"indexes": {"buckets": [bucket]}}}
-        if kind in ("fetch", "vectors"):
-            asked = search["query"]["bool"]["filter"][0]["ids"]["values"]
-            ranked = dict.fromkeys(sorted(asked, reverse=True), 0)
-        else:
-            ranked = {"products": self.products, "near": self.near}[kind]
-        hits = [self._hit(rank, key, search, kind) for rank, key in enumerate(ranked)]
+            aggregations = {"indexes": {"buckets": [bucket]}}
+            return {"took": 1, "_shards": _SHARDS, "hits": {"hits": []}, "aggregations": aggregations}
+        found = self._find(search)
+        hits = [self._hit(rank, key, search, kind) for rank, key in enumerate(found)]
         start = search.get("from", 0)
         reply: dict[str, Any] = {
             "took": 2,
             "timed_out": False,
-            "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
+            "_shards": _SHARDS,
             "hits": {
                 "max_score": 1.0 if hits else None,
                 "hits": hits[start : start + search.get("size", 10)],
@@ -146,6 +168,26 @@ class Shop:
             reply["aggregations"] = self.aggregations
         return reply
 
+    def _find(self, search: dict[str, Any]) -> list[str]:
+        """Return the ids of the hits of a search, best first."""
+        kind = _kind(search)
+        if kind == "near":
+            return list(self.near)
+        if kind in ("fetch", "vectors"):
+            return sorted(_page_ids(search), reverse=True)
+        if kind == "text" and self.text_hits is not None:
+            return [str(n) for n in range(self.text_hits)]
+        if "match_none" in search.get("query", {}):
+            return []
+        added = [id_ for id_ in _added_ids(search.get("query", {})) if id_ not in self.outside]
+        found = list(dict.fromkeys([*self.products, *added]))
+        if "collapse" not in search:
+            return found
+        best: dict[str, str] = {}
+        for id_ in found:
+            best.setdefault(self.groups.get(id_, ""), id_)
+        return list(best.values())
+
     def _hit(self, rank: int, key: str, search: dict[str, Any], kind: str) -> dict[str, Any]:
         hit: dict[str, Any] = {"_index": "shop-1", "_id": key, "_score": 1.0 / (1 + rank)}
         if search.get("stored_fields") == "_none_":
@@ -154,8 +196,8 @@ class Shop:
             hit["sort"] = [hit["_score"], 9.5]
         if search.get("_source") is not False:
             hit["_source"] = {"title": f"product {key}"}
-        if kind == "near" and key in self.products:
-            hit["matched_queries"] = [QUERY_MATCHES]
+        if named := self._named(key, search.get("query", {})):
+            hit["matched_queries"] = named
         byte = self.near.get(key, self.products.get(key, 0))
         shown = {
             "attune.id": [key],
@@ -165,25 +207,84 @@ class Shop:
             "attune.hash": [] if key in self.without_hash else [f"{key} {byte}"],
             "attune.model": [self.models.get(key, VERSION)],
             "price": [9.5],
+            "group": [self.groups[key]] if key in self.groups else [],
         }
         if key in self.not_attunes:
             shown = {"price": [9.5]}
-        values = {name: shown[name] for name in search.get("docvalue_fields", []) if shown.get(name)}
+        group = [search["collapse"]["field"]] if "collapse" in search else []
+        names = [*search.get("docvalue_fields", []), *group]
+        values = {name: shown[name] for name in names if shown.get(name)}
         return {**hit, "fields": values} if values else hit
+
+    def _named(self, key: str, query: dict[str, Any]) -> list[str]:
+        """Return the names of those of Attune's own clauses in a query that a product meets."""
+        whole = query.get("bool", {})
+        names = [clause.get("bool", {}).get("_name", "") for clause in _list(whole.get("should"))]
+        meets = key not in self.outside
+        return [
+            name
+            for name in names
+            if (name == MEETS_CONDITIONS and meets) or (name.startswith(HOLDS_NUMBER) and key in self.holding)
+        ]
+
+
+_SHARDS = {"total": 1, "successful": 1, "skipped": 0, "failed": 0}
 
 
 def _kind(search: dict[str, Any]) -> str:
+    """Return what a search is for: see Shop."""
     if search.get("aggs", {}).keys() == FINGERPRINT_SEARCH["aggs"].keys():
         return "state"
-    whole = search.get("query", {}).get("bool", {})
-    if not isinstance(whole, dict):
-        return "products"
-    if any("knn" in clause for clause in whole.get("must", []) if isinstance(whole.get("must"), list)):
+    query = search.get("query", {})
+    whole = query.get("bool", {}) if isinstance(query.get("bool"), dict) else {}
+    if "knn" in query or any("knn" in clause for clause in _list(whole.get("must"))):
         return "near"
-    filters = whole.get("filter", [])
-    if not isinstance(filters, list) or not filters or "ids" not in filters[0]:
-        return "products"
-    return "vectors" if search.get("stored_fields") == "_none_" else "fetch"
+    if search.keys() - {"pit"} == {"query", "size", "track_total_hits"} and search["size"] == 0:
+        return "text"
+    if _page_ids(search):
+        return (
+            "vectors"
+            if search.get("stored_fields") == "_none_" and "attune.tokens" in _values(search)
+            else "fetch"
+        )
+    return "around" if search.get("size") == 0 else "products"
+
+
+def _page_ids(search: dict[str, Any]) -> list[str]:
+    """Return the ids of the page that a search fetches; none where it fetches no page."""
+    query = search.get("query", {})
+    whole = query.get("bool", {}) if isinstance(query.get("bool"), dict) else {}
+    heads = [clause.get("constant_score", {}).get("filter", {}) for clause in _list(whole.get("should"))]
+    for clause in (*_list(whole.get("filter"))[:1], *heads, search.get("post_filter", {})):
+        if "ids" in clause:
+            return [str(id_) for id_ in clause["ids"]["values"]]
+    return []
+
+
+def _added_ids(query: object) -> list[str]:
+    """Return the ids that are added to the hits of a text, beside it."""
+    if isinstance(query, list):
+        return [id_ for inner in query for id_ in _added_ids(inner)]
+    if not isinstance(query, dict):
+        return []
+    must = _list(query.get("must"))
+    if query.get("boost") == 0 and must and "ids" in must[0]:
+        return [str(id_) for id_ in must[0]["ids"]["values"]]
+    return [id_ for inner in query.values() for id_ in _added_ids(inner)]
+
+
+def _values(search: dict[str, Any]) -> list[Any]:
+    return list(search.get("docvalue_fields", []))
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if isinstance(value, dict) else []
+
+
+def _json_response(status: int, reply: object) -> OpenSearchResponse:
+    text = json.dumps(reply).encode()
+    kind = "application/json; charset=UTF-8"
+    return OpenSearchResponse(status, (("content-type", kind), ("content-length", str(len(text)))), text)
 
 
 def shop_client() -> tuple[OpenSearch, Shop]:

@@ -32,3 +32,41 @@ def test_log_odds_go_by_the_share_of_the_best_keyword_score() -> None:
 @pytest.mark.parametrize(("first_scores", "weight"), [([2.0], 0.0), ([-2.0, 0.0], 2.0), ([], 2.0)])
 def test_keywords_that_have_no_say_move_nothing(first_scores: list[float], weight: float) -> None:
     assert compute_keyword_log_odds(first_scores, weight) is None
+
+
+BM25 = [9.0, 8.0, 2.0, 0.0]
+MODEL = [0.99, 0.01, 0.4, 0.97]
+
+
+def order(scores: list[float]) -> list[int]:
+    return sorted(range(len(scores)), key=lambda hit: -scores[hit])
+
+
+def test_what_holds_a_number_of_the_query_comes_first() -> None:
+    assert order(add_keyword_evidence(MODEL, BM25, 1.8)) == [0, 3, 2, 1]
+    scores = add_keyword_evidence(MODEL, BM25, 1.8, [0, 1, 1, 0])
+    assert order(scores) == [1, 2, 0, 3]
+    assert all(0 < score <= 1 for score in scores)
+    # Those that hold none have the scores that they had.
+    without = add_keyword_evidence(MODEL, BM25, 1.8)
+    assert [scores[hit] for hit in (0, 3)] == [without[hit] for hit in (0, 3)]
+
+
+def test_what_holds_more_numbers_of_the_query_comes_first() -> None:
+    assert order(add_keyword_evidence(MODEL, BM25, 1.8, [1, 0, 2, 1])) == [2, 0, 3, 1]
+
+
+def test_among_those_that_hold_it_keywords_lead_and_the_model_breaks_ties() -> None:
+    held = [1, 1, 1, 1]
+    assert order(add_keyword_evidence([0.2, 0.9, 0.3, 0.2], [9.0, 4.0, 4.0, 2.0], 1.8, held)) == [0, 1, 2, 3]
+    assert order(add_keyword_evidence([0.2, 0.9], [9.0, 9.0], 1.8, [1, 1])) == [1, 0]
+
+
+def test_where_no_hit_holds_a_number_nothing_changes() -> None:
+    assert add_keyword_evidence(MODEL, BM25, 1.8, [0] * 4) == add_keyword_evidence(MODEL, BM25, 1.8)
+
+
+def test_an_identifier_is_answered_in_the_keyword_searchs_order() -> None:
+    scores = add_keyword_evidence(MODEL, BM25, 1.8, [1, 0, 0, 0], is_identifier=True)
+    assert scores == pytest.approx([1.0, 8 / 9, 2 / 9, 0.0])
+    assert add_keyword_evidence(MODEL, [0.0] * 4, 1.8, is_identifier=True) == MODEL

@@ -179,9 +179,10 @@ class Searching:
             raise EvaluationError(f"searching for {text!r} failed: {error}") from error
         if first.neighbours_error:
             raise EvaluationError(f"the k-NN search for {text!r} failed: {first.neighbours_error}")
-        inside = tuple(hit.id for hit in fuse(first.own, first.neighbours, settings, query.query_type))
+        near = [hit for hit in first.neighbours if hit.meets]
+        inside = tuple(hit.id for hit in fuse(first.own, near, settings, query.query_type))
         known = set(inside)
-        return inside, tuple(hit.id for hit in (*first.own, *first.below) if hit.id not in known)
+        return inside, tuple(hit.id for hit in first.own if hit.id not in known)
 
     def _hits(self, query: JsonObject, size: int) -> RankedList:
         with translate_errors(f"searching {self._index}"):
@@ -191,7 +192,10 @@ class Searching:
         return RankedList(tuple(hit["_id"] for hit in answer["hits"]["hits"]))
 
     def _call(self, text: str, filters: Terms, size: int) -> SearchCall:
-        body = {"query": keyword_query(text, filters), "size": size, "_source": False}
+        query = keyword_query(text)
+        if filters:  # all products that meet them are ranked, whether the keyword search finds them or not
+            query = {"bool": {"filter": list(filters), "should": [query]}}
+        body = {"query": query, "size": size, "_source": False}
         headers = encode_credentials(self._settings.opensearch)
         return SearchCall(quote(self._index, safe=",*"), json.dumps(body).encode(), headers=headers)
 

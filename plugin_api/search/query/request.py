@@ -3,7 +3,8 @@
 A body is parsed no further than is needed: what Attune does not read stays the bytes that came.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -12,9 +13,19 @@ from msgspec import Raw
 from mappings import fields
 from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
+from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import RawObject, as_list, decoded, dumps, raw_object
+from plugin_api.search.query.clauses import MATCH_ALL, required_filters
+from plugin_api.search.query.field_types import NO_SCHEMA, IndexSchema
 from plugin_api.search.query.text import QueryText, parse_query
-from plugin_api.search.query.types import FallbackRequest, Options, RerankRequest, SearchCall
+from plugin_api.search.query.types import (
+    QUERY_PARAMETERS,
+    FallbackRequest,
+    Options,
+    RerankRequest,
+    SearchCall,
+    TextSearch,
+)
 from plugin_api.search.reasons import Cause, Reason
 
 MAX_BODY_BYTES = 128_000
@@ -41,14 +52,12 @@ BODY_PARAMETERS = frozenset({"from", "size", "timeout", "track_total_hits"})
 _OWN_PARAMETERS = frozenset({"pretty"})
 """URL parameters that the sidecar itself obeys when it writes the answer."""
 
-_VERBATIM_PARAMETERS = {
+_OWN_WAY_PARAMETERS = {
     "scroll": Reason.SCROLL,
     "filter_path": Reason.FILTER_PATH,
     "format": Reason.OTHER_FORMAT,
-    "source": Reason.BODY_IN_URL,
-    "source_content_type": Reason.BODY_IN_URL,
 }
-"""URL parameters with which a search goes on byte for byte, and why."""
+"""URL parameters with which a search is not reranked, and why."""
 
 _OTHER_FORMATS = ("yaml", "cbor", "smile")
 """Formats in `Accept` that OpenSearch answers in beside JSON."""
@@ -56,12 +65,14 @@ _OTHER_FORMATS = ("yaml", "cbor", "smile")
 _ORDER_KEYS = ("sort", "search_after", "slice")
 """Body keys by which the caller orders hits."""
 
-_KEYS_FOR_VECTOR_HITS = frozenset({
+_KNOWN_KEYS = frozenset({
     "query", "post_filter", "aggs", "aggregations", "suggest", "highlight", "_source", "fields", "version",
-    "docvalue_fields", "script_fields", "seq_no_primary_term", "sort", "track_total_hits", "track_scores",
-    "timeout",
+    "docvalue_fields", "script_fields", "stored_fields", "seq_no_primary_term", "sort", "track_total_hits",
+    "track_scores", "timeout", "collapse", "explain", "profile", "rescore", "indices_boost", "derived",
+    "stats", "from", "size", "search_after", "pit",
 })  # fmt: skip
-"""Body keys that mean the same where vectors add hits. With any other the caller's own hits are reordered."""
+"""Body keys that Attune's own searches can carry in parts. With any other, the caller's search is sent whole.
+"""
 
 _SORTS_BY_SCORE = ("_score", {"_score": "desc"}, {"_score": {"order": "desc"}})
 """Ways to write a sort by relevance, which is the order that reranking improves. What follows breaks ties."""
@@ -71,29 +82,53 @@ _DEFAULTS = SearchSettings()
 _DEFAULT_PAGE = (("from", 0), ("size", 10))
 
 
-def parse_call(call: SearchCall, settings: SearchSettings = _DEFAULTS) -> RerankRequest | FallbackRequest:
+def parse_call(
+    call: SearchCall, settings: SearchSettings = _DEFAULTS, schema: IndexSchema = NO_SCHEMA
+) -> RerankRequest | FallbackRequest:
     """Decide what to do with a call. What can't be read goes on, for OpenSearch to judge.
 
-    Raises BadRequest for a malformed `ext.attune`, and for weights of 0.
+    `schema` tells what the index is like. Raises BadRequest for a malformed `ext.attune`, and for weights of
+    0.
     """
-    verbatim = [reason for name, reason in _VERBATIM_PARAMETERS.items() if name in call.params]
-    if any(name in call.headers.get("accept", "").lower() for name in _OTHER_FORMATS):
-        verbatim.append(Reason.OTHER_FORMAT)
-    if len(call.body) > MAX_BODY_BYTES:
-        verbatim.append(Reason.BODY_TOO_LARGE)
-    if not verbatim:
+    call = _with_body_of_url(call)
+    cause = Reason.BODY_TOO_LARGE.because() if len(call.body) > MAX_BODY_BYTES else None
+    if not cause:
         try:
             original = raw_object(call.body) if call.body.strip() else {}
-            if "pit" not in original:
-                return _parse_body(call, *_split_options(original), settings)
-            verbatim.append(Reason.POINT_IN_TIME)
+            return _parse_body(call, *_split_options(original), settings, schema)
         except (ValueError, RecursionError):
-            verbatim.append(Reason.UNREADABLE_BODY)
-    return FallbackRequest(call.body, call.params, verbatim[0].because(), verbatim=True)
+            cause = Reason.UNREADABLE_BODY.because()
+    return FallbackRequest(call.body, call.params, cause, verbatim=True)
+
+
+def parse_count(
+    call: SearchCall, settings: SearchSettings = _DEFAULTS, schema: IndexSchema = NO_SCHEMA
+) -> FallbackRequest:
+    """Return what is sent for a `_count`, without its `ext.attune`. Raises as `parse_call` does."""
+    call = _with_body_of_url(call)
+    request, cause = parse_call(call, settings, schema), Reason.COUNT.because()
+    if isinstance(request, FallbackRequest) and request.verbatim:
+        return replace(request, cause=cause)
+    original = raw_object(call.body) if call.body.strip() else {}
+    without, _ = _split_options(original)
+    search = request if isinstance(request, RerankRequest) else request.search
+    body = call.body if without is original else dumps(without)
+    return FallbackRequest(body, call.params, cause, verbatim=without is original, search=search)
+
+
+def _with_body_of_url(call: SearchCall) -> SearchCall:
+    """Return the call with the body that it has in its URL, as `source`, in its place."""
+    if call.body or "source" not in call.params:
+        return call
+    content_type = call.params.get("source_content_type", "")
+    if not content_type.startswith("application/json"):
+        return call
+    params = {name: value for name, value in call.params.items() if not name.startswith("source")}
+    return replace(call, body=call.params["source"].encode("utf-8", "surrogatepass"), params=params)
 
 
 def _parse_body(
-    call: SearchCall, original: RawObject, options: Options, settings: SearchSettings
+    call: SearchCall, original: RawObject, options: Options, settings: SearchSettings, schema: IndexSchema
 ) -> RerankRequest | FallbackRequest:
     params = {name: value for name, value in call.params.items() if name not in _SOURCE_PARAMETERS}
     own_body = {
@@ -112,40 +147,74 @@ def _parse_body(
     shown = {} if source is None else {"_source": Raw(dumps(source))}
     sent, body = dumps({**original, **shown}), {**body, **shown}
     query = parse_query(
-        {"query_string": {"query": params["q"]}} if "q" in params else decoded(body.get("query"))
+        _query_of_url(params) if "q" in params else decoded(body.get("query")), schema.field_types
     )
     text = " ".join((options.query or "").split())
     if text and isinstance(query, Cause):
-        is_for_all = decoded(body.get("query")) in (None, {"match_all": {}})
-        query = QueryText(text, (), allows_vector_hits=is_for_all)
-    cause: Cause | None = None
-    if not options.rerank:
-        cause = Reason.NOT_REQUESTED.because()
-    elif order:
-        cause = Reason.OWN_ORDER.because(key=order[0])
-    elif start is None or size is None:
+        given: Any = decoded(body.get("query")) or MATCH_ALL
+        query = QueryText(text, given, optional=given == MATCH_ALL)
+    cause = _cause_to_skip(call, body, options, order)
+    if not cause and (start is None or size is None):
         cause = Reason.INVALID_PAGE.because()
-    elif size == 0:
+    elif not cause and size == 0:
         cause = Reason.NO_HITS_REQUESTED.because()
-    elif isinstance(query, Cause):
-        cause = query
-    if cause or isinstance(query, Cause) or start is None or size is None:
-        return FallbackRequest(sent, params, cause or Reason.INVALID_PAGE.because())
-    other = params.keys() - HEADER_PARAMETERS - SHARED_PARAMETERS - BODY_PARAMETERS - _OWN_PARAMETERS
-    post_filter: Any = decoded(body.get("post_filter"))
-    return RerankRequest(
+    if isinstance(query, Cause):
+        return FallbackRequest(sent, params, cause or query)
+    own_params = {
+        name: value
+        for name, value in params.items()
+        if name not in BODY_PARAMETERS and name not in QUERY_PARAMETERS
+    }
+    others = own_params.keys() - HEADER_PARAMETERS - SHARED_PARAMETERS - _OWN_PARAMETERS
+    search = TextSearch(
         call=call,
+        params=own_params,
         text=text or query.text,
-        conditions=query.conditions + ((post_filter,) if post_filter else ()),
-        allows_vector_hits=query.allows_vector_hits and body.keys() <= _KEYS_FOR_VECTOR_HITS and not other,
-        body=body,
-        params={name: value for name, value in params.items() if name not in BODY_PARAMETERS},
-        start=start,
-        size=size,
+        query=query,
         options=options,
         settings=options.over(settings),
+        required=(*schema.alias_filter, *required_filters(query.query, settings.always_fields)),
+        pit=_point_in_time(body),
+        fixed=bool(others - {"sort", *_OWN_WAY_PARAMETERS}) or not body.keys() <= _KNOWN_KEYS,
+    )
+    if cause or start is None or size is None:
+        cause = cause or Reason.INVALID_PAGE.because()
+        is_widened = cause.reason not in (Reason.NOT_REQUESTED, Reason.INVALID_PAGE)
+        return FallbackRequest(sent, params, cause, search=search if is_widened else None)
+    return RerankRequest(
+        **{name: getattr(search, name) for name in search.__slots__},
+        body={**body, "query": Raw(dumps(query.query))},
+        start=start,
+        size=size,
         fallback=FallbackRequest(sent, params, Reason.NOT_REQUESTED.because()),
     )
+
+
+def _cause_to_skip(call: SearchCall, body: RawObject, options: Options, order: Sequence[str]) -> Cause | None:
+    """Return why a search is not reranked whatever its query is."""
+    if not options.rerank:
+        return Reason.NOT_REQUESTED.because()
+    for name, reason in _OWN_WAY_PARAMETERS.items():
+        if name in call.params:
+            return reason.because()
+    if any(name in call.headers.get("accept", "").lower() for name in _OTHER_FORMATS):
+        return Reason.OTHER_FORMAT.because()
+    if "pit" in body:
+        return Reason.POINT_IN_TIME.because()
+    return Reason.OWN_ORDER.because(key=order[0]) if order else None
+
+
+def _query_of_url(params: Mapping[str, str]) -> JsonObject:
+    """Return the query that URL parameters make up."""
+    names = {"q": "query", "df": "default_field"}
+    options = {names.get(name, name): params[name] for name in QUERY_PARAMETERS & params.keys()}
+    return {"query_string": options}
+
+
+def _point_in_time(body: RawObject) -> str:
+    pit = decoded(body.get("pit"))
+    name = pit.get("id") if isinstance(pit, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def _split_options(body: RawObject) -> tuple[RawObject, Options]:

@@ -1,19 +1,32 @@
-"""Read the query DSL: the words that the shopper typed, and the conditions that a hit must meet.
+"""Read the query DSL: the words that the shopper typed, and the clauses that look for them.
 
-A query is read by relaxing it: its words may match anything, everything else stays as it came. The relaxed
-query is the filter of the k-NN search, so that products found by vector meet every condition but the words.
+The clauses that look for the text are the only ones that a search ever changes: products that the vectors add
+(`QueryText.widen`) stand beside them, and everything else of the query decides about those products as about
+all others.
 """
 
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import as_list
+from plugin_api.search.query.clauses import (
+    MATCH_ALL,
+    Path,
+    fold_alternatives,
+    match_hits,
+    needs_all_words,
+    replace_at,
+    value_at,
+)
+from plugin_api.search.query.field_types import NO_FIELD_TYPES, FieldRank, FieldTypes, rank_fields
 from plugin_api.search.query.syntax import SyntaxWords, lucene_words, simple_words
 from plugin_api.search.reasons import Cause, NotReranked, Reason
+from plugin_api.search.retrieval.hit import HitKey
 
 MAX_TEXT = 2000
 """Characters of the text that are read: more than any query encoder takes in."""
@@ -28,225 +41,279 @@ _WORD_TYPES = ("best_fields", "most_fields", "cross_fields")
 """Types of multi_match and query_string that look for words. Others look for phrases or prefixes."""
 
 _CONDITIONS = frozenset({
-    "exists", "fuzzy", "geo_bounding_box", "geo_distance", "geo_polygon", "geo_shape", "ids", "intervals",
-    "match_all", "match_none", "parent_id", "percolate", "prefix", "range", "regexp", "script",
-    "span_containing", "span_field_masking", "field_masking_span", "span_first", "span_gap",
-    "span_multi", "span_near",
-    "span_not", "span_or", "span_term", "span_within", "term", "terms", "terms_set", "wildcard", "xy_shape",
+    "distance_feature", "exists", "fuzzy", "geo_bounding_box", "geo_distance", "geo_polygon", "geo_shape",
+    "ids", "intervals", "knn", "match_all", "match_none", "more_like_this", "parent_id", "percolate",
+    "prefix", "range", "rank_feature", "regexp", "script", "sltr", "span_containing", "span_field_masking",
+    "field_masking_span", "span_first", "span_gap", "span_multi", "span_near", "span_not", "span_or",
+    "span_term", "span_within", "term", "terms", "terms_set", "wildcard", "xy_shape",
 })  # fmt: skip
 """Queries without a text: a hit meets them or does not. Spans and intervals hold terms, not a text."""
 
-_RANKINGS = frozenset({"distance_feature", "knn", "more_like_this", "rank_feature", "sltr"})
-"""Queries without a text that rank hits. Hits that they don't score can't be ordered among the others."""
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A clause that looks for the text, and where in the query it stands.
+
+    A `precise` one looks for all words, a phrase or with operators: what lacks them is not wanted. A `spare`
+    one is an alternative to another, so that what stands beside that one need not stand beside it.
+    """
+
+    path: Path
+    precise: bool
+    spare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class QueryText:
-    """The text to rerank by.
+    """The text to rerank by, and where in the query it is looked for.
 
-    `allows_vector_hits` says whether hits that only the vectors find may join; those must meet `conditions`.
+    `query` is the caller's own, `wrapper` queries unfolded. `arms` are the clauses beside which other
+    products can be added, none where that can't be done: within `nested`, for instance. Where the text is
+    `optional`, it only orders what other clauses find, and every product that meets those is a hit already.
     """
 
     text: str
-    conditions: tuple[JsonObject, ...]
-    allows_vector_hits: bool
+    query: JsonObject
+    arms: tuple[Arm, ...] = ()
+    optional: bool = False
+
+    @property
+    def precise(self) -> bool:
+        """Whether the caller wants only what its own words find."""
+        return all(arm.precise for arm in self.arms)
+
+    @property
+    def clause(self) -> JsonObject:
+        """The query for the text alone, without the conditions around it."""
+        clauses = [value_at(self.query, arm.path) for arm in self.arms]
+        return clauses[0] if len(clauses) == 1 else {"bool": {"should": clauses}}
+
+    def widen(self, keys: Sequence[HitKey]) -> JsonObject:
+        """Return the query that finds these products as well, wherever they meet its other clauses."""
+        if not keys or self.optional:
+            return self.query
+        added = {"bool": {"must": [match_hits(keys)], "boost": 0}}
+        return self._replace(lambda clause: {"bool": {"should": [clause, added]}})
+
+    def relax(self) -> JsonObject:
+        """Return the query for all products that meet its other clauses."""
+        return fold_alternatives(self._replace(lambda _: MATCH_ALL))
+
+    def look_for(self, text: str) -> list[JsonObject]:
+        """Return the text's clauses, made to look for all words of another text."""
+        found = (_look_for(value_at(self.query, arm.path), text) for arm in self.arms)
+        return [clause for clause in found if clause]
+
+    def _replace(self, change: Callable[[JsonObject], JsonObject]) -> JsonObject:
+        query = self.query
+        for arm in self.arms:
+            if arm.spare or (arm.precise and not self.precise):
+                continue
+            query = replace_at(query, arm.path, change(value_at(self.query, arm.path)))
+        return query
 
 
-def parse_query(query: object) -> QueryText | Cause:
-    """Return the text of a query, or why there is none to rerank by. Raises nothing."""
+def parse_query(query: object, types: FieldTypes = NO_FIELD_TYPES) -> QueryText | Cause:
+    """Return the text of a query, or why there is none to rerank by. Raises nothing.
+
+    `types` gives the types of fields in the index: they tell a text from a match on a number.
+    """
     if query is None:
         return Reason.NO_TEXT.because(types="")
     try:
-        reading = _read(query, 1)
+        reader = _Reader(query, types)
+        reading = reader.read(query, (), 1)
     except NotReranked as error:
         return error.cause
     text = " ".join(dict.fromkeys(reading.texts))[:MAX_TEXT]
     if not text:
-        types = ", ".join(dict.fromkeys(reading.textless))[:MAX_TEXT]
-        return Reason.NO_TEXT.because(types=types and f", only {types}")
-    allows_vector_hits = reading.relaxed and not reading.ranks
-    return QueryText(text, reading.conditions if allows_vector_hits else (), allows_vector_hits)
+        names = ", ".join(dict.fromkeys(reading.textless))[:MAX_TEXT]
+        return Reason.NO_TEXT.because(types=names and f", only {names}")
+    return QueryText(text, reader.query, reading.arms, reading.optional)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """What one clause says.
 
-    `texts` are those that it looks for. `conditions` must still be met once its words are relaxed; `relaxed`
-    says that some words were. `ranks` is true where its score is the caller's own ranking, `secondary` where
-    its words are not the shopper's if other clauses have words. `textless` names its types without a text.
+    `texts` are those that it looks for, with `arms`; `rank` is that of the fields that it looks in. Words are
+    `secondary` that are not the shopper's if other clauses have words. `textless` names types without a text.
     """
 
     texts: tuple[str, ...] = ()
-    conditions: tuple[JsonObject, ...] = ()
-    relaxed: bool = False
-    ranks: bool = False
+    arms: tuple[Arm, ...] = ()
+    rank: FieldRank = FieldRank.TEXT
+    optional: bool = False
     secondary: bool = False
     textless: tuple[str, ...] = ()
-
-
-def _read(clause: object, depth: int) -> _Reading:
-    if depth > _MAX_DEPTH:
-        raise NotReranked(Reason.NESTED_TOO_DEEP.because(levels=_MAX_DEPTH))
-    if not isinstance(clause, dict) or len(clause) != 1:
-        raise _malformed("each clause must be an object with one key, its type")
-    ((name, body),) = clause.items()
-    if name not in _READERS:
-        raise NotReranked(Reason.UNSUPPORTED_QUERY.because(type=name[:_MAX_NAME]))
-    if not isinstance(body, dict):
-        raise _malformed(f"the {name} query is not an object")
-    return _READERS[name](clause, body, depth + 1)
 
 
 def _malformed(problem: str) -> NotReranked:
     return NotReranked(Reason.MALFORMED_QUERY.because(problem=problem))
 
 
-def _textless(clause: JsonObject, *_: object, ranks: bool = False) -> _Reading:
-    return _Reading(conditions=(clause,), ranks=ranks, textless=tuple(clause))
+class _Reader:
+    """Reads clauses of one query, against the types of the index's fields. `query` has wrappers unfolded."""
+
+    def __init__(self, query: Any, types: FieldTypes) -> None:
+        self.query = query
+        self._types = types
+
+    def read(self, clause: object, path: Path, depth: int) -> _Reading:
+        """Read a clause that stands at `path`. Raises NotReranked."""
+        if depth > _MAX_DEPTH:
+            raise NotReranked(Reason.NESTED_TOO_DEEP.because(levels=_MAX_DEPTH))
+        if not isinstance(clause, dict) or len(clause) != 1:
+            raise _malformed("each clause must be an object with one key, its type")
+        ((name, body),) = clause.items()
+        if name not in _READERS:
+            raise NotReranked(Reason.UNSUPPORTED_QUERY.because(type=name[:_MAX_NAME]))
+        if not isinstance(body, dict):
+            raise _malformed(f"the {name} query is not an object")
+        return _READERS[name](self, name, body, path, depth)
+
+    def _read_all(self, name: str, body: JsonObject, key: str, path: Path, depth: int) -> list[_Reading]:
+        """Read the clauses under a key, a list or one alone."""
+        value = body.get(key)
+        where = (*path, name, key)
+        places = [(*where, n) for n in range(len(value))] if isinstance(value, list) else [where]
+        clauses = as_list(value)
+        return [self.read(inner, place, depth + 1) for inner, place in zip(clauses, places, strict=False)]
+
+    def textless(self, name: str, *_: object) -> _Reading:
+        """Read a query that has no text."""
+        return _Reading(textless=(name,))
+
+    def boolean(self, name: str, body: JsonObject, path: Path, depth: int) -> _Reading:
+        """Read a `bool`: what must be there decides before what should be."""
+        if unknown := body.keys() - {
+            "must", "filter", "should", "must_not", "minimum_should_match", "boost", "adjust_pure_negative",
+            "_name",
+        }:  # fmt: skip
+            raise _malformed(f"bool has no {min(unknown)[:_MAX_NAME]}")
+        must, should = (self._read_all(name, body, key, path, depth) for key in ("must", "should"))
+        types = _types((*must, *should)) or ("bool",)
+        # Where must has words, words in should are a boost by the caller, not what the shopper typed.
+        if typed := _typed(must):
+            # What further texts look for, such as a brand, is a condition.
+            return replace(min(typed, key=lambda reading: reading.rank), textless=types)
+        has_others = bool(body.get("must") or body.get("filter"))
+        at_least = str(body.get("minimum_should_match", 0 if has_others else 1))
+        alternatives = _join_alternatives(_with_texts(should), at_least in ("0", "1"), types)
+        return replace(alternatives, optional=alternatives.optional or (has_others and at_least == "0"))
+
+    def dis_max(self, name: str, body: JsonObject, path: Path, depth: int) -> _Reading:
+        """Read a `dis_max`, whose queries are alternatives."""
+        readings = self._read_all(name, body, "queries", path, depth)
+        return _join_alternatives(_with_texts(readings), True, _types(readings) or (name,))
+
+    def hybrid(self, name: str, body: JsonObject, path: Path, depth: int) -> _Reading:
+        """Read a `hybrid`: nothing may be added, since each of its lists is scored on its own."""
+        readings = self._read_all(name, body, "queries", path, depth)
+        joined = _join_alternatives(_with_texts(readings), True, _types(readings) or (name,))
+        return replace(joined, arms=())
+
+    def inner(
+        self,
+        name: str,
+        body: JsonObject,
+        path: Path,
+        depth: int,
+        key: str,
+        secondary: bool = False,
+        closed: bool = False,
+    ) -> _Reading:
+        """Read a query around another one under `key`. Nothing can be added within a `closed` one."""
+        if body.get(key) is None:
+            return self.textless(name)
+        inner = self.read(body[key], (*path, name, key), depth + 1)
+        arms = () if closed else inner.arms
+        return replace(inner, arms=arms, secondary=secondary or inner.secondary)
+
+    def wrapper(self, _: str, body: JsonObject, path: Path, depth: int) -> _Reading:
+        """Read what a `wrapper` wraps, and put it in the wrapper's place."""
+        try:
+            inner = json.loads(base64.b64decode(str(body.get("query")), validate=True))
+        except (ValueError, RecursionError) as error:
+            raise _malformed("the query of wrapper is not base64 of JSON") from error
+        self.query = replace_at(self.query, path, inner)
+        return self.read(inner, path, depth + 1)
+
+    def field_text(
+        self,
+        name: str,
+        body: JsonObject,
+        path: Path,
+        _: int,
+        key: str = "query",
+        precise: bool = True,
+        closed: bool = False,
+    ) -> _Reading:
+        """Read the text of `{field: text}` or `{field: {key: text}}`."""
+        field, value = next(iter(body.items())) if len(body) == 1 else ("", None)
+        options = value if isinstance(value, dict) else {key: value}
+        return self._words(name, options, key, path, [field], precise, closed)
+
+    def fields_text(self, name: str, body: JsonObject, path: Path, _: int) -> _Reading:
+        """Read the text of a query over several fields."""
+        precise = body.get("type", _WORD_TYPES[0]) not in _WORD_TYPES
+        return self._words(name, body, "query", path, as_list(body.get("fields")), precise)
+
+    def syntax_text(
+        self, name: str, body: JsonObject, path: Path, _: int, words: Callable[[str], SyntaxWords]
+    ) -> _Reading:
+        """Read the text of a query with a syntax of its own."""
+        query = body.get("query")
+        plain = words(query if isinstance(query, str) else "")
+        precise = not plain.is_plain or body.get("type", _WORD_TYPES[0]) not in _WORD_TYPES
+        fields = as_list(body.get("fields", body.get("default_field")))
+        return self._words(name, {**body, "query": plain.text}, "query", path, fields, precise)
+
+    def _words(
+        self,
+        name: str,
+        options: JsonObject,
+        key: str,
+        path: Path,
+        fields: Sequence[object],
+        precise: bool,
+        closed: bool = False,
+    ) -> _Reading:
+        value = options.get(key)
+        text = " ".join(value.split()) if isinstance(value, str) else ""
+        rank = rank_fields([str(field).partition("^")[0] for field in fields], self._types)
+        if not text or rank is FieldRank.EXACT:
+            return self.textless(name)
+        arm = Arm(path, precise or needs_all_words(options, text))
+        return _Reading((text,), () if closed else (arm,), rank)
 
 
-def _bool(_: JsonObject, body: JsonObject, depth: int) -> _Reading:
-    if unknown := body.keys() - {
-        "must", "filter", "should", "must_not", "minimum_should_match", "boost", "adjust_pure_negative",
-        "_name",
-    }:  # fmt: skip
-        raise _malformed(f"bool has no {min(unknown)[:_MAX_NAME]}")
-    filters, should, must_not = (_clauses(body.get(key)) for key in ("filter", "should", "must_not"))
-    must_clauses = _clauses(body.get("must"))
-    must = [_read(inner, depth) for inner in must_clauses]
-    optional = [_read(inner, depth) for inner in should]
-    # Where must has words, words in should are a boost by the caller, not what the shopper typed.
-    typed = [reading for reading in must if reading.texts and not reading.secondary] or _with_texts(must)
-    in_must = bool(typed)
-    typed = typed or _with_texts(optional)
-    # Only the first text in must is relaxed: what further ones look for, such as a brand, is a condition.
-    first = next((reading for reading in typed if reading.relaxed), None)
-    conditions: list[JsonObject] = []
-    for clause, reading in zip(must_clauses, must, strict=True):
-        is_further = reading.relaxed and reading is not first
-        conditions += (clause,) if is_further else reading.conditions
-    # filter and must_not are sent as they came: where k-NN refuses them, the keyword hits stay as they are.
-    conditions += filters
-    if must_not:
-        conditions.append({"bool": {"must_not": must_not}})
-    at_least = body.get("minimum_should_match", 0 if must or filters else 1)
-    if at_least not in (0, "0") or not (must or filters):
-        arms = should if in_must else [_all(reading.conditions) for reading in optional]
-        conditions += _any(arms, at_least)
-    return _Reading(
-        _texts(typed),
-        tuple(conditions),
-        any(reading.relaxed for reading in typed),
-        any(reading.ranks for reading in (*must, *optional)),
-        bool(typed) and all(reading.secondary for reading in typed),
-        _types((*must, *optional)) or ("bool",),
-    )
+_Read = Callable[..., _Reading]
 
-
-def _dis_max(_: JsonObject, body: JsonObject, depth: int) -> _Reading:
-    arms = [_read(inner, depth) for inner in _clauses(body.get("queries"))]
-    return _Reading(
-        _texts(arms),
-        tuple(_any([_all(arm.conditions) for arm in arms], 1)),
-        any(arm.relaxed for arm in arms),
-        any(arm.ranks for arm in arms),
-        bool(arms) and all(arm.secondary for arm in arms),
-        _types(arms) or ("dis_max",),
-    )
-
-
-def _hybrid(clause: JsonObject, body: JsonObject, depth: int) -> _Reading:
-    arms = [_read(inner, depth) for inner in _clauses(body.get("queries"))]
-    return _Reading(_texts(arms), (clause,), ranks=True, textless=_types(arms) or ("hybrid",))
-
-
-def _inner(
-    clause: JsonObject, body: JsonObject, depth: int, key: str, ranks: bool = False, secondary: bool = False
-) -> _Reading:
-    """Read a query around another one under `key`: its words are read, but all of it stays a condition."""
-    if body.get(key) is None:
-        return _textless(clause, ranks=ranks)
-    inner = _read(body[key], depth)
-    return _Reading(inner.texts, (clause,), False, ranks or inner.ranks, secondary, inner.textless)
-
-
-def _wrapper(_: JsonObject, body: JsonObject, depth: int) -> _Reading:
-    try:
-        inner = json.loads(base64.b64decode(str(body.get("query")), validate=True))
-    except (ValueError, RecursionError) as error:
-        raise _malformed("the query of wrapper is not base64 of JSON") from error
-    return _read(inner, depth)
-
-
-def _field_text(
-    clause: JsonObject,
-    body: JsonObject,
-    _: int,
-    key: str = "query",
-    relaxed: bool = False,
-    ranks: bool = False,
-) -> _Reading:
-    """Read the text of `{field: text}` or `{field: {key: text}}`."""
-    value = next(iter(body.values())) if len(body) == 1 else None
-    options = value if isinstance(value, dict) else {key: value}
-    return _words(clause, options.get(key), relaxed and not _needs_all_words(options), ranks)
-
-
-def _fields_text(clause: JsonObject, body: JsonObject, _: int) -> _Reading:
-    relaxed = body.get("type", _WORD_TYPES[0]) in _WORD_TYPES and not _needs_all_words(body)
-    return _words(clause, body.get("query"), relaxed)
-
-
-def _syntax_text(
-    clause: JsonObject, body: JsonObject, _: int, read: Callable[[str], SyntaxWords]
-) -> _Reading:
-    query = body.get("query")
-    words = read(query if isinstance(query, str) else "")
-    relaxed = body.get("type", _WORD_TYPES[0]) in _WORD_TYPES and not _needs_all_words(body)
-    return _words(clause, words.text, relaxed and words.is_plain)
-
-
-def _needs_all_words(options: JsonObject) -> bool:
-    """Return whether a hit must have every word, so that vectors may not add any."""
-    operator = options.get("operator", options.get("default_operator"))
-    return str(operator).lower() == "and" or str(options.get("minimum_should_match")).strip() == "100%"
-
-
-def _words(clause: JsonObject, value: object, relaxed: bool, ranks: bool = False) -> _Reading:
-    text = " ".join(value.split()) if isinstance(value, str) else ""
-    if not text:
-        return _textless(clause, ranks=ranks)
-    return _Reading((text,), () if relaxed else (clause,), relaxed, ranks)
-
-
-_Reader = Callable[[JsonObject, JsonObject, int], _Reading]
-
-_READERS: Mapping[str, _Reader] = {
-    **dict.fromkeys(_CONDITIONS, _textless),
-    **dict.fromkeys(_RANKINGS, partial(_textless, ranks=True)),
-    "match": partial(_field_text, relaxed=True),
-    "common": partial(_field_text, relaxed=True),
-    "multi_match": _fields_text,
-    "combined_fields": _fields_text,
-    "match_phrase": _field_text,
-    "match_phrase_prefix": _field_text,
-    "match_bool_prefix": _field_text,
-    "query_string": partial(_syntax_text, read=lucene_words),
-    "simple_query_string": partial(_syntax_text, read=simple_words),
-    "bool": _bool,
-    "dis_max": _dis_max,
-    "constant_score": partial(_inner, key="filter", secondary=True),
-    "nested": partial(_inner, key="query", secondary=True),
-    "has_child": partial(_inner, key="query", secondary=True),
-    "has_parent": partial(_inner, key="query", secondary=True),
-    "function_score": partial(_inner, key="query", ranks=True),
-    "script_score": partial(_inner, key="query", ranks=True),
-    "boosting": partial(_inner, key="positive", ranks=True),
-    "hybrid": _hybrid,
-    "neural": partial(_field_text, key="query_text", ranks=True),
-    "neural_sparse": partial(_field_text, key="query_text", ranks=True),
-    "wrapper": _wrapper,
+_READERS: Mapping[str, _Read] = {
+    **dict.fromkeys(_CONDITIONS, _Reader.textless),
+    "match": partial(_Reader.field_text, precise=False),
+    "common": partial(_Reader.field_text, precise=False),
+    "multi_match": _Reader.fields_text,
+    "combined_fields": _Reader.fields_text,
+    "match_phrase": _Reader.field_text,
+    "match_phrase_prefix": _Reader.field_text,
+    "match_bool_prefix": _Reader.field_text,
+    "query_string": partial(_Reader.syntax_text, words=lucene_words),
+    "simple_query_string": partial(_Reader.syntax_text, words=simple_words),
+    "bool": _Reader.boolean,
+    "dis_max": _Reader.dis_max,
+    "constant_score": partial(_Reader.inner, key="filter", secondary=True),
+    "nested": partial(_Reader.inner, key="query", secondary=True, closed=True),
+    "has_child": partial(_Reader.inner, key="query", secondary=True, closed=True),
+    "has_parent": partial(_Reader.inner, key="query", secondary=True, closed=True),
+    "function_score": partial(_Reader.inner, key="query"),
+    "script_score": partial(_Reader.inner, key="query"),
+    "boosting": partial(_Reader.inner, key="positive"),
+    "hybrid": _Reader.hybrid,
+    "wrapper": _Reader.wrapper,
+    "neural": partial(_Reader.field_text, key="query_text", closed=True),
+    "neural_sparse": partial(_Reader.field_text, key="query_text", closed=True),
 }
 """The reader of each query type. Types that are missing here, such as a plugin's, are not reranked."""
 
@@ -255,29 +322,51 @@ def _with_texts(readings: Sequence[_Reading]) -> list[_Reading]:
     return [reading for reading in readings if reading.texts]
 
 
-def _texts(readings: Sequence[_Reading]) -> tuple[str, ...]:
-    return tuple(text for reading in readings for text in reading.texts)
+def _typed(readings: Sequence[_Reading]) -> list[_Reading]:
+    """Return the readings with words that the shopper typed; those of conditions only where no others are."""
+    worded = _with_texts(readings)
+    return [reading for reading in worded if not reading.secondary] or worded
+
+
+def _join_alternatives(readings: Sequence[_Reading], one_is_enough: bool, types: tuple[str, ...]) -> _Reading:
+    """Return the reading of clauses of which some must match.
+
+    Where one is enough, all but one of the arms are spare: the first that is not precise.
+    """
+    readings = [reading for reading in readings if not reading.secondary] or list(readings)
+    arms = [arm for reading in readings for arm in reading.arms]
+    if one_is_enough and arms:
+        chosen = next((arm for arm in arms if not (arm.precise or arm.spare)), arms[0])
+        arms = [replace(arm, spare=arm.spare or arm is not chosen) for arm in arms]
+    return _Reading(
+        tuple(text for reading in readings for text in reading.texts),
+        tuple(arms),
+        min((reading.rank for reading in readings), default=FieldRank.TEXT),
+        any(reading.optional for reading in readings),
+        bool(readings) and all(reading.secondary for reading in readings),
+        types,
+    )
 
 
 def _types(readings: Sequence[_Reading]) -> tuple[str, ...]:
     return tuple(name for reading in readings for name in reading.textless)
 
 
-def _all(conditions: Sequence[JsonObject]) -> JsonObject | None:
-    """Return one query for all conditions; None where there are none."""
-    if len(conditions) > 1:
-        return {"bool": {"filter": list(conditions)}}
-    return conditions[0] if conditions else None
-
-
-def _any(arms: Sequence[JsonObject | None], at_least: object) -> list[JsonObject]:
-    """Return the condition that at least so many arms match; none where an arm that matches all is enough."""
-    if not arms or (at_least in (0, "0", 1, "1") and None in arms):
-        return []
-    anything: JsonObject = {"match_all": {}}
-    should = [anything if arm is None else arm for arm in arms]
-    return [{"bool": {"should": should, "minimum_should_match": at_least}}]
-
-
-def _clauses(value: object) -> list[JsonObject]:
-    return as_list(value)  # type: ignore[return-value]  # OpenSearch judges the shape
+def _look_for(clause: JsonObject, text: str) -> JsonObject | None:
+    ((name, body),) = clause.items()
+    if name in ("multi_match", "combined_fields"):
+        kept = {key: body[key] for key in ("fields", "type", "analyzer", "lenient") if key in body}
+        return {name: {**kept, "query": text, "operator": "and"}}
+    if name in ("query_string", "simple_query_string"):
+        fields = [str(field) for field in as_list(body.get("fields", body.get("default_field")))]
+        return {
+            "multi_match": {
+                "query": text,
+                "operator": "and",
+                "lenient": True,
+                **({"fields": fields} if fields else {}),
+            }
+        }
+    if name.startswith("match") and len(body) == 1:
+        return {"match": {next(iter(body)): {"query": text, "operator": "and"}}}
+    return None

@@ -4,23 +4,35 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Raw
 
 from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
-from plugin_api.opensearch.raw_json import RawObject, as_list, decoded
-from plugin_api.search.query.text import MAX_TEXT
+from plugin_api.opensearch.raw_json import RawObject, as_list, decoded, dumps, raw_object
+from plugin_api.search.query.text import MAX_TEXT, QueryText
 from plugin_api.search.reasons import Cause
+from reranker.text.query_type import find_model_numbers, is_identifier
 
 _TIME = re.compile(r"(\d{1,18})(nanos|micros|ms|s|m|h|d)")
 _SECONDS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 _MIN_WEIGHT = 1e-6
 """The least sum of the heads' weights: smaller ones are lost in rounding."""
+
+FIRST_PAGE = 10
+"""Hits of a page: with fewer, the setting `search.recall = "fill"` adds products."""
+
+QUERY_PARAMETERS = frozenset({
+    "q", "df", "default_operator", "analyzer", "analyze_wildcard", "lenient",
+})  # fmt: skip
+"""URL parameters that make up a query, which a query in the body replaces."""
+
+_LONG_NUMBER_DIGITS = 3
 
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Weight = Annotated[float, Meta(ge=0, le=100)]
@@ -31,6 +43,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
     query: Annotated[str, Meta(max_length=MAX_TEXT)] | None = None
     rerank: bool = True
+    verbatim: bool = False
     window: Annotated[int, Meta(ge=1, le=1000)] | None = None
     model: str | None = None
     vector_weight: _Share | None = None
@@ -69,46 +82,97 @@ class SearchCall:
     params: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     method: str = "POST"
+    action: str = "_search"
 
     @property
     def path(self) -> str:
         """Where the search goes in OpenSearch."""
-        return f"/{self.index}/_search" if self.index else "/_search"
+        return f"/{self.index}/{self.action}" if self.index else f"/{self.action}"
+
+
+class AddWhen(Enum):
+    """When products that only the vectors find join a search's result set."""
+
+    ALWAYS = "always"
+    FEW_FOUND = "few_found"
+    NOTHING_FOUND = "nothing_found"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class TextSearch:
+    """A text that is searched for, in an index as one caller sees it.
+
+    It, and not the conditions of a search, decides which products the vectors add. `params` are the URL
+    parameters of Attune's own searches; `pit` is the caller's point in time. Products that are added must
+    meet `required`, such as a tenant, before the nearest are chosen. `fixed` is true where none may be added,
+    because the search has something that can't be asked of them.
+    """
+
+    call: SearchCall
+    params: Mapping[str, str]
+    text: str
+    query: QueryText
+    options: Options
+    settings: SearchSettings
+    required: tuple[JsonObject, ...] = ()
+    pit: str = ""
+    fixed: bool = False
+
+    @property
+    def add_when(self) -> AddWhen:
+        """When products that only the vectors find join the result set.
+
+        A text with a model number is as precise as one that asks for all words.
+        """
+        if self.fixed or self.options.verbatim:
+            return AddWhen.NEVER
+        if self.query.optional:
+            return AddWhen.ALWAYS
+        if not self.query.arms or self.settings.recall == "off" or is_identifier(self.text):
+            return AddWhen.NEVER
+        if self.query.precise or any(map(_is_long_number, find_model_numbers(self.text))):
+            return AddWhen.NOTHING_FOUND if self.settings.rescue else AddWhen.NEVER
+        return AddWhen.FEW_FOUND if self.settings.recall == "fill" else AddWhen.ALWAYS
+
+    @property
+    def few(self) -> int:
+        """How many hits of the text alone are too few, so that products are added."""
+        return FIRST_PAGE if self.add_when is AddWhen.FEW_FOUND else 1
 
 
 @dataclass(frozen=True, slots=True)
 class FallbackRequest:
     """The search that is sent on where it is not reranked, and why.
 
-    Attune's fields are left out of its `_source`. Where it is `verbatim`, it is sent byte for byte.
+    Attune's fields are left out of its `_source`. Where it is `verbatim`, it is sent byte for byte. Where it
+    has a `search`, its result set grows by what the vectors add to the text.
     """
 
     body: bytes
     params: Mapping[str, str]
     cause: Cause
     verbatim: bool = False
+    search: TextSearch | None = None
+
+    def with_query(self, query: JsonObject) -> "FallbackRequest":
+        """Return the request with another query, in the body."""
+        body = dumps({**raw_object(self.body or b"{}"), "query": Raw(dumps(query))})
+        params = {name: value for name, value in self.params.items() if name not in QUERY_PARAMETERS}
+        return replace(self, body=body, params=params, verbatim=False)
 
 
 @dataclass(frozen=True, slots=True)
-class RerankRequest:
+class RerankRequest(TextSearch):
     """A search to rerank. `body` is the caller's without from, size, sort and `ext.attune`.
 
-    Where it `allows_vector_hits`, hits that only the vectors find join the window if they meet `conditions`;
-    else the caller's own hits are reordered. `settings` are those in force, `options` applied. `fallback` is
-    sent where reranking fails.
+    A `fixed` one is sent whole, for its own hits to be reordered. `fallback` is sent where reranking fails.
     """
 
-    call: SearchCall
-    text: str
-    conditions: tuple[JsonObject, ...]
-    allows_vector_hits: bool
-    body: RawObject
-    params: Mapping[str, str]
-    start: int
-    size: int
-    options: Options
-    settings: SearchSettings
-    fallback: FallbackRequest
+    body: RawObject = field(default_factory=dict)
+    start: int = 0
+    size: int = 10
+    fallback: FallbackRequest = field(kw_only=True)
 
     @property
     def end(self) -> int:
@@ -125,6 +189,18 @@ class RerankRequest:
         return int(match[1]) * _SECONDS[match[2]] if match else math.inf
 
     @property
+    def hides_ids(self) -> bool:
+        """Whether the caller's hits come without `_id`: then only `attune.id` tells which hit is which."""
+        return "_none_" in as_list(decoded(self.body.get("stored_fields")))
+
+    @property
+    def collapse_field(self) -> str:
+        """The field by which hits are collapsed; empty where they are not."""
+        collapse = decoded(self.body.get("collapse"))
+        name = collapse.get("field") if isinstance(collapse, dict) else None
+        return name if isinstance(name, str) else ""
+
+    @property
     def docvalue_fields(self) -> list[object]:
         """The doc values that the caller requests."""
         return as_list(decoded(self.body.get("docvalue_fields")))
@@ -135,3 +211,8 @@ class RerankRequest:
         return frozenset(
             str(item.get("field") if isinstance(item, dict) else item) for item in self.docvalue_fields
         )
+
+
+def _is_long_number(word: str) -> bool:
+    """Return whether a model number is long enough to be of one product, unlike `ps4`."""
+    return sum(map(str.isdecimal, word)) >= _LONG_NUMBER_DIGITS

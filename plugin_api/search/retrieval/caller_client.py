@@ -10,6 +10,7 @@ from mappings.errors import AttuneError
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import Headers, OpenSearchClient, OpenSearchResponse, append_query
 from plugin_api.opensearch.raw_json import dumps, raw_object
+from plugin_api.search.caller_key import has_identity
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.query.request import HEADER_PARAMETERS, SHARED_PARAMETERS
 from plugin_api.search.query.types import SearchCall
@@ -51,14 +52,21 @@ class CallerSearch:
 class CallerClient:
     """OpenSearch as one caller reaches it during one search.
 
-    `params` are the URL parameters to send with each search. Every method raises SearchRefused, ClusterDown,
-    OpenSearchLate, and TimeoutError where the deadline had almost passed before.
+    `params` are the URL parameters to send with each search, `pit` the point in time that all are sent
+    within. Every method raises SearchRefused, ClusterDown, OpenSearchLate, and TimeoutError where the
+    deadline had almost passed before.
     """
 
     client: OpenSearchClient
     call: SearchCall
     params: Mapping[str, str]
     deadline: Deadline
+    pit: str = ""
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether OpenSearch may tell the caller from others."""
+        return has_identity(self.call.headers)
 
     def search(self, body: JsonObject) -> OpenSearchResponse:
         """Send one search with all URL parameters."""
@@ -72,7 +80,7 @@ class CallerClient:
 
         Each answer may be an error.
         """
-        if len(searches) == 1:
+        if self.pit or len(searches) == 1:
             return self._search_each(searches, {})
         index = f"/{self.call.index}" if self.call.index else ""
         shared = {name: value for name, value in self.params.items() if name in SHARED_PARAMETERS}
@@ -95,7 +103,9 @@ class CallerClient:
         self, searches: Sequence[CallerSearch], shared: Mapping[str, str]
     ) -> tuple[Headers, list[bytes]]:
         responses = [
-            self._post(self.call.path, {**self._header(search), **shared}, dumps(search.body), _JSON)
+            self._post("/_search", {}, dumps({**search.body, "pit": {"id": self.pit}}), _JSON)
+            if self.pit
+            else self._post(self.call.path, {**self._header(search), **shared}, dumps(search.body), _JSON)
             for search in searches
         ]
         if responses[0].status == 403:
@@ -105,7 +115,10 @@ class CallerClient:
     def _post(
         self, path: str, params: Mapping[str, str], body: bytes, content_type: str
     ) -> OpenSearchResponse:
-        headers, target = {**self.call.headers, "content-type": content_type}, append_query(path, params)
+        headers = {**self.call.headers, "content-type": content_type}
+        if "accept" in headers:  # the caller may want YAML, which only the caller's own search is answered in
+            headers["accept"] = _JSON
+        target = append_query(path, params)
         seconds = self.deadline.remaining()
         try:
             return self.client.request("POST", target, headers, body, seconds)

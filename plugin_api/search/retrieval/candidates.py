@@ -1,23 +1,24 @@
-"""The first stage: gather the hits that are ranked.
+"""The first stage: gather the hits that are ranked, and the products near the text that may join them.
 
-Where vectors may add hits, one `_msearch` sends the caller's own query and a k-NN search, both for slim hits;
-the page's hits are fetched complete once their order is known. Where they may not, the caller's own search is
-sent for as many hits as the window has, and each hit is complete.
+One `_msearch` sends the caller's own query and a k-NN search, both for slim hits; the page's hits are fetched
+complete once their order is known. A search with something that Attune's own searches can't carry is sent
+whole instead, for as many hits as the window has: each is complete, and none is added.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from mappings import fields
-from mappings.errors import ClusterDown
 from mappings.types import JsonObject
-from plugin_api.opensearch.client import NO_ANSWER, Headers
-from plugin_api.opensearch.raw_json import RawObject, dumps, raw_object, raw_objects
-from plugin_api.search.caller_key import has_identity
-from plugin_api.search.query.types import RerankRequest
+from plugin_api.opensearch.client import Headers
+from plugin_api.opensearch.raw_json import RawObject, decoded, dumps, raw_object, raw_objects
+from plugin_api.search.query.clauses import MATCH_ALL, match_hits
+from plugin_api.search.query.text import QueryText
+from plugin_api.search.query.types import RerankRequest, TextSearch
 from plugin_api.search.retrieval.caller_client import (
     CallerClient,
     CallerSearch,
@@ -31,186 +32,171 @@ from plugin_api.search.retrieval.index_fingerprint import (
     fingerprint_searches,
     read_fingerprint,
 )
-from plugin_api.search.retrieval.slim_hits import SlimHit, id_body, read_slim_answer, slim_body
+from plugin_api.search.retrieval.slim_hits import SlimAnswer, SlimHit, read_slim_answer, slim_body
 from plugin_api.search.retrieval.vector_cache import CallerVectors
 from reranker.encoders.codec import quantise_vector
+from reranker.text.query_type import find_model_numbers
 from reranker.types import Floats
 
-QUERY_MATCHES = "attune.query_matches"
-"""Name in `matched_queries` of those neighbours that the caller's own query matches."""
+MEETS_CONDITIONS = "attune.meets_conditions"
+"""Name in `matched_queries` of those neighbours that meet the conditions of the caller's query."""
+
+HOLDS_NUMBER = "attune.holds_number"
+"""Beginning of the names in `matched_queries` of the text's model numbers that a hit holds."""
 
 ADDED_FIELDS = (fields.ID, fields.TOKENS, fields.MODEL)
 """Doc values that complete hits are requested with on Attune's behalf."""
 
-_MATCH_KEYS = ("query", "post_filter", "sort", "timeout")
-"""Body keys that decide which hits there are, and in which order."""
+_MAX_NUMBERS = 3
+"""Model numbers of a text that hits are asked for."""
 
-_HIT_KEYS = (
-    "_source", "fields", "script_fields", "docvalue_fields", "version", "seq_no_primary_term", "highlight",
-    "track_scores",
-)  # fmt: skip
-"""Body keys that shape a hit. The others shape the answer around the hits."""
+MATCH_KEYS = ("post_filter", "sort", "timeout", "rescore", "indices_boost", "derived")
+"""Body keys beside the query that decide which hits there are, and in which order."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteAnswer:
+    """The answer to a search that was sent whole: the hits as they came, and what stands around them."""
+
+    shell: RawObject
+    hits: Mapping[HitKey, RawObject]
+    below: tuple[Hit, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """What the first stage found.
 
-    `own` are the best hits of the caller's own query, as many as the window has, and `below` the next ones
-    down to the end of the page; `neighbours` are the nearest by vector. `shell` is OpenSearch's answer to the
-    caller's search without its hits: total, aggregations. `complete_hits` are the own hits as they came,
-    where they were requested complete. `fingerprint` is that of the index, empty where it is not known.
+    `own` are the best hits of the caller's own query, as many as the window has; `neighbours` are the nearest
+    to the text by vector, whatever the caller's conditions. `complete` is the answer where the caller's
+    search was sent whole. `fingerprint` is that of the index, empty where it is not known.
     """
 
-    own: tuple[Hit, ...]
-    below: tuple[Hit, ...] = ()
+    own: tuple[Hit, ...] = ()
     neighbours: tuple[Hit, ...] = ()
     neighbours_error: str = ""
-    shell: RawObject = field(default_factory=dict)
     headers: Headers = ()
-    complete_hits: Mapping[HitKey, RawObject] | None = None
+    complete: CompleteAnswer | None = None
     fingerprint: IndexFingerprint = NO_FINGERPRINT
 
 
-@dataclass(frozen=True, slots=True)
-class FreshPage:
-    """Complete hits as OpenSearch shows them to the caller now, and what stands around them."""
-
-    hits: Mapping[HitKey, RawObject]
-    shell: RawObject
-    headers: Headers
-    fingerprint: IndexFingerprint
+class _Total(Struct, frozen=True):
+    value: int = 0
 
 
-class _CompleteHits(Struct, frozen=True):
-    hits: list[RawObject] = []
+class _CountedHits(Struct, frozen=True):
+    total: _Total = _Total()
 
 
-class _CompleteAnswer(Struct, frozen=True):
-    hits: _CompleteHits | None = None
+class _Counted(Struct, frozen=True):
+    hits: _CountedHits = _CountedHits()
     error: Raw = Raw()
     status: int = 200
 
 
-_complete_answer = msgspec.json.Decoder(_CompleteAnswer)
+class _Group(Struct, frozen=True):
+    fields: dict[str, Raw] = {}
+
+
+class _GroupHits(Struct, frozen=True):
+    hits: list[_Group] = []
+
+
+class _Groups(Struct, frozen=True):
+    hits: _GroupHits = _GroupHits()
+
+
+_counted = msgspec.json.Decoder(_Counted)
+_groups = msgspec.json.Decoder(_Groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """How the first stage is gathered.
+
+    The fingerprint of the index is requested in so many `shards`' searches, in none for 0. Where it `trusts`
+    the `vectors` of a cache, those are not requested. `with_ids` requests `_id`, for documents without
+    `attune.id`.
+    """
+
+    shards: int = 0
+    vectors: CallerVectors | None = None
+    trusts: bool = False
+    with_ids: bool = False
+
+    @classmethod
+    def by(cls, vectors: CallerVectors, shards: int = 0) -> "Gathering":
+        """Return how to gather with a cache that is trusted as far as it is now."""
+        return cls(shards, vectors, vectors.is_trusted)
 
 
 def gather(
     caller: CallerClient,
     request: RerankRequest,
-    vector: Floats,  # (d,) unit length
+    vector: Floats | None,  # (d,) unit length
     window: int,
-    shards: int = 0,
-    vectors: CallerVectors | None = None,
-    with_ids: bool = False,
+    how: Gathering = Gathering(),
 ) -> Candidates:
-    """Return the hits of the caller's own query, and the nearest by vector where these may join.
+    """Return the hits of the caller's own query, and the products nearest to `vector`, if one is given.
 
-    Where they may, the fingerprint of the index is requested as well, unless `shards` is 0, and vectors that
-    are in the cache are not requested. `with_ids` requests `_id`: documents without `attune.id` need it.
     Raises SearchRefused where OpenSearch refuses the caller's search, and as CallerClient does.
     """
-    if not request.allows_vector_hits:
-        return _own_hits(caller, request, window, vectors)
-    trusted = vectors is not None and vectors.is_trusted
-    slim = slim_body(with_vectors=not trusted, with_ids=with_ids)
-    around = {key: value for key, value in request.body.items() if key not in _HIT_KEYS}
-    neighbours_body = {**_near(request, vector, window), **slim, "size": window, "track_total_hits": False}
-    searches = [CallerSearch({**around, **slim, "size": window}), CallerSearch(neighbours_body)]
-    if request.end > window:
-        matching = {key: request.body[key] for key in _MATCH_KEYS if key in request.body}
-        below_window = {"from": window, "size": request.end - window, "track_total_hits": False}
-        searches.append(CallerSearch({**matching, **id_body(with_ids), **below_window}))
-    headers, answers = caller.search_all([*searches, *_fingerprint_searches(caller, shards)])
-    own, near, *below = map(read_slim_answer, answers[: len(searches)])
-    for answer in (own, *below):
-        if answer.error:
-            raise SearchRefused(answer.status, error_sentence(answer.error))
-    own_hits, near_hits = ({hit.key: hit for hit in answer.hits.hits} for answer in (own, near))
-    lower_hits = {hit.key: hit for answer in below for hit in answer.hits.hits}
-    hits = near_hits | own_hits
-    if not with_ids and not all(id_ for _, id_ in (*hits, *lower_hits)):
-        return gather(caller, request, vector, window, shards, vectors, with_ids=True)
-    cached = vectors.recall(hits) if vectors else {}
-    usable = cached if trusted else {}
-    missing = {key: hit for key, hit in hits.items() if key not in usable}
-    fetched = _fetch_vectors(caller, missing, with_ids) if trusted and missing else missing
-    shown = {key: (hit, _readable_vectors(hit, vectors)) for key, hit in fetched.items()}
-    if vectors:
-        vectors.remember(len(cached) / max(len(hits), 1), shown.values())
-    # A hit that is not in it was deleted meanwhile.
-    known = usable | {key: held for key, (_, held) in shown.items()}
-    shell, _ = _split_answer(answers[0])
-    return Candidates(
-        own=tuple(_keyword_hit(key, hit, known[key]) for key, hit in own_hits.items() if key in known),
-        below=tuple(_keyword_hit(key, hit, b"") for key, hit in lower_hits.items()),
-        neighbours=tuple(_vector_hit(key, hit, known[key]) for key, hit in near_hits.items() if key in known),
-        neighbours_error=error_sentence(near.error) if near.error else "",
-        shell=shell,
+    if request.fixed:
+        return _gather_whole(caller, request, window, how.vectors)
+    body = {
+        **{key: request.body[key] for key in MATCH_KEYS if key in request.body},
+        "query": _with_named(request.body["query"], number_clauses(request.query, request.text)),
+    }
+    searches = [_slim_search(body, request, window, how)]
+    if vector is not None:
+        searches.append(_near_search(request, vector, window, how))
+    headers, answers = caller.search_all([*searches, *fingerprint_searches(how.shards, caller.has_identity)])
+    own, *near = map(read_slim_answer, answers[: len(searches)])
+    if own.error:
+        raise SearchRefused(own.status, error_sentence(own.error))
+    hits = [hit for answer in (own, *near) for hit in answer.hits.hits]
+    if not (how.with_ids or request.hides_ids) and not all(hit.id for hit in hits):
+        return gather(caller, request, vector, window, replace(how, with_ids=True))
+    known = _find_vectors(caller, hits, how)
+    neighbours = _near_candidates(request, near[0], answers[1], known) if near else Candidates()
+    return replace(
+        neighbours,
+        own=tuple(_own_hits(own.hits.hits, known, _read_groups(request, answers[0]))),
         headers=headers,
-        fingerprint=read_fingerprint(answers[len(searches) :], beside=shell),
+        fingerprint=read_fingerprint(answers[len(searches) :], beside=raw_object(answers[0])),
     )
 
 
-def fetch_page(
-    caller: CallerClient, request: RerankRequest, keys: Sequence[HitKey]
-) -> Mapping[HitKey, RawObject]:
-    """Fetch complete hits as the caller's own search would show them, highlights included.
-
-    A hit that OpenSearch no longer has, or does not show this caller, is missing. Raises as `gather` does.
-    """
-    if not keys:
-        return {}
-    _, answers = caller.search_all([_page_search(request, keys)])
-    return _read_page(answers[0], keys)
-
-
-def fetch_fresh_page(
-    caller: CallerClient, request: RerankRequest, keys: Sequence[HitKey], shards: int
-) -> FreshPage:
-    """Fetch complete hits as `fetch_page` does, the answer around them, and the fingerprint of the index."""
-    around = {key: value for key, value in request.body.items() if key not in _HIT_KEYS}
-    searches = [CallerSearch({**around, "size": 0}), *([_page_search(request, keys)] if keys else [])]
-    headers, answers = caller.search_all([*searches, *_fingerprint_searches(caller, shards)])
-    hits = _read_page(answers[1], keys) if keys else {}
-    shell, _ = _split_answer(answers[0])
-    return FreshPage(hits, shell, headers, read_fingerprint(answers[len(searches) :], beside=shell))
+def gather_neighbours(
+    caller: CallerClient,
+    search: TextSearch,
+    vector: Floats,  # (d,) unit length
+    window: int,
+    how: Gathering = Gathering(),
+) -> Candidates:
+    """Return the products nearest to a vector. Raises as `gather` does."""
+    fingerprint = fingerprint_searches(how.shards, caller.has_identity)
+    searches = [_near_search(search, vector, window, how), *fingerprint]
+    headers, answers = caller.search_all(searches)
+    near = read_slim_answer(answers[0])
+    if not how.with_ids and not all(hit.id for hit in near.hits.hits):
+        return gather_neighbours(caller, search, vector, window, replace(how, with_ids=True))
+    known = _find_vectors(caller, near.hits.hits, how)
+    return replace(
+        _near_candidates(search, near, answers[0], known),
+        headers=headers,
+        fingerprint=read_fingerprint(answers[1:], beside=raw_object(answers[0])),
+    )
 
 
-def _fingerprint_searches(caller: CallerClient, shards: int) -> list[CallerSearch]:
-    return fingerprint_searches(shards, has_identity(caller.call.headers))
-
-
-def _page_search(request: RerankRequest, keys: Sequence[HitKey]) -> CallerSearch:
-    query: JsonObject = {"filter": [_ids_query(keys)]}
-    if "query" in request.body and _shows_in_hits(request.body):
-        query["should"] = [request.body["query"]]
-    shape = {key: request.body[key] for key in (*_HIT_KEYS, "sort", "timeout") if key in request.body}
-    return CallerSearch({**shape, "query": {"bool": query}, "size": len(keys), "track_total_hits": False})
-
-
-def _ids_query(keys: Sequence[HitKey]) -> JsonObject:
-    """Return the query for these hits and no others: indexes may have the same ids."""
-    by_index: dict[str, list[str]] = {}
-    for index, id_ in keys:
-        by_index.setdefault(index, []).append(id_)
-    if len(by_index) == 1:
-        return {"ids": {"values": [id_ for _, id_ in keys]}}
-    of_each = [
-        {"bool": {"filter": [{"term": {"_index": index}}, {"ids": {"values": ids}}]}}
-        for index, ids in by_index.items()
-    ]
-    return {"bool": {"should": of_each, "minimum_should_match": 1}}
-
-
-def _read_page(answer: bytes, keys: Sequence[HitKey]) -> dict[HitKey, RawObject]:
-    parsed = _complete_answer.decode(answer)
-    if parsed.error:
-        raise SearchRefused(parsed.status, error_sentence(parsed.error))
-    if parsed.hits is None:
-        raise ClusterDown(NO_ANSWER)
-    page = set(keys)
-    return {key: hit for hit in parsed.hits.hits if (key := _key(hit)) in page}
+def count_hits(caller: CallerClient, search: TextSearch, most: int) -> int:
+    """Return how many hits the text has without the conditions around it, counted up to `most`."""
+    body: JsonObject = {"query": search.query.clause, "size": 0, "track_total_hits": most}
+    answer = caller.search_all([CallerSearch(body)])[1][0]
+    counted = _counted.decode(answer)
+    if counted.error:
+        raise SearchRefused(counted.status, error_sentence(counted.error))
+    return counted.hits.total.value
 
 
 def nearest(vector: Floats, k: int, conditions: Sequence[JsonObject]) -> JsonObject:
@@ -221,50 +207,21 @@ def nearest(vector: Floats, k: int, conditions: Sequence[JsonObject]) -> JsonObj
     return {"knn": {fields.VECTOR: near}}
 
 
-def _own_hits(
-    caller: CallerClient, request: RerankRequest, window: int, vectors: CallerVectors | None
-) -> Candidates:
-    """Send the caller's own search for complete hits."""
-    values = [*request.docvalue_fields, *ADDED_FIELDS]
-    size = max(window, request.end)
-    response = caller.search({**request.body, "from": 0, "size": size, "docvalue_fields": values})
-    slim = read_slim_answer(response.body).hits.hits
-    shell, complete = _split_answer(response.body)
-    own = tuple(_keyword_hit(hit.key, hit, _readable_vectors(hit, vectors)) for hit in slim)
-    return Candidates(
-        own[:window],
-        own[window:],
-        shell=shell,
-        headers=response.headers,
-        complete_hits={hit.key: whole for hit, whole in zip(slim, raw_objects(complete), strict=True)},
-    )
+def number_clauses(query: QueryText, text: str) -> list[JsonObject]:
+    """Return a named clause for each model number of the text, in the fields that the query looks in."""
+    clauses = []
+    for place, number in enumerate(find_model_numbers(text)[:_MAX_NUMBERS]):
+        if found := query.look_for(number):
+            clauses.append({"bool": {"should": found, "boost": 0, "_name": f"{HOLDS_NUMBER}.{place}"}})
+    return clauses
 
 
-def _fetch_vectors(caller: CallerClient, hits: Collection[HitKey], with_ids: bool) -> dict[HitKey, SlimHit]:
-    """Fetch hits again, with their vectors; one that was deleted meanwhile is missing."""
-    query = {"bool": {"filter": [_ids_query(sorted(hits))]}}
-    body = {"query": query, "size": len(hits), "track_total_hits": False, **slim_body(True, with_ids)}
-    answer = read_slim_answer(caller.search_all([CallerSearch(body)])[1][0])
-    if answer.error:
-        raise SearchRefused(answer.status, error_sentence(answer.error))
-    return {hit.key: hit for hit in answer.hits.hits if hit.key in hits}
+def count_numbers(matched_queries: Iterable[str]) -> int:
+    """Return how many of the text's model numbers a hit holds, by the named clauses that it matches."""
+    return sum(name.startswith(HOLDS_NUMBER) for name in matched_queries)
 
 
-def _near(request: RerankRequest, vector: Floats, window: int) -> JsonObject:
-    query: JsonObject = {"must": [nearest(vector, window, request.conditions)]}
-    if "query" in request.body:
-        # At weight 0 the caller's query only tells which of the neighbours it matches too.
-        query["should"] = [{"bool": {"must": [request.body["query"]], "_name": QUERY_MATCHES, "boost": 0}}]
-    return {"query": {"bool": query}}
-
-
-def _shows_in_hits(body: RawObject) -> bool:
-    """Return whether a hit shows how the query matches it: highlights, clause names, inner hits."""
-    query = bytes(body["query"])  # a backslash may stand for a letter of those words
-    return "highlight" in body or any(word in query for word in (b"_name", b"inner_hits", b"\\"))
-
-
-def _split_answer(answer: bytes) -> tuple[RawObject, Raw]:
+def read_around(answer: bytes) -> tuple[RawObject, Raw]:
     """Return an answer without its hits, and the hits. Raises SearchRefused where it is an error."""
     body = raw_object(answer)
     if "error" in body:
@@ -275,20 +232,146 @@ def _split_answer(answer: bytes) -> tuple[RawObject, Raw]:
     return shell, hits
 
 
+def _gather_whole(
+    caller: CallerClient, request: RerankRequest, window: int, vectors: CallerVectors | None
+) -> Candidates:
+    """Send the caller's own search for complete hits."""
+    values = [*request.docvalue_fields, *ADDED_FIELDS]
+    size = max(window, request.end)
+    response = caller.search({**request.body, "from": 0, "size": size, "docvalue_fields": values})
+    slim = read_slim_answer(response.body).hits.hits
+    shell, complete = read_around(response.body)
+    known = {hit.key: _readable_vectors(hit, vectors) for hit in slim}
+    hits = tuple(_own_hits(slim, known, []))
+    by_key = {hit.key: whole for hit, whole in zip(slim, raw_objects(complete), strict=True)}
+    answer = CompleteAnswer(shell, by_key, hits[window:])
+    return Candidates(hits[:window], headers=response.headers, complete=answer)
+
+
+def find_conditions(request: RerankRequest) -> list[JsonObject]:
+    """Return the conditions of the caller's query: what a product must meet, whatever its text."""
+    post_filter: Any = decoded(request.body.get("post_filter"))
+    return [_bare(query) for query in (request.query.relax(), post_filter) if query and query != MATCH_ALL]
+
+
+def _meets_clause(request: RerankRequest) -> list[JsonObject]:
+    """Return the named clause for the conditions of the caller's query; none where it has none."""
+    conditions = find_conditions(request)
+    return [{"bool": {"filter": conditions, "boost": 0, "_name": MEETS_CONDITIONS}}] if conditions else []
+
+
+def _bare(value: Any) -> Any:
+    """Return a query without inner hits: they are of no use in a condition."""
+    if isinstance(value, dict):
+        return {key: _bare(inner) for key, inner in value.items() if key != "inner_hits"}
+    return [_bare(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _with_named(query: Raw, named: Sequence[JsonObject]) -> object:
+    return {"bool": {"must": [query], "should": list(named)}} if named else query
+
+
+def _near_search(search: TextSearch, vector: Floats, window: int, how: Gathering) -> CallerSearch:
+    """Return the search for the products nearest to a vector, which tells what they have of the caller's
+    query.
+    """
+    body: JsonObject = {"query": nearest(vector, window, search.required)}
+    if not isinstance(search, RerankRequest):
+        return _slim_search(body, search, window, how)
+    if named := [*_meets_clause(search), *number_clauses(search.query, search.text)]:
+        body["query"] = {"bool": {"must": [body["query"]], "should": named}}
+    body |= {key: search.body[key] for key in ("timeout", "derived") if key in search.body}
+    return _slim_search(body, search, window, how)
+
+
+def _slim_search(body: JsonObject, search: TextSearch, window: int, how: Gathering) -> CallerSearch:
+    slim = slim_body(with_vectors=not how.trusts, with_ids=how.with_ids)
+    if group := _collapse_field(search):
+        slim["docvalue_fields"] = [*slim["docvalue_fields"], group]
+    return CallerSearch({**body, **slim, "size": window, "track_total_hits": False})
+
+
+def _near_candidates(
+    search: TextSearch, near: SlimAnswer, answer: bytes, known: Mapping[HitKey, bytes]
+) -> Candidates:
+    meets_all = not (isinstance(search, RerankRequest) and _meets_clause(search))
+    hits = _near_hits(near.hits.hits, known, _read_groups(search, answer), meets_all)
+    return Candidates(
+        neighbours=tuple(hits), neighbours_error=error_sentence(near.error) if near.error else ""
+    )
+
+
+def _collapse_field(search: TextSearch) -> str:
+    return search.collapse_field if isinstance(search, RerankRequest) else ""
+
+
+def _read_groups(search: TextSearch, answer: bytes) -> list[bytes]:
+    """Return the value by which each hit is collapsed; nothing where hits are not."""
+    name = _collapse_field(search)
+    return [bytes(hit.fields.get(name, b"")) for hit in _groups.decode(answer).hits.hits] if name else []
+
+
+def _find_vectors(caller: CallerClient, hits: Iterable[SlimHit], how: Gathering) -> dict[HitKey, bytes]:
+    """Return the vectors of hits, from the cache as far as it is trusted; a hit that is gone is missing."""
+    by_key = {hit.key: hit for hit in hits}
+    cached = how.vectors.recall(by_key) if how.vectors else {}
+    usable = cached if how.trusts else {}
+    missing = {key: hit for key, hit in by_key.items() if key not in usable}
+    fetched = _fetch_vectors(caller, missing, how.with_ids) if how.trusts and missing else missing
+    shown = {key: (hit, _readable_vectors(hit, how.vectors)) for key, hit in fetched.items()}
+    if how.vectors:
+        how.vectors.remember(len(cached) / max(len(by_key), 1), shown.values())
+    return usable | {key: held for key, (_, held) in shown.items()}
+
+
+def _fetch_vectors(caller: CallerClient, hits: Collection[HitKey], with_ids: bool) -> dict[HitKey, SlimHit]:
+    """Fetch hits again, with their vectors; one that was deleted meanwhile is missing."""
+    query = {"bool": {"filter": [match_hits(sorted(hits))]}}
+    body = {"query": query, "size": len(hits), "track_total_hits": False, **slim_body(True, with_ids)}
+    answer = read_slim_answer(caller.search_all([CallerSearch(body)])[1][0])
+    if answer.error:
+        raise SearchRefused(answer.status, error_sentence(answer.error))
+    return {hit.key: hit for hit in answer.hits.hits if hit.key in hits}
+
+
 def _readable_vectors(hit: SlimHit, vectors: CallerVectors | None) -> bytes:
     """Return the vectors that OpenSearch shows of a hit; empty where the model can't read them."""
     shown = hit.vectors
     return shown if vectors is None or (shown and vectors.is_readable(shown)) else b""
 
 
-def _keyword_hit(key: HitKey, hit: SlimHit, vectors: bytes) -> Hit:
-    return Hit(*key, hit.score or 0.0, 0.0, vectors, hit.model)
+def _own_hits(
+    hits: Sequence[SlimHit], known: Mapping[HitKey, bytes], groups: Sequence[bytes]
+) -> Iterable[Hit]:
+    for place, hit in enumerate(hits):
+        if hit.key in known:
+            group = groups[place] if groups else b""
+            yield Hit(
+                *hit.key,
+                hit.keyword_score,
+                0.0,
+                known[hit.key],
+                hit.model,
+                numbers=count_numbers(hit.matched_queries),
+                group=group,
+            )
 
 
-def _vector_hit(key: HitKey, hit: SlimHit, vectors: bytes) -> Hit:
-    is_added = QUERY_MATCHES not in hit.matched_queries
-    return Hit(*key, 0.0, hit.score or 0.0, vectors, hit.model, is_added)
-
-
-def _key(hit: RawObject) -> HitKey:
-    return msgspec.json.decode(hit["_index"], type=str), msgspec.json.decode(hit["_id"], type=str)
+def _near_hits(
+    hits: Sequence[SlimHit], known: Mapping[HitKey, bytes], groups: Sequence[bytes], meets_all: bool
+) -> Iterable[Hit]:
+    for place, hit in enumerate(hits):
+        if hit.key in known:
+            group = groups[place] if groups else b""
+            meets = meets_all or MEETS_CONDITIONS in hit.matched_queries
+            score = hit.score or 0.0
+            yield Hit(
+                *hit.key,
+                0.0,
+                score,
+                known[hit.key],
+                hit.model,
+                meets,
+                count_numbers(hit.matched_queries),
+                group,
+            )

@@ -9,10 +9,12 @@ HitKey = tuple[str, str]
 class Hit(Struct, frozen=True):
     """A product that the first stage found.
 
-    `keyword_score` is the `_score` of a hit of the caller's own query, `vector_score` that of a hit which
-    only the k-NN search has among its best (0 to 1). `vectors` is what `attune.tokens` holds, empty where the
-    product has no vectors or they were not requested; `model` is the version that encoded them. `is_added` is
-    true where the caller's own query does not match the product. `score` is the one that the answer shows.
+    `keyword_score` is the `_score` of a hit of the caller's own query, `vector_score` that of a neighbour (0
+    to 1). `vectors` is what `attune.tokens` holds, empty where the product has no vectors or they were not
+    requested; `model` is the version that encoded them. A neighbour that `meets` the conditions of the
+    caller's query may be one of its hits. `numbers` counts the model numbers of the text that the product
+    holds, `group` is the value by which hits are collapsed, as JSON. `score` is the one that the answer
+    shows.
     """
 
     index: str
@@ -21,7 +23,9 @@ class Hit(Struct, frozen=True):
     vector_score: float = 0.0
     vectors: bytes = b""
     model: str = ""
-    is_added: bool = False
+    meets: bool = True
+    numbers: int = 0
+    group: bytes = b""
     score: float = 0.0
 
     @property
@@ -31,5 +35,15 @@ class Hit(Struct, frozen=True):
 
     def with_score(self, score: float) -> "Hit":
         """Return the hit with the score that the answer shows, and without its vectors."""
-        parts = (self.index, self.id, self.keyword_score, self.vector_score)
-        return Hit(*parts, b"", self.model, self.is_added, score)
+        return Hit(
+            self.index,
+            self.id,
+            self.keyword_score,
+            self.vector_score,
+            b"",
+            self.model,
+            self.meets,
+            self.numbers,
+            self.group,
+            score,
+        )

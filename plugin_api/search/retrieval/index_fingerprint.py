@@ -21,8 +21,8 @@ from msgspec import Raw, Struct
 
 from mappings import fields
 from mappings.types import JsonObject
-from plugin_api.opensearch.raw_json import RawObject
-from plugin_api.search.retrieval.caller_client import CallerSearch
+from plugin_api.opensearch.raw_json import RawObject, raw_object
+from plugin_api.search.retrieval.caller_client import CallerClient, CallerSearch
 
 FINGERPRINT_SEARCH: JsonObject = {
     "size": 0,
@@ -95,6 +95,14 @@ def fingerprint_searches(shards: int, has_identity: bool = False) -> list[Caller
     if shards <= 1:
         return [CallerSearch(search)] * shards
     return [CallerSearch(search, shard) for shard in range(shards)]
+
+
+def fetch_fingerprint(caller: CallerClient, shards: int) -> IndexFingerprint:
+    """Return the fingerprint that an index of so many shards has now. Raises as CallerClient does."""
+    _, answers = caller.search_all(fingerprint_searches(shards, caller.has_identity))
+    parts = [raw_object(answer) for answer in answers]
+    total = sum(_shards.decode(part["_shards"]).total for part in parts if "_shards" in part)
+    return read_fingerprint(answers, beside={"_shards": Raw(b'{"total":%d}' % total)})
 
 
 def read_fingerprint(answers: Sequence[bytes], beside: RawObject) -> IndexFingerprint:

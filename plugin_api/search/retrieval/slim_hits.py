@@ -41,6 +41,14 @@ class SlimHit(Struct, frozen=True, rename={"index": "_index", "score": "_score",
     score: float | None = None
     fields: _SlimFields = _NO_FIELDS
     matched_queries: list[str] | dict[str, float] = []
+    sort: list[Raw] = []
+
+    @property
+    def keyword_score(self) -> float:
+        """The score by the caller's query, which leads the sort values where ties are broken by others."""
+        if self.score is None and self.sort:
+            return float(msgspec.json.decode(self.sort[0]) or 0.0)
+        return self.score or 0.0
 
     @property
     def id(self) -> str:
@@ -97,11 +105,6 @@ def slim_body(with_vectors: bool, with_ids: bool = False) -> JsonObject:
     stored: JsonObject = {} if with_ids else {"stored_fields": "_none_"}
     values = (*_KEY_FIELDS, fields.TOKENS) if with_vectors else _KEY_FIELDS
     return {**stored, "_source": False, "docvalue_fields": values}
-
-
-def id_body(with_ids: bool) -> JsonObject:
-    """Return the body keys that request only the ids of hits."""
-    return {**slim_body(False, with_ids), "docvalue_fields": [fields.ID]}
 
 
 def read_slim_answer(answer: bytes) -> SlimAnswer:

@@ -24,7 +24,7 @@ from werkzeug.exceptions import HTTPException
 from mappings.settings import Settings
 from mappings.types import Product
 from plugin_api.opensearch.json_depth import MAX_VALUES, has_too_many_values
-from plugin_api.search.rerank import MAX_UNKNOWN_SHARE
+from plugin_api.search.models import MAX_UNKNOWN_SHARE
 from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
 from plugin_api.sidecar.model_api.errors import (
     COHERE_PATHS,

@@ -14,11 +14,11 @@ from mappings.errors import BadRequest, ModelError
 from mappings.settings import Settings
 from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import RawObject, decoded, dumps, raw_object
+from plugin_api.search.models import MAX_UNKNOWN_SHARE
 from plugin_api.search.query.request import parse_call
-from plugin_api.search.query.types import RerankRequest, SearchCall
+from plugin_api.search.query.types import AddWhen, RerankRequest, SearchCall
 from plugin_api.search.reasons import NotReranked, Reason
-from plugin_api.search.rerank import MAX_UNKNOWN_SHARE
-from plugin_api.search.retrieval.candidates import nearest
+from plugin_api.search.retrieval.candidates import find_conditions, nearest
 from reranker.keyword_evidence import add_keyword_evidence
 from reranker.types import EncodedQuery, Reranker
 
@@ -68,9 +68,9 @@ class ClusterSearch:
         }
         if decoded(body.get("track_total_hits")) is False:
             del body["track_total_hits"]  # the rerank processor fails where there is no total
-        if request.allows_vector_hits and hybrid:
+        if request.add_when is AddWhen.ALWAYS and "query" in body and hybrid:
             own, k = body["query"], max(window, self._settings.window)
-            arms = [own, nearest(query.vector, k, request.conditions)]
+            arms = [own, nearest(query.vector, k, find_conditions(request))]
             changed["query"] = {"hybrid": {"queries": arms, "pagination_depth": _PAGINATION_DEPTH}}
             highlight = decoded(body.get("highlight"))
             if isinstance(highlight, dict):

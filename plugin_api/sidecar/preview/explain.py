@@ -20,13 +20,18 @@ from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse
+from plugin_api.search.query.clauses import MATCH_ALL
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.request import HIDDEN_FIELDS
 from plugin_api.search.query.text import MAX_TEXT, QueryText, parse_query
 from plugin_api.search.query.types import Options
-from plugin_api.search.retrieval.candidates import nearest
+from plugin_api.search.retrieval.candidates import count_numbers, nearest, number_clauses
 from reranker.explanation import ExplainableModel, Explanation, explain
-from reranker.keyword_evidence import TYPICAL_SHARE, compute_keyword_log_odds
+from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence
+from reranker.text.query_type import is_identifier
+
+_LEAST = 1e-13
+"""The least probability that is told from 0."""
 
 
 class ExplainRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,13 +72,15 @@ class Refusal(Exception):
 class Evidence:
     """What the first stage says about a hit. Ranks count from 1; 0 is not among the window's best.
 
-    `log_odds` is by how much the keyword score moves the model's log-odds, compared to a typical one.
+    `numbers` counts the model numbers of the query that the product holds. `log_odds` is by how much they and
+    the keyword score, compared to a typical one, move the model's log-odds.
     """
 
     bm25: float
     best_bm25: float
     keyword_rank: int
     vector_rank: int
+    numbers: int
     log_odds: float
 
 
@@ -94,13 +101,17 @@ def explain_hit(
     encoded = model.encode_query(text)
     search = request.search if request.search is not None else keyword_query(request.query)
     query = parse_query(search)
-    conditions = query.conditions if isinstance(query, QueryText) else ()
+    conditions, numbers = [], []
+    if isinstance(query, QueryText):
+        conditions = [clause for clause in (query.relax(),) if clause != MATCH_ALL]
+        numbers = number_clauses(query, text)
     slim = {"size": chosen.window, "_source": False, "track_total_hits": False}
     product_answer, keyword, near = _search_all(
         request,
         client,
         headers,
         timeout_seconds,
+        numbers,
         {"query": search, **slim},
         {"query": nearest(encoded.vector, chosen.window, conditions), **slim},
     )
@@ -111,13 +122,14 @@ def explain_hit(
             "document_missing_exception",
         )
     hit = hits[0]
-    evidence = _evidence(hit, keyword["hits"]["hits"], near.get("hits", {}).get("hits", []), chosen)
     heads = (chosen.relevance_weight, chosen.click_weight, chosen.purchase_weight)
     product = restore_product(request.id, hit.get("_source", {}))
     stored, why_not = _read_vectors(hit, model)
     explanation = explain(model, text, product, stored, heads)
     if stored is not None and not explanation.as_stored:
         why_not = "other_text"
+    near_hits = near.get("hits", {}).get("hits", [])
+    evidence = _evidence(hit, keyword["hits"]["hits"], near_hits, chosen, text, explanation.log_odds)
     log_odds = explanation.log_odds + evidence.log_odds
     return {
         "index": hit["_index"],
@@ -139,14 +151,18 @@ def _search_all(
     client: OpenSearchClient,
     headers: Mapping[str, str],
     timeout_seconds: float,
+    numbers: Sequence[JsonObject],
     *others: JsonObject,
 ) -> list[JsonObject]:
-    """Request in one round trip the product as this caller sees it, the keyword hits and the neighbours."""
+    """Request in one round trip the product as this caller sees it, the keyword hits and the neighbours.
+
+    The product tells which of the clauses for `numbers` it matches.
+    """
     filters: list[JsonObject] = [{"ids": {"values": [request.id]}}]
     if request.hit_index:
         filters.append({"term": {"_index": request.hit_index}})
     product_search = {
-        "query": {"bool": {"filter": filters}},
+        "query": {"bool": {"filter": filters, "should": list(numbers)}},
         "size": 1,
         "_source": {"excludes": list(HIDDEN_FIELDS)},
         "docvalue_fields": [fields.TOKENS, fields.MODEL],
@@ -171,8 +187,15 @@ def _search_all(
 
 
 def _evidence(
-    hit: JsonObject, keyword: Sequence[JsonObject], near: Sequence[JsonObject], settings: SearchSettings
+    hit: JsonObject,
+    keyword: Sequence[JsonObject],
+    near: Sequence[JsonObject],
+    settings: SearchSettings,
+    text: str,
+    log_odds: float,
 ) -> Evidence:
+    """Return what the first stage says of a hit that has these log-odds by the model alone."""
+
     def rank(hits: Sequence[JsonObject]) -> int:
         same = (i for i, of in enumerate(hits, 1) if (of["_index"], of["_id"]) == (hit["_index"], hit["_id"]))
         return next(same, 0)
@@ -180,8 +203,14 @@ def _evidence(
     scores = [of["_score"] or 0.0 for of in keyword]
     best, at = max(scores, default=0.0), rank(keyword)
     bm25 = scores[at - 1] if at else 0.0
-    moved = compute_keyword_log_odds((bm25, best), settings.keyword_weight)
-    return Evidence(bm25, best, at, rank(near), 0.0 if moved is None else float(moved[0]))
+    numbers = count_numbers(hit.get("matched_queries", ()))
+    likely = 1 / (1 + math.exp(-log_odds))
+    weighed = add_keyword_evidence(
+        (likely, likely), (bm25, best), settings.keyword_weight, (numbers, 0), is_identifier(text)
+    )
+    score = min(max(weighed[0], _LEAST), 1 - _LEAST)
+    moved = 0.0 if weighed[0] == likely else math.log(score / (1 - score)) - log_odds
+    return Evidence(bm25, best, at, rank(near), numbers, moved)
 
 
 def _read_vectors(hit: JsonObject, model: ExplainModel) -> tuple[bytes | None, str]:

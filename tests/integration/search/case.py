@@ -28,6 +28,7 @@ class Outcome(Enum):
 
     WIDENED = "reranked; vectors add hits"
     REORDERED = "reranked; the caller's own hits only"
+    SORTED = "in OpenSearch's order; vectors add hits"
     PLAIN = "as OpenSearch answers"
     REFUSED = "OpenSearch's error"
 
@@ -58,6 +59,8 @@ class Case:
     """Whether OpenSearch can read it at all: it refuses a whole list for one search that it can't."""
     text: str = ""
     """What a query is reranked by, where that is what the case is about."""
+    searched: object = None
+    """The search as a body, where it is sent in another form: a template, the URL, gzip."""
 
     @property
     def data(self) -> bytes:
@@ -65,6 +68,11 @@ class Case:
         if self.body is None or isinstance(self.body, bytes):
             return self.body or b""
         return json.dumps(self.body).encode()
+
+    @property
+    def plain_body(self) -> object:
+        """The search as a body."""
+        return self.body if self.searched is None else self.searched
 
     @property
     def pages(self) -> bool:

@@ -3,7 +3,7 @@
 from tests.integration.search.case import LAPTOP, TARGUS, Case, Outcome, asked, asking, in_url
 
 LIMITS, HITS, BESIDE = "Which hits", "What a hit shows", "What comes beside the hits"
-W, R, P, E = Outcome.WIDENED, Outcome.REORDERED, Outcome.PLAIN, Outcome.REFUSED
+W, R, P, S, E = Outcome.WIDENED, Outcome.REORDERED, Outcome.PLAIN, Outcome.SORTED, Outcome.REFUSED
 BAGS = {"multi_match": {"query": "laptop", "fields": ["title", "description"]}}
 NAMED = {"match": {"title": {"query": "laptop", "_name": "words"}}}
 BY_BRAND = {"terms": {"field": "brand.keyword", "size": 20}}
@@ -23,11 +23,11 @@ ANSWERS = (
     asked(LIMITS, "`min_score`", R, BAGS, min_score=1.5),
     asked(LIMITS, "`terminate_after`", R, terminate_after=10),
     asked(LIMITS, "`timeout`", W, timeout="5s"),
-    asked(LIMITS, "`indices_boost`", R, indices_boost=[{"products": 2}]),
+    asked(LIMITS, "`indices_boost`", W, indices_boost=[{"products": 2}]),
     asked(
         LIMITS,
         "`derived` fields (runtime fields) in the query",
-        R,
+        W,
         {"bool": {"must": [LAPTOP], "filter": [{"range": {"cents": {"lt": 5000}}}]}},
         derived=DERIVED,
         fields=["cents"],
@@ -68,8 +68,8 @@ ANSWERS = (
     ),
     asked(
         HITS,
-        "`docvalue_fields` where hits are reordered",
-        R,
+        "`docvalue_fields` with `explain`",
+        W,
         docvalue_fields=["price"],
         explain=True,
         shows=("hit.fields", "hit._explanation"),
@@ -77,14 +77,14 @@ ANSWERS = (
     Case(
         HITS,
         "`stored_fields`",
-        R,
+        W,
         {"query": LAPTOP, "size": 200, "stored_fields": ["title"]},
         lacks=("_source",),
     ),
     Case(
         HITS,
         "`stored_fields` with `_source`",
-        R,
+        W,
         {"query": LAPTOP, "size": 200, "stored_fields": ["_source"]},
         shows=("hit._source",),
     ),
@@ -143,12 +143,18 @@ ANSWERS = (
         params={"include_named_queries_score": "true"},
         shows=("hit.matched_queries",),
     ),
-    asked(HITS, "`explain`: of OpenSearch's own score", R, explain=True, shows=("hit._explanation",)),
-    asked(HITS, "`collapse`", R, collapse={"field": "brand.keyword"}, shows=("hit.fields",)),
+    asked(
+        HITS,
+        "`explain`: of OpenSearch's own score, over the widened query",
+        W,
+        explain=True,
+        shows=("hit._explanation",),
+    ),
+    asked(HITS, "`collapse`", W, collapse={"field": "brand.keyword"}, shows=("hit.fields",)),
     asked(
         HITS,
         "`collapse` with `inner_hits`",
-        R,
+        W,
         collapse={
             "field": "brand.keyword",
             "inner_hits": {"name": "more", "size": 3, "sort": ["price"], "_source": ["price"]},
@@ -165,7 +171,7 @@ ANSWERS = (
     ),
     asked(
         BESIDE,
-        "`aggs`: of the caller's own hits",
+        "`aggs`: of all hits, those that vectors add too",
         W,
         aggs={
             "brands": {**BY_BRAND, "aggs": {"price": {"avg": {"field": "price"}}}},
@@ -201,11 +207,11 @@ ANSWERS = (
         path="/variants/_search",
         shows=("suggest",),
     ),
-    asked(BESIDE, "`profile`: of OpenSearch's part", R, profile=True, shows=("profile",)),
+    asked(BESIDE, "`profile`: of OpenSearch's part", W, profile=True, shows=("profile",)),
     asked(BESIDE, "`track_total_hits`: exact", W, track_total_hits=True),
     asked(BESIDE, "`track_total_hits`: a bound", W, track_total_hits=5),
     asked(BESIDE, "`track_total_hits: false`", W, track_total_hits=False),
-    asked(BESIDE, "`stats`", R, stats=["shop"]),
+    asked(BESIDE, "`stats`", W, stats=["shop"]),
     asked(BESIDE, "another `ext`", E, ext={"nobody": {}}, parsed=False),
     in_url(BESIDE, "`rest_total_hits_as_int`", W, rest_total_hits_as_int="true"),
     asked(
@@ -219,11 +225,11 @@ ANSWERS = (
     in_url(
         BESIDE,
         "`filter_path`",
-        P,
+        S,
         "filter_path leaves out what reranking needs",
         filter_path="took,hits.hits._id",
     ),
-    in_url(BESIDE, "`format=yaml`", P, "only searches answered in JSON are reranked", format="yaml"),
+    in_url(BESIDE, "`format=yaml`", S, "only searches answered in JSON are reranked", format="yaml"),
     in_url(BESIDE, "`pretty`", W, pretty="true"),
     in_url(BESIDE, "`human`, `error_trace`", R, human="true", error_trace="true"),
 )

@@ -18,19 +18,20 @@ from tests.integration.search.case import (
 
 ORDER, WHERE, HOW = "Order and pages", "Where is searched", "How it is asked"
 TEMPLATES, OPTIONS = "Templates", "`ext.attune`"
-W, R, P, E = Outcome.WIDENED, Outcome.REORDERED, Outcome.PLAIN, Outcome.REFUSED
+W, R, P, S, E = Outcome.WIDENED, Outcome.REORDERED, Outcome.PLAIN, Outcome.SORTED, Outcome.REFUSED
 OWN_SORT = "a search with its own sort is not reranked"
 NOT_REQUESTED = "reranking was not requested"
 BAGS = {"multi_match": {"query": "laptop", "fields": ["title", "description"]}}
 BY_BRAND = {"terms": {"field": "brand.keyword", "size": 20}}
 NOT_INDEXED = "no hit has vectors: index the catalogue with `attune index` for its searches to be reranked"
 INLINE = {"source": {"query": {"match": {"title": "{{text}}"}}, "size": 200}, "params": {"text": "laptop"}}
+RENDERED = {"query": LAPTOP, "size": 200}
 
 CALLS = (
     asked(ORDER, "`sort` by `_score`", W, sort=["_score"], lacks=("sort",)),
     asked(ORDER, "`sort` by `_score`, spelt out", W, sort={"_score": {"order": "desc"}}, lacks=("sort",)),
     asked(
-        ORDER, "`sort` by a field", P, sort=[{"price": "asc"}, "_score"], reason=OWN_SORT, shows=("hit.sort",)
+        ORDER, "`sort` by a field", S, sort=[{"price": "asc"}, "_score"], reason=OWN_SORT, shows=("hit.sort",)
     ),
     asked(
         ORDER,
@@ -42,16 +43,16 @@ CALLS = (
     asked(
         ORDER,
         "`sort` by `_score`, the worst first",
-        P,
+        S,
         sort=[{"_score": "asc"}],
         reason=OWN_SORT,
         shows=("hit.sort",),
     ),
-    in_url(ORDER, "`sort` in the URL", P, OWN_SORT, sort="price:desc"),
+    in_url(ORDER, "`sort` in the URL", S, OWN_SORT, sort="price:desc"),
     asked(
         ORDER,
         "`search_after`",
-        P,
+        S,
         sort=[{"price": "asc"}],
         search_after=[50],
         reason=OWN_SORT,
@@ -60,14 +61,14 @@ CALLS = (
     asked(
         ORDER,
         "`rescore`: orders the window's hits before they are reranked",
-        R,
+        W,
         rescore={"window_size": 20, "query": {"rescore_query": TARGUS, "rescore_query_weight": 5}},
     ),
     asked(ORDER, "`track_scores`", W, track_scores=True),
     asked(
         ORDER,
         "`size: 0`",
-        P,
+        S,
         size=0,
         aggs={"brands": BY_BRAND},
         reason="no hits were requested",
@@ -78,11 +79,11 @@ CALLS = (
     Case(ORDER, "`from`, `size` beyond `max_result_window`", E, asking(LAPTOP) | {"from": 9990, "size": 20}),
     Case(ORDER, "`from` or `size` that is no number", E, {"query": LAPTOP, "size": "ten"}, parsed=False),
     in_url(ORDER, "`from`, `size` in the URL", W, **{"from": "5", "size": "10"}),
-    in_url(ORDER, "`scroll`", P, "a scroll reads all hits in an order of its own", scroll="1m"),
+    in_url(ORDER, "`scroll`", S, "a scroll reads all hits in an order of its own", scroll="1m"),
     asked(
         ORDER,
         "a point in time",
-        P,
+        S,
         path="/_search",
         pit={"id": "PIT", "keep_alive": "1m"},
         reason="a point in time keeps its own order",
@@ -131,9 +132,10 @@ CALLS = (
     Case(
         HOW,
         "`GET` with `q` in the URL",
-        R,
+        W,
+        searched=asking({"query_string": {"query": "laptop", "default_field": "title"}}),
         method="GET",
-        params={"q": "title:laptop", "size": "200", "_source": "title"},
+        params={"q": "laptop", "df": "title", "size": "200", "_source": "title"},
     ),
     Case(
         HOW,
@@ -152,18 +154,19 @@ CALLS = (
     Case(
         HOW,
         "`q` over the body's query",
-        R,
+        W,
         asking({"match": {"title": "stand"}}),
-        params={"q": "title:laptop"},
+        params={"q": "laptop", "df": "title"},
+        searched=asking({"query_string": {"query": "laptop", "default_field": "title"}}),
     ),
     Case(
         HOW,
         "the body in the URL, `source`",
-        P,
+        W,
+        searched=asking(LAPTOP),
         method="GET",
         params={"source": json.dumps(asking(LAPTOP)), "source_content_type": "application/json"},
         headers={},
-        reason="a search with its body in the URL is not reranked",
     ),
     in_url(
         HOW,
@@ -190,6 +193,7 @@ CALLS = (
         W,
         gzip.compress(json.dumps(asking(LAPTOP)).encode()),
         headers={**JSON, "content-encoding": "gzip"},
+        searched=asking(LAPTOP),
     ),
     Case(
         HOW,
@@ -202,7 +206,7 @@ CALLS = (
     Case(
         HOW,
         "`Accept` of another format than JSON",
-        P,
+        S,
         asking(LAPTOP),
         headers={**JSON, "accept": "application/yaml"},
         reason="only searches answered in JSON are reranked",
@@ -211,21 +215,38 @@ CALLS = (
     Case(HOW, "a body that is no JSON", E, b"{"),
     Case(HOW, "an unknown key in the body", E, asking(LAPTOP, nonsense=1), parsed=False),
     in_url(HOW, "an unknown parameter in the URL", E, nonsense="1"),
-    Case(TEMPLATES, "`_search/template`, inline", W, INLINE, path="/products/_search/template"),
+    Case(
+        TEMPLATES,
+        "`_search/template`, inline",
+        W,
+        INLINE,
+        searched=RENDERED,
+        path="/products/_search/template",
+    ),
     Case(
         TEMPLATES,
         "`_search/template`, stored",
         W,
         {"id": "by_text", "params": {"text": "laptop", "brand": "Targus"}},
+        searched={"query": {"bool": {"must": [LAPTOP], "filter": [TARGUS]}}, "size": 200},
         path="/products/_search/template",
         allowed=TARGUS,
     ),
-    Case(TEMPLATES, "`_search/template`, `GET`", W, INLINE, path="/products/_search/template", method="GET"),
+    Case(
+        TEMPLATES,
+        "`_search/template`, `GET`",
+        W,
+        INLINE,
+        path="/products/_search/template",
+        method="GET",
+        searched=RENDERED,
+    ),
     Case(
         TEMPLATES,
         "`_search/template` with `explain`, `profile`",
-        R,
+        W,
         {**INLINE, "explain": True, "profile": True},
+        searched={**RENDERED, "explain": True, "profile": True},
         path="/products/_search/template",
         shows=("hit._explanation", "profile"),
     ),

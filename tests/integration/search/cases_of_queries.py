@@ -55,7 +55,8 @@ QUERIES = (
         text=TYPED,
         versions=("3.5.0",),
     ),
-    reordered("`match_phrase`", {"match_phrase": {"title": "laptop computer"}}, "laptop computer"),
+    reordered("`match_phrase`", {"match_phrase": {"title": "laptop stand"}}, "laptop stand"),
+    widened("a phrase that nothing has", {"match_phrase": {"title": "laptop computer"}}, "laptop computer"),
     reordered("`match_phrase_prefix`", {"match_phrase_prefix": {"title": "laptop st"}}, "laptop st"),
     reordered("`match_bool_prefix`", {"match_bool_prefix": {"title": "laptop st"}}, "laptop st"),
     widened("`query_string` of words", {"query_string": {"query": TYPED, "fields": FIELDS}}, TYPED),
@@ -107,14 +108,24 @@ QUERIES = (
         },
         allowed={"terms": {"brand.keyword": ["HP", "Targus"]}},
     ),
+    widened(
+        "`bool`: a second text in `must` is a condition",
+        {"bool": {"must": [{"match": {"brand": "Targus"}}, LAPTOP]}},
+        allowed={"match": {"brand": "Targus"}},
+    ),
+    widened(
+        "`bool`: a match on a number, boolean or keyword is a condition",
+        {"bool": {"must": [{"match": {"brand.keyword": "Targus"}}, LAPTOP]}},
+        allowed=TARGUS,
+    ),
     widened("`dis_max`", {"dis_max": {"queries": [LAPTOP, {"match": {"description": "laptop"}}]}}),
-    reordered("`constant_score`", {"constant_score": {"filter": LAPTOP}}),
-    reordered("`function_score`", {"function_score": {"query": LAPTOP, "functions": [POPULAR]}}),
-    reordered(
+    widened("`constant_score`", {"constant_score": {"filter": LAPTOP}}),
+    widened("`function_score`", {"function_score": {"query": LAPTOP, "functions": [POPULAR]}}),
+    widened(
         "`script_score`",
         {"script_score": {"query": LAPTOP, "script": {"source": "_score * 2"}}},
     ),
-    reordered("`boosting`", {"boosting": {"positive": LAPTOP, "negative": TARGUS, "negative_boost": 0.2}}),
+    widened("`boosting`", {"boosting": {"positive": LAPTOP, "negative": TARGUS, "negative_boost": 0.2}}),
     widened(
         "`wrapper`",
         {"bool": {"must": {"wrapper": {"query": WRAPPED}}, "filter": {"script": {"script": "true"}}}},
@@ -144,12 +155,12 @@ QUERIES = (
         path="/variants/_search",
         allowed=CLOSE,
     ),
-    reordered(
+    widened(
         "`bool`: a text beside `rank_feature`",
         {"bool": {"must": LAPTOP, "should": {"rank_feature": {"field": "popularity"}}}},
         path="/variants/_search",
     ),
-    reordered(
+    widened(
         "`bool`: a text beside `knn`",
         {"bool": {"must": LAPTOP, "should": {"knn": {"attune.vector": {"vector": [1] * 384, "k": 5}}}}},
     ),

@@ -3,17 +3,19 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
 import requests
 
+from plugin_api.search.query.text import parse_query
+from plugin_api.search.reasons import Cause
 from tests.integration.search.case import JSON, Case, Outcome
 
 Json = dict[str, Any]
 
-OWN = ("took", "ext", "profile", "hits")
+OWN = ("took", "ext", "profile", "hits", "status")
 """Parts of an answer that are compared on their own, or never the same twice."""
 
 
@@ -41,6 +43,38 @@ def without_options(body: object) -> object:
     return {key: value for key, value in body.items() if key != "ext"}
 
 
+def widen(case: Case, base: str) -> Case:
+    """Return the case's search for OpenSearch itself, with all that the sidecar finds for its text alone.
+
+    The sidecar's answer to the case must be OpenSearch's to this, for one set is meant whatever is asked of
+    it.
+    """
+    body = case.plain_body
+    assert isinstance(body, dict)
+    given = body.get("query")
+    query = parse_query(given)
+    if isinstance(query, Cause):
+        return case
+    text = {"query": query.clause, "size": 500, "_source": False} if query.arms else {}
+    options = {"ext": {"attune": {"query": query.text, **body.get("ext", {}).get("attune", {})}}}
+    params = {name: value for name, value in case.params.items() if name in ("routing",)}
+    path = case.path.removesuffix("/template").rstrip("/")
+    path = "/products/_search" if "pit" in body else path
+    alone = requests.post(f"{base}{path}", json={**text, **options}, params=params, timeout=120).json()
+    keys = [(hit["_index"], hit["_id"]) for hit in alone["hits"]["hits"]] if text else []
+    params = {name: value for name, value in case.params.items() if name not in _QUERY_IN_URL}
+    widened = {**{key: value for key, value in body.items() if key != "ext"}, "query": query.widen(keys)}
+    path = case.path.removesuffix("/template")
+    return replace(case, body=widened, path=path, params=params, method="POST", headers=_plain(case))
+
+
+_QUERY_IN_URL = ("q", "df", "default_operator", "analyzer", "lenient", "source", "source_content_type")
+
+
+def _plain(case: Case) -> Mapping[str, str]:
+    return {**JSON, **{name: value for name, value in case.headers.items() if name == "accept"}}
+
+
 def differences(case: Case, direct: Answer, reranked: Answer, allowed: set[str] | None) -> Iterator[str]:
     """Say whatever in the answers is not as the case has it. `allowed` are ids that may be hits."""
     if case.outcome is Outcome.REFUSED:
@@ -48,8 +82,8 @@ def differences(case: Case, direct: Answer, reranked: Answer, allowed: set[str] 
             yield f"{direct}, but {reranked}"
     elif direct.status != 200 or reranked.status != 200:
         yield f"refused: {direct}, {reranked}"
-    elif case.outcome is Outcome.PLAIN:
-        yield from _plain(case, direct, reranked)
+    elif case.outcome in (Outcome.PLAIN, Outcome.SORTED):
+        yield from _plain_answer(case, direct, reranked)
     else:
         yield from _ranked(case, direct.body, reranked.body, allowed)
     if case.outcome is not Outcome.REFUSED:
@@ -61,7 +95,7 @@ def _anywhere(answer: Answer) -> tuple[int, str]:
     return answer.status, re.sub(r'"col": \d+|\[1:\d+\]', "", json.dumps(answer.body))
 
 
-def _plain(case: Case, direct: Answer, reranked: Answer) -> Iterator[str]:
+def _plain_answer(case: Case, direct: Answer, reranked: Answer) -> Iterator[str]:
     headers = reranked.headers
     if headers:
         if (
@@ -78,9 +112,11 @@ def _plain(case: Case, direct: Answer, reranked: Answer) -> Iterator[str]:
         report = ours.get("ext", {}).get("attune")
         if report and report.get("reason") != case.reason:
             yield f"{report}"
-        hits = [_bare(hit) for hit in theirs["hits"]["hits"]] if report else theirs["hits"]["hits"]
-        theirs = {**_but(theirs, "took", "_scroll_id"), "hits": {**theirs["hits"], "hits": hits}}
-        ours = _but(ours, "took", "ext", "_scroll_id")
+        hits = [_bare(hit) for hit in theirs.get("hits", {}).get("hits", [])]
+        if hits:
+            theirs = {**theirs, "hits": {**theirs["hits"], "hits": hits}}
+        theirs = _but(theirs, "took", "_scroll_id", "pit_id")
+        ours = _but(ours, "took", "ext", "_scroll_id", "pit_id")
     if theirs != ours:
         yield f"answers differ: {str(theirs)[:1500]}\n{str(ours)[:1500]}"
 
@@ -99,6 +135,9 @@ def _ranked(case: Case, direct: Json, reranked: Json, allowed: set[str] | None) 
     own, found = ({_key(hit): hit for hit in hits["hits"]} for hits in (theirs, ours))
     if len(found) != len(scores):
         yield "a hit comes twice"
+    if isinstance(case.plain_body, dict) and "collapse" in case.plain_body:
+        yield from _collapsed(theirs, ours)
+        return
     if case.pages:
         if len(own) != len(found):
             yield f"a page of {len(found)}, not {len(own)}"
@@ -111,7 +150,7 @@ def _ranked(case: Case, direct: Json, reranked: Json, allowed: set[str] | None) 
         wanted = _bare(own[key], "_score")
         if "sort" in wanted:  # by score, then by what breaks ties
             wanted["sort"] = [found[key]["_score"], *wanted["sort"][1:]]
-        if wanted != _but(found[key], "_score"):
+        if _but(wanted, "_explanation") != _but(found[key], "_score", "_explanation"):
             yield f"hit {key}: {str(wanted)[:1500]}\n{str(found[key])[:1500]}"
             return
 
@@ -121,18 +160,26 @@ def _whole(case: Case, theirs: Json, ours: Json) -> Iterator[str]:
     own, found = ({_key(hit) for hit in hits["hits"]} for hits in (theirs, ours))
     if ours["max_score"] != (ours["hits"][0]["_score"] if found else None):
         yield f"max_score {ours['max_score']}"
-    if own - found:
-        yield f"missing {own - found}"
-    added = len(found - own)
-    if bool(added) != (case.outcome is Outcome.WIDENED and bool(own)):
-        yield f"{added} added to {len(own)}"
-    total = theirs.get("total")
-    if isinstance(total, int):
-        total += added
-    elif total and total["relation"] == "eq":
-        total = {**total, "value": total["value"] + added}
-    if total != ours.get("total"):
-        yield f"total {total}, but {ours.get('total')}"
+    if own != found:
+        yield f"missing {own - found}, too many {found - own}"
+    if theirs.get("total") != ours.get("total"):
+        yield f"total {theirs.get('total')}, but {ours.get('total')}"
+
+
+def _collapsed(theirs: Json, ours: Json) -> Iterator[str]:
+    """Differences in the groups of collapsed hits: each has a hit of its own choice."""
+    groups = [
+        {json.dumps(hit["fields"]): hit.get("inner_hits", {}) for hit in hits["hits"]}
+        for hits in (theirs, ours)
+    ]
+    if groups[0].keys() != groups[1].keys():
+        yield f"groups {groups[0].keys()}, but {groups[1].keys()}"
+    if theirs.get("total") != ours.get("total"):
+        yield f"total {theirs.get('total')}, but {ours.get('total')}"
+    for name in groups[0].keys() & groups[1].keys():
+        totals = [{key: inner["hits"]["total"] for key, inner in group[name].items()} for group in groups]
+        if totals[0] != totals[1]:
+            yield f"inner hits of {name}: {totals}"
 
 
 def _shown(case: Case, answer: Json) -> Iterator[str]:

@@ -10,7 +10,7 @@ from tests.integration.search.cases import CASES, PROOFS
 
 FILE = Path(__file__).parents[3] / "plugin_api/SEARCH.md"
 
-HEAD = """# `_search` and `_msearch`: what is reranked, and what is not
+HEAD = """# `_search`, `_msearch` and `_count`: what is reranked, and what is not
 
 Written by `python -m tests.integration.search.table` from the cases that `tests/integration/search/test_compatibility.py`
 asks of OpenSearch 3.5.0 and 2.19.1 directly and through the sidecar: change a case, not this page. For every row
@@ -18,14 +18,34 @@ the two answers are compared:
 
 | what becomes of it | what the test holds |
 |---|---|
-| reranked; vectors add hits | All hits of the query come back, and others that only the vectors find and that meet every condition: filters, `must_not`, `post_filter`, an alias's own. An exact total grows by those. Aggregations, suggestions and shards are OpenSearch's own, and so is each hit but for `_score`, by which they descend. |
-| reranked; the caller's own hits only | The same hits and total, in another order: what was asked for can't be asked of hits that the query does not find. |
+| reranked; vectors add hits | The answer is OpenSearch's own for the widened query, which finds some products beside the text's own hits: the same hits, each as OpenSearch shows it, the same total, aggregations, suggestions and shards. Hits stand in Attune's order; by `_score` they descend. |
+| reranked; the caller's own hits only | The same hits and total, in another order: the caller wants nothing but what its own words find, or what was asked for can't be asked of other hits. |
+| in OpenSearch's order; vectors add hits | OpenSearch's own answer for the widened query, in its order. The reason is in `ext.attune` and in headers, as below. |
 | as OpenSearch answers | The same answer but for `took`. The reason is in `ext.attune.reason_code` and `ext.attune.reason`, and in the headers `x-attune-rerank-reason-code` and `x-attune-rerank-reason`. |
 | OpenSearch's error | The same status and error. |
 
-`attune` and its vectors are left out of every `_source`, except where a search goes on byte for byte (`scroll`, `pit`,
-`filter_path`, `format`, `source`). When reranking fails or takes too long, OpenSearch's answer comes back, and
-`ext.attune.rerank_status` says so.
+## The result set
+
+A text search finds R: all that its text clause T finds, and the products A that are near the text by vector and that the
+model gives a probability of `search.floor` or more. Only T is changed, in its place, into
+`bool.should [T, {ids: A, boost: 0}]`. So filters, `post_filter`, aggregations, totals, `_count`, sorts, `collapse`, `scroll`
+and points in time are OpenSearch's own over one set, and agree.
+
+- A depends on the text, the caller's view of the index and the model, not on the conditions around the text: a filter
+  never adds a product. Fields that must hold before the nearest are chosen, such as a tenant, are named in
+  `search.always`; an alias's own filter always holds.
+- T is the clause that looks for words in text fields; `ext.attune.text` says for which. Beside it a `match` on a keyword,
+  number or boolean is a condition, and so is a second text in `must`: of several, the one that looks in the most textual
+  fields is T (a title before a brand or category), then the first.
+- A is empty where the caller wants only its own words (`operator: and`, `minimum_should_match` of all words, phrases,
+  prefixes, `query_string` with operators, `"verbatim": true`), for a model number, an identifier, and a text that the
+  model can't read. Where such a text finds nothing at all, `search.rescue` lets A in, and `ext.attune.rescued` says so;
+  never for an identifier.
+- A product that holds a model number of the text comes before all that don't; an identifier's hits keep OpenSearch's
+  order.
+
+`attune` and its vectors are left out of every `_source`, except where a search goes on byte for byte. When reranking
+fails or takes too long, OpenSearch's answer comes back, and `ext.attune.rerank_status` says so.
 
 A hit without vectors keeps its place in the caller's own order, among the reranked hits;
 `ext.attune.without_vectors` counts such hits.
@@ -76,7 +96,7 @@ def _rows(group: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _details(case: Case) -> Iterator[str]:
-    if case.outcome is Outcome.PLAIN:
+    if case.outcome in (Outcome.PLAIN, Outcome.SORTED):
         yield case.reason
     if case.text:
         yield f"by “{case.text}”"

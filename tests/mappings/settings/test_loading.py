@@ -83,6 +83,10 @@ def test_a_misspelt_variable_is_refused_with_the_one_that_was_meant(variable: st
         ("[preview]\nimage_hosts = 'a b'", "preview.image_hosts must be hosts such as cdn.example.com"),
         ("[preview]\njudgements = 'a.csv.gz'", "preview.judgements must be a file that is not compressed"),
         ("[node]\nheap = '0g'", "node.heap must be a number of m(ega) or g(iga)bytes"),
+        ("[search]\nrecall = 'on'", 'search.recall must be "fill" or "off" or "widen", not \'on\''),
+        ("[search]\nfloor = 1.5", "search.floor must be a number from 0 to 1, not 1.5"),
+        ("[search]\nrescue = 1", "search.rescue must be true or false, not 1"),
+        ("[search]\nalways = ['tenant']", "search.always must be a text"),
         ("[search", "can't be read"),
     ],
 )
@@ -106,6 +110,12 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
 def test_image_hosts_may_be_several() -> None:
     hosts = "cdn.example.com, *.example.com:8443,https://img.example.com"
     assert len(load_settings(None, {"ATTUNE_PREVIEW_IMAGE_HOSTS": hosts}).preview.images) == 3
+
+
+def test_filters_that_always_hold_may_be_of_several_fields() -> None:
+    settings = load_settings(None, {"ATTUNE_SEARCH_ALWAYS": " tenant, store ,,"})
+    assert settings.search.always_fields == ("tenant", "store")
+    assert Settings().search.always_fields == ()
 
 
 def test_secrets_are_never_shown() -> None:

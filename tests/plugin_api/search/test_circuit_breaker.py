@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from mappings.settings import Settings, SidecarSettings
+from mappings.settings import SearchSettings, Settings, SidecarSettings
 from plugin_api.search.caller_key import make_caller_key
 from plugin_api.search.circuit_breaker import FAILURES_TO_OPEN, OPEN_SECONDS, CircuitBreaker
 from plugin_api.search.query.types import SearchCall
@@ -63,7 +63,8 @@ def opened_by(
 ) -> bool:
     """Whether searches like this one, that all fail, let another caller's search go unranked."""
     shop.products, shop.near = {"a": 51}, {"b": 102}
-    searcher = Searcher(shop, model or StandInModel(), Settings(sidecar=sidecar))
+    settings = Settings(sidecar=sidecar, search=SearchSettings(always="tenant"))
+    searcher = Searcher(shop, model or StandInModel(), settings)
     for _ in range(FAILURES_TO_OPEN + 1):
         searcher.answer(SearchCall("shop", json.dumps({"query": MOUSE, **body}).encode()))
     return searcher.breaker.open_circuits > 0
@@ -89,7 +90,7 @@ def test_an_index_whose_vectors_fail_is_rested() -> None:
         {"ext": {"attune": {"window": 7}}},
         {"ext": {"attune": {"model": VERSION}}},
         {"timeout": "1s"},
-        {"query": {"bool": {"must": [MOUSE], "filter": [{"term": {"brand": "HP"}}]}}},
+        {"query": {"bool": {"must": [MOUSE], "filter": [{"term": {"tenant": "acme"}}]}}},
     ],
     ids=["an option", "another model", "a short time limit", "a condition"],
 )

@@ -122,3 +122,24 @@ def test_headers_of_single_answers_are_the_lists() -> None:
     answer = ask_list(create_app(Settings(), shop, StandInModel()).test_client(), [MOUSE, SORTED, MOUSE])
     assert answer.headers.getlist("access-control-allow-origin") == ["https://shop.example"]
     assert not [name for name, _ in answer.headers if name.startswith("x-attune")]
+
+
+def test_searches_of_a_list_have_the_same_hits_in_any_order() -> None:
+    shop = Shop()
+    shop.products, shop.near = {"a": 51, "b": 102}, {"c": 255, "d": 10}
+    searches = [MOUSE, SORTED, {**MOUSE, "size": 0}, {**MOUSE, "ext": {"attune": {"verbatim": True}}}]
+    answers = ask_list(create_app(Settings(), shop, StandInModel()).test_client(), searches).json["responses"]
+    assert [answer["hits"]["total"]["value"] for answer in answers] == [3, 3, 3, 2]
+    assert {answer["status"] for answer in answers} == {200}
+    reports = [answer["ext"]["attune"] for answer in answers]
+    assert [report.get("reason_code") for report in reports] == [None, "own_order", "no_hits_requested", None]
+
+
+def test_searches_without_a_text_go_on_together() -> None:
+    shop = Shop()
+    shop.products, shop.near = {"a": 51, "b": 102}, {"c": 255}
+    everything = {"query": {"match_all": {}}}
+    web = create_app(Settings(), shop, StandInModel()).test_client()
+    answers = ask_list(web, [everything, everything, {"size": 0}]).json["responses"]
+    assert [answer["hits"]["total"]["value"] for answer in answers] == [2, 2, 2]
+    assert [target for _, target, _ in shop.sent] == ["/shop/_msearch"]

@@ -165,7 +165,7 @@ def test_without_a_state_nothing_is_kept_and_it_is_not_asked_for_again(
     assert not any(is_cached(ask()) for _ in range(4))
     lists = [lines[1::2] for path, _, lines, _ in stocked.requests if path.endswith("_msearch")]
     requested = [any("indexes" in search.get("aggs", {}) for search in searches) for searches in lists]
-    assert requested == [True, False, False, False]
+    assert requested == [True, *7 * [False]]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,8 @@ def test_without_a_state_nothing_is_kept_and_it_is_not_asked_for_again(
         {"query": {"bool": {"must": [MOUSE], "filter": [{"range": {"sold": {"gte": "now-1d"}}}]}}},
         {"size": 11},
         {"from": 10, "size": 1},
-        {"explain": True},
+        {"min_score": 0.1},
+        {"collapse": {"field": "group"}},
     ],
 )
 def test_what_changes_by_itself_or_leaves_the_window_is_not_kept(stocked: Shop, body: dict[str, Any]) -> None:
@@ -188,6 +189,88 @@ def test_it_can_be_turned_off(stocked: Shop) -> None:
     assert not any(FINGERPRINT_SEARCH in lines for _, _, lines, _ in stocked.requests)
 
 
+class Counted:
+    """Searches by price and counts of what they add, as a client does them."""
+
+    def __init__(self, shop: Shop, settle_seconds: float = 0.0) -> None:
+        self.shop, self.model = shop, Counting()
+        settings = Settings(sidecar=SidecarSettings(deadline_ms=5000))
+        self.search = Searcher(shop, self.model, settings, timing=SearchTiming(settle_seconds=settle_seconds))
+
+    def by_price(self, headers: dict[str, str] | None = None, **body: Any) -> list[str]:
+        """Search by price; return the ids of all hits."""
+        search = {"query": MOUSE, "sort": ["price"], "size": 100, **body}
+        call = SearchCall("shop", json.dumps(search).encode(), headers=headers or ANN)
+        return ids(self.search.answer(call).json())
+
+    def count(self, **body: Any) -> int:
+        """Count the hits."""
+        call = SearchCall("shop", json.dumps({"query": MOUSE, **body}).encode(), headers=ANN)
+        found: int = self.search.answer_count(call).json()["count"]
+        return found
+
+
+@pytest.fixture
+def counted(stocked: Shop) -> Counted:
+    """Searches whose additions are cached from here on."""
+    counted = Counted(stocked)
+    for _ in range(2):
+        assert counted.by_price() == ["a", "b", "c", "d"]
+    return counted
+
+
+def test_what_is_added_to_a_text_is_found_once(stocked: Shop, counted: Counted) -> None:
+    scored = counted.model.scored
+    narrowed = {"bool": {"must": [MOUSE], "filter": [{"term": {"brand": "HP"}}]}}
+    assert counted.by_price() == counted.by_price(query=narrowed) == ["a", "b", "c", "d"]
+    assert counted.by_price(sort=["brand"]) == ["a", "b", "c", "d"]
+    assert (counted.count(), counted.count(query=narrowed)) == (4, 4)
+    assert counted.model.scored == scored
+
+
+def test_what_is_added_follows_the_index_at_once(stocked: Shop, counted: Counted) -> None:
+    stocked.near["e"] = 254
+    stocked.writes += 1
+    assert counted.by_price() == ["a", "b", "c", "d", "e"]
+    del stocked.near["d"]
+    stocked.writes += 1
+    assert counted.count() == 4
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"headers": BOB},
+        {"query": {"match": {"title": "keyboard"}}},
+        {"ext": {"attune": {"window": 7}}},
+    ],
+)
+def test_additions_serve_only_the_text_and_the_caller_that_they_were_found_for(
+    counted: Counted, other: dict[str, Any]
+) -> None:
+    scored = counted.model.scored
+    counted.by_price(**other)
+    assert counted.model.scored == scored + 1
+
+
+def test_additions_to_an_index_that_has_just_changed_are_not_cached(stocked: Shop) -> None:
+    counted = Counted(stocked, settle_seconds=1000.0)
+    for expected in (1, 2, 3):
+        assert counted.count() == 4
+        assert counted.model.scored == expected
+
+
+def test_a_rescue_is_told_wherever_its_additions_come_from(stocked: Shop, counted: Counted) -> None:
+    stocked.text_hits = 0
+    precise = {"match": {"title": {"query": "mouse", "operator": "and"}}}
+    body = json.dumps({"query": precise, "sort": ["price"]}).encode()
+    answer = counted.search.answer(SearchCall("shop", body, headers=ANN)).json()
+    assert answer["ext"]["attune"]["rescued"] is True
+    body = json.dumps({"query": MOUSE, "sort": ["price"]}).encode()
+    answer = counted.search.answer(SearchCall("shop", body, headers=ANN)).json()
+    assert "rescued" not in answer["ext"]["attune"]
+
+
 def request_of(text: str) -> RerankRequest:
     request = parse_call(SearchCall("shop", json.dumps({"query": {"match": {"title": text}}}).encode()))
     assert isinstance(request, RerankRequest)
@@ -195,7 +278,7 @@ def request_of(text: str) -> RerankRequest:
 
 
 def ranking_of(hits: int) -> RankedHits:
-    return RankedHits(tuple(Hit("shop-1", str(n)) for n in range(hits)), hits, 0, 0, "v1")
+    return RankedHits(tuple(Hit("shop-1", str(n)) for n in range(hits)), hits, 0, "v1")
 
 
 def seen(digest: bytes) -> IndexFingerprint:

@@ -98,7 +98,7 @@ SEARCHES: Mapping[Reason, Callable[[], Any]] = {
     Reason.POINT_IN_TIME: lambda: ask(pit={"id": "x"}),
     Reason.FILTER_PATH: lambda: ask(path="/shop/_search?filter_path=hits"),
     Reason.OTHER_FORMAT: lambda: ask(path="/shop/_search?format=yaml"),
-    Reason.BODY_IN_URL: lambda: ask(path="/shop/_search?source=x"),
+    Reason.COUNT: lambda: ask(path="/shop/_count"),
     Reason.HITS_WITHOUT_ID: lambda: ask(shop(not_attunes={"a"}), stored_fields="_none_"),
     Reason.NO_TEXT: lambda: ask(query={"match_all": {}}),
     Reason.UNSUPPORTED_QUERY: lambda: ask(query={"template": {}}),

@@ -33,7 +33,7 @@ CHECKS = (
 )
 INSIDE = (b"Traceback", b'File "', b"site-packages", b"plugin_api", b"object at 0x", b"Z2VoZWltZXM6")
 SECRETS = {"Authorization": "Basic Z2VoZWltZXM6cGFzc3dvcnQ="}
-PASSED_ON = ("/_search", "/_msearch")
+PASSED_ON = ("/_search", "/_msearch", "/_count")
 """In paths whose bodies are OpenSearch's to judge: what it takes is no business of the document's."""
 
 READ_FREELY = ("/_attune/query", "/_attune/assets/{name}")

@@ -51,6 +51,21 @@ def test_search_is_reranked(web: FlaskClient, method: str) -> None:
     assert [hit["_id"] for hit in response.json["hits"]["hits"]] == ["c", "b"]  # type: ignore[index]
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_count_is_of_what_a_search_finds(web: FlaskClient, shop: Shop, method: str) -> None:
+    response = web.open("/shop/_count", method=method, json=MOUSE)
+    found = web.post("/shop/_search", json=MOUSE).json["hits"]["total"]["value"]  # type: ignore[index]
+    assert response.json["count"] == found == 3  # type: ignore[index]
+    assert response.headers["x-attune-rerank-reason-code"] == "count"
+    assert web.open("/shop/_count?pretty", method=method, json=MOUSE).data.startswith(b'{\n  "count": 3')
+
+
+@pytest.mark.parametrize("body", [b"", b'{"query":  {"match_all": {}}}', b"{not json"])
+def test_a_count_without_a_text_goes_on_as_it_came(web: FlaskClient, shop: Shop, body: bytes) -> None:
+    web.post("/shop/_count?routing=a", data=body, content_type="application/json")
+    assert [sent[1:] for sent in shop.sent] == [("/shop/_count?routing=a", body)]
+
+
 def test_pretty_is_for_people(web: FlaskClient) -> None:
     assert web.post("/shop/_search?pretty", json=MOUSE).data.startswith(b'{\n  "took": ')
     assert web.post("/shop/_search?pretty=false", json=MOUSE).data.startswith(b'{"took":')
@@ -127,6 +142,9 @@ def test_everything_else_goes_through_byte_for_byte(
         ("/shop/%5fsearch", ("", "")),
         ("/a%2Fb/_search", ("_search", "a%2Fb")),
         ("/shop/_msearch", ("_msearch", "shop")),
+        ("/shop/_count", ("_count", "shop")),
+        ("/_count", ("_count", "")),
+        ("/_cat/count", ("", "")),
         ("/shop/_search/template", ("_search/template", "shop")),
         ("/_msearch/template", ("_msearch/template", "")),
         ("/shop/_search/", ("_search", "shop")),
@@ -179,7 +197,7 @@ def test_a_list_without_texts_keeps_vectors_out_of_its_hits_too(web: FlaskClient
 
 
 def test_a_list_of_searches_that_go_on_as_they_came_does_so_whole(web: FlaskClient, shop: Shop) -> None:
-    lines = b'{}\n{"pit": {"id": "x"}}\n'
+    lines = b"{}\n{not json\n"
     assert web.post("/_msearch", data=lines, content_type="application/x-ndjson").status_code == 200
     assert shop.sent == [("POST", "/_msearch", lines)]
 
@@ -194,12 +212,21 @@ def test_a_template_is_rendered_then_reranked(web: FlaskClient, shop: Shop) -> N
     assert json.loads(shop.sent[0][2]) == template
 
 
-def test_a_template_that_is_not_to_be_reranked_goes_on_as_it_came(web: FlaskClient, shop: Shop) -> None:
+def test_a_template_that_is_not_to_be_reranked_finds_the_same_hits(web: FlaskClient, shop: Shop) -> None:
     shop.other = OpenSearchResponse(200, (), json.dumps({"template_output": MOUSE}).encode())
-    template = b'{"id": "by-title"}'
-    response = web.post("/_search/template?scroll=1m", data=template, content_type="application/json")
+    response = web.post("/shop/_search/template?scroll=1m", json={"id": "by-title"})
     assert "scroll" in response.headers["x-attune-rerank-reason"]
-    assert shop.sent[-1] == ("POST", "/_search/template?scroll=1m", template)
+    assert {hit["_id"] for hit in response.json["hits"]["hits"]} == set("abc")  # type: ignore[index]
+    assert shop.sent[-1][:2] == ("POST", "/shop/_search?scroll=1m")
+
+
+def test_a_template_that_can_not_be_read_goes_on_as_it_came(web: FlaskClient, shop: Shop) -> None:
+    large = {"query": {"match": {"title": "mouse " * 30_000}}}
+    shop.other = OpenSearchResponse(200, (), json.dumps({"template_output": large}).encode())
+    template = b'{"id": "by-title"}'
+    response = web.post("/_search/template", data=template, content_type="application/json")
+    assert response.headers["x-attune-rerank-reason-code"] == "body_too_large"
+    assert shop.sent[-1] == ("POST", "/_search/template", template)
 
 
 def test_a_template_that_is_not_rendered_goes_on_as_it_came(web: FlaskClient, shop: Shop) -> None:

@@ -29,9 +29,9 @@ LATE = 3.0
 """Seconds; the deadline is 0.6."""
 
 FAULTS = {
-    "headers come late": (Fault(late_headers=LATE), "timeout", "deadline of 600 ms"),
-    "the body comes late": (Fault(late_body=LATE), "timeout", "deadline of 600 ms"),
-    "the body trickles": (Fault(trickles=True), "timeout", "deadline of 600 ms"),
+    "headers come late": (Fault(late_headers=LATE), "timeout", "did not answer within the deadline of"),
+    "the body comes late": (Fault(late_body=LATE), "timeout", "did not answer within the deadline of"),
+    "the body trickles": (Fault(trickles=True), "timeout", "did not answer within the deadline of"),
     "the connection breaks": (Fault(breaks_off=True), "failed", "broke the connection"),
     "the JSON ends early": (Fault(cut_short=True), "failed", ""),
     "no JSON at all": (Fault(text=b"<html>at your service</html>"), "failed", ""),

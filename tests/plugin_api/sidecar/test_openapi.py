@@ -125,7 +125,7 @@ def test_every_kind_of_search_is_in_the_document(document: dict[str, Any]) -> No
         for path, _, operation in operations(document)
         if operation["tags"] == ["search"]
     }
-    kinds = ("_search", "_msearch", "_search/template", "_msearch/template")
+    kinds = ("_search", "_msearch", "_count", "_search/template", "_msearch/template")
     assert described == {(kind, index) for kind in kinds for index in ("", "shop")}
 
 
@@ -233,18 +233,22 @@ def merged(alternatives: list[dict[str, Any]]) -> dict[str, Any]:
         ("Error", "POST", "/_attune/cluster/rewrite", {}),
         ("Error", "POST", f"/{ALIAS}/_search", {**MOUSE, "ext": {"attune": {"window": 0}}}),
         ("SearchResponse", "POST", f"/{ALIAS}/_search", MOUSE),
+        ("SearchResponse", "POST", f"/{ALIAS}/_search", {**MOUSE, "ext": {"attune": {"verbatim": True}}}),
+        ("CountResponse", "POST", f"/{ALIAS}/_count", MOUSE),
     ],
 )
 def test_responses_hold_what_is_described_and_no_more(
     web: FlaskClient, document: dict[str, Any], name: str, method: str, path: str, body: object
 ) -> None:
     response = web.open(path, method=method, json=body).json
-    opensearchs = name == "SearchResponse"  # which may have more
+    opensearchs = name in ("SearchResponse", "CountResponse")  # which may have more
     schemas = document["components"]["schemas"]
     exact = schemas if opensearchs else {key: closed(schema) for key, schema in schemas.items()}
     resolved = {**exact[name], "components": {"schemas": exact}}
     jsonschema.validate(response, resolved)
-    if opensearchs:
+    if name == "CountResponse":
+        assert response["count"] > 0  # type: ignore[index]
+    elif opensearchs:
         assert response["ext"]["attune"]["rerank_status"] == "reranked"  # type: ignore[index]
 
 

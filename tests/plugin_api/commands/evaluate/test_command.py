@@ -91,7 +91,8 @@ def test_judged_products_missing_from_the_index_do_not_count(judged: str) -> Non
 
 
 @pytest.mark.usefixtures("cluster")
-def test_time_coverage_and_calibration_are_reported(judged: str) -> None:
+def test_time_coverage_and_calibration_are_reported(judged: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTUNE_SEARCH_FLOOR", "0")
     found = figures("--judgements", judged, "--alias", "shop", *systems("attune", "bm25"))
     attune, bm25 = found["whole_catalogue"]["systems"]
     assert attune["latency_ms"]["mean"] > 0

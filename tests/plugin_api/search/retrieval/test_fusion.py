@@ -10,7 +10,7 @@ def own(**scores: float) -> list[Hit]:
 
 
 def near(**scores: float) -> list[Hit]:
-    return [Hit("shop-1", key, vector_score=score, is_added=True) for key, score in scores.items()]
+    return [Hit("shop-1", key, vector_score=score) for key, score in scores.items()]
 
 
 def order(keyword: list[Hit], neighbours: list[Hit], weight: float, **settings: object) -> list[str]:
@@ -52,13 +52,10 @@ def test_the_querys_type_chooses_the_weight() -> None:
     assert [hit.id for hit in fuse(*two, by_vector, QueryType.PHRASE)] == ["a", "b"]
 
 
-def test_window_cuts_and_says_where_hits_come_from() -> None:
+def test_the_window_is_cut() -> None:
     first = own(a=7.0, b=1.0), near(c=0.9, a=0.8, d=0.1)
     fused = fuse(*first, SearchSettings(window=2, vector_weight_head=0.5), QueryType.HEAD)
-    assert [(hit.id, hit.keyword_score, hit.is_added) for hit in fused] == [
-        ("a", 7.0, False),
-        ("c", 0.0, True),
-    ]
+    assert [(hit.id, hit.keyword_score) for hit in fused] == [("a", 7.0), ("c", 0.0)]
 
 
 def test_equal_ids_of_two_indices_are_two_products() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
-from mappings.settings import Settings, SidecarSettings
+from mappings.settings import SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.sidecar.app import create_app
@@ -30,7 +30,8 @@ def shop() -> PreviewShop:
 
 @pytest.fixture
 def web(shop: PreviewShop) -> FlaskClient:
-    settings = Settings(sidecar=SidecarSettings(deadline_ms=30_000))
+    # All that is near is a hit, so that each product of the tests has a score in the list.
+    settings = Settings(sidecar=SidecarSettings(deadline_ms=30_000), search=SearchSettings(floor=0.0))
     others = [StandInModel()]
     return create_app(settings, shop, shipped_model(), others).test_client()  # type: ignore[list-item]
 
@@ -72,6 +73,21 @@ def test_the_score_is_the_one_that_the_search_shows(
     )
     assert found["score"] == pytest.approx(1 / (1 + math.exp(-found["log_odds"])))
     assert found["log_odds"] == pytest.approx(found["model_log_odds"] + found["evidence"]["log_odds"])
+
+
+@pytest.mark.parametrize(
+    ("query", "product_id", "numbers"),
+    [("logitech m185", "mouse-m185", 1), ("logitech m185", "mouse-mx", 0), ("mouse-m185", "mouse-m185", 1)],
+)
+def test_a_model_number_counts_as_in_the_search(
+    web: FlaskClient, query: str, product_id: str, numbers: int
+) -> None:
+    found = explained(web, query, product_id)
+    assert found["evidence"]["numbers"] == numbers
+    shown = listed(web, keyword_query(query))
+    if product_id in shown:
+        assert found["log_odds"] == pytest.approx(shown[product_id], abs=2e-3)
+    assert next(iter(shown)) == "mouse-m185"
 
 
 @pytest.mark.parametrize(("query", "product_id"), QUERIES)
@@ -137,7 +153,9 @@ def test_filters_hold_for_the_neighbours_too(web: FlaskClient, shop: PreviewShop
     search = {"bool": {"must": [keyword_query("wireless mouse")], "filter": filters}}
     found = explained(web, "wireless mouse", "pad", search=search)
     near = shop.requests[-1][2][5]["query"]["knn"]["attune.vector"]
-    assert near["filter"] == {"bool": {"filter": filters}}
+    [conditions] = near["filter"]["bool"]["filter"]
+    assert conditions["bool"]["filter"] == filters
+    assert "multi_match" not in str(conditions)
     assert found["evidence"]["vector_rank"] == 2  # of HP's two
     assert found["log_odds"] == pytest.approx(listed(web, search)["pad"], abs=2e-3)
 

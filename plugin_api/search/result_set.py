@@ -1,0 +1,108 @@
+"""The result set of a text: what the keyword search finds, and the products that the vectors add to it.
+
+A product is added where it is among the nearest to the text and the model gives it at least `search.floor`.
+That depends on the text, the caller's view of the index and the model alone, never on the conditions around
+the text: so filters, facets, totals and sorts, which are OpenSearch's own, agree about one set.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from mappings.settings import SearchSettings
+from plugin_api.opensearch.client import OpenSearchClient
+from plugin_api.search.deadline import Deadline
+from plugin_api.search.failures import find_cause
+from plugin_api.search.models import SearchModels
+from plugin_api.search.query.types import AddWhen, TextSearch
+from plugin_api.search.ranking import NO_ADDITIONS, Additions
+from plugin_api.search.ranking_cache import RankingCache, RankingKey
+from plugin_api.search.reasons import NotReranked, Reason
+from plugin_api.search.retrieval.caller_client import CallerClient
+from plugin_api.search.retrieval.candidates import Gathering, count_hits, gather_neighbours
+from plugin_api.search.retrieval.hit import Hit, HitKey
+from plugin_api.search.retrieval.index_fingerprint import fetch_fingerprint
+from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
+from reranker.types import Reranker
+
+
+class ResultSets:
+    """Finds the additions to texts, for searches that are not reranked. Thread-safe."""
+
+    def __init__(
+        self, client: OpenSearchClient, models: SearchModels, vectors: VectorCache, rankings: RankingCache
+    ) -> None:
+        self._client, self._models, self._vectors, self._rankings = client, models, vectors, rankings
+
+    def find_additions(self, search: TextSearch, caller_key: str, deadline: Deadline) -> Additions:
+        """Return the products that the vectors add to a text.
+
+        Raises NotReranked where that can't be told, and BadRequest for an unknown model.
+        """
+        if search.query.optional or search.add_when is AddWhen.NEVER:
+            return NO_ADDITIONS
+        model = self._models.choose(search)
+        caller = CallerClient(self._client, search.call, search.params, deadline, search.pit)
+        try:
+            if search.add_when is not AddWhen.ALWAYS and not self.finds_few(search, caller):
+                return NO_ADDITIONS
+            key = self._rankings.additions_key(search, caller_key)
+            known = self._cached(key, caller) if key else None
+            additions = known or self._find(search, model, caller, caller_key, key)
+        except NotReranked:
+            raise
+        except Exception as error:  # the shopper still gets OpenSearch's own hits
+            raise NotReranked(find_cause(error, deadline)) from error
+        # Another search for the same text may have cached them, one that finds more by itself.
+        return Additions(additions.keys, bool(additions.keys) and search.add_when is AddWhen.NOTHING_FOUND)
+
+    def finds_few(self, search: TextSearch, caller: CallerClient) -> bool:
+        """Return whether the text alone, whatever the conditions, has so few hits that products are added."""
+        return count_hits(caller, search, search.few) < search.few
+
+    def _cached(self, key: RankingKey, caller: CallerClient) -> Additions | None:
+        cached = self._rankings.get_additions(key)
+        if cached is None:
+            return None
+        fingerprint = fetch_fingerprint(caller, key.shards)
+        self._rankings.observe(key, fingerprint)
+        return cached.additions if fingerprint.digest == cached.digest else None
+
+    def _find(
+        self,
+        search: TextSearch,
+        model: Reranker,
+        caller: CallerClient,
+        caller_key: str,
+        key: RankingKey | None,
+    ) -> Additions:
+        query = self._models.encode(model, search.text, caller.deadline)
+        settled = self._rankings.settled_digest(key) if key else b""
+        vectors = CallerVectors(self._vectors, caller_key, model.is_readable)
+        how = Gathering.by(vectors, key.shards if key else 0)
+        found = gather_neighbours(caller, search, query.vector, search.settings.window, how)
+        if found.neighbours_error:
+            raise NotReranked(Reason.KNN_FAILED.because(error=found.neighbours_error))
+        other = self._models.choose_for(search, model, found.neighbours)
+        if other is not model:
+            return self._find(search, other, caller, caller_key, key)
+        near = [hit for hit in found.neighbours if hit.vectors]
+        heads = head_weights(search.settings)
+        scores = self._models.score(model, query, [hit.vectors for hit in near], heads, caller.deadline)
+        probability = dict(zip((hit.key for hit in near), scores, strict=True))
+        additions = Additions(choose_additions(near, probability, search.settings))
+        if key:
+            self._rankings.observe(key, found.fingerprint)
+            if settled and found.fingerprint.digest == settled:
+                self._rankings.put_additions(key, additions, settled)
+        return additions
+
+
+def head_weights(settings: SearchSettings) -> tuple[float, float, float]:
+    """Return the weights of the scorer's heads."""
+    return settings.relevance_weight, settings.click_weight, settings.purchase_weight
+
+
+def choose_additions(
+    neighbours: Sequence[Hit], probability: Mapping[HitKey, float], settings: SearchSettings
+) -> tuple[HitKey, ...]:
+    """Return the keys of those neighbours that are likely enough."""
+    return tuple(hit.key for hit in neighbours if probability[hit.key] >= settings.floor)

@@ -1,0 +1,190 @@
+"""Whether a text search's parts agree: one result set by relevance, by price, collapsed, counted, paged,
+filtered.
+
+Random searches are asked of a running sidecar. For each, its total and its hits must be the same whichever
+way they are requested; after a click on a facet's bucket the total must be the bucket's count; pages must
+join; every hit must meet every filter; and nonsense must find nothing. Prints JSON: searches, and those that
+break an agreement, by kind.
+
+    python -m tests.bench.agreements --url http://localhost:8080 --index products --searches 1000
+"""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import requests
+
+from plugin_api.search.query.keyword_query import keyword_query
+
+Json = dict[str, Any]
+
+FACET = "brand.keyword"
+_MOST = 400
+"""Hits of the largest result set whose members are compared."""
+_PAGED = 40
+_LETTERS = "bcdfghjklmnpqrstvwxz"
+_FIELDS = ["title^3", "brand^2", "category^2", "description"]
+
+
+@dataclass(frozen=True)
+class RandomSearch:
+    """A query, the conditions that each hit must meet, and whether nothing may be found."""
+
+    query: Json
+    brand: str = ""
+    most: float = 0.0
+    is_nonsense: bool = False
+
+    def narrowed(self, brand: str) -> Json:
+        """Return the query after a click on a brand."""
+        return {"bool": {"must": [self.query], "filter": [{"term": {FACET: brand}}]}}
+
+
+class Agreements:
+    """Asks a sidecar random searches over an Attune index, and names the agreements that they break."""
+
+    def __init__(self, url: str, index: str, seed: int = 1) -> None:
+        self._session, self._base, self._random = requests.Session(), f"{url}/{index}", random.Random(seed)
+        sample = self._ask(
+            {"size": 2000, "query": {"function_score": {"random_score": {"seed": seed, "field": "_seq_no"}}}}
+        )
+        self._products = [hit["_source"] for hit in sample["hits"]["hits"]]
+
+    def check_many(self, searches: int) -> Counter[str]:
+        """Return how many searches break each agreement."""
+        broken: Counter[str] = Counter()
+        for _ in range(searches):
+            broken.update(set(self.broken_by(self.make())))
+        return broken
+
+    def make(self) -> RandomSearch:
+        """Return a random search: words of products, misspelt ones, numbers, or nonsense."""
+        product, pick = self._random.choice(self._products), self._random
+        words = str(product.get("title", "")).split() or ["cable"]
+        kind = pick.choice(("words", "words", "words", "typo", "category", "nonsense"))
+        if kind == "nonsense":
+            text = " ".join("".join(pick.choices(_LETTERS, k=pick.randint(5, 9))) for _ in range(2))
+            return RandomSearch(pick.choice(self._shapes(text)), is_nonsense=True)
+        text = " ".join(pick.sample(words, min(len(words), pick.randint(1, 3))))
+        if kind == "typo" and len(text) > 4:
+            place = pick.randrange(1, len(text) - 1)
+            text = text[:place] + text[place + 1 :]
+        if kind == "category" and product.get("category"):
+            text = str(product["category"]).split(">")[-1].strip()
+        query = pick.choice(self._shapes(text))
+        filters: list[Json] = []
+        brand = str(product.get("brand") or "") if pick.random() < 0.3 else ""
+        most = float(product.get("price") or 0) * 2 if pick.random() < 0.3 else 0.0
+        filters += [{"term": {FACET: brand}}] if brand else []
+        filters += [{"range": {"price": {"lte": most}}}] if most else []
+        if filters:
+            query = {"bool": {"must": [query], "filter": filters}}
+        return RandomSearch(query, brand, most)
+
+    def _shapes(self, text: str) -> list[Json]:
+        many: Json = {"query": text, "fields": _FIELDS}
+        escaped = "".join(letter if letter.isalnum() else " " for letter in text) or "cable"
+        return [
+            keyword_query(text),
+            {"match": {"title": text}},
+            {"match": {"title": {"query": text, "operator": "and"}}},
+            {"match_phrase": {"title": text}},
+            {"multi_match": {**many, "type": "cross_fields"}},
+            {"multi_match": {**many, "minimum_should_match": "75%"}},
+            {"query_string": {"query": escaped, "fields": _FIELDS}},
+            {"bool": {"should": [{"match": {"title": text}}, {"match": {"description": text}}]}},
+            {"bool": {"must": [{"match": {"title": text}}, {"match": {"available": True}}]}},
+            {"bool": {"must": [{"multi_match": many}], "should": [{"match": {"brand": "HP"}}]}},
+            {"dis_max": {"queries": [{"match": {"title": text}}, {"match_phrase": {"title": text}}]}},
+            {"function_score": {"query": {"multi_match": many}, "weight": 2}},
+            {"constant_score": {"filter": {"match": {"title": text}}}},
+        ]
+
+    def broken_by(self, search: RandomSearch) -> Iterator[str]:
+        """Yield the names of the agreements that a search breaks."""
+        query = {"query": search.query, "track_total_hits": True}
+        facets = {"brands": {"terms": {"field": FACET, "size": 5}}}
+        first = self._ask({**query, "size": _PAGED, "_source": ["brand", "price"], "aggs": facets})
+        total = _total(first)
+        if first["ext"]["attune"]["rerank_status"] != "reranked":
+            yield f"not reranked: {first['ext']['attune'].get('reason_code')}"
+            return
+        if search.is_nonsense and total:
+            yield "nonsense finds something"
+        by_price = self._ask({**query, "size": 0, "sort": [{"price": "asc"}]})
+        collapsed = self._ask({**query, "size": 5, "collapse": {"field": FACET}})
+        counted = self._session.post(f"{self._base}/_count", json={"query": search.query}, timeout=60).json()
+        for name, other in (
+            ("total by price", _total(by_price)),
+            ("total collapsed", _total(collapsed)),
+            ("total counted", counted.get("count")),
+        ):
+            if other != total:
+                yield name
+        for bucket in first["aggregations"]["brands"]["buckets"][:2]:
+            narrowed = {"query": search.narrowed(bucket["key"]), "track_total_hits": True, "size": 1}
+            if _total(self._ask(narrowed)) != bucket["doc_count"]:
+                yield "facet after the click"
+        for hit in first["hits"]["hits"]:
+            source = hit["_source"]
+            if search.brand and source.get("brand") != search.brand:
+                yield "filter by brand"
+            if search.most and not float(source.get("price", 0)) <= search.most:
+                yield "filter by price"
+        if total <= _MOST:
+            yield from self._compare_sets(query, total)
+        yield from self._compare_pages(query, _ids(first))
+
+    def _compare_sets(self, query: Json, total: int) -> Iterator[str]:
+        by_relevance = _ids(self._ask({**query, "size": _MOST + 50, "_source": False}))
+        by_price = _ids(
+            self._ask({**query, "size": _MOST + 50, "_source": False, "sort": [{"price": "desc"}]})
+        )
+        if len(by_relevance) != total or set(by_relevance) != set(by_price):
+            yield "set by price"
+
+    def _compare_pages(self, query: Json, first: Sequence[str]) -> Iterator[str]:
+        size = self._random.randint(3, 17)
+        pages: list[str] = []
+        for start in range(0, len(first), size):
+            pages += _ids(self._ask({**query, "from": start, "size": size, "_source": False}))
+        if pages[: len(first)] != list(first):
+            yield "pages"
+        deep = _ids(self._ask({**query, "from": 90, "size": 40, "_source": False}))
+        if len(set(deep)) != len(deep) or set(deep) & set(first):
+            yield "deep page"
+
+    def _ask(self, body: Json) -> Json:
+        answer = self._session.post(f"{self._base}/_search", json=body, timeout=60)
+        answer.raise_for_status()
+        found: Json = answer.json()
+        return found
+
+
+def _total(answer: Json) -> int:
+    total: int = answer["hits"]["total"]["value"]
+    return total
+
+
+def _ids(answer: Json) -> list[str]:
+    return [hit["_id"] for hit in answer["hits"]["hits"]]
+
+
+@click.command(help=__doc__)
+@click.option("--url", default="http://localhost:8080", show_default=True, help="The sidecar.")
+@click.option("--index", default="products", show_default=True, help="Index or alias of the catalogue.")
+@click.option("--searches", default=1000, show_default=True, help="Random searches.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the random searches.")
+def main(url: str, index: str, searches: int, seed: int) -> None:
+    """Print how many of the random searches break an agreement, by kind."""
+    broken = Agreements(url, index, seed).check_many(searches)
+    click.echo(json.dumps({"searches": searches, "broken": dict(broken)}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
