@@ -90,8 +90,8 @@ def measure_speed(client: OpenSearch, products: int) -> dict[str, float]:
 def measure_writes(client: OpenSearch, options: argparse.Namespace) -> dict[str, Any]:
     """Write at random while the index is attached and followed; return what was lost, and the latencies."""
     create_shop(client, list(read_documents(WRITTEN)))
-    writer = Writer(client, options.writes, options.seconds)
-    thread = threading.Thread(target=writer.run)
+    writer = Writer(client, options.writes)
+    thread = threading.Thread(target=writer.run, args=(options.seconds,))
     thread.start()
     attach = start("attach", INDEX, "--json")
     kills = 0
@@ -109,7 +109,8 @@ def measure_writes(client: OpenSearch, options: argparse.Namespace) -> dict[str,
         attach.wait()
         job = start("follow", INDEX, "--json")
     thread.join()
-    latencies = measure_latency(client, options.writes)
+    per_second = round(writer.written / options.seconds, 1)
+    latencies = measure_latency(client, writer)
     job.send_signal(signal.SIGTERM)
     job.wait()
     run("follow", INDEX, "--once", "--json")
@@ -128,7 +129,7 @@ def measure_writes(client: OpenSearch, options: argparse.Namespace) -> dict[str,
             without += own is None
     return {
         "written": writer.written,
-        "writes_per_second": round(writer.written / options.seconds, 1),
+        "writes_per_second": per_second,
         "kills": kills,
         "lost": lost,
         "altered": altered,
@@ -137,10 +138,9 @@ def measure_writes(client: OpenSearch, options: argparse.Namespace) -> dict[str,
     }
 
 
-def measure_latency(client: OpenSearch, rate: float, samples: int = 60) -> dict[str, float]:
-    """Return milliseconds from a write to a search that finds its vector, while others write at `rate`."""
-    others = Writer(client, rate, seconds=3600)
-    thread = threading.Thread(target=others.run)
+def measure_latency(client: OpenSearch, writer: "Writer", samples: int = 60) -> dict[str, float]:
+    """Return milliseconds from a write to a search that finds its vector, while the shop writes on."""
+    thread = threading.Thread(target=writer.run, args=(3600.0,))
     thread.start()
     taken = []
     try:
@@ -155,7 +155,7 @@ def measure_latency(client: OpenSearch, rate: float, samples: int = 60) -> dict[
                 time.sleep(0.02)
             taken.append((time.perf_counter() - started) * 1000)
     finally:
-        others.stop.set()
+        writer.stop.set()
         thread.join()
     return {f"p{q}": round(float(np.percentile(taken, q)), 1) for q in (50, 95, 99)}
 
@@ -163,23 +163,23 @@ def measure_latency(client: OpenSearch, rate: float, samples: int = 60) -> dict[
 class Writer:
     """A shop's indexer: writes anew, updates in part and deletes at random, and knows what must be there."""
 
-    def __init__(self, client: OpenSearch, rate: float, seconds: float) -> None:
+    def __init__(self, client: OpenSearch, rate: float) -> None:
         self._client = client
         self._pause = 1 / rate
-        self._until = time.monotonic() + seconds
         self._chance = random.Random(3)
         self._known: dict[str, JsonObject] = dict(read_documents(WRITTEN))
+        self._keys = list(self._known)
         self.expected: dict[str, JsonObject | None] = {}
         self.written = 0
         self.stop = threading.Event()
 
-    def run(self) -> None:
-        keys = list(self._known)
+    def run(self, seconds: float) -> None:
         due = time.monotonic()
-        while time.monotonic() < self._until and not self.stop.is_set():
+        until = due + seconds
+        while time.monotonic() < until and not self.stop.is_set():
             due += self._pause
             self.stop.wait(max(0.0, due - time.monotonic()))
-            key, turn = self._chance.choice(keys), self.written
+            key, turn = self._chance.choice(self._keys), self.written
             if self._chance.random() < 0.1:
                 self._client.delete(index=INDEX, id=key, ignore=404)
                 self._put(key, None)
