@@ -4,6 +4,7 @@ import asyncio
 import logging
 import select
 from collections import deque
+from heapq import nsmallest
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -60,7 +61,8 @@ class ClientProtocol(HttpToolsProtocol):
         self._wait_for_head()
         if len(self.connections) > self.most_connections:
             others = self.connections - {self}
-            _make_room([client for client in others if isinstance(client, ClientProtocol)])
+            clients = [client for client in others if isinstance(client, ClientProtocol)]
+            _make_room(clients, 1 + self.most_connections // 50)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting, and let all requests under way know that their client is gone."""
@@ -220,11 +222,12 @@ class ClientProtocol(HttpToolsProtocol):
             self.transport.abort()
 
 
-def _make_room(clients: list[ClientProtocol]) -> None:
-    """Close the connection that has waited longest for its client.
+def _make_room(clients: list[ClientProtocol], places: int) -> None:
+    """Close the connections that have waited longest for their clients.
 
-    Where all have requests that are answered, as when OpenSearch takes long for them, close the one whose
-    request is the oldest: nobody can take all connections for good.
+    Where all have requests that are answered, as when OpenSearch takes long for them, close those whose
+    requests are the oldest: nobody can take all connections for good.
     """
-    longest = min(clients, key=lambda client: (client.waiting_since, client.answering_since))
-    longest.transport.abort()
+    longest = nsmallest(places, clients, key=lambda client: (client.waiting_since, client.answering_since))
+    for client in longest:
+        client.transport.abort()
