@@ -71,16 +71,7 @@ class ShopIndex:
     @property
     def attachment(self) -> Attachment | None:
         """What attaching recorded, None where the index is not attached. Raises SettingsError."""
-        values = self._metadata.get(ATTACHED)
-        if not isinstance(values, dict):
-            return None
-        return Attachment(
-            model=str(values["model"]),
-            dimension=int(values["dimension"]),
-            vectors=str(values["vectors"]),
-            field_map=field_map_from(values["fields"], f"the record of index {self.name}"),
-            copied_from=str(values.get("copied_from", "")),
-        )
+        return _parse_attachment(self._metadata.get(ATTACHED), self.name)
 
     @property
     def is_own(self) -> bool:
@@ -132,6 +123,31 @@ def find_shop_indexes(session: IndexSession) -> list[ShopIndex]:
                 "keeps it up to date"
             )
     return indexes
+
+
+def read_attachment(client: OpenSearch, name: str) -> Attachment | None:
+    """Return what attaching recorded in the first attached index behind a name, None where there is none."""
+    try:
+        answer = client.indices.get_mapping(index=name)
+    except NotFoundError:
+        return None
+    for index, body in sorted(answer.items()):
+        metadata = body["mappings"].get("_meta", {}).get(META)
+        if isinstance(metadata, dict) and ATTACHED in metadata:
+            return _parse_attachment(metadata[ATTACHED], index)
+    return None
+
+
+def _parse_attachment(values: object, index: str) -> Attachment | None:
+    if not isinstance(values, dict):
+        return None
+    return Attachment(
+        model=str(values["model"]),
+        dimension=int(values["dimension"]),
+        vectors=str(values["vectors"]),
+        field_map=field_map_from(values["fields"], f"the record of index {index}"),
+        copied_from=str(values.get("copied_from", "")),
+    )
 
 
 def check_attachable(index: ShopIndex) -> None:

@@ -18,10 +18,10 @@ from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, ModelMismatch
 from mappings.types import JsonObject
 from plugin_api.commands.context import CommandContext
+from plugin_api.commands.searched_index import SearchedIndex, filter_query, open_searched_index
 from plugin_api.opensearch.client import encode_credentials
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.answer import Answer
-from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.types import SearchCall
 from plugin_api.search.reasons import RerankStatus
 from plugin_api.search.search import Searcher, without_time_limits
@@ -87,7 +87,6 @@ def search(
         raise click.BadParameter("it is empty: give the words to search for", param_hint="TEXT")
     settings = context.settings
     index = alias or settings.search.alias
-    query = keyword_query(text, tuple(map(_term, filters)))
     folder = model or (Path(settings.model.folder) if settings.model.folder else None)
     logging.getLogger("attune").addHandler(logging.NullHandler())  # the last line of the output says it
     on_close = click.get_current_context().call_on_close
@@ -95,6 +94,9 @@ def search(
     on_close(client.close)
     on_close(opensearch.close)
     check_cluster(client, settings.opensearch)
+    searched = open_searched_index(client, index)
+    conditions = tuple(_term(pair, searched.has_own_fields) for pair in filters)
+    query = filter_query(searched.make_query(text), conditions)
     # Someone who waits at a terminal prefers reranked hits to fast ones.
     loaded = load_model(folder, settings.model.threads)
     searcher = Searcher(opensearch, loaded, without_time_limits(settings))
@@ -113,7 +115,7 @@ def search(
         call = make_call({"query": query, "size": _KEYWORD_DEPTH, "_source": False})
         by_keyword = _read(searcher.answer_unranked(call), client, index)
         ranks = {hit["_id"]: rank for rank, hit in enumerate(by_keyword["hits"]["hits"], start=1)}
-    rows = [_row(rank, hit, ranks) for rank, hit in enumerate(response["hits"]["hits"], start=1)]
+    rows = [_row(rank, hit, ranks, searched) for rank, hit in enumerate(response["hits"]["hits"], start=1)]
     if as_json:
         shown = {"query": text, "index": index, "took_ms": response["took"], **report}
         click.echo(json.dumps({**shown, "hits": [asdict(row) for row in rows]}, ensure_ascii=False, indent=2))
@@ -126,11 +128,11 @@ def search(
         click.echo(f"attune: keyword hits, not reranked: {report['reason']}", err=True)
 
 
-def _term(pair: str) -> JsonObject:
+def _term(pair: str, has_own_fields: bool) -> JsonObject:
     name, equals, value = pair.partition("=")
     if not (name and equals and value):
         raise click.BadParameter(f"{pair!r} is not of the form FIELD=VALUE", param_hint="--filter")
-    return {"term": {f"{name}.keyword" if name in _FIELDS_WITH_KEYWORD else name: value}}
+    return {"term": {f"{name}.keyword" if has_own_fields and name in _FIELDS_WITH_KEYWORD else name: value}}
 
 
 def _unknown_fields(filters: Sequence[str], client: OpenSearch, index: str) -> list[str]:
@@ -162,16 +164,16 @@ def _read(answer: Answer, client: OpenSearch, index: str) -> JsonObject:
     return body
 
 
-def _row(rank: int, hit: JsonObject, ranks: Mapping[str, int]) -> SearchRow:
-    source = hit.get("_source", {})
+def _row(rank: int, hit: JsonObject, ranks: Mapping[str, int], searched: SearchedIndex) -> SearchRow:
+    product = searched.read_product(hit["_id"], hit.get("_source", {}))
     return SearchRow(
         rank,
         hit["_id"],
         hit["_score"],
         ranks.get(hit["_id"]),
-        str(source.get(fields.BRAND, "")),
-        str(source.get(fields.TITLE, "")),
-        source.get(fields.PRICE),
+        product.brand,
+        product.title,
+        product.price,
     )
 
 

@@ -131,6 +131,10 @@ class MemoryOpenSearch:
             case ("GET", "_settings", name):
                 found = {of: self.indexes[of].body.get("flat", {}) for of in names}
                 return 200, {of: {"settings": held} for of, held in found.items() if name in held}
+            case ("GET", "_mapping"):
+                return 200, {
+                    name: {"mappings": self.indexes[name].body.get("mappings", {})} for name in names
+                }
             case ("PUT", "_mapping"):
                 index.body.setdefault("mappings", {}).update(json.loads(body))
                 return 200, {}

@@ -104,7 +104,7 @@ class Shop:
         timeout_seconds: float | None = None,
     ) -> OpenSearchResponse:
         path, _, query = target.partition("?")
-        if method == "GET" and (path.endswith("/_field_caps") or path.startswith("/_alias/")):
+        if method == "GET" and (path.endswith(("/_field_caps", "/_mapping")) or path.startswith("/_alias/")):
             self.schema_requests.append((target, dict(headers)))
             return self._answer_schema(path)
         try:
@@ -132,6 +132,8 @@ class Shop:
         if path.endswith("/_field_caps"):
             types = {name: {type_: {"type": type_}} for name, type_ in self.field_types.items()}
             return _json_response(200, {"indices": ["shop-1"], "fields": types})
+        if path.endswith("/_mapping"):
+            return _json_response(200, {"shop-1": {"mappings": {}}})
         if self.alias_filter is None:
             return _json_response(404, {"error": "alias [shop] missing", "status": 404})
         return _json_response(200, {"shop-1": {"aliases": {"shop": {"filter": self.alias_filter}}}})

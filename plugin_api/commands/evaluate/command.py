@@ -29,6 +29,10 @@ _A_PATH = click.Path(path_type=Path)
     type=click.Choice(list(SYSTEMS)),
     help="Only this ranking of the index. May be repeated. Default: all.",
 )
+@click.option(
+    "--query-template", type=_A_PATH,
+    help="The shop's own search, a JSON body with {{text}} for the words. Default: a search of all texts.",
+)  # fmt: skip
 @click.option("--model", type=_A_PATH, help="Model folder. Default: the setting model.folder.")
 @click.option("--second-model", type=_A_PATH, help="Another model's folder, to compare with.")
 @click.option("--second-alias", help="The index made with the second model.")
@@ -60,6 +64,7 @@ def evaluate(
     queries: Path | None,
     alias: str | None,
     systems: tuple[str, ...],
+    query_template: Path | None,
     model: Path | None,
     second_model: Path | None,
     second_alias: str | None,
@@ -112,6 +117,7 @@ def evaluate(
         threshold=threshold,
         depth=depth,
         held_out=held_out,
+        query_template=query_template,
     )
     evaluation = run_evaluation(job, settings, task_progress)
     if html:

@@ -22,6 +22,7 @@ from plugin_api.commands.evaluate.runs import (
     rank_queries,
 )
 from plugin_api.commands.evaluate.systems import SECOND, SYSTEMS
+from plugin_api.commands.searched_index import open_searched_index
 from plugin_api.terminal import format_count
 from reranker.evaluation.comparison import (
     Evaluation,
@@ -46,7 +47,8 @@ class EvaluationJob:
     """What to measure. One of `judgements` (CSV) and `qrels` (TREC) is given.
 
     `systems` are names of SYSTEMS, none where no index is to be searched. `second` is another model's folder
-    and the alias of its index. `runs` maps names to TREC run files.
+    and the alias of its index. `runs` maps names to TREC run files. `query_template` is a file of the shop's
+    own query, which BM25 and Attune then start from.
     """
 
     judgements: Path | None
@@ -60,6 +62,7 @@ class EvaluationJob:
     threshold: float
     depth: int
     held_out: bool
+    query_template: Path | None = None
 
 
 def run_evaluation(job: EvaluationJob, settings: Settings, working: Working) -> Evaluation:
@@ -118,20 +121,22 @@ def _from_index(
     first = rankers[0]
     if job.held_out:
         grades = _held_out(rankers, grades, notes)
-    products = fetch_judged_products(
-        client, job.alias, sorted({i for query_grades in grades.values() for i in query_grades})
-    )
+    searched = open_searched_index(client, job.alias, job.query_template)
+    ids = sorted({i for query_grades in grades.values() for i in query_grades})
+    products = fetch_judged_products(client, job.alias, ids, searched)
     judged = pool_judgements(grades, products, look_up_index(client, job.alias).products)
     widest = max(map(len, judged.grades.values()))
-    searching = Searching(client, first.alias, first.model, settings)
+    searching = Searching(client, first.alias, first.model, settings, searched.make_query)
     wide = searching.widened(widest)
     asks: dict[System, tuple[Ask, Ask]] = {}
-    for name in (name for name in SYSTEMS if name in job.systems and name != "article"):
+    without_asks = {"article"} if searched.has_own_fields else {"article", "bm25-plain"}
+    for name in (name for name in SYSTEMS if name in job.systems and name not in without_asks):
         trained = first.trained if name == "attune" else frozenset[str]()
         version = "" if name.startswith("bm25") else first.model.version
         asks[System(name, SYSTEMS[name], version, trained)] = (searching.ask(name), wide.ask(name))
     for other in rankers[1:]:
-        beside = Searching(client, other.alias, other.model, settings)
+        make_query = open_searched_index(client, other.alias, job.query_template).make_query
+        beside = Searching(client, other.alias, other.model, settings, make_query)
         system = System(SECOND, other.label, other.model.version, other.trained)
         asks[system] = (beside.attune, beside.widened(widest).attune)
     runs: list[SystemRun] = []
@@ -141,7 +146,7 @@ def _from_index(
     if "article" in job.systems:
         with working("article recipe", len(judged.grades)) as advance:
             windows = searching.windows(judged.grades, advance)
-        texts = {**products, **fetch_judged_products(client, job.alias, _new(windows, products))}
+        texts = {**products, **fetch_judged_products(client, job.alias, _new(windows, products), searched)}
         try:
             runs.append(run_article_recipe(first.model, judged.grades, windows, texts))
         except ModuleNotFoundError as error:

@@ -19,6 +19,7 @@ from mappings import fields
 from mappings.errors import EvaluationError, ModelMismatch
 from mappings.settings import FusionMethod, SearchSettings, Settings
 from mappings.types import JsonObject, Product
+from plugin_api.commands.searched_index import MakeQuery, SearchedIndex, filter_query
 from plugin_api.opensearch.client import encode_credentials
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.deadline import Deadline
@@ -81,32 +82,37 @@ def check_version(facts: IndexFacts, index: str, model: Reranker) -> None:
         )
 
 
-def fetch_judged_products(client: OpenSearch, index: str, ids: Sequence[str]) -> dict[str, Product]:
+def fetch_judged_products(
+    client: OpenSearch, index: str, ids: Sequence[str], searched: SearchedIndex
+) -> dict[str, Product]:
     """Look products up by id: those that are in the index, with their texts."""
     products: dict[str, Product] = {}
-    texts = [fields.TITLE, fields.BRAND, fields.CATEGORY, fields.DESCRIPTION]
     for start in range(0, len(ids), _MAX_WINDOW):
         some = list(ids[start : start + _MAX_WINDOW])
-        body = {"query": {"ids": {"values": some}}, "size": len(some), "_source": texts}
+        body = {
+            "query": {"ids": {"values": some}},
+            "size": len(some),
+            "_source": {"excludes": [fields.ATTUNE]},
+        }
         with translate_errors(f"looking up judged products in {index}"):
             hits = client.search(index=index, body=body)["hits"]["hits"]
         for hit in hits:
-            source = hit.get("_source", {})
-            text = {name: str(source.get(name) or "") for name in texts}
-            products[hit["_id"]] = Product(
-                hit["_id"],
-                title=text[fields.TITLE],
-                brand=text[fields.BRAND],
-                category=text[fields.CATEGORY],
-                description=text[fields.DESCRIPTION],
-            )
+            products[hit["_id"]] = searched.read_product(hit["_id"], hit.get("_source", {}))
     return products
 
 
 class Searching:
     """The systems over one index with one model; each is an `Ask`."""
 
-    def __init__(self, client: OpenSearch, index: str, model: Reranker, settings: Settings) -> None:
+    def __init__(
+        self,
+        client: OpenSearch,
+        index: str,
+        model: Reranker,
+        settings: Settings,
+        make_query: MakeQuery = keyword_query,
+    ) -> None:
+        self._make_query = make_query
         self._settings = without_time_limits(settings)  # time is measured, not limited
         self._client, self._index, self._model = client, index, model
         self._opensearch = HttpClient(settings.opensearch)
@@ -116,13 +122,16 @@ class Searching:
         """Return the same over a window that holds as many products at least."""
         search = self._settings.search
         wide = replace(search, window=min(max(search.window, window), _MAX_WINDOW))
-        return Searching(self._client, self._index, self._model, replace(self._settings, search=wide))
+        settings = replace(self._settings, search=wide)
+        return Searching(self._client, self._index, self._model, settings, self._make_query)
 
     def ask(self, system: str) -> Ask:
         """Return the system of this name: one of SYSTEMS, but not the article recipe."""
         return {
             "attune": self.attune,
-            "bm25": lambda text, filters, size: self._hits(keyword_query(text, filters), size),
+            "bm25": lambda text, filters, size: self._hits(
+                filter_query(self._make_query(text), filters), size
+            ),
             "bm25-plain": lambda text, filters, size: self._hits(_plain_query(text, filters), size),
             "vectors": self.vectors,
             "minmax": lambda text, filters, size: self._fused("minmax", text, filters, size),
@@ -192,7 +201,7 @@ class Searching:
         return RankedList(tuple(hit["_id"] for hit in answer["hits"]["hits"]))
 
     def _call(self, text: str, filters: Terms, size: int) -> SearchCall:
-        query = keyword_query(text)
+        query = self._make_query(text)
         if filters:  # all products that meet them are ranked, whether the keyword search finds them or not
             query = {"bool": {"filter": list(filters), "should": [query]}}
         body = {"query": query, "size": size, "_source": False}

@@ -1,0 +1,91 @@
+"""How commands ask an index by words and read its products, be it of Attune's or a shop's own."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from opensearchpy import OpenSearch
+
+from indexer.attach.documents import ShopProducts
+from indexer.attach.shop_index import read_attachment
+from indexer.catalogue.field_map import FieldMap
+from indexer.store.documents import restore_product
+from mappings.errors import SettingsError
+from mappings.types import JsonObject, Product
+from plugin_api.search.query.keyword_query import keyword_query
+
+MakeQuery = Callable[[str], JsonObject]
+"""Makes the keyword query for a text."""
+
+PLACEHOLDER = "{{text}}"
+
+_BOOSTS = {"title": 3, "brand": 2, "category": 2, "description": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedIndex:
+    """The keyword query for a text in an index, and how a document's `_source` is read as a product."""
+
+    make_query: MakeQuery
+    read_product: Callable[[str, JsonObject], Product]
+
+    @property
+    def has_own_fields(self) -> bool:
+        """Whether the query is the one over Attune's own fields."""
+        return self.make_query is keyword_query
+
+
+def open_searched_index(client: OpenSearch, name: str, template: Path | None = None) -> SearchedIndex:
+    """Return how an index or alias is asked and read. `template` is a file of `read_template`.
+
+    An attached index is asked in the fields that its field map names. Raises SettingsError.
+    """
+    attachment = read_attachment(client, name)
+    make_query: MakeQuery = keyword_query
+    read: Callable[[str, JsonObject], Product] = restore_product
+    if attachment:
+        field_map, products = attachment.field_map, ShopProducts(attachment.field_map)
+        make_query = lambda text: _query_mapped(field_map, text)  # noqa: E731
+        read = lambda key, source: products.read(key, source) or Product(key)  # noqa: E731
+    return SearchedIndex(read_template(template) if template else make_query, read)
+
+
+def filter_query(query: JsonObject, filters: tuple[JsonObject, ...]) -> JsonObject:
+    """Return the query with filters, as it is where there are none."""
+    return {"bool": {"must": [query], "filter": list(filters)}} if filters else query
+
+
+def read_template(path: Path) -> MakeQuery:
+    """Return the query of a file with a search body in JSON, where `{{text}}` stands for the words.
+
+    Its `post_filter` becomes a condition; what else is beside `query` does not matter here. Raises
+    SettingsError.
+    """
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"query template {path} does not exist") from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"query template {path} is not JSON: {error}") from error
+    if not isinstance(body, dict) or not isinstance(body.get("query"), dict):
+        raise SettingsError(f'query template {path} must be a search body with a "query"')
+    if PLACEHOLDER not in json.dumps(body["query"]):
+        raise SettingsError(f"query template {path} has no {PLACEHOLDER}, which stands for the words")
+    conditions = (body["post_filter"],) if "post_filter" in body else ()
+    template = filter_query(body["query"], conditions)
+
+    return lambda text: {name: _fill(inner, text) for name, inner in template.items()}
+
+
+def _fill(value: object, text: str) -> object:
+    if isinstance(value, str):
+        return value.replace(PLACEHOLDER, text)
+    if isinstance(value, dict):
+        return {name: _fill(inner, text) for name, inner in value.items()}
+    return [_fill(inner, text) for inner in value] if isinstance(value, list) else value
+
+
+def _query_mapped(field_map: FieldMap, text: str) -> JsonObject:
+    fields = [f"{path}^{boost}" for name, boost in _BOOSTS.items() for path in field_map.columns_for(name)]
+    return {"multi_match": {"query": text, "fields": fields, "lenient": True, "tie_breaker": 0.3}}
