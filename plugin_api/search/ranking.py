@@ -1,7 +1,7 @@
 """The order of hits: the scored window, then the other hits in OpenSearch's own order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from plugin_api.opensearch.client import Headers
 from plugin_api.opensearch.raw_json import RawObject
@@ -28,7 +28,8 @@ class RankedHits:
 
     `scored` counts the hits that the model scored, `without_vectors` those that kept their keyword place.
     They are hits of the caller's query widened by the `additions`. `model` is the version that scored them.
-    Where they are not `complete`, OpenSearch has more hits, in its own order.
+    Where they are not `complete`, OpenSearch has more hits, in its own order. `personal` has the log-odds
+    that a shopper's history added to hits, by feature.
     """
 
     hits: tuple[Hit, ...]
@@ -37,6 +38,7 @@ class RankedHits:
     model: str
     additions: Additions = NO_ADDITIONS
     complete: bool = True
+    personal: Mapping[HitKey, Mapping[str, float]] = field(default_factory=dict)
 
     def page(self, request: RerankRequest) -> tuple[Hit, ...]:
         """Return the requested page."""
@@ -70,6 +72,9 @@ class RankedPage:
             cached=self.cached,
             rescued=self.ranked.additions.rescued,
             without_vectors=self.ranked.without_vectors,
+            personal={
+                key[1]: parts for key, parts in self.ranked.personal.items() if key in self.complete_hits
+            },
         )
 
 

@@ -1,6 +1,7 @@
 """The report on reranking that every answer to a search carries."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from plugin_api.opensearch.client import Headers
 from plugin_api.search.reasons import Reason, RerankStatus
@@ -29,7 +30,8 @@ class RerankReport:
     `reason_code` and `reason` say why the search was not reranked. `text` is what it was ranked by. `window`
     counts the candidates that were scored, `without_vectors` those that kept their keyword place because they
     have no vectors. `cached` is true where the ranking is an earlier search's, `rescued` where the text has
-    no hits but those that the vectors add.
+    no hits but those that the vectors add. `personal`
+    maps ids of the page's hits to the log-odds that the shopper's history added, by feature.
     """
 
     rerank_status: RerankStatus
@@ -42,6 +44,7 @@ class RerankReport:
     cached: bool = False
     rescued: bool = False
     without_vectors: int = 0
+    personal: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def headers(self) -> Headers:

@@ -1,6 +1,7 @@
 """Rerank one search: encode its query, gather candidates, fuse and score them, fetch the page."""
 
 import time
+from collections.abc import Mapping
 
 from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.search.deadline import Deadline
@@ -18,9 +19,14 @@ from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.retrieval.hit import Hit, HitKey
 from plugin_api.search.retrieval.page import fetch_order, fetch_page
 from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
+from plugin_api.shoppers.personaliser import Personaliser, personalise_window
+from plugin_api.shoppers.pseudonyms import has_opted_out
 from reranker.keyword_evidence import add_keyword_evidence
 from reranker.text.query_type import is_identifier
 from reranker.types import EncodedQuery, Reranker
+
+_PROFILE_SHARE = 0.5
+"""Share of the time that is left in which a shopper's profile must be read."""
 
 
 class SearchReranker:
@@ -33,8 +39,9 @@ class SearchReranker:
         vectors: VectorCache,
         rankings: RankingCache,
         result_sets: ResultSets,
+        personaliser: Personaliser,
     ) -> None:
-        self._client, self._models = client, models
+        self._client, self._models, self._personaliser = client, models, personaliser
         self._vectors, self._rankings, self._result_sets = vectors, rankings, result_sets
 
     def rerank(self, request: RerankRequest, caller_key: str, deadline: Deadline) -> RankedPage:
@@ -42,7 +49,8 @@ class SearchReranker:
         model = self._models.choose(request)
         caller = CallerClient(self._client, request.call, request.params, deadline)
         try:
-            key = self._rankings.key(request, caller_key)
+            # A profile changes with every purchase, and no fingerprint of the index tells of it.
+            key = None if _is_personal(request) else self._rankings.key(request, caller_key)
             page = self._cached_page(request, caller, key) if key else None
             return page or self._new_page(request, model, caller, caller_key, key)
         except NotReranked:
@@ -147,7 +155,9 @@ class SearchReranker:
         likely = set(added)
         near = [hit for hit in neighbours if hit.key in own or (hit.meets and hit.key in likely)]
         window = fuse(list(own.values()), near, settings, query.query_type)
-        hits = rank(found.own, window, _weigh(window, probability, request))
+        weighed = _weigh(window, probability, request)
+        weighed, personal = self._personalise(window, weighed, request, query, deadline)
+        hits = rank(found.own, window, weighed)
         if request.collapse_field:
             hits = collapse(hits)
         is_all = len(found.own) < settings.window and len(window) == len(
@@ -155,7 +165,7 @@ class SearchReranker:
         )
         additions = Additions(() if request.query.optional else added, rescued and bool(added))
         unscored = sum(not hit.vectors for hit in found.own)
-        return RankedHits(tuple(hits), len(window), unscored, model.version, additions, is_all)
+        return RankedHits(tuple(hits), len(window), unscored, model.version, additions, is_all, personal)
 
     def _with_rest(
         self, request: RerankRequest, found: Candidates, ranked: RankedHits, caller: CallerClient
@@ -168,8 +178,44 @@ class SearchReranker:
             order = fetch_order(caller, request, ranked.additions.keys, request.end)
         hits = append_rest(ranked.hits, order, bool(request.collapse_field))
         return RankedHits(
-            tuple(hits), ranked.scored, ranked.without_vectors, ranked.model, ranked.additions, complete=False
+            tuple(hits),
+            ranked.scored,
+            ranked.without_vectors,
+            ranked.model,
+            ranked.additions,
+            complete=False,
+            personal=ranked.personal,
         )
+
+    def _personalise(
+        self,
+        window: list[Hit],
+        probabilities: list[float],
+        request: RerankRequest,
+        query: EncodedQuery,
+        deadline: Deadline,
+    ) -> tuple[list[float], dict[HitKey, Mapping[str, float]]]:
+        """Return the probabilities with what the shopper's history says, and what it added to each hit."""
+        if not _is_personal(request) or is_identifier(request.text):
+            return probabilities, {}
+        seconds = _PROFILE_SHARE * (deadline.at - time.monotonic())
+        profile = self._personaliser.read(request.options.user, seconds)
+        moved, scores = personalise_window(
+            profile,
+            request.options.user_strength,
+            query,
+            [hit.id for hit in window],
+            [hit.vectors for hit in window],
+            [hit.numbers for hit in window],
+            probabilities,
+        )
+        reasons = scores.reasons if scores else ()
+        return moved, {hit.key: parts for hit, parts in zip(window, reasons, strict=False) if parts}
+
+
+def _is_personal(request: RerankRequest) -> bool:
+    """Return whether a search names its shopper, who has not opted out."""
+    return bool(request.options.user) and not has_opted_out(request.call.headers)
 
 
 def _check(found: Candidates) -> None:

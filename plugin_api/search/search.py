@@ -33,6 +33,7 @@ from plugin_api.search.rerank import SearchReranker
 from plugin_api.search.result_set import ResultSets
 from plugin_api.search.retrieval.index_schemas import IndexSchemas
 from plugin_api.search.retrieval.vector_cache import VectorCache
+from plugin_api.shoppers.personaliser import Personaliser
 from reranker.types import Reranker
 
 Observe = Callable[[RerankReport, float], None]
@@ -99,7 +100,9 @@ class Searcher:
         vectors = VectorCache()
         rankings = RankingCache(settings.search.cache_seconds, timing.settle_seconds)
         self._result_sets = ResultSets(client, self._models, vectors, rankings)
-        self._reranker = SearchReranker(client, self._models, vectors, rankings, self._result_sets)
+        self._reranker = SearchReranker(
+            client, self._models, vectors, rankings, self._result_sets, Personaliser(client, settings)
+        )
         self._schemas = IndexSchemas(client)
         self._settings, self._search_settings = settings.sidecar, settings.search
         self._observe = observe

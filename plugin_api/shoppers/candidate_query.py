@@ -18,7 +18,7 @@ from reranker.behaviour.recommendation import (
 )
 from reranker.types import Floats
 
-CANDIDATES_FETCHED = 300
+CANDIDATES_FETCHED = 150
 _WITH_VECTORS = 100
 """Candidates where each comes with its vector, of 1.5 kB."""
 
@@ -50,7 +50,8 @@ def build_candidate_query(
             ):
                 should.append({"rank_feature": {"field": f"{name}.{key}", "linear": {}, "boost": strength}})
     if request.profile.bought and kind not in (RecommendationKind.SIMILAR, RecommendationKind.TRENDING):
-        ids = list(request.profile.bought)
+        counts = request.profile.counts(request.day)
+        ids = sorted(counts, key=lambda product: -counts[product])[:_SOURCES]
         should.append({"constant_score": {"filter": {"ids": {"values": ids}}, "boost": _HISTORY_BOOST}})
     filters = [] if call.filter is UNSET else msgspec.json.decode(call.filter)
     filters = filters if isinstance(filters, list) else [filters]
@@ -77,11 +78,11 @@ def build_candidate_query(
                 "filter": filters,
                 "must_not": [{"ids": {"values": [*call.exclude, *request.context]}}],
                 "should": should,
-                "minimum_should_match": 0,
+                "minimum_should_match": 1,
             }
         },
         "size": _WITH_VECTORS if needs_vectors(request) else CANDIDATES_FETCHED,
-        "track_total_hits": True,
+        "track_total_hits": False,
     }
 
 

@@ -25,7 +25,12 @@ class ClusterRequests:
         self._headers = {**credentials, **JSON_HEADERS}
 
     def ask(
-        self, method: str, target: str, body: Any = None, also: Collection[int] = ()
+        self,
+        method: str,
+        target: str,
+        body: Any = None,
+        also: Collection[int] = (),
+        timeout_seconds: float | None = None,
     ) -> tuple[int, JsonObject]:
         """Return the status and the parsed answer.
 
@@ -33,7 +38,7 @@ class ClusterRequests:
         more that is not in `also`, and what the client raises.
         """
         sent = b"" if body is None else body if isinstance(body, bytes) else dumps(body)
-        answer = self._client.request(method, target, self._headers, sent)
+        answer = self._client.request(method, target, self._headers, sent, timeout_seconds)
         if answer.status >= 300 and answer.status not in also:
             path = target.partition("?")[0]
             raise ShopperStoreError(

@@ -47,9 +47,10 @@ class ProfileStore:
         if status == 400 and answer["error"]["type"] != "resource_already_exists_exception":
             raise ShopperStoreError(f"the index {USERS} can't be created: {answer['error']['reason']}")
 
-    def read(self, shopper: str) -> StoredProfile:
+    def read(self, shopper: str, timeout_seconds: float | None = None) -> StoredProfile:
         """Return a shopper's profile; an empty one where none is stored."""
-        status, answer = self._requests.ask("GET", f"/{USERS}/_doc/{quote(shopper, safe='')}", also=(404,))
+        target = f"/{USERS}/_doc/{quote(shopper, safe='')}"
+        status, answer = self._requests.ask("GET", target, None, (404,), timeout_seconds)
         if status == 404:
             return StoredProfile(Profile())
         return StoredProfile(unpack_profile(answer["_source"]), answer["_seq_no"], answer["_primary_term"])

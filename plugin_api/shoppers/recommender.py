@@ -94,7 +94,7 @@ class Recommender:
         request = RecommendationRequest(call.kind, call.size, day, profile, context, call.diversity)
         model = self._models.read(index) or _UNCOUNTED
         sources = self._read_sources(index, request, headers)
-        pool, boosts, total = self._fetch_candidates(index, call, request, sources, headers)
+        pool, boosts = self._fetch_candidates(index, call, request, sources, headers)
         if call.diversity > 0 and not needs_vectors(request):
             pool = self._add_vectors(index, pool, headers)
         ranked = recommend_products(
@@ -108,7 +108,7 @@ class Recommender:
             "timed_out": False,
             "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
             "hits": {
-                "total": {"value": total, "relation": "eq"},
+                "total": {"value": len(pool), "relation": "gte"},
                 "max_score": hits[0]["_score"] if hits else None,
                 "hits": hits,
             },
@@ -154,8 +154,8 @@ class Recommender:
         request: RecommendationRequest,
         sources: _Sources,
         headers: Mapping[str, str],
-    ) -> tuple[list[Candidate], dict[str, float], int]:
-        """Return candidates, what each is boosted by, and how many products match the filter."""
+    ) -> tuple[list[Candidate], dict[str, float]]:
+        """Return candidates, and what each is boosted by."""
         body = build_candidate_query(call, request, sources.strengths, sources.known)
         body["_source"] = [BEHAVIOUR, *self._names, *([fields.VECTOR] if needs_vectors(request) else [])]
         target = f"/{quote(index, safe='')}/_search"
@@ -170,7 +170,7 @@ class Recommender:
             hit["_id"]: sum(weights[int(name)] for name in hit.get("matched_queries", ()))
             for hit in parsed["hits"]["hits"]
         }
-        return pool, boosts if weights else {}, int(parsed["hits"]["total"]["value"])
+        return pool, boosts if weights else {}
 
     def _add_vectors(
         self, index: str, pool: Sequence[Candidate], headers: Mapping[str, str]

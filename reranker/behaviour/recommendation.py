@@ -253,7 +253,8 @@ def _score_trending(pool: Sequence[Candidate]) -> tuple[Doubles, list[Recommenda
 
 
 def _weigh(weights: Mapping[str, float], strengths: Mapping[str, float]) -> float:
-    return sum(weight * strengths[product] for product, weight in weights.items() if product in strengths)
+    spoken = [weight * strengths[product] for product, weight in weights.items() if product in strengths]
+    return float(sum(spoken))
 
 
 def _find_source(weights: Sequence[Mapping[str, float]], strengths: Mapping[str, float]) -> str:

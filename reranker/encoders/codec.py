@@ -170,6 +170,12 @@ def is_well_formed(stored: bytes, dimension: int, width: int, most: int, bits: i
     return len(stored) == size
 
 
+def read_words(stored: bytes) -> WordHashes:
+    """Return the distinct words (w,) of a well-formed product: hash bits and field bits of each."""
+    distinct = _read_head(stored)[-1]
+    return np.frombuffer(stored, "<u4", distinct, len(stored) - 4 * distinct)
+
+
 def quantise_vector(vector: Floats) -> list[int]:
     """Return a vector (d,) of the same direction in whole numbers from -127 to 127.
 

@@ -16,6 +16,7 @@ from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import RawObject, as_list, decoded, dumps, raw_object
 from plugin_api.search.query.text import MAX_TEXT, QueryText
 from plugin_api.search.reasons import Cause
+from reranker.behaviour.personal_search import DEFAULT_STRENGTH, MAX_STRENGTH
 from reranker.text.query_type import find_model_numbers, is_identifier
 
 _TIME = re.compile(r"(\d{1,18})(nanos|micros|ms|s|m|h|d)")
@@ -51,6 +52,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     relevance_weight: _Weight | None = None
     click_weight: _Weight | None = None
     purchase_weight: _Weight | None = None
+    user: Annotated[str, Meta(max_length=256)] = ""
+    user_strength: Annotated[float, Meta(ge=0, le=MAX_STRENGTH)] = DEFAULT_STRENGTH
 
     def over(self, settings: SearchSettings) -> SearchSettings:
         """Return the settings with these options in place of theirs. Raises BadRequest for weights of 0."""

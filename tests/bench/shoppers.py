@@ -1,0 +1,138 @@
+"""Events, profiles and recommendations on a real index whose orders were counted.
+
+    attune events --orders orders.csv && attune count --alias shop
+    python -m tests.bench.shoppers --alias shop
+
+It makes shoppers of its own, with 200 products each, and forgets them at the end.
+"""
+
+import json
+import secrets
+import statistics
+import time
+
+import click
+import numpy as np
+
+from mappings.settings import OpenSearchSettings, Settings, ShopperSettings
+from mappings.types import JsonObject
+from plugin_api.opensearch.http_client import HttpClient
+from plugin_api.shoppers.cluster import ClusterRequests
+from plugin_api.shoppers.event_store import EventStore
+from plugin_api.shoppers.forget import forget_shopper
+from plugin_api.shoppers.profile_store import USERS
+from plugin_api.shoppers.recommend_call import RecommendCall
+from plugin_api.shoppers.recommender import Recommender
+from reranker.behaviour.counts import MAX_PRODUCTS
+from reranker.behaviour.recommendation import RecommendationKind
+from tests.bench.inputs import machine
+
+SHOPPERS = 40
+SEED = 7
+
+
+@click.command()
+@click.option("--url", default="http://localhost:9200", show_default=True, help="OpenSearch.")
+@click.option("--alias", default="products", show_default=True, help="Index whose orders were counted.")
+@click.option("--calls", default=100, show_default=True, help="Recommendations of each kind.")
+def main(url: str, alias: str, calls: int) -> None:
+    """Measure; print one JSON object."""
+    click.echo(json.dumps(measure(url, alias, calls), indent=2))
+
+
+def measure(url: str, alias: str, calls: int) -> JsonObject:
+    """Return times in milliseconds, events a second, and bytes of index."""
+    facts = machine("numpy")
+    rng = np.random.default_rng(SEED)
+    settings = Settings(
+        opensearch=OpenSearchSettings(url=url), shoppers=ShopperSettings(key=secrets.token_hex(16))
+    )
+    client = HttpClient(settings.opensearch)
+    requests = ClusterRequests(client, {})
+    store = EventStore(requests, settings.shoppers.key, settings.shoppers.retention_days)
+    recommender = Recommender(client, settings)
+    search = {"size": 2_000, "_source": False, "query": {"exists": {"field": "attune.behaviour.popularity"}}}
+    hits = requests.ask("POST", f"/{alias}/_search", search)[1]["hits"]["hits"]
+    products = [hit["_id"] for hit in hits]
+    shoppers = [secrets.token_hex(8) for _ in range(SHOPPERS)]
+    events_a_second = _store_histories(store, shoppers, products, rng)
+    result: JsonObject = {**facts, "events_a_second": events_a_second}
+    result["event_to_changed_answer_ms"] = _measure_changes(store, recommender, alias, shoppers, products)
+    result["recommend_ms"] = {
+        kind.value: _measure_calls(recommender, alias, kind, shoppers, products, calls)
+        for kind in RecommendationKind
+    }
+    requests.ask("POST", f"/{USERS}/_forcemerge?max_num_segments=1")
+    requests.ask("POST", f"/{USERS}/_refresh")
+    stats = requests.ask("GET", f"/{USERS}/_stats/store,docs")[1]["_all"]["primaries"]
+    result["bytes_a_user"] = round(stats["store"]["size_in_bytes"] / stats["docs"]["count"])
+    result["users"] = stats["docs"]["count"]
+    left = [forget_shopper(requests, settings.shoppers.key, user).documents_left for user in shoppers]
+    result["left_after_forgetting"] = sum(left)
+    return result
+
+
+def _buy(user: str, product: str, at: float) -> dict[str, object]:
+    return {
+        "action_name": "purchase",
+        "user_id": user,
+        "timestamp": at * 1000,
+        "event_attributes": {"object": {"object_id": product}, "order_id": str(int(at))},
+    }
+
+
+def _store_histories(
+    store: EventStore, shoppers: list[str], products: list[str], rng: np.random.Generator
+) -> float:
+    """Store an order history of each shopper; return events a second."""
+    now = time.time()
+    count = 0
+    began = time.perf_counter()
+    for user in shoppers:
+        chosen = rng.choice(len(products), MAX_PRODUCTS, replace=False)
+        times = now - 86_400 * rng.integers(1, 20, MAX_PRODUCTS)
+        events = [_buy(user, products[row], at) for row, at in zip(chosen, times.tolist(), strict=True)]
+        count += store.store(events, now).stored
+    return round(count / (time.perf_counter() - began))
+
+
+def _measure_changes(
+    store: EventStore, recommender: Recommender, alias: str, shoppers: list[str], products: list[str]
+) -> JsonObject:
+    """Return how long it takes from sending an event to an answer that it changed."""
+    took = []
+    for at, user in enumerate(shoppers):
+        began = time.perf_counter()
+        click_event = {**_buy(user, products[at], time.time()), "action_name": "click"}
+        store.store([click_event], time.time())
+        call = RecommendCall(index=alias, user=user, kind=RecommendationKind.SESSION)
+        answer = recommender.recommend(call, {})
+        took.append((time.perf_counter() - began) * 1000)
+        assert answer["hits"]["hits"]
+    return _summary(took)
+
+
+def _measure_calls(
+    recommender: Recommender,
+    alias: str,
+    kind: RecommendationKind,
+    shoppers: list[str],
+    products: list[str],
+    calls: int,
+) -> JsonObject:
+    took = []
+    for at in range(calls):
+        user = shoppers[at % len(shoppers)]
+        context = [] if kind is RecommendationKind.NEXT_PURCHASE else [products[at % len(products)]]
+        began = time.perf_counter()
+        recommender.recommend(RecommendCall(index=alias, kind=kind, user=user, products=context), {})
+        took.append((time.perf_counter() - began) * 1000)
+    return _summary(took)
+
+
+def _summary(took: list[float]) -> JsonObject:
+    return {"p50": round(statistics.median(took), 1), "p95": round(float(np.quantile(took, 0.95)), 1)}
+
+
+if __name__ == "__main__":
+    main()

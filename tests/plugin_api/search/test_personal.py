@@ -1,0 +1,135 @@
+"""Searches that name their shopper, over the shipped model's own vectors."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from mappings.settings import Settings, ShopperSettings, SidecarSettings
+from mappings.types import JsonObject
+from plugin_api.opensearch.client import OpenSearchResponse
+from plugin_api.search.query.types import SearchCall
+from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH
+from plugin_api.search.search import Searcher
+from plugin_api.shoppers.profile_store import USERS, pack_profile
+from plugin_api.shoppers.pseudonyms import hash_shopper
+from reranker.behaviour.counts import Profile, add_purchases
+from tests.fakes.preview_shop import ALIAS, PreviewShop, shipped_model
+
+KEY = "secret"
+PLAIN: dict[str, Any] = {}
+
+
+class ShopWithProfiles(PreviewShop):
+    """The preview shop, with profiles by pseudonym; `broken` answers for them with an error."""
+
+    def __init__(self) -> None:
+        super().__init__(shipped_model())
+        self.profiles: dict[str, Profile] = {}
+        self.broken = False
+        self.profile_reads = 0
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        timeout_seconds: float | None = None,
+    ) -> OpenSearchResponse:
+        if not target.startswith(f"/{USERS}/_doc/"):
+            return super().request(method, target, headers, body, timeout_seconds)
+        self.profile_reads += 1
+        if self.broken:
+            raise TimeoutError("OpenSearch did not answer in time")
+        profile = self.profiles.get(target.rpartition("/")[2])
+        if profile is None:
+            return OpenSearchResponse(404, (), b'{"found": false}')
+        answer = {"_source": pack_profile(profile), "_seq_no": 1, "_primary_term": 1}
+        return OpenSearchResponse(200, (), json.dumps(answer).encode())
+
+    def _search(self, body: JsonObject) -> JsonObject:
+        return super()._search(body if "query" in body else FINGERPRINT_SEARCH)
+
+    def remember(self, user: str, *products: str) -> None:
+        """Make a shopper who bought products five times."""
+        profile = Profile()
+        today = time.time() / 86_400
+        for week in range(5):
+            profile = add_purchases(profile, products, today - 7 * week)
+        self.profiles[hash_shopper(KEY, user)] = profile
+
+
+@pytest.fixture
+def shop() -> ShopWithProfiles:
+    return ShopWithProfiles()
+
+
+def _search(
+    shop: ShopWithProfiles, text: str, headers: Mapping[str, str] = PLAIN, key: str = KEY, **options: Any
+) -> dict[str, Any]:
+    settings = Settings(sidecar=SidecarSettings(deadline_ms=30_000), shoppers=ShopperSettings(key=key))
+    body = {"query": {"match": {"title": text}}, "size": 20, "ext": {"attune": options}}
+    call = SearchCall(ALIAS, json.dumps(body).encode(), {}, headers)
+    answer: dict[str, Any] = Searcher(shop, shipped_model(), settings).answer(call).json()
+    assert answer["ext"]["attune"]["rerank_status"] == "reranked"
+    return answer
+
+
+def _ids(answer: dict[str, Any]) -> list[str]:
+    return [hit["_id"] for hit in answer["hits"]["hits"]]
+
+
+def _scores(answer: dict[str, Any]) -> list[tuple[str, float]]:
+    return [(hit["_id"], hit["_score"]) for hit in answer["hits"]["hits"]]
+
+
+def test_what_the_shopper_buys_rises_and_says_why(shop: ShopWithProfiles) -> None:
+    plain = _search(shop, "mouse")
+    second = _ids(plain)[1]
+    shop.remember("anna", second)
+    personal = _search(shop, "mouse", user="anna")
+    assert _ids(personal)[0] == second
+    assert personal["ext"]["attune"]["personal"][second]["bought"] > 0
+    assert set(_ids(personal)) == set(_ids(plain))
+
+
+def test_a_history_of_other_things_changes_no_score(shop: ShopWithProfiles) -> None:
+    plain = _search(shop, "mouse")
+    shop.remember("ben", "nothing of this shop")
+    assert _scores(_search(shop, "mouse", user="ben")) == _scores(plain)
+    assert _scores(_search(shop, "mouse", user="a stranger")) == _scores(plain)
+
+
+def test_without_a_strength_a_history_changes_nothing(shop: ShopWithProfiles) -> None:
+    plain = _search(shop, "mouse")
+    shop.remember("anna", _ids(plain)[-1])
+    assert _scores(_search(shop, "mouse", user="anna", user_strength=0)) == _scores(plain)
+
+
+@pytest.mark.parametrize("header", [("sec-gpc", "1"), ("dnt", "1"), ("x-attune-personal", "off")])
+def test_who_opts_out_is_not_looked_up(shop: ShopWithProfiles, header: tuple[str, str]) -> None:
+    shop.remember("anna", _ids(_search(shop, "mouse"))[1])
+    _search(shop, "mouse", dict([header]), user="anna")
+    assert shop.profile_reads == 0
+
+
+def test_a_search_that_names_nobody_reads_no_profile(shop: ShopWithProfiles) -> None:
+    assert "personal" not in _search(shop, "mouse")["ext"]["attune"]
+    assert shop.profile_reads == 0
+
+
+def test_a_profile_that_cannot_be_read_fails_no_search(shop: ShopWithProfiles) -> None:
+    plain = _search(shop, "mouse")
+    shop.remember("anna", _ids(plain)[1])
+    shop.broken = True
+    assert _scores(_search(shop, "mouse", user="anna")) == _scores(plain)
+    assert _scores(_search(shop, "mouse", key="", user="anna")) == _scores(plain)
+
+
+def test_a_purchase_changes_the_very_next_search(shop: ShopWithProfiles) -> None:
+    plain = _search(shop, "mouse", user="anna")
+    shop.remember("anna", _ids(plain)[1])
+    assert _ids(_search(shop, "mouse", user="anna"))[0] == _ids(plain)[1]
