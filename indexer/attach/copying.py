@@ -29,12 +29,9 @@ _OWN_SETTINGS = ("uuid", "creation_date", "provided_name", "version", "resize", 
 _LATER = ("refresh_interval", "number_of_replicas", "default_pipeline", "final_pipeline")
 """Settings that the copy gets when it is filled: documents are copied as they are, and without refreshes."""
 
-_LOADING: JsonObject = {
-    "refresh_interval": "-1",
-    "number_of_replicas": 0,
-    "default_pipeline": "_none",
-    "final_pipeline": "_none",
-}
+NO_PIPELINES: JsonObject = {"default_pipeline": "_none", "final_pipeline": "_none"}
+
+_LOADING: JsonObject = {"refresh_interval": "-1", "number_of_replicas": 0, **NO_PIPELINES}
 
 
 @dataclass(frozen=True, slots=True)

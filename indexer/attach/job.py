@@ -21,7 +21,7 @@ from indexer.attach.shop_index import (
     put_attune_fields,
     put_metadata,
 )
-from indexer.attach.switching import finish_switch, replace_by_copy
+from indexer.attach.switching import Switch, finish_switch, replace_by_copy, restore_original
 from indexer.attach.updater import AttachReport, IndexUpdater, state_key
 from indexer.catalogue.field_map import FieldMap
 from indexer.store.jobs_index import JobsIndex
@@ -121,6 +121,19 @@ def detach_index(session: IndexSession) -> DetachReport:
             refresh_index(session.client, index.name, session.retry)
     names = tuple(index.name for index in indexes)
     return DetachReport(session.alias, names, documents, round(time.monotonic() - began, 3))
+
+
+def return_to_original(session: IndexSession) -> Switch:
+    """Put the index that a copy took the place of back in it. What was written since is copied to it.
+
+    Raises IndexingError where no copy is behind the session's name, JobRunning, JobStopped and ClusterDown.
+    """
+    jobs = session.open_jobs()
+    with hold_lock(jobs, session.alias, ATTACHING) as lock:
+        copies = [index for index in find_shop_indexes(session) if index.name != session.alias]
+        if len(copies) != 1:
+            raise IndexingError(f"{session.alias} is not an alias of one index that is a copy of a shop's")
+        return restore_original(session, jobs, copies[0], lock)
 
 
 def _make_attachment(session: IndexSession, index: ShopIndex, field_map: FieldMap) -> Attachment:

@@ -3,18 +3,19 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from indexer.attach.copying import IndexCopier, copy_key, create_copy, late_settings
+from indexer.attach.copying import NO_PIPELINES, IndexCopier, copy_key, create_copy, late_settings
 from indexer.attach.shards import ShardPosition
-from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes
+from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes, put_metadata
 from indexer.attach.updater import AttachReport, IndexUpdater
 from indexer.store.alias import make_index_name
 from indexer.store.jobs_index import JobsIndex, now_ms
 from indexer.store.lock import Lock
 from indexer.store.retry import RetryPolicy
 from indexer.store.session import IndexSession
-from mappings.errors import AttuneError
+from mappings.errors import AttuneError, IndexingError
+from mappings.fields import ATTUNE
 from mappings.types import JsonObject
 
 _ROUNDS = 10
@@ -28,9 +29,9 @@ _ALIAS_OPTIONS = ("filter", "index_routing", "search_routing", "is_write_index",
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A copy that took an index's place: what to go back to, and for how long writes were refused."""
+    """An index that took another one's place: what was kept of that, and how long writes were refused."""
 
-    copy: str
+    index: str
     kept: str
     seconds: float
 
@@ -61,6 +62,45 @@ def replace_by_copy(
                 break
     finally:
         updater.close()
+    return _take_over(session, jobs, source, copy, lock)
+
+
+def restore_original(session: IndexSession, jobs: JobsIndex, copy: ShopIndex, lock: Lock) -> Switch:
+    """Put the index that a copy took the place of back in it, with all that was written since.
+
+    Raises IndexingError where there is none, ClusterDown and JobStopped; the copy stays in its place then.
+    """
+    finish_switch(session, jobs, copy, lock)
+    attachment = copy.attachment
+    originals = get_shop_indexes(session, attachment.copied_from) if attachment else []
+    if not originals:
+        raise IndexingError(
+            f"index {copy.name} is not a copy of one that is still there: `attune detach` takes its vectors "
+            "out"
+        )
+    (original,) = originals
+    client = session.client
+    _allow_writes(session, original, session.retry)
+    _allow_writes(session, copy, session.retry)
+    own = {name: field for name, field in copy.mappings.get("properties", {}).items() if name != ATTUNE}
+    for doing in (
+        lambda: client.indices.put_mapping(index=original.name, body={"properties": own}),
+        lambda: client.indices.put_settings(index=original.name, body={"index": NO_PIPELINES}),
+    ):
+        session.retry.call(f"preparing index {original.name}", doing)
+    jobs.save(copy_key(copy), {"copy": original.name, "shards": {}})
+    copier = IndexCopier(session, jobs, copy, original)
+    for _ in range(_ROUNDS):
+        if copier.catch_up(lock) <= _FEW:
+            break
+    return _take_over(session, jobs, copy, original, lock)
+
+
+def _take_over(
+    session: IndexSession, jobs: JobsIndex, source: ShopIndex, copy: ShopIndex, lock: Lock
+) -> Switch:
+    """Copy the last changes while writes are refused, and move the names."""
+    copier = IndexCopier(session, jobs, source, copy)
     copier.delete_missing(copier.positions(), lock)
     _make_ready(session, source, copy)
     began = time.monotonic()
@@ -87,6 +127,9 @@ def finish_switch(session: IndexSession, jobs: JobsIndex, copy: ShopIndex, lock:
     if source:
         positions = [ShardPosition(**position) for position in state["upto"]]
         IndexCopier(session, jobs, source[0], copy).delete_missing(positions, lock)
+    attachment = copy.attachment
+    if attachment and attachment.copied_from != state["source"]:
+        put_metadata(session, copy, replace(attachment, copied_from=state["source"]))
     jobs.forget(copy_key(copy))
 
 

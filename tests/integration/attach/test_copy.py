@@ -7,7 +7,7 @@ import pytest
 from opensearchpy.exceptions import AuthorizationException
 
 from indexer.attach import switching
-from indexer.attach.job import FollowJob, follow_index
+from indexer.attach.job import FollowJob, follow_index, return_to_original
 from mappings.errors import IndexingError
 from mappings.types import JsonObject
 from tests.integration.attach.conftest import AttachedShop
@@ -143,3 +143,28 @@ def test_a_random_writer_loses_nothing(kind: str, request: pytest.FixtureRequest
     assert {key: source["name"] for key, source in shop.documents().items()} == expected
     shop.check_in_step()
     shop.client.indices.delete(index=",".join({index_of(shop)[0], *report.kept}))
+
+
+@pytest.mark.parametrize("kind", ["plain_shop", "bare_shop"])
+def test_the_shops_index_takes_its_place_again_with_what_came_since(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    shop: AttachedShop = request.getfixturevalue(kind)
+    (kept,) = shop.attach().kept
+    shop.put(3, "Cup 3")
+    shop.put(20)
+    shop.client.delete(index=shop.name, id="4")
+    expected = shop.shop_fields()
+    switch = return_to_original(shop.session)
+    assert switch.index == kept
+    assert index_of(shop)[0] == kept
+    assert shop.documents() == expected
+    shop.put(21)
+    assert len(shop.documents()) == 21
+    shop.client.indices.delete(index=f"{switch.index},{switch.kept}")
+
+
+def test_what_is_not_a_copy_has_nothing_to_return_to(own_shop: AttachedShop) -> None:
+    own_shop.attach()
+    with pytest.raises(IndexingError, match="is not an alias of one index that is a copy"):
+        return_to_original(own_shop.session)
