@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from mappings.settings import Settings, ShopperSettings, SidecarSettings
-from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchResponse
 from plugin_api.search.query.types import SearchCall
-from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH
 from plugin_api.search.search import Searcher
 from plugin_api.shoppers.profile_store import USERS, pack_profile
 from plugin_api.shoppers.pseudonyms import hash_shopper
@@ -49,9 +47,6 @@ class ShopWithProfiles(PreviewShop):
             return OpenSearchResponse(404, (), b'{"found": false}')
         answer = {"_source": pack_profile(profile), "_seq_no": 1, "_primary_term": 1}
         return OpenSearchResponse(200, (), json.dumps(answer).encode())
-
-    def _search(self, body: JsonObject) -> JsonObject:
-        return super()._search(body if "query" in body else FINGERPRINT_SEARCH)
 
     def remember(self, user: str, *products: str) -> None:
         """Make a shopper who bought products five times."""
