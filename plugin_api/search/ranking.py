@@ -7,7 +7,7 @@ from plugin_api.opensearch.client import Headers
 from plugin_api.opensearch.raw_json import RawObject
 from plugin_api.search.query.types import RerankRequest
 from plugin_api.search.reasons import RerankStatus
-from plugin_api.search.report import RerankReport, StageTimes
+from plugin_api.search.report import RerankReport, StageTimes, UnderstoodPart
 from plugin_api.search.retrieval.hit import Hit, HitKey
 
 
@@ -59,6 +59,7 @@ class RankedPage:
     took_ms: StageTimes
     text: str
     cached: bool = False
+    understood: tuple[UnderstoodPart, ...] = ()
 
     @property
     def report(self) -> RerankReport:
@@ -75,6 +76,7 @@ class RankedPage:
             personal={
                 key[1]: parts for key, parts in self.ranked.personal.items() if key in self.complete_hits
             },
+            understood=self.understood,
         )
 
 

@@ -17,7 +17,9 @@ from plugin_api.search.report import RerankReport
 from plugin_api.search.retrieval.candidates import ADDED_FIELDS
 from plugin_api.search.retrieval.page import HEAD_BOOST
 
-_OPTIONAL = frozenset({"reason_code", "reason", "text", "cached", "rescued", "without_vectors", "personal"})
+_OPTIONAL = frozenset({
+    "reason_code", "reason", "text", "cached", "rescued", "without_vectors", "personal", "understood",
+})  # fmt: skip
 """Parts of a report that are shown only where they say something."""
 
 BODY_HEADERS = frozenset({"content-length", "content-type", "content-encoding"})

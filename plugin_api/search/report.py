@@ -24,14 +24,22 @@ class StageTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class UnderstoodPart:
+    """A part of the text and what it was understood as: one of `reranker.understanding.demands.KINDS`."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RerankReport:
     """What `ext.attune` of an answer says.
 
     `reason_code` and `reason` say why the search was not reranked. `text` is what it was ranked by. `window`
     counts the candidates that were scored, `without_vectors` those that kept their keyword place because they
     have no vectors. `cached` is true where the ranking is an earlier search's, `rescued` where the text has
-    no hits but those that the vectors add. `personal`
-    maps ids of the page's hits to the log-odds that the shopper's history added, by feature.
+    no hits but those that the vectors add. `personal` maps ids of the page's hits to the log-odds that the
+    shopper's history added, by feature. `understood` is what the text demands of products.
     """
 
     rerank_status: RerankStatus
@@ -45,6 +53,7 @@ class RerankReport:
     rescued: bool = False
     without_vectors: int = 0
     personal: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    understood: tuple[UnderstoodPart, ...] = ()
 
     @property
     def headers(self) -> Headers:

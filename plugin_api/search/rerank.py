@@ -2,16 +2,19 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from plugin_api.opensearch.client import OpenSearchClient
+from plugin_api.search.caller_key import make_caller_key
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.failures import find_cause
+from plugin_api.search.interpreters import Interpreters
 from plugin_api.search.models import SearchModels
 from plugin_api.search.query.types import AddWhen, RerankRequest
 from plugin_api.search.ranking import Additions, RankedHits, RankedPage, append_rest, collapse, rank
 from plugin_api.search.ranking_cache import RankingCache, RankingKey
 from plugin_api.search.reasons import NotReranked, Reason
-from plugin_api.search.report import StageTimes
+from plugin_api.search.report import StageTimes, UnderstoodPart
 from plugin_api.search.result_set import ResultSets, choose_additions, head_weights
 from plugin_api.search.retrieval.caller_client import CallerClient
 from plugin_api.search.retrieval.candidates import Candidates, Gathering, gather, gather_neighbours
@@ -40,8 +43,10 @@ class SearchReranker:
         rankings: RankingCache,
         result_sets: ResultSets,
         personaliser: Personaliser,
+        interpreters: Interpreters,
     ) -> None:
-        self._client, self._models, self._personaliser = client, models, personaliser
+        self._client, self._models = client, models
+        self._personaliser, self._interpreters = personaliser, interpreters
         self._vectors, self._rankings, self._result_sets = vectors, rankings, result_sets
 
     def rerank(self, request: RerankRequest, caller_key: str, deadline: Deadline) -> RankedPage:
@@ -72,7 +77,8 @@ class SearchReranker:
         if page.fingerprint.digest != cached.digest or page.hits.keys() != set(keys):
             return None
         took = StageTimes(fetch=_milliseconds(started, time.perf_counter()))
-        return RankedPage(cached.ranked, page.hits, page.shell, page.headers, took, request.text, cached=True)
+        parts = list_parts(request)
+        return RankedPage(cached.ranked, page.hits, page.shell, page.headers, took, request.text, True, parts)
 
     def _new_page(
         self,
@@ -96,9 +102,7 @@ class SearchReranker:
         rescued = False
         if self._needs_more(request, found, caller):
             more = gather_neighbours(caller, request, query.vector, window, how)
-            found = Candidates(
-                found.own, more.neighbours, more.neighbours_error, found.headers, None, found.fingerprint
-            )
+            found = replace(found, neighbours=more.neighbours, neighbours_error=more.neighbours_error)
             rescued = request.add_when is AddWhen.NOTHING_FOUND
         gathered = time.perf_counter()
         other = self._models.choose_for(request, model, (*found.own, *found.neighbours))
@@ -123,7 +127,8 @@ class SearchReranker:
                 self._rankings.put(key, ranked, settled)
         times = (started, encoded, gathered, scored, time.perf_counter())
         took = StageTimes(*map(_milliseconds, times, times[1:]))
-        return RankedPage(ranked, hits, shell, headers, took, request.text)
+        parts = list_parts(request)
+        return RankedPage(ranked, hits, shell, headers, took, request.text, understood=parts)
 
     def _needs_more(self, request: RerankRequest, found: Candidates, caller: CallerClient) -> bool:
         """Return whether the text finds so little that products are added."""
@@ -147,7 +152,8 @@ class SearchReranker:
         settings = request.settings
         own = {hit.key: hit for hit in found.own if hit.vectors}
         neighbours = [hit for hit in found.neighbours if hit.vectors]
-        candidates = list(({hit.key: hit for hit in neighbours} | own).values())
+        further = {hit.key: hit for hit in found.satisfying if hit.vectors and hit.key not in own}
+        candidates = list(({hit.key: hit for hit in neighbours} | further | own).values())
         stored = [hit.vectors for hit in candidates]
         scores = self._models.score(model, query, stored, head_weights(settings), deadline)
         probability: dict[HitKey, float] = dict(zip((hit.key for hit in candidates), scores, strict=True))
@@ -155,17 +161,29 @@ class SearchReranker:
         likely = set(added)
         near = [hit for hit in neighbours if hit.key in own or (hit.meets and hit.key in likely)]
         window = fuse(list(own.values()), near, settings, query.query_type)
-        weighed = _weigh(window, probability, request)
+        inside = {hit.key for hit in window}
+        window += [hit for hit in further.values() if hit.key not in inside]
+        weighed = self._adjust(request, window, _weigh(window, probability, request))
         weighed, personal = self._personalise(window, weighed, request, query, deadline)
         hits = rank(found.own, window, weighed)
         if request.collapse_field:
             hits = collapse(hits)
         is_all = len(found.own) < settings.window and len(window) == len(
-            own.keys() | {hit.key for hit in near}
+            own.keys() | further.keys() | {hit.key for hit in near}
         )
         additions = Additions(() if request.query.optional else added, rescued and bool(added))
         unscored = sum(not hit.vectors for hit in found.own)
         return RankedHits(tuple(hits), len(window), unscored, model.version, additions, is_all, personal)
+
+    def _adjust(self, request: RerankRequest, window: list[Hit], scores: list[float]) -> list[float]:
+        """Return the scores in the light of what the text demands and the hits' facts say."""
+        understanding = request.understanding
+        key = make_caller_key(request.call.index, request.call.headers)
+        interpreter = self._interpreters.find(request.call, key)
+        if understanding is None or interpreter is None or not understanding.demands:
+            return scores
+        facts, prices = [hit.facts for hit in window], [hit.price for hit in window]
+        return interpreter.adjust(understanding, facts, prices, scores).scores
 
     def _with_rest(
         self, request: RerankRequest, found: Candidates, ranked: RankedHits, caller: CallerClient
@@ -236,6 +254,18 @@ def _weigh(window: list[Hit], probability: dict[HitKey, float], request: RerankR
         request.settings.keyword_weight,
         [hit.numbers for hit in window],
         is_identifier(request.text),
+    )
+
+
+def list_parts(request: RerankRequest) -> tuple[UnderstoodPart, ...]:
+    """Return the parts of the text that demand something, with their kinds."""
+    understanding = request.understanding
+    if understanding is None:
+        return ()
+    text = understanding.text
+    return tuple(
+        UnderstoodPart(demand.kind, text[demand.span.start : demand.span.end])
+        for demand in understanding.demands
     )
 
 

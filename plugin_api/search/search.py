@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from mappings.settings import Settings
 from plugin_api.opensearch.client import OpenSearchClient, append_query
@@ -15,6 +16,7 @@ from plugin_api.search.answer import Answer
 from plugin_api.search.caller_key import make_caller_key
 from plugin_api.search.circuit_breaker import OPEN_SECONDS, CircuitBreaker
 from plugin_api.search.deadline import Deadline
+from plugin_api.search.interpreters import Interpreters
 from plugin_api.search.models import SearchModels
 from plugin_api.search.query.field_types import IndexSchema
 from plugin_api.search.query.request import parse_call, parse_count
@@ -24,6 +26,7 @@ from plugin_api.search.query.types import (
     Options,
     RerankRequest,
     SearchCall,
+    TextSearch,
 )
 from plugin_api.search.ranking_cache import SETTLE_SECONDS, RankingCache
 from plugin_api.search.reasons import Cause, NotReranked, Reason
@@ -35,9 +38,13 @@ from plugin_api.search.retrieval.index_schemas import IndexSchemas
 from plugin_api.search.retrieval.vector_cache import VectorCache
 from plugin_api.shoppers.personaliser import Personaliser
 from reranker.types import Reranker
+from reranker.understanding.demands import Understanding
 
 Observe = Callable[[RerankReport, float], None]
 """Called after every search with its report and the seconds that it took."""
+
+_Request = TypeVar("_Request", FallbackRequest, RerankRequest | FallbackRequest)
+_Search = TypeVar("_Search", bound=TextSearch)
 
 _FULL_SHARE = 0.9
 """Share of sidecar.deadline_ms that a search must have had for its failure to count."""
@@ -100,10 +107,13 @@ class Searcher:
         vectors = VectorCache()
         rankings = RankingCache(settings.search.cache_seconds, timing.settle_seconds)
         self._result_sets = ResultSets(client, self._models, vectors, rankings)
+        interpreters = Interpreters(client, reranker)
+        personaliser = Personaliser(client, settings)
         self._reranker = SearchReranker(
-            client, self._models, vectors, rankings, self._result_sets, Personaliser(client, settings)
+            client, self._models, vectors, rankings, self._result_sets, personaliser, interpreters
         )
         self._schemas = IndexSchemas(client)
+        self._interpreters = interpreters
         self._settings, self._search_settings = settings.sidecar, settings.search
         self._observe = observe
         self.breaker = CircuitBreaker(timing.open_seconds)
@@ -117,7 +127,7 @@ class Searcher:
 
     def parse(self, call: SearchCall) -> RerankRequest | FallbackRequest:
         """Decide what to do with a call. Raises BadRequest."""
-        return parse_call(call, self._search_settings, self._schema(call))
+        return self._understand(parse_call(call, self._search_settings, self._schema(call)))
 
     def answer(self, call: SearchCall) -> Answer:
         """Answer one `_search`. Raises ClusterDown when OpenSearch does not answer, BadRequest."""
@@ -138,9 +148,30 @@ class Searcher:
 
     def answer_count(self, call: SearchCall) -> Answer:
         """Answer one `_count`, of all that the same query finds in a search. Raises as `answer` does."""
-        request = parse_count(call, self._search_settings, self._schema(call))
+        request = self._understand(parse_count(call, self._search_settings, self._schema(call)))
         widened, report = self._widen(request, self._time_for(math.inf, None))
         return self._send(replace(call, action="_count"), widened, report)
+
+    def understand(self, call: SearchCall, text: str) -> Understanding | None:
+        """Return what a text demands of the products in a call's index; None where nothing tells."""
+        interpreter = self._interpreters.load(call, make_caller_key(call.index, call.headers))
+        return interpreter.understand(text) if interpreter else None
+
+    def _understand(self, request: _Request) -> _Request:
+        """Return the request with what its text demands, where the index has a vocabulary to tell it by."""
+        if isinstance(request, RerankRequest):
+            return self._read(request)
+        return replace(request, search=self._read(request.search)) if request.search else request
+
+    def _read(self, search: _Search) -> _Search:
+        if search.options.verbatim or search.fixed:
+            return search
+        caller_key = make_caller_key(search.call.index, search.call.headers)
+        interpreter = self._interpreters.find(search.call, caller_key)
+        if interpreter is None:
+            return search
+        understanding = interpreter.understand(search.text)
+        return replace(search, text=understanding.core, understanding=understanding)
 
     def _schema(self, call: SearchCall) -> IndexSchema:
         """Return what the index of a call is like, as far as OpenSearch tells in time."""

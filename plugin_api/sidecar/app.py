@@ -25,6 +25,7 @@ from plugin_api.sidecar.preview.explain import ExplainModel
 from plugin_api.sidecar.preview.routes import PUBLIC, preview_blueprint
 from plugin_api.sidecar.searches import SearchRoutes
 from plugin_api.sidecar.shoppers.routes import EVENTS_PATH, shoppers_blueprint
+from plugin_api.sidecar.understanding import understanding_blueprint
 
 PREFIX = "/_attune"
 HEALTH = f"{PREFIX}/health"
@@ -82,6 +83,7 @@ def create_app(
     app.register_blueprint(model_blueprint(settings, reranker))
     app.register_blueprint(cluster_blueprint(settings, reranker))
     app.register_blueprint(openapi_blueprint(bool(settings.sidecar.api_keys.strip(" ,"))))
+    app.register_blueprint(understanding_blueprint(searcher))
     app.register_blueprint(shoppers_blueprint(settings, client))
     app.register_blueprint(preview_blueprint(settings, client, (reranker, *others)))
 

@@ -61,6 +61,9 @@ class Shop:
     conditions of a search. `holding` are the products that hold the model numbers of a text. `groups` gives
     the value by which products are collapsed. `field_types` and `alias_filter` are what the index is like.
 
+    `mapping` is the answer to a request for the mapping; `facts` and `prices` are of the products that have
+    others than none and 9.5.
+
     `writes` tells one state of the index from another. `not_attunes` are products that another program wrote,
     `malformed` those whose vectors can't be read.
     `refuse` has error replies for "products", "near", "text", "fetch", "vectors", "state", "around" (what
@@ -79,6 +82,9 @@ class Shop:
         self.groups: dict[str, str] = {}
         self.field_types: dict[str, str] = {}
         self.alias_filter: dict[str, Any] | None = None
+        self.mapping: dict[str, Any] = {}
+        self.facts: dict[str, bytes] = {}
+        self.prices: dict[str, float] = {}
         self.models: dict[str, str] = {}
         self.without_tokens: set[str] = set()
         self.without_hash: set[str] = set()
@@ -104,6 +110,8 @@ class Shop:
         timeout_seconds: float | None = None,
     ) -> OpenSearchResponse:
         path, _, query = target.partition("?")
+        if method == "GET" and path.endswith("/_mapping") and "vocabulary" in query:
+            return _json_response(200, self.mapping)
         if method == "GET" and (path.endswith(("/_field_caps", "/_mapping")) or path.startswith("/_alias/")):
             self.schema_requests.append((target, dict(headers)))
             return self._answer_schema(path)
@@ -208,7 +216,8 @@ class Shop:
             else [base64.b64encode(bytes([byte]) * (1 + (key in self.malformed))).decode().rstrip("=")],
             "attune.hash": [] if key in self.without_hash else [f"{key} {byte}"],
             "attune.model": [self.models.get(key, VERSION)],
-            "price": [9.5],
+            "price": [self.prices.get(key, 9.5)],
+            "attune.facts": [base64.b64encode(self.facts[key]).decode()] if key in self.facts else [],
             "group": [self.groups[key]] if key in self.groups else [],
         }
         if key in self.not_attunes:

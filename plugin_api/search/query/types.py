@@ -18,6 +18,7 @@ from plugin_api.search.query.text import MAX_TEXT, QueryText
 from plugin_api.search.reasons import Cause
 from reranker.behaviour.personal_search import DEFAULT_STRENGTH, MAX_STRENGTH
 from reranker.text.query_type import find_model_numbers, is_identifier
+from reranker.understanding.demands import Understanding
 
 _TIME = re.compile(r"(\d{1,18})(nanos|micros|ms|s|m|h|d)")
 _SECONDS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -109,7 +110,8 @@ class TextSearch:
     It, and not the conditions of a search, decides which products the vectors add. `params` are the URL
     parameters of Attune's own searches; `pit` is the caller's point in time. Products that are added must
     meet `required`, such as a tenant, before the nearest are chosen. `fixed` is true where none may be added,
-    because the search has something that can't be asked of them.
+    because the search has something that can't be asked of them. `understanding` is what the text demands,
+    where the index has a vocabulary to tell it by; `text` is then without prices and exclusions.
     """
 
     call: SearchCall
@@ -121,6 +123,7 @@ class TextSearch:
     required: tuple[JsonObject, ...] = ()
     pit: str = ""
     fixed: bool = False
+    understanding: Understanding | None = None
 
     @property
     def add_when(self) -> AddWhen:

@@ -25,6 +25,7 @@ from plugin_api.search.retrieval.caller_client import (
     SearchRefused,
     error_sentence,
 )
+from plugin_api.search.retrieval.demand_clauses import build_demand_clauses
 from plugin_api.search.retrieval.hit import Hit, HitKey
 from plugin_api.search.retrieval.index_fingerprint import (
     NO_FINGERPRINT,
@@ -68,12 +69,14 @@ class Candidates:
     """What the first stage found.
 
     `own` are the best hits of the caller's own query, as many as the window has; `neighbours` are the nearest
-    to the text by vector, whatever the caller's conditions. `complete` is the answer where the caller's
+    to the text by vector, whatever the caller's conditions; `satisfying` are further hits of the caller's
+    query, those that meet what its text demands. `complete` is the answer where the caller's
     search was sent whole. `fingerprint` is that of the index, empty where it is not known.
     """
 
     own: tuple[Hit, ...] = ()
     neighbours: tuple[Hit, ...] = ()
+    satisfying: tuple[Hit, ...] = ()
     neighbours_error: str = ""
     headers: Headers = ()
     complete: CompleteAnswer | None = None
@@ -150,11 +153,16 @@ def gather(
     searches = [_slim_search(body, request, window, how)]
     if vector is not None:
         searches.append(_near_search(request, vector, window, how))
+    clauses = _demand_clauses(request)
+    if clauses:
+        demanding = {**body, "query": {"bool": {"must": [body["query"]], "filter": clauses}}}
+        searches.append(_slim_search(demanding, request, window, how))
     headers, answers = caller.search_all([*searches, *fingerprint_searches(how.shards, caller.has_identity)])
     own, *near = map(read_slim_answer, answers[: len(searches)])
     if own.error:
         raise SearchRefused(own.status, error_sentence(own.error))
-    hits = [hit for answer in (own, *near) for hit in answer.hits.hits]
+    satisfying = near.pop().hits.hits if clauses else []
+    hits = [hit for found in (own.hits.hits, *(one.hits.hits for one in near), satisfying) for hit in found]
     if not (how.with_ids or request.hides_ids) and not all(hit.id for hit in hits):
         return gather(caller, request, vector, window, replace(how, with_ids=True))
     known = _find_vectors(caller, hits, how)
@@ -162,6 +170,7 @@ def gather(
     return replace(
         neighbours,
         own=tuple(_own_hits(own.hits.hits, known, _read_groups(request, answers[0]))),
+        satisfying=tuple(_own_hits(satisfying, known, [])),
         headers=headers,
         fingerprint=read_fingerprint(answers[len(searches) :], beside=raw_object(answers[0])),
     )
@@ -285,7 +294,7 @@ def _near_search(search: TextSearch, vector: Floats, window: int, how: Gathering
 
 
 def _slim_search(body: JsonObject, search: TextSearch, window: int, how: Gathering) -> CallerSearch:
-    slim = slim_body(with_vectors=not how.trusts, with_ids=how.with_ids)
+    slim = slim_body(not how.trusts, how.with_ids, with_facts=_has_demands(search))
     if group := _collapse_field(search):
         slim["docvalue_fields"] = [*slim["docvalue_fields"], group]
     return CallerSearch({**body, **slim, "size": window, "track_total_hits": False})
@@ -299,6 +308,18 @@ def _near_candidates(
     return Candidates(
         neighbours=tuple(hits), neighbours_error=error_sentence(near.error) if near.error else ""
     )
+
+
+def _has_demands(search: TextSearch) -> bool:
+    return search.understanding is not None and bool(search.understanding.demands)
+
+
+def _demand_clauses(request: RerankRequest) -> list[JsonObject]:
+    """Return what further hits of the caller's query are asked for: all that its text demands."""
+    understanding = request.understanding
+    if understanding is None or request.collapse_field:
+        return []
+    return build_demand_clauses(understanding.demands, understanding.text)
 
 
 def _collapse_field(search: TextSearch) -> str:
@@ -354,6 +375,8 @@ def _own_hits(
                 hit.model,
                 numbers=count_numbers(hit.matched_queries),
                 group=group,
+                facts=hit.facts,
+                price=hit.price,
             )
 
 
@@ -374,4 +397,6 @@ def _near_hits(
                 meets,
                 count_numbers(hit.matched_queries),
                 group,
+                facts=hit.facts,
+                price=hit.price,
             )

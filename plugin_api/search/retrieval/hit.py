@@ -14,7 +14,7 @@ class Hit(Struct, frozen=True):
     requested; `model` is the version that encoded them. A neighbour that `meets` the conditions of the
     caller's query may be one of its hits. `numbers` counts the model numbers of the text that the product
     holds, `group` is the value by which hits are collapsed, as JSON. `score` is the one that the answer
-    shows.
+    shows. `facts` and `price` are there where the text demands something that they tell.
     """
 
     index: str
@@ -27,6 +27,8 @@ class Hit(Struct, frozen=True):
     numbers: int = 0
     group: bytes = b""
     score: float = 0.0
+    facts: bytes = b""
+    price: float | None = None
 
     @property
     def key(self) -> HitKey:

@@ -1,6 +1,7 @@
 """Fetch only the fields that ranking needs: a third of the time that complete hits take."""
 
 import binascii
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -22,12 +23,21 @@ _KEY_FIELDS = (fields.ID, fields.HASH, fields.MODEL)
 class _SlimFields(
     Struct,
     frozen=True,
-    rename={"id": fields.ID, "tokens": fields.TOKENS, "model": fields.MODEL, "hash": fields.HASH},
+    rename={
+        "id": fields.ID,
+        "tokens": fields.TOKENS,
+        "model": fields.MODEL,
+        "hash": fields.HASH,
+        "facts": fields.FACTS,
+        "price": fields.PRICE,
+    },
 ):
     id: list[str] = []
     tokens: list[str] = []
     model: list[str] = []
     hash: list[str] = []
+    facts: list[str] = []
+    price: list[Any] = []
 
 
 _NO_FIELDS = _SlimFields()
@@ -68,10 +78,18 @@ class SlimHit(Struct, frozen=True, rename={"index": "_index", "score": "_score",
     @property
     def vectors(self) -> bytes:
         """The bytes of `attune.tokens`; empty where it is missing or not base64."""
-        try:
-            return binascii.a2b_base64(f"{self.fields.tokens[0]}==")  # OpenSearch leaves out the padding
-        except (IndexError, ValueError):
-            return b""
+        return _decode_bytes(self.fields.tokens)
+
+    @property
+    def facts(self) -> bytes:
+        """The bytes of `attune.facts`; empty where it is missing or not base64."""
+        return _decode_bytes(self.fields.facts)
+
+    @property
+    def price(self) -> float | None:
+        """The lowest price; None where it has none."""
+        prices = [price for price in self.fields.price if isinstance(price, int | float)]
+        return min(prices, default=None)
 
     @property
     def vector_key(self) -> VectorKey | None:
@@ -97,14 +115,24 @@ class SlimAnswer(Struct, frozen=True):
 _answer = msgspec.json.Decoder(SlimAnswer)
 
 
-def slim_body(with_vectors: bool, with_ids: bool = False) -> JsonObject:
+def slim_body(with_vectors: bool, with_ids: bool = False, with_facts: bool = False) -> JsonObject:
     """Return the body keys that request slim hits.
 
-    `_id` and `_source` stay on disk. `with_ids` requests `_id`, for documents that have no `attune.id`.
+    `_id` and `_source` stay on disk. `with_ids` requests `_id`, for documents that have no `attune.id`;
+    `with_facts` requests the facts and the price.
     """
     stored: JsonObject = {} if with_ids else {"stored_fields": "_none_"}
     values = (*_KEY_FIELDS, fields.TOKENS) if with_vectors else _KEY_FIELDS
+    if with_facts:
+        values = (*values, fields.FACTS, fields.PRICE)
     return {**stored, "_source": False, "docvalue_fields": values}
+
+
+def _decode_bytes(values: list[str]) -> bytes:
+    try:
+        return binascii.a2b_base64(f"{values[0]}==")  # OpenSearch leaves out the padding
+    except (IndexError, ValueError):
+        return b""
 
 
 def read_slim_answer(answer: bytes) -> SlimAnswer:
