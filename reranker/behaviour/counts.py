@@ -12,7 +12,7 @@ from reranker.types import Doubles
 DECAY_DAYS = 150.0
 """Days after which a purchase counts e times less, half after 104.
 
-Measured on a year of groceries: recall@20 of the next basket 0.218; without decay 0.196.
+Measured on a year of groceries, it is the count to beat: recall@20 of the next basket 0.21.
 """
 
 MAX_PRODUCTS = 200

@@ -9,8 +9,8 @@ def diversify(scores: Floats, vectors: Floats, size: int, diversity: float) -> l
     """Return the rows of `size` products: each the best by score less its likeness to those chosen before.
 
     scores: (n,) of any scale; vectors: (n, d) unit rows, zero where a product has none. `diversity` is 0 for
-    the order of the scores, 1 for nothing but difference. Measured with 0.3: 29 % more different products
-    shown, no recall lost.
+    the order of the scores, 1 for nothing but difference. Measured with 0.3: no recall lost of what was
+    never bought, 0.007 of whole orders.
     """
     n = len(scores)
     order = np.argsort(-scores, kind="stable")

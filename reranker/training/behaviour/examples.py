@@ -24,7 +24,7 @@ MIN_EXAMPLES = 200
 """Orders that training needs."""
 
 _STEP_DAYS = 7.0
-_FOLDS = 4
+_FOLDS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
