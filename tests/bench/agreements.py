@@ -111,6 +111,8 @@ class Agreements:
         facets = {"brands": {"terms": {"field": FACET, "size": 5}}}
         first = self._ask({**query, "size": _PAGED, "_source": ["brand", "price"], "aggs": facets})
         total = _total(first)
+        if first["ext"]["attune"].get("reason_code") == "no_text":
+            return
         if first["ext"]["attune"]["rerank_status"] != "reranked":
             yield f"not reranked: {first['ext']['attune'].get('reason_code')}"
             return
