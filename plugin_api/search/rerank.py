@@ -20,7 +20,7 @@ from plugin_api.search.retrieval.caller_client import CallerClient
 from plugin_api.search.retrieval.candidates import Candidates, Gathering, gather, gather_neighbours
 from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.retrieval.hit import Hit, HitKey
-from plugin_api.search.retrieval.page import fetch_order, fetch_page
+from plugin_api.search.retrieval.page import fetch_hits, fetch_order, fetch_page, grow_total
 from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
 from plugin_api.shoppers.personaliser import Personaliser, personalise_window
 from plugin_api.shoppers.pseudonyms import has_opted_out
@@ -116,6 +116,9 @@ class SearchReranker:
         keys = [hit.key for hit in ranked.page(request)]
         if found.complete:
             hits, shell, headers = found.complete.hits, found.complete.shell, found.headers
+        elif found.shell is not None:
+            hits, headers = fetch_hits(caller, request, ranked.additions.keys, keys), found.headers
+            shell = grow_total(found.shell, _count_added(found, ranked))
         else:
             page = fetch_page(caller, request, ranked.additions.keys, keys)
             hits, shell, headers = page.hits, page.shell, page.headers
@@ -244,6 +247,14 @@ def _check(found: Candidates) -> None:
         raise NotReranked(Reason.NOT_INDEXED.because())
     if found.neighbours_error:
         raise NotReranked(Reason.KNN_FAILED.because(error=found.neighbours_error))
+
+
+def _count_added(found: Candidates, ranked: RankedHits) -> int:
+    """Return how many of the hits the caller's own query does not find."""
+    own, added = {hit.key for hit in found.own}, set(ranked.additions.keys)
+    return sum(
+        hit.key in added and hit.meets and not hit.is_own and hit.key not in own for hit in found.neighbours
+    )
 
 
 def _weigh(window: list[Hit], probability: dict[HitKey, float], request: RerankRequest) -> list[float]:

@@ -12,7 +12,7 @@ from opensearchpy import OpenSearch
 
 from mappings.errors import ModelError
 from plugin_api.opensearch.client import OpenSearchResponse
-from plugin_api.search.retrieval.candidates import HOLDS_NUMBER, MEETS_CONDITIONS
+from plugin_api.search.retrieval.candidates import HOLDS_NUMBER, IS_OWN, MEETS_CONDITIONS
 from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH
 from reranker.text.query_type import classify_query
 from reranker.types import EncodedQuery, Floats
@@ -235,7 +235,9 @@ class Shop:
         return [
             name
             for name in names
-            if (name == MEETS_CONDITIONS and meets) or (name.startswith(HOLDS_NUMBER) and key in self.holding)
+            if (name == MEETS_CONDITIONS and meets)
+            or (name == IS_OWN and key in self.products)
+            or (name.startswith(HOLDS_NUMBER) and key in self.holding)
         ]
 
 

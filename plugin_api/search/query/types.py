@@ -36,6 +36,12 @@ QUERY_PARAMETERS = frozenset({
 
 _LONG_NUMBER_DIGITS = 3
 
+_AROUND_HITS = frozenset({"aggs", "aggregations", "suggest", "profile", "stats"})
+"""Body keys that request more than hits and their total."""
+
+_FAR_DOWN = 1000
+"""Place from which on OpenSearch is asked whether it would answer a page: beyond 10,000 it refuses one."""
+
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Weight = Annotated[float, Meta(ge=0, le=100)]
 
@@ -198,6 +204,11 @@ class RerankRequest(TextSearch):
     def hides_ids(self) -> bool:
         """Whether the caller's hits come without `_id`: then only `attune.id` tells which hit is which."""
         return "_none_" in as_list(decoded(self.body.get("stored_fields")))
+
+    @property
+    def wants_hits_alone(self) -> bool:
+        """Whether nothing is requested but hits, none of them far down, and their total."""
+        return self.end <= _FAR_DOWN and not self.body.keys() & _AROUND_HITS
 
     @property
     def collapse_field(self) -> str:

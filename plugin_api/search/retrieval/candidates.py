@@ -42,11 +42,17 @@ from reranker.types import Floats
 MEETS_CONDITIONS = "attune.meets_conditions"
 """Name in `matched_queries` of those neighbours that meet the conditions of the caller's query."""
 
+IS_OWN = "attune.is_own"
+"""Name in `matched_queries` of those neighbours that the caller's own query finds."""
+
 HOLDS_NUMBER = "attune.holds_number"
 """Beginning of the names in `matched_queries` of the text's model numbers that a hit holds."""
 
 ADDED_FIELDS = (fields.ID, fields.TOKENS, fields.MODEL)
 """Doc values that complete hits are requested with on Attune's behalf."""
+
+_TOTAL_KEYS = frozenset({"track_total_hits"})
+"""Body keys that say how far hits are counted."""
 
 _MAX_NUMBERS = 3
 """Model numbers of a text that hits are asked for."""
@@ -78,6 +84,7 @@ class Candidates:
     neighbours: tuple[Hit, ...] = ()
     satisfying: tuple[Hit, ...] = ()
     neighbours_error: str = ""
+    shell: RawObject | None = None
     headers: Headers = ()
     complete: CompleteAnswer | None = None
     fingerprint: IndexFingerprint = NO_FINGERPRINT
@@ -150,7 +157,11 @@ def gather(
         **{key: request.body[key] for key in MATCH_KEYS if key in request.body},
         "query": _with_named(request.body["query"], number_clauses(request.query, request.text)),
     }
-    searches = [_slim_search(body, request, window, how)]
+    own_search = _slim_search(body, request, window, how)
+    if request.wants_hits_alone:
+        del own_search.body["track_total_hits"]
+        own_search.body.update({key: request.body[key] for key in _TOTAL_KEYS & request.body.keys()})
+    searches = [own_search]
     if vector is not None:
         searches.append(_near_search(request, vector, window, how))
     clauses = _demand_clauses(request)
@@ -170,7 +181,8 @@ def gather(
     return replace(
         neighbours,
         own=tuple(_own_hits(own.hits.hits, known, _read_groups(request, answers[0]))),
-        satisfying=tuple(_own_hits(satisfying, known, [])),
+        satisfying=tuple(_own_hits(satisfying, known, _read_groups(request, answers[len(searches) - 1]))),
+        shell=read_around(answers[0])[0] if request.wants_hits_alone else None,
         headers=headers,
         fingerprint=read_fingerprint(answers[len(searches) :], beside=raw_object(answers[0])),
     )
@@ -269,6 +281,15 @@ def _meets_clause(request: RerankRequest) -> list[JsonObject]:
     return [{"bool": {"filter": conditions, "boost": 0, "_name": MEETS_CONDITIONS}}] if conditions else []
 
 
+def _own_clause(request: RerankRequest) -> list[JsonObject]:
+    """Return the named clause for the caller's query itself, where its total is counted on from there."""
+    if not request.wants_hits_alone or request.query.optional:
+        return []
+    post_filter: Any = decoded(request.body.get("post_filter"))
+    queries = [_bare(query) for query in (request.query.query, post_filter) if query]
+    return [{"bool": {"filter": queries, "boost": 0, "_name": IS_OWN}}]
+
+
 def _bare(value: Any) -> Any:
     """Return a query without inner hits: they are of no use in a condition."""
     if isinstance(value, dict):
@@ -287,7 +308,9 @@ def _near_search(search: TextSearch, vector: Floats, window: int, how: Gathering
     body: JsonObject = {"query": nearest(vector, window, search.required)}
     if not isinstance(search, RerankRequest):
         return _slim_search(body, search, window, how)
-    if named := [*_meets_clause(search), *number_clauses(search.query, search.text)]:
+    if named := [
+        *_meets_clause(search), *_own_clause(search), *number_clauses(search.query, search.text),
+    ]:  # fmt: skip
         body["query"] = {"bool": {"must": [body["query"]], "should": named}}
     body |= {key: search.body[key] for key in ("timeout", "derived") if key in search.body}
     return _slim_search(body, search, window, how)
@@ -395,6 +418,7 @@ def _near_hits(
                 known[hit.key],
                 hit.model,
                 meets,
+                IS_OWN in hit.matched_queries,
                 count_numbers(hit.matched_queries),
                 group,
                 facts=hit.facts,

@@ -24,6 +24,7 @@ class Hit(Struct, frozen=True):
     vectors: bytes = b""
     model: str = ""
     meets: bool = True
+    is_own: bool = False
     numbers: int = 0
     group: bytes = b""
     score: float = 0.0
@@ -45,6 +46,7 @@ class Hit(Struct, frozen=True):
             b"",
             self.model,
             self.meets,
+            self.is_own,
             self.numbers,
             self.group,
             score,

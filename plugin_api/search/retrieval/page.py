@@ -10,7 +10,7 @@ from mappings import fields
 from mappings.errors import ClusterDown
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import NO_ANSWER, Headers
-from plugin_api.opensearch.raw_json import RawObject, decoded
+from plugin_api.opensearch.raw_json import RawObject, decoded, dumps, raw_object
 from plugin_api.search.query.clauses import match_hits
 from plugin_api.search.query.types import RerankRequest
 from plugin_api.search.retrieval.caller_client import (
@@ -89,6 +89,29 @@ def fetch_page(
     shell.pop("terminated_early", None)  # so OpenSearch says of a search that wants neither hits nor a total
     hits = _read_hits(answers[1], keys) if keys else {}
     return FetchedPage(hits, shell, headers, read_fingerprint(answers[len(searches) :], beside=shell))
+
+
+def fetch_hits(
+    caller: CallerClient, request: RerankRequest, added: Sequence[HitKey], keys: Sequence[HitKey]
+) -> Mapping[HitKey, RawObject]:
+    """Fetch the hits of these keys alone. Raises as `gather` does."""
+    if not keys:
+        return {}
+    _, answers = caller.search_all([CallerSearch(_page_body(request, request.query.widen(added), keys))])
+    return _read_hits(answers[0], keys)
+
+
+def grow_total(shell: RawObject, added: int) -> RawObject:
+    """Return an answer without its hits, its total grown by hits that were added, where that is exact."""
+    around = raw_object(shell["hits"])
+    total = decoded(around.get("total"))
+    if isinstance(total, int):
+        grown: object = total + added
+    elif isinstance(total, dict) and total.get("relation") == "eq":
+        grown = {**total, "value": total["value"] + added}
+    else:
+        return shell
+    return {**shell, "hits": Raw(dumps({**around, "total": grown}))}
 
 
 def fetch_order(

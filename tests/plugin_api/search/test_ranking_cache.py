@@ -165,7 +165,7 @@ def test_without_a_state_nothing_is_kept_and_it_is_not_asked_for_again(
     assert not any(is_cached(ask()) for _ in range(4))
     lists = [lines[1::2] for path, _, lines, _ in stocked.requests if path.endswith("_msearch")]
     requested = [any("indexes" in search.get("aggs", {}) for search in searches) for searches in lists]
-    assert requested == [True, *7 * [False]]
+    assert requested == [True, *3 * [False]]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_hits_that_went_with_their_index_are_looked_for_again(stocked: Shop) -> 
     body = ask(search(stocked))
     assert ids(body) == ["d", "b", "a", "c"]
     assert report(body) == ("reranked", "")
-    assert [path.rpartition("/")[2] for path, *_ in stocked.requests] == ["_msearch"] * 4
+    assert [path.rpartition("/")[2] for path, *_ in stocked.requests] == ["_msearch", "_search"] * 2
 
 
 def test_hits_that_stay_away_are_looked_for_twice(stocked: Shop) -> None:

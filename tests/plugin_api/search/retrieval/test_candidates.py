@@ -15,6 +15,7 @@ from plugin_api.search.query.types import RerankRequest, SearchCall
 from plugin_api.search.retrieval.caller_client import CallerClient, SearchRefused
 from plugin_api.search.retrieval.candidates import (
     HOLDS_NUMBER,
+    IS_OWN,
     MEETS_CONDITIONS,
     Candidates,
     count_hits,
@@ -88,7 +89,7 @@ def test_conditions_do_not_decide_which_products_are_near(shop: Shop) -> None:
     assert [(hit.id, hit.meets) for hit in first.neighbours] == [("c", True), ("d", False)]
     near = sent_searches(shop)[1]["query"]["bool"]
     assert "filter" not in near["must"][0]["knn"]["attune.vector"]
-    [named] = near["should"]
+    named, _ = near["should"]
     assert named["bool"] == {
         "filter": [{"bool": {"must": {"match_all": {}}, "filter": HP}}, in_stock],
         "boost": 0,
@@ -100,7 +101,8 @@ def test_without_conditions_all_that_is_near_is_a_hit(shop: Shop) -> None:
     shop.near = {"c": 3}
     first = gather_for(shop, request_of({"query": MATCH}))
     assert [hit.meets for hit in first.neighbours] == [True]
-    assert set(sent_searches(shop)[1]["query"]) == {"knn"}
+    names = [clause["bool"]["_name"] for clause in sent_searches(shop)[1]["query"]["bool"]["should"]]
+    assert names == [IS_OWN]
 
 
 def test_a_tenant_and_an_aliass_filter_hold_before_the_nearest_are_chosen(shop: Shop) -> None:
@@ -127,7 +129,7 @@ def test_hits_tell_whether_they_hold_the_texts_number(shop: Shop) -> None:
     own, near = sent_searches(shop)
     assert own["query"]["bool"]["must"] == [{"match": {"title": "hp 8492 toner"}}]
     for search in (own, near):
-        [named] = search["query"]["bool"]["should"]
+        *_, named = search["query"]["bool"]["should"]
         assert named["bool"]["_name"] == f"{HOLDS_NUMBER}.0"
         assert named["bool"]["boost"] == 0
         assert named["bool"]["should"] == [{"match": {"title": {"query": "8492", "operator": "and"}}}]

@@ -40,7 +40,9 @@ class Asking:
         """What the last search asked the vectors of: ids, or [] for all that it would find."""
         searches = [search for _, _, lines, _ in self.shop.requests for search in lines]
         return [
-            search["query"]["bool"]["filter"][0]["ids"]["values"] if "filter" in str(search["query"]) else []
+            search["query"]["bool"]["filter"][0]["ids"]["values"]
+            if "filter" in search["query"].get("bool", {})
+            else []
             for search in searches
             if "attune.tokens" in search.get("docvalue_fields", ())
         ]
