@@ -18,7 +18,8 @@ _INTERRUPTED = 130
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--index", "index_name", help="Read the products of this index or alias instead of FILE.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new model.")
 @click.option(
     "--fields", type=click.Path(path_type=Path), help="Field map in TOML. Default: guessed from the columns."
@@ -70,7 +71,8 @@ _INTERRUPTED = 130
 @click.pass_obj
 def train(
     context: CommandContext,
-    file: Path,
+    file: Path | None,
+    index_name: str | None,
     out: Path,
     fields: Path | None,
     simplified: bool,
@@ -89,12 +91,14 @@ def train(
 ) -> None:
     """Train a model for a catalogue.
 
-    FILE is read as `attune index` reads it. The catalogue alone is enough: the product encoder learns
+    FILE is read as `attune index` reads it. With --index, products come from an index of Attune's or one that
+    `attune attach` read. The catalogue alone is enough: the product encoder learns
     its texts from the query encoder, and the scorer learns from queries made of the products.
     Judgements and clicks add what people think.
 
     \b
       attune train products.csv --out shop-model
+      attune train --index shop --out shop-model
       attune train products.csv --out shop-model --judgements judged.csv --budget 10
       attune train products.csv --out shop-model --clicks queries.jsonl.gz events.jsonl.gz
       attune index products.csv --model shop-model --alias shop
@@ -104,6 +108,13 @@ def train(
     """
     if clicks and clicks_from_cluster:
         raise SettingsError("--clicks and --clicks-from-cluster name two logs: choose one")
+    settings = context.settings
+    client = connect(settings.opensearch)
+    catalogue = file or ((client, index_name) if index_name else None)
+    if catalogue is None or (file and index_name):
+        raise SettingsError("give the products: one of FILE and --index NAME")
+    if index_name and fields:
+        raise SettingsError("--fields is for FILE: an index is read by the field map that it records")
     try:
         from plugin_api.commands.train import sources as training
         from reranker.training.pipeline import run_training
@@ -113,11 +124,10 @@ def train(
         from reranker.training.run.threads import use_all_cores
     except ImportError as error:
         raise AttuneError(f"training needs {error.name}: pip install 'attune[train]'") from error
-    settings = context.settings
-    cluster = connect(settings.opensearch) if clicks_from_cluster else None
-    if cluster:
-        check_cluster(cluster, settings.opensearch)
-    sources = training.Sources(file, fields, simplified, judgements, clicks, cluster)
+    if clicks_from_cluster or index_name:
+        check_cluster(client, settings.opensearch)
+    cluster = client if clicks_from_cluster else None
+    sources = training.Sources(catalogue, fields, simplified, judgements, clicks, cluster)
     read = training.read_sources(
         sources, settings.clicks, lambda line: None if as_json else click.echo(line, err=True)
     )

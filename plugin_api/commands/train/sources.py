@@ -16,9 +16,12 @@ from indexer.catalogue.records import Item
 from indexer.clicks.product_names import read_product_names
 from indexer.clicks.ubi_files import read_ubi_files
 from indexer.sources.files import CatalogueFile, open_catalogue
-from mappings.errors import CatalogueError
+from indexer.store.retry import RetryPolicy
+from indexer.store.scan import scan_documents
+from mappings.errors import CatalogueError, SettingsError
 from mappings.settings import ClickSettings
 from mappings.types import Judgement, Product
+from plugin_api.commands.searched_index import open_searched_index
 from plugin_api.commands.train.ubi_indexes import read_ubi_cluster
 from plugin_api.commands.train.weights import read_esci_pairs
 from plugin_api.terminal import format_count
@@ -29,21 +32,32 @@ from reranker.training.plan import TrainingPlan, TrainReport
 
 Note = Callable[[str], None]
 
+_RETRY_SECONDS = 60.0
+"""Seconds that reading an index keeps trying while OpenSearch is away."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where a job's data is. Of the two kinds of click logs at most one is given."""
+    """Where a job's data is. Of the two kinds of click logs at most one is given.
 
-    catalogue: Path
+    `catalogue` is a file of products, or the cluster and the name of an index that has them.
+    """
+
+    catalogue: Path | tuple[OpenSearch, str]
     fields: Path | None = None
     simplified: bool = False
     judgements: Path | None = None
     click_files: tuple[Path, Path] | None = None
     click_cluster: OpenSearch | None = None
 
+    @property
+    def name(self) -> str:
+        """The name of the catalogue."""
+        return str(self.catalogue) if isinstance(self.catalogue, Path) else self.catalogue[1]
+
     def named(self) -> dict[str, str]:
         """Return the sources by name, for the model's config."""
-        names = {"catalogue": self.catalogue.name}
+        names = {"catalogue": self.name.rpartition("/")[2]}
         if self.judgements:
             names["judgements"] = self.judgements.name
         if self.click_files:
@@ -64,8 +78,11 @@ class LoadedSources:
 
 def read_sources(sources: Sources, settings: ClickSettings, note: Note) -> LoadedSources:
     """Read everything, telling `note` what was found. Raises CatalogueError, LabelsError, ClusterDown."""
-    products = read_catalogue(sources.catalogue, sources.fields, sources.simplified)
-    note(f"{format_count(len(products), 'product')} in {sources.catalogue}")
+    if isinstance(sources.catalogue, Path):
+        products = read_catalogue(sources.catalogue, sources.fields, sources.simplified)
+    else:
+        products = read_index(*sources.catalogue)
+    note(f"{format_count(len(products), 'product')} in {sources.name}")
     judgements = read_judgements(sources.judgements, note) if sources.judgements else []
     if judgements:
         note(f"{format_count(len(judgements), 'judgement')} in {sources.judgements}")
@@ -82,6 +99,10 @@ def read_sources(sources: Sources, settings: ClickSettings, note: Note) -> Loade
 
 
 def _other_names(sources: Sources, column: str) -> dict[str, str]:
+    if not isinstance(sources.catalogue, Path):
+        raise SettingsError(
+            "clicks.id_column names a column of a catalogue's file: train from that, not --index"
+        )
     catalogue = open_catalogue(sources.catalogue)
     return read_product_names(catalogue.records(), _field_map(catalogue, sources.fields).id, column)
 
@@ -93,6 +114,17 @@ def read_catalogue(path: Path, fields: Path | None, simplified: bool = False) ->
     products = [item.product for item in items if isinstance(item, Item)]
     if not products:
         raise CatalogueError(f"{path} holds no usable product: `attune index` says why, record by record")
+    return products
+
+
+def read_index(client: OpenSearch, name: str) -> list[Product]:
+    """Read the products of an index, those with a text. Raises CatalogueError where there are none."""
+    searched = open_searched_index(client, name)
+    documents = scan_documents(client, name, {"match_all": {}}, RetryPolicy(_RETRY_SECONDS))
+    products = [searched.read_product(document.id, document.source) for document in documents]
+    products = [product for product in products if product.title or product.description]
+    if not products:
+        raise CatalogueError(f"index {name} holds no product with a title or a description")
     return products
 
 
