@@ -1,6 +1,7 @@
 """The log: one line for each request, as text or JSON, on standard error. It quotes nothing that is secret.
 
-No header but the request's ids, no body, no value of a URL's parameters, and no message of an exception.
+No header but the request's ids, no body, no value of a URL's parameters, no id of a shopper, and no message
+of an exception.
 """
 
 import logging
@@ -8,6 +9,7 @@ import sys
 import time
 import traceback
 from dataclasses import asdict, dataclass
+from urllib.parse import unquote
 
 import msgspec
 
@@ -15,6 +17,7 @@ from plugin_api.sidecar.telemetry.log_writer import LogWriter
 
 _LOGGER = logging.getLogger("attune.request")
 PATH_CHARACTERS, ID_CHARACTERS = 512, 128
+_SHOPPERS = "/_attune/users/"
 QUIET = ("/_attune/health", "/_attune/ready", "/_attune/metrics")
 """Asked every few seconds by machines: their successes are not logged."""
 
@@ -49,7 +52,7 @@ def entry(
     names = tuple(dict.fromkeys(part.partition("=")[0] for part in query.split("&") if part))
     return Entry(
         method,
-        path[:PATH_CHARACTERS],
+        hide_shopper(path)[:PATH_CHARACTERS],
         tuple(name[:ID_CHARACTERS] for name in names[:20]),
         status,
         round(seconds * 1000, 1),
@@ -58,6 +61,11 @@ def entry(
         opaque_id[:ID_CHARACTERS],
         rerank_status,
     )
+
+
+def hide_shopper(path: str) -> str:
+    """Return the path of a request without the id of a shopper, however it is percent-encoded."""
+    return f"{_SHOPPERS}*" if unquote(path).startswith(_SHOPPERS) else path
 
 
 def write(said: Entry) -> None:

@@ -18,7 +18,7 @@ from plugin_api.sidecar.serving.asgi import (
     find_header,
     read_target,
 )
-from plugin_api.sidecar.telemetry.access_log import entry, write
+from plugin_api.sidecar.telemetry.access_log import entry, hide_shopper, write
 from plugin_api.sidecar.telemetry.metrics import CONTENT_TYPE, Metrics
 from plugin_api.sidecar.telemetry.tracing import Tracing
 
@@ -86,7 +86,8 @@ class _Exchange:
         finally:
             self._end()
             if tracing and span:
-                tracing.end(span, method, self._scope["raw_path"].decode("ascii"), self._status)
+                path = hide_shopper(self._scope["raw_path"].decode("ascii"))
+                tracing.end(span, method, path, self._status)
 
     async def _observe(self, message: AsgiMessage) -> None:
         if message["type"] == "http.response.start":
