@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.types import Floats
-from reranker.understanding.demands import Demand, TypeDemand, Understanding
+from reranker.understanding.demands import SOFT_KINDS, Demand, TypeDemand, Understanding
 from reranker.understanding.facts import FactBatch, unpack_facts
 from reranker.understanding.matching import CONTRADICTION, MATCH, Outcome, match_demand
 from reranker.understanding.types import TypeIndex
@@ -27,11 +27,18 @@ class DemandWeights:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What demands weigh: `kinds` by kind of demand; `prior` is what the log-odds from before count for where
-    there is a demand, beside 1 where there is none: the encoders read "16 GB" as they read "8 GB".
+    """What demands weigh: `kinds` by kind of demand.
+
+    `prior` is what the log-odds from before count for where there is a demand that can be checked precisely:
+    the encoders read "16 GB" as they read "8 GB". Where a text has only words for types, values and features,
+    they count `soft_prior`, and its demands the share `soft` of their weights. Measured on the 56 judged
+    electronics queries, whole catalogue: nDCG@10 0.752 without understanding, 0.716 with `soft` and
+    `soft_prior` as for all others, 0.754 so; of the demands 0.837 and 0.832 of the places are satisfied.
     """
 
     prior: float
+    soft_prior: float
+    soft: float
     kinds: Mapping[str, DemandWeights]
 
 
@@ -77,7 +84,9 @@ def adjust_scores(
     without = np.array([not each for each in facts], dtype=bool)
     moved[without] = 0.0
     likely = np.clip(np.asarray(scores, dtype=np.float64), 1e-9, 1 - 1e-9)
-    prior = weights.prior if any(not isinstance(d, TypeDemand) for d in understanding.demands) else 1.0
+    is_soft = all(demand.kind in SOFT_KINDS for demand in understanding.demands)
+    prior, share = (weights.soft_prior, weights.soft) if is_soft else (weights.prior, 1.0)
+    moved *= share
     logits = np.log(likely / (1 - likely)) * np.where(without, 1.0, prior) + moved.sum(1)
     return Adjustment((1 / (1 + np.exp(-logits))).tolist(), moved, outcomes)
 

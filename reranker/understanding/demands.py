@@ -18,6 +18,9 @@ KINDS = (
 )
 """Kinds of demands, in the order of the weights."""
 
+SOFT_KINDS = frozenset({"value", "feature", "type"})
+"""Kinds that any word may be read as: what is said of them is less certain than of a number or a colour."""
+
 
 @dataclass(frozen=True, slots=True)
 class QuerySpan:

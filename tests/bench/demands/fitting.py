@@ -10,7 +10,8 @@ from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 from reranker.keyword_evidence import add_keyword_evidence
 from reranker.types import Floats
-from reranker.understanding.demands import KINDS, TypeDemand
+from reranker.understanding.adjustment import load_weights
+from reranker.understanding.demands import KINDS, SOFT_KINDS
 from tests.bench.demands.figures import measure_query
 from tests.bench.demands.kinds import DemandQuery
 from tests.bench.demands.systems import Options, Shop, gather_window
@@ -28,7 +29,7 @@ class _Case:
     rows: list[int]
     logits: Floats  # (n,)
     outcomes: Floats  # (n, kinds, 3)
-    has_prior: bool
+    is_soft: bool
 
 
 def fit_weights(shop: Shop, queries: Sequence[DemandQuery], settings: SearchSettings) -> JsonObject:
@@ -58,7 +59,8 @@ def fit_weights(shop: Shop, queries: Sequence[DemandQuery], settings: SearchSett
         kind: {"match": row[0], "near": row[1], "contradiction": row[2]}
         for kind, row in zip(KINDS, weights.tolist(), strict=True)
     }
-    return {"prior": prior, "kinds": kinds}
+    soft = {"soft_prior": start.soft_prior, "soft": start.soft}  # chosen on judgements
+    return {"prior": prior, **soft, "kinds": kinds}
 
 
 def _prepare(shop: Shop, query: DemandQuery, settings: SearchSettings) -> _Case:
@@ -72,15 +74,17 @@ def _prepare(shop: Shop, query: DemandQuery, settings: SearchSettings) -> _Case:
     outcomes = np.zeros((len(window.rows), len(KINDS), 3), dtype=np.float32)
     for demand, outcome in zip(window.understanding.demands, adjusted.outcomes, strict=True):
         outcomes[:, KINDS.index(demand.kind)] += outcome
-    has_prior = any(not isinstance(demand, TypeDemand) for demand in window.understanding.demands)
-    return _Case(query, window.rows, np.log(likely / (1 - likely)), outcomes, has_prior)
+    is_soft = all(demand.kind in SOFT_KINDS for demand in window.understanding.demands)
+    return _Case(query, window.rows, np.log(likely / (1 - likely)), outcomes, is_soft)
 
 
 def _evaluate(cases: Sequence[_Case], weights: Floats, prior: float) -> float:
     """Return the share of places that are satisfied, averaged over the kinds."""
     shares: defaultdict[str, list[float]] = defaultdict(list)
+    soft = load_weights()
     for case in cases:
-        moved = np.einsum("nkj,kj->n", case.outcomes, weights)
-        order = np.argsort(-(case.logits * (prior if case.has_prior else 1) + moved), kind="stable")
+        own_prior, share = (soft.soft_prior, soft.soft) if case.is_soft else (prior, 1.0)
+        moved = share * np.einsum("nkj,kj->n", case.outcomes, weights)
+        order = np.argsort(-(case.logits * own_prior + moved), kind="stable")
         shares[case.query.kind].append(measure_query(case.query, [case.rows[i] for i in order[:10]])[0])
     return float(np.mean([np.mean(found) for found in shares.values()]))
