@@ -168,7 +168,11 @@ class IndexUpdater:
             after = self._checkpoint(position)
             for page in list_changes(session.client, self.index, position, after, session.retry):
                 with self._lock:
-                    others = [key for key in page.documents if self._written.get(_name(key)) != key.seq_no]
+                    others = [
+                        key
+                        for key in page.documents
+                        if self._written.get(_name(key, key.primary_term)) != key.seq_no
+                    ]
                 chunks = list(split_chunks(others, size)) or [[]]
                 for chunk in chunks[:-1]:
                     yield ChangePage(page.shard, tuple(chunk), chunk[-1].seq_no)
@@ -221,7 +225,7 @@ class IndexUpdater:
                 report.overtaken += 1
             elif result.seq_no >= 0:
                 with self._lock:
-                    self._written.replace(_name(key), result.seq_no)
+                    self._written.replace(_name(key, result.primary_term), result.seq_no)
         report.encoded += sum(result.seq_no >= 0 for result in results[: len(plan.updates)])
         report.documents += plan.unchanged + plan.without_text + len(plan.updates)
         report.unchanged += plan.unchanged
@@ -233,5 +237,5 @@ def state_key(index: ShopIndex) -> str:
     return f"attach:{index.uuid}"
 
 
-def _name(key: DocumentKey) -> str:
-    return f"{key.shard}/{key.id}"
+def _name(key: DocumentKey, primary_term: int) -> str:
+    return f"{key.shard}/{primary_term}/{key.id}"

@@ -67,13 +67,15 @@ class BulkAction:
 class BulkResult:
     """The result of one action: done, `stale` where the index holds a newer version, or refused.
 
-    `seq_no` is the number of the write in its shard, -1 where nothing was written.
+    `seq_no` is the number of the write in its shard, -1 where nothing was written, and `primary_term` counts
+    how often the shard's primary had changed: another one may give the same number again.
     """
 
     id: str
     refusal: str = ""
     stale: bool = False
     seq_no: int = -1
+    primary_term: int = 0
 
     @property
     def done(self) -> bool:
@@ -159,7 +161,8 @@ def _try_bulk(client: OpenSearch, index: str, actions: Sequence[BulkWrite]) -> _
         else:
             gone = status == _NOT_FOUND and ("delete" in answer or _is_missing_document(item))
             refusal = "" if done or gone or status == _CONFLICT else reason
-            attempt.results[key] = BulkResult(key, refusal, status == _CONFLICT, item.get("_seq_no", -1))
+            place = item.get("_seq_no", -1), item.get("_primary_term", 0)
+            attempt.results[key] = BulkResult(key, refusal, status == _CONFLICT, *place)
     return attempt
 
 

@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0, help="of random writes")
     parser.add_argument("--writes", type=float, default=100.0, help="a second")
     parser.add_argument("--kills", type=int, default=2, help="times that the job is killed meanwhile")
+    parser.add_argument("--samples", type=int, default=60, help="writes whose vectors are waited for")
     parser.add_argument("--only", choices=["speed", "writes"])
     options = parser.parse_args()
     client = OpenSearch(options.url, timeout=120)
@@ -110,7 +111,7 @@ def measure_writes(client: OpenSearch, options: argparse.Namespace) -> dict[str,
         job = start("follow", INDEX, "--json")
     thread.join()
     per_second = round(writer.written / options.seconds, 1)
-    latencies = measure_latency(client, writer)
+    latencies = measure_latency(client, writer, options.samples)
     job.send_signal(signal.SIGTERM)
     job.wait()
     run("follow", INDEX, "--once", "--json")
@@ -138,7 +139,7 @@ def measure_writes(client: OpenSearch, options: argparse.Namespace) -> dict[str,
     }
 
 
-def measure_latency(client: OpenSearch, writer: "Writer", samples: int = 60) -> dict[str, float]:
+def measure_latency(client: OpenSearch, writer: "Writer", samples: int) -> dict[str, float]:
     """Return milliseconds from a write to a search that finds its vector, while the shop writes on."""
     thread = threading.Thread(target=writer.run, args=(3600.0,))
     thread.start()
