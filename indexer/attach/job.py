@@ -188,11 +188,12 @@ class _Follower:
 
     def _rounds(self, stop: threading.Event) -> Iterator[int]:
         """Yield once for each look that is due."""
-        number = 0
+        number, began = 0, time.monotonic()
         while not stop.is_set() and (number < _ROUNDS or not self._job.once):
-            if number and not self._job.once and stop.wait(self._job.every):
+            pause = max(0.0, began + self._job.every - time.monotonic())
+            if number and not self._job.once and stop.wait(pause):
                 return
-            number += 1
+            number, began = number + 1, time.monotonic()
             yield number
 
     def _catch_up(self) -> bool:
