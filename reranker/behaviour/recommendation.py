@@ -168,6 +168,9 @@ def _score_next_purchase(
     )
     score = model.scorer.logits if model.scorer else score_untrained
     scores = score(features)
+    is_new = facts.popularity <= 0
+    if is_new.any() and not is_new.all():  # no example had such a product: what the scorer says is a guess
+        scores = np.where(is_new, np.minimum(scores, scores[~is_new].min()), scores)
     parts = name_leading_parts(
         features, scores, {name: score(masked) for name, masked in mask_parts(features).items()}
     )

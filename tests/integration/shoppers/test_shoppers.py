@@ -107,6 +107,18 @@ def test_counting_again_changes_few_products(counted: CountedShop) -> None:
     assert again.purchases == counted.report.purchases
 
 
+def test_a_scorer_that_is_trained_ranks(counted: CountedShop) -> None:
+    training = pytest.importorskip("reranker.training.behaviour.training")
+    own = counted.settings.shoppers
+    report = count_behaviour(counted.requests, counted.alias, own, time.time(), training.train_on_orders)
+    assert (report.trained, report.not_trained) == (True, "")
+    fresh = Recommender(HttpClient(counted.settings.opensearch), counted.settings)
+    answer = fresh.recommend(RecommendCall(index=counted.alias, user="s3", size=50), {})
+    count_behaviour(counted.requests, counted.alias, own, time.time(), None)
+    assert answer["ext"]["attune"]["trained"]
+    assert answer["hits"]["hits"][-1]["_id"] == "new tea"  # nobody bought it
+
+
 def test_the_shoppers_staple_comes_first_and_says_why(counted: CountedShop) -> None:
     first = counted.recommend(user="s3", size=3)[0]
     assert first["_id"] == "staple3"

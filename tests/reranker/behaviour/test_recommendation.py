@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from reranker.behaviour.counts import Profile, add_purchases, add_views
+from reranker.behaviour.features import BEHAVIOUR_FEATURES
 from reranker.behaviour.recommendation import (
     BehaviourModel,
     Candidate,
@@ -10,6 +11,7 @@ from reranker.behaviour.recommendation import (
     RecommendationRequest,
     recommend_products,
 )
+from reranker.behaviour.scorer import BEHAVIOUR_UNITS, BehaviourScorer
 from reranker.behaviour.shop_counts import ShopCounts, count_shop
 from tests.fakes.orders import make_order_log
 
@@ -122,6 +124,30 @@ def test_a_product_that_nobody_bought_is_reached_by_its_vector(
     new = {**candidates, "new tea": Candidate("new tea", vector=candidates["tea"].vector)}
     found = _recommend(shop, new, RecommendationKind.SESSION, context=("tea",))
     assert "new tea" in {r.id for r in found}
+
+
+def test_a_session_that_nothing_follows_gets_what_is_popular(shop: ShopCounts) -> None:
+    pool = {name: Candidate(name, popularity=count) for name, count in (("a", 1.0), ("b", 5.0))}
+    result = _recommend(shop, pool, RecommendationKind.SESSION, context=("unknown",))
+    assert [r.id for r in result] == ["b", "a"]
+
+
+def test_a_trained_scorer_does_not_guess_about_what_nobody_bought(
+    shop: ShopCounts, candidates: dict[str, Candidate]
+) -> None:
+    size = len(BEHAVIOUR_FEATURES)
+    ones = np.ones(size, np.float32)
+    hidden = np.zeros((size, BEHAVIOUR_UNITS), np.float32)
+    hidden[BEHAVIOUR_FEATURES.index("popularity")] = -1
+    bias, output = np.full(BEHAVIOUR_UNITS, 9, np.float32), np.ones(BEHAVIOUR_UNITS, np.float32)
+    scorer = BehaviourScorer(0 * ones, ones, hidden, bias, output, 0.0)  # the less popular, the better
+    model = BehaviourModel(shop.kernels, shop.shares, scorer)
+    request = RecommendationRequest(
+        RecommendationKind.NEXT_PURCHASE, 100, DAY, add_purchases(Profile(), ["tea"], DAY)
+    )
+    result = recommend_products(request, [Candidate("new"), *candidates.values()], candidates, model)
+    assert result[0].id != "new"
+    assert [r.score for r in result if r.id == "new"] == [result[-1].score]
 
 
 def test_no_candidates_give_no_recommendations(shop: ShopCounts) -> None:
