@@ -108,7 +108,7 @@ class Reason(Enum):
     )  # fmt: skip
     NOT_INDEXED = (
         "not_indexed", RerankStatus.FAILED,
-        "no hit has vectors: index the catalogue with `attune index` for its searches to be reranked",
+        "no hit has vectors: `attune index` or `attune attach` make them",
         True,
     )  # fmt: skip
     KNN_FAILED = "knn_failed", RerankStatus.FAILED, "the k-NN search failed: {error}", True

@@ -86,7 +86,7 @@ def events(
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
 def count(context: CommandContext, alias: str | None, train: bool, as_json: bool) -> None:
-    """Count stored orders: what is popular, bought together, and due again.
+    """Count what is bought, how often and together.
 
     Writes counts into the products of --alias, where `attune recommend` finds them. Run it every night, and
     after `attune index`. Events older than shoppers.retention_days are deleted.
@@ -189,9 +189,9 @@ def recommend(
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
 def forget(context: CommandContext, user: str, as_json: bool) -> None:
-    """Forget USER: remove a user's or client's profile, events and queries.
+    """Forget USER: remove all that is stored of a user or client.
 
-    Then looks for them again; whatever is found is an error.
+    That is the profile, the events and the queries. Then looks for them again; whatever is found is an error.
     """
     settings = context.settings
     report = forget_shopper(_requests(settings), settings.shoppers.key, user)

@@ -23,7 +23,7 @@ OWN_SORT = "a search with its own sort is not reranked"
 NOT_REQUESTED = "reranking was not requested"
 BAGS = {"multi_match": {"query": "laptop", "fields": ["title", "description"]}}
 BY_BRAND = {"terms": {"field": "brand.keyword", "size": 20}}
-NOT_INDEXED = "no hit has vectors: index the catalogue with `attune index` for its searches to be reranked"
+NOT_INDEXED = "no hit has vectors: `attune index` or `attune attach` make them"
 INLINE = {"source": {"query": {"match": {"title": "{{text}}"}}, "size": 200}, "params": {"text": "laptop"}}
 RENDERED = {"query": LAPTOP, "size": 200}
 
