@@ -5,7 +5,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -56,14 +57,16 @@ class _View:
     """What one caller searches in one place: its interpreter, and when it was last asked for."""
 
     interpreter: QueryInterpreter | None = None
+    first: Future[None] | None = None
     asked_at: float = float("-inf")
 
 
 class Interpreters:
     """Interpreters by caller and index. Thread-safe; share one among all requests of a process.
 
-    The first search of an index is not understood: its vocabulary is requested meanwhile, with the caller's
-    own credentials. Several indexes with vocabularies of their own have none in common.
+    The first searches of an index wait a little for its vocabulary, which is requested with the caller's own
+    credentials; they are not understood if it takes longer. Several indexes with vocabularies of their own
+    have none in common.
     """
 
     def __init__(
@@ -81,15 +84,20 @@ class Interpreters:
         self._interpreters: LRUCache[bytes, QueryInterpreter] = LRUCache(_MAX_INTERPRETERS)
         self._vectors: LRUCache[str, Floats] = LRUCache(_MAX_PHRASES)
 
-    def find(self, call: SearchCall, caller_key: str) -> QueryInterpreter | None:
-        """Return the interpreter of what a call searches; None where there is none, or none yet."""
+    def find(self, call: SearchCall, caller_key: str, wait: float = 0.0) -> QueryInterpreter | None:
+        """Return the interpreter of what a call searches; None where there is none, or none yet.
+
+        The first time it is waited for `wait` seconds.
+        """
         with self._lock:
             view = self._views.setdefault(caller_key, _View())
-            due = self._clock() >= view.asked_at + self._seconds
-            if due:
+            if self._clock() >= view.asked_at + self._seconds:
                 view.asked_at = self._clock()
-        if due:
-            self._executor.submit(self._refresh, view, call)
+                refreshed = self._executor.submit(self._refresh, view, call)
+                view.first = view.first or refreshed
+        if wait and view.first:
+            with suppress(TimeoutError):
+                view.first.result(wait)
         return view.interpreter
 
     def load(self, call: SearchCall, caller_key: str) -> QueryInterpreter | None:

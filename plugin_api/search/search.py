@@ -167,7 +167,8 @@ class Searcher:
         if search.options.verbatim or search.fixed:
             return search
         caller_key = make_caller_key(search.call.index, search.call.headers)
-        interpreter = self._interpreters.find(search.call, caller_key)
+        wait = _SCHEMA_SHARE * self._settings.deadline_ms / 1000
+        interpreter = self._interpreters.find(search.call, caller_key, wait)
         if interpreter is None:
             return search
         understanding = interpreter.understand(search.text)

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, TypeVar
+from urllib.parse import quote
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
 from msgspec import Meta
 
 from mappings.errors import BadRequest
@@ -23,6 +24,7 @@ from plugin_api.opensearch.raw_json import dumps
 from plugin_api.search.answer import Answer, error_answer
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.text import MAX_TEXT
+from plugin_api.search.query.types import SearchCall
 from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
 from plugin_api.sidecar.passthrough import make_wsgi_response, read_wsgi_headers
 from plugin_api.sidecar.preview.explain import ExplainModel, ExplainRequest, Refusal, explain_hit
@@ -135,7 +137,15 @@ def preview_blueprint(
             # So that the page knows whose credentials are missing: OpenSearch's, not the sidecar's key.
             headers = (*refusal.reply.headers, ("x-attune-from-opensearch", "true"))
             return make_wsgi_response(Answer(refusal.reply.status, refusal.reply.body, headers))
+        if found["as_ranked"] and not wanted.options.verbatim and _has_demands(wanted, found["query"]):
+            found |= {"as_ranked": False, "why_not": "demands"}
         return _json(found)
+
+    def _has_demands(wanted: ExplainRequest, text: str) -> bool:
+        """Whether the ranking follows what the text demands, which is not explained."""
+        call = SearchCall(quote(wanted.index, safe=",*"), headers=_callers(request.environ))
+        understanding = current_app.extensions["attune"].understand(call, text)
+        return bool(understanding and understanding.demands)
 
     @routes.post("/_attune/judgements")
     def _judge() -> Response:

@@ -116,11 +116,13 @@ def test_pages_join_without_gap_or_repeat_across_the_window(stack: Stack) -> Non
 def test_the_score_that_the_preview_page_explains_is_the_one_listed(stack: Stack) -> None:
     asked = requests.get(f"{stack.reranked}/_attune/query", params={"text": "gaming laptop"}, timeout=120)
     query = asked.json()["query"]
-    hits = search(stack.reranked, {"query": query, "size": 3}).json()["hits"]["hits"]
+    options = {"verbatim": True}
+    body = {"query": query, "size": 3, "ext": {"attune": options}}
+    hits = search(stack.reranked, body).json()["hits"]["hits"]
     for hit in hits:
         explained = requests.post(
             f"{stack.reranked}/_attune/explain",
-            json={"index": "products", "id": hit["_id"], "query": "gaming laptop"},
+            json={"index": "products", "id": hit["_id"], "query": "gaming laptop", "options": options},
             timeout=120,
         ).json()
         assert explained["as_ranked"], explained

@@ -152,7 +152,8 @@ def test_filters_hold_for_the_neighbours_too(web: FlaskClient, shop: PreviewShop
     filters = [{"terms": {"brand.keyword": ["HP"]}}]
     search = {"bool": {"must": [keyword_query("wireless mouse")], "filter": filters}}
     found = explained(web, "wireless mouse", "pad", search=search)
-    near = shop.requests[-1][2][5]["query"]["knn"]["attune.vector"]
+    [lines] = [lines for _, path, lines, _ in shop.requests if path == "/_msearch"]
+    near = lines[5]["query"]["knn"]["attune.vector"]
     [conditions] = near["filter"]["bool"]["filter"]
     assert conditions["bool"]["filter"] == filters
     assert "multi_match" not in str(conditions)

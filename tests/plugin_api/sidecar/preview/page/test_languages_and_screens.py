@@ -94,7 +94,7 @@ def test_whatever_the_sidecar_may_say_has_words() -> None:
         *(f"head_{name}" for name in HEADS),
         *(f"status_{status.value}" for status in RerankStatus),
         *(f"reason_{reason.value}" for reason in Reason),
-        *(f"not_{why}" for why in ("no_vectors", "other_model", "other_text", "same", "reranked")),
+        *(f"not_{why}" for why in ("no_vectors", "other_model", "other_text", "demands", "same", "reranked")),
         *(f"field_{name}" for name in ("title", "brand", "category", "description", "attributes", "other")),
     }
     assert wanted <= strings("en").keys()
