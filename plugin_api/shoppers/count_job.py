@@ -118,8 +118,8 @@ def _scan(requests: ClusterRequests, index: str, search: JsonObject) -> Iterator
     """Yield every hit of a search, as of now."""
     requests.ask("POST", f"/{quote(index, safe='*,')}/_refresh?allow_no_indices=true&ignore_unavailable=true")
     target = f"/{quote(index, safe='*,')}/_search/point_in_time?keep_alive={_KEEP_ALIVE}"
-    status, opened = requests.ask("POST", target, also=(404,))
-    if status == 404 or not opened.get("pit_id"):
+    status, opened = requests.ask("POST", target, also=(400, 404))  # 400: no index has such a name
+    if status != 200 or not opened.get("pit_id"):
         return
     point = opened["pit_id"]
     after: list[object] | None = None

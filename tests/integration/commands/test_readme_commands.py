@@ -18,6 +18,7 @@ ELSEWHERE = {
     ("serve",): "tests/integration/clients/test_clients.py",
     ("install",): "tests/integration/commands/test_install.py",
     ("train",): "tests/plugin_api/commands/train/test_command.py",
+    ("follow",): "tests/integration/attach/test_follow.py",
     ("--follow",): "tests/integration/indexing/test_index_command.py",
     ("--reencode",): "tests/integration/indexing/test_model_change.py",
     ("--engine",): "tests/integration/indexing/test_ray.py",
@@ -63,6 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "products.txt": PRODUCTS.replace(",", "\t"),
         "changes.jsonl": "".join(json.dumps(change) + "\n" for change in changes),
         "judged.csv": "query,product_id,grade\nwireless mouse,1,3\nwireless mouse,2,0\nprinter,3,3\n",
+        "orders.csv": "customer,sku,ordered_at\n4711,1,2026-11-02T10:00:00Z\n4712,2,2026-11-03T10:00:00Z\n",
         "qrels.txt": "q1 0 1 3\nq1 0 2 0\n",
         "queries.tsv": "q1\twireless mouse\n",
         "old.trec": "q1 Q0 2 1 0.9 old\nq1 Q0 1 2 0.5 old\n",
@@ -75,7 +77,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(opensearch: str, client: OpenSearch) -> Iterator[Mapping[str, str]]:
-    yield {**os.environ, "PYTHONPATH": str(ROOT), "ATTUNE_OPENSEARCH_URL": opensearch}
+    own = {"settings": {"index.knn": True}, "mappings": {"properties": {"name": {"type": "text"}}}}
+    client.indices.create(index="myshop", body=own)
+    client.index(index="myshop", id="1", body={"name": "Logitech M185 wireless mouse"}, refresh=True)
+    settings = {"ATTUNE_OPENSEARCH_URL": opensearch, "ATTUNE_SHOPPERS_KEY": "0123456789abcdef" * 4}
+    yield {**os.environ, "PYTHONPATH": str(ROOT), **settings}
+    client.indices.delete(index="myshop,attune-*", ignore=[404])
     for alias in ("shop", "products"):
         for index in client.indices.get_alias(name=alias, ignore=[404]):
             client.indices.delete(index=index, ignore=[404])
