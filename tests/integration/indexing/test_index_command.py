@@ -74,7 +74,7 @@ def test_a_catalogue_its_comparison_and_changes_through_a_pipe(shop: Shop) -> No
     status, said, wrong = run(shop, "-", "--changes", given=lines(events))
     assert (status, wrong) == (0, "")
     assert "Applied 2 of 2 changes" in said
-    assert "1 whole products, 0 partial, 1 deleted; 0 encoded" in said
+    assert "1 whole product, 0 partial, 1 deleted; 0 encoded" in said
     assert locks(shop) == []
 
     status, said, _ = run(shop, catalogue, "--verify", "--json")
