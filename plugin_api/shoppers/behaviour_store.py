@@ -45,7 +45,8 @@ class BehaviourStore:
                 return self._cache[alias]
         target = f"/{MODELS}/_doc/{quote(alias, safe='')}"
         status, answer = self._requests.ask("GET", target, also=(404,))
-        model = None if status == 404 else unpack_behaviour_model(answer["_source"])
+        stored = {} if status == 404 else answer.get("_source", {})
+        model = unpack_behaviour_model(stored) if stored else None
         with self._lock:
             self._cache[alias] = model
         return model
