@@ -169,7 +169,7 @@ class SearchReranker:
         weighed = self._adjust(request, window, _weigh(window, probability, request))
         weighed, personal = self._personalise(window, weighed, request, query, deadline)
         hits = rank(found.own, window, weighed)
-        if request.collapse_field:
+        if request.collapse_field and not request.fixed:  # OpenSearch has collapsed a search sent whole
             hits = collapse(hits)
         is_all = len(found.own) < settings.window and len(window) == len(
             own.keys() | further.keys() | {hit.key for hit in near}
@@ -197,7 +197,7 @@ class SearchReranker:
             order = (*found.own, *found.complete.below)
         else:
             order = fetch_order(caller, request, ranked.additions.keys, request.end)
-        hits = append_rest(ranked.hits, order, bool(request.collapse_field))
+        hits = append_rest(ranked.hits, order, bool(request.collapse_field) and not request.fixed)
         return RankedHits(
             tuple(hits),
             ranked.scored,

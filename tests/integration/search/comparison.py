@@ -136,7 +136,7 @@ def _ranked(case: Case, direct: Json, reranked: Json, allowed: set[str] | None) 
     if len(found) != len(scores):
         yield "a hit comes twice"
     if isinstance(case.plain_body, dict) and "collapse" in case.plain_body:
-        yield from _collapsed(theirs, ours)
+        yield from _collapsed(case.plain_body["collapse"]["field"], theirs, ours)
         return
     if case.pages:
         if len(own) != len(found):
@@ -166,20 +166,20 @@ def _whole(case: Case, theirs: Json, ours: Json) -> Iterator[str]:
         yield f"total {theirs.get('total')}, but {ours.get('total')}"
 
 
-def _collapsed(theirs: Json, ours: Json) -> Iterator[str]:
+def _collapsed(name: str, theirs: Json, ours: Json) -> Iterator[str]:
     """Differences in the groups of collapsed hits: each has a hit of its own choice."""
     groups = [
-        {json.dumps(hit["fields"]): hit.get("inner_hits", {}) for hit in hits["hits"]}
+        {json.dumps(hit["fields"][name]): hit.get("inner_hits", {}) for hit in hits["hits"]}
         for hits in (theirs, ours)
     ]
     if groups[0].keys() != groups[1].keys():
         yield f"groups {groups[0].keys()}, but {groups[1].keys()}"
     if theirs.get("total") != ours.get("total"):
         yield f"total {theirs.get('total')}, but {ours.get('total')}"
-    for name in groups[0].keys() & groups[1].keys():
-        totals = [{key: inner["hits"]["total"] for key, inner in group[name].items()} for group in groups]
+    for value in groups[0].keys() & groups[1].keys():
+        totals = [{key: inner["hits"]["total"] for key, inner in group[value].items()} for group in groups]
         if totals[0] != totals[1]:
-            yield f"inner hits of {name}: {totals}"
+            yield f"inner hits of {value}: {totals}"
 
 
 def _shown(case: Case, answer: Json) -> Iterator[str]:
