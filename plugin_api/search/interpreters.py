@@ -29,7 +29,6 @@ _MAX_INTERPRETERS = 8
 _MAX_PHRASES = 4096
 """Vectors of types' names that are remembered: 6 MB."""
 
-_BODY_HEADERS = frozenset({"content-type", "accept", "content-length"})
 _log = logging.getLogger("attune")
 
 
@@ -84,13 +83,13 @@ class Interpreters:
         self._interpreters: LRUCache[bytes, QueryInterpreter] = LRUCache(_MAX_INTERPRETERS)
         self._vectors: LRUCache[str, Floats] = LRUCache(_MAX_PHRASES)
 
-    def find(self, call: SearchCall, caller_key: str, wait: float = 0.0) -> QueryInterpreter | None:
+    def find(self, call: SearchCall, wait: float = 0.0) -> QueryInterpreter | None:
         """Return the interpreter of what a call searches; None where there is none, or none yet.
 
         The first time it is waited for `wait` seconds.
         """
         with self._lock:
-            view = self._views.setdefault(caller_key, _View())
+            view = self._views.setdefault(call.caller_key, _View())
             if self._clock() >= view.asked_at + self._seconds:
                 view.asked_at = self._clock()
                 refreshed = self._executor.submit(self._refresh, view, call)
@@ -100,13 +99,14 @@ class Interpreters:
                 view.first.result(wait)
         return view.interpreter
 
-    def load(self, call: SearchCall, caller_key: str) -> QueryInterpreter | None:
+    def load(self, call: SearchCall) -> QueryInterpreter | None:
         """Return the interpreter of what a call searches, once it is there; None where there is none."""
+        if interpreter := self.find(call, _TIMEOUT_SECONDS):
+            return interpreter
+        view = _View()  # it may have one since it was last asked for
+        self._executor.submit(self._refresh, view, call).result()
         with self._lock:
-            view = self._views.setdefault(caller_key, _View())
-            view.asked_at = self._clock()
-        if view.interpreter is None:
-            self._executor.submit(self._refresh, view, call).result()
+            self._views.setdefault(call.caller_key, view).interpreter = view.interpreter
         return view.interpreter
 
     def _refresh(self, view: _View, call: SearchCall) -> None:
@@ -118,9 +118,8 @@ class Interpreters:
     def _load(self, call: SearchCall) -> QueryInterpreter | None:
         index = f"/{call.index}" if call.index else ""
         target = f"{index}/_mapping?ignore_unavailable=true&filter_path=*.mappings._meta.attune.vocabulary"
-        headers = {name: value for name, value in call.headers.items() if name not in _BODY_HEADERS}
         try:
-            response = self._client.request("GET", target, headers, b"", _TIMEOUT_SECONDS)
+            response = self._client.request("GET", target, call.headers_without_body, b"", _TIMEOUT_SECONDS)
             found = _indexes.decode(response.body).values() if response.status == 200 else ()
         except (AttuneError, TimeoutError, msgspec.MsgspecError):
             return None

@@ -10,8 +10,10 @@ from typing import ParamSpec, TypeVar
 from cachetools import LRUCache, cachedmethod
 
 from mappings.errors import BadRequest, ModelError
+from mappings.settings import SearchSettings
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.failures import describe_delay
+from plugin_api.search.hit_key import HitKey
 from plugin_api.search.query.types import TextSearch
 from plugin_api.search.reasons import NotReranked, Reason
 from plugin_api.search.retrieval.hit import Hit
@@ -77,17 +79,22 @@ class SearchModels:
         self,
         model: Reranker,
         query: EncodedQuery,
-        stored: Sequence[bytes],
-        heads: Sequence[float],
+        hits: Sequence[Hit],
+        settings: SearchSettings,
         deadline: Deadline,
-    ) -> list[float]:
-        """Return the probability that each product answers the query. Raises NotReranked, ModelError."""
-        if not stored:
-            return []
+    ) -> dict[HitKey, float]:
+        """Return the probability that each hit, all with vectors, answers the query.
+
+        Raises NotReranked, ModelError.
+        """
+        if not hits:
+            return {}
+        heads = settings.relevance_weight, settings.click_weight, settings.purchase_weight
+        stored = [hit.vectors for hit in hits]
         scores: list[float] = self._run("scoring", deadline, model.score, query, stored, heads).tolist()
-        if len(scores) != len(stored) or not all(map(math.isfinite, scores)):
+        if len(scores) != len(hits) or not all(map(math.isfinite, scores)):
             raise ModelError(f"model {model.version} returned scores that are not probabilities")
-        return scores
+        return dict(zip((hit.key for hit in hits), scores, strict=True))
 
     @cachedmethod(
         lambda self: self._queries,

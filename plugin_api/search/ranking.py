@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 
 from plugin_api.opensearch.client import Headers
 from plugin_api.opensearch.raw_json import RawObject
+from plugin_api.search.hit_key import HitKey
 from plugin_api.search.query.types import RerankRequest
 from plugin_api.search.reasons import RerankStatus
 from plugin_api.search.report import RerankReport, StageTimes, UnderstoodPart
-from plugin_api.search.retrieval.hit import Hit, HitKey
+from plugin_api.search.retrieval.hit import Hit
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class RankedPage:
 
 
 def rank(own: Sequence[Hit], window: Sequence[Hit], probabilities: Sequence[float]) -> list[Hit]:
-    """Order the window by probability, the caller's other hits behind it.
+    """Order the window by probability.
 
     A hit that has no vectors keeps its place in the caller's order, with the score of the hit above it.
     """
@@ -89,10 +90,8 @@ def rank(own: Sequence[Hit], window: Sequence[Hit], probabilities: Sequence[floa
     hits.sort(key=lambda hit: hit.score, reverse=True)
     for place, hit in enumerate(own):
         if not hit.vectors:
-            above = (
-                hits[min(place, len(hits)) - 1].score if hits and place else (hits[0].score if hits else 0.0)
-            )
-            hits.insert(place, hit.with_score(above))
+            above = max(min(place, len(hits)) - 1, 0)
+            hits.insert(place, hit.with_score(hits[above].score if hits else 0.0))
     return hits
 
 

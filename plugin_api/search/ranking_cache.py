@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from cachetools import LRUCache, TTLCache
@@ -21,6 +22,8 @@ from plugin_api.search.query.purity import is_pure
 from plugin_api.search.query.types import RerankRequest, TextSearch
 from plugin_api.search.ranking import Additions, RankedHits
 from plugin_api.search.retrieval.index_fingerprint import IndexFingerprint
+
+_T = TypeVar("_T", bound="RankedHits | Additions")
 
 SETTLE_SECONDS = 2.0
 """For how long an index must have had one fingerprint for rankings to be cached."""
@@ -36,6 +39,9 @@ _RANKING_BYTES = 1000
 
 _HIT_BYTES = 400
 """Bytes of a hit beside its index and id."""
+
+_KEY_BYTES = 200
+"""Bytes of a hit's key beside its index and id."""
 
 _RETRY_SECONDS = 60.0
 """For how long a fingerprint is not requested again where OpenSearch had none to give."""
@@ -54,18 +60,10 @@ class RankingKey:
 
 
 @dataclass(frozen=True, slots=True)
-class CachedRanking:
-    """A ranking and the fingerprint of the index that it holds for."""
+class Cached(Generic[_T]):
+    """A ranking, or the additions to a text, and the fingerprint of the index that it holds for."""
 
-    ranked: RankedHits
-    digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class CachedAdditions:
-    """The additions to a text, and the fingerprint of the index that they hold for."""
-
-    additions: Additions
+    value: _T
     digest: bytes
 
 
@@ -89,32 +87,29 @@ class RankingCache:
     ) -> None:
         self._seconds, self._settle_seconds, self._clock = seconds, settle_seconds, clock
         self._lock = threading.Lock()
-        self._rankings: TTLCache[str, CachedRanking] = TTLCache(
-            max_bytes, seconds, clock, lambda cached: _size(cached.ranked)
-        )
-        self._additions: TTLCache[str, CachedAdditions] = TTLCache(
-            max_bytes, seconds, clock, lambda cached: _RANKING_BYTES + _HIT_BYTES * len(cached.additions.keys)
+        self._cached: TTLCache[str, Cached[Any]] = TTLCache(
+            max_bytes, seconds, clock, lambda cached: _size(cached.value)
         )
         self._observations: LRUCache[str, _Observation] = LRUCache(_MAX_VIEWS)
 
-    def key(self, request: RerankRequest, caller_key: str) -> RankingKey | None:
+    def key(self, request: RerankRequest) -> RankingKey | None:
         """Return the key of a search's ranking; None where it can't be cached."""
         if request.fixed or request.collapse_field or request.end > request.settings.window:
             return None
         if not all(is_pure(decoded(request.body.get(name))) for name in ("query", "post_filter", "rescore")):
             return None
-        return self._key(request, caller_key, dumps(request.body))
+        return self._key(request, dumps(request.body))
 
-    def additions_key(self, search: TextSearch, caller_key: str) -> RankingKey | None:
+    def additions_key(self, search: TextSearch) -> RankingKey | None:
         """Return the key of what the vectors add to a text; None where it can't be cached."""
         if search.pit:  # it does not change, but has no fingerprint
             return None
-        return self._key(search, caller_key, b"")
+        return self._key(search, b"")
 
-    def _key(self, search: TextSearch, caller_key: str, body: bytes) -> RankingKey | None:
+    def _key(self, search: TextSearch, body: bytes) -> RankingKey | None:
         if not self._seconds:
             return None
-        view = _digest(caller_key.encode(), repr(sorted(search.params.items())).encode())
+        view = _digest(search.call.caller_key.encode(), repr(sorted(search.params.items())).encode())
         with self._lock:
             last = self._observations.get(view)
         if last and not last.fingerprint.shards and self._clock() < last.since + _RETRY_SECONDS:
@@ -128,22 +123,22 @@ class RankingCache:
         )
         return RankingKey(view, _digest(*parts), last.fingerprint.shards or 1 if last else 1)
 
-    def get(self, key: RankingKey) -> CachedRanking | None:
+    def get(self, key: RankingKey) -> Cached[RankedHits] | None:
         """Return the ranking unless it is too old, or its index is known to have changed since."""
+        return self._get(key)
+
+    def get_additions(self, key: RankingKey) -> Cached[Additions] | None:
+        """Return the additions unless they are too old, or their index is known to have changed since."""
+        return self._get(key)
+
+    def _get(self, key: RankingKey) -> Cached[Any] | None:
         with self._lock:
-            cached = self._rankings.get(key.search)
+            cached = self._cached.get(key.search)
             last = self._observations.get(key.view)
             if cached is None or (last and cached.digest == last.fingerprint.digest):
                 return cached
-            self._rankings.pop(key.search, None)
+            self._cached.pop(key.search, None)
             return None
-
-    def get_additions(self, key: RankingKey) -> CachedAdditions | None:
-        """Return the additions unless they are too old, or their index is known to have changed since."""
-        with self._lock:
-            cached = self._additions.get(key.search)
-            last = self._observations.get(key.view)
-            return cached if cached and (not last or cached.digest == last.fingerprint.digest) else None
 
     def settled_digest(self, key: RankingKey) -> bytes:
         """Return the digest that the index has had for a while; empty where there is none."""
@@ -159,25 +154,19 @@ class RankingCache:
             if not fingerprint.digest or last is None or fingerprint != last.fingerprint:
                 self._observations[key.view] = _Observation(fingerprint, self._clock())
 
-    def put(self, key: RankingKey, ranked: RankedHits, digest: bytes) -> None:
-        """Cache a ranking that was made while the index had that fingerprint from beginning to end."""
-        if _size(ranked) <= self._rankings.maxsize:
+    def put(self, key: RankingKey, value: RankedHits | Additions, digest: bytes) -> None:
+        """Cache what was found while the index had that fingerprint from beginning to end."""
+        if _size(value) <= self._cached.maxsize:
             with self._lock:
-                self._rankings[key.search] = CachedRanking(ranked, digest)
-
-    def put_additions(self, key: RankingKey, additions: Additions, digest: bytes) -> None:
-        """Cache additions that were found while the index had that fingerprint from beginning to end."""
-        with self._lock:
-            self._additions[key.search] = CachedAdditions(additions, digest)
+                self._cached[key.search] = Cached(value, digest)
 
 
-def _size(ranked: RankedHits) -> int:
-    """Return about how many bytes a ranking takes."""
-    return (
-        _RANKING_BYTES
-        + sum(_HIT_BYTES + len(hit.index) + len(hit.id) for hit in ranked.hits)
-        + 100 * len(ranked.additions.keys)
-    )
+def _size(value: RankedHits | Additions) -> int:
+    """Return about how many bytes a ranking takes, or the additions to a text."""
+    if isinstance(value, Additions):
+        return _RANKING_BYTES + sum(_KEY_BYTES + len(index) + len(id_) for index, id_ in value.keys)
+    hits = sum(_HIT_BYTES + len(hit.index) + len(hit.id) for hit in value.hits)
+    return hits + _size(value.additions)
 
 
 def _digest(*parts: bytes) -> str:

@@ -5,21 +5,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from plugin_api.opensearch.client import OpenSearchClient
-from plugin_api.search.caller_key import make_caller_key
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.failures import find_cause
-from plugin_api.search.interpreters import Interpreters
+from plugin_api.search.hit_key import HitKey
 from plugin_api.search.models import SearchModels
 from plugin_api.search.query.types import AddWhen, RerankRequest
 from plugin_api.search.ranking import Additions, RankedHits, RankedPage, append_rest, collapse, rank
 from plugin_api.search.ranking_cache import RankingCache, RankingKey
 from plugin_api.search.reasons import NotReranked, Reason
 from plugin_api.search.report import StageTimes, UnderstoodPart
-from plugin_api.search.result_set import ResultSets, choose_additions, head_weights
+from plugin_api.search.result_set import ResultSets, choose_additions
 from plugin_api.search.retrieval.caller_client import CallerClient
-from plugin_api.search.retrieval.candidates import Candidates, Gathering, gather, gather_neighbours
+from plugin_api.search.retrieval.candidates import Candidates, gather, gather_neighbours
 from plugin_api.search.retrieval.fusion import fuse
-from plugin_api.search.retrieval.hit import Hit, HitKey
+from plugin_api.search.retrieval.gathering import Gathering
+from plugin_api.search.retrieval.hit import Hit
 from plugin_api.search.retrieval.page import fetch_hits, fetch_order, fetch_page, grow_total
 from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
 from plugin_api.shoppers.personaliser import Personaliser, personalise_window
@@ -43,21 +43,19 @@ class SearchReranker:
         rankings: RankingCache,
         result_sets: ResultSets,
         personaliser: Personaliser,
-        interpreters: Interpreters,
     ) -> None:
-        self._client, self._models = client, models
-        self._personaliser, self._interpreters = personaliser, interpreters
+        self._client, self._models, self._personaliser = client, models, personaliser
         self._vectors, self._rankings, self._result_sets = vectors, rankings, result_sets
 
-    def rerank(self, request: RerankRequest, caller_key: str, deadline: Deadline) -> RankedPage:
+    def rerank(self, request: RerankRequest, deadline: Deadline) -> RankedPage:
         """Rerank a search. Raises NotReranked, and BadRequest where `ext.attune` names an unknown model."""
         model = self._models.choose(request)
         caller = CallerClient(self._client, request.call, request.params, deadline)
         try:
             # A profile changes with every purchase, and no fingerprint of the index tells of it.
-            key = None if _is_personal(request) else self._rankings.key(request, caller_key)
+            key = None if _is_personal(request) else self._rankings.key(request)
             page = self._cached_page(request, caller, key) if key else None
-            return page or self._new_page(request, model, caller, caller_key, key)
+            return page or self._new_page(request, model, caller, key)
         except NotReranked:
             raise
         except Exception as error:  # the shopper still gets OpenSearch's own hits
@@ -68,24 +66,23 @@ class SearchReranker:
     ) -> RankedPage | None:
         """Return a page of a cached ranking; None where there is none that still holds."""
         cached = self._rankings.get(key)
-        if cached is None or (request.end > len(cached.ranked.hits) and not cached.ranked.complete):
+        if cached is None or (request.end > len(cached.value.hits) and not cached.value.complete):
             return None
-        started = time.perf_counter()
-        keys = [hit.key for hit in cached.ranked.page(request)]
-        page = fetch_page(caller, request, cached.ranked.additions.keys, keys, key.shards)
+        started, ranked = time.perf_counter(), cached.value
+        keys = [hit.key for hit in ranked.page(request)]
+        page = fetch_page(caller, request, ranked.additions.keys, keys, key.shards)
         self._rankings.observe(key, page.fingerprint)
         if page.fingerprint.digest != cached.digest or page.hits.keys() != set(keys):
             return None
         took = StageTimes(fetch=_milliseconds(started, time.perf_counter()))
         parts = list_parts(request)
-        return RankedPage(cached.ranked, page.hits, page.shell, page.headers, took, request.text, True, parts)
+        return RankedPage(ranked, page.hits, page.shell, page.headers, took, request.text, True, parts)
 
     def _new_page(
         self,
         request: RerankRequest,
         model: Reranker,
         caller: CallerClient,
-        caller_key: str,
         key: RankingKey | None,
         is_retry: bool = False,
     ) -> RankedPage:
@@ -94,7 +91,7 @@ class SearchReranker:
         query = self._models.encode(model, request.text, caller.deadline)
         encoded = time.perf_counter()
         settled = self._rankings.settled_digest(key) if key else b""
-        vectors = CallerVectors(self._vectors, caller_key, model.is_readable)
+        vectors = CallerVectors(self._vectors, request.call.caller_key, model.is_readable)
         how = Gathering.by(vectors, key.shards if key else 0)
         window = request.settings.window
         vector = query.vector if request.add_when is AddWhen.ALWAYS else None
@@ -107,7 +104,7 @@ class SearchReranker:
         gathered = time.perf_counter()
         other = self._models.choose_for(request, model, (*found.own, *found.neighbours))
         if other is not model:
-            return self._new_page(request, other, caller, caller_key, key, is_retry)
+            return self._new_page(request, other, caller, key, is_retry)
         _check(found)
         ranked = self._rank(request, model, query, found, caller.deadline, rescued)
         scored = time.perf_counter()
@@ -123,7 +120,7 @@ class SearchReranker:
             page = fetch_page(caller, request, ranked.additions.keys, keys)
             hits, shell, headers = page.hits, page.shell, page.headers
         if keys and not hits and not is_retry:  # the alias was moved to another index meanwhile
-            return self._new_page(request, model, caller, caller_key, key, is_retry=True)
+            return self._new_page(request, model, caller, key, is_retry=True)
         if key:
             self._rankings.observe(key, found.fingerprint)
             if settled and found.fingerprint.digest == settled:
@@ -135,12 +132,8 @@ class SearchReranker:
 
     def _needs_more(self, request: RerankRequest, found: Candidates, caller: CallerClient) -> bool:
         """Return whether the text finds so little that products are added."""
-        if (
-            request.add_when not in (AddWhen.FEW_FOUND, AddWhen.NOTHING_FOUND)
-            or len(found.own) >= request.few
-        ):
-            return False
-        return self._result_sets.finds_few(request, caller)
+        may_add = request.add_when in (AddWhen.FEW_FOUND, AddWhen.NOTHING_FOUND)
+        return may_add and len(found.own) < request.min_hits and self._result_sets.finds_few(request, caller)
 
     def _rank(
         self,
@@ -157,16 +150,14 @@ class SearchReranker:
         neighbours = [hit for hit in found.neighbours if hit.vectors]
         further = {hit.key: hit for hit in found.satisfying if hit.vectors and hit.key not in own}
         candidates = list(({hit.key: hit for hit in neighbours} | further | own).values())
-        stored = [hit.vectors for hit in candidates]
-        scores = self._models.score(model, query, stored, head_weights(settings), deadline)
-        probability: dict[HitKey, float] = dict(zip((hit.key for hit in candidates), scores, strict=True))
+        probability = self._models.score(model, query, candidates, settings, deadline)
         added = choose_additions(neighbours, probability, settings)
         likely = set(added)
         near = [hit for hit in neighbours if hit.key in own or (hit.meets and hit.key in likely)]
         window = fuse(list(own.values()), near, settings, query.query_type)
         inside = {hit.key for hit in window}
         window += [hit for hit in further.values() if hit.key not in inside]
-        weighed = self._adjust(request, window, _weigh(window, probability, request))
+        weighed = _adjust(request, window, _weigh(window, probability, request))
         weighed, personal = self._personalise(window, weighed, request, query, deadline)
         hits = rank(found.own, window, weighed)
         if request.collapse_field and not request.fixed:  # OpenSearch has collapsed a search sent whole
@@ -178,16 +169,6 @@ class SearchReranker:
         unscored = sum(not hit.vectors for hit in found.own)
         return RankedHits(tuple(hits), len(window), unscored, model.version, additions, is_all, personal)
 
-    def _adjust(self, request: RerankRequest, window: list[Hit], scores: list[float]) -> list[float]:
-        """Return the scores in the light of what the text demands and the hits' facts say."""
-        understanding = request.understanding
-        key = make_caller_key(request.call.index, request.call.headers)
-        interpreter = self._interpreters.find(request.call, key)
-        if understanding is None or interpreter is None or not understanding.demands:
-            return scores
-        facts, prices = [hit.facts for hit in window], [hit.price for hit in window]
-        return interpreter.adjust(understanding, facts, prices, scores).scores
-
     def _with_rest(
         self, request: RerankRequest, found: Candidates, ranked: RankedHits, caller: CallerClient
     ) -> RankedHits:
@@ -198,15 +179,7 @@ class SearchReranker:
         else:
             order = fetch_order(caller, request, ranked.additions.keys, request.end)
         hits = append_rest(ranked.hits, order, bool(request.collapse_field) and not request.fixed)
-        return RankedHits(
-            tuple(hits),
-            ranked.scored,
-            ranked.without_vectors,
-            ranked.model,
-            ranked.additions,
-            complete=False,
-            personal=ranked.personal,
-        )
+        return replace(ranked, hits=tuple(hits), complete=False)
 
     def _personalise(
         self,
@@ -268,15 +241,20 @@ def _weigh(window: list[Hit], probability: dict[HitKey, float], request: RerankR
     )
 
 
+def _adjust(request: RerankRequest, window: list[Hit], scores: list[float]) -> list[float]:
+    """Return the scores in the light of what the text demands and the hits' facts say."""
+    understanding, interpreter = request.understanding, request.interpreter
+    if understanding is None or interpreter is None or not understanding.demands:
+        return scores
+    facts, prices = [hit.facts for hit in window], [hit.price for hit in window]
+    return interpreter.adjust(understanding, facts, prices, scores).scores
+
+
 def list_parts(request: RerankRequest) -> tuple[UnderstoodPart, ...]:
     """Return the parts of the text that demand something, with their kinds."""
-    understanding = request.understanding
-    if understanding is None:
-        return ()
-    text = understanding.text
+    text = request.understanding.text if request.understanding else ""
     return tuple(
-        UnderstoodPart(demand.kind, text[demand.span.start : demand.span.end])
-        for demand in understanding.demands
+        UnderstoodPart(demand.kind, text[demand.span.start : demand.span.end]) for demand in request.demands
     )
 
 

@@ -11,14 +11,16 @@ from mappings.settings import SearchSettings
 from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.failures import find_cause
+from plugin_api.search.hit_key import HitKey
 from plugin_api.search.models import SearchModels
 from plugin_api.search.query.types import AddWhen, TextSearch
 from plugin_api.search.ranking import NO_ADDITIONS, Additions
 from plugin_api.search.ranking_cache import RankingCache, RankingKey
 from plugin_api.search.reasons import NotReranked, Reason
 from plugin_api.search.retrieval.caller_client import CallerClient
-from plugin_api.search.retrieval.candidates import Gathering, count_hits, gather_neighbours
-from plugin_api.search.retrieval.hit import Hit, HitKey
+from plugin_api.search.retrieval.candidates import count_hits, gather_neighbours
+from plugin_api.search.retrieval.gathering import Gathering
+from plugin_api.search.retrieval.hit import Hit
 from plugin_api.search.retrieval.index_fingerprint import fetch_fingerprint
 from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
 from reranker.types import Reranker
@@ -32,7 +34,7 @@ class ResultSets:
     ) -> None:
         self._client, self._models, self._vectors, self._rankings = client, models, vectors, rankings
 
-    def find_additions(self, search: TextSearch, caller_key: str, deadline: Deadline) -> Additions:
+    def find_additions(self, search: TextSearch, deadline: Deadline) -> Additions:
         """Return the products that the vectors add to a text.
 
         Raises NotReranked where that can't be told, and BadRequest for an unknown model.
@@ -44,9 +46,9 @@ class ResultSets:
         try:
             if search.add_when is not AddWhen.ALWAYS and not self.finds_few(search, caller):
                 return NO_ADDITIONS
-            key = self._rankings.additions_key(search, caller_key)
+            key = self._rankings.additions_key(search)
             known = self._cached(key, caller) if key else None
-            additions = known or self._find(search, model, caller, caller_key, key)
+            additions = known or self._find(search, model, caller, key)
         except NotReranked:
             raise
         except Exception as error:  # the shopper still gets OpenSearch's own hits
@@ -56,7 +58,7 @@ class ResultSets:
 
     def finds_few(self, search: TextSearch, caller: CallerClient) -> bool:
         """Return whether the text alone, whatever the conditions, has so few hits that products are added."""
-        return count_hits(caller, search, search.few) < search.few
+        return count_hits(caller, search, search.min_hits) < search.min_hits
 
     def _cached(self, key: RankingKey, caller: CallerClient) -> Additions | None:
         cached = self._rankings.get_additions(key)
@@ -64,41 +66,29 @@ class ResultSets:
             return None
         fingerprint = fetch_fingerprint(caller, key.shards)
         self._rankings.observe(key, fingerprint)
-        return cached.additions if fingerprint.digest == cached.digest else None
+        return cached.value if fingerprint.digest == cached.digest else None
 
     def _find(
-        self,
-        search: TextSearch,
-        model: Reranker,
-        caller: CallerClient,
-        caller_key: str,
-        key: RankingKey | None,
+        self, search: TextSearch, model: Reranker, caller: CallerClient, key: RankingKey | None
     ) -> Additions:
         query = self._models.encode(model, search.text, caller.deadline)
         settled = self._rankings.settled_digest(key) if key else b""
-        vectors = CallerVectors(self._vectors, caller_key, model.is_readable)
+        vectors = CallerVectors(self._vectors, search.call.caller_key, model.is_readable)
         how = Gathering.by(vectors, key.shards if key else 0)
         found = gather_neighbours(caller, search, query.vector, search.settings.window, how)
         if found.neighbours_error:
             raise NotReranked(Reason.KNN_FAILED.because(error=found.neighbours_error))
         other = self._models.choose_for(search, model, found.neighbours)
         if other is not model:
-            return self._find(search, other, caller, caller_key, key)
+            return self._find(search, other, caller, key)
         near = [hit for hit in found.neighbours if hit.vectors]
-        heads = head_weights(search.settings)
-        scores = self._models.score(model, query, [hit.vectors for hit in near], heads, caller.deadline)
-        probability = dict(zip((hit.key for hit in near), scores, strict=True))
+        probability = self._models.score(model, query, near, search.settings, caller.deadline)
         additions = Additions(choose_additions(near, probability, search.settings))
         if key:
             self._rankings.observe(key, found.fingerprint)
             if settled and found.fingerprint.digest == settled:
-                self._rankings.put_additions(key, additions, settled)
+                self._rankings.put(key, additions, settled)
         return additions
-
-
-def head_weights(settings: SearchSettings) -> tuple[float, float, float]:
-    """Return the weights of the scorer's heads."""
-    return settings.relevance_weight, settings.click_weight, settings.purchase_weight
 
 
 def choose_additions(

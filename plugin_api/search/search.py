@@ -13,7 +13,6 @@ from mappings.settings import Settings
 from plugin_api.opensearch.client import OpenSearchClient, append_query
 from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.answer import Answer
-from plugin_api.search.caller_key import make_caller_key
 from plugin_api.search.circuit_breaker import OPEN_SECONDS, CircuitBreaker
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.interpreters import Interpreters
@@ -107,14 +106,13 @@ class Searcher:
         vectors = VectorCache()
         rankings = RankingCache(settings.search.cache_seconds, timing.settle_seconds)
         self._result_sets = ResultSets(client, self._models, vectors, rankings)
-        interpreters = Interpreters(client, reranker)
         personaliser = Personaliser(client, settings)
         self._reranker = SearchReranker(
-            client, self._models, vectors, rankings, self._result_sets, personaliser, interpreters
+            client, self._models, vectors, rankings, self._result_sets, personaliser
         )
-        self._schemas = IndexSchemas(client)
-        self._interpreters = interpreters
+        self._schemas, self._interpreters = IndexSchemas(client), Interpreters(client, reranker)
         self._settings, self._search_settings = settings.sidecar, settings.search
+        self._schema_seconds = _SCHEMA_SHARE * settings.sidecar.deadline_ms / 1000
         self._observe = observe
         self.breaker = CircuitBreaker(timing.open_seconds)
         self._lock = threading.Lock()
@@ -154,7 +152,7 @@ class Searcher:
 
     def understand(self, call: SearchCall, text: str) -> Understanding | None:
         """Return what a text demands of the products in a call's index; None where nothing tells."""
-        interpreter = self._interpreters.load(call, make_caller_key(call.index, call.headers))
+        interpreter = self._interpreters.load(call)
         return interpreter.understand(text) if interpreter else None
 
     def _understand(self, request: _Request) -> _Request:
@@ -166,18 +164,15 @@ class Searcher:
     def _read(self, search: _Search) -> _Search:
         if search.options.verbatim or search.fixed:
             return search
-        caller_key = make_caller_key(search.call.index, search.call.headers)
-        wait = _SCHEMA_SHARE * self._settings.deadline_ms / 1000
-        interpreter = self._interpreters.find(search.call, caller_key, wait)
+        interpreter = self._interpreters.find(search.call, self._schema_seconds)
         if interpreter is None:
             return search
         understanding = interpreter.understand(search.text)
-        return replace(search, text=understanding.core, understanding=understanding)
+        return replace(search, text=understanding.core, understanding=understanding, interpreter=interpreter)
 
     def _schema(self, call: SearchCall) -> IndexSchema:
         """Return what the index of a call is like, as far as OpenSearch tells in time."""
-        deadline = Deadline.after(_SCHEMA_SHARE * self._settings.deadline_ms / 1000)
-        return self._schemas.find(call, make_caller_key(call.index, call.headers), deadline)
+        return self._schemas.find(call, Deadline.after(self._schema_seconds))
 
     def _time_for(self, limit: float, deadline: Deadline | None) -> Deadline:
         """Return by when Attune's part of a search must be done, of the time that the search has."""
@@ -192,20 +187,15 @@ class Searcher:
         report = self.report(request.cause)
         if search is None or search.add_when is AddWhen.NEVER:
             return request, report
-        caller_key = make_caller_key(search.call.index, search.call.headers)
-        cause = self.breaker.cause_to_skip(caller_key)
-        with self._slot() as running:
-            try:
-                if not cause and running > self._settings.max_concurrent_reranks:
-                    cause = Reason.BUSY.because(limit=self._settings.max_concurrent_reranks)
-                if not cause:
-                    additions = self._result_sets.find_additions(search, caller_key, deadline)
-                    report = replace(report, text=search.text, rescued=additions.rescued)
-                    query = search.query.widen(additions.keys)
-                    return (request.with_query(query) if additions.keys else request), report
-            except NotReranked as error:
-                cause = error.cause
-        return request, self.report(cause) if cause.reason is not Reason.UNKNOWN_WORDS else report
+        try:
+            with self._slot(search.call):
+                additions = self._result_sets.find_additions(search, deadline)
+        except NotReranked as error:
+            is_unreadable = error.cause.reason is Reason.UNKNOWN_WORDS  # then nothing is to be added
+            return request, report if is_unreadable else self.report(error.cause)
+        report = replace(report, text=search.text, rescued=additions.rescued)
+        widened = request.with_query(search.query.widen(additions.keys)) if additions.keys else request
+        return widened, report
 
     def answer_unranked(self, call: SearchCall) -> Answer:
         """Answer one `_search` without reranking. Raises as `answer` does."""
@@ -219,34 +209,36 @@ class Searcher:
 
     def _rerank(self, request: RerankRequest, deadline: Deadline) -> tuple[Answer, RerankReport]:
         """Answer a search with reranked hits, or with the fallback where that fails."""
-        started, call = time.perf_counter(), request.call
-        caller_key = make_caller_key(call.index, call.headers)
-        cause = self.breaker.cause_to_skip(caller_key)
-        with self._slot() as running:
-            try:
-                if not cause and running > self._settings.max_concurrent_reranks:
-                    cause = Reason.BUSY.because(limit=self._settings.max_concurrent_reranks)
-                if not cause:
-                    page = self._reranker.rerank(request, caller_key, deadline)
-                    self.breaker.record_success(caller_key)
-                    took_ms = round((time.perf_counter() - started) * 1000)
-                    return render_page(page, request, took_ms), page.report
-            except NotReranked as error:
-                cause = error.cause
+        started, call, running = time.perf_counter(), request.call, 0
+        try:
+            with self._slot(call) as running:
+                page = self._reranker.rerank(request, deadline)
+                self.breaker.record_success(call.caller_key)
+                took_ms = round((time.perf_counter() - started) * 1000)
+                return render_page(page, request, took_ms), page.report
+        except NotReranked as error:
+            cause = error.cause
         report = self.report(cause)
         answer = self._send(call, request.fallback, report)
         # Where the fallback fails as well, OpenSearch is at fault and not reranking.
         if answer.status == 200 and self._is_fault(cause, request, deadline, running):
-            self.breaker.record_failure(caller_key, cause)
+            self.breaker.record_failure(call.caller_key, cause)
         return answer, report
 
     @contextmanager
-    def _slot(self) -> Iterator[int]:
-        """Count a search as running; yield how many run with it."""
+    def _slot(self, call: SearchCall) -> Iterator[int]:
+        """Count a search as running; yield how many run with it.
+
+        Raises NotReranked where its index rests, or where too many run.
+        """
+        if cause := self.breaker.cause_to_skip(call.caller_key):
+            raise NotReranked(cause)
         with self._lock:
             self._running += 1
             running = self._running
         try:
+            if running > self._settings.max_concurrent_reranks:
+                raise NotReranked(Reason.BUSY.because(limit=self._settings.max_concurrent_reranks))
             yield running
         finally:
             with self._lock:

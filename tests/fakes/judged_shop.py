@@ -12,7 +12,7 @@ from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
 from mappings.types import Product
-from plugin_api.search.retrieval.candidates import MEETS_CONDITIONS
+from plugin_api.search.retrieval.named_clauses import MEETS_CONDITIONS
 from reranker.model import Model
 from reranker.types import EncodedProduct
 

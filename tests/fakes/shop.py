@@ -12,8 +12,8 @@ from opensearchpy import OpenSearch
 
 from mappings.errors import ModelError
 from plugin_api.opensearch.client import OpenSearchResponse
-from plugin_api.search.retrieval.candidates import HOLDS_NUMBER, IS_OWN, MEETS_CONDITIONS
 from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH
+from plugin_api.search.retrieval.named_clauses import HOLDS_NUMBER, IS_OWN, MEETS_CONDITIONS
 from reranker.text.query_type import classify_query
 from reranker.types import EncodedQuery, Floats
 from tests.fakes.memory_connection import ClientRequest, open_client

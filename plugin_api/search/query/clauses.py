@@ -5,7 +5,7 @@ from typing import Any
 
 from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import as_list
-from plugin_api.search.retrieval.hit import HitKey
+from plugin_api.search.hit_key import HitKey
 
 Path = tuple[str | int, ...]
 """Keys and places that lead from a query to a clause in it."""

@@ -40,14 +40,11 @@ def no_field_types(_names: Collection[str]) -> Mapping[str, Collection[str]]:
     return {}
 
 
-NO_FIELD_TYPES: FieldTypes = no_field_types
-
-
 @dataclass(frozen=True, slots=True)
 class IndexSchema:
     """What an index is like to one caller: the types of its fields, and the filter of the alias, if any."""
 
-    field_types: FieldTypes = NO_FIELD_TYPES
+    field_types: FieldTypes = no_field_types
     alias_filter: tuple[JsonObject, ...] = ()
 
 

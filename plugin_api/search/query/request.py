@@ -17,7 +17,8 @@ from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import RawObject, as_list, decoded, dumps, raw_object
 from plugin_api.search.query.clauses import MATCH_ALL, required_filters
 from plugin_api.search.query.field_types import NO_SCHEMA, IndexSchema
-from plugin_api.search.query.text import QueryText, parse_query
+from plugin_api.search.query.query_text import QueryText
+from plugin_api.search.query.text import parse_query
 from plugin_api.search.query.types import (
     QUERY_PARAMETERS,
     FallbackRequest,
@@ -166,23 +167,23 @@ def _parse_body(
         if name not in BODY_PARAMETERS and name not in QUERY_PARAMETERS
     }
     others = own_params.keys() - HEADER_PARAMETERS - SHARED_PARAMETERS - _OWN_PARAMETERS
-    search = TextSearch(
-        call=call,
-        params=own_params,
-        text=text or query.text,
-        query=query,
-        options=options,
-        settings=options.over(settings),
-        required=(*schema.alias_filter, *required_filters(query.query, settings.always_fields)),
-        pit=_point_in_time(body),
-        fixed=bool(others - {"sort", *_OWN_WAY_PARAMETERS}) or not body.keys() <= _KNOWN_KEYS,
-    )
+    search: dict[str, Any] = {
+        "call": call,
+        "params": own_params,
+        "text": text or query.text,
+        "query": query,
+        "options": options,
+        "settings": options.over(settings),
+        "required": (*schema.alias_filter, *required_filters(query.query, settings.always_fields)),
+        "pit": _point_in_time(body),
+        "fixed": bool(others - {"sort", *_OWN_WAY_PARAMETERS}) or not body.keys() <= _KNOWN_KEYS,
+    }
     if cause or start is None or size is None:
         cause = cause or Reason.INVALID_PAGE.because()
         is_widened = cause.reason not in (Reason.NOT_REQUESTED, Reason.INVALID_PAGE)
-        return FallbackRequest(sent, params, cause, search=search if is_widened else None)
+        return FallbackRequest(sent, params, cause, search=TextSearch(**search) if is_widened else None)
     return RerankRequest(
-        **{name: getattr(search, name) for name in search.__slots__},
+        **search,
         body={**body, "query": Raw(dumps(query.query))},
         start=start,
         size=size,

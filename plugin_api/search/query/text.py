@@ -1,9 +1,4 @@
-"""Read the query DSL: the words that the shopper typed, and the clauses that look for them.
-
-The clauses that look for the text are the only ones that a search ever changes: products that the vectors add
-(`QueryText.widen`) stand beside them, and everything else of the query decides about those products as about
-all others.
-"""
+"""Read the query DSL: the words that the shopper typed, and the clauses that look for them."""
 
 import base64
 import json
@@ -14,19 +9,11 @@ from typing import Any
 
 from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import as_list
-from plugin_api.search.query.clauses import (
-    MATCH_ALL,
-    Path,
-    fold_alternatives,
-    match_hits,
-    needs_all_words,
-    replace_at,
-    value_at,
-)
-from plugin_api.search.query.field_types import NO_FIELD_TYPES, FieldRank, FieldTypes, rank_fields
+from plugin_api.search.query.clauses import Path, needs_all_words, replace_at
+from plugin_api.search.query.field_types import FieldRank, FieldTypes, no_field_types, rank_fields
+from plugin_api.search.query.query_text import QueryText, TextClause
 from plugin_api.search.query.syntax import SyntaxWords, lucene_words, simple_words
 from plugin_api.search.reasons import Cause, NotReranked, Reason
-from plugin_api.search.retrieval.hit import HitKey
 
 MAX_TEXT = 2000
 """Characters of the text that are read: more than any query encoder takes in."""
@@ -50,70 +37,7 @@ _CONDITIONS = frozenset({
 """Queries without a text: a hit meets them or does not. Spans and intervals hold terms, not a text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """A clause that looks for the text, and where in the query it stands.
-
-    A `precise` one looks for all words, a phrase or with operators: what lacks them is not wanted. A `spare`
-    one is an alternative to another, so that what stands beside that one need not stand beside it.
-    """
-
-    path: Path
-    precise: bool
-    spare: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class QueryText:
-    """The text to rerank by, and where in the query it is looked for.
-
-    `query` is the caller's own, `wrapper` queries unfolded. `arms` are the clauses beside which other
-    products can be added, none where that can't be done: within `nested`, for instance. Where the text is
-    `optional`, it only orders what other clauses find, and every product that meets those is a hit already.
-    """
-
-    text: str
-    query: JsonObject
-    arms: tuple[Arm, ...] = ()
-    optional: bool = False
-
-    @property
-    def precise(self) -> bool:
-        """Whether the caller wants only what its own words find."""
-        return all(arm.precise for arm in self.arms)
-
-    @property
-    def clause(self) -> JsonObject:
-        """The query for the text alone, without the conditions around it."""
-        clauses = [value_at(self.query, arm.path) for arm in self.arms]
-        return clauses[0] if len(clauses) == 1 else {"bool": {"should": clauses}}
-
-    def widen(self, keys: Sequence[HitKey]) -> JsonObject:
-        """Return the query that finds these products as well, wherever they meet its other clauses."""
-        if not keys or self.optional:
-            return self.query
-        added = {"bool": {"must": [match_hits(keys)], "boost": 0}}
-        return self._replace(lambda clause: {"bool": {"should": [clause, added]}})
-
-    def relax(self) -> JsonObject:
-        """Return the query for all products that meet its other clauses."""
-        return fold_alternatives(self._replace(lambda _: MATCH_ALL))
-
-    def look_for(self, text: str) -> list[JsonObject]:
-        """Return the text's clauses, made to look for all words of another text."""
-        found = (_look_for(value_at(self.query, arm.path), text) for arm in self.arms)
-        return [clause for clause in found if clause]
-
-    def _replace(self, change: Callable[[JsonObject], JsonObject]) -> JsonObject:
-        query = self.query
-        for arm in self.arms:
-            if arm.spare or (arm.precise and not self.precise):
-                continue
-            query = replace_at(query, arm.path, change(value_at(self.query, arm.path)))
-        return query
-
-
-def parse_query(query: object, types: FieldTypes = NO_FIELD_TYPES) -> QueryText | Cause:
+def parse_query(query: object, types: FieldTypes = no_field_types) -> QueryText | Cause:
     """Return the text of a query, or why there is none to rerank by. Raises nothing.
 
     `types` gives the types of fields in the index: they tell a text from a match on a number.
@@ -129,19 +53,20 @@ def parse_query(query: object, types: FieldTypes = NO_FIELD_TYPES) -> QueryText 
     if not text:
         names = ", ".join(dict.fromkeys(reading.textless))[:MAX_TEXT]
         return Reason.NO_TEXT.because(types=names and f", only {names}")
-    return QueryText(text, reader.query, reading.arms, reading.optional)
+    return QueryText(text, reader.query, reading.clauses, reading.optional)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """What one clause says.
 
-    `texts` are those that it looks for, with `arms`; `rank` is that of the fields that it looks in. Words are
-    `secondary` that are not the shopper's if other clauses have words. `textless` names types without a text.
+    `texts` are those that it looks for, with `clauses`; `rank` is that of the fields that it looks in. Words
+    are `secondary` that are not the shopper's if other clauses have words. `textless` names types without a
+    text.
     """
 
     texts: tuple[str, ...] = ()
-    arms: tuple[Arm, ...] = ()
+    clauses: tuple[TextClause, ...] = ()
     rank: FieldRank = FieldRank.TEXT
     optional: bool = False
     secondary: bool = False
@@ -211,7 +136,7 @@ class _Reader:
         """Read a `hybrid`: nothing may be added, since each of its lists is scored on its own."""
         readings = self._read_all(name, body, "queries", path, depth)
         joined = _join_alternatives(_with_texts(readings), True, _types(readings) or (name,))
-        return replace(joined, arms=())
+        return replace(joined, clauses=())
 
     def inner(
         self,
@@ -227,8 +152,8 @@ class _Reader:
         if body.get(key) is None:
             return self.textless(name)
         inner = self.read(body[key], (*path, name, key), depth + 1)
-        arms = () if closed else inner.arms
-        return replace(inner, arms=arms, secondary=secondary or inner.secondary)
+        clauses = () if closed else inner.clauses
+        return replace(inner, clauses=clauses, secondary=secondary or inner.secondary)
 
     def wrapper(self, _: str, body: JsonObject, path: Path, depth: int) -> _Reading:
         """Read what a `wrapper` wraps, and put it in the wrapper's place."""
@@ -284,8 +209,8 @@ class _Reader:
         rank = rank_fields([str(field).partition("^")[0] for field in fields], self._types)
         if not text or rank is FieldRank.EXACT:
             return self.textless(name)
-        arm = Arm(path, precise or needs_all_words(options, text))
-        return _Reading((text,), () if closed else (arm,), rank)
+        clause = TextClause(path, precise or needs_all_words(options, text))
+        return _Reading((text,), () if closed else (clause,), rank)
 
 
 _Read = Callable[..., _Reading]
@@ -331,16 +256,16 @@ def _typed(readings: Sequence[_Reading]) -> list[_Reading]:
 def _join_alternatives(readings: Sequence[_Reading], one_is_enough: bool, types: tuple[str, ...]) -> _Reading:
     """Return the reading of clauses of which some must match.
 
-    Where one is enough, all but one of the arms are spare: the first that is not precise.
+    Where one is enough, all but one of the clauses are spare: the first that is not precise.
     """
     readings = [reading for reading in readings if not reading.secondary] or list(readings)
-    arms = [arm for reading in readings for arm in reading.arms]
-    if one_is_enough and arms:
-        chosen = next((arm for arm in arms if not (arm.precise or arm.spare)), arms[0])
-        arms = [replace(arm, spare=arm.spare or arm is not chosen) for arm in arms]
+    clauses = [clause for reading in readings for clause in reading.clauses]
+    if one_is_enough and clauses:
+        chosen = next((clause for clause in clauses if not (clause.precise or clause.spare)), clauses[0])
+        clauses = [replace(clause, spare=clause.spare or clause is not chosen) for clause in clauses]
     return _Reading(
         tuple(text for reading in readings for text in reading.texts),
-        tuple(arms),
+        tuple(clauses),
         min((reading.rank for reading in readings), default=FieldRank.TEXT),
         any(reading.optional for reading in readings),
         bool(readings) and all(reading.secondary for reading in readings),
@@ -350,23 +275,3 @@ def _join_alternatives(readings: Sequence[_Reading], one_is_enough: bool, types:
 
 def _types(readings: Sequence[_Reading]) -> tuple[str, ...]:
     return tuple(name for reading in readings for name in reading.textless)
-
-
-def _look_for(clause: JsonObject, text: str) -> JsonObject | None:
-    ((name, body),) = clause.items()
-    if name in ("multi_match", "combined_fields"):
-        kept = {key: body[key] for key in ("fields", "type", "analyzer", "lenient") if key in body}
-        return {name: {**kept, "query": text, "operator": "and"}}
-    if name in ("query_string", "simple_query_string"):
-        fields = [str(field) for field in as_list(body.get("fields", body.get("default_field")))]
-        return {
-            "multi_match": {
-                "query": text,
-                "operator": "and",
-                "lenient": True,
-                **({"fields": fields} if fields else {}),
-            }
-        }
-    if name.startswith("match") and len(body) == 1:
-        return {"match": {next(iter(body)): {"query": text, "operator": "and"}}}
-    return None

@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 from typing import Annotated
 
 import msgspec
@@ -14,11 +15,14 @@ from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import RawObject, as_list, decoded, dumps, raw_object
-from plugin_api.search.query.text import MAX_TEXT, QueryText
+from plugin_api.search.caller_key import make_caller_key
+from plugin_api.search.query.query_text import QueryText
+from plugin_api.search.query.text import MAX_TEXT
 from plugin_api.search.reasons import Cause
 from reranker.behaviour.personal_search import DEFAULT_STRENGTH, MAX_STRENGTH
 from reranker.text.query_type import find_model_numbers, is_identifier
-from reranker.understanding.demands import Understanding
+from reranker.understanding.demands import Demand, Understanding
+from reranker.understanding.interpreter import QueryInterpreter
 
 _TIME = re.compile(r"(\d{1,18})(nanos|micros|ms|s|m|h|d)")
 _SECONDS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -26,13 +30,16 @@ _SECONDS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h":
 _MIN_WEIGHT = 1e-6
 """The least sum of the heads' weights: smaller ones are lost in rounding."""
 
-FIRST_PAGE = 10
+_FIRST_PAGE = 10
 """Hits of a page: with fewer, the setting `search.recall = "fill"` adds products."""
 
 QUERY_PARAMETERS = frozenset({
     "q", "df", "default_operator", "analyzer", "analyze_wildcard", "lenient",
 })  # fmt: skip
 """URL parameters that make up a query, which a query in the body replaces."""
+
+_BODY_HEADERS = frozenset({"content-type", "content-length", "accept"})
+"""Headers that are about a call's own body and answer."""
 
 _LONG_NUMBER_DIGITS = 3
 
@@ -79,7 +86,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         return changed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SearchCall:
     """One `_search` as it came.
 
@@ -99,6 +106,16 @@ class SearchCall:
         """Where the search goes in OpenSearch."""
         return f"/{self.index}/{self.action}" if self.index else f"/{self.action}"
 
+    @cached_property
+    def caller_key(self) -> str:
+        """The key of the index as this caller sees it."""
+        return make_caller_key(self.index, self.headers)
+
+    @property
+    def headers_without_body(self) -> dict[str, str]:
+        """The headers for a request of Attune's own that has no body and is answered in JSON."""
+        return {name: value for name, value in self.headers.items() if name not in _BODY_HEADERS}
+
 
 class AddWhen(Enum):
     """When products that only the vectors find join a search's result set."""
@@ -117,7 +134,7 @@ class TextSearch:
     parameters of Attune's own searches; `pit` is the caller's point in time. Products that are added must
     meet `required`, such as a tenant, before the nearest are chosen. `fixed` is true where none may be added,
     because the search has something that can't be asked of them. `understanding` is what the text demands,
-    where the index has a vocabulary to tell it by; `text` is then without prices and exclusions.
+    where the index has a vocabulary for an `interpreter`; `text` is then without prices and exclusions.
     """
 
     call: SearchCall
@@ -130,6 +147,7 @@ class TextSearch:
     pit: str = ""
     fixed: bool = False
     understanding: Understanding | None = None
+    interpreter: QueryInterpreter | None = None
 
     @property
     def add_when(self) -> AddWhen:
@@ -141,16 +159,21 @@ class TextSearch:
             return AddWhen.NEVER
         if self.query.optional:
             return AddWhen.ALWAYS
-        if not self.query.arms or self.settings.recall == "off" or is_identifier(self.text):
+        if not self.query.clauses or self.settings.recall == "off" or is_identifier(self.text):
             return AddWhen.NEVER
         if self.query.precise or any(map(_is_long_number, find_model_numbers(self.text))):
             return AddWhen.NOTHING_FOUND if self.settings.rescue else AddWhen.NEVER
         return AddWhen.FEW_FOUND if self.settings.recall == "fill" else AddWhen.ALWAYS
 
     @property
-    def few(self) -> int:
-        """How many hits of the text alone are too few, so that products are added."""
-        return FIRST_PAGE if self.add_when is AddWhen.FEW_FOUND else 1
+    def demands(self) -> Sequence[Demand]:
+        """What the text demands of products."""
+        return self.understanding.demands if self.understanding else ()
+
+    @property
+    def min_hits(self) -> int:
+        """How many hits of the text alone are enough for no product to be added."""
+        return _FIRST_PAGE if self.add_when is AddWhen.FEW_FOUND else 1
 
 
 @dataclass(frozen=True, slots=True)

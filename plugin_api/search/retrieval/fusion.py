@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from mappings.settings import SearchSettings
-from plugin_api.search.retrieval.hit import Hit, HitKey
+from plugin_api.search.hit_key import HitKey
+from plugin_api.search.retrieval.hit import Hit
 from reranker.types import QueryType
 
 

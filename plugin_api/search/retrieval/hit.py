@@ -1,9 +1,9 @@
 """One hit, from the first stage to the page."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-HitKey = tuple[str, str]
-"""Index and id: they identify a hit also where an alias spans several indexes."""
+from plugin_api.search.hit_key import HitKey
 
 
 class Hit(Struct, frozen=True):
@@ -37,17 +37,5 @@ class Hit(Struct, frozen=True):
         return self.index, self.id
 
     def with_score(self, score: float) -> "Hit":
-        """Return the hit with the score that the answer shows, and without its vectors."""
-        return Hit(
-            self.index,
-            self.id,
-            self.keyword_score,
-            self.vector_score,
-            b"",
-            self.model,
-            self.meets,
-            self.is_own,
-            self.numbers,
-            self.group,
-            score,
-        )
+        """Return the hit with the score that the answer shows, and without what it was scored by."""
+        return replace(self, score=score, vectors=b"", facts=b"", price=None)

@@ -22,9 +22,6 @@ from plugin_api.search.query.types import SearchCall
 SCHEMA_SECONDS = 60.0
 """For how long a schema is used."""
 
-_BODY_HEADERS = frozenset({"content-type", "accept"})
-"""Headers of a call that are about its own body and answer."""
-
 _MAX_SCHEMAS = 1024
 _MAX_FIELDS = 1000
 """Fields of one schema that are remembered."""
@@ -68,10 +65,10 @@ class IndexSchemas:
         self._lock = threading.Lock()
         self._known: TTLCache[str, _Known] = TTLCache(_MAX_SCHEMAS, seconds, clock)
 
-    def find(self, call: SearchCall, caller_key: str, deadline: Deadline) -> IndexSchema:
+    def find(self, call: SearchCall, deadline: Deadline) -> IndexSchema:
         """Return the schema of what a call searches."""
         with self._lock:
-            known = self._known.setdefault(caller_key, _Known())
+            known = self._known.setdefault(call.caller_key, _Known())
         if known.alias_filter is None:
             known.alias_filter = self._find_alias_filter(call, deadline)
 
@@ -121,9 +118,9 @@ class IndexSchemas:
 
     def _get(self, call: SearchCall, target: str, deadline: Deadline) -> bytes | None:
         """Return OpenSearch's answer to this caller, empty for an error; None where it has none now."""
-        headers = {name: value for name, value in call.headers.items() if name not in _BODY_HEADERS}
         try:
-            response = self._client.request("GET", target, headers, b"", deadline.remaining())
+            seconds = deadline.remaining()
+            response = self._client.request("GET", target, call.headers_without_body, b"", seconds)
         except (ClusterDown, TimeoutError):
             return None
         if response.status == 429 or response.status >= 500:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import msgspec
 from msgspec import Raw, Struct
@@ -11,6 +12,7 @@ from mappings.errors import ClusterDown
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import NO_ANSWER, Headers
 from plugin_api.opensearch.raw_json import RawObject, decoded, dumps, raw_object
+from plugin_api.search.hit_key import HitKey
 from plugin_api.search.query.clauses import match_hits
 from plugin_api.search.query.types import RerankRequest
 from plugin_api.search.retrieval.caller_client import (
@@ -19,8 +21,8 @@ from plugin_api.search.retrieval.caller_client import (
     SearchRefused,
     error_sentence,
 )
-from plugin_api.search.retrieval.candidates import MATCH_KEYS, read_around
-from plugin_api.search.retrieval.hit import Hit, HitKey
+from plugin_api.search.retrieval.candidates import MATCH_KEYS, read_around, read_groups
+from plugin_api.search.retrieval.hit import Hit
 from plugin_api.search.retrieval.index_fingerprint import (
     IndexFingerprint,
     fingerprint_searches,
@@ -37,7 +39,7 @@ _HIT_KEYS = (
 )  # fmt: skip
 """Body keys that shape a hit."""
 
-_PAGE_KEYS = frozenset({*_HIT_KEYS, "sort", "collapse", "indices_boost"})
+_SHAPE_KEYS = (*_HIT_KEYS, "sort", "collapse", "indices_boost")
 """Body keys that say nothing of what stands around the hits."""
 
 
@@ -79,7 +81,7 @@ def fetch_page(
     The fingerprint of the index is requested as well, in so many `shards`' searches. Raises as `gather` does.
     """
     query = request.query.widen(added)
-    around = {key: value for key, value in request.body.items() if key not in _PAGE_KEYS}
+    around = {key: value for key, value in request.body.items() if key not in _SHAPE_KEYS}
     # `from` has OpenSearch refuse a page that lies too deep.
     searches = [CallerSearch({**around, "query": query, "from": request.end, "size": 0})]
     if keys:
@@ -129,22 +131,17 @@ def fetch_order(
     parsed = read_slim_answer(answer)
     if parsed.error:
         raise SearchRefused(parsed.status, error_sentence(parsed.error))
-    name = request.collapse_field
-    groups = [bytes(hit.get(name, b"")) for hit in _read_fields(answer)] if name else []
-    hits = (Hit(*hit.key, hit.keyword_score, model=hit.model) for hit in parsed.hits.hits)
-    if not name:
-        return tuple(hits)
-    return tuple(msgspec.structs.replace(hit, group=group) for hit, group in zip(hits, groups, strict=True))
+    groups = read_groups(request, answer) or repeat(b"")
+    return tuple(
+        Hit(*hit.key, hit.keyword_score, model=hit.model, group=group)
+        for hit, group in zip(parsed.hits.hits, groups, strict=False)
+    )
 
 
 def _page_body(request: RerankRequest, query: JsonObject, keys: Sequence[HitKey]) -> JsonObject:
     """Return the search for the hits of a page, each as the caller's own search shows it."""
     body = request.body
-    shape: JsonObject = {
-        key: body[key]
-        for key in (*_HIT_KEYS, "sort", "timeout", "derived", "collapse", "indices_boost")
-        if key in body
-    }
+    shape: JsonObject = {key: body[key] for key in (*_SHAPE_KEYS, "timeout", "derived") if key in body}
     if "stored_fields" in body:  # without `_id`, perhaps: then this tells which hit is which
         shape["docvalue_fields"] = [*request.docvalue_fields, fields.ID]
     page = {**shape, "size": len(keys), "track_total_hits": False}
@@ -183,12 +180,3 @@ def _key(hit: RawObject) -> HitKey:
         return index, msgspec.json.decode(hit["_id"], type=str)
     values = msgspec.json.decode(hit.get("fields", b"{}"), type=dict[str, Raw])
     return index, msgspec.json.decode(values.get(fields.ID, b'[""]'), type=list[str])[0]
-
-
-def _read_fields(answer: bytes) -> list[RawObject]:
-    hits = _complete_answer.decode(answer).hits
-    empty: RawObject = {}
-    return [
-        msgspec.json.decode(hit["fields"], type=RawObject) if "fields" in hit else empty
-        for hit in (hits.hits if hits else [])
-    ]

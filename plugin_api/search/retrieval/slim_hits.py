@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 
 from mappings import fields
 from mappings.types import JsonObject
-from plugin_api.search.retrieval.hit import HitKey
+from plugin_api.search.hit_key import HitKey
 
 VectorKey = tuple[str, str, str]
 """The index, the model's version, and the hash of the text that the model read."""

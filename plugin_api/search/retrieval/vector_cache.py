@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from cachetools import LRUCache, TTLCache
 
-from plugin_api.search.retrieval.hit import HitKey
+from plugin_api.search.hit_key import HitKey
 from plugin_api.search.retrieval.slim_hits import SlimHit, VectorKey
 
 ENTRY_BYTES = 400

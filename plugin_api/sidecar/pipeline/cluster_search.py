@@ -18,7 +18,8 @@ from plugin_api.search.models import MAX_UNKNOWN_SHARE
 from plugin_api.search.query.request import parse_call
 from plugin_api.search.query.types import AddWhen, RerankRequest, SearchCall
 from plugin_api.search.reasons import NotReranked, Reason
-from plugin_api.search.retrieval.candidates import find_conditions, nearest
+from plugin_api.search.retrieval.candidates import nearest
+from plugin_api.search.retrieval.named_clauses import find_conditions
 from reranker.keyword_evidence import add_keyword_evidence
 from reranker.types import EncodedQuery, Reranker
 

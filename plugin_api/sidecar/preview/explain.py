@@ -22,10 +22,12 @@ from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse
 from plugin_api.search.query.clauses import MATCH_ALL
 from plugin_api.search.query.keyword_query import keyword_query
+from plugin_api.search.query.query_text import QueryText
 from plugin_api.search.query.request import HIDDEN_FIELDS
-from plugin_api.search.query.text import MAX_TEXT, QueryText, parse_query
+from plugin_api.search.query.text import MAX_TEXT, parse_query
 from plugin_api.search.query.types import Options
-from plugin_api.search.retrieval.candidates import count_numbers, nearest, number_clauses
+from plugin_api.search.retrieval.candidates import nearest
+from plugin_api.search.retrieval.named_clauses import count_numbers, number_clauses
 from reranker.explanation import ExplainableModel, Explanation, explain
 from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence
 from reranker.text.query_type import is_identifier

@@ -55,7 +55,7 @@ def widen(case: Case, base: str) -> Case:
     query = parse_query(given)
     if isinstance(query, Cause):
         return case
-    text = {"query": query.clause, "size": 500, "_source": False} if query.arms else {}
+    text = {"query": query.text_query, "size": 500, "_source": False} if query.clauses else {}
     options = {"ext": {"attune": {"query": query.text, **body.get("ext", {}).get("attune", {})}}}
     params = {name: value for name, value in case.params.items() if name in ("routing",)}
     path = case.path.removesuffix("/template").rstrip("/")

@@ -288,7 +288,7 @@ def seen(digest: bytes) -> IndexFingerprint:
 def test_an_index_that_has_just_changed_has_no_ranking_cached() -> None:
     now = 0.0
     cache = RankingCache(10.0, settle_seconds=2.0, clock=lambda: now)
-    key = cache.key(request_of("mouse"), "shop ann")
+    key = cache.key(request_of("mouse"))
     assert key
     settled = []
     for digest in (b"one", b"one", b"two", b"two", b"two"):
@@ -303,13 +303,13 @@ def test_rankings_grow_old_and_are_bounded() -> None:
     cache = RankingCache(10.0, clock=lambda: now, max_bytes=4000)
 
     def put(text: str, hits: int) -> None:
-        key = cache.key(request_of(text), "shop ann")
+        key = cache.key(request_of(text))
         assert key
         cache.observe(key, seen(b"digest"))
         cache.put(key, ranking_of(hits), b"digest")
 
     def is_there(text: str) -> bool:
-        key = cache.key(request_of(text), "shop ann")
+        key = cache.key(request_of(text))
         return key is not None and cache.get(key) is not None
 
     for text in ("mouse", "lamp", "desk"):

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from plugin_api.search.query.clauses import MATCH_ALL
-from plugin_api.search.query.text import MAX_TEXT, QueryText, parse_query
+from plugin_api.search.query.query_text import QueryText
+from plugin_api.search.query.text import MAX_TEXT, parse_query
 from plugin_api.search.reasons import Cause
 
 MOUSE = {"match": {"title": "mouse"}}
@@ -185,7 +186,7 @@ def test_where_types_are_not_known_names_tell_exact_values() -> None:
 def test_what_asks_for_all_words_is_precise(query: object) -> None:
     found = read(query)
     assert found.precise
-    assert found.arms
+    assert found.clauses
 
 
 @pytest.mark.parametrize(
@@ -247,7 +248,7 @@ def test_a_should_that_must_match_is_the_text(bool_: dict[str, Any]) -> None:
 )
 def test_where_nothing_can_be_added_the_text_still_orders(query: dict[str, Any], text: str) -> None:
     found = read(query)
-    assert (found.text, found.arms) == (text, ())
+    assert (found.text, found.clauses) == (text, ())
     assert found.widen(KEYS) == found.relax() == query
 
 
@@ -274,9 +275,9 @@ def test_without_its_text_a_query_is_its_conditions() -> None:
 
 
 def test_the_clause_of_the_text_has_no_conditions() -> None:
-    assert read({"bool": {"must": [MOUSE, BRAND], "filter": [HP]}}).clause == MOUSE
+    assert read({"bool": {"must": [MOUSE, BRAND], "filter": [HP]}}).text_query == MOUSE
     both = {"bool": {"should": [MOUSE, WIRED], "minimum_should_match": 2}}
-    assert read(both).clause == {"bool": {"should": [MOUSE, WIRED]}}
+    assert read(both).text_query == {"bool": {"should": [MOUSE, WIRED]}}
 
 
 @pytest.mark.parametrize(
@@ -294,7 +295,7 @@ def test_the_clause_of_the_text_has_no_conditions() -> None:
 )
 def test_all_alternatives_are_the_text_but_one_is_widened(query: dict[str, Any]) -> None:
     found = read(query)
-    assert found.clause == {"bool": {"should": [MOUSE, PHRASE]}}
+    assert found.text_query == {"bool": {"should": [MOUSE, PHRASE]}}
     assert len(found.look_for("8492")) == 2
     assert str(found.widen(KEYS)).count("'boost': 0") == 1
     assert not found.precise

@@ -14,14 +14,12 @@ from plugin_api.search.query.request import parse_call
 from plugin_api.search.query.types import RerankRequest, SearchCall
 from plugin_api.search.retrieval.caller_client import CallerClient, SearchRefused
 from plugin_api.search.retrieval.candidates import (
-    HOLDS_NUMBER,
-    IS_OWN,
-    MEETS_CONDITIONS,
     Candidates,
     count_hits,
     gather,
     gather_neighbours,
 )
+from plugin_api.search.retrieval.named_clauses import HOLDS_NUMBER, IS_OWN, MEETS_CONDITIONS
 from tests.fakes.shop import VERSION, Shop
 
 VECTOR = np.array([0.5, 0.5, 0.5, 0.5], dtype=np.float32)

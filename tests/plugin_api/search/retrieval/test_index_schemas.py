@@ -23,10 +23,8 @@ class Clock:
         return self.now
 
 
-def find(schemas: IndexSchemas, index: str = "shop", caller: str = "shop ann") -> IndexSchema:
-    return schemas.find(
-        SearchCall(index, headers={"authorization": "Basic ann"}), caller, Deadline.after(1.0)
-    )
+def find(schemas: IndexSchemas, index: str = "shop", caller: str = "ann") -> IndexSchema:
+    return schemas.find(SearchCall(index, headers={"authorization": f"Basic {caller}"}), Deadline.after(1.0))
 
 
 def test_types_of_fields_are_requested_once_a_minute_as_the_caller(shop: Shop) -> None:
@@ -58,7 +56,7 @@ def test_callers_are_told_apart(shop: Shop) -> None:
     shop.field_types = {"title": "text"}
     find(schemas).field_types(["title"])
     shop.field_types = {}
-    assert not find(schemas, caller="shop bob").field_types(["title"])["title"]
+    assert not find(schemas, caller="bob").field_types(["title"])["title"]
 
 
 def test_an_aliass_filter_is_known(shop: Shop) -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from mappings.types import JsonObject
 from plugin_api.search.deadline import Deadline
+from plugin_api.search.hit_key import HitKey
 from plugin_api.search.query.request import parse_call
 from plugin_api.search.query.types import RerankRequest, SearchCall
 from plugin_api.search.retrieval.caller_client import CallerClient, SearchRefused
-from plugin_api.search.retrieval.hit import HitKey
 from plugin_api.search.retrieval.page import FetchedPage, fetch_order, fetch_page
 from tests.fakes.shop import Shop
 
