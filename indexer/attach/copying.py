@@ -6,11 +6,19 @@ while searches and writers go on with the old one. Changes made meanwhile are fo
 for less than two seconds; then one atomic request moves every name to the copy.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from indexer.attach.documents import ShopDocument, fetch_documents, list_missing
-from indexer.attach.shards import BEFORE_ALL, DocumentKey, ShardPosition, list_changes, read_positions
+from indexer.attach.shards import (
+    BEFORE_ALL,
+    DocumentKey,
+    ShardPosition,
+    dump_positions,
+    list_changes,
+    parse_positions,
+    read_positions,
+)
 from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes, metadata_of
 from indexer.store.alias import make_index_name
 from indexer.store.bulk import BulkResult, map_in_order, split_chunks, write_bulk
@@ -35,7 +43,7 @@ _LOADING: JsonObject = {"refresh_interval": "-1", "number_of_replicas": 0, **NO_
 
 
 @dataclass(frozen=True, slots=True)
-class CopiedDocument:
+class _CopiedDocument:
     """A document as the copy gets it. Without `versioned` it replaces whatever the copy has."""
 
     document: ShopDocument
@@ -43,18 +51,14 @@ class CopiedDocument:
 
     @property
     def id(self) -> str:
-        """The document's id."""
         return self.document.key.id
 
     def as_action(self, index: str) -> JsonObject:
-        """Return the action as the client's bulk helpers take it."""
-        key = self.document.key
         version = {"version": self.document.version, "version_type": "external_gte"}
         return {
             "_op_type": "index",
             "_index": index,
-            "_id": key.id,
-            **({} if key.routing is None else {"routing": key.routing}),
+            **self.document.key.address,
             **(version if self.versioned else {}),
             "_source": {name: value for name, value in self.document.source.items() if name != ATTUNE},
         }
@@ -73,8 +77,7 @@ class _Removal:
     def as_action(self, index: str) -> JsonObject:
         key = self.key
         expected = {"if_seq_no": key.seq_no, "if_primary_term": key.primary_term}
-        routing = {} if key.routing is None else {"routing": key.routing}
-        return {"_op_type": "delete", "_index": index, "_id": key.id, **expected, **routing}
+        return {"_op_type": "delete", "_index": index, **key.address, **expected}
 
 
 def create_copy(
@@ -116,17 +119,13 @@ class IndexCopier:
     def __init__(self, session: IndexSession, jobs: JobsIndex, source: ShopIndex, copy: ShopIndex) -> None:
         self._session = session
         self._jobs = jobs
-        self._source = source
-        self._copy = copy
-        shards: Mapping[str, JsonObject] = (jobs.load(copy_key(source)) or {}).get("shards", {})
-        self._state = {
-            int(number): ShardPosition(int(number), shard["history"], shard["checkpoint"])
-            for number, shard in shards.items()
-        }
+        self.source = source
+        self.copy = copy
+        self._state = parse_positions((jobs.load(copy_key(source)) or {}).get("shards", {}))
 
     def catch_up(self, lock: Lock) -> int:
         """Copy what was written since the last time; return the number of documents."""
-        session, source = self._session, self._source
+        session, source = self._session, self.source
         positions = read_positions(session.client, source.name, session.retry)[source.uuid]
         refresh_index(session.client, source.name, session.retry)
         copied = 0
@@ -143,48 +142,48 @@ class IndexCopier:
                 self._save()
         return copied
 
-    def delete_missing(self, upto: Sequence[ShardPosition], lock: Lock) -> int:
+    def delete_missing(self, upto: Iterable[ShardPosition], lock: Lock) -> int:
         """Delete from the copy what the source no longer has, of what the copy had at these positions."""
         session = self._session
         client, retry = session.client, session.retry
-        refresh_index(client, self._copy.name, retry)
+        refresh_index(client, self.copy.name, retry)
         deleted = 0
         for position in upto:
-            for page in list_changes(client, self._copy, position, BEFORE_ALL, retry):
+            for page in list_changes(client, self.copy, position, BEFORE_ALL, retry):
                 lock.check()
-                missing = list_missing(client, self._source.name, page.documents, retry)
+                missing = list_missing(client, self.source.name, page.documents, retry)
                 writes = [_Removal(key) for key in missing]
-                self._check(write_bulk(client, self._copy.name, writes, retry))
+                self._check(write_bulk(client, self.copy.name, writes, retry))
                 deleted += len(writes)
         return deleted
 
     def positions(self) -> list[ShardPosition]:
         """Return how far the copy's shards got."""
         session = self._session
-        return read_positions(session.client, self._copy.name, session.retry)[self._copy.uuid]
+        return read_positions(session.client, self.copy.name, session.retry)[self.copy.uuid]
 
     def check_complete(self) -> None:
         """Raise IndexingError where the copy has fewer documents than the source."""
         session = self._session
         counts = []
-        for index in (self._source, self._copy):
+        for index in (self.source, self.copy):
             refresh_index(session.client, index.name, session.retry)
             counts.append(count_documents(session.client, index.name, {"match_all": {}}, session.retry))
         if counts[1] < counts[0]:
             raise IndexingError(
-                f"the copy {self._copy.name} has {counts[1]:,} documents, and {self._source.name} has "
+                f"the copy {self.copy.name} has {counts[1]:,} documents, and {self.source.name} has "
                 f"{counts[0]:,}: nothing was switched. Run the same command again"
             )
 
     def _copy_documents(self, keys: Sequence[DocumentKey]) -> int:
         session = self._session
-        client, name, retry = session.client, self._copy.name, session.retry
-        documents = fetch_documents(client, self._source.name, keys, retry)
-        results = write_bulk(client, name, [CopiedDocument(document) for document in documents], retry)
+        client, name, retry = session.client, self.copy.name, session.retry
+        documents = fetch_documents(client, self.source.name, keys, retry)
+        results = write_bulk(client, name, [_CopiedDocument(document) for document in documents], retry)
         self._check(results)
         # A document that was deleted and made again has a lower version than the one that the copy has.
         pairs = zip(documents, results, strict=True)
-        again = [CopiedDocument(document, versioned=False) for document, result in pairs if result.stale]
+        again = [_CopiedDocument(document, versioned=False) for document, result in pairs if result.stale]
         self._check(write_bulk(client, name, again, retry))
         return len(documents)
 
@@ -192,15 +191,12 @@ class IndexCopier:
         for result in results:
             if result.refusal:
                 raise IndexingError(
-                    f"document {result.id} can't be copied to {self._copy.name}: {result.refusal}"
+                    f"document {result.id} can't be copied to {self.copy.name}: {result.refusal}"
                 )
 
     def _save(self) -> None:
-        shards = {
-            str(position.number): {"history": position.history, "checkpoint": position.checkpoint}
-            for position in self._state.values()
-        }
-        self._jobs.save(copy_key(self._source), {"copy": self._copy.name, "shards": shards})
+        shards = dump_positions(self._state.values())
+        self._jobs.save(copy_key(self.source), {"copy": self.copy.name, "shards": shards})
 
 
 def copy_key(index: ShopIndex) -> str:

@@ -57,7 +57,7 @@ class VectorUpdate:
     def as_action(self, index: str) -> JsonObject:
         """Return the action as the client's bulk helpers take it."""
         expected = {"if_seq_no": self.document.seq_no, "if_primary_term": self.document.primary_term}
-        return {**_update_of(index, self.document.key), **expected, "doc": {ATTUNE: self.values}}
+        return {**_make_update(index, self.document.key), **expected, "doc": {ATTUNE: self.values}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,11 @@ class VectorRemoval:
 
     def as_action(self, index: str) -> JsonObject:
         """Return the action as the client's bulk helpers take it."""
-        return {**_update_of(index, self.key), "retry_on_conflict": _ATTEMPTS, "script": _REMOVE}
+        return {**_make_update(index, self.key), "retry_on_conflict": _ATTEMPTS, "script": _REMOVE}
 
 
-def _update_of(index: str, key: DocumentKey) -> JsonObject:
-    action = {"_op_type": "update", "_index": index, "_id": key.id}
-    return action if key.routing is None else {**action, "routing": key.routing}
+def _make_update(index: str, key: DocumentKey) -> JsonObject:
+    return {"_op_type": "update", "_index": index, **key.address}
 
 
 def fetch_documents(
@@ -86,10 +85,8 @@ def fetch_documents(
 ) -> list[ShopDocument]:
     """Return the documents as they are now, those that still exist, in the order of the keys."""
     return [
-        ShopDocument(
-            key, found["_seq_no"], found["_primary_term"], found["_version"], found.get("_source", {})
-        )
-        for key, found in _look_up(client, index, keys, retry, "true")
+        ShopDocument(key, doc["_seq_no"], doc["_primary_term"], doc["_version"], doc.get("_source", {}))
+        for key, doc in _look_up(client, index, keys, retry, "true")
     ]
 
 
@@ -107,12 +104,12 @@ def _look_up(
     """Return OpenSearch's answers for the documents that exist. They come in the order of the keys."""
     if not keys:
         return []
-    wanted = [{"_id": key.id, **({} if key.routing is None else {"routing": key.routing})} for key in keys]
+    body = {"docs": [key.address for key in keys]}
 
     def ask() -> list[tuple[DocumentKey, JsonObject]]:
-        answer = client.mget(index=index, body={"docs": wanted}, params={"_source": source})
+        answer = client.mget(index=index, body=body, params={"_source": source})
         select_existing(answer)
-        return [(key, found) for key, found in zip(keys, answer["docs"], strict=True) if found.get("found")]
+        return [(key, doc) for key, doc in zip(keys, answer["docs"], strict=True) if doc.get("found")]
 
     return retry.call(f"reading from index {index}", ask)
 

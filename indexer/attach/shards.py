@@ -9,7 +9,7 @@ Numbers belong to one history of a shard. A restored snapshot, a split or shrunk
 under the same name have other histories: what was remembered means nothing there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from opensearchpy import OpenSearch
@@ -50,6 +50,11 @@ class DocumentKey:
     primary_term: int
     routing: str | None = None
 
+    @property
+    def address(self) -> JsonObject:
+        """The document's id, and its routing where it has one, as requests name them."""
+        return {"_id": self.id, **({} if self.routing is None else {"routing": self.routing})}
+
 
 @dataclass(frozen=True, slots=True)
 class ChangePage:
@@ -89,6 +94,22 @@ def read_positions(client: OpenSearch, name: str, retry: RetryPolicy) -> dict[st
             if copy["routing"]["primary"]
         ]
         for index in answer.get("indices", {}).values()
+    }
+
+
+def dump_positions(positions: Iterable[ShardPosition]) -> JsonObject:
+    """Return positions as the jobs index holds them, by the number of the shard."""
+    return {
+        str(position.number): {"history": position.history, "checkpoint": position.checkpoint}
+        for position in positions
+    }
+
+
+def parse_positions(shards: Mapping[str, JsonObject]) -> dict[int, ShardPosition]:
+    """Return the positions that the jobs index holds: number of the shard → position."""
+    return {
+        int(number): ShardPosition(int(number), shard["history"], shard["checkpoint"])
+        for number, shard in shards.items()
     }
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from indexer.attach.copying import NO_PIPELINES, IndexCopier, copy_key, create_copy, late_settings
-from indexer.attach.shards import ShardPosition
+from indexer.attach.shards import dump_positions, parse_positions
 from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes, put_metadata
 from indexer.attach.updater import AttachReport, IndexUpdater
 from indexer.store.alias import make_index_name
@@ -62,7 +62,7 @@ def replace_by_copy(
                 break
     finally:
         updater.close()
-    return _take_over(session, jobs, source, copy, lock)
+    return _take_over(session, jobs, copier, lock)
 
 
 def restore_original(session: IndexSession, jobs: JobsIndex, copy: ShopIndex, lock: Lock) -> Switch:
@@ -93,14 +93,12 @@ def restore_original(session: IndexSession, jobs: JobsIndex, copy: ShopIndex, lo
     for _ in range(_ROUNDS):
         if copier.catch_up(lock) <= _FEW:
             break
-    return _take_over(session, jobs, copy, original, lock)
+    return _take_over(session, jobs, copier, lock)
 
 
-def _take_over(
-    session: IndexSession, jobs: JobsIndex, source: ShopIndex, copy: ShopIndex, lock: Lock
-) -> Switch:
+def _take_over(session: IndexSession, jobs: JobsIndex, copier: IndexCopier, lock: Lock) -> Switch:
     """Copy the last changes while writes are refused, and move the names."""
-    copier = IndexCopier(session, jobs, source, copy)
+    source, copy = copier.source, copier.copy
     copier.delete_missing(copier.positions(), lock)
     _make_ready(session, source, copy)
     began = time.monotonic()
@@ -109,7 +107,7 @@ def _take_over(
         copier.check_complete()
         upto = copier.positions()
         kept = _clone(session, source) if session.alias == source.name else source.name
-        jobs.save(copy_key(copy), {"source": kept, "upto": [_as_json(position) for position in upto]})
+        jobs.save(copy_key(copy), {"source": kept, "upto": dump_positions(upto)})
         lock.check()
         _move_names(session, source, copy)
     seconds = round(time.monotonic() - began, 3)
@@ -125,8 +123,8 @@ def finish_switch(session: IndexSession, jobs: JobsIndex, copy: ShopIndex, lock:
         return
     source = get_shop_indexes(session, state["source"])
     if source:
-        positions = [ShardPosition(**position) for position in state["upto"]]
-        IndexCopier(session, jobs, source[0], copy).delete_missing(positions, lock)
+        positions = parse_positions(state["upto"])
+        IndexCopier(session, jobs, source[0], copy).delete_missing(positions.values(), lock)
     attachment = copy.attachment
     if attachment and attachment.copied_from != state["source"]:
         put_metadata(session, copy, replace(attachment, copied_from=state["source"]))
@@ -201,7 +199,3 @@ def _move_names(session: IndexSession, source: ShopIndex, copy: ShopIndex) -> No
             session.client.indices.update_aliases(body={"actions": actions})
 
     session.retry.call(f"moving the names of {source.name} to {copy.name}", move)
-
-
-def _as_json(position: ShardPosition) -> JsonObject:
-    return {"number": position.number, "history": position.history, "checkpoint": position.checkpoint}

@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from indexer.attach.documents import ShopDocument, ShopProducts, VectorRemoval, VectorUpdate, fetch_documents
-from indexer.attach.shards import BEFORE_ALL, ChangePage, DocumentKey, ShardPosition, list_changes
+from indexer.attach.shards import (
+    BEFORE_ALL,
+    ChangePage,
+    DocumentKey,
+    ShardPosition,
+    dump_positions,
+    list_changes,
+    parse_positions,
+)
 from indexer.attach.shop_index import Attachment, ShopIndex
 from indexer.sources.prefetcher import Prefetcher
 from indexer.store.bulk import CONCURRENT_REQUESTS, BulkResult, map_in_order, split_chunks, write_bulk
@@ -134,10 +142,7 @@ class IndexUpdater:
 
     def save_state(self) -> None:
         """Save how far every shard was looked at."""
-        shards = {
-            str(number): {"history": position.history, "checkpoint": position.checkpoint}
-            for number, position in self._state.items()
-        }
+        shards = dump_positions(self._state.values())
         self._jobs.save(state_key(self.index), {**self._basis(), "shards": shards})
 
     def _basis(self) -> JsonObject:
@@ -150,10 +155,7 @@ class IndexUpdater:
         state = self._jobs.load(state_key(self.index)) or {}
         if any(state.get(name) != value for name, value in self._basis().items()):
             return {}
-        return {
-            int(number): ShardPosition(int(number), shard["history"], shard["checkpoint"])
-            for number, shard in state["shards"].items()
-        }
+        return parse_positions(state["shards"])
 
     def _checkpoint(self, position: ShardPosition) -> int:
         """Return up to which write a shard was looked at: none of them where its history is another one."""
