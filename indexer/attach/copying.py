@@ -19,14 +19,13 @@ from indexer.attach.shards import (
     parse_positions,
     read_positions,
 )
-from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes, metadata_of
+from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes, make_attune_field, make_meta
 from indexer.store.alias import make_index_name
 from indexer.store.bulk import BulkResult, map_in_order, split_chunks, write_bulk
 from indexer.store.jobs_index import JobsIndex, now_ms
 from indexer.store.lock import Lock
 from indexer.store.scan import count_documents, refresh_index
 from indexer.store.session import IndexSession
-from mappings.client import attune_properties
 from mappings.errors import IndexingError
 from mappings.fields import ATTUNE
 from mappings.types import JsonObject
@@ -94,9 +93,8 @@ def create_copy(
     settings = {key: value for key, value in source.settings.items() if key not in (*_OWN_SETTINGS, *_LATER)}
     settings.get("routing", {}).get("allocation", {}).pop("initial_recovery", None)
     vectors: JsonObject = {"knn": True, "knn.derived_source.enabled": False}
-    fields = {"dynamic": False, "properties": attune_properties(attachment.dimension, session.settings)}
-    properties = {**source.mappings.get("properties", {}), ATTUNE: fields}
-    mappings = {**source.mappings, "properties": properties, "_meta": metadata_of(source, wanted)}
+    properties = {**source.mappings.get("properties", {}), ATTUNE: make_attune_field(session, attachment)}
+    mappings = {**source.mappings, "properties": properties, "_meta": make_meta(source, wanted)}
     body = {"settings": {"index": settings | vectors | _LOADING}, "mappings": mappings}
     retry.call(f"creating index {name}", lambda: client.indices.create(index=name, body=body))
     jobs.save(copy_key(source), {"copy": name, "shards": {}})
@@ -142,20 +140,17 @@ class IndexCopier:
                 self._save()
         return copied
 
-    def delete_missing(self, upto: Iterable[ShardPosition], lock: Lock) -> int:
+    def delete_missing(self, upto: Iterable[ShardPosition], lock: Lock) -> None:
         """Delete from the copy what the source no longer has, of what the copy had at these positions."""
         session = self._session
         client, retry = session.client, session.retry
         refresh_index(client, self.copy.name, retry)
-        deleted = 0
         for position in upto:
             for page in list_changes(client, self.copy, position, BEFORE_ALL, retry):
                 lock.check()
                 missing = list_missing(client, self.source.name, page.documents, retry)
                 writes = [_Removal(key) for key in missing]
                 self._check(write_bulk(client, self.copy.name, writes, retry))
-                deleted += len(writes)
-        return deleted
 
     def positions(self) -> list[ShardPosition]:
         """Return how far the copy's shards got."""

@@ -62,8 +62,8 @@ def attach_index(session: IndexSession, field_map: FieldMap) -> AttachReport:
     """Give every index behind the session's name Attune's fields, and its documents their vectors.
 
     An index that can't have vectors is replaced by a copy that can. A job that is killed is continued by the
-    next one. Raises IndexingError where the cluster has no
-    k-NN plugin or an index keeps no whole `_source`, JobRunning, JobStopped, ClusterDown and ModelError.
+    next one. Raises IndexingError where the cluster has no k-NN plugin or an index does not keep all of
+    `_source`, JobRunning, JobStopped, ClusterDown and ModelError.
     """
     jobs = session.open_jobs()
     with hold_lock(jobs, session.alias, ATTACHING) as lock:

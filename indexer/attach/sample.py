@@ -93,17 +93,20 @@ def read_sample(session: IndexSession, indexes: list[ShopIndex]) -> ShopSample:
     """Read some documents of every index, and the fields that they and the mappings have."""
     documents: list[JsonObject] = []
     for index in indexes:
-        anywhere = {"function_score": {"random_score": {"seed": 1, "field": "_seq_no"}}}
-        size = _SIZE // len(indexes) or 1
-        body = {"query": anywhere, "size": size, "_source": {"excludes": [ATTUNE]}}
-        answer = session.retry.call(
-            f"reading a sample of {index.name}",
-            lambda index=index, body=body: session.client.search(index=index.name, body=body),  # type: ignore[misc]
-        )
-        documents += [hit.get("_source", {}) | {ID_COLUMN: hit["_id"]} for hit in answer["hits"]["hits"]]
+        documents += _read_documents(session, index.name, _SIZE // len(indexes) or 1)
     mapped = [path for index in indexes for path in _list_mapped(index.mappings.get("properties", {}))]
     paths = list_filled(documents) or tuple(dict.fromkeys(mapped))
     return ShopSample(session.alias, tuple(documents), paths)
+
+
+def _read_documents(session: IndexSession, index: str, size: int) -> list[JsonObject]:
+    """Return documents of an index chosen at random, the same ones each time."""
+    anywhere = {"function_score": {"random_score": {"seed": 1, "field": "_seq_no"}}}
+    body = {"query": anywhere, "size": size, "_source": {"excludes": [ATTUNE]}}
+    answer = session.retry.call(
+        f"reading a sample of {index}", lambda: session.client.search(index=index, body=body)
+    )
+    return [hit.get("_source", {}) | {ID_COLUMN: hit["_id"]} for hit in answer["hits"]["hits"]]
 
 
 def list_filled(documents: Iterable[JsonObject]) -> tuple[str, ...]:

@@ -59,11 +59,6 @@ class ShopIndex:
         return str(self.settings["uuid"])
 
     @property
-    def shards(self) -> int:
-        """The number of primary shards."""
-        return int(self.settings["number_of_shards"])
-
-    @property
     def allows_vectors(self) -> bool:
         """Whether vectors can be added to the index: `index.knn` is true, which is final."""
         return str(self.settings.get("knn", False)).lower() == "true"
@@ -80,11 +75,10 @@ class ShopIndex:
 
     @property
     def _metadata(self) -> JsonObject:
-        metadata = self.mappings.get("_meta", {}).get(META)
-        return metadata if isinstance(metadata, dict) else {}
+        return _read_metadata(self.mappings)
 
 
-def metadata_of(index: ShopIndex, attachment: Attachment | None) -> JsonObject:
+def make_meta(index: ShopIndex, attachment: Attachment | None) -> JsonObject:
     """Return the `_meta` of an index's mapping with an attachment in place of the present one, or without."""
     others = {key: value for key, value in index.mappings.get("_meta", {}).items() if key != META}
     return others | ({META: {ATTACHED: attachment.as_json()}} if attachment else {})
@@ -132,10 +126,15 @@ def read_attachment(client: OpenSearch, name: str) -> Attachment | None:
     except NotFoundError:
         return None
     for index, body in sorted(answer.items()):
-        metadata = body["mappings"].get("_meta", {}).get(META)
-        if isinstance(metadata, dict) and ATTACHED in metadata:
-            return _parse_attachment(metadata[ATTACHED], index)
+        if attachment := _parse_attachment(_read_metadata(body["mappings"]).get(ATTACHED), index):
+            return attachment
     return None
+
+
+def _read_metadata(mappings: JsonObject) -> JsonObject:
+    """Return Attune's metadata in the mappings of an index, empty where it has none."""
+    metadata = mappings.get("_meta", {}).get(META)
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _parse_attachment(values: object, index: str) -> Attachment | None:
@@ -193,6 +192,11 @@ def check_knn(client: OpenSearch, retry: RetryPolicy) -> None:
         )
 
 
+def make_attune_field(session: IndexSession, attachment: Attachment) -> JsonObject:
+    """Return the mapping of the field `attune`, which an index of a shop gains."""
+    return {"dynamic": False, "properties": attune_properties(attachment.dimension, session.settings)}
+
+
 def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attachment) -> None:
     """Add Attune's fields and the record of the attachment to an index's mapping."""
     if not index.allows_vectors:
@@ -202,7 +206,6 @@ def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attac
         )
     if attachment == index.attachment:
         return
-    own = attune_properties(attachment.dimension, session.settings)
     present = index.mappings.get("properties", {}).get(ATTUNE, {}).get("properties", {})
     if present and present.get("vector", {}).get("dimension") != attachment.dimension:
         raise IndexingError(
@@ -210,9 +213,9 @@ def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attac
             f"model {attachment.model} makes {attachment.dimension}: a field's dimension can't be changed. "
             "Attach with a model of that dimension, or reindex into a new index without `attune` fields"
         )
-    body: JsonObject = {"_meta": metadata_of(index, attachment)}
+    body: JsonObject = {"_meta": make_meta(index, attachment)}
     if not present:
-        body["properties"] = {ATTUNE: {"dynamic": False, "properties": own}}
+        body["properties"] = {ATTUNE: make_attune_field(session, attachment)}
     session.retry.call(
         f"adding Attune's fields to {index.name}",
         lambda: session.client.indices.put_mapping(index=index.name, body=body),
@@ -221,7 +224,7 @@ def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attac
 
 def put_metadata(session: IndexSession, index: ShopIndex, attachment: Attachment | None) -> None:
     """Record an attachment in an index's mapping, or take the record out."""
-    body = {"_meta": metadata_of(index, attachment)}
+    body = {"_meta": make_meta(index, attachment)}
     session.retry.call(
         f"writing the metadata of {index.name}",
         lambda: session.client.indices.put_mapping(index=index.name, body=body),

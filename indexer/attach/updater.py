@@ -86,7 +86,7 @@ class IndexUpdater:
         attachment: Attachment,
         full: bool = False,
     ) -> None:
-        self.index = index
+        self._index = index
         self._session = session
         self._jobs = jobs
         self._attachment = attachment
@@ -105,22 +105,17 @@ class IndexUpdater:
         """Forget which writes were its own."""
         self._written.close()
 
-    def find_behind(self, positions: Sequence[ShardPosition]) -> list[ShardPosition]:
-        """Return the positions of the shards that have changes to look at."""
-        return [position for position in positions if position.checkpoint > self._checkpoint(position)]
-
     def catch_up(self, positions: Sequence[ShardPosition], report: AttachReport, lock: Lock) -> None:
         """Look at every change up to the positions and write the vectors that are missing or outdated.
 
         Raises IndexingError, ClusterDown, ModelError and JobStopped. What was done is remembered.
         """
-        behind = self.find_behind(positions)
+        behind = [position for position in positions if position.checkpoint > self._checkpoint(position)]
         if not behind:
             return
         session = self._session
-        refresh_index(session.client, self.index.name, session.retry)
-        histories = {position.number: position.history for position in positions}
-        targets = {position.number: position.checkpoint for position in behind}
+        refresh_index(session.client, self._index.name, session.retry)
+        targets = {position.number: position for position in behind}
         ahead = {position.number: position.checkpoint - self._checkpoint(position) for position in behind}
         total = max(sum(ahead.values()), 1)
         saved = time.monotonic()
@@ -132,18 +127,17 @@ class IndexUpdater:
                 lock.check()
                 self._count(plan, results, report)
                 shard = plan.page.shard
-                self._state[shard] = ShardPosition(shard, histories[shard], plan.page.checkpoint)
-                ahead[shard] = targets[shard] - plan.page.checkpoint
+                self._state[shard] = replace(targets[shard], checkpoint=plan.page.checkpoint)
+                ahead[shard] = targets[shard].checkpoint - plan.page.checkpoint
                 session.on_progress(report.documents, 1 - sum(ahead.values()) / total)
                 if time.monotonic() - saved > _SAVE_SECONDS:
-                    self.save_state()
+                    self._save_state()
                     saved = time.monotonic()
-        self.save_state()
+        self._save_state()
 
-    def save_state(self) -> None:
-        """Save how far every shard was looked at."""
+    def _save_state(self) -> None:
         shards = dump_positions(self._state.values())
-        self._jobs.save(state_key(self.index), {**self._basis(), "shards": shards})
+        self._jobs.save(state_key(self._index), {**self._basis(), "shards": shards})
 
     def _basis(self) -> JsonObject:
         """Return what vectors depend on besides the documents: with another model all are outdated."""
@@ -152,7 +146,7 @@ class IndexUpdater:
         return stored
 
     def _load_state(self) -> dict[int, ShardPosition]:
-        state = self._jobs.load(state_key(self.index)) or {}
+        state = self._jobs.load(state_key(self._index)) or {}
         if any(state.get(name) != value for name, value in self._basis().items()):
             return {}
         return parse_positions(state["shards"])
@@ -168,7 +162,7 @@ class IndexUpdater:
         session, size = self._session, self._session.settings.batch
         for position in behind:
             after = self._checkpoint(position)
-            for page in list_changes(session.client, self.index, position, after, session.retry):
+            for page in list_changes(session.client, self._index, position, after, session.retry):
                 with self._lock:
                     others = [
                         key
@@ -182,7 +176,7 @@ class IndexUpdater:
 
     def _plan(self, page: ChangePage) -> _Plan:
         session = self._session
-        documents = fetch_documents(session.client, self.index.name, page.documents, session.retry)
+        documents = fetch_documents(session.client, self._index.name, page.documents, session.retry)
         outdated: list[tuple[ShopDocument, Product]] = []
         updates: list[VectorUpdate] = []
         removals: list[VectorRemoval] = []
@@ -215,7 +209,7 @@ class IndexUpdater:
 
     def _write(self, plan: _Plan) -> list[BulkResult]:
         writes: list[VectorUpdate | VectorRemoval] = [*plan.updates, *plan.removals]
-        return write_bulk(self._session.client, self.index.name, writes, self._session.retry)
+        return write_bulk(self._session.client, self._index.name, writes, self._session.retry)
 
     def _count(self, plan: _Plan, results: Sequence[BulkResult], report: AttachReport) -> None:
         keys = [*(update.document.key for update in plan.updates), *(write.key for write in plan.removals)]
