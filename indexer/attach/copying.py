@@ -22,6 +22,7 @@ from indexer.attach.shards import (
 from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes, make_attune_field, make_meta
 from indexer.store.alias import make_index_name
 from indexer.store.bulk import BulkResult, map_in_order, split_chunks, write_bulk
+from indexer.store.index_settings import create_index
 from indexer.store.jobs_index import JobsIndex, now_ms
 from indexer.store.lock import Lock
 from indexer.store.scan import count_documents, refresh_index
@@ -96,7 +97,7 @@ def create_copy(
     properties = {**source.mappings.get("properties", {}), ATTUNE: make_attune_field(session, attachment)}
     mappings = {**source.mappings, "properties": properties, "_meta": make_meta(source, wanted)}
     body = {"settings": {"index": settings | vectors | _LOADING}, "mappings": mappings}
-    retry.call(f"creating index {name}", lambda: client.indices.create(index=name, body=body))
+    create_index(client, name, body, retry)
     jobs.save(copy_key(source), {"copy": name, "shards": {}})
     (copy,) = get_shop_indexes(session, name)
     if copy.aliases:  # of an index template: searches must not see the copy yet

@@ -10,6 +10,7 @@ from indexer.attach.shards import dump_positions, parse_positions
 from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes, put_metadata
 from indexer.attach.updater import AttachReport, IndexUpdater
 from indexer.store.alias import make_index_name
+from indexer.store.index_settings import put_settings, wait_for_replicas
 from indexer.store.jobs_index import JobsIndex, now_ms
 from indexer.store.lock import Lock
 from indexer.store.retry import RetryPolicy
@@ -23,6 +24,9 @@ _ROUNDS = 10
 
 _FEW = 100
 """Documents that are copied in a fraction of a second."""
+
+_REPLICA_SECONDS = 60
+"""How long the copy's replicas are waited for before searches move to it."""
 
 _ALIAS_OPTIONS = ("filter", "index_routing", "search_routing", "is_write_index", "is_hidden")
 
@@ -83,11 +87,11 @@ def restore_original(session: IndexSession, jobs: JobsIndex, copy: ShopIndex, lo
     _allow_writes(session, original, session.retry)
     _allow_writes(session, copy, session.retry)
     own = {name: field for name, field in copy.mappings.get("properties", {}).items() if name != ATTUNE}
-    for doing in (
+    session.retry.call(
+        f"preparing index {original.name}",
         lambda: client.indices.put_mapping(index=original.name, body={"properties": own}),
-        lambda: client.indices.put_settings(index=original.name, body={"index": NO_PIPELINES}),
-    ):
-        session.retry.call(f"preparing index {original.name}", doing)
+    )
+    put_settings(client, original.name, NO_PIPELINES, session.retry)
     jobs.save(copy_key(copy), {"copy": original.name, "shards": {}})
     copier = IndexCopier(session, jobs, copy, original)
     for _ in range(_ROUNDS):
@@ -159,14 +163,8 @@ def _allow_writes(session: IndexSession, source: ShopIndex, retry: RetryPolicy) 
 
 def _make_ready(session: IndexSession, source: ShopIndex, copy: ShopIndex) -> None:
     """Give the copy the settings of an index that is in use, and wait for its replicas."""
-    client, body = session.client, {"index": late_settings(source)}
-    session.retry.call(
-        f"changing settings of {copy.name}", lambda: client.indices.put_settings(index=copy.name, body=body)
-    )
-    params = {"wait_for_status": "green", "timeout": "60s", "ignore": 408, "request_timeout": 70}
-    session.retry.call(
-        f"waiting for replicas of {copy.name}", lambda: client.cluster.health(index=copy.name, params=params)
-    )
+    put_settings(session.client, copy.name, late_settings(source), session.retry)
+    wait_for_replicas(session.client, copy.name, _REPLICA_SECONDS, session.retry)
 
 
 def _clone(session: IndexSession, source: ShopIndex) -> str:

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 from indexer.store.alias import BUILDING, META, REPLACED, STATE, VOCABULARY, ManagedIndex, make_index_name
+from indexer.store.index_settings import create_index, put_settings, wait_for_replicas
 from indexer.store.jobs_index import now_ms
 from indexer.store.scan import count_documents, refresh_index
 from indexer.store.session import IndexSession
@@ -58,7 +59,7 @@ class TargetIndexes:
         current = [live] if live and self._has_usable_vectors(live) else []
         reuse = tuple(index.name for index in current + useful)
         if same:
-            self._put_settings(same.name, _LOADING_SETTINGS)
+            put_settings(self.session.client, same.name, _LOADING_SETTINGS, self.session.retry)
             refresh_index(self.session.client, same.name, self.session.retry)
             return RebuildTarget(same, True, reuse)
         return RebuildTarget(self._create(metadata), False, reuse)
@@ -67,19 +68,10 @@ class TargetIndexes:
         """Give the index the settings of one that is searched, and its replicas."""
         client, retry = self.session.client, self.session.retry
         replicas = self.session.settings.replicas
-        self._put_settings(index, {"refresh_interval": None, "number_of_replicas": replicas})
+        put_settings(client, index, {"refresh_interval": None, "number_of_replicas": replicas}, retry)
         retry.call(f"flushing {index}", lambda: client.indices.flush(index=index))
         if replicas:
-            params = {
-                "wait_for_status": "green",
-                "timeout": f"{self.replica_seconds}s",
-                "ignore": 408,
-                "request_timeout": self.replica_seconds + 10,
-            }
-            retry.call(
-                f"waiting for replicas of {index}",
-                lambda: client.cluster.health(index=index, params=params),
-            )
+            wait_for_replicas(client, index, self.replica_seconds, retry)
 
     def measure_size(self, index: str) -> int:
         """Return the bytes of an index's primary shards on disk."""
@@ -95,20 +87,8 @@ class TargetIndexes:
         body = index_body(session.encoders.current.dimension, session.settings)
         body["mappings"]["_meta"] = {META: metadata}
         body["settings"]["index"] |= _LOADING_SETTINGS
-
-        def create() -> None:
-            if not session.client.indices.exists(index=name):  # an earlier attempt's answer may be lost
-                session.client.indices.create(index=name, body=body)
-
-        session.retry.call(f"creating index {name}", create)
+        create_index(session.client, name, body, session.retry)
         return ManagedIndex(name, metadata, ())
-
-    def _put_settings(self, index: str, settings: JsonObject) -> None:
-        client = self.session.client
-        self.session.retry.call(
-            f"changing settings of {index}",
-            lambda: client.indices.put_settings(index=index, body={"index": settings}),
-        )
 
     def _has_usable_vectors(self, index: ManagedIndex) -> bool:
         """Return whether an index has the vectors that this run would make."""
