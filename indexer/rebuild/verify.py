@@ -12,7 +12,7 @@ from indexer.rebuild.loading import split_batches
 from indexer.rebuild.product_source import ProductSource
 from indexer.store.alias import ManagedIndex
 from indexer.store.catch_up import CHANGED_QUERY
-from indexer.store.documents import build_from_vectors, hash_content
+from indexer.store.documents import hash_content, product_fields
 from indexer.store.id_set import IdSet
 from indexer.store.jobs_index import JobsIndex
 from indexer.store.scan import StoredDocument, get_documents, refresh_index, scan_documents
@@ -155,8 +155,8 @@ class _Verifier:
                 self._add("extra", document.id, "the catalogue has no such product")
 
     def _matches(self, product: Product, document: StoredDocument) -> bool:
-        expected = build_from_vectors(product, {}, 0)
-        names = sorted((expected.keys() | document.source.keys()) - {fields.ATTUNE})
+        expected = product_fields(product)
+        names = sorted(expected.keys() | (document.source.keys() - {fields.ATTUNE}))
         other = [name for name in names if expected.get(name) != document.source.get(name)]
         if other:
             self._add("fields", product.id, ", ".join(other))

@@ -45,12 +45,28 @@ def read_vector_fields(source: JsonObject) -> JsonObject:
 def build_from_vectors(
     product: Product, vectors: JsonObject, version: int, changed: bool = False
 ) -> JsonObject:
-    """Return the document of a product with these vector fields. Empty fields of the product are left out.
+    """Return the document of a product with these vector fields.
 
     `version` orders writes: milliseconds since 1970, or the catalogue's own count. `changed` marks a document
     that came as a change, which a rebuild from an older catalogue must not lose.
 
     The facts of its title and attributes are what a search checks a query's demands with.
+    """
+    own = {
+        _own_name(fields.ID): product.id,
+        **vectors,
+        _own_name(fields.FACTS): base64.b64encode(pack_facts(product)).decode("ascii"),
+        _own_name(fields.HASH): hash_content(product),
+        _own_name(fields.VERSION): version,
+    }
+    return {
+        **product_fields(product),
+        fields.ATTUNE: {**own, _own_name(fields.CHANGED): True} if changed else own,
+    }
+
+
+def product_fields(product: Product) -> JsonObject:
+    """Return the fields of a product's document beside `attune`. Empty ones are left out.
 
     `facets` repeats each value of the attributes as `name=value`, because OpenSearch can't aggregate
     inside a flat_object (checked on 3.5.0: the buckets stay empty). A false attribute gets no facet: a
@@ -79,17 +95,7 @@ def build_from_vectors(
         fields.IDENTIFIERS: list(dict.fromkeys((product.id, *product.identifiers))),
         fields.GROUP: product.group,
     }
-    own = {
-        _own_name(fields.ID): product.id,
-        **vectors,
-        _own_name(fields.FACTS): base64.b64encode(pack_facts(product)).decode("ascii"),
-        _own_name(fields.HASH): hash_content(product),
-        _own_name(fields.VERSION): version,
-    }
-    return {
-        **{name: value for name, value in given.items() if value not in ("", None, {}, [])},
-        fields.ATTUNE: {**own, _own_name(fields.CHANGED): True} if changed else own,
-    }
+    return {name: value for name, value in given.items() if value not in ("", None, {}, [])}
 
 
 def hash_content(product: Product) -> str:
