@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from indexer.catalogue.field_map import FieldMap
-from indexer.catalogue.presets.preset import Preset, deepest_path, split_list, text_of
+from indexer.catalogue.presets.preset import Preset, deepest_path, has_stock, split_list, text_of
 from indexer.catalogue.records import LeftOut, Record, Reject
 
 _OLD = {
@@ -82,10 +82,7 @@ def _is_available(
     by_variant = tracked in ("by option", "variant", "sku")
     if by_variant and cells.get(names["item"]) == product.get(names["item"]):
         return None  # its variants have the stock
-    try:
-        return float(text_of(cells if by_variant else product, names["stock"])) > 0
-    except ValueError:
-        return None
+    return has_stock(text_of(cells if by_variant else product, names["stock"]))
 
 
 def _read_category(cells: Mapping[str, object]) -> str:

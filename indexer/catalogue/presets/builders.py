@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from indexer.catalogue.field_map import FieldMap
-from indexer.catalogue.presets.preset import Cells, Preset, split_list, text_of
+from indexer.catalogue.presets.preset import Cells, Preset, has_stock, split_list, text_of
 from indexer.catalogue.records import LeftOut, Record, Reject
 
 _SQUARESPACE_ID = "Product ID [Non Editable]"
@@ -21,10 +21,8 @@ def _prepare_squarespace(records: Iterable[Record | Reject]) -> Iterator[Record 
             product = record.values
         cells = dict(record.values)
         cells["@id"] = text_of(product, _SQUARESPACE_ID)
-        for number in range(1, 7):
-            name = text_of(cells, f"Option Name {number}") or text_of(product, f"Option Name {number}")
-            if name and (value := text_of(cells, f"Option Value {number}")):
-                cells[f"option:{name}"] = value
+        for name, value in _list_options(record.values, product, "Option Name {}", "Option Value {}"):
+            cells[f"option:{name}"] = value
         on_sale = text_of(cells, "On Sale").casefold() in ("yes", "true", "1")
         cells["@price"] = text_of(cells, "Sale Price" if on_sale else "Price")
         categories = [path.strip("/ ") for path in split_list(text_of(cells, "Categories"))]
@@ -42,16 +40,24 @@ def _prepare_wix(records: Iterable[Record | Reject]) -> Iterator[Record | Reject
         is_product = text_of(record.values, "fieldType").casefold() != "variant"
         product = record.values if is_product else product
         cells = dict(record.values)
-        for number in range(1, 7):
-            name = text_of(cells, f"productOptionName{number}") or text_of(
-                product, f"productOptionName{number}"
-            )
-            if name and (value := text_of(cells, f"productOptionDescription{number}")):
-                cells[f"option:{name}"] = [part.rpartition(":")[2] for part in split_list(value, ";")]
+        columns = "productOptionName{}", "productOptionDescription{}"
+        for name, value in _list_options(record.values, product, *columns):
+            cells[f"option:{name}"] = [part.rpartition(":")[2] for part in split_list(value, ";")]
         cells["@price"] = _reduce_price(cells, product)
         cells["@category"] = " > ".join(split_list(text_of(cells, "collection"), ";")[:1])
         cells["@image"] = [_wix_address(name) for name in split_list(text_of(cells, "productImageUrl"), ";")]
         yield replace(record, values=cells)
+
+
+def _list_options(
+    row: Mapping[str, object], product: Mapping[str, object], name_column: str, value_column: str
+) -> Iterator[tuple[str, str]]:
+    """Yield (name, value) of a row's options, of which the product's row may have the names."""
+    for number in range(1, 7):
+        column = name_column.format(number)
+        name = text_of(row, column) or text_of(product, column)
+        if name and (value := text_of(row, value_column.format(number))):
+            yield name, value
 
 
 def _reduce_price(cells: Mapping[str, object], product: Mapping[str, object]) -> object:
@@ -97,7 +103,7 @@ def _prepare_ecwid(records: Iterable[Record | Reject]) -> Iterator[Record | Reje
         cells["@id"] = _ecwid_id(cells) or _ecwid_id(product)
         cells["@price"] = text_of(cells, "product_variation_price") or text_of(product, "product_price")
         cells["@status"] = text_of(cells, "product_is_available") if kind == "product" else ""
-        cells["@available"] = _has_stock(cells)
+        cells["@available"] = _is_available(cells)
         yield replace(record, values=cells)
 
 
@@ -105,14 +111,9 @@ def _ecwid_id(cells: Mapping[str, object]) -> str:
     return text_of(cells, "product_internal_id") or text_of(cells, "product_sku")
 
 
-def _has_stock(cells: Mapping[str, object]) -> bool | None:
+def _is_available(cells: Mapping[str, object]) -> bool | None:
     tracked = text_of(cells, "product_is_inventory_tracked").casefold()
-    if tracked in ("false", "no", "0"):
-        return True
-    try:
-        return float(text_of(cells, "product_quantity")) > 0
-    except ValueError:
-        return None
+    return tracked in ("false", "no", "0") or has_stock(text_of(cells, "product_quantity"))
 
 
 BUILDERS = (

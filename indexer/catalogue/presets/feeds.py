@@ -21,17 +21,6 @@ _GOOGLE_ATTRIBUTES = (
     "product_detail", "product_weight", "energy_efficiency_class", "certification",
 )  # fmt: skip
 
-_ICECAT_FIELDS = FieldMap(
-    id="@id",
-    title=("@title",),
-    description=("@description",),
-    brand=("@brand",),
-    category=("@category",),
-    image=("@image",),
-    identifiers=("@gtin", "@mpn"),
-    attributes=("option:*",),
-)
-
 
 def _prepare_google(row: Mapping[str, object]) -> Iterable[Cells]:
     by_name = {plain_name(name): cell for name, cell in row.items()}
@@ -182,7 +171,16 @@ FEEDS = (
         name="icecat-json",
         title="Icecat, product data or answers of its API (JSON)",
         signature=("GeneralInfo", "FeaturesGroups"),
-        field_map=_ICECAT_FIELDS,
+        field_map=FieldMap(
+            id="@id",
+            title=("@title",),
+            description=("@description",),
+            brand=("@brand",),
+            category=("@category",),
+            image=("@image",),
+            identifiers=("@gtin", "@mpn"),
+            attributes=("option:*",),
+        ),
         prepare=each_record(_prepare_icecat),
     ),
 )

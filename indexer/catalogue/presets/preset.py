@@ -96,6 +96,14 @@ def text_of(cells: Mapping[str, object], column: str) -> str:
     return cell.strip() if isinstance(cell, str) else str(cell)[:400]
 
 
+def has_stock(quantity: str) -> bool | None:
+    """Return whether a number of pieces is above 0, None where the text is not a number."""
+    try:
+        return float(quantity) > 0
+    except ValueError:
+        return None
+
+
 def split_list(text: str, separator: str = ",") -> list[str]:
     """Return the parts of a text, trimmed and without empty ones; a backslash before a separator keeps it."""
     parts = re.split(rf"(?<!\\){re.escape(separator)}", text[:100_000])

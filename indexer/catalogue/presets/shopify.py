@@ -13,6 +13,7 @@ from indexer.catalogue.presets.preset import (
     Cells,
     Preset,
     each_record,
+    has_stock,
     list_connected,
     list_names,
     list_objects,
@@ -67,10 +68,7 @@ def _prepare_table(names: Mapping[str, str], records: Iterable[Record | Reject])
         for number in (1, 2, 3):
             if name := text_of(cells, names["option"].format(number)):
                 options[number] = name
-            value = text_of(cells, names["value"].format(number))
-            name = options.get(number, "")
-            if value and name and (name, value) != ("Title", "Default Title"):
-                cells[f"option:{name}"] = value
+            _add_option(cells, options.get(number, ""), text_of(cells, names["value"].format(number)))
         is_variant = text_of(cells, names["price"]) or text_of(cells, names["sku"])
         cells["@available"] = (
             _is_available(
@@ -94,12 +92,13 @@ def _prepare_table(names: Mapping[str, str], records: Iterable[Record | Reject])
 
 
 def _is_available(quantity: str, untracked: bool, policy: str) -> bool | None:
-    if untracked or policy.casefold() in ("continue", "true"):
-        return True
-    try:
-        return float(quantity) > 0
-    except ValueError:
-        return None
+    return untracked or policy.casefold() in ("continue", "true") or has_stock(quantity)
+
+
+def _add_option(cells: Cells, name: object, value: object) -> None:
+    """Add the value of a variant's option. Products without variants have one that says nothing."""
+    if value and name and (name, value) != ("Title", "Default Title"):
+        cells[f"option:{name}"] = value
 
 
 _IMAGES = ("image", "featuredImage", "featuredMedia", "images", "media", "thumbnail")
@@ -115,25 +114,20 @@ def _expand_product(product: Mapping[str, object]) -> Iterable[Cells]:
         "@tags": split_list(tags) if isinstance(tags, str) else tags,
         "@status": product.get("status")
         or ("unpublished" if "published_at" in product and not product["published_at"] else "active"),
-        "@image": next(filter(None, (product.get(name) for name in _IMAGES)), None),
-        "@description": next(filter(None, (product.get(name) for name in _TEXTS)), None),
-        "@category": next(filter(None, (product.get(name) for name in _KINDS)), None),
+        "@image": _find_first(product, _IMAGES),
+        "@description": _find_first(product, _TEXTS),
+        "@category": _find_first(product, _KINDS),
     }
-    options = product.get("options")
-    names = list_names(options)
+    names = list_names(product.get("options"))
     rows: list[Cells] = []
     for variant in list_connected(product.get("variants")) or [{}]:
         row = {**base, **{f"@{name}": variant.get(name) for name in ("price", "sku", "barcode")}}
         if row["@price"] is None:
             row["@price"] = variant.get("prices")
         for option in list_objects(variant.get("selectedOptions")):
-            name, value = option.get("name"), option.get("value")
-            if value and name and (name, value) != ("Title", "Default Title"):
-                row[f"option:{name}"] = value
+            _add_option(row, option.get("name"), option.get("value"))
         for name, number in zip(names, (1, 2, 3), strict=False):
-            value = variant.get(f"option{number}")
-            if value and name and (name, value) != ("Title", "Default Title"):
-                row[f"option:{name}"] = value
+            _add_option(row, name, variant.get(f"option{number}"))
         if "available" in variant or "availableForSale" in variant:
             row["@available"] = variant.get("available", variant.get("availableForSale"))
         elif "inventoryQuantity" in variant:
@@ -145,6 +139,11 @@ def _expand_product(product: Mapping[str, object]) -> Iterable[Cells]:
             row["@available"] = _is_available(str(variant["inventory_quantity"]), not tracked, policy)
         rows.append(row)
     return rows
+
+
+def _find_first(cells: Mapping[str, object], names: Iterable[str]) -> object:
+    """Return the first of some cells that is not empty, None where all are."""
+    return next(filter(None, map(cells.get, names)), None)
 
 
 SHOPIFY = (
