@@ -11,6 +11,7 @@ from indexer.attach.shop_index import ShopIndex
 from indexer.catalogue.field_map import FieldMap, format_columns, load_field_map
 from indexer.catalogue.guessing import column_names as names
 from indexer.catalogue.guessing import judge_prices
+from indexer.catalogue.guessing.picker import NamePicker
 from indexer.catalogue.guessing.sample import Sample
 from indexer.catalogue.presets import plain_name
 from indexer.catalogue.records import Record, Reject
@@ -125,15 +126,18 @@ def guess_shop_map(sample: ShopSample, language: str = "") -> FieldMap:
     labelled = {path.removesuffix("_value") for path in sample.paths if path.endswith("_value")}
     # Where there is a label, as `color_value`, the field itself has a number for it.
     paths = [path for path in _choose_language(sample.paths, language) if path not in labelled]
-    attributes = list(dict.fromkeys(_find_attributes(paths)))
+    attributes = dict.fromkeys(_find_attributes(paths))
     named = [
         (rank, path.count("."), place, name, path)
         for place, path in enumerate(paths)
         if path not in attributes and path.partition(".")[0] not in attributes
         for rank, name in enumerate(_list_names(path))
     ]
-    picker = _PathPicker([(name, path) for *_, name, path in sorted(named)], sample)
-    title, description = picker.take(names.TITLE_NAMES, 0.9), picker.take(names.DESCRIPTION_NAMES)
+    by_name: dict[str, list[str]] = {}
+    for *_, name, path in sorted(named):
+        by_name.setdefault(name, []).append(path)
+    picker = NamePicker(Sample(sample.documents), by_name)
+    title, description = picker.take(names.TITLE_NAMES, least=0.9), picker.take(names.DESCRIPTION_NAMES)
     if not title and not description:
         raise CatalogueError(
             f"{sample.name}: no field looks like a title or description; it has "
@@ -148,39 +152,14 @@ def guess_shop_map(sample: ShopSample, language: str = "") -> FieldMap:
         brand=brand,
         category=category or categories,
         price=(*picker.take(names.SALE_PRICE_NAMES), *picker.take(names.PRICE_NAMES)),
-        currency=next(iter(picker.take(names.CURRENCY_NAMES)), ""),
+        currency=picker.take_one(names.CURRENCY_NAMES),
         available=(*picker.take(names.AVAILABLE_NAMES), *picker.take(names.QUANTITY_NAMES)),
         image=picker.take(names.IMAGE_NAMES),
-        url=next(iter(picker.take(names.URL_NAMES)), ""),
-        identifiers=picker.list_all(names.IDENTIFIER_NAMES),
-        attributes=tuple(dict.fromkeys((*picker.list_all(names.ATTRIBUTE_NAMES), *attributes))),
+        url=picker.take_one(names.URL_NAMES),
+        identifiers=tuple(picker.list_named(names.IDENTIFIER_NAMES)),
+        attributes=tuple(dict.fromkeys((*picker.list_named(names.ATTRIBUTE_NAMES), *attributes))),
     )
     return judge_prices(sample, field_map)
-
-
-class _PathPicker:
-    """Finds paths by the plain names that they have, given best first. Each is taken for one field only."""
-
-    def __init__(self, named: list[tuple[str, str]], sample: ShopSample) -> None:
-        self._by_name: dict[str, list[str]] = {}
-        for name, path in named:
-            self._by_name.setdefault(name, []).append(path)
-        self._sample = Sample(sample.documents)
-        self._taken: set[str] = set()
-
-    def take(self, wanted: str, least: float = 0.2) -> tuple[str, ...]:
-        """Return the path with the best of some names, none where there is none, and take it.
-
-        It has a value in at least this share of the documents that the fullest of these paths has.
-        """
-        path = self._sample.choose(self.list_all(wanted), least)
-        self._taken.add(path)
-        return (path,) if path else ()
-
-    def list_all(self, wanted: str) -> tuple[str, ...]:
-        """Return all paths with one of the names that are not taken, the best first."""
-        paths = [path for name in wanted.split() for path in self._by_name.get(name, [])]
-        return tuple(dict.fromkeys(path for path in paths if path not in self._taken))
 
 
 def _find_attributes(paths: Iterable[str]) -> Iterator[str]:
@@ -202,14 +181,12 @@ def _is_value(steps: list[str]) -> bool:
 def _list_names(path: str) -> Iterator[str]:
     """Yield plain names for a path, from the one that says most to its last step alone."""
     steps = [step for step in path.split(".") if not _is_language(step)]
-    whole = plain_name(_without_language(".".join(steps)))
-    yield whole
+    yield plain_name(_without_language(".".join(steps)))
     while len(steps) > 1 and plain_name(steps[-1]) in _WRAPPERS:
         steps.pop()
     yield plain_name(_without_language(".".join(steps)))
-    last = plain_name(_without_language(steps[-1]))
-    yield last
-    bare = last
+    bare = plain_name(_without_language(steps[-1]))
+    yield bare
     while (shorter := _AFFIXES.sub("", bare)) != bare:
         bare = shorter
     yield from names.list_forms(bare)
@@ -217,22 +194,20 @@ def _list_names(path: str) -> Iterator[str]:
 
 def _choose_language(paths: Iterable[str], language: str) -> list[str]:
     """Return the paths without those in other languages than the chosen one."""
-    paths = list(paths)
-    present = dict.fromkeys(found for path in paths if (found := _language_of(path)))
+    languages = {path: _find_language(path) for path in paths}
+    present = dict.fromkeys(filter(None, languages.values()))
     wanted = language.casefold().replace("_", "-")
     if not wanted:
         wanted = next((name for name in present if name.startswith("en")), next(iter(present), ""))
-    return [
-        path for path in paths if (found := _language_of(path)) in ("", wanted) or _is_part(found, wanted)
-    ]
+    return [path for path, own in languages.items() if own in ("", wanted) or _is_part(own, wanted)]
 
 
-def _is_part(found: str, wanted: str) -> bool:
+def _is_part(language: str, wanted: str) -> bool:
     """Return whether one names the other with a country: `de` and `de-at`."""
-    return found.partition("-")[0] == wanted or found == wanted.partition("-")[0]
+    return language.partition("-")[0] == wanted or language == wanted.partition("-")[0]
 
 
-def _language_of(path: str) -> str:
+def _find_language(path: str) -> str:
     """Return the language that a step of a path names, as `de` or `de-at`, empty where none does."""
     for step in path.split("."):
         if _is_language(step):

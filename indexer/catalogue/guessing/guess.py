@@ -1,12 +1,13 @@
 """The field map of a catalogue: that of the preset that its columns show, or else a guess by their names."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 
 from indexer.catalogue.field_map import OPERATION_COLUMNS, FieldMap, add_operation, format_columns
 from indexer.catalogue.guessing import column_names as names
+from indexer.catalogue.guessing.picker import ColumnsByName, NamePicker
 from indexer.catalogue.guessing.sample import Sample
 from indexer.catalogue.nested import find_cell
 from indexer.catalogue.presets import find_preset, prepare_records, recognise_preset
@@ -89,44 +90,39 @@ def _price_cells(catalogue: Source, field_map: FieldMap) -> Iterator[object]:
                 yield find_cell(record.values, column)
 
 
-class _ColumnPicker:
-    """Finds columns by name. A column that is taken for one field is not taken for another."""
+def _name_columns(columns: tuple[str, ...]) -> ColumnsByName:
+    """Return the columns by each form of their names, English ones first, then as certain as the form is."""
+    by_name: dict[str, list[str]] = {}
+    forms = {column: names.list_forms(column) for column in columns}
+    english_first = sorted(columns, key=lambda column: not names.is_english(column))
+    for level in range(max(map(len, forms.values()), default=0)):
+        for column in english_first:
+            if level < len(forms[column]):
+                by_name.setdefault(forms[column][level], []).append(column)
+    return by_name
+
+
+def _name_paths(paths: Iterable[str]) -> ColumnsByName:
+    """Return paths such as `offers.price` by each form of their last step.
+
+    Only objects that hold the product's own texts give its title.
+    """
+    by_name: dict[str, list[str]] = {}
+    titles = names.TITLE_NAMES.split()
+    for path in paths:
+        root, _, key = path.partition(".")
+        for form in names.list_forms(key):
+            if root.lower() in _OWN_OBJECTS or form not in titles:
+                by_name.setdefault(form, []).append(path)
+    return by_name
+
+
+class _ColumnPicker(NamePicker):
+    """Finds columns of a catalogue, and keys of the objects in them."""
 
     def __init__(self, columns: tuple[str, ...], sample: Sample) -> None:
+        super().__init__(sample, _name_columns(columns), _name_paths(sample.list_paths()))
         self._columns = frozenset(columns)
-        self._sample = sample
-        self._taken: set[str] = set()
-        self._by_name: dict[str, list[str]] = {}
-        forms = {column: names.list_forms(column) for column in columns}
-        for level in range(max(map(len, forms.values()), default=0)):
-            for column in sorted(columns, key=lambda column: not names.is_english(column)):
-                if level < len(forms[column]):
-                    self._by_name.setdefault(forms[column][level], []).append(column)
-        self._paths: dict[str, list[str]] = {}
-        for path in sample.list_paths():
-            root, _, key = path.partition(".")
-            for form in names.list_forms(key):
-                if root.lower() in _OWN_OBJECTS or form not in names.TITLE_NAMES.split():
-                    self._paths.setdefault(form, []).append(path)
-
-    def list_named(self, wanted: str, nested: bool = False) -> list[str]:
-        """Return the columns with one of the names, best first; then such keys of objects (`nested`)."""
-        by_name = [self._by_name, self._paths] if nested else [self._by_name]
-        columns = [column for named in by_name for name in wanted.split() for column in named.get(name, [])]
-        return [column for column in dict.fromkeys(columns) if column not in self._taken]
-
-    def take(self, wanted: str, nested: bool = False, least: float = 0.2) -> tuple[str, ...]:
-        """Return the best column with one of the names, none where there is none, and take it.
-
-        It is filled in at least this share of the records in which the fullest of them is.
-        """
-        column = self._sample.choose(self.list_named(wanted, nested), least)
-        self._taken.add(column)
-        return (column,) if column else ()
-
-    def take_one(self, wanted: str, nested: bool = False) -> str:
-        """Return the column of `take`, empty where there is none."""
-        return next(iter(self.take(wanted, nested)), "")
 
     def take_id(self) -> tuple[str, str]:
         """Return the column of ids and, where the best by name repeats over variants, that of their group."""
@@ -146,7 +142,7 @@ class _ColumnPicker:
         """Return all columns of numbers that find exactly a product or a variant, taken or not."""
         wanted = names.IDENTIFIER_NAMES.split()
         columns = [column for name in wanted for column in self._by_name.get(name, [])]
-        paths = [path for name in wanted for path in self._paths.get(name, [])]
+        paths = [path for name in wanted for path in self._nested_by_name.get(name, [])]
         columns += [path for path in paths if path.partition(".")[0].lower() in _VARIANTS]
         return list(dict.fromkeys(columns))
 
