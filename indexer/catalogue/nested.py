@@ -12,7 +12,7 @@ a column "a.b"              the key b of the object in column a, or of each obje
 import ast
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MAX_NESTING = 8
 """Levels of objects and lists in a cell that are read; what lies deeper is left out."""
@@ -101,9 +101,15 @@ def object_text(value: Mapping[str, object]) -> object:
         if value.get(key) not in (None, "", [], {}):
             return value[key]
     if value and all(_LANGUAGE.fullmatch(str(key)) for key in value):
-        english = next((inner for key, inner in value.items() if str(key).startswith("en") and inner), None)
-        return english or next((inner for inner in value.values() if inner), None)
+        return prefer_english((str(key), inner) for key, inner in value.items())
     return None
+
+
+def prefer_english(texts: Iterable[tuple[str, object]]) -> object:
+    """Return the English one of (language, text), or the first that is not empty; None where all are."""
+    filled = [(language, text) for language, text in texts if text]
+    english = (text for language, text in filled if language.startswith("en"))
+    return next(english, filled[0][1] if filled else None)
 
 
 def object_address(value: Mapping[str, object]) -> object:

@@ -18,12 +18,11 @@ _MAX_BYTES = 1 << 29
 
 _Row = list[object]
 _Sheet = tuple[str, tuple[str, ...], list[_Row], int]
+"""A sheet's name, columns ("" for those without a name), rows, and the header's row number."""
 
 
-def read_sheet(
-    file: io.BufferedReader, name: str, max_bytes: int = _MAX_BYTES
-) -> tuple[str, tuple[str, ...], list[_Row], int]:
-    """Return a sheet's name, columns ("" for those without a name), rows, and the header's row number.
+def read_sheet(file: io.BufferedReader, name: str, max_bytes: int = _MAX_BYTES) -> _Sheet:
+    """Return the sheet that names most product fields.
 
     Raises CatalogueError for a file that is not a workbook, has more than `max_bytes` unpacked, or has no
     sheet with a header.

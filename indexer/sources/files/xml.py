@@ -17,6 +17,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
+from indexer.catalogue.nested import prefer_english
 from indexer.catalogue.records import Record, Reject
 from indexer.sources.files.nesting import MAX_LEVELS
 from mappings.errors import CatalogueError
@@ -232,9 +233,7 @@ def _value(element: Element, level: int) -> Any:
     if len(element):
         tags = {child.tag for child in element}
         if len(tags) == 1 and _local(element[0].tag).lower() in _LANGUAGES:
-            texts = [(_language(child), _value(child, level + 1)) for child in element]
-            english = next((text for language, text in texts if language.startswith("en") and text), None)
-            return english or next((text for _, text in texts if text), "")
+            return prefer_english((_language(child), _value(child, level + 1)) for child in element) or ""
         name, inner = _local(element.tag), _local(element[0].tag)
         if len(tags) == 1 and not element.attrib and (len(element) > 1 or name[:4] == inner[:4]):
             values = next(iter(_columns(element, level + 1).values()))  # <images><image>…</image></images>

@@ -241,7 +241,7 @@ def _search_object(window: _Window, level: int) -> Iterator[Record | Reject]:
     They are in a list, or are its values, under their ids: then the second is like the first.
     """
     window.position += 1
-    first: tuple[object, list[Record | Reject]] | None = None  # a value that may be a record
+    first: tuple[object, Record | Reject] | None = None  # a value that may be a record
     is_keyed = False
     while True:
         start = window.skip_blanks(",")
@@ -269,10 +269,10 @@ def _search_object(window: _Window, level: int) -> Iterator[Record | Reject]:
                 record = to_record(line, keyed, raw, window.share())
                 if not is_keyed and first and are_alike(first[0], value):
                     is_keyed = True
-                    yield from first[1]
+                    yield first[1]
                 if is_keyed:
                     yield record
-                first = (value, [record])
+                first = (value, record)
             else:
                 window.take_value()
         except (_CutOff, ValueError, RecursionError):
