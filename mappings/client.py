@@ -11,8 +11,8 @@ from mappings.errors import ClusterDown
 from mappings.settings import IndexSettings, OpenSearchSettings
 from mappings.types import JsonObject
 
-_SEARCHED = ("id", "vector", "tokens", "model", "hash")
-"""The fields under `attune` that a search reads; the others are for the jobs on Attune's own indexes."""
+_EVERYWHERE = ("id", "vector", "tokens", "model", "hash")
+"""The fields under `attune` that a shop's own index gets too; the others only indexes made by Attune have."""
 
 
 def connect(settings: OpenSearchSettings, pool: int = 16) -> OpenSearch:
@@ -70,8 +70,7 @@ def index_body(dimension: int, settings: IndexSettings) -> JsonObject:
     spaced: "TN2110", "tn 2110" and "TN-2110", or "3.5mm" and "3.5 mm", find each other. Han and kana
     are indexed as pairs of characters.
     """
-    text = resources.files("mappings").joinpath("templates/products.json").read_text(encoding="utf-8")
-    body: JsonObject = json.loads(text)
+    body = _load_template()
     body["settings"]["index"]["number_of_shards"] = settings.shards
     body["settings"]["index"]["number_of_replicas"] = settings.replicas
     # A source without its vectors is smaller by a third, but on 3.x every search that returns it can fail for
@@ -87,10 +86,15 @@ def attune_properties(dimension: int, settings: IndexSettings) -> JsonObject:
 
     Product vectors have `dimension` components.
     """
-    text = resources.files("mappings").joinpath("templates/products.json").read_text(encoding="utf-8")
-    own = json.loads(text)["mappings"]["properties"]["attune"]["properties"]
+    own = _load_template()["mappings"]["properties"]["attune"]["properties"]
     vector = own["vector"]
     vector["dimension"] = dimension
     vector["data_type"] = settings.vectors
     vector["method"]["engine"] = settings.engine
-    return {name: own[name] for name in _SEARCHED}
+    return {name: own[name] for name in _EVERYWHERE}
+
+
+def _load_template() -> JsonObject:
+    text = resources.files("mappings").joinpath("templates/products.json").read_text(encoding="utf-8")
+    template: JsonObject = json.loads(text)
+    return template

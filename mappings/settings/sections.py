@@ -25,6 +25,11 @@ SECRETS = ("opensearch.password", "sidecar.api_keys", "database.url", "shoppers.
 ENV_PREFIX = "ATTUNE_"
 
 
+def _split_list(text: str) -> tuple[str, ...]:
+    """Return the parts of a text that commas separate, without blanks around them and empty ones."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 @dataclass(frozen=True)
 class OpenSearchSettings:
     """The cluster, and who Attune's own commands are there."""
@@ -136,7 +141,7 @@ class SearchSettings:
     @property
     def always_fields(self) -> tuple[str, ...]:
         """Names of the fields whose filters hold before the nearest products are chosen."""
-        return tuple(name for part in self.always.split(",") if (name := part.strip()))
+        return _split_list(self.always)
 
 
 @dataclass(frozen=True)
@@ -199,7 +204,7 @@ class ModelSettings:
     @property
     def other_folders(self) -> tuple[str, ...]:
         """Folders of the models that serve the indexes they encoded, beside the one of all other indexes."""
-        return tuple(folder.strip() for folder in self.others.split(",") if folder.strip())
+        return _split_list(self.others)
 
 
 @dataclass(frozen=True)
@@ -262,7 +267,7 @@ class ShopperSettings:
     @property
     def allowed_origins(self) -> tuple[str, ...]:
         """The origins whose pages may send events."""
-        return tuple(origin.strip() for origin in self.origins.split(",") if origin.strip())
+        return _split_list(self.origins)
 
 
 @dataclass(frozen=True)
@@ -277,7 +282,7 @@ class PreviewSettings:
     @property
     def images(self) -> tuple[str, ...]:
         """The hosts that the page may load product images from."""
-        return tuple(host.strip() for host in self.image_hosts.split(",") if host.strip())
+        return _split_list(self.image_hosts)
 
 
 @dataclass(frozen=True)
