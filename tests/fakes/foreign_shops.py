@@ -35,9 +35,6 @@ class ForeignShop:
     rename: Callable[[str], JsonObject]
     """The partial update that gives a product another name."""
 
-    def document_id(self, thing: Thing) -> str:
-        return thing.sku
-
 
 _TABLE = """
 laptop-1|Falcon G15 notebook|Aerix|Laptops|Gaming laptop with RTX graphics and 16 GB memory|black|1299
@@ -72,9 +69,8 @@ THINGS = tuple(
 )
 
 
-def _settings(analysis: JsonObject, knn: bool = True) -> JsonObject:
-    index: JsonObject = {"number_of_shards": 2, "number_of_replicas": 0, "analysis": analysis}
-    return {"index": index | ({"knn": True} if knn else {})}
+def _settings(analysis: JsonObject) -> JsonObject:
+    return {"index": {"number_of_shards": 2, "number_of_replicas": 0, "analysis": analysis, "knn": True}}
 
 
 def _magento_document(thing: Thing) -> JsonObject:
@@ -279,7 +275,11 @@ def _headless_document(thing: Thing) -> JsonObject:
 
 
 def _languages(analyzers: dict[str, str]) -> JsonObject:
-    return {"properties": {name: {"type": "text", "analyzer": of} for name, of in analyzers.items()}}
+    return {
+        "properties": {
+            language: {"type": "text", "analyzer": analyzer} for language, analyzer in analyzers.items()
+        }
+    }
 
 
 HEADLESS = ForeignShop(
@@ -356,6 +356,6 @@ def fill_shop(client: Any, shop: ForeignShop, index: str = "", body: JsonObject 
     client.indices.create(index=name, body=body or shop.body)
     lines: list[JsonObject] = []
     for thing in THINGS:
-        lines += [{"index": {"_index": name, "_id": shop.document_id(thing)}}, shop.document(thing)]
+        lines += [{"index": {"_index": name, "_id": thing.sku}}, shop.document(thing)]
     answer = client.bulk(body=lines, params={"refresh": "true"})
     assert not answer["errors"], answer
