@@ -72,7 +72,8 @@ class AttributeReader:
         self._stats = stats
         self._tidy = lru_cache(_CACHED_NAMES)(lambda name: tidy_name(clean(name)))
         self._name_of = AttributeNames(patterns, never).name_of
-        self._paths = tuple(pattern for pattern in patterns if "." in pattern and "*" not in pattern)
+        paths = (pattern for pattern in patterns if "." in pattern and "*" not in pattern)
+        self._names_of_paths = {path: tidy_name(_name_of_path(path)) for path in paths}
 
     def read(self, record: Record) -> dict[str, AttributeValue | None]:
         """Return the attributes that the record's columns name, in their order, None for an empty cell."""
@@ -86,9 +87,8 @@ class AttributeReader:
                 self._add_nested(attributes, name, column, cell, record.line)
             else:
                 self._add(attributes, self._tidy(name), self._parse_attribute(column, cell, record.line))
-        for path in self._paths:
+        for path, name in self._names_of_paths.items():
             if path not in record.values:
-                name = tidy_name(_name_of_path(path))
                 self._add_nested(attributes, name, path, find_cell(record.values, path), record.line)
         return attributes
 
