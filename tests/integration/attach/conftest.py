@@ -3,6 +3,7 @@
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -70,6 +71,20 @@ class AttachedShop:
 
     def follow(self, full: bool = False) -> AttachReport:
         return follow_index(self.session, FollowJob(once=True, full=full), threading.Event())
+
+    @contextmanager
+    def following(self) -> Iterator[threading.Event]:
+        """Follow the index while the block runs. Yields an event that the first look with changes sets."""
+        stop, changed = threading.Event(), threading.Event()
+        job = FollowJob(every=0.05)
+        arguments = (self.session, job, stop, lambda _: changed.set())
+        thread = threading.Thread(target=follow_index, args=arguments)
+        thread.start()
+        try:
+            yield changed
+        finally:
+            stop.set()
+            thread.join()
 
     def detach(self) -> DetachReport:
         return detach_index(self.session)

@@ -36,8 +36,8 @@ def bare_shop(empty_shop: AttachedShop) -> AttachedShop:
 
 
 def index_of(shop: AttachedShop) -> tuple[str, JsonObject]:
-    (found,) = shop.client.indices.get(index=shop.name).items()
-    return found
+    (index,) = shop.client.indices.get(index=shop.name).items()
+    return index
 
 
 def test_the_alias_moves_to_a_copy_with_the_shops_settings(plain_shop: AttachedShop) -> None:

@@ -3,7 +3,6 @@
 import random
 import threading
 
-from indexer.attach.job import FollowJob, follow_index
 from tests.integration.attach.conftest import AttachedShop
 
 
@@ -61,21 +60,13 @@ def test_a_moved_alias_is_followed_to_an_index_that_was_never_attached(empty_sho
     client.indices.put_alias(index=f"{name}-1", name=name)
     empty_shop.put(1)
     empty_shop.attach()
-    stop, looks = threading.Event(), threading.Event()
-    thread = threading.Thread(
-        target=follow_index, args=(empty_shop.session, FollowJob(every=0.05), stop, lambda _: looks.set())
-    )
-    thread.start()
-    try:
+    with empty_shop.following() as changed:
         empty_shop.create(f"{name}-2")
         empty_shop.put(2, index=f"{name}-2")
         moves = [{"remove": {"index": f"{name}-1", "alias": name}}]
         moves += [{"add": {"index": f"{name}-2", "alias": name}}]
         client.indices.update_aliases(body={"actions": moves})
-        assert looks.wait(60)
-    finally:
-        stop.set()
-        thread.join()
+        assert changed.wait(60)
     empty_shop.check_in_step()
 
 
@@ -109,13 +100,9 @@ def test_random_writers_lose_nothing_and_every_document_is_in_step(own_shop: Att
         writer.start()
     assert writing.wait(60)
     own_shop.attach()
-    stop = threading.Event()
-    follower = threading.Thread(target=follow_index, args=(own_shop.session, FollowJob(every=0.05), stop))
-    follower.start()
-    for writer in writers:
-        writer.join()
-    stop.set()
-    follower.join()
+    with own_shop.following():
+        for writer in writers:
+            writer.join()
     own_shop.follow()
     assert {key: source["name"] for key, source in own_shop.documents().items()} == expected
     own_shop.check_in_step()
@@ -126,17 +113,9 @@ def test_following_goes_on_when_the_alias_is_away_for_a_moment(own_shop: Attache
     client, name = own_shop.client, own_shop.name
     client.indices.put_alias(index=name, name=f"{name}-live")
     shop = AttachedShop(client, f"{name}-live", own_shop.encoder)
-    stop, looks = threading.Event(), threading.Event()
-    thread = threading.Thread(
-        target=follow_index, args=(shop.session, FollowJob(every=0.05), stop, lambda _: looks.set())
-    )
-    thread.start()
-    try:
+    with shop.following() as changed:
         client.indices.delete_alias(index=name, name=f"{name}-live")
         own_shop.put(5, "Cup 5")
         client.indices.put_alias(index=name, name=f"{name}-live")
-        assert looks.wait(60)
-    finally:
-        stop.set()
-        thread.join()
+        assert changed.wait(60)
     own_shop.check_in_step()
