@@ -34,7 +34,7 @@ from mappings.types import JsonObject
 _OWN_SETTINGS = ("uuid", "creation_date", "provided_name", "version", "resize", "blocks", "knn")
 """Settings that belong to one index, or that the copy must have otherwise."""
 
-_LATER = ("refresh_interval", "number_of_replicas", "default_pipeline", "final_pipeline")
+_FINAL_SETTINGS = ("refresh_interval", "number_of_replicas", "default_pipeline", "final_pipeline")
 """Settings that the copy gets when it is filled: documents are copied as they are, and without refreshes."""
 
 NO_PIPELINES: JsonObject = {"default_pipeline": "_none", "final_pipeline": "_none"}
@@ -86,12 +86,14 @@ def create_copy(
     """Return the copy of an index that is to be filled: a new one, or that of a killed job."""
     state = jobs.load(copy_key(source)) or {}
     client, retry = session.client, session.retry
-    begun = [index for index in get_shop_indexes(session, str(state.get("copy", ""))) if state]
+    begun = get_shop_indexes(session, str(state.get("copy", "")))
     wanted = replace(attachment, copied_from=source.name)
     if begun and begun[0].attachment == wanted:
         return begun[0]
     name = make_index_name(f"attune-{source.name}", now_ms())
-    settings = {key: value for key, value in source.settings.items() if key not in (*_OWN_SETTINGS, *_LATER)}
+    settings = {
+        key: value for key, value in source.settings.items() if key not in (*_OWN_SETTINGS, *_FINAL_SETTINGS)
+    }
     settings.get("routing", {}).get("allocation", {}).pop("initial_recovery", None)
     vectors: JsonObject = {"knn": True, "knn.derived_source.enabled": False}
     properties = {**source.mappings.get("properties", {}), ATTUNE: make_attune_field(session, attachment)}
@@ -107,9 +109,9 @@ def create_copy(
     return copy
 
 
-def late_settings(source: ShopIndex) -> JsonObject:
-    """Return the settings that the filled copy gets: those of the source."""
-    return {name: source.settings.get(name) for name in _LATER}
+def select_final_settings(source: ShopIndex) -> JsonObject:
+    """Return the settings of an index that its copy gets when it is filled."""
+    return {name: source.settings.get(name) for name in _FINAL_SETTINGS}
 
 
 class IndexCopier:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from indexer.attach.copying import NO_PIPELINES, IndexCopier, copy_key, create_copy, late_settings
+from indexer.attach.copying import NO_PIPELINES, IndexCopier, copy_key, create_copy, select_final_settings
 from indexer.attach.shards import dump_positions, parse_positions
 from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes, put_metadata
 from indexer.attach.updater import AttachReport, IndexUpdater
@@ -163,7 +163,7 @@ def _allow_writes(session: IndexSession, source: ShopIndex, retry: RetryPolicy) 
 
 def _make_ready(session: IndexSession, source: ShopIndex, copy: ShopIndex) -> None:
     """Give the copy the settings of an index that is in use, and wait for its replicas."""
-    put_settings(session.client, copy.name, late_settings(source), session.retry)
+    put_settings(session.client, copy.name, select_final_settings(source), session.retry)
     wait_for_replicas(session.client, copy.name, _REPLICA_SECONDS, session.retry)
 
 
