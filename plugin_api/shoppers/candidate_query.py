@@ -16,7 +16,7 @@ from reranker.behaviour.recommendation import (
     RecommendationKind,
     RecommendationRequest,
 )
-from reranker.types import Floats
+from reranker.encoders.codec import quantise_vector
 
 CANDIDATES_FETCHED = 150
 _WITH_VECTORS = 100
@@ -24,6 +24,9 @@ _WITH_VECTORS = 100
 
 _SOURCES = 100
 """Products of the history that may speak for others."""
+
+_WITHOUT_HISTORY = (RecommendationKind.SIMILAR, RecommendationKind.TRENDING)
+"""Kinds for which neither the history nor what others bought with a product counts."""
 
 _NEAREST = 50
 _HISTORY_BOOST, _VECTOR_BOOST, _POPULARITY_BOOST = 1000.0, 10.0, 0.01
@@ -38,20 +41,13 @@ def build_candidate_query(
 ) -> JsonObject:
     """Return the search for candidates, without `_source`."""
     kind = request.kind
-    should: list[JsonObject] = []
-    for product, strength in list(strengths.items())[:_SOURCES]:
-        key = make_product_key(product)
-        both = kind is RecommendationKind.SESSION or not request.profile.bought
-        for name in (BY_SHOPPERS, BY_ORDERS):
-            wanted = BY_SHOPPERS if kind is RecommendationKind.NEXT_PURCHASE else BY_ORDERS
-            if (both or name == wanted) and kind not in (
-                RecommendationKind.SIMILAR,
-                RecommendationKind.TRENDING,
-            ):
-                should.append({"rank_feature": {"field": f"{name}.{key}", "linear": {}, "boost": strength}})
-    if request.profile.bought and kind not in (RecommendationKind.SIMILAR, RecommendationKind.TRENDING):
-        counts = request.profile.counts(request.day)
-        ids = sorted(counts, key=lambda product: -counts[product])[:_SOURCES]
+    should: list[JsonObject] = [
+        {"rank_feature": {"field": f"{name}.{make_product_key(product)}", "linear": {}, "boost": strength}}
+        for product, strength in list(strengths.items())[:_SOURCES]
+        for name in _choose_counts(request)
+    ]
+    if request.profile.bought and kind not in _WITHOUT_HISTORY:
+        ids = list(_rank_purchases(request))[:_SOURCES]
         should.append({"constant_score": {"filter": {"ids": {"values": ids}}, "boost": _HISTORY_BOOST}})
     filters = [] if call.filter is UNSET else msgspec.json.decode(call.filter)
     filters = filters if isinstance(filters, list) else [filters]
@@ -88,14 +84,17 @@ def build_candidate_query(
 
 def _choose_counts(request: RecommendationRequest) -> tuple[str, ...]:
     """Return the fields by which the sources speak for candidates."""
-    kind = request.kind
-    if kind in (RecommendationKind.SIMILAR, RecommendationKind.TRENDING):
+    if request.kind in _WITHOUT_HISTORY:
         return ()
-    if kind in (RecommendationKind.BOUGHT_TOGETHER, RecommendationKind.BASKET):
-        return (BY_ORDERS,)
-    if kind is RecommendationKind.NEXT_PURCHASE and request.profile.bought:
-        return (BY_SHOPPERS,)
-    return BY_SHOPPERS, BY_ORDERS
+    if request.kind is RecommendationKind.SESSION or not request.profile.bought:
+        return BY_SHOPPERS, BY_ORDERS
+    return (BY_SHOPPERS,) if request.kind is RecommendationKind.NEXT_PURCHASE else (BY_ORDERS,)
+
+
+def _rank_purchases(request: RecommendationRequest) -> dict[str, float]:
+    """Return the shopper's products with their decayed counts, the largest first."""
+    counts = request.profile.counts(request.day)
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
 
 def needs_vectors(request: RecommendationRequest) -> bool:
@@ -110,9 +109,7 @@ def weigh_sources(request: RecommendationRequest) -> dict[str, float]:
     if request.kind is RecommendationKind.TRENDING:
         return {}
     if request.kind is RecommendationKind.NEXT_PURCHASE and request.profile.bought:
-        counts = request.profile.counts(request.day)
-        best = sorted(counts, key=lambda product: -counts[product])
-        return {product: max(counts[product], 1e-6) ** 0.5 for product in best}
+        return {product: max(count, 1e-6) ** 0.5 for product, count in _rank_purchases(request).items()}
     viewed = request.context or tuple(request.profile.viewed)
     session = request.kind in (RecommendationKind.SESSION, RecommendationKind.NEXT_PURCHASE)
     return {
@@ -121,18 +118,11 @@ def weigh_sources(request: RecommendationRequest) -> dict[str, float]:
     }
 
 
-def _average_vector(strengths: Mapping[str, float], known: Mapping[str, Candidate]) -> list[float] | None:
+def _average_vector(strengths: Mapping[str, float], known: Mapping[str, Candidate]) -> list[int] | None:
     """Return the weighted mean of the sources' vectors, None where none has one."""
     rows = [
-        (strength, vector)
+        strength * candidate.vector
         for product, strength in strengths.items()
-        if (vector := _find_vector(known, product)) is not None
+        if (candidate := known.get(product)) is not None and candidate.vector is not None
     ]
-    if not rows:
-        return None
-    mean = np.sum([strength * vector for strength, vector in rows], axis=0)
-    return [float(value) for value in np.rint(mean / max(float(np.abs(mean).max()), 1e-9) * 127)]
-
-
-def _find_vector(known: Mapping[str, Candidate], product: str) -> Floats | None:
-    return known[product].vector if product in known else None
+    return quantise_vector(np.sum(rows, axis=0)) if rows else None

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from mappings import fields
 from mappings.types import JsonObject
 from reranker.behaviour.recommendation import Candidate
 from reranker.behaviour.shop_counts import ShopCounts
-from reranker.types import Floats
+from reranker.encoders.codec import normalise
 
 BEHAVIOUR = "attune.behaviour"
 """Field of a product's counts."""
@@ -85,7 +85,7 @@ def read_candidate(
         _number(counts.get("reorder")),
         _weights(counts.get("by_shoppers"), names),
         _weights(counts.get("by_orders"), names),
-        to_unit_vector(vector) if isinstance(vector, list) and vector else None,
+        normalise(np.asarray(vector, dtype=np.float32)) if isinstance(vector, list) and vector else None,
     )
 
 
@@ -97,13 +97,6 @@ def read_text(source: Mapping[str, object], path: str) -> str:
     if isinstance(value, list):
         value = value[0] if value else None
     return str(value) if isinstance(value, str | int | float) else ""
-
-
-def to_unit_vector(values: Sequence[float]) -> Floats:
-    """Return stored components, of bytes or floats, as a unit vector (d,)."""
-    vector = np.asarray(values, dtype=np.float32)
-    result: Floats = vector / max(float(np.linalg.norm(vector)), 1e-9)
-    return result
 
 
 def _weights(value: object, names: Mapping[str, str]) -> dict[str, float]:
