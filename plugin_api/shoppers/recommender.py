@@ -132,16 +132,10 @@ class Recommender:
             return _Sources({}, {}, {})
         lead = list(strengths)[:_VECTOR_SOURCES]
         bodies = [_search_ids(ids, [*self._names, fields.TITLE]), _search_ids(lead, [fields.VECTOR])]
-        answers = self._search_all(index, bodies, headers)
-        vectors = {hit["_id"]: read_candidate(hit, {}, *self._names).vector for hit in answers[1]}
-        known = {
-            hit["_id"]: replace(read_candidate(hit, {}, *self._names), vector=vectors.get(hit["_id"]))
-            for hit in answers[0]
-        }
-        titles = {
-            hit["_id"]: read_text(hit.get("_source", {}), fields.TITLE) or hit["_id"] for hit in answers[0]
-        }
-        return _Sources(strengths, known, titles)
+        hits, with_vectors = self._search_all(index, bodies, headers)
+        known = self._attach_vectors([read_candidate(hit, {}, *self._names) for hit in hits], with_vectors)
+        titles = {hit["_id"]: read_text(hit.get("_source", {}), fields.TITLE) or hit["_id"] for hit in hits}
+        return _Sources(strengths, {candidate.id: candidate for candidate in known}, titles)
 
     @property
     def _names(self) -> tuple[str, str]:
@@ -158,17 +152,12 @@ class Recommender:
         """Return candidates, and what each is boosted by."""
         body = build_candidate_query(call, request, sources.strengths, sources.known)
         body["_source"] = [BEHAVIOUR, *self._names, *([fields.VECTOR] if needs_vectors(request) else [])]
-        target = f"/{quote(index, safe='')}/_search"
-        answer = self._client.request("POST", target, {**headers, **JSON_HEADERS}, dumps(body))
-        if answer.status >= 300:
-            raise ClusterRefusal(answer.status, answer.body)
-        parsed = msgspec.json.decode(answer.body)
+        hits = self._post(index, "_search", dumps(body), headers)["hits"]["hits"]
         keys = {make_product_key(product): product for product in sources.strengths}
-        pool = [read_candidate(hit, keys, *self._names) for hit in parsed["hits"]["hits"]]
+        pool = [read_candidate(hit, keys, *self._names) for hit in hits]
         weights = [boost.weight for boost in call.boosts]
         boosts = {
-            hit["_id"]: sum(weights[int(name)] for name in hit.get("matched_queries", ()))
-            for hit in parsed["hits"]["hits"]
+            hit["_id"]: sum(weights[int(name)] for name in hit.get("matched_queries", ())) for hit in hits
         }
         return pool, boosts if weights else {}
 
@@ -177,8 +166,12 @@ class Recommender:
     ) -> list[Candidate]:
         ids = [candidate.id for candidate in pool]
         hits = self._search_all(index, [_search_ids(ids, [fields.VECTOR])], headers)[0]
+        return self._attach_vectors(pool, hits)
+
+    def _attach_vectors(self, candidates: Sequence[Candidate], hits: Sequence[JsonObject]) -> list[Candidate]:
+        """Return candidates with the vectors that hits have for them."""
         vectors = {hit["_id"]: read_candidate(hit, {}, *self._names).vector for hit in hits}
-        return [replace(candidate, vector=vectors.get(candidate.id)) for candidate in pool]
+        return [replace(candidate, vector=vectors.get(candidate.id)) for candidate in candidates]
 
     def _fetch_hits(
         self,
@@ -195,13 +188,7 @@ class Recommender:
         source: Any = (
             {"excludes": [f"{fields.ATTUNE}.*", fields.ATTUNE]} if call.source is UNSET else call.source
         )
-        body = {
-            "query": {"ids": {"values": ids}},
-            "size": len(ids),
-            "track_total_hits": False,
-            "_source": source,
-        }
-        by_id = {hit["_id"]: hit for hit in self._search_all(index, [body], headers)[0]}
+        by_id = {hit["_id"]: hit for hit in self._search_all(index, [_search_ids(ids, source)], headers)[0]}
         return [
             {
                 **by_id[recommendation.id],
@@ -217,15 +204,20 @@ class Recommender:
     ) -> list[list[JsonObject]]:
         """Return the hits of several searches. Raises ClusterRefusal."""
         lines = b"".join(b"{}\n" + dumps(body) + b"\n" for body in bodies)
-        target = f"/{quote(index, safe='')}/_msearch"
-        answer = self._client.request("POST", target, {**headers, **JSON_HEADERS}, lines)
-        if answer.status >= 300:
-            raise ClusterRefusal(answer.status, answer.body)
-        responses = msgspec.json.decode(answer.body)["responses"]
+        responses = self._post(index, "_msearch", lines, headers)["responses"]
         for response in responses:
             if "error" in response:
                 raise ClusterRefusal(response.get("status", 500), dumps(response))
         return [response["hits"]["hits"] for response in responses]
+
+    def _post(self, index: str, api: str, body: bytes, headers: Mapping[str, str]) -> JsonObject:
+        """Return the answer to a request of the caller's. Raises ClusterRefusal."""
+        target = f"/{quote(index, safe='')}/{api}"
+        answer = self._client.request("POST", target, {**headers, **JSON_HEADERS}, body)
+        if answer.status >= 300:
+            raise ClusterRefusal(answer.status, answer.body)
+        parsed: JsonObject = msgspec.json.decode(answer.body)
+        return parsed
 
 
 def _search_ids(ids: Sequence[str], source: Any) -> JsonObject:
