@@ -53,7 +53,7 @@ class BehaviourStore:
 
     def write(self, alias: str, model: BehaviourModel) -> None:
         """Store an alias's model. Raises ShopperStoreError."""
-        self._requests.ask("PUT", f"/{MODELS}", _BODY, also=(400,))
+        self._requests.create_index(MODELS, _BODY)
         self._requests.ask("PUT", f"/{MODELS}/_doc/{quote(alias, safe='')}", pack_behaviour_model(model))
 
 

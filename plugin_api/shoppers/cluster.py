@@ -47,6 +47,12 @@ class ClusterRequests:
         parsed = msgspec.json.decode(answer.body) if answer.body else {}
         return answer.status, parsed if isinstance(parsed, dict) else {"list": parsed}
 
+    def create_index(self, name: str, body: JsonObject) -> None:
+        """Create an index where it is not there yet. Raises ShopperStoreError."""
+        status, answer = self.ask("PUT", f"/{name}", body, also=(400,))
+        if status == 400 and answer["error"]["type"] != "resource_already_exists_exception":
+            raise ShopperStoreError(f"the index {name} can't be created: {answer['error']['reason']}")
+
 
 def _reason(body: bytes) -> str:
     try:

@@ -3,12 +3,12 @@
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from functools import partial
 
 from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import dumps
 from plugin_api.shoppers.cluster import ClusterRequests, ShopperStoreError
-from plugin_api.shoppers.events import SECONDS_A_DAY, ShopperEvent, read_event
+from plugin_api.shoppers.events import SECONDS_A_DAY, ShopperEvent, format_month, format_time, read_event
 from plugin_api.shoppers.profile_store import ProfileStore
 from reranker.behaviour.counts import Profile, add_purchases, add_views
 
@@ -74,7 +74,7 @@ class EventStore:
         self._prepare()
         new = self._write(events)
         for shopper, own in _group_by_shopper(new).items():
-            self._profiles.change(shopper, lambda profile, own=own: update_profile(profile, own), _iso(now))  # type: ignore[misc]
+            self._profiles.change(shopper, partial(update_profile, events=own), format_time(now))
         return EventReport(len(new), len(events) - len(new), rejected)
 
     def drop_old(self, now: float) -> list[str]:
@@ -82,7 +82,7 @@ class EventStore:
         _, answer = self._requests.ask(
             "GET", f"/_cat/indices/{EVENT_INDEXES},{QUERY_INDEXES}?format=json&h=index"
         )
-        oldest = datetime.fromtimestamp(now - self._retention * SECONDS_A_DAY, UTC).strftime("%Y.%m")
+        oldest = format_month(now - self._retention * SECONDS_A_DAY)
         old = sorted(row["index"] for row in answer["list"] if row["index"][-7:] < oldest)
         for name in old:
             self._requests.ask("DELETE", f"/{name}", also=(404,))
@@ -136,7 +136,3 @@ def _group_by_shopper(events: Iterable[ShopperEvent]) -> dict[str, list[ShopperE
         if event.product and event.action in ("purchase", "click", "cart"):
             grouped.setdefault(event.shopper, []).append(event)
     return grouped
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

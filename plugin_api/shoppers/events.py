@@ -98,7 +98,7 @@ def read_event(document: Mapping[str, object], key: str, now: float, oldest: flo
     at = _read_seconds(ubi.timestamp, now)
     if not oldest <= at <= now + _AHEAD_SECONDS:
         raise ValueError("timestamp is in the future, or older than shoppers.retention_days")
-    body: JsonObject = {"timestamp": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")}
+    body: JsonObject = {"timestamp": format_time(at)}
     for name in ("client_id", "user_id"):
         if value := getattr(ubi, name):
             body[name] = hash_shopper(key, value)
@@ -120,9 +120,8 @@ def read_event(document: Mapping[str, object], key: str, now: float, oldest: flo
         body |= {"user_query": ubi.user_query, "query_response_hit_ids": ubi.query_response_hit_ids}
     shopper = str(body.get("user_id") or body["client_id"])
     identity = ubi.event_id or msgspec.json.encode(body, order="deterministic").decode()
-    month = datetime.fromtimestamp(at, UTC).strftime("%Y.%m")
     return ShopperEvent(
-        f"attune-{kind}-{month}",
+        f"attune-{kind}-{format_month(at)}",
         hashlib.sha256(f"{shopper}\0{identity}".encode()).hexdigest()[:32],
         body,
         shopper,
@@ -130,6 +129,16 @@ def read_event(document: Mapping[str, object], key: str, now: float, oldest: flo
         ACTIONS.get(ubi.action_name.lower()),
         product,
     )
+
+
+def format_time(seconds: float) -> str:
+    """Return seconds since 1970 as ISO 8601."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def format_month(seconds: float) -> str:
+    """Return the month of seconds since 1970 as it ends the names of indexes, such as 2027.01."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y.%m")
 
 
 def _read_seconds(value: str | float, now: float) -> float:

@@ -1,12 +1,11 @@
 """Removes a shopper everywhere, and proves it by looking for them again."""
 
 from dataclasses import asdict, dataclass
-from urllib.parse import quote
 
 from mappings.types import JsonObject
 from plugin_api.shoppers.cluster import ClusterRequests, ShopperStoreError
 from plugin_api.shoppers.event_store import EVENT_INDEXES, QUERY_INDEXES
-from plugin_api.shoppers.profile_store import USERS
+from plugin_api.shoppers.profile_store import profile_path
 from plugin_api.shoppers.pseudonyms import hash_shopper
 
 _ALLOW_NONE = "allow_no_indices=true&ignore_unavailable=true"
@@ -33,13 +32,11 @@ def forget_shopper(requests: ClusterRequests, key: str, shopper: str) -> ForgetR
     something is left, and BadRequest without a key.
     """
     pseudonym = hash_shopper(key, shopper)
-    document = f"/{USERS}/_doc/{quote(pseudonym, safe='')}"
+    document = profile_path(pseudonym)
     status, _ = requests.ask("DELETE", f"{document}?refresh=true", also=(404,))
     removed = [_delete(requests, indexes, pseudonym) for indexes in (EVENT_INDEXES, QUERY_INDEXES)]
     left = sum(_count(requests, indexes, pseudonym) for indexes in (EVENT_INDEXES, QUERY_INDEXES))
-    left += (
-        requests.ask("GET", f"/{USERS}/_doc/{quote(pseudonym, safe='')}?_source=false", also=(404,))[0] == 200
-    )
+    left += requests.ask("GET", f"{document}?_source=false", also=(404,))[0] == 200
     if left:
         raise ShopperStoreError(f"{left} documents of the shopper are left: forget them again")
     return ForgetReport(int(status != 404), removed[0], removed[1], left)

@@ -43,14 +43,11 @@ class ProfileStore:
 
     def create_index(self) -> None:
         """Create the index where it is not there yet."""
-        status, answer = self._requests.ask("PUT", f"/{USERS}", _USERS_BODY, also=(400,))
-        if status == 400 and answer["error"]["type"] != "resource_already_exists_exception":
-            raise ShopperStoreError(f"the index {USERS} can't be created: {answer['error']['reason']}")
+        self._requests.create_index(USERS, _USERS_BODY)
 
     def read(self, shopper: str, timeout_seconds: float | None = None) -> StoredProfile:
         """Return a shopper's profile; an empty one where none is stored."""
-        target = f"/{USERS}/_doc/{quote(shopper, safe='')}"
-        status, answer = self._requests.ask("GET", target, None, (404,), timeout_seconds)
+        status, answer = self._requests.ask("GET", profile_path(shopper), None, (404,), timeout_seconds)
         if status == 404:
             return StoredProfile(Profile())
         return StoredProfile(unpack_profile(answer["_source"]), answer["_seq_no"], answer["_primary_term"])
@@ -68,12 +65,16 @@ class ProfileStore:
                 if stored.seq_no < 0
                 else f"if_seq_no={stored.seq_no}&if_primary_term={stored.primary_term}"
             )
-            target = f"/{USERS}/_doc/{quote(shopper, safe='')}?{version}"
-            if self._requests.ask("PUT", target, body, also=(409,))[0] != 409:
+            if self._requests.ask("PUT", f"{profile_path(shopper)}?{version}", body, also=(409,))[0] != 409:
                 return
         raise ShopperStoreError(
             f"a profile could not be changed in {_ATTEMPTS} attempts: others change it too"
         )
+
+
+def profile_path(shopper: str) -> str:
+    """Return the path of a shopper's document, by pseudonym."""
+    return f"/{USERS}/_doc/{quote(shopper, safe='')}"
 
 
 def pack_profile(profile: Profile) -> JsonObject:
