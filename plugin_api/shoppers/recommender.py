@@ -203,7 +203,7 @@ class Recommender:
         self, index: str, bodies: Sequence[JsonObject], headers: Mapping[str, str]
     ) -> list[list[JsonObject]]:
         """Return the hits of several searches. Raises ClusterRefusal."""
-        lines = b"".join(b"{}\n" + dumps(body) + b"\n" for body in bodies)
+        lines = b"".join(b"{}\n" + dumps(body).replace(b"\n", b" ") + b"\n" for body in bodies)
         responses = self._post(index, "_msearch", lines, headers)["responses"]
         for response in responses:
             if "error" in response:
