@@ -2,8 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from indexer.attach.updater import AttachReport
 from indexer.store.retry import RetryPolicy
 from indexer.store.session import IndexSession
 from mappings.client import check_cluster, connect
-from mappings.errors import AttuneError
 from mappings.settings import Settings
 from plugin_api.commands.attach.summary import summarize_attach, summarize_estimate
 from plugin_api.commands.context import CommandContext
@@ -131,7 +128,11 @@ def follow(
     lower_priority()
     settings, stop, stop_now = context.settings, threading.Event(), threading.Event()
     file = JobMetrics(metrics, name, "follow")
-    with stop_on_signals(stop, stop_now), _failures(file), JobProgress("following", as_json) as progress:
+    with (
+        stop_on_signals(stop, stop_now),
+        file.record_failure(),
+        JobProgress("following", as_json) as progress,
+    ):
         session = _open_session(settings, name, model, stop_now, progress)
 
         def write_running(report: AttachReport) -> None:
@@ -170,16 +171,3 @@ def _open_session(
     retry = RetryPolicy(settings.index.retry_seconds, progress.waiting, stop)
     models = model_folders(model, settings.model)
     return IndexSession(client, name, models, settings.index, retry, progress.show)
-
-
-@contextmanager
-def _failures(metrics: JobMetrics) -> Iterator[None]:
-    """Write the exit status of a run that fails to its metrics."""
-    try:
-        yield
-    except AttuneError as error:
-        metrics.write_failure(error.exit_code)
-        raise
-    except BaseException:
-        metrics.write_failure(1)
-        raise

@@ -1,13 +1,15 @@
 """Metrics of a job in a file, for the text-file collector of Prometheus' node exporter."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from prometheus_client.parser import text_string_to_metric_families
 
-from mappings.errors import SettingsError
+from mappings.errors import AttuneError, SettingsError
 
 _PREFIX = "attune_index_"
 SUCCESS_METRIC = f"{_PREFIX}last_success_timestamp_seconds"
@@ -45,6 +47,18 @@ class JobMetrics:
     def write_failure(self, status: int) -> None:
         """Write the metrics of a run that failed with this exit status."""
         self._write(status, {}, self._read_last_success())
+
+    @contextmanager
+    def record_failure(self) -> Iterator[None]:
+        """Write the metrics of a run that fails with the exit status it ends with."""
+        try:
+            yield
+        except AttuneError as error:
+            self.write_failure(error.exit_code)
+            raise
+        except BaseException:
+            self.write_failure(1)
+            raise
 
     def _write(self, status: int, report: dict[str, Any], success: float) -> None:
         if not self._path:

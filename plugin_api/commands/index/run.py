@@ -23,7 +23,7 @@ from indexer.sources.files import describe_format
 from indexer.store.retry import RetryPolicy
 from indexer.store.session import IndexSession, OneEncoder
 from mappings.client import check_cluster, connect
-from mappings.errors import AttuneError, IndexingError, SettingsError
+from mappings.errors import IndexingError, SettingsError
 from mappings.settings import Settings
 from plugin_api.commands.index.metrics import JobMetrics
 from plugin_api.commands.index.models import model_folders
@@ -175,15 +175,8 @@ class IndexRun:
         """Yield metrics and progress. A run that fails leaves its exit status in the metrics."""
         options = self._options
         metrics = JobMetrics(options.metrics, options.alias, job)
-        try:
-            with JobProgress("indexing", hidden=options.as_json) as progress:
-                yield metrics, progress
-        except AttuneError as error:
-            metrics.write_failure(error.exit_code)
-            raise
-        except BaseException:
-            metrics.write_failure(1)
-            raise
+        with metrics.record_failure(), JobProgress("indexing", hidden=options.as_json) as progress:
+            yield metrics, progress
 
     def _print(self, report: dict[str, Any], summary: str) -> None:
         click.echo(json.dumps(report, ensure_ascii=False) if self._options.as_json else summary)
