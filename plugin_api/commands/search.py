@@ -18,7 +18,7 @@ from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, ModelMismatch
 from mappings.types import JsonObject
 from plugin_api.commands.context import CommandContext
-from plugin_api.commands.searched_index import SearchedIndex, filter_query, open_searched_index
+from plugin_api.commands.searched_index import SearchedIndex, filter_query, open_searched_index, parse_term
 from plugin_api.opensearch.client import encode_credentials
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.answer import Answer
@@ -30,8 +30,6 @@ from reranker.model import load_model
 
 _KEYWORD_DEPTH = 1000
 """Number of keyword hits in which `--compare` looks up a hit's rank."""
-
-_FIELDS_WITH_KEYWORD = (fields.TITLE, fields.BRAND, fields.CATEGORY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ def search(
     on_close(opensearch.close)
     check_cluster(client, settings.opensearch)
     searched = open_searched_index(client, index)
-    conditions = tuple(_term(pair, searched.has_own_fields) for pair in filters)
+    conditions = tuple(parse_term(pair, searched.has_own_fields) for pair in filters)
     query = filter_query(searched.make_query(text), conditions)
     # Someone who waits at a terminal prefers reranked hits to fast ones.
     loaded = load_model(folder, settings.model.threads)
@@ -126,13 +124,6 @@ def search(
             click.echo(f"attune: {index} has no field {name}; is it attributes.{name}?", err=True)
     if report["rerank_status"] != RerankStatus.RERANKED and not keyword:
         click.echo(f"attune: keyword hits, not reranked: {report['reason']}", err=True)
-
-
-def _term(pair: str, has_own_fields: bool) -> JsonObject:
-    name, equals, value = pair.partition("=")
-    if not (name and equals and value):
-        raise click.BadParameter(f"{pair!r} is not of the form FIELD=VALUE", param_hint="--filter")
-    return {"term": {f"{name}.keyword" if has_own_fields and name in _FIELDS_WITH_KEYWORD else name: value}}
 
 
 def _unknown_fields(filters: Sequence[str], client: OpenSearch, index: str) -> list[str]:

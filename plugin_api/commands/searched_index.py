@@ -5,12 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 from opensearchpy import OpenSearch
 
 from indexer.attach.documents import ShopProducts
 from indexer.attach.shop_index import read_attachment
 from indexer.catalogue.field_map import FieldMap
 from indexer.store.documents import restore_product
+from mappings import fields
 from mappings.errors import SettingsError
 from mappings.types import JsonObject, Product
 from plugin_api.search.query.keyword_query import keyword_query
@@ -20,6 +22,7 @@ MakeQuery = Callable[[str], JsonObject]
 
 PLACEHOLDER = "{{text}}"
 
+_FIELDS_WITH_KEYWORD = (fields.TITLE, fields.BRAND, fields.CATEGORY)
 _BOOSTS = {"title": 3, "brand": 2, "category": 2, "description": 1}
 
 
@@ -56,6 +59,17 @@ def filter_query(query: JsonObject, filters: tuple[JsonObject, ...]) -> JsonObje
     return {"bool": {"must": [query], "filter": list(filters)}} if filters else query
 
 
+def parse_term(pair: str, has_own_fields: bool = True) -> JsonObject:
+    """Return the condition of an option --filter FIELD=VALUE. Raises click.BadParameter.
+
+    Where the index `has_own_fields`, Attune's, texts are compared as a whole.
+    """
+    name, equals, value = pair.partition("=")
+    if not (name and equals and value):
+        raise click.BadParameter(f"{pair!r} is not of the form FIELD=VALUE", param_hint="--filter")
+    return {"term": {f"{name}.keyword" if has_own_fields and name in _FIELDS_WITH_KEYWORD else name: value}}
+
+
 def read_template(path: Path) -> MakeQuery:
     """Return the query of a file with a search body in JSON, where `{{text}}` stands for the words.
 
@@ -87,5 +101,5 @@ def _fill(value: object, text: str) -> object:
 
 
 def _query_mapped(field_map: FieldMap, text: str) -> JsonObject:
-    fields = [f"{path}^{boost}" for name, boost in _BOOSTS.items() for path in field_map.columns_for(name)]
-    return {"multi_match": {"query": text, "fields": fields, "lenient": True, "tie_breaker": 0.3}}
+    paths = [f"{path}^{boost}" for name, boost in _BOOSTS.items() for path in field_map.columns_for(name)]
+    return {"multi_match": {"query": text, "fields": paths, "lenient": True, "tie_breaker": 0.3}}

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,18 +11,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from indexer.store.bulk import split_chunks
 from mappings import fields
 from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError
 from mappings.settings import Settings
-from mappings.types import JsonObject
 from plugin_api.commands.context import CommandContext
+from plugin_api.commands.searched_index import parse_term
 from plugin_api.commands.shoppers.event_files import OrderColumns, read_event_files
 from plugin_api.opensearch.client import encode_credentials
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.count_job import Train, count_behaviour
-from plugin_api.shoppers.event_store import EventReport, EventStore
+from plugin_api.shoppers.event_store import EventStore
 from plugin_api.shoppers.events import MAX_EVENTS
 from plugin_api.shoppers.forget import forget_shopper
 from plugin_api.shoppers.recommend_call import RecommendCall
@@ -63,21 +63,20 @@ def events(
     settings = context.settings
     store = EventStore(_requests(settings), settings.shoppers.key, settings.shoppers.retention_days)
     columns = OrderColumns(user, product, order, at) if orders else None
-    total = EventReport()
-    shown: list[str] = []
-    for batch in _batches(read_event_files(files, columns)):
+    stored, duplicates = 0, 0
+    rejected: list[str] = []
+    for batch in split_chunks(read_event_files(files, columns), MAX_EVENTS):
         report = store.store([document for _, document in batch], time.time())
-        shown += [f"{batch[place][0]}: {reason}" for place, reason in report.rejected.items()]
-        rejected = dict.fromkeys(range(len(shown)), "")
-        total = EventReport(total.stored + report.stored, total.duplicates + report.duplicates, rejected)
+        stored, duplicates = stored + report.stored, duplicates + report.duplicates
+        rejected += [f"{batch[place][0]}: {reason}" for place, reason in report.rejected.items()]
     if as_json:
-        click.echo(json.dumps({**asdict(total), "rejected": shown}))
+        click.echo(json.dumps({"stored": stored, "duplicates": duplicates, "rejected": rejected}))
     else:
-        click.echo(f"{total.stored:,} stored, {total.duplicates:,} known already, {len(shown):,} rejected.")
-        for line in shown[:_SHOWN_REJECTS]:
+        click.echo(f"{stored:,} stored, {duplicates:,} known already, {len(rejected):,} rejected.")
+        for line in rejected[:_SHOWN_REJECTS]:
             click.echo(f"  {line}", err=True)
-    if shown and not total.stored and not total.duplicates:
-        raise AttuneError(f"no document of {', '.join(map(str, files))} could be used: {shown[0]}")
+    if rejected and not stored and not duplicates:
+        raise AttuneError(f"no document of {', '.join(map(str, files))} could be used: {rejected[0]}")
 
 
 @click.command()
@@ -164,7 +163,7 @@ def recommend(
         user=user,
         products=list(products),
         size=size,
-        filter=msgspec.Raw(json.dumps([_parse_filter(text) for text in filters]).encode()),
+        filter=msgspec.Raw(json.dumps([parse_term(pair) for pair in filters]).encode()),
         diversity=diversity,
     )
     client = HttpClient(settings.opensearch)
@@ -215,25 +214,3 @@ def _make_trainer() -> Train:
     except ImportError as error:
         raise AttuneError("training needs torch: pip install 'attune[train]'") from error
     return train_on_orders
-
-
-def _parse_filter(text: str) -> JsonObject:
-    field, equals, value = text.partition("=")
-    if not equals or not field:
-        raise click.UsageError(f"--filter {text!r} is not FIELD=VALUE")
-    exact = f"{field}.keyword" if field in (fields.TITLE, fields.BRAND, fields.CATEGORY) else field
-    return {"term": {exact: value}}
-
-
-def _batches(
-    documents: Iterator[tuple[str, dict[str, object]]],
-) -> Iterator[list[tuple[str, dict[str, object]]]]:
-    """Yield documents, each with where it stands, MAX_EVENTS at a time."""
-    batch: list[tuple[str, dict[str, object]]] = []
-    for document in documents:
-        batch.append(document)
-        if len(batch) == MAX_EVENTS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
