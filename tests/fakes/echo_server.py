@@ -6,7 +6,8 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,21 @@ def talk(port: int, sent: bytes, seconds: float = 10.0, context: ssl.SSLContext 
     with connected(port, seconds, context) as sock:
         sock.sendall(sent)
         return rest_of(sock)
+
+
+def in_flight(server: Server) -> float:
+    """Return how many requests a sidecar answers now, this question among them, as its metrics say."""
+    request = b"GET /_attune/metrics HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
+    lines = talk(server.port, request).decode().splitlines()
+    return float(next(line for line in lines if line.startswith("attune_in_flight ")).split()[1])
+
+
+def wait_until(is_done: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until something is so. Raises AssertionError where it is not within the time."""
+    end = time.monotonic() + seconds
+    while not is_done():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def rest_of(sock: socket.socket) -> bytes:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from plugin_api.search.circuit_breaker import FAILURES_TO_OPEN
-from tests.fakes.echo_server import Server
+from tests.fakes.echo_server import Server, wait_until
 from tests.fakes.faulty_cluster import (
     OPEN_SECONDS,
     PIECE,
@@ -312,10 +312,3 @@ def test_bodies_of_hundreds_of_megabytes_take_no_memory(
     assert (response.getheader("x-came"), received) == (str(up * len(PIECE)), down * len(PIECE))
     assert highest - before < 60_000_000
     reranked_again(sidecar)
-
-
-def wait_until(done: Any, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.01)

@@ -3,7 +3,6 @@
 import asyncio
 import http.client
 import json
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
@@ -12,7 +11,16 @@ import pytest
 
 from plugin_api.opensearch.memory_budget import FREE_BYTES, MemoryBudget
 from plugin_api.sidecar.serving.guard import SlowReaders
-from tests.fakes.echo_server import Server, connected, echo_server, rest_of, status_of, talk
+from tests.fakes.echo_server import (
+    Server,
+    connected,
+    echo_server,
+    in_flight,
+    rest_of,
+    status_of,
+    talk,
+    wait_until,
+)
 from tests.fakes.faulty_cluster import Fault, FaultyCluster, faulty_cluster
 from tests.plugin_api.sidecar.test_through_the_sidecar import CLOSE, PROGRAM
 
@@ -189,16 +197,3 @@ def test_large_own_requests_are_refused_for_now_where_there_is_no_room(sidecar: 
             + MOUSE,
         )
         assert b'"rerank_status":"reranked"' in answer
-
-
-def in_flight(server: Server) -> float:
-    text = talk(server.port, b"GET /_attune/metrics HTTP/1.1\r\n" + CLOSE).decode()
-    line = next(line for line in text.splitlines() if line.startswith("attune_in_flight "))
-    return float(line.split()[1])
-
-
-def wait_until(done: object, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not done():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.02)

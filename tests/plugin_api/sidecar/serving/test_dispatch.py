@@ -7,7 +7,6 @@ import random
 import socket
 import ssl
 import struct
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,7 +17,16 @@ import psutil
 import pytest
 
 from tests.fakes.certificates import Authority
-from tests.fakes.echo_server import PROMPT_SECONDS, Server, connected, echo_server, status_of, talk
+from tests.fakes.echo_server import (
+    PROMPT_SECONDS,
+    Server,
+    connected,
+    echo_server,
+    in_flight,
+    status_of,
+    talk,
+    wait_until,
+)
 from tests.fakes.faulty_cluster import FaultyCluster, faulty_cluster
 from tests.plugin_api.sidecar.test_through_the_sidecar import CLOSE, PROGRAM, Cluster, a_cluster, before
 
@@ -251,16 +259,3 @@ def healthy(server: Server) -> bool:
     """Tell whether the health check is answered while its predecessors still hold their connections."""
     response = talk(server.port, b"GET /_attune/health HTTP/1.1\r\n" + CLOSE, PROMPT_SECONDS)
     return status_of(response) == 200
-
-
-def in_flight(server: Server) -> float:
-    text = talk(server.port, b"GET /_attune/metrics HTTP/1.1\r\n" + CLOSE).decode()
-    line = next(line for line in text.splitlines() if line.startswith("attune_in_flight "))
-    return float(line.split()[1])
-
-
-def wait_until(done: Any, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.02)
