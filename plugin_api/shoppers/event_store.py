@@ -74,7 +74,7 @@ class EventStore:
         self._prepare()
         new = self._write(events)
         for shopper, own in _group_by_shopper(new).items():
-            self._profiles.change(shopper, partial(update_profile, events=own), format_time(now))
+            self._profiles.change(shopper, partial(_update_profile, events=own), format_time(now))
         return EventReport(len(new), len(events) - len(new), rejected)
 
     def drop_old(self, now: float) -> list[str]:
@@ -115,14 +115,14 @@ class EventStore:
         return new
 
 
-def update_profile(profile: Profile, events: Iterable[ShopperEvent]) -> Profile:
-    """Return a profile after events of its shopper: purchases of one day and order count as one order."""
+def _update_profile(profile: Profile, events: Iterable[ShopperEvent]) -> Profile:
+    """Return a profile after events that change it: purchases of one day and order count as one order."""
     orders: dict[tuple[int, str], list[str]] = {}
     for event in events:
-        if event.product and event.action == "purchase":
+        if event.action == "purchase":
             order = str(event.body["event_attributes"].get("order_id", ""))
             orders.setdefault((int(event.day), order), []).append(event.product)
-        elif event.product and event.action in ("click", "cart"):
+        else:
             profile = add_views(profile, [event.product], event.day)
     for (day, _), products in sorted(orders.items()):
         profile = add_purchases(profile, products, day)
