@@ -22,7 +22,7 @@ from plugin_api.commands.index.metrics import JobMetrics
 from plugin_api.commands.index.models import model_folders
 from plugin_api.commands.index.priority import lower_priority
 from plugin_api.commands.index.signals import stop_on_signals
-from plugin_api.terminal import JobProgress
+from plugin_api.terminal import JobProgress, format_count
 
 _A_PATH = click.Path(path_type=Path)
 
@@ -160,7 +160,10 @@ def detach(context: CommandContext, name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(report)))
     else:
-        click.echo(f"Took the vectors of {report.documents:,} documents out of {', '.join(report.indexes)}.")
+        click.echo(
+            f"Took the vectors of {format_count(report.documents, 'document')} "
+            f"out of {', '.join(report.indexes)}."
+        )
 
 
 def _open_session(

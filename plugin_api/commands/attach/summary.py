@@ -2,21 +2,24 @@
 
 from indexer.attach.estimate import AttachEstimate
 from indexer.attach.updater import AttachReport
+from plugin_api.terminal import format_count
 
 
 def summarize_attach(report: AttachReport) -> str:
     """Return the summary of a job that attached or followed."""
     lines = [
-        f"Looked at {report.documents:,} documents of {', '.join(report.indexes)} in {report.seconds:.1f} s "
-        f"({report.documents_per_second:,.0f}/s): {report.encoded:,} encoded, {report.unchanged:,} had their "
-        f"vectors; model {report.model}."
+        f"Looked at {format_count(report.documents, 'document')} of {', '.join(report.indexes)} "
+        f"in {report.seconds:.1f} s ({report.documents_per_second:,.0f}/s): {report.encoded:,} encoded, "
+        f"{report.unchanged:,} had their vectors; model {report.model}."
     ]
     if report.without_text:
         lines.append(f"{report.without_text:,} have no title or description, and so no vectors.")
     if report.overtaken:
-        lines.append(f"{report.overtaken:,} updates gave way to writes of the shop's.")
+        lines.append(f"{format_count(report.overtaken, 'update')} gave way to writes of the shop's.")
     if report.refused:
-        lines.append(f"OpenSearch refused {report.refused:,} updates (first: {report.refusal}).")
+        lines.append(
+            f"OpenSearch refused {format_count(report.refused, 'update')} (first: {report.refusal})."
+        )
     if report.kept:
         lines.append(
             f"A copy that can have vectors is in the place of the index; writes were refused for "
@@ -31,8 +34,8 @@ def summarize_estimate(estimate: AttachEstimate) -> str:
     way = "in place" if estimate.in_place else "in a copy that takes the place of the index"
     names, remaining = ", ".join(estimate.indexes), estimate.documents - estimate.encoded
     lines = [
-        f"Attaching would encode {remaining:,} of {estimate.documents:,} documents of {names} {way}. "
-        f"Encoding takes about {_duration(estimate.seconds)} on this machine; the vectors "
+        f"Attaching would encode {remaining:,} of {format_count(estimate.documents, 'document')} of {names} "
+        f"{way}. Encoding takes about {_duration(estimate.seconds)} on this machine; the vectors "
         f"add at most {estimate.bytes / 1e6:,.1f} MB to each copy of the data."
     ]
     if estimate.without_text:

@@ -28,6 +28,7 @@ from plugin_api.shoppers.events import MAX_EVENTS
 from plugin_api.shoppers.forget import forget_shopper
 from plugin_api.shoppers.recommend_call import RecommendCall
 from plugin_api.shoppers.recommender import ClusterRefusal, Recommender
+from plugin_api.terminal import format_count
 from reranker.behaviour.recommendation import RecommendationKind
 
 _SHOWN_REJECTS = 5
@@ -102,8 +103,9 @@ def count(context: CommandContext, alias: str | None, train: bool, as_json: bool
         click.echo(json.dumps(asdict(report)))
         return
     click.echo(
-        f"{report.purchases:,} purchases of {report.products_bought:,} products by {report.shoppers:,} "
-        f"shoppers; {report.products_updated:,} products updated."
+        f"{format_count(report.purchases, 'purchase')} of {format_count(report.products_bought, 'product')} "
+        f"by {format_count(report.shoppers, 'shopper')}; "
+        f"{format_count(report.products_updated, 'product')} updated."
     )
     if report.trained:
         click.echo("The scorer was trained.")
@@ -198,8 +200,10 @@ def forget(context: CommandContext, user: str, as_json: bool) -> None:
         click.echo(json.dumps(report.as_json()))
         return
     click.echo(
-        f"Removed {report.profiles_removed} profile, {report.events_removed:,} events and "
-        f"{report.queries_removed:,} queries; {report.documents_left} documents are left."
+        f"Removed {format_count(report.profiles_removed, 'profile')}, "
+        f"{format_count(report.events_removed, 'event')} and "
+        f"{format_count(report.queries_removed, 'query', 'queries')}; "
+        f"{report.documents_left} documents are left."
     )
 
 
