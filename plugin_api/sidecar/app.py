@@ -85,7 +85,7 @@ def create_app(
     app.register_blueprint(openapi_blueprint(bool(settings.sidecar.api_keys.strip(" ,"))))
     app.register_blueprint(understanding_blueprint(searcher))
     app.register_blueprint(shoppers_blueprint(settings, client))
-    app.register_blueprint(preview_blueprint(settings, client, (reranker, *others)))
+    app.register_blueprint(preview_blueprint(settings, client, (reranker, *others), searcher))
 
     def _everything(**_: str) -> Response:
         if request.path.startswith(f"{PREFIX}/"):  # a second slash makes it no route, nor OpenSearch's

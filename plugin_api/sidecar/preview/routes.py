@@ -13,7 +13,7 @@ from typing import Annotated, TypeVar
 from urllib.parse import quote
 
 import msgspec
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 from msgspec import Meta
 
 from mappings.errors import BadRequest
@@ -25,6 +25,7 @@ from plugin_api.search.answer import Answer, error_answer
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.text import MAX_TEXT
 from plugin_api.search.query.types import SearchCall
+from plugin_api.search.search import Searcher
 from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
 from plugin_api.sidecar.passthrough import make_wsgi_response, read_wsgi_headers
 from plugin_api.sidecar.preview.explain import ExplainModel, ExplainRequest, Refusal, explain_hit
@@ -71,7 +72,7 @@ class GradesRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def preview_blueprint(
-    settings: Settings, client: OpenSearchClient, models: Sequence[ExplainModel]
+    settings: Settings, client: OpenSearchClient, models: Sequence[ExplainModel], searcher: Searcher
 ) -> Blueprint:
     """Return the page's routes. `models` are those that searches may name, the default one first."""
     routes = Blueprint("preview", __name__)
@@ -142,9 +143,9 @@ def preview_blueprint(
         return _json(found)
 
     def _has_demands(wanted: ExplainRequest, text: str) -> bool:
-        """Whether the ranking follows what the text demands, which is not explained."""
+        """Return whether the ranking follows what the text demands, which is not explained."""
         call = SearchCall(quote(wanted.index, safe=",*"), headers=_callers(request.environ))
-        understanding = current_app.extensions["attune"].understand(call, text)
+        understanding = searcher.understand(call, text)
         return bool(understanding and understanding.demands)
 
     @routes.post("/_attune/judgements")
