@@ -24,6 +24,12 @@ def has_too_many_values(text: bytes) -> bool:
     return text.count(b",") + text.count(b"[") + text.count(b"{") > MAX_VALUES
 
 
+def check_values(text: bytes) -> None:
+    """Raise BadRequest where JSON may have more than MAX_VALUES values."""
+    if has_too_many_values(text):
+        raise BadRequest(f"the body has more than {MAX_VALUES} values")
+
+
 def check_depth(text: bytes, lines: bool = False) -> None:
     """Raise BadRequest where JSON is nested deeper than MAX_DEPTH; `lines` has one document a line.
 

@@ -8,7 +8,7 @@ from msgspec import Meta, Raw
 
 from mappings.errors import BadRequest, ModelError
 from mappings.settings import Settings
-from plugin_api.opensearch.json_depth import MAX_VALUES, has_too_many_values
+from plugin_api.opensearch.json_depth import check_values
 from plugin_api.search.answer import error_answer
 from plugin_api.search.reasons import NotReranked, Reason
 from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
@@ -104,8 +104,7 @@ def cluster_blueprint(settings: Settings, reranker: Reranker) -> Blueprint:
 
 
 def _decoded(kind: type[Call]) -> Call:
-    if has_too_many_values(request.get_data()):
-        raise BadRequest(f"the body has more than {MAX_VALUES} values")
+    check_values(request.get_data())
     try:
         return msgspec.json.decode(request.get_data(), type=kind)
     except (ValueError, RecursionError) as error:

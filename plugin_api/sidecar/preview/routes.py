@@ -20,6 +20,7 @@ from mappings.errors import BadRequest
 from mappings.settings import PreviewSettings, Settings
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchClient
+from plugin_api.opensearch.json_depth import check_values
 from plugin_api.opensearch.raw_json import dumps
 from plugin_api.search.answer import Answer, error_answer
 from plugin_api.search.query.keyword_query import keyword_query
@@ -179,6 +180,7 @@ def _decoded(kind: type[Message], limit: int) -> Message:
     if request.mimetype != "application/json":
         raise BadRequest("the body must be JSON, and Content-Type application/json")
     request.max_content_length = limit
+    check_values(request.get_data())
     try:
         return msgspec.json.decode(request.get_data(), type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -15,6 +15,7 @@ from flask import Blueprint, Response, request
 from mappings.errors import BadRequest
 from mappings.settings import Settings
 from plugin_api.opensearch.client import OpenSearchClient, encode_credentials
+from plugin_api.opensearch.json_depth import check_values
 from plugin_api.opensearch.raw_json import dumps
 from plugin_api.search.answer import Answer, error_answer
 from plugin_api.shoppers.cluster import ClusterRequests
@@ -99,6 +100,7 @@ def shoppers_blueprint(settings: Settings, client: OpenSearchClient) -> Blueprin
 
 
 def _read_documents(body: bytes) -> list[Mapping[str, object]]:
+    check_values(body)
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -114,6 +116,7 @@ def _read_documents(body: bytes) -> list[Mapping[str, object]]:
 def _read_call() -> RecommendCall:
     try:
         if request.method == "POST":
+            check_values(request.get_data())
             return msgspec.json.decode(request.get_data(), type=RecommendCall)
         unknown = request.args.keys() - {*_GET_FIELDS, "products"}
         if unknown:

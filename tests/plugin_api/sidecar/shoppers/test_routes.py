@@ -112,3 +112,12 @@ def test_broken_calls_say_what_is_wrong(
 
 def test_unknown_parameters_of_a_get_are_refused(cluster: ShopperCluster) -> None:
     assert _web(cluster).get("/_attune/recommend?colour=red").status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/_attune/events", "/_attune/recommend"])
+def test_bodies_of_too_many_values_are_refused_before_they_are_read(
+    cluster: ShopperCluster, path: str
+) -> None:
+    response = _web(cluster).post(path, data=json.dumps({"products": [[]] * 400_000}))
+    assert response.status_code == 400
+    assert "more than 300000 values" in response.get_data(as_text=True)
