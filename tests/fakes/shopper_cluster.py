@@ -1,7 +1,6 @@
 """An OpenSearch in memory: as much of its API as events, profiles and forgetting use."""
 
 import json
-import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -109,4 +108,4 @@ class ShopperCluster:
         return {"count": count} if only_count else {"deleted": count}
 
     def _match(self, pattern: str) -> list[str]:
-        return [name for name in self.documents if fnmatchcase(name, pattern) or re.fullmatch(pattern, name)]
+        return [name for name in self.documents if fnmatchcase(name, pattern)]

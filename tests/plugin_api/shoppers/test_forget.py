@@ -31,7 +31,7 @@ def test_nothing_of_a_forgotten_shopper_is_left_and_all_of_others() -> None:
     report = forget_shopper(requests, "key", "anna")
     assert (report.profiles_removed, report.events_removed, report.queries_removed) == (1, 2, 1)
     assert report.documents_left == 0
-    assert len(cluster.sources("attune-.*")) == 4  # ben's events, query and profile
+    assert len(cluster.sources("attune-*")) == 4  # ben's events, query and profile
     assert forget_shopper(requests, "key", "anna").events_removed == 0
 
 
