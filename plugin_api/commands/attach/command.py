@@ -12,15 +12,12 @@ from indexer.attach.job import FollowJob, attach_index, detach_index, follow_ind
 from indexer.attach.sample import guess_shop_map, load_shop_map, read_sample
 from indexer.attach.shop_index import find_shop_indexes
 from indexer.attach.updater import AttachReport
-from indexer.store.retry import RetryPolicy
-from indexer.store.session import IndexSession
-from mappings.client import check_cluster, connect
-from mappings.settings import Settings
 from plugin_api.commands.attach.summary import summarize_attach, summarize_estimate
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.index.metrics import JobMetrics
 from plugin_api.commands.index.models import model_folders
 from plugin_api.commands.index.priority import lower_priority
+from plugin_api.commands.index.session import open_job_session
 from plugin_api.commands.index.signals import stop_on_signals
 from plugin_api.terminal import JobProgress, format_count
 
@@ -71,7 +68,7 @@ def attach(
     lower_priority()
     settings, stop = context.settings, threading.Event()
     with stop_on_signals(stop), JobProgress("attaching", hidden=as_json) as progress:
-        session = _open_session(settings, name, model, stop, progress)
+        session = open_job_session(settings, name, model_folders(model, settings.model), stop, progress)
         indexes = find_shop_indexes(session)
         sample = read_sample(session, indexes)
         earlier = next((index.attachment for index in indexes if index.attachment), None)
@@ -133,7 +130,7 @@ def follow(
         file.record_failure(),
         JobProgress("following", as_json) as progress,
     ):
-        session = _open_session(settings, name, model, stop_now, progress)
+        session = open_job_session(settings, name, model_folders(model, settings.model), stop_now, progress)
 
         def write_running(report: AttachReport) -> None:
             file.write_running(asdict(report))
@@ -156,7 +153,8 @@ def detach(context: CommandContext, name: str, as_json: bool) -> None:
     lower_priority()
     stop = threading.Event()
     with stop_on_signals(stop), JobProgress("detaching", hidden=as_json) as progress:
-        report = detach_index(_open_session(context.settings, name, None, stop, progress))
+        models = model_folders(None, context.settings.model)
+        report = detach_index(open_job_session(context.settings, name, models, stop, progress))
     if as_json:
         click.echo(json.dumps(asdict(report)))
     else:
@@ -164,13 +162,3 @@ def detach(context: CommandContext, name: str, as_json: bool) -> None:
             f"Took the vectors of {format_count(report.documents, 'document')} "
             f"out of {', '.join(report.indexes)}."
         )
-
-
-def _open_session(
-    settings: Settings, name: str, model: Path | None, stop: threading.Event, progress: JobProgress
-) -> IndexSession:
-    client = connect(settings.opensearch)
-    check_cluster(client, settings.opensearch)
-    retry = RetryPolicy(settings.index.retry_seconds, progress.waiting, stop)
-    models = model_folders(model, settings.model)
-    return IndexSession(client, name, models, settings.index, retry, progress.show)

@@ -20,14 +20,14 @@ from indexer.rebuild.loading import load_locally
 from indexer.rebuild.product_source import IndexSource, open_index_source
 from indexer.rebuild.verify import verify_index
 from indexer.sources.files import describe_format
-from indexer.store.retry import RetryPolicy
 from indexer.store.session import IndexSession, OneEncoder
-from mappings.client import check_cluster, connect
+from mappings.client import connect
 from mappings.errors import IndexingError, SettingsError
 from mappings.settings import Settings
 from plugin_api.commands.index.metrics import JobMetrics
 from plugin_api.commands.index.models import model_folders
 from plugin_api.commands.index.priority import lower_priority
+from plugin_api.commands.index.session import open_job_session
 from plugin_api.commands.index.signals import stop_on_signals
 from plugin_api.commands.index.sources import IndexOptions, IndexSources
 from plugin_api.commands.index.summary import summarize_changes, summarize_rebuild, summarize_verify
@@ -126,11 +126,7 @@ class IndexRun:
         sys.exit(status)
 
     def _open_session(self, progress: JobProgress) -> IndexSession:
-        settings = self._settings
-        client = connect(settings.opensearch)
-        check_cluster(client, settings.opensearch)
-        retry = RetryPolicy(settings.index.retry_seconds, progress.waiting, self._stop)
-        return IndexSession(client, self._options.alias, self._models, settings.index, retry, progress.show)
+        return open_job_session(self._settings, self._options.alias, self._models, self._stop, progress)
 
     def _yield_processors(self, session: IndexSession, progress: JobProgress) -> BackgroundEncoder | None:
         """Let searches of the alias go first, where there are any; return the encoder that does."""

@@ -34,7 +34,7 @@ def model() -> Model:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> MemoryCluster:
     client, connection = open_memory()
-    monkeypatch.setattr("plugin_api.commands.index.run.connect", lambda _: client)
+    monkeypatch.setattr("plugin_api.commands.index.session.connect", lambda _: client)
     return client, connection
 
 
