@@ -52,11 +52,11 @@ class FlaskThreads:
         self._executor = ThreadPoolExecutor(threads, "attune")
 
     async def answer(
-        self, scope: Scope, body: bytes, receive: Receive, account: MemoryAccount | None = None
+        self, scope: Scope, body: bytes, receive: Receive, account: MemoryAccount
     ) -> WholeAnswer:
         """Have the app answer. What it asks of OpenSearch is given up when the client goes.
 
-        What it reads of OpenSearch's answers is held on the account, where there is one.
+        What it reads of OpenSearch's answers is held on the account.
         """
         loop, caller, context = asyncio.get_running_loop(), Caller(account), copy_context()
         context.run(CALLER.set, caller)
