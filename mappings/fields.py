@@ -24,5 +24,8 @@ HASH = "attune.hash"
 VERSION = "attune.version"
 CHANGED = "attune.changed"
 
+HIDDEN = (ATTUNE, f"{ATTUNE}.*")
+"""Left out of every `_source`. With the pattern OpenSearch does not rebuild the vectors: half the time."""
+
 TEXT_FIELDS = (f"{TITLE}^3", f"{BRAND}^2", f"{CATEGORY}^2", DESCRIPTION, f"{FACETS}.text")
 """Fields and boosts of a plain keyword search over an Attune index."""

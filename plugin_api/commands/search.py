@@ -5,7 +5,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import click
 from opensearchpy import OpenSearch
@@ -101,7 +100,7 @@ def search(
 
     def make_call(body: JsonObject) -> SearchCall:
         headers = {**encode_credentials(settings.opensearch), "content-type": "application/json"}
-        return SearchCall(quote(index, safe=",*"), json.dumps(body).encode(), headers=headers)
+        return SearchCall.of(index, json.dumps(body).encode(), headers=headers)
 
     call = make_call({"query": query, "size": size})
     response = _read(searcher.answer_unranked(call) if keyword else searcher.answer(call), client, index)

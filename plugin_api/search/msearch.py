@@ -6,7 +6,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw
@@ -222,7 +221,8 @@ def _read_items(call: SearchCall, searcher: Searcher) -> Iterator[_Item]:
         names = index if isinstance(index, list) else [index] if index else []
         params = {name: value for name, value in call.params.items() if name in _SHARED_PARAMETERS}
         params |= {name: _text(value) for name, value in values.items() if name not in ("index", "indices")}
-        one = SearchCall(quote(",".join(map(str, names)), safe=",*") or call.index, body, params, headers)
+        one = SearchCall.of(",".join(map(str, names)), body, params, headers)
+        one = one if one.index else replace(one, index=call.index)
         yield _Item(header, one, _parse(one, searcher))
 
 

@@ -185,9 +185,7 @@ class Recommender:
         if not ranked:
             return []
         ids = [recommendation.id for recommendation in ranked]
-        source: Any = (
-            {"excludes": [f"{fields.ATTUNE}.*", fields.ATTUNE]} if call.source is UNSET else call.source
-        )
+        source: Any = {"excludes": list(fields.HIDDEN)} if call.source is UNSET else call.source
         by_id = {hit["_id"]: hit for hit in self._search_all(index, [_search_ids(ids, source)], headers)[0]}
         return [
             {

@@ -1,7 +1,6 @@
 """What a text demands of an index's products, for other programs: `POST /_attune/understand`."""
 
 from typing import Annotated
-from urllib.parse import quote
 
 import msgspec
 from flask import Blueprint, Response, request
@@ -33,7 +32,7 @@ def understanding_blueprint(searcher: Searcher) -> Blueprint:
             wanted = msgspec.json.decode(request.get_data(cache=False), type=UnderstandRequest)
         except (msgspec.MsgspecError, ValueError) as error:
             raise BadRequest(f"the request can't be read: {error}") from error
-        call = SearchCall(quote(wanted.index, safe=",*"), headers=read_wsgi_headers(request.environ))
+        call = SearchCall.of(wanted.index, headers=read_wsgi_headers(request.environ))
         understanding = searcher.understand(call, wanted.text)
         if understanding is None:
             reason = f"{wanted.index} has no vocabulary to understand by: rebuild it with `attune index`"

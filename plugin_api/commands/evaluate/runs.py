@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import quote
 
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError
@@ -206,7 +205,7 @@ class Searching:
             query = {"bool": {"filter": list(filters), "should": [query]}}
         body = {"query": query, "size": size, "_source": False}
         headers = encode_credentials(self._settings.opensearch)
-        return SearchCall(quote(self._index, safe=",*"), json.dumps(body).encode(), headers=headers)
+        return SearchCall.of(self._index, json.dumps(body).encode(), headers=headers)
 
 
 def rank_queries(

@@ -32,9 +32,6 @@ from plugin_api.search.reasons import Cause, Reason
 MAX_BODY_BYTES = 128_000
 """Bytes of the largest search that is reranked: reranking sends it several times, a larger one goes once."""
 
-HIDDEN_FIELDS = (fields.ATTUNE, f"{fields.ATTUNE}.*")
-"""Left out of every `_source`. With the pattern OpenSearch does not rebuild the vectors: half the time."""
-
 _SOURCE_PARAMETERS = frozenset({"_source", "_source_includes", "_source_excludes"})
 
 HEADER_PARAMETERS = frozenset({
@@ -274,11 +271,11 @@ def _stored_fields(body: RawObject, params: Mapping[str, str]) -> list[object] |
 
 def _exclude_hidden(source: object) -> object:
     if source is True:
-        return {"excludes": list(HIDDEN_FIELDS)}
+        return {"excludes": list(fields.HIDDEN)}
     if isinstance(source, str | list):
-        return {"includes": as_list(source), "excludes": list(HIDDEN_FIELDS)}
+        return {"includes": as_list(source), "excludes": list(fields.HIDDEN)}
     if isinstance(source, dict):
         excludes = source.get("excludes", source.get("exclude"))
         rest = {key: value for key, value in source.items() if key != "exclude"}
-        return {**rest, "excludes": [*as_list(excludes), *HIDDEN_FIELDS]}
+        return {**rest, "excludes": [*as_list(excludes), *fields.HIDDEN]}
     return source

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import Annotated
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta, Raw
@@ -100,6 +101,17 @@ class SearchCall:
     headers: Mapping[str, str] = field(default_factory=dict)
     method: str = "POST"
     action: str = "_search"
+
+    @classmethod
+    def of(
+        cls,
+        index: str,
+        body: bytes = b"",
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> "SearchCall":
+        """Return the search of an index, or of several with commas between, that is named as people do."""
+        return cls(quote(index, safe=",*"), body, params or {}, headers or {})
 
     @property
     def path(self) -> str:

@@ -23,7 +23,6 @@ from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse
 from plugin_api.search.query.clauses import MATCH_ALL
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.query_text import QueryText
-from plugin_api.search.query.request import HIDDEN_FIELDS
 from plugin_api.search.query.text import MAX_TEXT, parse_query
 from plugin_api.search.query.types import Options
 from plugin_api.search.retrieval.candidates import nearest
@@ -166,7 +165,7 @@ def _search_all(
     product_search = {
         "query": {"bool": {"filter": filters, "should": list(numbers)}},
         "size": 1,
-        "_source": {"excludes": list(HIDDEN_FIELDS)},
+        "_source": {"excludes": list(fields.HIDDEN)},
         "docvalue_fields": [fields.TOKENS, fields.MODEL],
     }
     header = json.dumps({"index": request.index})

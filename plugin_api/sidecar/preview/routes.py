@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, TypeVar
-from urllib.parse import quote
 
 import msgspec
 from flask import Blueprint, Response, request
@@ -145,7 +144,7 @@ def preview_blueprint(
 
     def _has_demands(wanted: ExplainRequest, text: str) -> bool:
         """Return whether the ranking follows what the text demands, which is not explained."""
-        call = SearchCall(quote(wanted.index, safe=",*"), headers=_callers(request.environ))
+        call = SearchCall.of(wanted.index, headers=_callers(request.environ))
         understanding = searcher.understand(call, text)
         return bool(understanding and understanding.demands)
 
