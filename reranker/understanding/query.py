@@ -68,6 +68,8 @@ class _Reading:
         self._named: set[int] = set()
         self._valued: list[QuerySpan] = []
         self._nouns = vocabulary.noun_stems
+        self._all_measures = find_measures(query)
+        self._fit = fits_pattern().search(query)
 
     def read(self) -> list[Demand]:
         demands: list[Demand] = []
@@ -109,11 +111,13 @@ class _Reading:
         return [each for each in self._words if span and span.start <= each.start < span.end]
 
     def _is_after_for(self, word: Word) -> bool:
-        match = fits_pattern().search(self._query)
-        return match is not None and match.start() <= word.start
+        return self._fit is not None and self._fit.start() <= word.start
 
     def _is_free(self, start: int, end: int) -> bool:
         return not any(start < span.end and span.start < end for span in self._taken)
+
+    def _is_measured(self, start: int, end: int) -> bool:
+        return any(m.start < end and start < m.end for m in self._all_measures)
 
     def _free_words(self) -> list[Word]:
         return [word for word in self._words if self._is_free(word.start, word.end)]
@@ -122,8 +126,7 @@ class _Reading:
         for pattern, bounds in price_patterns():
             for match in pattern.finditer(self._query):
                 span = QuerySpan(*match.span())
-                measured = any(m.start < span.end and span.start < m.end for m in find_measures(self._query))
-                if not self._is_free(span.start, span.end) or measured:
+                if not self._is_free(span.start, span.end) or self._is_measured(span.start, span.end):
                     continue
                 numbers = [parse_number(text) for text in match.groups() if text and text[0].isdigit()]
                 if bounds != "cheap" and not numbers:
@@ -132,7 +135,6 @@ class _Reading:
                 high = numbers[-1] if bounds in ("under", "between") else float("inf")
                 if low <= high:
                     yield PriceDemand(span, low, high, detect_currency(match.group()), bounds == "cheap")
-                    self._taken.append(span)
 
     def _absences(self) -> Iterator[PresenceDemand]:
         for match in absence_pattern().finditer(self._query):
@@ -180,13 +182,11 @@ class _Reading:
         return tuple(dict.fromkeys([*named, *(name for _, name in others)]))[:_MOST_ATTRIBUTES]
 
     def _models(self) -> Iterator[ModelDemand]:
-        fits = fits_pattern().search(self._query)
-        measures = find_measures(self._query)
         for match in MODEL_NUMBER.finditer(self._query):
             start, end = match.start(1 if match.group(1) not in (None, *operators()) else 2), match.end()
-            if not self._is_free(start, end) or any(m.start < end and start < m.end for m in measures):
+            if not self._is_free(start, end) or self._is_measured(start, end):
                 continue
-            after_for = fits is not None and fits.end() <= start
+            after_for = self._fit is not None and self._fit.end() <= start
             names = dict.fromkeys((compact_words(self._query[start:end]), compact_words(match.group(2))))
             mixed = [n for n in names if len(n) > 2 and not n.isdecimal() and sum(map(str.isdigit, n)) >= 2]
             bare = [n for n in names if n.isdecimal() and len(n) > 2]
@@ -198,7 +198,7 @@ class _Reading:
             yield ModelDemand(QuerySpan(start, end), (*mixed, *bare), after_for)
 
     def _measures(self) -> Iterator[MeasureDemand]:
-        for measure in find_measures(self._query):
+        for measure in self._all_measures:
             if not self._is_free(measure.start, measure.end):
                 continue
             bound = bound_before(self._query[: measure.start])
@@ -261,7 +261,6 @@ class _Reading:
                 free_still = all(self._is_free(word.start, word.end) for word in some)
                 if names and free_still and some[0].stem not in self._lexicon.values:
                     span = QuerySpan(some[0].start, some[-1].end)
-                    self._taken.append(span)
                     yield PresenceDemand(span, "feature", tuple(word.stem for word in some), tuple(names))
 
     def _values(self) -> Iterator[ValueDemand]:
