@@ -1,6 +1,6 @@
 """Recommendations: what candidates are scored by for each kind, and a faithful reason for each."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -114,12 +114,15 @@ def recommend_products(
     pool = [candidate for candidate in candidates if candidate.id not in request.context]
     if not pool:
         return []
-    scorers: dict[RecommendationKind, Callable[[], tuple[Doubles, list[RecommendationReason]]]] = {
-        RecommendationKind.NEXT_PURCHASE: lambda: _score_next_purchase(request, pool, known, model),
-        RecommendationKind.SIMILAR: lambda: _score_similar(request, pool, known),
-        RecommendationKind.TRENDING: lambda: _score_trending(pool),
-    }
-    scores, reasons = scorers.get(request.kind, lambda: _score_together(request, pool, known))()
+    match request.kind:
+        case RecommendationKind.NEXT_PURCHASE:
+            scores, reasons = _score_next_purchase(request, pool, known, model)
+        case RecommendationKind.SIMILAR:
+            scores, reasons = _score_similar(request, pool, known)
+        case RecommendationKind.TRENDING:
+            scores, reasons = _score_trending(pool)
+        case _:
+            scores, reasons = _score_together(request, pool, known)
     vectors = _stack(pool) if request.diversity > 0 else np.zeros((len(pool), 1), dtype=np.float32)
     rows = diversify(scores.astype(np.float32), vectors, request.size, request.diversity)
     return [Recommendation(pool[row].id, float(scores[row]), reasons[row]) for row in rows]
@@ -204,10 +207,13 @@ def _score_together(
         together += np.array([_weigh(candidate.by_shoppers, strengths) for candidate in pool])
     again = np.array([HISTORY_SHARE * own.get(candidate.id, 0.0) for candidate in pool])
     alike = np.zeros(len(pool))
-    sources = [known[p] for p in strengths if p in known and known[p].vector is not None]
+    nearest = [""] * len(pool)
+    sources = _select_with_vectors(strengths, known)
     if session and sources:
+        vectors, source_vectors = _stack_beside(pool, sources)
         weights = np.array([strengths[source.id] for source in sources])
-        alike = _LIKENESS_SHARE * score_by_likeness(_stack(pool), _stack(sources), weights)
+        alike = _LIKENESS_SHARE * score_by_likeness(vectors, source_vectors, weights)
+        nearest = [sources[row].id for row in (vectors @ source_vectors.T).argmax(1)]
     popular = _popularity_share(pool)
     reasons = []
     for row, candidate in enumerate(pool):
@@ -224,7 +230,7 @@ def _score_together(
             source = _find_source((candidate.by_orders, candidate.by_shoppers), strengths)
             reasons.append(RecommendationReason("together", (source,)))
         elif kind == "similar":
-            reasons.append(RecommendationReason("similar", (_nearest(candidate, sources),)))
+            reasons.append(RecommendationReason("similar", (nearest[row],)))
         else:
             reasons.append(RecommendationReason("popular"))
     return together + again + alike + popular, reasons
@@ -234,12 +240,13 @@ def _score_similar(
     request: RecommendationRequest, pool: Sequence[Candidate], known: Mapping[str, Candidate]
 ) -> tuple[Doubles, list[RecommendationReason]]:
     """Score by the cosine to the nearest product of the context; popularity breaks ties."""
-    sources = [known[p] for p in request.context if p in known and known[p].vector is not None]
+    sources = _select_with_vectors(request.context, known)
     if not sources:
         return _popularity_share(pool), [RecommendationReason("popular")] * len(pool)
-    cosines = (_stack(pool) @ _stack(sources).T).max(1).astype(np.float64)  # (n,)
-    reasons = [RecommendationReason("similar", (_nearest(candidate, sources),)) for candidate in pool]
-    return cosines + 1e-3 * _popularity_share(pool), reasons
+    vectors, source_vectors = _stack_beside(pool, sources)
+    cosines = (vectors @ source_vectors.T).astype(np.float64)  # (n, m)
+    reasons = [RecommendationReason("similar", (sources[row].id,)) for row in cosines.argmax(1)]
+    return cosines.max(1) + 1e-3 * _popularity_share(pool), reasons
 
 
 def _score_trending(pool: Sequence[Candidate]) -> tuple[Doubles, list[RecommendationReason]]:
@@ -256,8 +263,7 @@ def _score_trending(pool: Sequence[Candidate]) -> tuple[Doubles, list[Recommenda
 
 
 def _weigh(weights: Mapping[str, float], strengths: Mapping[str, float]) -> float:
-    spoken = [weight * strengths[product] for product, weight in weights.items() if product in strengths]
-    return float(sum(spoken))
+    return float(sum(weight * strengths[p] for p, weight in weights.items() if p in strengths))
 
 
 def _find_source(weights: Sequence[Mapping[str, float]], strengths: Mapping[str, float]) -> str:
@@ -269,13 +275,19 @@ def _find_source(weights: Sequence[Mapping[str, float]], strengths: Mapping[str,
     return ""
 
 
-def _nearest(candidate: Candidate, sources: Sequence[Candidate]) -> str:
-    return sources[int((_stack(sources) @ _stack([candidate])[0]).argmax())].id
+def _select_with_vectors(products: Iterable[str], known: Mapping[str, Candidate]) -> list[Candidate]:
+    return [known[product] for product in products if product in known and known[product].vector is not None]
 
 
 def _popularity_share(pool: Sequence[Candidate]) -> Doubles:
     popularity = np.array([candidate.popularity for candidate in pool])
     return 1e-3 * popularity / max(float(popularity.max()), 1.0)
+
+
+def _stack_beside(pool: Sequence[Candidate], sources: Sequence[Candidate]) -> tuple[Floats, Floats]:
+    """Return the vectors (n, d) of the pool and (m, d) of the sources, zero where one has none."""
+    vectors = _stack([*sources, *pool])
+    return vectors[len(sources) :], vectors[: len(sources)]
 
 
 def _stack(products: Sequence[Candidate]) -> Floats:

@@ -91,6 +91,17 @@ def test_similar_products_are_those_with_near_vectors(
     assert (first.id, first.reason.describe({})) == ("honey", "like tea")
 
 
+def test_products_without_a_vector_come_after_those_that_are_similar(shop: ShopCounts) -> None:
+    none, like = Candidate("none"), Candidate("like", vector=np.array([0.6, 0.8], np.float32))
+    known = {"tea": Candidate("tea", vector=np.array([1, 0], np.float32))}
+    for kind in (RecommendationKind.SIMILAR, RecommendationKind.SESSION):
+        request = RecommendationRequest(kind, 5, DAY, context=("tea",))
+        model = BehaviourModel(shop.kernels, shop.shares)
+        ranked = recommend_products(request, [none, like], known, model)
+        assert [each.id for each in ranked] == ["like", "none"]
+        assert [each.id for each in recommend_products(request, [none], known, model)] == ["none"]
+
+
 def test_a_session_follows_what_was_viewed_last(shop: ShopCounts, candidates: dict[str, Candidate]) -> None:
     result = _recommend(shop, candidates, RecommendationKind.SESSION, context=("bread", "pasta"))
     assert [r.id for r in result[:2]] == ["sauce", "butter"]
