@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+
+from reranker.log_odds import compute_log_odds, compute_probabilities
+from reranker.types import Doubles
 
 TYPICAL_SHARE = 0.7
 """Share of the best BM25 score that says nothing for or against: so probabilities stay calibrated as a whole.
@@ -26,7 +28,7 @@ _LEAST_EXACT = NUMBER_LOG_ODDS - NUMBER_WEIGHT + _HOLDER_LOG_ODDS[0]
 """Log-odds that a hit with a model number has at least, and any other at most."""
 
 
-def compute_keyword_log_odds(first_scores: Sequence[float], weight: float) -> NDArray[np.float64] | None:
+def compute_keyword_log_odds(first_scores: Sequence[float], weight: float) -> Doubles | None:
     """Return what each hit's keyword score moves its log-odds by; None where keywords have no say.
 
     `weight` x (its share of the best BM25 score - TYPICAL_SHARE); what the keyword search did not return
@@ -37,7 +39,7 @@ def compute_keyword_log_odds(first_scores: Sequence[float], weight: float) -> ND
     best = max(first_scores, default=0.0)
     if best <= 0 or not weight:
         return None
-    moved: NDArray[np.float64] = weight * (np.maximum(first_scores, 0.0) / best - TYPICAL_SHARE)
+    moved: Doubles = weight * (np.maximum(first_scores, 0.0) / best - TYPICAL_SHARE)
     return moved
 
 
@@ -59,13 +61,12 @@ def add_keyword_evidence(
     moved = compute_keyword_log_odds(first_scores, weight)
     if moved is None and not any(numbers):
         return list(scores)
-    likely = np.clip(np.asarray(scores, dtype=np.float64), 1e-9, 1 - 1e-9)
-    model = np.log(likely / (1 - likely))
+    model = compute_log_odds(scores)
     odds = model if moved is None else model + moved
     if any(numbers):
-        held = np.asarray(numbers)
+        counts = np.asarray(numbers)
         shares = np.maximum(first_scores, 0.0) / (best if best > 0 else 1.0)
-        exact = NUMBER_LOG_ODDS * held + NUMBER_WEIGHT * (shares - 1) + np.clip(model, *_HOLDER_LOG_ODDS)
-        odds = np.where(held > 0, exact, np.minimum(odds, _LEAST_EXACT))
-    weighed: list[float] = (1 / (1 + np.exp(-odds))).tolist()
+        exact = NUMBER_LOG_ODDS * counts + NUMBER_WEIGHT * (shares - 1) + np.clip(model, *_HOLDER_LOG_ODDS)
+        odds = np.where(counts > 0, exact, np.minimum(odds, _LEAST_EXACT))
+    weighed: list[float] = compute_probabilities(odds).tolist()
     return weighed

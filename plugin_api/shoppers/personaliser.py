@@ -16,9 +16,9 @@ from plugin_api.shoppers.pseudonyms import hash_shopper
 from reranker.behaviour.counts import Profile
 from reranker.behaviour.personal_search import PersonalScores, personalise
 from reranker.behaviour.window_products import read_window
+from reranker.log_odds import compute_log_odds, compute_probabilities
 from reranker.types import EncodedQuery
 
-_EDGE = 1e-9
 _log = logging.getLogger("attune")
 
 
@@ -56,11 +56,10 @@ def personalise_window(
     if not any(product in profile.bought for product in ids):
         return list(probabilities), None
     window = read_window(ids, stored, numbers, query.words)
-    likely = np.clip(np.asarray(probabilities, dtype=np.float64), _EDGE, 1 - _EDGE)
-    log_odds = np.log(likely / (1 - likely)).astype(np.float32)
+    log_odds = compute_log_odds(probabilities).astype(np.float32)
     history = {hit.id: hit for hit in window if hit.id in profile.bought}
     scores = personalise(profile, history, window, log_odds, time.time() / SECONDS_A_DAY, strength)
     if scores.log_odds is log_odds:
         return list(probabilities), None
-    moved = 1 / (1 + np.exp(-scores.log_odds.astype(np.float64)))
-    return [float(value) for value in moved], scores
+    moved: list[float] = compute_probabilities(scores.log_odds).tolist()
+    return moved, scores

@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-import numpy as np
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
@@ -49,7 +48,8 @@ from plugin_api.sidecar.model_api.messages import (
     VoyageResponse,
 )
 from plugin_api.sidecar.model_api.text_model import DeadlineExceeded, TextModel, TextScorer
-from reranker.types import Floats
+from reranker.log_odds import compute_log_odds
+from reranker.types import Doubles, Floats
 
 _Request = TypeVar("_Request", bound=msgspec.Struct)
 _log = logging.getLogger("attune")
@@ -58,7 +58,6 @@ _MODEL_PREFIX = "attune-"
 """What the served model's name begins with; its version follows."""
 
 _PRODUCT_FIELDS = ("title", "brand", "category", "description")
-_LOG_ODDS_FLOOR = 1e-9
 _AT = re.compile(r" - at `\$\.?(?P<path>(?P<name>[^`.\[]*)[^`]*)`$")
 
 
@@ -132,7 +131,7 @@ def model_blueprint(settings: Settings, model: TextModel) -> Blueprint:
             call = read(TextsRequest)
             _check_count(len(call.texts), sidecar.max_documents, "texts")
             scores = scorer.score(call.query, [Product("", title=text) for text in call.texts], deadline)
-        values = log_odds(scores.probabilities) if call.raw_scores else scores.probabilities
+        values = compute_log_odds(scores.probabilities) if call.raw_scores else scores.probabilities
         return json_response(
             [
                 TextScore(index, score, call.texts[index] if call.return_text else None)
@@ -237,20 +236,13 @@ def read_product(at: int, document: str | Mapping[str, Any], rank_fields: Sequen
     return Product("", title, brand, category, description)
 
 
-def sort_scores(scores: Floats) -> list[tuple[int, float]]:
+def sort_scores(scores: Floats | Doubles) -> list[tuple[int, float]]:
     """Return (index, score) from the highest score down, equal ones in the order given.
 
     Scores have 8 decimals: ml-commons reads them as Doubles, and fails on more digits than a Double has.
     """
     rounded = [round(score, 8) for score in scores.tolist()]
     return sorted(enumerate(rounded), key=lambda pair: -pair[1])
-
-
-def log_odds(probabilities: Floats) -> Floats:
-    """Return the log-odds (n,) of probabilities (n,), at most 20.7 either way."""
-    clipped = np.clip(probabilities.astype(np.float64), _LOG_ODDS_FLOOR, 1 - _LOG_ODDS_FLOOR)
-    odds: Floats = np.log(clipped / (1 - clipped))
-    return odds
 
 
 def _route() -> str:

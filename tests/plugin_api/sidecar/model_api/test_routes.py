@@ -23,7 +23,7 @@ from plugin_api.sidecar.model_api.messages import (
     TextsError,
     VoyageResponse,
 )
-from plugin_api.sidecar.model_api.routes import log_odds, read_product, sort_scores
+from plugin_api.sidecar.model_api.routes import read_product, sort_scores
 from reranker.model import Model, load_model
 from reranker.types import EncodedQuery
 from tests.fakes.shop import Shop
@@ -194,11 +194,6 @@ def test_the_response_has_what_clients_of_jina_and_cohere_read(web: FlaskClient,
     error = web.post("/v1/rerank", json={"query": "mouse"}).json
     assert error is not None
     assert error["message"] == error["detail"]
-
-
-def test_log_odds_are_finite() -> None:
-    odds = log_odds(np.array([0.0, 0.5, 1.0], dtype=np.float32))
-    assert odds.tolist() == pytest.approx([-20.723266, 0.0, 20.723266], abs=1e-3)
 
 
 def test_equal_scores_keep_the_order_given() -> None:
