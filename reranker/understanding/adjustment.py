@@ -7,10 +7,10 @@ from importlib import resources
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from reranker.types import Floats
-from reranker.understanding.demands import SOFT_KINDS, Demand, TypeDemand, Understanding
+from reranker.log_odds import compute_log_odds, compute_probabilities
+from reranker.types import Doubles, Floats
+from reranker.understanding.demands import TypeDemand, Understanding
 from reranker.understanding.facts import FactBatch, unpack_facts
 from reranker.understanding.matching import CONTRADICTION, MATCH, Outcome, match_demand
 from reranker.understanding.types import TypeIndex
@@ -51,10 +51,9 @@ def load_weights() -> Weights:
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """Probabilities (n,) in the light of the demands, the log-odds (n, demands) that each moved, and why."""
+    """Probabilities (n,) in the light of the demands, and how the hits meet each demand."""
 
     scores: list[float]
-    moved: NDArray[np.float64]
     outcomes: tuple[Outcome, ...]
 
 
@@ -78,17 +77,14 @@ def adjust_scores(
         else match_demand(demand, batch, prices)
         for demand in understanding.demands
     )
-    moved = np.zeros((len(scores), len(outcomes)))
-    for i, (demand, outcome) in enumerate(zip(understanding.demands, outcomes, strict=True)):
-        moved[:, i] = outcome @ weigh(demand, weights)
+    moved = np.zeros(len(scores))
+    for demand, outcome in zip(understanding.demands, outcomes, strict=True):
+        moved += outcome @ weigh(demand.kind, weights)
+    prior, share = (weights.soft_prior, weights.soft) if understanding.is_soft else (weights.prior, 1.0)
+    log_odds = compute_log_odds(scores)
     without = np.array([not each for each in facts], dtype=bool)
-    moved[without] = 0.0
-    likely = np.clip(np.asarray(scores, dtype=np.float64), 1e-9, 1 - 1e-9)
-    is_soft = all(demand.kind in SOFT_KINDS for demand in understanding.demands)
-    prior, share = (weights.soft_prior, weights.soft) if is_soft else (weights.prior, 1.0)
-    moved *= share
-    logits = np.log(likely / (1 - likely)) * np.where(without, 1.0, prior) + moved.sum(1)
-    return Adjustment((1 / (1 + np.exp(-logits))).tolist(), moved, outcomes)
+    adjusted = np.where(without, log_odds, prior * log_odds + share * moved)
+    return Adjustment(compute_probabilities(adjusted).tolist(), outcomes)
 
 
 _NEAR_ENOUGH = 0.7
@@ -106,7 +102,7 @@ def match_type(types: TypeIndex | None, near: Floats | None, batch: FactBatch) -
     return outcome
 
 
-def weigh(demand: Demand, weights: Weights) -> NDArray[np.float64]:
-    """Return the log-odds of a demand's outcomes (3,)."""
-    own = weights.kinds.get(demand.kind)
+def weigh(kind: str, weights: Weights) -> Doubles:
+    """Return the log-odds (3,) of the outcomes of a demand of this kind."""
+    own = weights.kinds.get(kind)
     return np.array([own.match, own.near, own.contradiction] if own else [0.0, 0.0, 0.0])

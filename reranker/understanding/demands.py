@@ -18,7 +18,7 @@ KINDS = (
 )
 """Kinds of demands, in the order of the weights."""
 
-SOFT_KINDS = frozenset({"value", "feature", "type"})
+_SOFT_KINDS = frozenset({"value", "feature", "type"})
 """Kinds that any word may be read as: what is said of them is less certain than of a number or a colour."""
 
 
@@ -123,3 +123,8 @@ class Understanding:
     text: str
     core: str
     demands: tuple[Demand, ...] = ()
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether every demand is of a kind that any word may be read as."""
+        return all(demand.kind in _SOFT_KINDS for demand in self.demands)

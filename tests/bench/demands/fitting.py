@@ -9,9 +9,10 @@ import numpy as np
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 from reranker.keyword_evidence import add_keyword_evidence
+from reranker.log_odds import compute_log_odds
 from reranker.types import Floats
-from reranker.understanding.adjustment import load_weights
-from reranker.understanding.demands import KINDS, SOFT_KINDS
+from reranker.understanding.adjustment import load_weights, weigh
+from reranker.understanding.demands import KINDS
 from tests.bench.demands.figures import measure_query
 from tests.bench.demands.kinds import DemandQuery
 from tests.bench.demands.systems import Options, Shop, gather_window
@@ -35,26 +36,21 @@ class _Case:
 def fit_weights(shop: Shop, queries: Sequence[DemandQuery], settings: SearchSettings) -> JsonObject:
     """Return the weights that satisfy most places, as the artefact has them."""
     cases = [_prepare(shop, query, settings) for query in queries]
-    start = Options().weights
-    weights = np.array(
-        [
-            [own.match, own.near, own.contradiction] if own else [0.0, 0.0, 0.0]
-            for own in (start.kinds.get(kind) for kind in KINDS)
-        ]
-    )
+    start = load_weights()
+    weights = np.array([weigh(kind, start) for kind in KINDS])
     prior = start.prior
     best = _evaluate(cases, weights, prior)
     for _ in range(_ROUNDS):
         for candidate in _PRIORS:
-            if (found := _evaluate(cases, weights, candidate)) > best + _GAIN:
-                best, prior = found, candidate
+            if (share := _evaluate(cases, weights, candidate)) > best + _GAIN:
+                best, prior = share, candidate
         for place in np.ndindex(*weights.shape):
             for step in _STEPS:
                 changed = weights.copy()
                 changed[place] += step
                 outward = changed[place] >= 0 if place[1] == 0 else changed[place] <= 0 or place[1] == 1
-                if outward and (found := _evaluate(cases, changed, prior)) > best + _GAIN:
-                    best, weights = found, changed
+                if outward and (share := _evaluate(cases, changed, prior)) > best + _GAIN:
+                    best, weights = share, changed
     kinds = {
         kind: {"match": row[0], "near": row[1], "contradiction": row[2]}
         for kind, row in zip(KINDS, weights.tolist(), strict=True)
@@ -67,15 +63,13 @@ def _prepare(shop: Shop, query: DemandQuery, settings: SearchSettings) -> _Case:
     """Gather a query's candidates, with what each kind of demand says of them."""
     window = gather_window(shop, query.text, settings, Options())
     scores = add_keyword_evidence(window.probabilities, window.keyword_scores, settings.keyword_weight)
-    likely = np.clip(np.array(scores), 1e-9, 1 - 1e-9)
     facts = [shop.facts[row] for row in window.rows]
     prices = [shop.products[row].price for row in window.rows]
     adjusted = shop.interpreter.adjust(window.understanding, facts, prices, scores)
     outcomes = np.zeros((len(window.rows), len(KINDS), 3), dtype=np.float32)
     for demand, outcome in zip(window.understanding.demands, adjusted.outcomes, strict=True):
         outcomes[:, KINDS.index(demand.kind)] += outcome
-    is_soft = all(demand.kind in SOFT_KINDS for demand in window.understanding.demands)
-    return _Case(query, window.rows, np.log(likely / (1 - likely)), outcomes, is_soft)
+    return _Case(query, window.rows, compute_log_odds(scores), outcomes, window.understanding.is_soft)
 
 
 def _evaluate(cases: Sequence[_Case], weights: Floats, prior: float) -> float:
@@ -87,4 +81,4 @@ def _evaluate(cases: Sequence[_Case], weights: Floats, prior: float) -> float:
         moved = share * np.einsum("nkj,kj->n", case.outcomes, weights)
         order = np.argsort(-(case.logits * own_prior + moved), kind="stable")
         shares[case.query.kind].append(measure_query(case.query, [case.rows[i] for i in order[:10]])[0])
-    return float(np.mean([np.mean(found) for found in shares.values()]))
+    return float(np.mean([np.mean(satisfied) for satisfied in shares.values()]))
