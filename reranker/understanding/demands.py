@@ -42,7 +42,6 @@ class MeasureDemand:
     low: float
     high: float
     dimension: str
-    unit: str
     attributes: tuple[tuple[str, float], ...] = ()
     named: bool = False
     beside: tuple[str, ...] = ()
@@ -65,12 +64,11 @@ class ValueDemand:
 
 @dataclass(frozen=True, slots=True)
 class PriceDemand:
-    """A price from `low` to `high`; `cheap` where the query only wants little. `currency` may be empty."""
+    """A price from `low` to `high`, whatever its currency; `cheap` where the query only wants little."""
 
     span: QuerySpan
     low: float
     high: float
-    currency: str = ""
     cheap: bool = False
     kind: str = "price"
 

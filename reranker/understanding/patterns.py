@@ -47,14 +47,6 @@ def price_patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
     )
 
 
-def detect_currency(text: str) -> str:
-    """Return the code of the currency that a text names; empty where it names none."""
-    for code, symbols in load_lexicon().words["currencies"].items():
-        if re.search(alternatives(symbols), text, re.IGNORECASE):
-            return str(code)
-    return ""
-
-
 @cache
 def absence_pattern() -> re.Pattern[str]:
     """Return the pattern of what excludes: without, no, ohne, 不要."""

@@ -22,7 +22,6 @@ from reranker.understanding.patterns import (
     MODEL_NUMBER,
     absence_pattern,
     bound_before,
-    detect_currency,
     fits_pattern,
     free_pattern,
     operators,
@@ -134,7 +133,7 @@ class _Reading:
                 low = numbers[0] if bounds in ("over", "between") else 0.0
                 high = numbers[-1] if bounds in ("under", "between") else float("inf")
                 if low <= high:
-                    yield PriceDemand(span, low, high, detect_currency(match.group()), bounds == "cheap")
+                    yield PriceDemand(span, low, high, bounds == "cheap")
 
     def _absences(self) -> Iterator[PresenceDemand]:
         for match in absence_pattern().finditer(self._query):
@@ -207,17 +206,9 @@ class _Reading:
             high = float("inf") if bound[0] == "over" else measure.value
             attributes, used, beside = self._find_holders(measure)
             self._named |= {word.start for word in used if word.start - measure.end in (0, 1)}
-            dimension, unit = measure.unit.dimension, measure.unit.name
-            yield MeasureDemand(
-                QuerySpan(start, measure.end),
-                low,
-                high,
-                dimension,
-                unit,
-                attributes,
-                bool(used),
-                tuple(beside),
-            )
+            span = QuerySpan(start, measure.end)
+            dimension = measure.unit.dimension
+            yield MeasureDemand(span, low, high, dimension, attributes, bool(used), tuple(beside))
 
     def _find_holders(self, measure: Measure) -> tuple[tuple[tuple[str, float], ...], list[Word], list[str]]:
         """Return the attributes that may hold a measure, the query's words that say so, and their company."""
