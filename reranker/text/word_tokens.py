@@ -15,9 +15,11 @@ from reranker.text.numbers import SPACED_UNIT
 
 WordHashes = NDArray[np.uint32]
 
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-_PIECES = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:[.,][0-9]+)*")
-_IS_CJK = re.compile(rf"[{_CJK}]")
+CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+"""Kana, Han characters and hangul, as ranges for a regex's set of characters."""
+
+_PIECES = re.compile(rf"[{CJK}]+|[^\W_{CJK}]+(?:[.,][0-9]+)*")
+_IS_CJK = re.compile(rf"[{CJK}]")
 _LETTERS_OR_DIGITS = re.compile(r"[0-9]+(?:[.,][0-9]+)*|[^\W\d_]+")
 # Possessive, and from a word's first letter only: backtracking would take the square of a text's length.
 _JOINED = re.compile(r"(?<![^\W_])[^\W_]++(?:[-/.][^\W_]++)++")

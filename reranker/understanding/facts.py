@@ -32,6 +32,10 @@ from reranker.understanding.words import Word, compact_words, list_words, normal
 
 TITLE, NUMBER, TEXT, FLAG, MEASURE, BESIDE, FITS, GROUP = range(8)
 
+_KEY_BITS = 29
+"""Bits of a record's key below its kind."""
+_KEY_MASK = (1 << _KEY_BITS) - 1
+
 _FLOAT, _UINT = struct.Struct("<f"), struct.Struct("<I")
 _RECORD = np.dtype([("key", "<u4"), ("value", "<u4")])
 _IS_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,2})?")
@@ -68,9 +72,9 @@ def hash_stem(stem: str) -> int:
 
 
 @lru_cache(maxsize=16_384)
-def hash_name(name: str) -> int:
-    """Return the hash of an attribute's name: 29 bits."""
-    return zlib.crc32(name.encode()) & 0x1FFFFFFF
+def hash_key(name: str) -> int:
+    """Return the hash of an attribute's name, or of a stem where it is a record's key: 29 bits."""
+    return zlib.crc32(name.encode()) & _KEY_MASK
 
 
 def pack_facts(product: Product) -> bytes:
@@ -81,15 +85,15 @@ def pack_facts(product: Product) -> bytes:
 
 def unpack_facts(facts: Sequence[bytes]) -> FactBatch:
     """Return the facts of products side by side; a product without facts has no records."""
-    whole = [each if len(each) % 8 == 0 else b"" for each in facts]
-    records = np.frombuffer(b"".join(whole), dtype=_RECORD)
-    owners = np.repeat(np.arange(len(whole)), [len(each) // 8 for each in whole])
+    usable = [each if len(each) % _RECORD.itemsize == 0 else b"" for each in facts]
+    records = np.frombuffer(b"".join(usable), dtype=_RECORD)
+    owners = np.repeat(np.arange(len(usable)), [len(each) // _RECORD.itemsize for each in usable])
     keys, values = records["key"], np.ascontiguousarray(records["value"])
     return FactBatch(
-        len(whole),
+        len(usable),
         owners,
-        (keys >> 29).astype(np.uint32),
-        (keys & 0x1FFFFFFF).astype(np.uint32),
+        (keys >> _KEY_BITS).astype(np.uint32),
+        (keys & _KEY_MASK).astype(np.uint32),
         values,
         values.view(np.float32),
     )
@@ -112,7 +116,7 @@ def _list_records(product: Product) -> Iterator[tuple[int, int]]:
     compatible = [title, description]
     names = load_lexicon().compatibility
     for name, value in sorted(product.attributes.items())[:_ATTRIBUTES]:
-        hashed = hash_name(name)
+        hashed = hash_key(name)
         if isinstance(value, bool):
             yield _key(FLAG, hashed), _bits(float(value))
         elif isinstance(value, int | float):
@@ -160,11 +164,11 @@ def _text_records(hashed: int, text: str) -> Iterator[tuple[int, int]]:
 def _measure_records(measures: Sequence[Measure], words: Sequence[Word]) -> Iterator[tuple[int, int]]:
     for measure in measures:
         yield _key(MEASURE, measure.unit.number), _bits(measure.value)
-        for word in words_beside(measure, words):
-            yield _key(BESIDE, hash_stem(word.stem) & 0x1FFFFFFF), _bits(measure.value)
+        for word in _list_words_beside(measure, words):
+            yield _key(BESIDE, hash_key(word.stem)), _bits(measure.value)
 
 
-def words_beside(measure: Measure, words: Sequence[Word]) -> list[Word]:
+def _list_words_beside(measure: Measure, words: Sequence[Word]) -> list[Word]:
     """Return the word before a measure and the two after it."""
     before = [word for word in words if word.end <= measure.start][-1:]
     return before + [word for word in words if word.start >= measure.end][:2]
@@ -180,17 +184,17 @@ def list_models(text: str) -> list[str]:
     models: list[str] = []
     for match in _MODEL_WORD.finditer(text[:2000].casefold()):
         before, number = match.group(1) or "", match.group(2)
-        for part in re.split(r"[/]", number):
+        for part in number.split("/"):
             compact = compact_words(part)
             if 2 < len(compact) <= 24:
                 models.append(compact)
-            if before and part is not None and 2 < len(before + compact) <= 24:
+            if before and 2 < len(before + compact) <= 24:
                 models.append(before + compact)
     return models
 
 
 def _key(kind: int, rest: int) -> int:
-    return (kind << 29) | rest
+    return (kind << _KEY_BITS) | rest
 
 
 def _bits(number: float) -> int:

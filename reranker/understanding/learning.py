@@ -9,10 +9,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mappings.types import Product
 from reranker.understanding import facts
-from reranker.understanding.facts import FactBatch, hash_name, hash_stem, pack_facts, unpack_facts
+from reranker.understanding.facts import FactBatch, hash_key, hash_stem, pack_facts, unpack_facts
 from reranker.understanding.lexicon import VALUE_KINDS, load_lexicon
 from reranker.understanding.measures import UNITS, find_unit
 from reranker.understanding.types import choose_nouns, learn_types
@@ -140,10 +141,10 @@ def _learn_numbers(
             for hit in hits[:1]:
                 same = near[np.abs(numbers[near] - numbers[said[hit]]) <= 1e-3 * abs(numbers[said[hit]])]
                 beside[int(keys[at])].update(set(keys[same].tolist()))
-    known = {hash_stem(stem) & 0x1FFFFFFF: stem for stem in stems.values()}
+    known = {hash_key(stem): stem for stem in stems.values()}
     learnt = {}
     for name, count in sorted(names.items(), key=lambda item: -item[1])[:_STORED_NAMES]:
-        key = hash_name(name)
+        key = hash_key(name)
         unit = _choose_unit(votes[key], present[key]) or _unit_of_name(name)
         if present[key] and unit:
             learnt[name] = NumberAttribute(count, unit, _choose_beside(beside[key], background, known))
@@ -167,12 +168,12 @@ def _unit_of_name(name: str) -> str:
 
 
 def _choose_beside(
-    found: Counter[int], background: Counter[int], known: Mapping[int, str]
+    counts: Counter[int], background: Counter[int], known: Mapping[int, str]
 ) -> tuple[str, ...]:
-    total = max(found.values(), default=0)
+    total = max(counts.values(), default=0)
     often = [
         key
-        for key, count in found.most_common(40)
+        for key, count in counts.most_common(40)
         if key in known and count >= max(_FEWEST, 0.03 * total) and count >= 0.3 * background[key]
     ]
     return tuple(known[key] for key in often[:12])
@@ -182,7 +183,7 @@ def _learn_values(
     batch: FactBatch, names: Mapping[str, int], stems: Mapping[int, str]
 ) -> dict[str, tuple[ValueMeaning, ...]]:
     """Learn which attributes a word is a value of, and how reliably a title with it has it there too."""
-    by_key = {hash_name(name): name for name in names}
+    by_key = {hash_key(name): name for name in names}
     has: Counter[tuple[int, int]] = Counter()
     both: Counter[tuple[int, int]] = Counter()
     rows = []
@@ -227,26 +228,30 @@ def _learn_kinds(batch: FactBatch, names: Mapping[str, int]) -> dict[str, tuple[
     """Learn which attributes hold colours, materials and other values that any catalogue may have."""
     lexicon = load_lexicon()
     text = batch.kinds == facts.TEXT
-    own = np.unique(np.stack([batch.owners[text], batch.keys[text].astype(np.int64)]), axis=1)
-    present = Counter(own[1].tolist())
+    present = _count_products(batch, text)
     kinds = {}
     for kind in VALUE_KINDS:
         hashes = [hash_stem(stem) for stem, (of_kind, _) in lexicon.values.items() if of_kind == kind]
         among = text & np.isin(batch.values, np.array(hashes, dtype=np.uint32))
-        pairs = np.unique(np.stack([batch.owners[among], batch.keys[among].astype(np.int64)]), axis=1)
-        found = Counter(pairs[1].tolist())
+        having = _count_products(batch, among)
         chosen = []
         for name, count in names.items():
-            key = hash_name(name)
+            key = hash_key(name)
             is_named = bool(lexicon.attributes[kind] & {word.stem for word in list_words(name)})
-            share = found[key] / present[key] if present[key] else 0.0
+            share = having[key] / present[key] if present[key] else 0.0
             various = (
                 len(np.unique(batch.values[among & (batch.keys == key)])) if share >= _UNNAMED_SHARE else 0
             )
-            if found[key] >= _FEWEST and (share >= _NAMED_SHARE if is_named else various >= _VARIOUS):
+            if having[key] >= _FEWEST and (share >= _NAMED_SHARE if is_named else various >= _VARIOUS):
                 chosen.append((count, name))
         kinds[kind] = tuple(name for _, name in sorted(chosen, reverse=True)[:12])
     return kinds
+
+
+def _count_products(batch: FactBatch, records: NDArray[np.bool_]) -> Counter[int]:
+    """Return how many products each key has, of the records (r,) that are chosen."""
+    pairs = np.stack([batch.owners[records], batch.keys[records].astype(np.int64)])
+    return Counter(np.unique(pairs, axis=1)[1].tolist())
 
 
 def _bounds(batch: FactBatch) -> Iterable[tuple[int, int]]:

@@ -14,7 +14,7 @@ from reranker.understanding.demands import (
     PriceDemand,
     ValueDemand,
 )
-from reranker.understanding.facts import FactBatch, hash_name, hash_stem
+from reranker.understanding.facts import FactBatch, hash_key, hash_stem
 from reranker.understanding.measures import UNITS
 
 EXACT, EQUAL, NEAR = 0.005, 0.02, 0.12
@@ -80,7 +80,7 @@ def _match_measure(demand: MeasureDemand, batch: FactBatch, outcome: Outcome) ->
     best = np.full(batch.count, np.inf)
     numbers = batch.kinds == facts.NUMBER
     for name, factor in demand.attributes:
-        own = numbers & (batch.keys == hash_name(name))
+        own = numbers & (batch.keys == hash_key(name))
         owners, values = batch.owners[own], batch.numbers[own] * np.float32(factor)
         distances = _distance(demand, values)
         if demand.named:  # the likeliest attribute that a product has decides
@@ -110,7 +110,7 @@ def _limit_to_company(
 ) -> None:
     """Leave out, in `distances`, measures in texts that do not stand beside the words that are named."""
     near = batch.kinds == facts.BESIDE
-    near &= _among(batch.keys, [hash_stem(stem) & 0x1FFFFFFF for stem in demand.beside])
+    near &= _among(batch.keys, [hash_key(stem) for stem in demand.beside])
     company = set(zip(batch.owners[near].tolist(), batch.numbers[near].tolist(), strict=True))
     for i, pair in enumerate(zip(owners.tolist(), values.tolist(), strict=True)):
         if pair not in company:
@@ -128,7 +128,7 @@ def _distance(demand: MeasureDemand, values: NDArray[np.float32]) -> NDArray[np.
 
 
 def _match_value(demand: ValueDemand, batch: FactBatch, outcome: Outcome) -> None:
-    keys = [hash_name(name) for name in demand.attributes] or None
+    keys = [hash_key(name) for name in demand.attributes] or None
     has = _owners(batch, facts.TEXT, keys) if keys else np.zeros(batch.count, dtype=bool)
     agrees = np.ones(batch.count, dtype=bool)
     titled = np.ones(batch.count, dtype=bool)
@@ -155,7 +155,7 @@ def _match_price(demand: PriceDemand, prices: Sequence[float | None], outcome: O
 
 
 def _match_presence(demand: PresenceDemand, batch: FactBatch, outcome: Outcome) -> None:
-    keys = [hash_name(name) for name in demand.attributes]
+    keys = [hash_key(name) for name in demand.attributes]
     flags = (batch.kinds == facts.FLAG) & _among(batch.keys, keys)
     on = np.zeros(batch.count, dtype=bool)
     off = np.zeros(batch.count, dtype=bool)

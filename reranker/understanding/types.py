@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.types import Floats
+from reranker.types import Floats, Ints
 from reranker.understanding import facts
 from reranker.understanding.facts import FactBatch, hash_stem
 from reranker.understanding.lexicon import load_lexicon
@@ -44,8 +44,6 @@ _UNKNOWN = 0.22
 
 _TRAILING_PHRASES, _TRAILING_LIKENESS = 3, 0.835
 """In how many phrases, and at which mean cosine with and without it, a last word changes no meaning."""
-
-_Ints = NDArray[np.int64]
 
 
 def choose_nouns(
@@ -96,9 +94,7 @@ def _only(stems: Sequence[str]) -> Sequence[str]:
     return stems if len(stems) == 1 else ()
 
 
-def find_finals(
-    batch: FactBatch, nouns: facts.Hashes
-) -> tuple[_Ints, facts.Hashes, NDArray[np.bool_], _Ints]:
+def find_finals(batch: FactBatch, nouns: facts.Hashes) -> tuple[Ints, facts.Hashes, NDArray[np.bool_], Ints]:
     """Find where runs of nouns end in titles.
 
     Returns the places of the ends, and of all words of titles: their hashes, whether they continue the run of
@@ -171,7 +167,7 @@ class TypeIndex:
     vectors: Floats  # (T, d)
     nouns: facts.Hashes
     hashes: facts.Hashes  # (T,) ascending
-    order: _Ints  # (T,) which type each of `hashes` is
+    order: Ints  # (T,) which type each of `hashes` is
 
     def nearness(self, vector: Floats, stems: Sequence[str]) -> Floats:
         """Return how near each type (T,) is to what a query's words name, given by vector (d,) and stems."""

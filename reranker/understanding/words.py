@@ -4,11 +4,10 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from reranker.text.word_tokens import is_cjk, stem_word
+from reranker.text.word_tokens import CJK, is_cjk, stem_word
 
 _MARKS = str.maketrans({"™": " ", "®": " ", "©": " ", "″": '"', "”": '"', "“": '"', "’": "'", "‑": "-"})
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-_WORD = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:[.,][0-9]+|'[^\W\d_]+)*")
+_WORD = re.compile(rf"[{CJK}]+|[^\W_{CJK}]+(?:[.,][0-9]+|'[^\W\d_]+)*")
 _FIRST_CJK = "\u3000"
 _BREAK = re.compile(r"[,;:|/()\[\]{}•–—]| - ")
 

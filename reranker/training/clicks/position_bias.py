@@ -17,11 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reranker.types import Doubles
-
-Integers = NDArray[np.int64]
+from reranker.types import Doubles, Ints
 
 BANDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 21, 31, 51, 101)
 """First positions of the bands that share one examination: deep ones are seen too seldom to stand alone."""
@@ -37,8 +34,8 @@ _TOLERANCE = 1e-7
 class Impressions:
     """How often a pair (query, product) was shown in a band of positions, and clicked there; a row each."""
 
-    pair: Integers  # (n,) 0 to P-1
-    band: Integers  # (n,) rows of BANDS
+    pair: Ints  # (n,) 0 to P-1
+    band: Ints  # (n,) rows of BANDS
     shown: Doubles  # (n,)
     clicked: Doubles  # (n,) at most `shown`
 
@@ -59,12 +56,12 @@ class PositionModel:
     compared: int
 
 
-def assign_bands(positions: Sequence[int]) -> Integers:
+def assign_bands(positions: Sequence[int]) -> Ints:
     """Return the band (n,) of positions that count from 1."""
     return np.searchsorted(BANDS, np.asarray(positions), side="right").astype(np.int64) - 1
 
 
-def sum_by_row(rows: Integers, values: Doubles, count: int) -> Doubles:
+def sum_by_row(rows: Ints, values: Doubles, count: int) -> Doubles:
     """Return the sums (count,) of the values (n,) that belong to each row (n,)."""
     return np.bincount(rows, values, count).astype(np.float64)
 
