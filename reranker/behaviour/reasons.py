@@ -57,11 +57,10 @@ def name_leading_parts(features: Floats, score: Floats, masked: Mapping[str, Flo
 
     `score` (n,) is by all of `features` (n, F), `masked` maps each group to the scores without it.
     """
-    names = [name for name in masked if name in _GROUPS]
+    names = list(masked)
     falls = np.stack([score - masked[name] for name in names])  # (groups, n)
     bought = features[:, BEHAVIOUR_FEATURES.index("known")] > 0
-    if "again" in names:
-        falls[names.index("again"), ~bought] = -np.inf
+    falls[names.index("again"), ~bought] = -np.inf
     return [names[row] for row in falls.argmax(0)]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reranker.behaviour.personal_search import WindowProduct
-from reranker.encoders.codec import FIELD_BITS, WORD_FIELDS, read_words, select_hash_bits
+from reranker.encoders.codec import WORD_FIELDS, read_words, select_hash_bits
 from reranker.text.word_tokens import WordHashes, hash_words
 
 _MAKER = np.uint32(1 << WORD_FIELDS.index("brand"))
@@ -22,14 +22,14 @@ def read_window(
     """
     wanted = np.unique(select_hash_bits(hash_words(query_words)))
     window = []
-    for product, form, held in zip(ids, stored, numbers, strict=True):
+    for product, form, count in zip(ids, stored, numbers, strict=True):
         words = read_words(form)
-        holds_all = bool(np.isin(wanted, words & ~FIELD_BITS).all())
-        tier = 2 * held + holds_all
+        holds_all = bool(np.isin(wanted, select_hash_bits(words)).all())
+        tier = 2 * count + holds_all
         window.append(WindowProduct(product, _name(words, _TYPE), _name(words, _MAKER), tier=tier))
     return window
 
 
 def _name(words: WordHashes, field: np.uint32) -> str:
     """Return what tells the words of a field from others; empty where it has none."""
-    return np.sort(words[(words & field) != 0] & ~FIELD_BITS).tobytes().hex()
+    return np.sort(select_hash_bits(words[(words & field) != 0])).tobytes().hex()

@@ -53,7 +53,7 @@ _STRETCHES: Floats = np.array([[0.85], [0.925], [1], [1.075], [1.15]], np.float3
 
 _LEVELS_OF_BYTE: Floats = _LEVELS[np.arange(256)[:, None] >> np.array([0, 4]) & 15]  # (256, 2)
 
-FIELD_BITS = np.uint32((1 << len(WORD_FIELDS)) - 1)
+_FIELD_BITS = np.uint32((1 << len(WORD_FIELDS)) - 1)
 """The bits of a stored word that tell its fields; the others are its hash's."""
 
 _SIGNS_OF_BYTE: Floats = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) * np.float32(2) - 1
@@ -68,7 +68,7 @@ def pack_product(vector: Floats, tokens: Floats, words: Sequence[WordHashes], bi
     component of a token vector, 8 or 1: then t is a multiple of 8.
     """
     fields_of: dict[int, int] = {}
-    names = [(hashes[:_MAX_WORDS] & ~FIELD_BITS).tolist() for hashes in words]
+    names = [select_hash_bits(hashes[:_MAX_WORDS]).tolist() for hashes in words]
     for field, hashes in enumerate(names):
         for word in hashes:
             fields_of[word] = fields_of.get(word, 0) | 1 << field
@@ -97,12 +97,12 @@ class StoredBatch:
     def list_field_words(self, candidate: int) -> list[WordHashes]:
         """Return the words of each field of one candidate, as `select_hash_bits` gives them."""
         words = self.words[self.ends[candidate - 1] if candidate else 0 : self.ends[candidate]]
-        return [words[words >> field & 1 == 1] & ~FIELD_BITS for field in range(len(WORD_FIELDS))]
+        return [select_hash_bits(words[words >> field & 1 == 1]) for field in range(len(WORD_FIELDS))]
 
 
 def select_hash_bits(hashes: WordHashes) -> WordHashes:
     """Return the bits of word hashes that are stored, the others 0."""
-    return hashes & ~FIELD_BITS
+    return hashes & ~_FIELD_BITS
 
 
 def unpack_products(

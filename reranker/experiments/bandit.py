@@ -89,8 +89,7 @@ class PolicyGuard:
     def observe(self, decision: Decision, reward: float) -> bool:
         """Take in one decision and its reward (0 to 1); return whether to go back to the baseline."""
         # Under "no worse than the margin", a bet's mean is at most 0. It lies within 1/floor on both sides.
-        own = reward
         base = reward / decision.propensity if decision.arm == self.baseline else 0.0
-        loss = base - own - self.margin
+        loss = base - reward - self.margin
         self.evidence = (self.evidence + 1) * (1 + _BETS * self.floor * loss)
         return float(self.evidence.mean()) >= _ALARM

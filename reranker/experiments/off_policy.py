@@ -15,6 +15,7 @@ MIN_EFFECTIVE_EVENTS = 1_000
 """Effective number of events below which no estimate is given."""
 
 _Z = 1.959963984540054
+"""Standard deviations from the mean to each bound of a 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True)

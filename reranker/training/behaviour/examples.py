@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from mappings.errors import LabelsError
 from reranker.behaviour.counts import Profile, add_purchases
-from reranker.behaviour.features import BEHAVIOUR_FEATURES
 from reranker.behaviour.neighbours import fit_cosine, fit_ease
 from reranker.behaviour.purchases import PurchaseLog
 from reranker.behaviour.shop_counts import ShopCounts, count_shop
@@ -114,5 +113,4 @@ def build_examples(
             f"{len(features)} orders of {MIN_ORDER} products or more by shoppers who had ordered before: "
             f"the behaviour scorer needs {MIN_EXAMPLES}"
         )
-    shape = (len(features), -1, len(BEHAVIOUR_FEATURES))
-    return BehaviourExamples(np.stack(features).reshape(shape), np.stack(bought))
+    return BehaviourExamples(np.stack(features), np.stack(bought))
