@@ -13,8 +13,8 @@ def plan_preference(share: float, power: float = 0.8, alpha: float = 0.05) -> in
     """
     if not 0 < share < 1 or share == 0.5:
         raise EvaluationError("a preference to find lies between 0 and 1, and is not 0.5")
-    at_risk, sought = _quantiles(power, alpha)
-    return ceil(((at_risk * 0.5 + sought * sqrt(share * (1 - share))) / (share - 0.5)) ** 2)
+    z_alpha, z_power = _quantiles(power, alpha)
+    return ceil(((z_alpha * 0.5 + z_power * sqrt(share * (1 - share))) / (share - 0.5)) ** 2)
 
 
 def plan_rates(base: float, changed: float, power: float = 0.8, alpha: float = 0.05) -> int:
@@ -24,10 +24,10 @@ def plan_rates(base: float, changed: float, power: float = 0.8, alpha: float = 0
     """
     if not (0 < base < 1 and 0 < changed < 1) or base == changed:
         raise EvaluationError("rates to tell apart lie between 0 and 1, and differ")
-    at_risk, sought = _quantiles(power, alpha)
+    z_alpha, z_power = _quantiles(power, alpha)
     mean = (base + changed) / 2
-    spread = at_risk * sqrt(2 * mean * (1 - mean))
-    spread += sought * sqrt(base * (1 - base) + changed * (1 - changed))
+    spread = z_alpha * sqrt(2 * mean * (1 - mean))
+    spread += z_power * sqrt(base * (1 - base) + changed * (1 - changed))
     return ceil((spread / (base - changed)) ** 2)
 
 

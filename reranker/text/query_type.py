@@ -54,15 +54,15 @@ def find_model_numbers(text: str) -> tuple[str, ...]:
     """
     text = unicodedata.normalize("NFKC", text[:MAX_QUERY]).casefold()
     words = list(_WORD.finditer(text))
-    found = []
+    numbers = []
     for n, match in enumerate(words):
         following = words[n + 1][0] if n + 1 < len(words) else ""
         before = words[n - 1][0] if n else ""
         is_price = before in _PRICE_WORDS or text[: match.start()].rstrip()[-1:] in _CURRENCIES
         is_price = is_price or text[match.end() :].lstrip()[:1] in _CURRENCIES or following in _PRICE_UNITS
         if _names_model(match[0], following) and not (is_price and match[0].isdecimal()):
-            found.append(match[0])
-    return tuple(dict.fromkeys(found))
+            numbers.append(match[0])
+    return tuple(dict.fromkeys(numbers))
 
 
 def is_identifier(text: str) -> bool:

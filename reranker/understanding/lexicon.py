@@ -42,8 +42,8 @@ def load_lexicon() -> Lexicon:
     synonyms: dict[tuple[str, str], frozenset[str]] = {}
     for kind in VALUE_KINDS:
         for name, spelt in kinds[kind]["values"].items():
-            found = map(stem_words, spelt.split())
-            stems = frozenset(words[0] for words in found if len(words) == 1)
+            spellings = map(stem_words, spelt.split())
+            stems = frozenset(spelling[0] for spelling in spellings if len(spelling) == 1)
             synonyms[kind, name] = stems
             for stem in stems:
                 values.setdefault(stem, (kind, name))

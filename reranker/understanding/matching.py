@@ -47,10 +47,10 @@ def match_demand(demand: Demand, batch: FactBatch, prices: Sequence[float | None
             _match_presence(demand, batch, outcome)
         case ModelDemand():
             mixed = [model for model in demand.models if not model.isdecimal()]
-            found = _owners(batch, facts.FITS, values=map(hash_stem, mixed or demand.models))
-            number = _owners(batch, facts.FITS, values=map(hash_stem, demand.models)) & ~found
-            outcome[:, MATCH], outcome[:, CLOSE] = found, number
-            outcome[:, CONTRADICTION] = _owners(batch, facts.FITS) & ~found & ~number
+            fitting = _owners(batch, facts.FITS, values=map(hash_stem, mixed or demand.models))
+            number = _owners(batch, facts.FITS, values=map(hash_stem, demand.models)) & ~fitting
+            outcome[:, MATCH], outcome[:, CLOSE] = fitting, number
+            outcome[:, CONTRADICTION] = _owners(batch, facts.FITS) & ~fitting & ~number
     return outcome
 
 
@@ -69,10 +69,10 @@ def _owners(
 
 
 def _among(array: facts.Hashes, wanted: Iterable[int]) -> Bools:
-    found = np.zeros(len(array), dtype=bool)
+    present = np.zeros(len(array), dtype=bool)
     for each in wanted:
-        found |= array == np.uint32(each)
-    return found
+        present |= array == np.uint32(each)
+    return present
 
 
 def _match_measure(demand: MeasureDemand, batch: FactBatch, outcome: Outcome) -> None:

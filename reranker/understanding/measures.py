@@ -70,8 +70,8 @@ def parse_number(text: str) -> float:
     """Return a number: a comma before exactly three digits groups thousands, any other is the decimal one."""
     if re.fullmatch(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?", text):
         return float(text.replace(",", ""))
-    whole, _, rest = text.replace(",", ".").partition(".")
-    return float(f"{whole}.{re.sub('[^0-9]', '', rest) or 0}")
+    integer, _, rest = text.replace(",", ".").partition(".")
+    return float(f"{integer}.{re.sub('[^0-9]', '', rest) or 0}")
 
 
 @lru_cache(maxsize=4096)

@@ -50,9 +50,9 @@ def understand(text: str, vocabulary: CatalogueVocabulary) -> Understanding:
 
 def _cut(query: str, spans: Sequence[QuerySpan]) -> str:
     """Return the query without these parts; the query itself where nothing else would be left."""
-    kept = "".join(c for i, c in enumerate(query) if not any(s.start <= i < s.end for s in spans))
-    kept = " ".join(kept.split()).strip(" ,;-")
-    return kept if any(map(str.isalnum, kept)) else query
+    core = "".join(c for i, c in enumerate(query) if not any(s.start <= i < s.end for s in spans))
+    core = " ".join(core.split()).strip(" ,;-")
+    return core if any(map(str.isalnum, core)) else query
 
 
 class _Reading:

@@ -230,8 +230,8 @@ def _find_trailing(vectors: Mapping[tuple[str, ...], Floats]) -> set[str]:
             likeness[stems[-1]].append(float(vector @ vectors[stems[:-1]]))
     return {
         stem
-        for stem, found in likeness.items()
-        if len(found) >= _TRAILING_PHRASES and float(np.mean(found)) >= _TRAILING_LIKENESS
+        for stem, cosines in likeness.items()
+        if len(cosines) >= _TRAILING_PHRASES and float(np.mean(cosines)) >= _TRAILING_LIKENESS
     }
 
 

@@ -79,12 +79,12 @@ class CatalogueVocabulary:
     def units(self) -> dict[str, list[tuple[str, Unit]]]:
         """By dimension, the attributes whose unit is known, with it."""
         by_name = {unit.name: unit for unit in UNITS}
-        found: dict[str, list[tuple[str, Unit]]] = {}
+        by_dimension: dict[str, list[tuple[str, Unit]]] = {}
         for name, attribute in self.numbers.items():
             if attribute.unit in by_name:
                 unit = by_name[attribute.unit]
-                found.setdefault(unit.dimension, []).append((name, unit))
-        return found
+                by_dimension.setdefault(unit.dimension, []).append((name, unit))
+        return by_dimension
 
     @cached_property
     def noun_stems(self) -> frozenset[str]:
@@ -94,30 +94,30 @@ class CatalogueVocabulary:
     @cached_property
     def surface(self) -> dict[str, str]:
         """The commonest word of each stem."""
-        found: dict[str, str] = {}
+        words: dict[str, str] = {}
         for word in self.words:
             for stem in stem_words(word)[:1]:
-                found.setdefault(stem, word)
-        return found
+                words.setdefault(stem, word)
+        return words
 
     @cached_property
     def flags_by_name(self) -> dict[str, list[str]]:
         """The attributes that are yes or no, by their names in one word: `wi fi` by wifi."""
-        found: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for name in self.flags:
             for key in {compact_words(name), "".join(sorted(stem_words(name)))}:
-                found.setdefault(key, []).append(name)
-        return found
+                names.setdefault(key, []).append(name)
+        return names
 
     @cached_property
     def attributes_by_stem(self) -> dict[str, list[tuple[str, frozenset[str]]]]:
         """The attributes that are yes or no, or may be none, by each stem of their names, with all stems."""
-        found: dict[str, list[tuple[str, frozenset[str]]]] = {}
+        attributes: dict[str, list[tuple[str, frozenset[str]]]] = {}
         for name in dict.fromkeys([*self.flags, *self.texts]):
             stems = frozenset(stem_words(name))
             for stem in stems:
-                found.setdefault(stem, []).append((name, stems))
-        return found
+                attributes.setdefault(stem, []).append((name, stems))
+        return attributes
 
 
 def read_vocabulary(artefact: str) -> CatalogueVocabulary:

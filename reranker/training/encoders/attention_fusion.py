@@ -21,8 +21,8 @@ def fuse_attention(model: ModelProto, heads: int, mask: str = "attention_mask") 
     attention that is written in another way stays as it is.
     """
     graph = model.graph
-    found = list(_find_attentions(_Graph(graph)))
-    if not found:
+    attentions = list(_find_attentions(_Graph(graph)))
+    if not attentions:
         return 0
     mask_node = helper.make_node("Cast", [mask], [_MASK], to=TensorProto.INT32)
     fused = {
@@ -33,13 +33,13 @@ def fuse_attention(model: ModelProto, heads: int, mask: str = "attention_mask") 
             domain=_MICROSOFT,
             num_heads=heads,
         )
-        for part in found
+        for part in attentions
     }
     nodes = [mask_node, *(fused.get(node.output[0], node) for node in graph.node)]
     _replace_nodes(graph, nodes)
     if _MICROSOFT not in {opset.domain for opset in model.opset_import}:
         model.opset_import.append(helper.make_opsetid(_MICROSOFT, 1))
-    return len(found)
+    return len(attentions)
 
 
 def fold_biases(model: ModelProto) -> None:
@@ -156,12 +156,12 @@ def _descend(graph: _Graph, softmax: NodeProto) -> tuple[str, str] | None:
 def _replace_nodes(graph: GraphProto, nodes: list[NodeProto]) -> None:
     """Set a graph's nodes and drop those, and the constants, that nothing reads any more."""
     needed = {output.name for output in graph.output}
-    kept: list[NodeProto] = []
+    needed_nodes: list[NodeProto] = []
     for node in reversed(nodes):
         if needed.intersection(node.output):
             needed.update(node.input)
-            kept.append(node)
+            needed_nodes.append(node)
     constants = [constant for constant in graph.initializer if constant.name in needed]
     del graph.node[:], graph.initializer[:]
-    graph.node.extend(reversed(kept))
+    graph.node.extend(reversed(needed_nodes))
     graph.initializer.extend(constants)
