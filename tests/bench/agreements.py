@@ -14,14 +14,13 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import click
 import requests
 
+from mappings.types import JsonObject
 from plugin_api.search.query.keyword_query import keyword_query
-
-Json = dict[str, Any]
+from tests.bench.inputs.searches import list_ids, make_sample_query, send_search
 
 FACET = "brand.keyword"
 _MOST = 400
@@ -35,12 +34,12 @@ _FIELDS = ["title^3", "brand^2", "category^2", "description"]
 class RandomSearch:
     """A query, the conditions that each hit must meet, and whether nothing may be found."""
 
-    query: Json
+    query: JsonObject
     brand: str = ""
     most: float = 0.0
     is_nonsense: bool = False
 
-    def narrowed(self, brand: str) -> Json:
+    def narrowed(self, brand: str) -> JsonObject:
         """Return the query after a click on a brand."""
         return {"bool": {"must": [self.query], "filter": [{"term": {FACET: brand}}]}}
 
@@ -50,9 +49,7 @@ class Agreements:
 
     def __init__(self, url: str, index: str, seed: int = 1) -> None:
         self._session, self._base, self._random = requests.Session(), f"{url}/{index}", random.Random(seed)
-        sample = self._ask(
-            {"size": 2000, "query": {"function_score": {"random_score": {"seed": seed, "field": "_seq_no"}}}}
-        )
+        sample = self._ask({"size": 2000, "query": make_sample_query(seed)})
         self._products = [hit["_source"] for hit in sample["hits"]["hits"]]
 
     def check_many(self, searches: int) -> Counter[str]:
@@ -77,7 +74,7 @@ class Agreements:
         if kind == "category" and product.get("category"):
             text = str(product["category"]).split(">")[-1].strip()
         query = pick.choice(self._shapes(text))
-        filters: list[Json] = []
+        filters: list[JsonObject] = []
         brand = str(product.get("brand") or "") if pick.random() < 0.3 else ""
         most = float(product.get("price") or 0) * 2 if pick.random() < 0.3 else 0.0
         filters += [{"term": {FACET: brand}}] if brand else []
@@ -86,8 +83,8 @@ class Agreements:
             query = {"bool": {"must": [query], "filter": filters}}
         return RandomSearch(query, brand, most)
 
-    def _shapes(self, text: str) -> list[Json]:
-        many: Json = {"query": text, "fields": _FIELDS}
+    def _shapes(self, text: str) -> list[JsonObject]:
+        many: JsonObject = {"query": text, "fields": _FIELDS}
         escaped = "".join(letter if letter.isalnum() else " " for letter in text) or "cable"
         return [
             keyword_query(text),
@@ -140,41 +137,34 @@ class Agreements:
                 yield "filter by price"
         if total <= _MOST:
             yield from self._compare_sets(query, total)
-        yield from self._compare_pages(query, _ids(first))
+        yield from self._compare_pages(query, list_ids(first))
 
-    def _compare_sets(self, query: Json, total: int) -> Iterator[str]:
-        by_relevance = _ids(self._ask({**query, "size": _MOST + 50, "_source": False}))
-        by_price = _ids(
+    def _compare_sets(self, query: JsonObject, total: int) -> Iterator[str]:
+        by_relevance = list_ids(self._ask({**query, "size": _MOST + 50, "_source": False}))
+        by_price = list_ids(
             self._ask({**query, "size": _MOST + 50, "_source": False, "sort": [{"price": "desc"}]})
         )
         if len(by_relevance) != total or set(by_relevance) != set(by_price):
             yield "set by price"
 
-    def _compare_pages(self, query: Json, first: Sequence[str]) -> Iterator[str]:
+    def _compare_pages(self, query: JsonObject, first: Sequence[str]) -> Iterator[str]:
         size = self._random.randint(3, 17)
         pages: list[str] = []
         for start in range(0, len(first), size):
-            pages += _ids(self._ask({**query, "from": start, "size": size, "_source": False}))
+            pages += list_ids(self._ask({**query, "from": start, "size": size, "_source": False}))
         if pages[: len(first)] != list(first):
             yield "pages"
-        deep = _ids(self._ask({**query, "from": 90, "size": 40, "_source": False}))
+        deep = list_ids(self._ask({**query, "from": 90, "size": 40, "_source": False}))
         if len(set(deep)) != len(deep) or set(deep) & set(first):
             yield "deep page"
 
-    def _ask(self, body: Json) -> Json:
-        answer = self._session.post(f"{self._base}/_search", json=body, timeout=60)
-        answer.raise_for_status()
-        found: Json = answer.json()
-        return found
+    def _ask(self, body: JsonObject) -> JsonObject:
+        return send_search(self._session, self._base, body)
 
 
-def _total(answer: Json) -> int:
+def _total(answer: JsonObject) -> int:
     total: int = answer["hits"]["total"]["value"]
     return total
-
-
-def _ids(answer: Json) -> list[str]:
-    return [hit["_id"] for hit in answer["hits"]["hits"]]
 
 
 @click.command(help=__doc__)

@@ -10,23 +10,22 @@ asked in the same run. Prints JSON.
 import json
 import random
 import re
-from typing import Any
 
 import click
 import requests
 
+from mappings.types import JsonObject
 from plugin_api.search.query.keyword_query import keyword_query
-
-Json = dict[str, Any]
+from tests.bench.inputs.searches import list_ids, make_sample_query, send_search
 
 _PART = re.compile(r"\b(?=[A-Z0-9-]*\d{4})(?=[A-Z0-9-]*[A-Z])[A-Z0-9-]{5,}\b")
 _DIGITS = re.compile(r"\d{4,}")
 _SHOWN = 5
 
 
-def make_queries(products: list[Json], number: int, seed: int) -> dict[str, dict[str, str]]:
+def make_queries(products: list[JsonObject], number: int, seed: int) -> dict[str, dict[str, str]]:
     """Return the ids of products by query, for each kind of query."""
-    picked = [(product, found[0]) for product in products if (found := _PART.findall(product["title"]))]
+    picked = [(product, match[0]) for product in products if (match := _PART.search(product["title"]))]
     random.Random(seed).shuffle(picked)
     kinds: dict[str, dict[str, str]] = {"part number": {}, "its digits": {}, "digits with brand": {}}
     for product, part in picked[:number]:
@@ -37,13 +36,9 @@ def make_queries(products: list[Json], number: int, seed: int) -> dict[str, dict
     return kinds
 
 
-def first_hits(base: str, query: Json) -> list[str]:
+def list_first_hits(session: requests.Session, base: str, query: JsonObject) -> list[str]:
     """Return the ids of the first hits of a query."""
-    answer = requests.post(
-        f"{base}/_search", json={"query": query, "size": _SHOWN, "_source": False}, timeout=60
-    )
-    answer.raise_for_status()
-    return [hit["_id"] for hit in answer.json()["hits"]["hits"]]
+    return list_ids(send_search(session, base, {"query": query, "size": _SHOWN, "_source": False}))
 
 
 @click.command(help=__doc__)
@@ -54,12 +49,9 @@ def first_hits(base: str, query: Json) -> list[str]:
 @click.option("--seed", default=1, show_default=True, help="Seed of the choice of products.")
 def main(url: str, direct: str, index: str, number: int, seed: int) -> None:
     """Print, for each kind, the queries and those that lose their product."""
-    body: Json = {
-        "size": 10_000,
-        "_source": ["title", "brand"],
-        "query": {"function_score": {"random_score": {"seed": seed, "field": "_seq_no"}}},
-    }
-    answer = requests.post(f"{direct}/{index}/_search", json=body, timeout=60).json()
+    session = requests.Session()
+    body = {"size": 10_000, "_source": ["title", "brand"], "query": make_sample_query(seed)}
+    answer = send_search(session, f"{direct}/{index}", body)
     products = [{"id": hit["_id"], **hit["_source"]} for hit in answer["hits"]["hits"]]
     report = {}
     for kind, queries in make_queries(products, number, seed).items():
@@ -67,10 +59,10 @@ def main(url: str, direct: str, index: str, number: int, seed: int) -> None:
         examples = []
         for text, product in queries.items():
             query = keyword_query(text)
-            if product not in first_hits(f"{direct}/{index}", query):
+            if product not in list_first_hits(session, f"{direct}/{index}", query):
                 continue
             shown += 1
-            if product not in first_hits(f"{url}/{index}", query):
+            if product not in list_first_hits(session, f"{url}/{index}", query):
                 lost += 1
                 examples.append(text)
         report[kind] = {"queries": len(queries), "by keyword": shown, "lost": lost, "examples": examples[:5]}

@@ -31,9 +31,10 @@ import psutil
 from mappings.settings import OpenSearchSettings, SearchSettings, Settings, SidecarSettings
 from mappings.types import JsonObject
 from tests.bench.hostile.attacks import ATTACKS, SEARCH, Address
-from tests.bench.hostile.client import Client, ask, attacking, ids, running, watching
+from tests.bench.hostile.client import Client, ask, attacking, running, watching
 from tests.bench.hostile.cluster import cheap_cluster
 from tests.bench.inputs import machine
+from tests.bench.inputs.searches import list_ids
 from tests.fakes.echo_server import echo_server
 from tests.plugin_api.sidecar.test_through_the_sidecar import PROGRAM
 
@@ -58,7 +59,7 @@ def measure(url: str, seconds: float, names: Sequence[str], pid: int = 0, nginx:
     with ExitStack() as stack:
         if url:
             parts = urlsplit(url)
-            address, process = (parts.hostname or "localhost", parts.port or 80), None
+            address = parts.hostname or "localhost", parts.port or 80
             process = psutil.Process(pid) if pid else None
         else:
             port = stack.enter_context(cheap_cluster())
@@ -69,19 +70,19 @@ def measure(url: str, seconds: float, names: Sequence[str], pid: int = 0, nginx:
         answer = ask(address, "POST", "/shop/_search", json.dumps(SEARCH))
         if answer is None:
             raise click.ClickException(f"a search at {address} is not answered")
-        expected = ids(answer)
-        found: dict[str, JsonObject] = {}
+        expected = list_ids(answer)
+        attacks: dict[str, JsonObject] = {}
         for name in names:
             quiet = _attacked(address, process, expected, "", min(seconds, QUIET_SECONDS))
             attacked = _attacked(address, process, expected, name, seconds)
             times = round(attacked["p95_ms"] / quiet["p95_ms"], 2)
-            found[name] = {**attacked, "quiet_p95_ms": quiet["p95_ms"], "p95_times_quiet": times}
-            click.echo(f"{name}: {found[name]}", err=True)
+            attacks[name] = {**attacked, "quiet_p95_ms": quiet["p95_ms"], "p95_times_quiet": times}
+            click.echo(f"{name}: {attacks[name]}", err=True)
     return {
         "measures": "a client that searches while others attack the sidecar",
         "seconds": seconds,
-        "requests": sum(attacked["requests"] for attacked in found.values()),
-        "attacks": found,
+        "requests": sum(attacked["requests"] for attacked in attacks.values()),
+        "attacks": attacks,
         "machine": machine("uvicorn", "aiohttp", "pycurl", "flask"),
     }
 
@@ -102,13 +103,13 @@ def _nginx(sidecar: int, opensearch: int) -> Iterator[int]:
     for _ in range(2):
         with socket.create_server(("127.0.0.1", 0)) as free:
             ports.append(free.getsockname()[1])
-    told = {
+    settings = {
         "SIDECAR_URL": f"http://127.0.0.1:{sidecar}",
         "ATTUNE_OPENSEARCH_URL": f"http://127.0.0.1:{opensearch}",
         "PORT": str(ports[0]),
         "HEALTH_PORT": str(ports[1]),
     }
-    variables = [part for name, value in told.items() for part in ("--env", f"{name}={value}")]
+    variables = [part for name, value in settings.items() for part in ("--env", f"{name}={value}")]
     run = ["docker", "run", "--rm", "--network=host", *variables, "attune-nginx"]
     process = subprocess.Popen(run, stderr=subprocess.DEVNULL)
     try:

@@ -130,7 +130,7 @@ def damaged_requests(address: Address, stop: Event, count: Count) -> None:
     """Send requests in which some bytes are others, and read what comes."""
     chance = random.Random(2)
     body = json.dumps({**SEARCH, "size": 3, "ext": {"attune": {"window": 5}}}).encode()
-    whole = [
+    undamaged = [
         _whole(b"/shop/_search", body),
         _whole(b"/shop/_msearch", b"{}\n" + body + b"\n"),
         _whole(b"/v1/rerank", b'{"query":"mouse","documents":["a mouse","a cat"]}'),
@@ -138,7 +138,7 @@ def damaged_requests(address: Address, stop: Event, count: Count) -> None:
         b"GET /shop/_doc/a?pretty HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n",
     ]
     while not stop.wait(PACE_SECONDS):
-        damaged = bytearray(chance.choice(whole))
+        damaged = bytearray(chance.choice(undamaged))
         for _ in range(chance.choice((1, 1, 2, 5, 20))):
             at = chance.randrange(len(damaged))
             damaged[at : at + chance.randrange(3)] = chance.randbytes(chance.randrange(3))

@@ -14,6 +14,7 @@ import psutil
 
 from mappings.types import JsonObject
 from tests.bench.hostile.attacks import ATTACKED, ATTACKS, SEARCH, Address
+from tests.bench.inputs.searches import list_ids
 
 _SPAWN = get_context("spawn")
 
@@ -44,7 +45,7 @@ class Client:
             self.lost += answer is None
             is_reranked = answer is not None and rerank_status(answer) == "reranked"
             self.unranked += answer is not None and not is_reranked
-            self.wrong += answer is not None and is_reranked and ids(answer) != self.expected
+            self.wrong += answer is not None and is_reranked and list_ids(answer) != self.expected
 
     def check(self) -> None:
         """Ask for the sidecar's health until told to stop."""
@@ -68,16 +69,9 @@ def ask(address: Address, method: str, path: str, body: str | None = None) -> Js
         connection.close()
 
 
-def ids(answer: JsonObject) -> list[str]:
-    """Return the ids of an answer's hits, in their order."""
-    hits: Any = answer["hits"]
-    return [hit["_id"] for hit in hits["hits"]]
-
-
 def rerank_status(answer: JsonObject) -> str:
     """Return what became of a search; empty where that is not told."""
-    own: Any = answer.get("ext", {})
-    return str(own.get("attune", {}).get("rerank_status", ""))
+    return str(answer.get("ext", {}).get("attune", {}).get("rerank_status", ""))
 
 
 @contextmanager
