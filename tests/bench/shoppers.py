@@ -8,7 +8,6 @@ It makes shoppers of its own, with 200 products each, and forgets them at the en
 
 import json
 import secrets
-import statistics
 import time
 
 import click
@@ -25,7 +24,7 @@ from plugin_api.shoppers.recommend_call import RecommendCall
 from plugin_api.shoppers.recommender import Recommender
 from reranker.behaviour.counts import MAX_PRODUCTS
 from reranker.behaviour.recommendation import RecommendationKind
-from tests.bench.inputs import machine
+from tests.bench.inputs import machine, percentiles
 
 SHOPPERS = 40
 SEED = 7
@@ -109,7 +108,7 @@ def _measure_changes(
         answer = recommender.recommend(call, {})
         took.append((time.perf_counter() - began) * 1000)
         assert answer["hits"]["hits"]
-    return _summary(took)
+    return percentiles(took, 50, 95)
 
 
 def _measure_calls(
@@ -127,11 +126,7 @@ def _measure_calls(
         began = time.perf_counter()
         recommender.recommend(RecommendCall(index=alias, kind=kind, user=user, products=context), {})
         took.append((time.perf_counter() - began) * 1000)
-    return _summary(took)
-
-
-def _summary(took: list[float]) -> JsonObject:
-    return {"p50": round(statistics.median(took), 1), "p95": round(float(np.quantile(took, 0.95)), 1)}
+    return percentiles(took, 50, 95)
 
 
 if __name__ == "__main__":

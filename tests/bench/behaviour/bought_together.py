@@ -1,13 +1,11 @@
 """One product of an order is hidden: is it among ten that belong to the others?"""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mappings.types import JsonObject
 from reranker.behaviour.recommendation import HISTORY_SHARE
 from reranker.behaviour.shop_counts import ShopCounts
 from reranker.evaluation.significance import bootstrap_mean
-from reranker.training.behaviour.examples import replay_orders
 from reranker.types import Doubles
 from tests.bench.behaviour.groceries import Groceries
 
@@ -18,12 +16,9 @@ def measure_bought_together(data: Groceries, shop: ShopCounts) -> JsonObject:
     """Return recall@10 of the hidden product, anonymous and with the household's history."""
     rng = np.random.default_rng(7)
     popularity = shop.popularity / shop.popularity.sum() * 1e-3
-    found: dict[str, dict[int, list[float]]] = {}
+    recalls: dict[str, dict[int, list[float]]] = {}
 
-    def choose(count: int) -> NDArray[np.bool_]:
-        return np.ones(count, dtype=bool)
-
-    for example in replay_orders(data.test(), data.begin, data.end, choose):
+    for example in data.test():
         hidden = int(rng.integers(len(example.products)))
         wanted, rest = example.products[hidden], np.delete(example.products, hidden)
         rows, counts = shop.history(example.profile, example.day)
@@ -39,9 +34,9 @@ def measure_bought_together(data: Groceries, shop: ShopCounts) -> JsonObject:
         for name, scores in ways.items():
             scores[rest] = -1
             hit = float((scores > scores[wanted]).sum() < _TOP)
-            found.setdefault(name, {}).setdefault(example.user, []).append(hit)
+            recalls.setdefault(name, {}).setdefault(example.user, []).append(hit)
     result: JsonObject = {}
-    for name, households in found.items():
+    for name, households in recalls.items():
         mean = bootstrap_mean([float(np.mean(hits)) for hits in households.values()])
         result[name] = {"recall": round(mean.mean, 4), "interval": [round(mean.low, 4), round(mean.high, 4)]}
     return result

@@ -3,6 +3,7 @@
 Its page calls the data simulated after real patterns; the R package of the same name credits 84.51°.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from reranker.behaviour.purchases import PurchaseLog, sort_purchases
+from reranker.training.behaviour.examples import OrderExample, replay_orders
 
 PRODUCTS = 20_000
 """The products bought most often; the others are left out."""
@@ -34,9 +36,10 @@ class Groceries:
         """Orders of the other users before the test's weeks."""
         return self.log.select(~self.aside[self.log.users] & (self.log.days < self.begin))
 
-    def test(self) -> PurchaseLog:
-        """All orders of the users set aside."""
-        return self.log.select(self.aside[self.log.users])
+    def test(self) -> Iterator[OrderExample]:
+        """Yield every order of the test's weeks by the users set aside, with what they had bought before."""
+        log = self.log.select(self.aside[self.log.users])
+        return replay_orders(log, self.begin, self.end, lambda count: np.ones(count, dtype=bool))
 
 
 def read_groceries(remainder: int, also_aside: tuple[int, ...] = ()) -> Groceries:
@@ -58,18 +61,18 @@ def read_groceries(remainder: int, also_aside: tuple[int, ...] = ()) -> Grocerie
     basket = np.unique(baskets[here], return_inverse=True)[1]
     product = (np.cumsum(often) - 1)[rows[here]]
     once = np.unique(np.stack([user, basket, product], 1), axis=0, return_index=True)[1]
-    kept = ids[often]
+    often_bought = ids[often]
     log = sort_purchases(
         user[once],
         product[once],
         basket[once],
         days[here][once],
         [str(i) for i in users],
-        [str(i) for i in kept],
+        [str(i) for i in often_bought],
     )
     with resources.as_file(folder.joinpath("products.parquet")) as path:
         catalogue = {row["product_id"]: row for row in pq.read_table(path).to_pylist()}
-    facts = [catalogue.get(i, {}) for i in kept.tolist()]
+    facts = [catalogue.get(i, {}) for i in often_bought.tolist()]
     return Groceries(
         log,
         [str(fact.get("product_type") or "") for fact in facts],

@@ -1,13 +1,11 @@
 """Products that nobody has bought yet: a fifth of all are made new, and households choose among those."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mappings.types import JsonObject
 from reranker.behaviour.counts import Profile
 from reranker.behaviour.recommendation import score_by_likeness
 from reranker.behaviour.shop_counts import ShopCounts
-from reranker.training.behaviour.examples import replay_orders
 from reranker.types import Floats
 from tests.bench.behaviour.groceries import Groceries
 from tests.bench.behaviour.ranking_values import RankingValues, best, summarise
@@ -21,10 +19,7 @@ def measure_new_products(data: Groceries, shop: ShopCounts, vectors: Floats) -> 
     is_new[new] = True
     values = {name: RankingValues() for name in ("random", "vectors", "type and maker", "both")}
 
-    def choose(count: int) -> NDArray[np.bool_]:
-        return np.ones(count, dtype=bool)
-
-    for example in replay_orders(data.test(), data.begin, data.end, choose):
+    for example in data.test():
         wanted = example.products[is_new[example.products]]
         if not len(wanted):
             continue

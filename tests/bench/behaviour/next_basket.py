@@ -12,7 +12,7 @@ from mappings.types import JsonObject
 from reranker.behaviour.diversity import diversify
 from reranker.behaviour.scorer import BehaviourScorer, score_untrained
 from reranker.behaviour.shop_counts import ShopCounts
-from reranker.training.behaviour.examples import CANDIDATES, OrderExample, replay_orders
+from reranker.training.behaviour.examples import CANDIDATES, OrderExample
 from reranker.types import Doubles, Floats
 from tests.bench.behaviour.groceries import Groceries
 from tests.bench.behaviour.ranking_values import TOP, RankingValues, best, summarise
@@ -65,11 +65,8 @@ def measure_next_basket(
     rivals = Rivals(data, shop)
     values: dict[str, dict[str, RankingValues]] = {kind: {} for kind in KINDS}
 
-    def choose(count: int) -> NDArray[np.bool_]:
-        return np.ones(count, dtype=bool)
-
     orders = 0
-    for example in replay_orders(data.test(), data.begin, data.end, choose):
+    for example in data.test():
         orders += 1
         _add(example, shop, scorer, rivals, vectors, values)
     explore = values["explore"]

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from mappings.types import JsonObject
 from reranker.evaluation.significance import bootstrap_mean, compare_paired
+from tests.bench.inputs.ranking import measure_ranking
 
 TOP = 20
-_DISCOUNTS = 1 / np.log2(np.arange(2, TOP + 2))
 
 
 class RankingValues:
@@ -24,11 +24,9 @@ class RankingValues:
         """Take in a ranking, best first, and the products wanted, of which at most TOP can be met."""
         if not len(wanted):
             return
-        most = min(TOP, len(wanted))
-        hits = np.isin(ranking[:TOP], wanted)
-        self._recall.setdefault(household, []).append(hits.sum() / most)
-        gain = (hits * _DISCOUNTS[: len(hits)]).sum() / _DISCOUNTS[:most].sum()
-        self._ndcg.setdefault(household, []).append(gain)
+        recall, ndcg = measure_ranking(np.isin(ranking, wanted), len(wanted), TOP)
+        self._recall.setdefault(household, []).append(recall)
+        self._ndcg.setdefault(household, []).append(ndcg)
         self.shown.update(ranking[:TOP].tolist())
 
     def recall(self) -> dict[str, float]:

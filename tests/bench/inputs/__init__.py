@@ -1,6 +1,6 @@
 """What the measurements share: products, queries, facts of the machine."""
 
 from tests.bench.inputs.catalogue import JUDGEMENTS, products, queries
-from tests.bench.inputs.measurement import machine, middle
+from tests.bench.inputs.measurement import machine, middle, percentiles
 
-__all__ = ["JUDGEMENTS", "machine", "middle", "products", "queries"]
+__all__ = ["JUDGEMENTS", "machine", "middle", "percentiles", "products", "queries"]

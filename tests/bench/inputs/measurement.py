@@ -1,4 +1,4 @@
-"""Facts of the machine that a measurement ran on, and the median of what it measured."""
+"""Facts of the machine that a measurement ran on, and the median and percentiles of what it measured."""
 
 import os
 import platform
@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
+
+import numpy as np
 
 from mappings.types import JsonObject
 
@@ -24,6 +26,11 @@ def machine(*packages: str) -> JsonObject:
 def middle(values: Sequence[float], digits: int = 2) -> float:
     """The median, rounded."""
     return round(statistics.median(values), digits)
+
+
+def percentiles(values: Sequence[float], *ranks: int) -> JsonObject:
+    """Return percentiles by name, such as p95, rounded to one decimal."""
+    return {f"p{rank}": round(float(np.percentile(values, rank)), 1) for rank in ranks}
 
 
 def _processors() -> Iterator[str]:
