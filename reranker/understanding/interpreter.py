@@ -4,19 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-
 from reranker.types import Floats
 from reranker.understanding.adjustment import Adjustment, Weights, adjust_scores, load_weights
 from reranker.understanding.demands import TypeDemand, Understanding
-from reranker.understanding.facts import FactBatch
-from reranker.understanding.matching import MATCH, match_demand
 from reranker.understanding.query import understand
 from reranker.understanding.types import TypeIndex, build_type_index
 from reranker.understanding.vocabulary import CatalogueVocabulary
-
-_FAR = 0.25
-"""By how much a product's type may be less near than the nearest for the product to be a candidate."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +55,3 @@ class QueryInterpreter:
         """Return the probabilities of n hits, moved by what their facts and prices say of the demands."""
         near = self.find_nearness(understanding)
         return adjust_scores(understanding, facts, prices, scores, self.weights, self.types, near)
-
-    def find_satisfying(
-        self, understanding: Understanding, batch: FactBatch, prices: Sequence[float | None]
-    ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Return which products (n,) meet all demands and are not of quite another type."""
-        met = np.ones(batch.count, dtype=bool)
-        for demand in understanding.demands:
-            if not isinstance(demand, TypeDemand):
-                met &= match_demand(demand, batch, prices)[:, MATCH] > 0
-        near = self.find_nearness(understanding)
-        return met if near is None else met & (self.types.compare(near, batch) <= _FAR)

@@ -10,10 +10,10 @@ from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 from reranker.keyword_evidence import add_keyword_evidence
 from reranker.log_odds import compute_log_odds
-from reranker.types import Floats
+from reranker.types import Doubles, Floats
 from reranker.understanding.adjustment import load_weights, weigh
 from reranker.understanding.demands import KINDS
-from tests.bench.demands.figures import measure_query
+from tests.bench.demands.figures import PLACES, measure_query
 from tests.bench.demands.kinds import DemandQuery
 from tests.bench.demands.systems import Options, Shop, gather_window
 
@@ -28,7 +28,7 @@ _ROUNDS = 2
 class _Case:
     query: DemandQuery
     rows: list[int]
-    logits: Floats  # (n,)
+    logits: Doubles  # (n,)
     outcomes: Floats  # (n, kinds, 3)
     is_soft: bool
 
@@ -80,5 +80,5 @@ def _evaluate(cases: Sequence[_Case], weights: Floats, prior: float) -> float:
         own_prior, share = (soft.soft_prior, soft.soft) if case.is_soft else (prior, 1.0)
         moved = share * np.einsum("nkj,kj->n", case.outcomes, weights)
         order = np.argsort(-(case.logits * own_prior + moved), kind="stable")
-        shares[case.query.kind].append(measure_query(case.query, [case.rows[i] for i in order[:10]])[0])
+        shares[case.query.kind].append(measure_query(case.query, [case.rows[i] for i in order[:PLACES]])[0])
     return float(np.mean([np.mean(satisfied) for satisfied in shares.values()]))

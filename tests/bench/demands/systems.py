@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mappings.settings import SearchSettings
 from mappings.types import Product
@@ -16,14 +17,17 @@ from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence
 from reranker.model import Model
 from reranker.training.datasets.bm25 import KeywordIndex
 from reranker.types import EncodedProduct, EncodedQuery, Floats
-from reranker.understanding.adjustment import Weights, load_weights
 from reranker.understanding.demands import KINDS, TypeDemand, Understanding
 from reranker.understanding.facts import FactBatch, pack_facts, unpack_facts
 from reranker.understanding.interpreter import QueryInterpreter
 from reranker.understanding.learning import VocabularyLearner
+from reranker.understanding.matching import MATCH, match_demand
 from reranker.understanding.vocabulary import CatalogueVocabulary
 
 CACHE = Path.home() / ".attune" / "bench"
+
+_FAR = 0.25
+"""By how much a product's type may be less near than the nearest for the product to be a candidate."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,6 @@ class Options:
     kinds: frozenset[str] = frozenset(KINDS)
     retrieves: bool = True
     encodes_core: bool = True
-    weights: Weights = field(default_factory=load_weights)
 
 
 @dataclass(frozen=True)
@@ -105,18 +108,17 @@ def rank_by_attune(shop: Shop, text: str, settings: SearchSettings, options: Opt
     if window.understanding.demands:
         facts = [shop.facts[row] for row in window.rows]
         prices = [shop.products[row].price for row in window.rows]
-        interpreter = replace(shop.interpreter, weights=options.weights)
-        interpreter.__dict__["types"] = shop.interpreter.types
-        scores = interpreter.adjust(window.understanding, facts, prices, scores).scores
+        scores = shop.interpreter.adjust(window.understanding, facts, prices, scores).scores
     order = sorted(range(len(window.rows)), key=lambda i: scores[i], reverse=True)
     return [window.rows[i] for i in order]
 
 
 def gather_window(shop: Shop, text: str, settings: SearchSettings, options: Options) -> Window:
     """Gather candidates and score them with the model."""
-    whole = shop.interpreter.understand(text)
-    demands = tuple(demand for demand in whole.demands if demand.kind in options.kinds)
-    understanding = replace(whole, demands=demands, core=whole.core if demands else whole.text)
+    everything = shop.interpreter.understand(text)
+    demands = tuple(demand for demand in everything.demands if demand.kind in options.kinds)
+    core = everything.core if demands else everything.text
+    understanding = replace(everything, demands=demands, core=core)
     query = shop.model.encode_query(understanding.core if options.encodes_core else text)
     window = choose_window(shop, text, query, settings)
     if options.retrieves and any(not isinstance(demand, TypeDemand) for demand in demands):
@@ -135,11 +137,21 @@ def find_satisfying(
 
     They count as typical hits of the keyword search: it was not asked for them.
     """
-    prices = [product.price for product in shop.products]
-    met = shop.interpreter.find_satisfying(understanding, shop.batch, prices)
+    met = _meets_demands(shop, understanding)
     cosines = np.where(met, (1 + shop.vectors @ query.vector) / 2, 0)
     typical = TYPICAL_SHARE * float(shop.keywords.scores(understanding.text).max())
     return [Hit("", str(row), typical, score) for row, score in _best(cosines, count)]
+
+
+def _meets_demands(shop: Shop, understanding: Understanding) -> NDArray[np.bool_]:
+    """Return which products (N,) meet all demands and are not of quite another type."""
+    prices = [product.price for product in shop.products]
+    met = np.ones(shop.batch.count, dtype=bool)
+    for demand in understanding.demands:
+        if not isinstance(demand, TypeDemand):
+            met &= match_demand(demand, shop.batch, prices)[:, MATCH] > 0
+    near = shop.interpreter.find_nearness(understanding)
+    return met if near is None else met & (shop.interpreter.types.compare(near, shop.batch) <= _FAR)
 
 
 def choose_window(shop: Shop, text: str, query: EncodedQuery, settings: SearchSettings) -> list[Hit]:

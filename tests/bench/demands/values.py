@@ -41,8 +41,8 @@ def list_values(products: Sequence[Product], rows: dict[str, list[int]]) -> Iter
 
 
 def _near(names: Sequence[str], value: float, tolerance: float, product: Product) -> bool:
-    found = (number(product, name) for name in names)
-    return any(v is not None and abs(v - value) <= tolerance * value for v in found)
+    numbers = (number(product, name) for name in names)
+    return any(v is not None and abs(v - value) <= tolerance * value for v in numbers)
 
 
 def _inches() -> Iterator[ValueOfKind]:
@@ -323,12 +323,12 @@ def _costs(low: float, high: float, product: Product) -> bool:
 
 
 def _without() -> Iterator[ValueOfKind]:
-    wordings = ("{} without {}", "{} no {}", "{} not {}", "{} with no {}")
+    wordings = ("{} without {}", "{} no {}", "{} with no {}")
     wireless = partial(
         _says, re.compile(r"wireless|bluetooth|cordless|\bwlan\b", re.IGNORECASE), "connectivity technology"
     )
     for thing in ("cable", "wire", "cord"):
-        ways = tuple(w.format("{}", thing) for w in wordings if "not" not in w)
+        ways = tuple(w.format("{}", thing) for w in wordings)
         yield ValueOfKind("without", thing, ("mouse", "keyboard", "headphones", "speaker"), ways, wireless)
     lacks = {
         "touchscreen": "touchscreen",
@@ -346,14 +346,14 @@ def _without() -> Iterator[ValueOfKind]:
         "camera": "built in camera",
     }
     for thing, name in lacks.items():
-        ways = tuple(w.format("{}", thing) for w in wordings if "not" not in w)
+        ways = tuple(w.format("{}", thing) for w in wordings)
         types = ("laptop", "desktop", "monitor", "printer", "keyboard", "tv", "headphones", "phone")
         yield ValueOfKind("without", thing, types, ways, partial(_lacks, name))
     for thing, pattern in {
         "optical drive": "optical drive type",
         "operating system": "operating system installed",
     }.items():
-        ways = tuple(w.format("{}", thing) for w in wordings if "not" not in w)
+        ways = tuple(w.format("{}", thing) for w in wordings)
         yield ValueOfKind("without", thing, ("laptop", "desktop"), ways, partial(_has_none, pattern))
 
 
