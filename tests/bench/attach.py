@@ -6,7 +6,6 @@ Prints one JSON object. It makes and deletes the indexes `bench-*` and needs a c
 of getting vectors run in turn on the same machine, so their ratio holds where other work shares it.
 """
 
-import argparse
 import gzip
 import json
 import os
@@ -19,15 +18,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import click
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import bulk
 
 from mappings.types import JsonObject
+from plugin_api.commands.demo.catalogue import CATALOGUE, PRODUCTS
+from tests.bench.inputs import machine, percentiles
 
-CATALOGUE = Path(__file__).parents[2] / "plugin_api/commands/demo/data/electronics.jsonl.gz"
 INDEX, ALIAS = "bench-shop", "bench-own"
 WRITTEN = 2000
 """Products that are written at random."""
@@ -46,25 +45,27 @@ BODY: JsonObject = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", default="http://localhost:9200")
-    parser.add_argument("--products", type=int, default=19_406)
-    parser.add_argument("--seconds", type=float, default=120.0, help="of random writes")
-    parser.add_argument("--writes", type=float, default=100.0, help="a second")
-    parser.add_argument("--kills", type=int, default=2, help="times that the job is killed meanwhile")
-    parser.add_argument("--samples", type=int, default=60, help="writes whose vectors are waited for")
-    parser.add_argument("--only", choices=["speed", "writes"])
-    options = parser.parse_args()
-    client = OpenSearch(options.url, timeout=120)
-    os.environ["ATTUNE_OPENSEARCH_URL"] = options.url
-    report: dict[str, Any] = {}
-    if options.only != "writes":
-        report["speed"] = measure_speed(client, options.products)
-    if options.only != "speed":
-        report["writes"] = measure_writes(client, options)
+@click.command(help=__doc__)
+@click.option("--url", default="http://localhost:9200", show_default=True, help="OpenSearch.")
+@click.option("--products", default=PRODUCTS, show_default=True, help="Products that both ways encode.")
+@click.option("--seconds", default=120.0, show_default=True, help="How long to write at random.")
+@click.option("--writes", default=100.0, show_default=True, help="Random writes a second.")
+@click.option("--kills", default=2, show_default=True, help="Times that the job is killed meanwhile.")
+@click.option("--samples", default=60, show_default=True, help="Writes whose vectors are waited for.")
+@click.option("--only", type=click.Choice(["speed", "writes"]), help="Measure one of the two.")
+def main(
+    url: str, products: int, seconds: float, writes: float, kills: int, samples: int, only: str | None
+) -> None:
+    """Measure; print one JSON object."""
+    client = OpenSearch(url, timeout=120)
+    os.environ["ATTUNE_OPENSEARCH_URL"] = url
+    report: JsonObject = machine("opensearch-py")
+    if only != "writes":
+        report["speed"] = measure_speed(client, products)
+    if only != "speed":
+        report["writes"] = measure_writes(client, seconds, writes, kills, samples)
     client.indices.delete(index="bench-*", params={"expand_wildcards": "all"})
-    print(json.dumps(report, indent=2))
+    click.echo(json.dumps(report, indent=2))
 
 
 def measure_speed(client: OpenSearch, products: int) -> dict[str, float]:
@@ -88,21 +89,19 @@ def measure_speed(client: OpenSearch, products: int) -> dict[str, float]:
     }
 
 
-def measure_writes(client: OpenSearch, options: argparse.Namespace) -> dict[str, Any]:
+def measure_writes(client: OpenSearch, seconds: float, writes: float, kills: int, samples: int) -> JsonObject:
     """Write at random while the index is attached and followed; return what was lost, and the latencies."""
     create_shop(client, list(read_documents(WRITTEN)))
-    writer = Writer(client, options.writes)
-    thread = threading.Thread(target=writer.run, args=(options.seconds,))
+    writer = Writer(client, writes)
+    thread = threading.Thread(target=writer.run, args=(seconds,))
     thread.start()
     attach = start("attach", INDEX, "--json")
-    kills = 0
     job = attach
-    interval = options.seconds / (options.kills + 1)
-    for _ in range(options.kills):
+    interval = seconds / (kills + 1)
+    for _ in range(kills):
         time.sleep(interval)
         job.send_signal(signal.SIGKILL)
         job.wait()
-        kills += 1
         if job is attach:
             run("attach", INDEX, "--json")
         job = start("follow", INDEX, "--json")
@@ -110,16 +109,15 @@ def measure_writes(client: OpenSearch, options: argparse.Namespace) -> dict[str,
         attach.wait()
         job = start("follow", INDEX, "--json")
     thread.join()
-    per_second = round(writer.written / options.seconds, 1)
-    latencies = measure_latency(client, writer, options.samples)
+    per_second = round(writer.written / seconds, 1)
+    latencies = measure_latency(client, writer, samples)
     job.send_signal(signal.SIGTERM)
     job.wait()
     run("follow", INDEX, "--once", "--json")
     client.indices.refresh(index=INDEX)
     lost = altered = without = 0
     for key, expected in writer.expected.items():
-        found = client.get(index=INDEX, id=key, ignore=404)
-        source = found.get("_source")
+        source = client.get(index=INDEX, id=key, ignore=404).get("_source")
         if expected is None:
             altered += source is not None
         elif source is None:
@@ -139,7 +137,7 @@ def measure_writes(client: OpenSearch, options: argparse.Namespace) -> dict[str,
     }
 
 
-def measure_latency(client: OpenSearch, writer: "Writer", samples: int) -> dict[str, float]:
+def measure_latency(client: OpenSearch, writer: "Writer", samples: int) -> JsonObject:
     """Return milliseconds from a write to a search that finds its vector, while the shop writes on."""
     thread = threading.Thread(target=writer.run, args=(3600.0,))
     thread.start()
@@ -158,7 +156,7 @@ def measure_latency(client: OpenSearch, writer: "Writer", samples: int) -> dict[
     finally:
         writer.stop.set()
         thread.join()
-    return {f"p{q}": round(float(np.percentile(taken, q)), 1) for q in (50, 95, 99)}
+    return percentiles(taken, 50, 95, 99)
 
 
 class Writer:
@@ -225,13 +223,14 @@ def read_documents(count: int) -> Iterator[tuple[str, JsonObject]]:
 
 def flatten(key: str, source: JsonObject) -> JsonObject:
     """Return the same product as a record of a catalogue."""
-    named = {
+    return {
         "id": key,
         "title": source["name"],
         "description": source["body"],
         "brand": source["maker"]["name"],
+        "price": source["offers"][0]["price"],
+        "specs": source["specs"],
     }
-    return {**named, "price": source["offers"][0]["price"], "specs": source["specs"]}
 
 
 def create_shop(client: OpenSearch, documents: list[tuple[str, JsonObject]]) -> None:

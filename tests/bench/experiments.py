@@ -58,34 +58,34 @@ def _alarms(rng: np.random.Generator, share: float, runs: int, fixed: bool = Fal
     """Return the share of experiments of 39,000 decided searches that any of 20 looks calls different."""
     step = 39_000 // LOOKS
     n = step * np.arange(1, LOOKS + 1)
-    found = 0
+    alarms = 0
     for _ in range(runs):
         wins = rng.binomial(step, share, LOOKS).cumsum()
         if fixed:
-            found += bool((np.abs(wins - n / 2) > 1.96 * np.sqrt(n) / 2).any())
+            alarms += bool((np.abs(wins - n / 2) > 1.96 * np.sqrt(n) / 2).any())
         else:
-            found += any(
+            alarms += any(
                 compare_preference(int(w), int(k - w)).p <= 0.05 for w, k in zip(wins, n, strict=True)
             )
-    return found / runs
+    return alarms / runs
 
 
 def _rate_alarms(rng: np.random.Generator, first: float, second: float, runs: int) -> float:
     step = 30_000 // LOOKS
-    found = 0
+    alarms = 0
     for _ in range(runs):
         a, b = (rng.binomial(step, rate, LOOKS).cumsum() for rate in (first, second))
         trials = step * np.arange(1, LOOKS + 1)
-        found += any(
+        alarms += any(
             compare_rates((int(x), int(n)), (int(y), int(n))).p <= 0.05
             for x, y, n in zip(a, b, trials, strict=True)
         )
-    return found / runs
+    return alarms / runs
 
 
 def _truths_held(rng: np.random.Generator, events: int, runs: int) -> JsonObject:
     """Return how often 95 % intervals hold the truth: propensities from a floor of 0.1, random policies."""
-    held = {"self_normalised": 0, "doubly_robust": 0}
+    holding = {"self_normalised": 0, "doubly_robust": 0}
     counted = 0
     for _ in range(runs):
         logged = 0.1 + 0.7 * rng.dirichlet(np.ones(3), 2).T  # (3 arms, 2 contexts)
@@ -104,9 +104,9 @@ def _truths_held(rng: np.random.Generator, events: int, runs: int) -> JsonObject
         except EvaluationError:
             continue
         counted += 1
-        for name, value in zip(held, (plain, robust), strict=True):
-            held[name] += _holds(value, truth)
-    return {**{name: round(count / counted, 3) for name, count in held.items()}, "runs": counted}
+        for name, value in zip(holding, (plain, robust), strict=True):
+            holding[name] += _holds(value, truth)
+    return {**{name: round(count / counted, 3) for name, count in holding.items()}, "runs": counted}
 
 
 def _holds(value: PolicyValue, truth: float) -> bool:

@@ -50,8 +50,8 @@ def compare(
         kind: {
             "queries": sum(query.kind == kind for query in queries),
             **{
-                name: round(float(np.mean([found[q.text][0] for q in queries if q.kind == kind])), 3)
-                for name, found in figures.items()
+                name: round(float(np.mean([satisfied[q.text][0] for q in queries if q.kind == kind])), 3)
+                for name, satisfied in figures.items()
             },
         }
         for kind in kinds
@@ -59,8 +59,8 @@ def compare(
     mean = {name: round(float(np.mean([by_kind[kind][name] for kind in kinds])), 3) for name in rankers}
     base = figures[baseline]
     lost = {
-        name: [q for q in queries if base[q.text][1] - found[q.text][1] > LOSS]
-        for name, found in figures.items()
+        name: [q for q in queries if base[q.text][1] - own[q.text][1] > LOSS]
+        for name, own in figures.items()
         if name != baseline
     }
     return {
