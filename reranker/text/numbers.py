@@ -1,6 +1,7 @@
 """Numbers in queries and product texts: measures with a unit, model numbers and plain numbers.
 
-The lists of units and the test for model numbers are kept here alone.
+What makes one word of the scorer, or a model number, is decided here alone. `reranker.understanding` has
+units of its own, with their factors.
 """
 
 import re

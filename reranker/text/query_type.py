@@ -13,6 +13,7 @@ _MODEL_DIGITS = 3
 """So many digits on their own are a model number; fewer tell a version (`windows 10`, `iphone 13`)."""
 
 _IDENTIFIER_DIGITS = 4
+"""Digits that an id, a barcode or a part number has at least."""
 
 _PRICE_WORDS = frozenset({
     "under", "below", "over", "above", "max", "maximum", "than", "to", "between", "and", "around", "about",
@@ -58,9 +59,13 @@ def find_model_numbers(text: str) -> tuple[str, ...]:
     for n, match in enumerate(words):
         following = words[n + 1][0] if n + 1 < len(words) else ""
         before = words[n - 1][0] if n else ""
-        is_price = before in _PRICE_WORDS or text[: match.start()].rstrip()[-1:] in _CURRENCIES
-        is_price = is_price or text[match.end() :].lstrip()[:1] in _CURRENCIES or following in _PRICE_UNITS
-        if _names_model(match[0], following) and not (is_price and match[0].isdecimal()):
+        is_price = match[0].isdecimal() and (
+            before in _PRICE_WORDS
+            or following in _PRICE_UNITS
+            or text[: match.start()].rstrip()[-1:] in _CURRENCIES
+            or text[match.end() :].lstrip()[:1] in _CURRENCIES
+        )
+        if _names_model(match[0], following) and not is_price:
             numbers.append(match[0])
     return tuple(dict.fromkeys(numbers))
 
