@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from threading import Event, Thread
 from typing import Protocol
 
@@ -326,14 +327,8 @@ def _ask(address: Address, stop: Event, count: Count, requests: Sequence[bytes],
 
 def _ask_at_once(address: Address, stop: Event, count: Count, requests: Sequence[bytes], pace: float) -> None:
     """Send whole requests on 32 connections at a time, and read the answers."""
-    _run_all(
-        [
-            lambda part=[*requests[n % len(requests) :], *requests[: n % len(requests)]]: _ask(
-                address, stop, count, part, pace
-            )
-            for n in range(32)
-        ]
-    )
+    starts = [n % len(requests) for n in range(32)]
+    _run_all([partial(_ask, address, stop, count, [*requests[n:], *requests[:n]], pace) for n in starts])
 
 
 def _run_all(works: Sequence[Callable[[], None]]) -> None:
