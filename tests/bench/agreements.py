@@ -39,7 +39,7 @@ class RandomSearch:
     most: float = 0.0
     is_nonsense: bool = False
 
-    def narrowed(self, brand: str) -> JsonObject:
+    def narrow(self, brand: str) -> JsonObject:
         """Return the query after a click on a brand."""
         return {"bool": {"must": [self.query], "filter": [{"term": {FACET: brand}}]}}
 
@@ -52,11 +52,11 @@ class Agreements:
         sample = self._ask({"size": 2000, "query": make_sample_query(seed)})
         self._products = [hit["_source"] for hit in sample["hits"]["hits"]]
 
-    def check_many(self, searches: int) -> Counter[str]:
+    def count_broken(self, searches: int) -> Counter[str]:
         """Return how many searches break each agreement."""
         broken: Counter[str] = Counter()
         for _ in range(searches):
-            broken.update(set(self.broken_by(self.make())))
+            broken.update(set(self.find_broken(self.make())))
         return broken
 
     def make(self) -> RandomSearch:
@@ -102,7 +102,7 @@ class Agreements:
             {"constant_score": {"filter": {"match": {"title": text}}}},
         ]
 
-    def broken_by(self, search: RandomSearch) -> Iterator[str]:
+    def find_broken(self, search: RandomSearch) -> Iterator[str]:
         """Yield the names of the agreements that a search breaks."""
         query = {"query": search.query, "track_total_hits": True}
         facets = {"brands": {"terms": {"field": FACET, "size": 5}}}
@@ -126,7 +126,7 @@ class Agreements:
             if other != total:
                 yield name
         for bucket in first["aggregations"]["brands"]["buckets"][:2]:
-            narrowed = {"query": search.narrowed(bucket["key"]), "track_total_hits": True, "size": 1}
+            narrowed = {"query": search.narrow(bucket["key"]), "track_total_hits": True, "size": 1}
             if _total(self._ask(narrowed)) != bucket["doc_count"]:
                 yield "facet after the click"
         for hit in first["hits"]["hits"]:
@@ -174,7 +174,7 @@ def _total(answer: JsonObject) -> int:
 @click.option("--seed", default=1, show_default=True, help="Seed of the random searches.")
 def main(url: str, index: str, searches: int, seed: int) -> None:
     """Print how many of the random searches break an agreement, by kind."""
-    broken = Agreements(url, index, seed).check_many(searches)
+    broken = Agreements(url, index, seed).count_broken(searches)
     click.echo(json.dumps({"searches": searches, "broken": dict(broken)}, indent=2))
 
 

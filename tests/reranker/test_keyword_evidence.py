@@ -22,7 +22,7 @@ def test_where_keywords_say_nothing_the_scores_stay_to_the_bit() -> None:
 
 def test_log_odds_go_by_the_share_of_the_best_keyword_score() -> None:
     moved = compute_keyword_log_odds([8.0, 4.0, 0.0, -1.0], 2.0)
-    beside_the_best_alone = compute_keyword_log_odds([4.0, 8.0], 2.0)  # as the preview page explains a hit
+    beside_the_best_alone = compute_keyword_log_odds([4.0, 8.0], 2.0)
     assert moved is not None
     assert beside_the_best_alone is not None
     assert moved.tolist() == pytest.approx([0.6, -0.4, -1.4, -1.4])
