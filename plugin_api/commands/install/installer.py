@@ -111,19 +111,46 @@ def install_pipeline(cluster: Cluster, plan: InstallPlan, default_for: str = "")
         **notes["indexes"],
     }
     with ExitStack() as undo:
-        notes["settings"] = merge_notes(ensure_settings(cluster, plan, undo), notes["settings"])
-        models, outdated = _ensure_models(cluster, plan, undo)
-        if not cluster.dry_run:
-            for part, model in models.items():
-                _probe(cluster, part, model, plan)
-        _ensure_pipeline(cluster, pipeline_body(models, plan, notes), existing, undo)
-        for index, name in targets.items():
-            if name != PIPELINE_NAME:
-                _set_default(cluster, index, PIPELINE_NAME)
-                undo.callback(_set_default, cluster, index, name)
+        try:
+            outdated = _install(cluster, plan, notes, existing, targets, undo)
+        except InstallError as error:
+            _undo(undo, error)
+            raise
         undo.pop_all()
     for remove in outdated:
         remove()
+
+
+def _install(
+    cluster: Cluster,
+    plan: InstallPlan,
+    notes: JsonObject,
+    existing: JsonObject | None,
+    targets: dict[str, str],
+    undo: ExitStack,
+) -> list[Callable[[], None]]:
+    """Install, note in `undo` how to take it back, and return functions that remove replaced parts."""
+    notes["settings"] = merge_notes(ensure_settings(cluster, plan, undo), notes["settings"])
+    models, outdated = _ensure_models(cluster, plan, undo)
+    if not cluster.dry_run:
+        for part, model in models.items():
+            _probe(cluster, part, model, plan)
+    _ensure_pipeline(cluster, pipeline_body(models, plan, notes), existing, undo)
+    for index, name in targets.items():
+        if name != PIPELINE_NAME:
+            _set_default(cluster, index, PIPELINE_NAME)
+            undo.callback(_set_default, cluster, index, name)
+    return outdated
+
+
+def _undo(undo: ExitStack, cause: InstallError) -> None:
+    """Take the steps back. Raises InstallError with both reasons where one of them can't be."""
+    try:
+        undo.close()
+    except InstallError as left:
+        raise InstallError(
+            f"{cause}. Not everything could be undone ({left}): `attune install --uninstall` removes it"
+        ) from cause
 
 
 def uninstall_pipeline(cluster: Cluster) -> None:
@@ -244,18 +271,29 @@ def _set_default(cluster: Cluster, index: str, name: str) -> None:
 
 def _delete_model(cluster: Cluster, model_id: str, name: str) -> None:
     """Undeploy and delete a model."""
-    until = time.monotonic() + ML_READY_SECONDS
-    while True:
+
+    def delete() -> None:
         if not cluster.dry_run:
             cluster.send("POST", f"{ML_API}/models/{model_id}/_undeploy", None, f"undeploy model {name}")
-        try:
-            cluster.apply(Step(f"delete remote model {name}", "DELETE", f"{ML_API}/models/{model_id}"))
-            return
-        except InstallError as error:
-            if "undeploy" not in str(error) or time.monotonic() > until:
-                raise
-            cluster.sleep(0.5)
+        cluster.apply(Step(f"delete remote model {name}", "DELETE", f"{ML_API}/models/{model_id}"))
+
+    _repeat_while(cluster, "undeploy", delete)
 
 
 def _delete_connector(cluster: Cluster, connector_id: str, name: str) -> None:
-    cluster.apply(Step(f"delete connector {name}", "DELETE", f"{ML_API}/connectors/{connector_id}"))
+    step = Step(f"delete connector {name}", "DELETE", f"{ML_API}/connectors/{connector_id}")
+    # ml-commons looks for the connector's models by a search, which finds a deleted one for a moment.
+    _repeat_while(cluster, "still using this connector", lambda: cluster.apply(step))
+
+
+def _repeat_while(cluster: Cluster, reason: str, delete: Callable[[], object]) -> None:
+    """Call `delete` until it is not refused for this reason, for as long as ml-commons may take at most."""
+    until = time.monotonic() + ML_READY_SECONDS
+    while True:
+        try:
+            delete()
+            return
+        except InstallError as error:
+            if reason not in str(error) or time.monotonic() > until:
+                raise
+            cluster.sleep(0.5)

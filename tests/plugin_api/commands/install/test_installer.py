@@ -184,9 +184,26 @@ def test_what_ml_commons_needs_time_for_is_asked_again() -> None:
     there.refuse = {"POST /_plugins/_ml/connectors/_create": [starting, starting], PREDICT: [deploying]}
     install_pipeline(cluster, WANTED)
     undeploying = (400, {"error": {"reason": "cannot be deleted while deployed: undeploy it first"}})
-    there.refuse = {"DELETE /_plugins/_ml/models/.*": [undeploying]}
+    used = (409, {"error": {"reason": "1 models are still using this connector"}})
+    there.refuse = {
+        "DELETE /_plugins/_ml/models/.*": [undeploying],
+        "DELETE /_plugins/_ml/connectors/.*": [used],
+    }
     uninstall_pipeline(cluster)
     assert not there.models
+    assert not there.connectors
+
+
+def test_where_a_step_can_not_be_taken_back_both_reasons_are_told() -> None:
+    cluster, there, _ = made()
+    there.refuse = {
+        "PUT /_search/pipeline/attune": [(400, {"error": {"reason": "not today"}})],
+        "DELETE /_plugins/_ml/connectors/.*": [(403, {"error": {"reason": "not you"}})],
+    }
+    with pytest.raises(InstallError, match=r"not today.*not you.*attune install --uninstall"):
+        install_pipeline(cluster, WANTED)
+    uninstall_pipeline(cluster)
+    assert not there.connectors
 
 
 def test_the_answer_to_a_search_without_text_says_that_the_sidecar_is_reached() -> None:
