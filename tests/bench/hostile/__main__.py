@@ -4,9 +4,10 @@
     python -m tests.bench.hostile --nginx
 
 For each attack: hostile requests sent; the client's median and 95th percentile, the latter also as a
-multiple of its own just before; answers that it lost, that had wrong hits, or that were not reranked; the
-slowest health check; the peak memory of the sidecar's processes; worker processes that died. The sidecar
-stands before a stand-in for OpenSearch on the same machine; attackers and stand-in have their own processes.
+multiple of its own just before; answers that it lost, that had wrong hits, or that were not reranked, by
+their `rerank_status`; the slowest health check; the peak memory of the sidecar's processes; worker
+processes that died. The sidecar stands before a stand-in for OpenSearch on the same machine; attackers and
+stand-in have their own processes.
 
 `--url` attacks another one, such as nginx before it, whose processes are then told by `--pid`:
 
@@ -140,7 +141,7 @@ def _attacked(
         "searches": len(client.times),
         "lost": client.lost,
         "wrong": client.wrong,
-        "unranked": client.unranked,
+        "unranked": dict(client.unranked),
         "p50_ms": round(percentiles[9] * 1000, 1),
         "p95_ms": round(percentiles[18] * 1000, 1),
         "slowest_health_ms": round(max(client.health, default=0.0) * 1000, 1),

@@ -4,6 +4,7 @@ import http.client
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,7 +24,8 @@ _SPAWN = get_context("spawn")
 class Client:
     """Searches one after another, and asks for the sidecar's health beside that.
 
-    `expected` are the ids of the hits, in their order, that a reranked answer has.
+    `expected` are the ids of the hits, in their order, that a reranked answer has. `unranked` counts the
+    others by their `rerank_status`.
     """
 
     address: Address
@@ -33,7 +35,7 @@ class Client:
     health: list[float] = field(default_factory=list)
     lost: int = 0
     wrong: int = 0
-    unranked: int = 0
+    unranked: Counter[str] = field(default_factory=Counter)
     unhealthy: int = 0
 
     def search(self) -> None:
@@ -43,9 +45,13 @@ class Client:
             answer = ask(self.address, "POST", f"/{ATTACKED}/_search", json.dumps(SEARCH))
             self.times.append(time.perf_counter() - began)
             self.lost += answer is None
-            is_reranked = answer is not None and rerank_status(answer) == "reranked"
-            self.unranked += answer is not None and not is_reranked
-            self.wrong += answer is not None and is_reranked and list_ids(answer) != self.expected
+            if answer is None:
+                continue
+            status = rerank_status(answer)
+            if status == "reranked":
+                self.wrong += list_ids(answer) != self.expected
+            else:
+                self.unranked[status] += 1
 
     def check(self) -> None:
         """Ask for the sidecar's health until told to stop."""

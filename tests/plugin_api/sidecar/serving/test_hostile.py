@@ -13,6 +13,8 @@ def test_a_well_behaved_client_loses_nothing_while_others_attack() -> None:
     assert set(found) == set(SHARPEST)
     for attack, attacked in found.items():
         assert attacked["searches"] > 0, attack
-        assert attacked["lost"] == attacked["wrong"] == attacked["unranked"] == 0, attack
+        assert attacked["lost"] == attacked["wrong"] == 0, attack
+        # Where more searches run at once than `sidecar.max_concurrent_reranks`, one is as the shop has it.
+        assert set(attacked["unranked"]) <= {"shed"}, attack
         assert attacked["unhealthy"] == attacked["worker_deaths"] == 0, attack
         assert attacked["peak_mb"] < 512, attack
