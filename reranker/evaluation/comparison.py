@@ -13,6 +13,8 @@ import numpy as np
 
 from mappings.errors import EvaluationError
 from reranker.evaluation.calibration import Calibration, measure_calibration
+from reranker.evaluation.interleaved_clicks import ClickReport
+from reranker.evaluation.losses import LossReport, QueryKind, report_losses
 from reranker.evaluation.measures import (
     GOOD,
     Grades,
@@ -94,12 +96,20 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """Every system's figures; `compared` has the first system against each other one, by HEADLINE."""
+    """Every system's figures; `compared` has the first system against each other one, by HEADLINE.
+
+    `losses` has the queries that the first system answers clearly worse than each other one.
+    """
 
     name: str
     title: str
     figures: tuple[Figures, ...]
     compared: Mapping[str, PairedComparison]
+    losses: Mapping[str, LossReport] = field(default_factory=dict)
+
+    def get_label(self, name: str) -> str:
+        """Return the label of the system with this name."""
+        return next(one.system.label for one in self.figures if one.system.name == name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +130,10 @@ class JudgementPool:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The whole comparison. `notes` say what the figures don't: what was left out, and why."""
+    """The whole comparison. `notes` say what the figures don't: what was left out, and why.
+
+    `clicks` are those on interleaved rankings, of which the first system's is the first.
+    """
 
     judgements: str
     index: str
@@ -129,6 +142,7 @@ class Evaluation:
     depth: int
     protocols: tuple[Protocol, ...]
     notes: tuple[str, ...] = field(default=())
+    clicks: ClickReport | None = None
 
 
 def pool_judgements(
@@ -165,16 +179,24 @@ def restrict_to_pool(ranked: Sequence[str], grades: Grades) -> tuple[str, ...]:
     return judged + tuple(sorted(grades.keys() - set(judged)))
 
 
-def compare_runs(runs: Sequence[SystemRun], judged: JudgementPool, threshold: float) -> tuple[Protocol, ...]:
-    """Measure every run under both protocols; the others are compared with the first."""
+def compare_runs(
+    runs: Sequence[SystemRun],
+    judged: JudgementPool,
+    threshold: float,
+    kinds: Mapping[str, QueryKind] | None = None,
+) -> tuple[Protocol, ...]:
+    """Measure every run under both protocols; the others are compared with the first.
+
+    `kinds` are those of queries whose demands are known.
+    """
     catalogue = [measure_system(run.system, run.catalogue, judged, threshold) for run in runs]
     pool = [
         measure_system(run.system, _all_judged(run.pool, judged), judged, threshold, pool=True)
         for run in runs
     ]
     return (
-        Protocol(WHOLE_CATALOGUE, "Whole catalogue", tuple(catalogue), _compared(catalogue)),
-        Protocol(JUDGED_PRODUCTS, "Judged products only", tuple(pool), _compared(pool)),
+        _compare(WHOLE_CATALOGUE, "Whole catalogue", catalogue, kinds or {}),
+        _compare(JUDGED_PRODUCTS, "Judged products only", pool, kinds or {}),
     )
 
 
@@ -230,7 +252,9 @@ def _calibration(likely: Mapping[str, Mapping[str, float]], grades: Mapping[str,
     return measure_calibration([probability for probability, _ in pairs], [good for _, good in pairs])
 
 
-def _compared(measured: Sequence[Figures]) -> dict[str, PairedComparison]:
+def _compare(name: str, title: str, measured: Sequence[Figures], kinds: Mapping[str, QueryKind]) -> Protocol:
     by_query = [{q: values[HEADLINE] for q, values in one.by_query.items()} for one in measured]
     others = {one.system.name: values for one, values in zip(measured[1:], by_query[1:], strict=True)}
-    return compare_paired(by_query[0], others)
+    compared = compare_paired(by_query[0], others)
+    losses = {other: report_losses(paired.changes, kinds) for other, paired in compared.items()}
+    return Protocol(name, title, tuple(measured), compared, losses)

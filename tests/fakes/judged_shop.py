@@ -106,6 +106,8 @@ class JudgedShop:
         if rest == "_msearch":
             found = [{**self._named(name).search(body), "status": 200} for body in lines[1::2]]
             return _json({"took": 1, "responses": found})
+        if rest == "_mapping":
+            return _json({"shop-1": {"mappings": {}}})
         if rest == "_search" and name in ("shop", "second"):
             return _json(self._named(name).search(lines[0] if lines else {}))
         return _json({"error": {"type": "index_not_found_exception"}, "status": 404}, 404)

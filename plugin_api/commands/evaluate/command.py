@@ -44,6 +44,11 @@ _A_PATH = click.Path(path_type=Path)
     help="A ranking in TREC's run format. May be repeated.",
 )
 @click.option(
+    "--interleaved",
+    type=_A_PATH,
+    help="Clicks on interleaved rankings, JSON lines: query, first (Attune's ids), second, clicked.",
+)
+@click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
     default=0.5,
@@ -69,6 +74,7 @@ def evaluate(
     second_model: Path | None,
     second_alias: str | None,
     runs: tuple[str, ...],
+    interleaved: Path | None,
     threshold: float,
     depth: int,
     held_out: bool,
@@ -87,7 +93,8 @@ def evaluate(
 
     Every ranking is measured over the whole catalogue, where products that nobody judged count as irrelevant,
     and over each query's judged products alone. The first system is compared with each other one: mean
-    change of nDCG@10 with a 95 % interval, a significance test, and the queries won and lost.
+    change of nDCG@10 with a 95 % interval, a significance test, and the queries won and lost. Queries that
+    lose more than 0.1 against the shop's own search are counted by kind, and listed.
     """
     if (judgements is None) == (qrels is None):
         raise click.UsageError("give the judgements: one of --judgements FILE.csv and --qrels FILE")
@@ -118,6 +125,7 @@ def evaluate(
         depth=depth,
         held_out=held_out,
         query_template=query_template,
+        interleaved=interleaved,
     )
     evaluation = run_evaluation(job, settings, task_progress)
     if html:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from opensearchpy import OpenSearch
@@ -21,7 +21,7 @@ from plugin_api.commands.evaluate.runs import (
     look_up_index,
     rank_queries,
 )
-from plugin_api.commands.evaluate.systems import SECOND, SYSTEMS
+from plugin_api.commands.evaluate.systems import SECOND, SHOP, SYSTEMS
 from plugin_api.commands.searched_index import open_searched_index
 from plugin_api.terminal import format_count
 from reranker.evaluation.comparison import (
@@ -33,13 +33,22 @@ from reranker.evaluation.comparison import (
     compare_runs,
     pool_judgements,
 )
+from reranker.evaluation.interleaved_clicks import (
+    ClickReport,
+    InterleavedSearch,
+    read_interleaved_searches,
+    report_clicks,
+)
 from reranker.evaluation.judgements import normalise_query, read_judgements
+from reranker.evaluation.losses import QueryKind
 from reranker.evaluation.measures import Grades, find_trained_queries, group_by_query
 from reranker.evaluation.trec import read_qrels, read_queries, read_run
 from reranker.model import Model, load_model
 
 Working = Callable[[str, int], AbstractContextManager[Advance]]
 """Name and size of a piece of work → where its progress is shown."""
+
+_SHOP_LABEL = "The shop's own search"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,8 @@ class EvaluationJob:
 
     `systems` are names of SYSTEMS, none where no index is to be searched. `second` is another model's folder
     and the alias of its index. `runs` maps names to TREC run files. `query_template` is a file of the shop's
-    own query, which BM25 and Attune then start from.
+    own query, which BM25 and Attune then start from. `interleaved` is a log of clicks on interleaved
+    rankings.
     """
 
     judgements: Path | None
@@ -63,6 +73,17 @@ class EvaluationJob:
     depth: int
     held_out: bool
     query_template: Path | None = None
+    interleaved: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """The runs over an index, what they are measured by, the kinds of queries, and what clicks say."""
+
+    judged: JudgementPool
+    runs: list[SystemRun]
+    kinds: Mapping[str, QueryKind] = field(default_factory=dict)
+    clicks: ClickReport | None = None
 
 
 def run_evaluation(job: EvaluationJob, settings: Settings, working: Working) -> Evaluation:
@@ -75,10 +96,13 @@ def run_evaluation(job: EvaluationJob, settings: Settings, working: Working) -> 
     texts = read_queries(job.queries) if job.queries else {}
     grades = _grades(job, texts, notes)
     files = {name: read_run(path, texts) for name, path in job.runs.items()}
+    searches = read_interleaved_searches(job.interleaved) if job.interleaved else []
     if job.systems:
-        judged, runs = _from_index(job, settings, grades, notes, working)
+        measured = _from_index(job, settings, grades, searches, notes, working)
     else:
-        judged, runs = pool_judgements(grades, None), []
+        clicks = report_clicks(searches) if searches else None
+        measured = _Measured(pool_judgements(grades, None), [], clicks=clicks)
+    judged, runs = measured.judged, measured.runs
     runs += [_from_file(name, ranking, judged, job, notes) for name, ranking in files.items()]
     return Evaluation(
         judgements=str(job.judgements or job.qrels),
@@ -86,7 +110,8 @@ def run_evaluation(job: EvaluationJob, settings: Settings, working: Working) -> 
         judged=judged,
         threshold=job.threshold,
         depth=job.depth,
-        protocols=compare_runs(runs, judged, job.threshold),
+        protocols=compare_runs(runs, judged, job.threshold, measured.kinds),
+        clicks=measured.clicks,
         notes=(*_trained(runs, judged), *_left_out(judged), *notes),
     )
 
@@ -113,8 +138,13 @@ class _Ranker:
 
 
 def _from_index(
-    job: EvaluationJob, settings: Settings, grades: Mapping[str, Grades], notes: list[str], working: Working
-) -> tuple[JudgementPool, list[SystemRun]]:
+    job: EvaluationJob,
+    settings: Settings,
+    grades: Mapping[str, Grades],
+    searches: Sequence[InterleavedSearch],
+    notes: list[str],
+    working: Working,
+) -> _Measured:
     client = connect(settings.opensearch)
     check_cluster(client, settings.opensearch)
     rankers = _rankers(job, settings, client, grades)
@@ -133,7 +163,8 @@ def _from_index(
     for name in (name for name in SYSTEMS if name in job.systems and name not in without_asks):
         trained = first.trained if name == "attune" else frozenset[str]()
         version = "" if name.startswith("bm25") else first.model.version
-        asks[System(name, SYSTEMS[name], version, trained)] = (searching.ask(name), wide.ask(name))
+        label = _SHOP_LABEL if name == SHOP and job.query_template else SYSTEMS[name]
+        asks[System(name, label, version, trained)] = (searching.ask(name), wide.ask(name))
     for other in rankers[1:]:
         make_query = open_searched_index(client, other.alias, job.query_template).make_query
         beside = Searching(client, other.alias, other.model, settings, make_query)
@@ -152,7 +183,9 @@ def _from_index(
         except ModuleNotFoundError as error:
             why = f"it is trained, which needs {error.name}: pip install 'attune[train]'"
             notes.append(f"the article recipe is left out: {why}")
-    return judged, runs
+    kinds = searching.list_kinds(dict.fromkeys([*judged.counted, *(search.query for search in searches)]))
+    clicks = report_clicks(searches, lambda text: kinds.get(text) or QueryKind.of(text)) if searches else None
+    return _Measured(judged, runs, kinds, clicks)
 
 
 def _rankers(

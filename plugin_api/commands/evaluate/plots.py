@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from reranker.evaluation.calibration import Calibration
 from reranker.evaluation.comparison import HEADLINE, Figures, Protocol
+from reranker.evaluation.losses import LOSS_MARGIN
 
 _WIDE, _WIDTH, _HEIGHT = 10.0, 4.4, 2.8  # inches; the page scales them
 _MARKERS = "osD^vPXp"
@@ -53,7 +54,10 @@ _STYLE: dict[Any, Any] = {
 
 
 def draw_changes(protocol: Protocol) -> dict[str, Markup]:
-    """Draw every query's change from each other system, worst first. All plots have one scale."""
+    """Draw every query's change from each other system, worst first. All plots have one scale.
+
+    A dotted line marks the change from which on a query counts as lost.
+    """
     changes = {name: list(paired.changes.values()) for name, paired in protocol.compared.items()}
     reach = max([0.2, *(abs(change) for query_changes in changes.values() for change in query_changes)])
     plots = {}
@@ -63,6 +67,7 @@ def draw_changes(protocol: Protocol) -> dict[str, Markup]:
             colours = [_WON if value > 0 else _LOST for value in values]
             axes.bar(range(len(values)), values, color=colours)
             axes.axhline(0, color=_OTHER)
+            axes.axhline(-LOSS_MARGIN, color=_OTHER, linestyle="dotted", linewidth=1)
             axes.set_ylim(-1.05 * reach, 1.05 * reach)
             axes.set_xticks([])
             plots[name] = _write_svg(figure, f"{protocol.title}: change from {name}, query by query")

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mappings.errors import EvaluationError
+from plugin_api.commands.evaluate.losses import find_baseline, format_range, list_kinds
 from plugin_api.commands.evaluate.plots import (
     draw_changes,
     draw_intervals,
@@ -24,6 +25,7 @@ from plugin_api.commands.evaluate.table import (
     select_columns,
 )
 from reranker.evaluation.comparison import HEADLINE, Evaluation, Figures, Protocol
+from reranker.evaluation.losses import LOSS_MARGIN, LossReport, LostShare
 from reranker.evaluation.measures import GOOD
 from reranker.evaluation.significance import PairedComparison
 
@@ -53,6 +55,21 @@ class Section:
         return max(others, key=lambda one: one.values[HEADLINE].mean) if others else None
 
     @property
+    def baseline(self) -> str:
+        """The system that losses are told against; empty for none."""
+        return find_baseline(self.protocol)
+
+    @property
+    def losses(self) -> LossReport:
+        """The queries that the first system answers clearly worse than the baseline does."""
+        return self.protocol.losses[self.baseline]
+
+    @property
+    def kinds(self) -> list[tuple[str, LostShare]]:
+        """The share that is lost of all queries, then of each kind, with its label."""
+        return [("all", self.losses.total), *list_kinds(self.losses.by_kind)]
+
+    @property
     def labels(self) -> dict[str, str]:
         """Name of each system → its label."""
         return {one.system.name: one.system.label for one in self.protocol.figures}
@@ -80,9 +97,11 @@ def render_report(evaluation: Evaluation) -> str:
         "signed": _signed,
         "share": format_share,
         "bounds": format_bounds,
+        "range": format_range,
     }
     sections = [_section(protocol) for protocol in evaluation.protocols]
     pool = evaluation.protocols[-1]
+    clicks = evaluation.clicks
     return environment.get_template("report.html").render(
         evaluation=evaluation,
         name=Path(evaluation.judgements).name,
@@ -90,6 +109,9 @@ def render_report(evaluation: Evaluation) -> str:
         headline=HEADLINE,
         good=GOOD,
         columns=HEADINGS,
+        margin=LOSS_MARGIN,
+        clicks=clicks,
+        click_kinds=[("all", clicks.total), *list_kinds(clicks.by_kind)] if clicks else [],
         significant=SIGNIFICANT,
         reading=list_caveats(evaluation),
         latency=draw_latency(evaluation.protocols[0].figures),

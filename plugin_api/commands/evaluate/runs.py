@@ -32,6 +32,7 @@ from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.search import Searcher, without_time_limits
 from reranker.encoders.codec import quantise_vector
 from reranker.evaluation.comparison import RankedList, System, SystemRun
+from reranker.evaluation.losses import QueryKind
 from reranker.evaluation.measures import Grades
 from reranker.types import Reranker
 
@@ -158,6 +159,17 @@ class Searching:
         if filters:
             near["filter"] = {"bool": {"filter": list(filters)}}
         return self._hits({"knn": {fields.VECTOR: near}}, size)
+
+    def list_kinds(self, texts: Iterable[str]) -> dict[str, QueryKind]:
+        """Return the kind of each query, with what it demands where the index has a vocabulary to tell it."""
+        call = SearchCall.of(self._index, headers=encode_credentials(self._settings.opensearch))
+        kinds = {}
+        for text in texts:
+            understanding = self._search.understand(call, text)
+            if understanding is None:
+                return {}
+            kinds[text] = QueryKind.of(text, tuple(demand.kind for demand in understanding.demands))
+        return kinds
 
     def windows(self, texts: Iterable[str], advance: Advance) -> dict[str, tuple[str, ...]]:
         """Return, for each query's text, the ids that Attune would rerank, in the first stage's order."""

@@ -11,5 +11,8 @@ SYSTEMS = {
 }
 """Name → label. All but `article` need nothing beyond the index and its model."""
 
+SHOP = "bm25"
+"""Name of the shop's own search: its keyword query, without Attune."""
+
 SECOND = "second"
 """Name of the second model's full search."""

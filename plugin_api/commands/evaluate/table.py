@@ -8,6 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from mappings.types import JsonObject
+from plugin_api.commands.evaluate.losses import (
+    describe_clicks,
+    print_clicks,
+    print_losses,
+    tabulate_clicks,
+    tabulate_losses,
+)
 from plugin_api.terminal import format_count, output_console
 from reranker.evaluation.comparison import HEADLINE, JUDGED_PRODUCTS, Evaluation, Figures, Protocol
 from reranker.evaluation.significance import Interval, PairedComparison
@@ -41,13 +48,17 @@ def tabulate_evaluation(evaluation: Evaluation) -> JsonObject:
         "depth": evaluation.depth,
         "notes": list(evaluation.notes),
         **{protocol.name: _protocol(protocol) for protocol in evaluation.protocols},
+        "interleaved_clicks": tabulate_clicks(evaluation.clicks) if evaluation.clicks else None,
     }
 
 
 def _protocol(protocol: Protocol) -> JsonObject:
     return {
         "systems": [_system(figures) for figures in protocol.figures],
-        "compared": {name: _paired(paired) for name, paired in protocol.compared.items()},
+        "compared": {
+            name: _paired(paired) | {"lost_clearly": tabulate_losses(protocol.losses[name])}
+            for name, paired in protocol.compared.items()
+        },
     }
 
 
@@ -101,7 +112,11 @@ def print_tables(evaluation: Evaluation) -> None:
         console.print(_figures_table(protocol))
         if protocol.compared:
             console.print(_compared_table(protocol))
+            print_losses(console, protocol)
     console.print()
+    if evaluation.clicks:
+        print_clicks(console, evaluation.clicks)
+        console.print()
     for note in (*list_caveats(evaluation), *evaluation.notes):
         console.print(Text(f"· {note}", style="dim"))
 
@@ -113,6 +128,10 @@ def list_caveats(evaluation: Evaluation) -> list[str]:
         "comparisons of a table (Holm)",
         "whole catalogue: unjudged products count as irrelevant, so read nDCG together with judged@10",
     ]
+    if evaluation.protocols[0].losses:
+        caveats.append("a share's interval is Wilson's; a query with several demands counts under each")
+    if evaluation.clicks:
+        caveats.append(describe_clicks())
     if any("f1" in one.values for one in evaluation.protocols[0].figures):
         caveats.append(f"≥t: products whose probability is {evaluation.threshold:g} or more")
     return caveats

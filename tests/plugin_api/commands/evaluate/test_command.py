@@ -198,6 +198,47 @@ def test_run_files_need_no_index(judged: str, tmp_path: Path, monkeypatch: pytes
     assert measure(found, "judged_products", "old", "recall@100") == 1.0
 
 
+def test_queries_that_lose_to_the_first_other_run_are_listed_by_kind(judged: str, tmp_path: Path) -> None:
+    old = written(tmp_path / "old.trec", RUN.replace("m2 1 9", "m2 1 7"))
+    new = written(tmp_path / "new.trec", RUN)
+    runs = ("--judgements", judged, "--run", f"new={new}", "--run", f"old={old}")
+    found = figures(*runs)
+    lost = found["whole_catalogue"]["compared"]["old"]["lost_clearly"]
+    assert (lost["queries"], lost["lost"]) == (3, 1)
+    assert lost["share"]["low"] < 1 / 3 < lost["share"]["high"]
+    assert [(one["query"], one["query_type"]) for one in lost["lost_queries"]] == [("wireless mouse", "head")]
+    assert lost["by_kind"]["query_type"]["head"]["lost"] == 1
+    report = tmp_path / "report.html"
+    out = invoke(*runs, "--html", str(report)).stdout
+    assert "new: queries that lose more than 0.1 nDCG@10 to old" in out
+    assert "one or two words" in out
+    assert "lost: wireless mouse -0." in out
+    assert "Queries that lose more than 0.1 nDCG@10 to old" in report.read_text()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_losses_are_told_against_the_shops_own_search(judged: str, tmp_path: Path) -> None:
+    template = written(tmp_path / "query.json", '{"query": {"multi_match": {"query": "{{text}}"}}}')
+    arguments = ("--judgements", judged, "--alias", "shop", *systems("attune", "vectors", "bm25"))
+    out = invoke(*arguments, "--query-template", template).stdout
+    assert "Attune: queries that lose more than 0.1 nDCG@10 to The shop's own search" in out
+
+
+def test_interleaved_clicks_are_reported_beside_the_judgements(judged: str, tmp_path: Path) -> None:
+    line = {"query": "wireless mouse", "first": ["m2"], "second": ["m1"], "clicked": ["m1"]}
+    clicks = written(tmp_path / "clicks.jsonl", 8 * (json.dumps(line) + "\n"))
+    run = written(tmp_path / "run.trec", RUN)
+    arguments = ("--judgements", judged, "--run", f"x={run}", "--interleaved", clicks)
+    found = figures(*arguments)["interleaved_clicks"]
+    assert (found["searches"], found["wins"], found["losses"]) == (8, 0, 8)
+    assert found["queries_lost"]["lost"] == 1
+    assert [one["query"] for one in found["lost_queries"]] == ["wireless mouse"]
+    report = tmp_path / "report.html"
+    out = invoke(*arguments, "--html", str(report)).stdout
+    assert "lost: wireless mouse 0:8" in out
+    assert "Interleaved clicks" in report.read_text()
+
+
 def test_qrels_and_query_ids(tmp_path: Path) -> None:
     qrels = written(tmp_path / "qrels.txt", "1 0 m1 3\n1 0 m2 0\n")
     queries = written(tmp_path / "queries.tsv", "1\twireless mouse\n")
