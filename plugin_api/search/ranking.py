@@ -1,12 +1,12 @@
 """The order of hits: the scored window, then the other hits in OpenSearch's own order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from plugin_api.opensearch.client import Headers
 from plugin_api.opensearch.raw_json import RawObject
 from plugin_api.search.hit_key import HitKey
-from plugin_api.search.query.types import RerankRequest
+from plugin_api.search.query.types import RerankRequest, TextSearch
 from plugin_api.search.reasons import RerankStatus
 from plugin_api.search.report import RerankReport, StageTimes, UnderstoodPart
 from plugin_api.search.retrieval.hit import Hit
@@ -58,17 +58,15 @@ class RankedPage:
     shell: RawObject
     headers: Headers
     took_ms: StageTimes
-    text: str
+    request: RerankRequest
     cached: bool = False
-    understood: tuple[UnderstoodPart, ...] = ()
 
     @property
     def report(self) -> RerankReport:
         """The report on this page."""
-        return RerankReport(
+        report = RerankReport(
             RerankStatus.RERANKED,
             self.ranked.model,
-            text=self.text,
             window=self.ranked.scored,
             took_ms=self.took_ms,
             cached=self.cached,
@@ -77,8 +75,16 @@ class RankedPage:
             personal={
                 key[1]: parts for key, parts in self.ranked.personal.items() if key in self.complete_hits
             },
-            understood=self.understood,
+            understood=tuple(list_parts(self.request)),
         )
+        return report.with_text(self.request)
+
+
+def list_parts(search: TextSearch) -> Iterator[UnderstoodPart]:
+    """Yield the parts of a text that demand something, with their kinds."""
+    text = search.understanding.text if search.understanding else ""
+    for demand in search.demands:
+        yield UnderstoodPart(demand.kind, text[demand.span.start : demand.span.end])
 
 
 def rank(own: Sequence[Hit], window: Sequence[Hit], probabilities: Sequence[float]) -> list[Hit]:

@@ -1,9 +1,10 @@
 """The report on reranking that every answer to a search carries."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from plugin_api.opensearch.client import Headers
+from plugin_api.search.query.types import TextSearch
 from plugin_api.search.reasons import Reason, RerankStatus
 
 STATUS_HEADER = "x-attune-rerank-status"
@@ -39,7 +40,8 @@ class RerankReport:
     counts the candidates that were scored, `without_vectors` those that kept their keyword place because they
     have no vectors. `cached` is true where the ranking is an earlier search's, `rescued` where the text has
     no hits but those that the vectors add. `personal` maps ids of the page's hits to the log-odds that the
-    shopper's history added, by feature. `understood` is what the text demands of products.
+    shopper's history added, by feature. `understood` is what the text demands of products. `corrected` is the
+    text with its spelling corrected, which products are ranked by, and `original` as it came.
     """
 
     rerank_status: RerankStatus
@@ -54,6 +56,16 @@ class RerankReport:
     without_vectors: int = 0
     personal: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     understood: tuple[UnderstoodPart, ...] = ()
+    corrected: str = ""
+    original: str = ""
+
+    def with_text(self, search: TextSearch) -> "RerankReport":
+        """Return the report with the text that a search is ranked by."""
+        understanding = search.understanding
+        if understanding is None or not understanding.corrections:
+            return replace(self, text=search.text)
+        corrected, original = understanding.text, understanding.original
+        return replace(self, text=search.text, corrected=corrected, original=original)
 
     @property
     def headers(self) -> Headers:

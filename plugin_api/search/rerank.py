@@ -13,7 +13,7 @@ from plugin_api.search.query.types import AddWhen, RerankRequest
 from plugin_api.search.ranking import Additions, RankedHits, RankedPage, append_rest, collapse, rank
 from plugin_api.search.ranking_cache import RankingCache, RankingKey
 from plugin_api.search.reasons import NotReranked, Reason
-from plugin_api.search.report import StageTimes, UnderstoodPart
+from plugin_api.search.report import StageTimes
 from plugin_api.search.result_set import ResultSets, choose_additions
 from plugin_api.search.retrieval.caller_client import CallerClient
 from plugin_api.search.retrieval.candidates import Candidates, gather, gather_neighbours
@@ -75,8 +75,7 @@ class SearchReranker:
         if page.fingerprint.digest != cached.digest or page.hits.keys() != set(keys):
             return None
         took = StageTimes(fetch=_milliseconds(started, time.perf_counter()))
-        parts = list_parts(request)
-        return RankedPage(ranked, page.hits, page.shell, page.headers, took, request.text, True, parts)
+        return RankedPage(ranked, page.hits, page.shell, page.headers, took, request, cached=True)
 
     def _new_page(
         self,
@@ -127,8 +126,7 @@ class SearchReranker:
                 self._rankings.put(key, ranked, settled)
         times = (started, encoded, gathered, scored, time.perf_counter())
         took = StageTimes(*map(_milliseconds, times, times[1:]))
-        parts = list_parts(request)
-        return RankedPage(ranked, hits, shell, headers, took, request.text, understood=parts)
+        return RankedPage(ranked, hits, shell, headers, took, request)
 
     def _needs_more(self, request: RerankRequest, found: Candidates, caller: CallerClient) -> bool:
         """Return whether the text finds so little that products are added."""
@@ -248,14 +246,6 @@ def _adjust(request: RerankRequest, window: list[Hit], scores: list[float]) -> l
         return scores
     facts, prices = [hit.facts for hit in window], [hit.price for hit in window]
     return interpreter.adjust(understanding, facts, prices, scores).scores
-
-
-def list_parts(request: RerankRequest) -> tuple[UnderstoodPart, ...]:
-    """Return the parts of the text that demand something, with their kinds."""
-    text = request.understanding.text if request.understanding else ""
-    return tuple(
-        UnderstoodPart(demand.kind, text[demand.span.start : demand.span.end]) for demand in request.demands
-    )
 
 
 def _milliseconds(start: float, end: float) -> float:

@@ -15,6 +15,7 @@ from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.answer import Answer
 from plugin_api.search.circuit_breaker import OPEN_SECONDS, CircuitBreaker
 from plugin_api.search.deadline import Deadline
+from plugin_api.search.index_words import IndexWords
 from plugin_api.search.interpreters import Interpreters
 from plugin_api.search.models import SearchModels
 from plugin_api.search.query.field_types import IndexSchema
@@ -38,6 +39,7 @@ from plugin_api.search.retrieval.vector_cache import VectorCache
 from plugin_api.shoppers.personaliser import Personaliser
 from reranker.types import Reranker
 from reranker.understanding.demands import Understanding
+from reranker.understanding.interpreter import QueryInterpreter
 
 Observe = Callable[[RerankReport, float], None]
 """Called after every search with its report and the seconds that it took."""
@@ -111,6 +113,7 @@ class Searcher:
             client, self._models, vectors, rankings, self._result_sets, personaliser
         )
         self._schemas, self._interpreters = IndexSchemas(client), Interpreters(client, reranker)
+        self._index_words = IndexWords(client)
         self._settings, self._search_settings = settings.sidecar, settings.search
         self._schema_seconds = _SCHEMA_SHARE * settings.sidecar.deadline_ms / 1000
         self._observe = observe
@@ -167,8 +170,15 @@ class Searcher:
         interpreter = self._interpreters.find(search.call, self._schema_seconds)
         if interpreter is None:
             return search
-        understanding = interpreter.understand(search.text)
+        understanding = self._correct(search, interpreter)
         return replace(search, text=understanding.core, understanding=understanding, interpreter=interpreter)
+
+    def _correct(self, search: TextSearch, interpreter: QueryInterpreter) -> Understanding:
+        """Return what a text demands, with its words corrected that neither vocabulary nor index know."""
+        understanding = interpreter.understand(search.text, corrects=not search.query.is_prefix)
+        unknown = interpreter.corrector.list_unknown(understanding.corrections)
+        known = self._index_words.find(search, unknown, Deadline.after(self._schema_seconds))
+        return interpreter.understand(search.text, keep=known) if known else understanding
 
     def _schema(self, call: SearchCall) -> IndexSchema:
         """Return what the index of a call is like, as far as OpenSearch tells in time."""
@@ -193,7 +203,7 @@ class Searcher:
         except NotReranked as error:
             is_unreadable = error.cause.reason is Reason.UNKNOWN_WORDS  # then nothing is to be added
             return request, report if is_unreadable else self.report(error.cause)
-        report = replace(report, text=search.text, rescued=additions.rescued)
+        report = replace(report.with_text(search), rescued=additions.rescued)
         widened = request.with_query(search.query.widen(additions.keys)) if additions.keys else request
         return widened, report
 

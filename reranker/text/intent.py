@@ -50,6 +50,9 @@ _TRAILING = re.compile(
 )
 
 
+INTENT_WORDS = frozenset(re.findall(r"[^\W\d_]{2,}", _either(_BEFORE, True) + _either(_AFTER, True)))
+"""Words of the phrases, of languages that are written with spaces."""
+
 _MAX_PHRASE = 400
 """Characters of the longest text that intent words are sought in: nobody types a longer search."""
 

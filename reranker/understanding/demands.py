@@ -112,15 +112,26 @@ Demand = MeasureDemand | ValueDemand | PriceDemand | PresenceDemand | ModelDeman
 
 
 @dataclass(frozen=True, slots=True)
-class Understanding:
-    """What was understood of a query. Spans are places in `text`, the normalised query.
+class Correction:
+    """A part of a query as it came, and what it was changed into."""
 
-    `core` is the query without prices and exclusions: what the encoder should read.
+    original: str
+    corrected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """What was understood of a query. Spans are places in `text`, the normalised query after `corrections`.
+
+    `core` is the query without prices and exclusions: what the encoder should read. `original` is the
+    normalised query before its corrections; empty where there are none.
     """
 
     text: str
     core: str
     demands: tuple[Demand, ...] = ()
+    original: str = ""
+    corrections: tuple[Correction, ...] = ()
 
     @property
     def is_soft(self) -> bool:

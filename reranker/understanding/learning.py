@@ -16,6 +16,7 @@ from reranker.understanding import facts
 from reranker.understanding.facts import FactBatch, hash_key, hash_stem, pack_facts, unpack_facts
 from reranker.understanding.lexicon import VALUE_KINDS, load_lexicon
 from reranker.understanding.measures import UNITS, find_unit
+from reranker.understanding.spelling.spellings import SpellingsLearner
 from reranker.understanding.types import choose_nouns, learn_types
 from reranker.understanding.vocabulary import CatalogueVocabulary, NumberAttribute, ValueMeaning
 from reranker.understanding.words import list_words, normalise_text, stem_words
@@ -50,11 +51,13 @@ class VocabularyLearner:
         self._products = 0
         self._words: Counter[str] = Counter()
         self._brands: Counter[str] = Counter()
+        self._spellings = SpellingsLearner()
         self._names: dict[str, Counter[str]] = {"number": Counter(), "flag": Counter(), "text": Counter()}
 
     def add(self, product: Product, packed: bytes | None = None) -> None:
         """Take in a product; `packed` are its facts, where they are known already."""
         self._products += 1
+        self._spellings.add(product)
         self._words.update({word.text for word in list_words(normalise_text(product.title, 400))})
         _trim(self._words, _WORDS)
         if product.brand:
@@ -92,6 +95,7 @@ class VocabularyLearner:
             brands=_common(self._brands, _STORED_BRANDS),
             nouns=tuple(nouns),
             types=learn_types(batch, nouns),
+            spellings=self._spellings.learn(),
         )
 
 

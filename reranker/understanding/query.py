@@ -37,10 +37,15 @@ _MAX_QUERY = 200
 _MOST_ATTRIBUTES = 12
 
 
+def is_understood(query: str) -> bool:
+    """Return whether a normalised query is short enough to be understood."""
+    return 0 < len(query) <= _MAX_QUERY
+
+
 def understand(text: str, vocabulary: CatalogueVocabulary) -> Understanding:
     """Return what a query demands, by a catalogue's vocabulary. Takes less than a millisecond."""
     query = normalise_text(text)
-    if not query or len(query) > _MAX_QUERY:
+    if not is_understood(query):
         return Understanding(query, query)
     reading = _Reading(query, vocabulary)
     demands = reading.read()

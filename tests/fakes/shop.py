@@ -61,6 +61,8 @@ class Shop:
     conditions of a search. `holding` are the products that hold the model numbers of a text. `groups` gives
     the value by which products are collapsed. `field_types` and `alias_filter` are what the index is like.
 
+    `words` are those that some product has; another text finds nothing where only one hit is asked for.
+
     `mapping` is the answer to a request for the mapping; `facts` and `prices` are of the products that have
     others than none and 9.5.
 
@@ -82,6 +84,7 @@ class Shop:
         self.groups: dict[str, str] = {}
         self.field_types: dict[str, str] = {}
         self.alias_filter: dict[str, Any] | None = None
+        self.words: set[str] = set()
         self.mapping: dict[str, Any] = {}
         self.facts: dict[str, bytes] = {}
         self.prices: dict[str, float] = {}
@@ -181,6 +184,8 @@ class Shop:
     def _find(self, search: dict[str, Any]) -> list[str]:
         """Return the ids of the hits of a search, best first."""
         kind = _kind(search)
+        if kind == "word":
+            return list(self.products)[: len(self.words & set(_texts(search["query"])))]
         if kind == "near":
             return list(self.near)
         if kind in ("fetch", "vectors"):
@@ -254,6 +259,8 @@ def _kind(search: dict[str, Any]) -> str:
         return "near"
     if search.keys() - {"pit"} == {"query", "size", "track_total_hits"} and search["size"] == 0:
         return "text"
+    if search.keys() == {"query", "size", "_source", "track_total_hits"} and search["size"] == 1:
+        return "word"
     if _page_ids(search):
         return (
             "vectors"
@@ -284,6 +291,14 @@ def _added_ids(query: object) -> list[str]:
     if query.get("boost") == 0 and must and "ids" in must[0]:
         return [str(id_) for id_ in must[0]["ids"]["values"]]
     return [id_ for inner in query.values() for id_ in _added_ids(inner)]
+
+
+def _texts(query: object) -> list[str]:
+    """Return the texts that a query looks for."""
+    if isinstance(query, dict):
+        text = [query["query"]] if isinstance(query.get("query"), str) else []
+        return text + [text for inner in query.values() for text in _texts(inner)]
+    return [text for inner in query for text in _texts(inner)] if isinstance(query, list) else []
 
 
 def _values(search: dict[str, Any]) -> list[Any]:

@@ -53,6 +53,13 @@ class QueryText:
         return all(clause.precise for clause in self.clauses)
 
     @property
+    def is_prefix(self) -> bool:
+        """Whether the last word of the text may be the beginning of one, as while it is typed."""
+        queries = [value_at(self.query, clause.path) for clause in self.clauses]
+        kinds = [(name, body.get("type")) for query in queries for name, body in query.items()]
+        return any("prefix" in name or str(kind).endswith("prefix") for name, kind in kinds)
+
+    @property
     def text_query(self) -> JsonObject:
         """The query for the text alone, without the conditions around it."""
         queries = [value_at(self.query, clause.path) for clause in self.clauses]

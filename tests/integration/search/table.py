@@ -41,6 +41,8 @@ and points in time are OpenSearch's own over one set, and agree.
   prefixes, `query_string` with operators, `"verbatim": true`), for a model number, an identifier, and a text that the
   model can't read. Where such a text finds nothing at all, `search.rescue` lets A in, and `ext.attune.rescued` says so;
   never for an identifier.
+- A text is ranked by, and A is found by, the text with its spelling corrected, which `ext.attune.corrected` tells beside the
+  `original`. T is searched as it came: its own hits are never lost. With `"verbatim": true` nothing is corrected.
 - A product that holds a model number of the text comes before all that don't; an identifier's hits keep OpenSearch's
   order.
 
