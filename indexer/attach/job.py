@@ -213,7 +213,7 @@ class _Follower:
     def _open_updaters(self) -> None:
         """Open an updater for every index that is behind the name now, and close the others."""
         session = self._session
-        indexes = find_shop_indexes(session)
+        indexes = find_shop_indexes(session, wait=True)
         attachments = [index.attachment for index in indexes]
         known = next((attachment.field_map for attachment in attachments if attachment), self._field_map)
         if known is None:

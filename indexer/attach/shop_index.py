@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from opensearchpy import OpenSearch
-from opensearchpy.exceptions import AuthorizationException, NotFoundError
+from opensearchpy.exceptions import AuthorizationException, NotFoundError, TransportError
 
 from indexer.catalogue.field_map import FieldMap, field_map_from
 from indexer.store.alias import META
@@ -84,13 +84,18 @@ def make_meta(index: ShopIndex, attachment: Attachment | None) -> JsonObject:
     return others | ({META: {ATTACHED: attachment.as_json()}} if attachment else {})
 
 
-def get_shop_indexes(session: IndexSession, name: str) -> list[ShopIndex]:
-    """Return the indexes behind an index or alias, none where there is no such name."""
+def get_shop_indexes(session: IndexSession, name: str, wait: bool = False) -> list[ShopIndex]:
+    """Return the indexes behind an index or alias, none where there is no such name.
+
+    With `wait`, a missing name is looked up again, as one that is just moved to another index.
+    """
 
     def ask() -> JsonObject:
         try:
             answer: JsonObject = session.client.indices.get(index=name)
-        except NotFoundError:
+        except NotFoundError as error:
+            if wait:
+                raise TransportError(503, f"there is no index or alias {name}", error.info) from error
             return {}
         return answer
 
@@ -101,13 +106,14 @@ def get_shop_indexes(session: IndexSession, name: str) -> list[ShopIndex]:
     ]
 
 
-def find_shop_indexes(session: IndexSession) -> list[ShopIndex]:
+def find_shop_indexes(session: IndexSession, wait: bool = False) -> list[ShopIndex]:
     """Return the indexes behind the session's name, which is an index or an alias.
 
-    Raises IndexingError where there is none, or where Attune made one of them from a catalogue.
+    `wait` is that of `get_shop_indexes`. Raises IndexingError where there is none, or where Attune made one
+    of them from a catalogue.
     """
     name = session.alias
-    indexes = get_shop_indexes(session, name)
+    indexes = get_shop_indexes(session, name, wait)
     if not indexes:
         raise IndexingError(f"there is no index or alias {name}: name the one that your searches use")
     for index in indexes:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 from flask import Flask
 
 from mappings.settings import SidecarSettings
+from plugin_api.opensearch.memory_budget import MemoryBudget
 from plugin_api.search.answer import Answer
 from plugin_api.search.reasons import RerankStatus
 from plugin_api.search.report import RerankReport, StageTimes
@@ -48,7 +49,8 @@ def echo_app(settings: SidecarSettings, stack: AsyncExitStack) -> Application:
             if path != "/_attune/metrics":
                 await respond(send, make_refusal(404, "no such route"))
                 return
-            answer = await threads.answer(scope, b"", receive)
+            account = MemoryBudget(0).open_account()
+            answer = await threads.answer(scope, b"", receive, account)
             assert answer.body is not None
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             await send({"type": "http.response.body", "body": answer.body})
