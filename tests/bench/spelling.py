@@ -17,7 +17,8 @@ from pathlib import Path
 import click
 
 from plugin_api.commands.demo.catalogue import PRODUCTS
-from reranker.understanding.spelling import SpellingCorrector, Spellings, SpellingsLearner
+from reranker.understanding.spelling.corrector import SpellingCorrector
+from reranker.understanding.spelling.spellings import Spellings, SpellingsLearner
 from reranker.understanding.words import normalise_text
 from tests.bench.inputs.catalogue import products
 

@@ -102,7 +102,8 @@ class SpellingCorrector:
         end = 0
         for pair, before, after in find_pairs(text, words):
             joined = before.text + after.text
-            if before.start < end or len(joined) < _SHORTEST or _is_operator(before) or _is_operator(after):
+            is_short = len(joined) < _SHORTEST or len(after.text) == 1
+            if before.start < end or is_short or _is_operator(before) or _is_operator(after):
                 continue
             apart = self._spellings.count_apart(before.text, after.text)
             if apart and "-" in pair:

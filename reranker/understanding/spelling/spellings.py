@@ -22,13 +22,11 @@ _WORDS, _PAIRS = 20_000, 5_000
 _COUNTED = 40_000
 """Words and pairs that are counted while learning, before the rarest are dropped: twice as many at most."""
 _KNOWN = 200_000
-"""Different words and pairs that are remembered: about 15 MB while learning, 250 kB in the artefact."""
-_RARELY = 2
-"""Titles that are taken to have a pair which is not among the commonest."""
+"""Different words that are remembered: about 15 MB while learning, 500 kB in the artefact."""
 _TEXT = 20_000
 """Characters of a text that are read for words."""
-_BITS_PER_WORD, _HASHES = 10, 7
-"""A word that the catalogue does not have then counts as known in 0.8 % of cases (Bloom 1970)."""
+_BITS_PER_WORD, _HASHES = 20, 14
+"""A word that the catalogue does not have then counts as known in 0.01 % of cases (Bloom 1970)."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,9 @@ class Spellings:
 
     `words` gives the number of products that have a word in their title, brand or category: what a query's
     word may be corrected to. `pairs` gives the number of titles in which two words stand together, joined by
-    a space or a hyphen. Both begin with the commonest. `known` is a Bloom filter of all words of products'
-    texts, of their stems, and of the pairs of titles, in base64. Words are of letters alone, case-folded;
-    Chinese, Japanese and Korean ones are left out.
+    a space or a hyphen: the commonest, and those that titles also have as one word. Both begin with the
+    commonest. `known` is a Bloom filter of all words of products' texts and of their stems, in base64. Words
+    are of letters alone, case-folded; Chinese, Japanese and Korean ones are left out.
     """
 
     products: int = 0
@@ -52,12 +50,11 @@ class Spellings:
         return self._is_among(word) or self._is_among(stem_word(word))
 
     def count_apart(self, first: str, second: str) -> int:
-        """Return about how many titles have two words side by side."""
-        counted = sum(self.pairs.get(f"{first}{gap}{second}", 0) for gap in " -")
-        return counted or (_RARELY if self._is_among(f"{first} {second}") else 0)
+        """Return how many titles have two words side by side."""
+        return sum(self.pairs.get(f"{first}{gap}{second}", 0) for gap in " -")
 
-    def _is_among(self, text: str) -> bool:
-        return bool(self._filter[_places([text], len(self._filter))].all())
+    def _is_among(self, word: str) -> bool:
+        return bool(self._filter[_places([word], len(self._filter))].all())
 
     @cached_property
     def _filter(self) -> NDArray[np.bool_]:
@@ -81,12 +78,10 @@ class SpellingsLearner:
         words = list_words(title)
         parts = (title, product.brand, re.split(r"[>|/]", product.category[-120:])[-1])
         self._words.update({word for part in parts for word in find_letter_words(part)})
-        pairs = {pair for pair, _, _ in find_pairs(title, words)}
-        self._pairs.update(pairs)
+        self._pairs.update({pair for pair, _, _ in find_pairs(title, words)})
         for counts in (self._words, self._pairs):
             _trim(counts)
         if len(self._known) < _KNOWN:
-            self._known.update(pair.replace("-", " ") for pair in pairs)
             values = map(format_attribute_values, product.attributes.values())
             texts = (title, product.brand, product.category, product.description, *product.attributes)
             for text in chain(texts, *values):
@@ -94,7 +89,12 @@ class SpellingsLearner:
 
     def learn(self) -> Spellings:
         """Return the spellings of what was taken in."""
-        words, pairs = dict(self._words.most_common(_WORDS)), dict(self._pairs.most_common(_PAIRS))
+        words = dict(self._words.most_common(_WORDS))
+        pairs = {
+            pair: count
+            for rank, (pair, count) in enumerate(self._pairs.most_common())
+            if rank < _PAIRS or pair.replace(" ", "").replace("-", "") in words
+        }
         return Spellings(self._products, words, pairs, _make_filter(self._known))
 
 
@@ -122,16 +122,16 @@ def _trim(counts: Counter[str]) -> None:
 
 
 def _make_filter(known: set[str]) -> str:
-    texts = known | {stem_word(text) for text in known if " " not in text}
-    bits = np.zeros(-(-max(len(texts), 8) * _BITS_PER_WORD // 8) * 8, dtype=bool)
-    bits[_places(texts, len(bits))] = True
+    words = known | set(map(stem_word, known))
+    bits = np.zeros(-(-max(len(words), 8) * _BITS_PER_WORD // 8) * 8, dtype=bool)
+    bits[_places(words, len(bits))] = True
     return base64.b64encode(np.packbits(bits).tobytes()).decode("ascii")
 
 
-def _places(texts: Collection[str], size: int) -> NDArray[np.uint64]:
-    """Return the bits of each text (n, hashes), by double hashing (Kirsch and Mitzenmacher 2006)."""
-    encoded = (text.encode("utf-8", "surrogatepass") for text in texts)
-    digests = b"".join(hashlib.blake2b(text, digest_size=8).digest() for text in encoded)
+def _places(words: Collection[str], size: int) -> NDArray[np.uint64]:
+    """Return the bits of each word (n, hashes), by double hashing (Kirsch and Mitzenmacher 2006)."""
+    encoded = (word.encode("utf-8", "surrogatepass") for word in words)
+    digests = b"".join(hashlib.blake2b(word, digest_size=8).digest() for word in encoded)
     first, second = np.frombuffer(digests, dtype="<u4").astype(np.uint64).reshape(-1, 2).T
     steps = np.arange(_HASHES, dtype=np.uint64)
     return (first[:, None] + steps * (second[:, None] | np.uint64(1))) % np.uint64(size)
