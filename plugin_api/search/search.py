@@ -153,6 +153,15 @@ class Searcher:
         widened, report = self._widen(request, self._time_for(math.inf, None))
         return self._send(replace(call, action="_count"), widened, report)
 
+    def read_text(self, call: SearchCall) -> TextSearch | None:
+        """Return the text of a search with what it demands, as hits are ranked by it; None for none.
+
+        Waits for the vocabulary of the index. Raises BadRequest.
+        """
+        self._interpreters.load(call)
+        request = self.parse(call)
+        return request if isinstance(request, RerankRequest) else request.search
+
     def understand(self, call: SearchCall, text: str) -> Understanding | None:
         """Return what a text demands of the products in a call's index; None where nothing tells."""
         interpreter = self._interpreters.load(call)

@@ -51,10 +51,11 @@ def load_weights() -> Weights:
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """Probabilities (n,) in the light of the demands, and how the hits meet each demand."""
+    """Probabilities (n,) in the light of the demands, how the hits meet each demand, and its log-odds."""
 
     scores: list[float]
     outcomes: tuple[Outcome, ...]
+    moved: Doubles  # (n, demands)
 
 
 def adjust_scores(
@@ -77,14 +78,15 @@ def adjust_scores(
         else match_demand(demand, batch, prices)
         for demand in understanding.demands
     )
-    moved = np.zeros(len(scores))
-    for demand, outcome in zip(understanding.demands, outcomes, strict=True):
-        moved += outcome @ weigh(demand.kind, weights)
+    moved = np.zeros((len(scores), len(outcomes)))
+    for i, (demand, outcome) in enumerate(zip(understanding.demands, outcomes, strict=True)):
+        moved[:, i] = outcome @ weigh(demand.kind, weights)
     prior, share = (weights.soft_prior, weights.soft) if understanding.is_soft else (weights.prior, 1.0)
     log_odds = compute_log_odds(scores)
     without = np.array([not each for each in facts], dtype=bool)
-    adjusted = np.where(without, log_odds, prior * log_odds + share * moved)
-    return Adjustment(compute_probabilities(adjusted).tolist(), outcomes)
+    moved = np.where(without[:, None], 0.0, share * moved)
+    adjusted = np.where(without, log_odds, prior * log_odds + moved.sum(1))
+    return Adjustment(compute_probabilities(adjusted).tolist(), outcomes, moved)
 
 
 _NEAR_ENOUGH = 0.7

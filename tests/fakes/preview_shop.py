@@ -31,8 +31,8 @@ class PreviewShop:
     """OpenSearch as far as the page needs it, as a client: BM25, k-NN, filters, aggregations, highlights.
 
     `refuse` maps the end of a path to the error it gets; `password` is the Authorization that every request
-    must bear, where there is one; `hidden` are fields that this caller may not see. `requests` keeps what
-    came.
+    must bear, where there is one; `hidden` are fields that this caller may not see. `vocabulary` is the
+    index's. `requests` keeps what came.
     """
 
     def __init__(self, model: Model) -> None:
@@ -53,6 +53,7 @@ class PreviewShop:
         self.password = ""
         self.hidden: set[str] = set()
         self.late = False
+        self.vocabulary = ""
         self.models: dict[str, str] = {}
         self.requests: list[tuple[str, str, list[JsonObject], Mapping[str, str]]] = []
 
@@ -101,6 +102,8 @@ class PreviewShop:
             has = {"brand.keyword", "category.keyword", "facets", "price", "available"}
             wanted = params["fields"][0].split(",")
             return {"fields": {name: {"any": {"aggregatable": True}} for name in wanted if name in has}}
+        if path.endswith("/_mapping") and self.vocabulary:
+            return {INDEX: {"mappings": {"_meta": {"attune": {"vocabulary": self.vocabulary}}}}}
         if path == "/_cat/aliases":
             return [{"alias": ALIAS}]
         if path == "/_cat/indices":
@@ -206,9 +209,11 @@ class PreviewShop:
         if "highlight" in body and (lit := _lit(self.documents[id_]["title"], body)):
             hit["highlight"] = {"title": [lit]}
         own = {**self.documents[id_]["attune"], **({"model": self.models[id_]} if id_ in self.models else {})}
-        own["tokens"] = own["tokens"].rstrip("=")
+        own |= {name: own[name].rstrip("=") for name in ("tokens", "facts")}
         names = [str(name).removeprefix("attune.") for name in body.get("docvalue_fields", [])]
         shown = {f"attune.{name}": [own[name]] for name in names if name in own}
+        if "price" in names and "price" in self.documents[id_]:
+            shown["price"] = [self.documents[id_]["price"]]
         return {**hit, "fields": shown} if shown else hit
 
     def _aggregated(self, wanted: JsonObject, ids: Sequence[str]) -> JsonObject:

@@ -24,9 +24,10 @@ from plugin_api.search.query.clauses import MATCH_ALL
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.query_text import QueryText
 from plugin_api.search.query.text import MAX_TEXT, parse_query
-from plugin_api.search.query.types import Options
+from plugin_api.search.query.types import Options, SearchCall, TextSearch
 from plugin_api.search.retrieval.candidates import nearest
 from plugin_api.search.retrieval.named_clauses import count_numbers, number_clauses
+from plugin_api.sidecar.preview.explain_demands import explain_demands
 from reranker.explanation import ExplainableModel, Explanation, explain
 from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence
 from reranker.text.query_type import is_identifier
@@ -48,6 +49,13 @@ class ExplainRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hit_index: str = ""
     search: dict[str, Any] | None = None
     options: Options = Options()
+
+    def as_call(self, headers: Mapping[str, str]) -> SearchCall:
+        """Return the search whose hit is explained, as its caller sent it."""
+        search = self.search if self.search is not None else keyword_query(self.query)
+        options = {"query": self.query, **msgspec.to_builtins(self.options)}
+        body = {"query": search, "ext": {fields.ATTUNE: options}}
+        return SearchCall.of(self.index, json.dumps(body).encode("utf-8", "surrogatepass"), headers=headers)
 
 
 class ExplainModel(ExplainableModel, Protocol):
@@ -87,18 +95,19 @@ class Evidence:
 
 def explain_hit(
     request: ExplainRequest,
+    read: TextSearch | None,
     client: OpenSearchClient,
     headers: Mapping[str, str],
     model: ExplainModel,
     settings: SearchSettings,
     timeout_seconds: float,
 ) -> JsonObject:
-    """Return the explanation of a hit as JSON, as the page shows it.
+    """Return the explanation of a hit as JSON, as the page shows it. `read` is what the search was read as.
 
     Raises Refusal with OpenSearch's own error, BadRequest, ClusterDown, ModelError and TimeoutError.
     """
     chosen = request.options.over(settings)
-    text = request.options.query if request.options.query is not None else request.query
+    text = read.text if read else request.options.query or request.query
     encoded = model.encode_query(text)
     search = request.search if request.search is not None else keyword_query(request.query)
     query = parse_query(search)
@@ -131,7 +140,12 @@ def explain_hit(
         why_not = "other_text"
     near_hits = near.get("hits", {}).get("hits", [])
     evidence = _evidence(hit, keyword["hits"]["hits"], near_hits, chosen, text, explanation.log_odds)
-    log_odds = explanation.log_odds + evidence.log_odds
+    found = explain_demands(
+        read, product, _decode(hit, fields.FACTS), explanation.log_odds + evidence.log_odds
+    )
+    if found.other_facts:
+        why_not = why_not or "other_text"
+    log_odds = found.log_odds
     return {
         "index": hit["_index"],
         "id": request.id,
@@ -143,6 +157,9 @@ def explain_hit(
         "as_ranked": not why_not,
         "why_not": why_not,
         "evidence": {**asdict(evidence), "typical_share": TYPICAL_SHARE},
+        "demands": [asdict(demand) for demand in found.demands],
+        "demands_log_odds": log_odds - explanation.log_odds - evidence.log_odds,
+        "original": read.understanding.original if read and read.understanding else "",
         **_render_explanation(explanation),
     }
 
@@ -166,7 +183,7 @@ def _search_all(
         "query": {"bool": {"filter": filters, "should": list(numbers)}},
         "size": 1,
         "_source": {"excludes": list(fields.HIDDEN)},
-        "docvalue_fields": [fields.TOKENS, fields.MODEL],
+        "docvalue_fields": [fields.TOKENS, fields.MODEL, fields.FACTS],
     }
     header = json.dumps({"index": request.index})
     lines = "".join(f"{header}\n{json.dumps(body)}\n" for body in (product_search, *others))
@@ -216,17 +233,20 @@ def _evidence(
 
 def _read_vectors(hit: JsonObject, model: ExplainModel) -> tuple[bytes | None, str]:
     """Return the vectors that OpenSearch shows this caller; or None, and why a search can't use them."""
-    values = hit.get("fields", {})
-    encoded, made_with = values.get(fields.TOKENS), values.get(fields.MODEL)
-    if not encoded:
+    stored, made_with = _decode(hit, fields.TOKENS), hit.get("fields", {}).get(fields.MODEL)
+    if not stored:
         return None, "no_vectors"
     if made_with and made_with[0] != model.version:
         return None, "other_model"
-    try:
-        stored = binascii.a2b_base64(encoded[0] + "==")  # OpenSearch leaves out the padding
-    except binascii.Error:
-        return None, "no_vectors"
     return (stored, "") if model.is_readable(stored) else (None, "no_vectors")
+
+
+def _decode(hit: JsonObject, name: str) -> bytes:
+    """Return a hit's binary doc value; empty where OpenSearch shows this caller none."""
+    try:
+        return binascii.a2b_base64(hit["fields"][name][0] + "==")  # OpenSearch leaves out the padding
+    except (KeyError, IndexError, binascii.Error):
+        return b""
 
 
 def _render_explanation(explanation: Explanation) -> JsonObject:

@@ -24,7 +24,6 @@ from plugin_api.opensearch.raw_json import dumps
 from plugin_api.search.answer import Answer, error_answer
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.text import MAX_TEXT
-from plugin_api.search.query.types import SearchCall
 from plugin_api.search.search import Searcher
 from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
 from plugin_api.sidecar.passthrough import make_wsgi_response, read_wsgi_headers
@@ -127,8 +126,15 @@ def preview_blueprint(
         seconds = settings.opensearch.timeout_seconds
         try:
             with limiter.slot():
+                read = searcher.read_text(wanted.as_call(_callers(request.environ)))
                 found = explain_hit(
-                    wanted, client, _callers(request.environ), by_version[version], settings.search, seconds
+                    wanted,
+                    read,
+                    client,
+                    _callers(request.environ),
+                    by_version[version],
+                    settings.search,
+                    seconds,
                 )
         except AtCapacity:
             return _refused(429, "rejected_execution_exception", "too many explanations at once: try again")
@@ -138,15 +144,7 @@ def preview_blueprint(
             # So that the page knows whose credentials are missing: OpenSearch's, not the sidecar's key.
             headers = (*refusal.reply.headers, ("x-attune-from-opensearch", "true"))
             return make_wsgi_response(Answer(refusal.reply.status, refusal.reply.body, headers))
-        if found["as_ranked"] and not wanted.options.verbatim and _has_demands(wanted, found["query"]):
-            found |= {"as_ranked": False, "why_not": "demands"}
         return _json(found)
-
-    def _has_demands(wanted: ExplainRequest, text: str) -> bool:
-        """Return whether the ranking follows what the text demands, which is not explained."""
-        call = SearchCall.of(wanted.index, headers=_callers(request.environ))
-        understanding = searcher.understand(call, text)
-        return bool(understanding and understanding.demands)
 
     @routes.post("/_attune/judgements")
     def _judge() -> Response:

@@ -23,9 +23,11 @@ export async function showExplanation({ title, explained, place, failed }) {
 function sections(found, place) {
   return [
     element("p", { className: "headline" }, element("b", {}, percent(found.score)), " ",
-      element("span", { className: "soft" }, t("score_how", { model: signed(found.model_log_odds), keyword: signed(found.evidence.log_odds), whole: signed(found.log_odds) }))),
+      element("span", { className: "soft" }, t("score_how", { model: signed(found.model_log_odds), keyword: signed(found.evidence.log_odds), demands: signed(found.demands_log_odds), whole: signed(found.log_odds) }))),
     note(found, place),
+    found.original && element("p", { className: "notice" }, t("corrected", { corrected: found.query, original: found.original })),
     element("ul", { className: "says" }, sentences(found, place).map((said) => element("li", {}, said))),
+    ...found.demands.length ? [element("h3", {}, t("demands")), element("p", { className: "soft" }, t("demands_text")), demands(found)] : [],
     element("h3", {}, t("contributions")), element("p", { className: "soft" }, t("contributions_text")), contributions(found),
     element("h3", {}, t("words")), element("p", { className: "soft" }, t("words_text")), words(found),
     element("h3", {}, t("attention")), element("p", { className: "soft" }, t("attention_text")), attention(found.attention),
@@ -123,6 +125,15 @@ function words(found) {
     element("td", { className: word.fields.length ? "soft" : "missing" },
       word.fields.length ? t("word_found", { fields: list(word.fields.map((field) => t(`field_${field}`))) }) : t("word_missing")),
     element("td", { className: "effect" }, word.log_odds === null ? element("span", { className: "soft" }, t("word_only")) : diverging(word.log_odds, most))))));
+}
+
+/** What the query demands, and whether the product's facts satisfy or contradict it. */
+function demands(found) {
+  const most = Math.max(...found.demands.map((demand) => Math.abs(demand.log_odds)), 1e-9);
+  return element("table", { className: "causes demands" }, element("tbody", {}, found.demands.map((demand) => element("tr", {},
+    element("th", { scope: "row" }, t("understood_part", { text: demand.text, kind: t(`kind_${demand.kind}`) })),
+    element("td", { className: demand.outcome === "contradicted" ? "missing" : "soft" }, t(`outcome_${demand.outcome}`)),
+    element("td", { className: "effect" }, diverging(demand.log_odds, most))))));
 }
 
 /** The map: query tokens × product tokens, as weights or as cosines. */

@@ -173,6 +173,8 @@ export function drawSummary({ keyword, attune, size, rerankMs, keywordMs, window
       report?.cached && element("small", {}, " · ", t("cached")),
       report?.without_vectors && element("small", {}, " · ", t("without_vectors", { n: report.without_vectors })),
       report?.model && element("small", {}, " · ", t("model", { version: report.model }))),
+    report?.corrected && element("p", { className: "notice" }, t("corrected", report)),
+    report?.understood && element("p", { className: "soft" }, t("understood", { list: report.understood.map(({ text, kind }) => t("understood_part", { text, kind: t(`kind_${kind}`) })).join(", ") })),
     report?.reason_code && reason(report),
     timing(report?.took_ms ?? {}, rerankMs, keywordMs));
 }

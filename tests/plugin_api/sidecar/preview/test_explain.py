@@ -12,6 +12,8 @@ from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.sidecar.app import create_app
 from reranker.encoders.codec import unpack_products
 from reranker.fusion import FEATURES, HEADS, build_scorer_inputs
+from reranker.understanding import learn_vocabulary
+from tests.fakes.preview_products import PRODUCTS
 from tests.fakes.preview_shop import ALIAS, INDEX, PreviewShop, shipped_model, stocked_shop
 from tests.fakes.shop import VERSION, StandInModel
 
@@ -227,3 +229,59 @@ def test_options_that_a_search_refuses_are_refused(web: FlaskClient, options: Js
 @pytest.mark.parametrize("query", ["", " ", "苹果手机", "🎧", "mouse " * 300, "<b>", "buy"])
 def test_any_query_is_explained(web: FlaskClient, query: str) -> None:
     assert math.isfinite(explained(web, query, "phone-cn")["log_odds"])
+
+
+VOCABULARY = learn_vocabulary(PRODUCTS).to_text()
+
+
+def outcomes(found: JsonObject) -> dict[tuple[str, str], str]:
+    return {(demand["kind"], demand["text"]): demand["outcome"] for demand in found["demands"]}
+
+
+@pytest.mark.parametrize(
+    ("query", "product_id", "demand", "outcome"),
+    [
+        ("black mouse under 20", "mouse-hp", ("price", "under 20"), "satisfied"),
+        ("black mouse under 20", "mouse-hp", ("colour", "black"), "satisfied"),
+        ("black mouse under 20", "mouse-mx", ("price", "under 20"), "contradicted"),
+        ("black mouse under 20", "mouse-m185", ("colour", "black"), "contradicted"),
+        ("mouse without cable", "mouse-m185", ("absence", "without cable"), "satisfied"),
+        ("black mouse 2 m", "mouse-mx", ("measure", "2 m"), "unknown"),
+    ],
+)
+def test_demands_are_explained_as_the_search_ranks_by_them(
+    web: FlaskClient, shop: PreviewShop, query: str, product_id: str, demand: tuple[str, str], outcome: str
+) -> None:
+    shop.vocabulary = VOCABULARY
+    found = explained(web, query, product_id)
+    assert found["as_ranked"]
+    assert outcomes(found)[demand] == outcome
+    [moved] = [of["log_odds"] for of in found["demands"] if (of["kind"], of["text"]) == demand]
+    assert (moved > 0) - (moved < 0) == {"satisfied": 1, "contradicted": -1, "unknown": 0}[outcome]
+    parts = found["model_log_odds"], found["evidence"]["log_odds"], found["demands_log_odds"]
+    assert found["log_odds"] == pytest.approx(sum(parts))
+    shown = listed(web, keyword_query(query))
+    assert found["log_odds"] == pytest.approx(shown[product_id], abs=2e-3)
+
+
+def test_a_corrected_text_is_explained(web: FlaskClient, shop: PreviewShop) -> None:
+    shop.vocabulary = VOCABULARY
+    found = explained(web, "wirless moues", "mouse-m185")
+    assert (found["query"], found["original"]) == ("wireless mouse", "wirless moues")
+    shown = listed(web, keyword_query("wirless moues"))
+    assert found["log_odds"] == pytest.approx(shown["mouse-m185"], abs=2e-3)
+
+
+def test_a_verbatim_search_has_no_demands(web: FlaskClient, shop: PreviewShop) -> None:
+    shop.vocabulary = VOCABULARY
+    found = explained(web, "wirless mouse under 20", "mouse-m185", options={"verbatim": True})
+    assert (found["demands"], found["demands_log_odds"], found["original"]) == ([], 0, "")
+
+
+def test_facts_of_a_field_that_this_caller_may_not_see_are_not_told(
+    web: FlaskClient, shop: PreviewShop
+) -> None:
+    shop.vocabulary, shop.hidden = VOCABULARY, {"attributes"}
+    found = explained(web, "grey mouse", "mouse-m185")
+    assert outcomes(found)["colour", "grey"] == "unknown"
+    assert (found["as_ranked"], found["why_not"]) == (False, "other_text")

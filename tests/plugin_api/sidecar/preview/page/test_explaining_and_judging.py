@@ -11,6 +11,8 @@ from mappings.settings import PreviewSettings
 from mappings.types import Judgement
 from reranker.evaluation.judgements import read_judgements
 from reranker.fusion import FEATURES
+from reranker.understanding import learn_vocabulary
+from tests.fakes.preview_products import PRODUCTS
 from tests.fakes.preview_shop import ALIAS, PreviewShop
 from tests.plugin_api.sidecar.preview.page.conftest import Open, Visit
 
@@ -125,6 +127,24 @@ def test_an_explanation_says_what_it_does_not_explain(visit: Visit, shop: Previe
     visit.search("苹果手机")  # which the shipped model can't read
     visit.explain("phone-cn")
     expect(visit.page.locator("#explanation .notice")).to_contain_text("This search was not reranked")
+
+
+def test_demands_and_corrections_are_shown(open_page: Open, shop: PreviewShop) -> None:
+    shop.vocabulary = learn_vocabulary(PRODUCTS).to_text()
+    visit = open_page()
+    visit.search("black moues under 20")  # until the vocabulary is read, nothing is understood
+    visit.explain("mouse-mx")
+    visit.page.keyboard.press("Escape")
+    visit.search("black moues under 20")
+    summary = visit.page.locator("#summary")
+    expect(summary).to_contain_text("Ranked by “black mouse under 20” in place of “black moues under 20”.")
+    expect(summary).to_contain_text("“black” (colour)")
+    visit.explain("mouse-mx")
+    visit.picture("demands")
+    rows = visit.page.locator("#explanation .demands tr").all_inner_texts()
+    said = [row.split("\t")[:2] for row in rows]
+    assert ["“black” (colour)", "satisfied"] in said
+    assert ["“under 20” (price)", "contradicted"] in said
 
 
 def test_an_explanation_that_fails_says_so(visit: Visit, shop: PreviewShop) -> None:

@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 from mappings.settings import SidecarSettings
 from plugin_api.search.reasons import Reason, RerankStatus
 from reranker.fusion import FEATURES, HEADS
+from reranker.understanding.demands import KINDS
 from tests.fakes.preview_shop import other_model
 from tests.plugin_api.sidecar.preview.page.conftest import Open
 
@@ -94,7 +95,9 @@ def test_whatever_the_sidecar_may_say_has_words() -> None:
         *(f"head_{name}" for name in HEADS),
         *(f"status_{status.value}" for status in RerankStatus),
         *(f"reason_{reason.value}" for reason in Reason),
-        *(f"not_{why}" for why in ("no_vectors", "other_model", "other_text", "demands", "same", "reranked")),
+        *(f"not_{why}" for why in ("no_vectors", "other_model", "other_text", "same", "reranked")),
+        *(f"kind_{kind}" for kind in KINDS),
+        *(f"outcome_{outcome}" for outcome in ("satisfied", "near", "contradicted", "unknown")),
         *(f"field_{name}" for name in ("title", "brand", "category", "description", "attributes", "other")),
     }
     assert wanted <= strings("en").keys()
