@@ -259,7 +259,7 @@ def _kind(search: dict[str, Any]) -> str:
         return "near"
     if search.keys() - {"pit"} == {"query", "size", "track_total_hits"} and search["size"] == 0:
         return "text"
-    if search.keys() == {"query", "size", "_source", "track_total_hits"} and search["size"] == 1:
+    if search.keys() == {"query", "size", "_source", "track_total_hits"} and whole.keys() == {"should"}:
         return "word"
     if _page_ids(search):
         return (
