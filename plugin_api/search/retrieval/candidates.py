@@ -55,6 +55,10 @@ MATCH_KEYS = ("post_filter", "sort", "timeout", "rescore", "indices_boost", "der
 """Body keys beside the query that decide which hits there are, and in which order."""
 
 
+_SATISFYING = 50
+"""Products that are near to a text and meet all its demands: so many are gathered."""
+
+
 @dataclass(frozen=True, slots=True)
 class CompleteAnswer:
     """The answer to a search that was sent whole: the hits as they came, and what stands around them."""
@@ -69,9 +73,10 @@ class Candidates:
     """What the first stage found.
 
     `own` are the best hits of the caller's own query, as many as the window has; `neighbours` are the nearest
-    to the text by vector, whatever the caller's conditions; `satisfying` are further hits of the caller's
-    query, those that meet what its text demands. `complete` is the answer where the caller's
-    search was sent whole. `fingerprint` is that of the index, empty where it is not known.
+    to the text by vector, and the nearest that meet its demands, whatever the caller's conditions;
+    `satisfying` are further hits of the caller's query, those that meet what its text demands. `complete` is
+    the answer where the caller's search was sent whole. `fingerprint` is that of the index, empty where it is
+    not known.
     """
 
     own: tuple[Hit, ...] = ()
@@ -134,10 +139,9 @@ def gather(
     counted = _UNCOUNTED
     if request.wants_hits_alone:
         counted = {key: request.body[key] for key in _UNCOUNTED if key in request.body}
-    searches = [_slim_search({**body, **counted}, request, window, how)]
-    if vector is not None:
-        searches.append(_near_search(request, vector, window, how))
-    clauses = _demand_clauses(request)
+    near_searches = [] if vector is None else _near_searches(request, vector, window, how)
+    searches = [_slim_search({**body, **counted}, request, window, how), *near_searches]
+    clauses = [] if request.collapse_field else _demand_clauses(request)
     if clauses:
         demanding = {"bool": {"must": [body["query"]], "filter": clauses}}
         searches.append(_slim_search({**body, **_UNCOUNTED, "query": demanding}, request, window, how))
@@ -150,7 +154,8 @@ def gather(
     if not (how.with_ids or request.hides_ids) and not all(hit.id for hit in hits):
         return gather(caller, request, vector, window, replace(how, with_ids=True))
     known = find_vectors(caller, hits, how)
-    near = Candidates() if vector is None else _near_candidates(request, parsed[1], answers[1], known)
+    ends = slice(1, 1 + len(near_searches))
+    near = _near_candidates(request, parsed[ends], answers[ends], known) if near_searches else Candidates()
     satisfying = parsed[-1].hits.hits if clauses else []
     return replace(
         near,
@@ -170,17 +175,18 @@ def gather_neighbours(
     how: Gathering = Gathering(),
 ) -> Candidates:
     """Return the products nearest to a vector. Raises as `gather` does."""
+    searches = _near_searches(search, vector, window, how)
     fingerprint = fingerprint_searches(how.shards, caller.has_identity)
-    searches = [_near_search(search, vector, window, how), *fingerprint]
-    headers, answers = caller.search_all(searches)
-    near = read_slim_answer(answers[0])
-    if not how.with_ids and not all(hit.id for hit in near.hits.hits):
+    headers, answers = caller.search_all([*searches, *fingerprint])
+    near = [read_slim_answer(answer) for answer in answers[: len(searches)]]
+    hits = [hit for answer in near for hit in answer.hits.hits]
+    if not how.with_ids and not all(hit.id for hit in hits):
         return gather_neighbours(caller, search, vector, window, replace(how, with_ids=True))
-    known = find_vectors(caller, near.hits.hits, how)
+    known = find_vectors(caller, hits, how)
     return replace(
-        _near_candidates(search, near, answers[0], known),
+        _near_candidates(search, near, answers, known),
         headers=headers,
-        fingerprint=read_fingerprint(answers[1:], beside=raw_object(answers[0])),
+        fingerprint=read_fingerprint(answers[len(searches) :], beside=raw_object(answers[0])),
     )
 
 
@@ -233,11 +239,19 @@ def _with_named(query: Raw, named: Sequence[JsonObject]) -> object:
     return {"bool": {"must": [query], "should": list(named)}} if named else query
 
 
-def _near_search(search: TextSearch, vector: Floats, window: int, how: Gathering) -> CallerSearch:
-    """Return the search for the products nearest to a vector, which tells what they have of the caller's
-    query.
-    """
-    body: JsonObject = {"query": nearest(vector, window, search.required), **_UNCOUNTED}
+def _near_searches(search: TextSearch, vector: Floats, window: int, how: Gathering) -> list[CallerSearch]:
+    """Return the searches for the products nearest to a vector, and for those that meet the demands."""
+    demanded = _demand_clauses(search)
+    satisfying = [(min(window, _SATISFYING), [*search.required, *demanded])] if demanded else []
+    return [
+        _near_search(search, nearest(vector, k, conditions), k, how)
+        for k, conditions in [(window, search.required), *satisfying]
+    ]
+
+
+def _near_search(search: TextSearch, near: JsonObject, window: int, how: Gathering) -> CallerSearch:
+    """Return the search for near products, which tells what they have of the caller's query."""
+    body: JsonObject = {"query": near, **_UNCOUNTED}
     if not isinstance(search, RerankRequest):
         return _slim_search(body, search, window, how)
     conditions = condition_clauses(find_conditions(search))
@@ -255,20 +269,20 @@ def _slim_search(body: JsonObject, search: TextSearch, window: int, how: Gatheri
 
 
 def _near_candidates(
-    search: TextSearch, near: SlimAnswer, answer: bytes, known: Mapping[HitKey, bytes]
+    search: TextSearch, near: Sequence[SlimAnswer], answers: Sequence[bytes], known: Mapping[HitKey, bytes]
 ) -> Candidates:
     meets_all = not (isinstance(search, RerankRequest) and find_conditions(search))
-    hits = _near_hits(near.hits.hits, known, read_groups(search, answer), meets_all)
-    return Candidates(
-        neighbours=tuple(hits), neighbours_error=error_sentence(near.error) if near.error else ""
-    )
+    hits: dict[HitKey, Hit] = {}
+    for answer, body in zip(near, answers, strict=False):
+        for hit in _near_hits(answer.hits.hits, known, read_groups(search, body), meets_all):
+            hits.setdefault(hit.key, hit)
+    error = error_sentence(near[0].error) if near[0].error else ""
+    return Candidates(neighbours=tuple(hits.values()), neighbours_error=error)
 
 
-def _demand_clauses(request: RerankRequest) -> list[JsonObject]:
-    """Return what further hits of the caller's query are asked for: all that its text demands."""
-    if request.understanding is None or request.collapse_field:
-        return []
-    return build_demand_clauses(request.demands, request.understanding.text)
+def _demand_clauses(search: TextSearch) -> list[JsonObject]:
+    """Return what hits are asked for: all that the text demands."""
+    return build_demand_clauses(search.demands, search.understanding.text) if search.understanding else []
 
 
 def _collapse_field(search: TextSearch) -> str:

@@ -31,7 +31,8 @@ model gives a probability of `search.floor` or more. Only T is changed, in its p
 `bool.should [T, {ids: A, boost: 0}]`. So filters, `post_filter`, aggregations, totals, `_count`, sorts, `collapse`, `scroll`
 and points in time are OpenSearch's own over one set, and agree.
 
-- A depends on the text, the caller's view of the index and the model, not on the conditions around the text: a filter
+- A is chosen from the nearest products, and from the nearest of those that meet what the text demands ("under 20", "without
+  cable"). It depends on the text, the caller's view of the index and the model, not on the conditions around the text: a filter
   never adds a product. Fields that must hold before the nearest are chosen, such as a tenant, are named in
   `search.always`; an alias's own filter always holds.
 - T is the clause that looks for words in text fields; `ext.attune.text` says for which. Beside it a `match` on a keyword,

@@ -86,6 +86,26 @@ def test_further_hits_are_those_of_the_own_query_that_meet_the_demands(shop: Sho
     assert price["bool"]["should"] == [{"range": {"price": {"gte": 0.0, "lte": 20.0}}}]
 
 
+def test_the_nearest_products_that_meet_the_demands_are_added(shop: Shop) -> None:
+    shop.near = {"near": 200}
+    body = ask(open_searcher(shop), "mouse under 20")
+    searches = [line["query"] for _, _, lines, _ in shop.requests for line in lines if "query" in line]
+    near = [knn for query in searches if (knn := find_knn(query))]
+    assert [knn.get("filter") for knn in near] == [
+        None,
+        {"bool": {"filter": [{"bool": {
+            "should": [{"range": {"price": {"gte": 0.0, "lte": 20.0}}}], "minimum_should_match": 1}}]}},
+    ]  # fmt: skip
+    assert body["hits"]["total"]["value"] == len(shop.products) + 1
+
+
+def find_knn(query: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a k-NN query, alone or beside named clauses."""
+    alone = query.get("bool", {}).get("must", [{}])[0] if "bool" in query else query
+    found: dict[str, Any] | None = alone.get("knn", {}).get("attune.vector")
+    return found
+
+
 def test_a_verbatim_search_is_not_understood(shop: Shop) -> None:
     body = ask(open_searcher(shop), "32 inch monitor", verbatim=True)
     assert "understood" not in body["ext"]["attune"]
