@@ -15,7 +15,7 @@ IDENTIFIERS = "identifiers"
 GROUP = "group"
 
 ATTUNE = "attune"
-ID = "attune.id"
+KEY = "attune.key"
 VECTOR = "attune.vector"
 TOKENS = "attune.tokens"
 FACTS = "attune.facts"

@@ -19,7 +19,7 @@ from indexer.attach.shards import (
 from indexer.attach.shop_index import Attachment, ShopIndex
 from indexer.sources.prefetcher import Prefetcher
 from indexer.store.bulk import CONCURRENT_REQUESTS, BulkResult, map_in_order, split_chunks, write_bulk
-from indexer.store.documents import hash_content, vector_fields
+from indexer.store.documents import encode_key, hash_content, vector_fields
 from indexer.store.encoder import ProductEncoder
 from indexer.store.id_set import IdSet
 from indexer.store.jobs_index import JobsIndex
@@ -193,7 +193,7 @@ class IndexUpdater:
         encoded = self._encoder.encode_products([product for _, product in outdated]) if outdated else []
         for (document, product), vectors in zip(outdated, encoded, strict=True):
             own = vector_fields(vectors, self._encoder.version, self._attachment.vectors)
-            values = {"id": document.key.id, **own, "hash": hash_content(product)}
+            values = {**own, "key": encode_key(document.key.id, own), "hash": hash_content(product)}
             updates.append(VectorUpdate(document, values))
         return _Plan(page, tuple(updates), tuple(removals), unchanged, without_text)
 
@@ -202,9 +202,9 @@ class IndexUpdater:
         return (
             own.get("hash") == hash_content(product)
             and own.get("model") == self._encoder.version
-            and own.get("id") == document.key.id
             and "vector" in own
             and "tokens" in own
+            and own.get("key") == encode_key(document.key.id, own)
         )
 
     def _write(self, plan: _Plan) -> list[BulkResult]:

@@ -7,6 +7,7 @@ import json
 import numpy as np
 
 from mappings import fields
+from mappings.product_key import ProductKey, digest_encoded
 from mappings.types import JsonObject, Product
 from reranker.encoders.codec import quantise_vector
 from reranker.text.product_text import format_attribute_values, list_attribute_values
@@ -52,10 +53,11 @@ def build_from_vectors(
 
     The facts of its title and attributes are what a search checks a query's demands with.
     """
+    facts = base64.b64encode(pack_facts(product)).decode("ascii")
     own = {
-        _own_name(fields.ID): product.id,
         **vectors,
-        _own_name(fields.FACTS): base64.b64encode(pack_facts(product)).decode("ascii"),
+        _own_name(fields.FACTS): facts,
+        _own_name(fields.KEY): encode_key(product.id, {**vectors, _own_name(fields.FACTS): facts}),
         _own_name(fields.HASH): hash_content(product),
         _own_name(fields.VERSION): version,
     }
@@ -63,6 +65,16 @@ def build_from_vectors(
         **product_fields(product),
         fields.ATTUNE: {**own, _own_name(fields.CHANGED): True} if changed else own,
     }
+
+
+def encode_key(product_id: str, own: JsonObject) -> str:
+    """Return what `attune.key` holds of a product, in base64.
+
+    `own` has the other fields under `attune`: tokens, model, and facts if there are any.
+    """
+    tokens, facts = (_decode(own.get(_own_name(name))) for name in (fields.TOKENS, fields.FACTS))
+    key = ProductKey(product_id, str(own[_own_name(fields.MODEL)]), digest_encoded(tokens, facts))
+    return base64.b64encode(key.pack()).decode("ascii")
 
 
 def product_fields(product: Product) -> JsonObject:
@@ -152,6 +164,14 @@ def vector_to_json(encoded: EncodedProduct, vectors: str) -> list[int] | list[fl
 def is_timestamp(version: int) -> bool:
     """Return whether a version is a time, in milliseconds since 1970; smaller numbers are counts."""
     return version >= _FIRST_TIMESTAMP
+
+
+def _decode(value: object) -> bytes:
+    """Return the bytes of a binary field; none where it has none or something else."""
+    try:
+        return base64.b64decode(value) if isinstance(value, str) else b""
+    except ValueError:
+        return b""
 
 
 def _own_name(name: str) -> str:

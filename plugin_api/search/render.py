@@ -43,7 +43,7 @@ def _own_fields(request: RerankRequest) -> Collection[str]:
     """Return the doc values that only Attune requested with the page's hits."""
     if request.fixed:
         return set(ADDED_FIELDS) - request.docvalue_names
-    return {fields.ID} - request.docvalue_names if "stored_fields" in request.body else ()
+    return {fields.KEY} - request.docvalue_names if "stored_fields" in request.body else ()
 
 
 def add_report(body: RawObject, report: RerankReport) -> RawObject:

@@ -20,7 +20,13 @@ from plugin_api.search.retrieval.candidates import Candidates, gather, gather_ne
 from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.retrieval.gathering import Gathering
 from plugin_api.search.retrieval.hit import Hit
-from plugin_api.search.retrieval.page import fetch_hits, fetch_order, fetch_page, grow_total
+from plugin_api.search.retrieval.page import (
+    fetch_hits,
+    fetch_order,
+    fetch_page,
+    grow_total,
+    has_exact_total,
+)
 from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
 from plugin_api.shoppers.personaliser import Personaliser, personalise_window
 from plugin_api.shoppers.pseudonyms import has_opted_out
@@ -113,8 +119,11 @@ class SearchReranker:
         if found.complete:
             hits, shell, headers = found.complete.hits, found.complete.shell, found.headers
         elif found.shell is not None:
-            hits, headers = fetch_hits(caller, request, ranked.additions.keys, keys), found.headers
-            shell = grow_total(found.shell, _count_added(found, ranked))
+            added = _list_added(found, ranked) if has_exact_total(found.shell) else []
+            doubtful = added if len(found.own) >= window else []
+            hits, own = fetch_hits(caller, request, ranked.additions.keys, keys, doubtful)
+            shell = grow_total(found.shell, len(added) - own) if added else found.shell
+            headers = found.headers
         else:
             page = fetch_page(caller, request, ranked.additions.keys, keys)
             hits, shell, headers = page.hits, page.shell, page.headers
@@ -212,7 +221,7 @@ def _is_personal(request: RerankRequest) -> bool:
 
 def _check(found: Candidates) -> None:
     """Raise NotReranked where the hits can't be ranked."""
-    if not all(hit.id for hit in found.own):  # neither `_id` was requested nor is there an `attune.id`
+    if not all(hit.id for hit in found.own):  # neither `_id` was requested nor is there an `attune.key`
         raise NotReranked(Reason.HITS_WITHOUT_ID.because())
     if found.own and not any(hit.vectors for hit in (*found.own, *found.neighbours)):
         raise NotReranked(Reason.NOT_INDEXED.because())
@@ -220,12 +229,10 @@ def _check(found: Candidates) -> None:
         raise NotReranked(Reason.KNN_FAILED.because(error=found.neighbours_error))
 
 
-def _count_added(found: Candidates, ranked: RankedHits) -> int:
-    """Return how many of the hits the caller's own query does not find."""
+def _list_added(found: Candidates, ranked: RankedHits) -> list[HitKey]:
+    """Return the hits that are not among the best of the caller's own query, but may be further down."""
     own, added = {hit.key for hit in found.own}, set(ranked.additions.keys)
-    return sum(
-        hit.key in added and hit.meets and not hit.is_own and hit.key not in own for hit in found.neighbours
-    )
+    return [hit.key for hit in found.neighbours if hit.meets and hit.key in added and hit.key not in own]
 
 
 def _weigh(window: list[Hit], probability: dict[HitKey, float], request: RerankRequest) -> list[float]:

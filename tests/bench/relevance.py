@@ -3,6 +3,11 @@
 Every judged query is ranked by a scorer that learnt from the other queries' judgements only (5 folds);
 the towers never see a judgement. All rankings come from one run over one index. Prints JSON.
 
+Over the whole catalogue, a product that nobody judged counts as a wrong one, and the judged ones are those
+that one keyword search showed. So each ranking is also measured by its judged products alone, in their order
+("condensed": Sakai, Alternatives to Bpref, SIGIR 2007). `loses_to_bm25` names the queries whose nDCG@10 is
+more than 0.1 below that of BM25 on the same fields, by either measure.
+
     python -m tests.bench.relevance --url http://localhost:9200 --index products
 
 The index must be the bundled catalogue, made with the model measured (`attune demo`, or `attune index`).
@@ -27,7 +32,13 @@ from plugin_api.search.search import Searcher
 from plugin_api.terminal import StageProgress
 from reranker.encoders.codec import normalise
 from reranker.encoders.product_encoder import tokenise_products
-from reranker.evaluation.measures import group_by_query, measure, select_answerable
+from reranker.evaluation.measures import (
+    Grades,
+    group_by_query,
+    measure,
+    measure_by_query,
+    select_answerable,
+)
 from reranker.fusion import Scorer, score_products
 from reranker.model import Model, load_model
 from reranker.text.product_text import build_product_text
@@ -42,6 +53,10 @@ from reranker.training.scoring.preparation import encode_catalogue, make_example
 from reranker.types import EncodedQuery, Floats
 
 DEPTH = 100
+TWO_FIELDS = "BM25, title + description"
+ALL_FIELDS = "BM25, all text fields (Attune's own keyword query)"
+_BASELINES = {f"Attune over {name}": name for name in (TWO_FIELDS, ALL_FIELDS)}
+_LOSS = 0.1
 Ranking = Sequence[str]
 
 
@@ -101,6 +116,20 @@ def attune_ranking(searching: Searcher, index: str, query: JsonObject) -> Rankin
     return [hit["_id"] for hit in answer["hits"]["hits"]]
 
 
+def _condense(run: Mapping[str, Ranking], counts: Mapping[str, Grades]) -> dict[str, Ranking]:
+    """Leave the products out of each ranking that its query has no judgement for."""
+    return {query: [i for i in ranking if i in counts[query]] for query, ranking in run.items()}
+
+
+def _losses(
+    run: Mapping[str, Ranking], base: Mapping[str, Ranking], counts: Mapping[str, Grades]
+) -> dict[str, float]:
+    """Return by how much nDCG@10 is lower than the baseline's, for the queries that lose more than 0.1."""
+    values, plain = measure_by_query(run, counts), measure_by_query(base, counts)
+    lost = {query: plain[query]["ndcg@10"] - values[query]["ndcg@10"] for query in counts}
+    return {query: round(loss, 2) for query, loss in lost.items() if loss > _LOSS}
+
+
 @click.command(help=__doc__)
 @click.option("--url", default=OpenSearchSettings().url, show_default=True, help="OpenSearch.")
 @click.option("--index", default="products", show_default=True, help="Index or alias of the catalogue.")
@@ -143,9 +172,9 @@ def main(url: str, index: str, folder: Path | None) -> None:
     searching = Searcher(HttpClient(settings.opensearch), HeldOut(model, scorers), settings)
     for query in counts:
         bm25 = searched(client, index, two_field_query(query))
-        note("BM25, title + description", query, list(bm25))
+        note(TWO_FIELDS, query, list(bm25))
         fielded = searched(client, index, keyword_query(query))
-        note("BM25, all text fields (Attune's own keyword query)", query, list(fielded))
+        note(ALL_FIELDS, query, list(fielded))
         states = untrained.states(untrained.token_ids([query], 32))[0][0].numpy()  # (T, d)
         cosines = minilm @ normalise(states.mean(0))
         best = np.argsort(-cosines, kind="stable")[:DEPTH]
@@ -156,13 +185,24 @@ def main(url: str, index: str, folder: Path | None) -> None:
         note("BM25 + MiniLM, min-max 0.3 : 0.7", query, minmax(bm25, near, 0.7))
         note("BM25 + MiniLM, RRF", query, reciprocal(list(bm25), list(near)))
         for name, body in (
-            ("BM25 on title + description", two_field_query(query)),
-            ("its own", keyword_query(query)),
+            (TWO_FIELDS, two_field_query(query)),
+            (ALL_FIELDS, keyword_query(query)),
         ):
             note(f"Attune over {name}", query, attune_ranking(searching, index, body))
+    condensed = {name: _condense(run, counts) for name, run in runs.items()}
     rounded = {
-        name: {measure: round(value, 4) for measure, value in measure(run, counts).items()}
+        name: {
+            **{measure: round(value, 4) for measure, value in measure(run, counts).items()},
+            "ndcg@10_condensed": round(measure(condensed[name], counts)["ndcg@10"], 4),
+        }
         for name, run in runs.items()
+    }
+    losses = {
+        name: {
+            "all": _losses(runs[name], runs[base], counts),
+            "condensed": _losses(condensed[name], condensed[base], counts),
+        }
+        for name, base in _BASELINES.items()
     }
     print(
         json.dumps(
@@ -175,6 +215,7 @@ def main(url: str, index: str, folder: Path | None) -> None:
                     "judged_pool_ndcg@10_minilm": round(measure(pooled, counts)["ndcg@10"], 4),
                 },
                 "whole_catalogue": rounded,
+                "loses_to_bm25": losses,
             },
             indent=2,
         )

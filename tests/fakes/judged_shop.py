@@ -1,6 +1,5 @@
 """A shop of eight products behind HTTP, as far as `attune evaluate` asks, with the real model's vectors."""
 
-import base64
 import json
 import threading
 from collections.abc import Iterator, Mapping
@@ -11,10 +10,12 @@ import numpy as np
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
+from mappings.product_key import ProductKey, digest_encoded
 from mappings.types import Product
 from plugin_api.search.retrieval.named_clauses import MEETS_CONDITIONS
 from reranker.model import Model
 from reranker.types import EncodedProduct
+from tests.fakes.shop import stored_bytes
 
 PRODUCTS = (
     Product("m1", "Wireless mouse", "Logitech", "Mice", "Optical, 2.4 GHz"),
@@ -86,11 +87,11 @@ class JudgedShop:
             hit["_source"] = {**texts, "description": product.description}
         if body.get("stored_fields") == "_none_":
             del hit["_id"]
-        stored = base64.b64encode(self._products[product.id][1].stored).decode().rstrip("=")
-        shown = {"attune.id": product.id, "attune.hash": product.id, "attune.model": self.version}
-        shown["attune.tokens"] = stored
+        tokens = self._products[product.id][1].stored
+        key = ProductKey(product.id, self.version, digest_encoded(tokens, b""))
+        shown = {"attune.key": stored_bytes(key.pack()), "attune.tokens": stored_bytes(tokens)}
         if asked := body.get("docvalue_fields"):
-            hit["fields"] = {name: [shown[name]] for name in asked}
+            hit["fields"] = {name: [shown[name]] for name in asked if name in shown}
         if near:  # no search of the tests has conditions that a product does not meet
             hit["matched_queries"] = [MEETS_CONDITIONS]
         return hit

@@ -11,9 +11,10 @@ import numpy as np
 from opensearchpy import OpenSearch
 
 from mappings.errors import ModelError
+from mappings.product_key import ProductKey, digest_encoded
 from plugin_api.opensearch.client import OpenSearchResponse
 from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH
-from plugin_api.search.retrieval.named_clauses import HOLDS_NUMBER, IS_OWN, MEETS_CONDITIONS
+from plugin_api.search.retrieval.named_clauses import HOLDS_NUMBER, MEETS_CONDITIONS
 from reranker.text.query_type import classify_query
 from reranker.types import EncodedQuery, Floats
 from tests.fakes.memory_connection import ClientRequest, open_client
@@ -67,7 +68,8 @@ class Shop:
     others than none and 9.5.
 
     `writes` tells one state of the index from another. `not_attunes` are products that another program wrote,
-    `malformed` those whose vectors can't be read.
+    `malformed` those whose vectors can't be read, `changed_since` those whose vectors are others than their
+    key tells.
     `refuse` has error replies for "products", "near", "text", "fetch", "vectors", "state", "around" (what
     stands around a page's hits), "count" or "msearch".
     Every answer takes `slow_seconds`. `requests` records what came: path, parameters, body lines, headers;
@@ -90,7 +92,7 @@ class Shop:
         self.prices: dict[str, float] = {}
         self.models: dict[str, str] = {}
         self.without_tokens: set[str] = set()
-        self.without_hash: set[str] = set()
+        self.changed_since: set[str] = set()
         self.not_attunes: set[str] = set()
         self.malformed: set[str] = set()
         self.aggregations: dict[str, Any] = {"brands": {"buckets": []}}
@@ -186,6 +188,8 @@ class Shop:
         kind = _kind(search)
         if kind == "word":
             return list(self.products)[: len(self.words & set(_texts(search["query"])))]
+        if kind == "own":
+            return [id_ for id_ in _page_ids(search) if id_ in self.products]
         if kind == "near":
             return list(self.near)
         if kind in ("fetch", "vectors"):
@@ -214,15 +218,15 @@ class Shop:
         if named := self._named(key, search.get("query", {})):
             hit["matched_queries"] = named
         byte = self.near.get(key, self.products.get(key, 0))
+        tokens, facts = bytes([byte]) * (1 + (key in self.malformed)), self.facts.get(key, b"")
+        model = self.models.get(key, VERSION)
+        digest = "0" * 16 if key in self.changed_since else digest_encoded(tokens, facts)
         shown = {
-            "attune.id": [key],
-            "attune.tokens": []
-            if key in self.without_tokens
-            else [base64.b64encode(bytes([byte]) * (1 + (key in self.malformed))).decode().rstrip("=")],
-            "attune.hash": [] if key in self.without_hash else [f"{key} {byte}"],
-            "attune.model": [self.models.get(key, VERSION)],
+            "attune.key": [stored_bytes(ProductKey(key, model, digest).pack())],
+            "attune.tokens": [] if key in self.without_tokens else [stored_bytes(tokens)],
+            "attune.model": [model],
             "price": [self.prices.get(key, 9.5)],
-            "attune.facts": [base64.b64encode(self.facts[key]).decode()] if key in self.facts else [],
+            "attune.facts": [stored_bytes(facts)] if facts else [],
             "group": [self.groups[key]] if key in self.groups else [],
         }
         if key in self.not_attunes:
@@ -240,13 +244,16 @@ class Shop:
         return [
             name
             for name in names
-            if (name == MEETS_CONDITIONS and meets)
-            or (name == IS_OWN and key in self.products)
-            or (name.startswith(HOLDS_NUMBER) and key in self.holding)
+            if (name == MEETS_CONDITIONS and meets) or (name.startswith(HOLDS_NUMBER) and key in self.holding)
         ]
 
 
 _SHARDS = {"total": 1, "successful": 1, "skipped": 0, "failed": 0}
+
+
+def stored_bytes(value: bytes) -> str:
+    """Return bytes as OpenSearch shows a binary field: base64 without padding."""
+    return base64.b64encode(value).decode().rstrip("=")
 
 
 def _kind(search: dict[str, Any]) -> str:
@@ -258,7 +265,7 @@ def _kind(search: dict[str, Any]) -> str:
     if "knn" in query or any("knn" in clause for clause in _list(whole.get("must"))):
         return "near"
     if search.keys() - {"pit"} == {"query", "size", "track_total_hits"} and search["size"] == 0:
-        return "text"
+        return "own" if _page_ids(search) else "text"
     if search.keys() == {"query", "size", "_source", "track_total_hits"} and whole.keys() == {"should"}:
         return "word"
     if _page_ids(search):

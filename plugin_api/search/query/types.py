@@ -237,7 +237,7 @@ class RerankRequest(TextSearch):
 
     @property
     def hides_ids(self) -> bool:
-        """Whether the caller's hits come without `_id`: then only `attune.id` tells which hit is which."""
+        """Whether the caller's hits come without `_id`: then only `attune.key` tells which hit is which."""
         return "_none_" in as_list(decoded(self.body.get("stored_fields")))
 
     @property

@@ -33,20 +33,25 @@ from plugin_api.search.retrieval.index_fingerprint import (
     read_fingerprint,
 )
 from plugin_api.search.retrieval.named_clauses import (
-    IS_OWN,
     MEETS_CONDITIONS,
     condition_clauses,
     count_numbers,
     find_conditions,
     number_clauses,
-    own_clauses,
 )
-from plugin_api.search.retrieval.slim_hits import SlimAnswer, SlimHit, read_slim_answer, slim_body
+from plugin_api.search.retrieval.slim_hits import (
+    SlimAnswer,
+    SlimHit,
+    StoredVectors,
+    read_slim_answer,
+    slim_body,
+)
 from plugin_api.search.retrieval.vector_cache import CallerVectors
 from reranker.encoders.codec import quantise_vector
 from reranker.types import Floats
+from reranker.understanding.demands import PriceDemand
 
-ADDED_FIELDS = (fields.ID, fields.TOKENS, fields.MODEL)
+ADDED_FIELDS = (fields.KEY, fields.TOKENS, fields.FACTS, fields.MODEL)
 """Doc values that complete hits are requested with on Attune's behalf."""
 
 _UNCOUNTED: JsonObject = {"track_total_hits": False}
@@ -150,16 +155,16 @@ def gather(
     own = parsed[0]
     if own.error:
         raise SearchRefused(own.status, error_sentence(own.error))
-    hits = [hit for answer in parsed for hit in answer.hits.hits]
+    hits = [hit for answer in parsed for hit in answer.hits]
     if not (how.with_ids or request.hides_ids) and not all(hit.id for hit in hits):
         return gather(caller, request, vector, window, replace(how, with_ids=True))
     known = find_vectors(caller, hits, how)
     ends = slice(1, 1 + len(near_searches))
     near = _near_candidates(request, parsed[ends], answers[ends], known) if near_searches else Candidates()
-    satisfying = parsed[-1].hits.hits if clauses else []
+    satisfying = parsed[-1].hits if clauses else []
     return replace(
         near,
-        own=tuple(_own_hits(own.hits.hits, known, read_groups(request, answers[0]))),
+        own=tuple(_own_hits(own.hits, known, read_groups(request, answers[0]))),
         satisfying=tuple(_own_hits(satisfying, known, [])),
         shell=read_around(answers[0])[0] if request.wants_hits_alone else None,
         headers=headers,
@@ -179,7 +184,7 @@ def gather_neighbours(
     fingerprint = fingerprint_searches(how.shards, caller.has_identity)
     headers, answers = caller.search_all([*searches, *fingerprint])
     near = [read_slim_answer(answer) for answer in answers[: len(searches)]]
-    hits = [hit for answer in near for hit in answer.hits.hits]
+    hits = [hit for answer in near for hit in answer.hits]
     if not how.with_ids and not all(hit.id for hit in hits):
         return gather_neighbours(caller, search, vector, window, replace(how, with_ids=True))
     known = find_vectors(caller, hits, how)
@@ -193,7 +198,11 @@ def gather_neighbours(
 def count_hits(caller: CallerClient, search: TextSearch, most: int) -> int:
     """Return how many hits the text has without the conditions around it, counted up to `most`."""
     body: JsonObject = {"query": search.query.text_query, "size": 0, "track_total_hits": most}
-    answer = caller.search_all([CallerSearch(body)])[1][0]
+    return read_total(caller.search_all([CallerSearch(body)])[1][0])
+
+
+def read_total(answer: bytes) -> int:
+    """Return how many hits an answer counts. Raises SearchRefused where it is an error."""
     counted = _counted.decode(answer)
     if counted.error:
         raise SearchRefused(counted.status, error_sentence(counted.error))
@@ -226,7 +235,7 @@ def _gather_whole(
     values = [*request.docvalue_fields, *ADDED_FIELDS]
     size = max(window, request.end)
     response = caller.search({**request.body, "from": 0, "size": size, "docvalue_fields": values})
-    slim = read_slim_answer(response.body).hits.hits
+    slim = read_slim_answer(response.body).hits
     shell, complete = read_around(response.body)
     known = {hit.key: read_vectors(hit, vectors) for hit in slim}
     hits = tuple(_own_hits(slim, known, []))
@@ -255,26 +264,29 @@ def _near_search(search: TextSearch, near: JsonObject, window: int, how: Gatheri
     if not isinstance(search, RerankRequest):
         return _slim_search(body, search, window, how)
     conditions = condition_clauses(find_conditions(search))
-    if named := [*conditions, *own_clauses(search), *number_clauses(search.query, search.text)]:
+    if named := [*conditions, *number_clauses(search.query, search.text)]:
         body["query"] = {"bool": {"must": [body["query"]], "should": named}}
     body |= {key: search.body[key] for key in ("timeout", "derived") if key in search.body}
     return _slim_search(body, search, window, how)
 
 
 def _slim_search(body: JsonObject, search: TextSearch, window: int, how: Gathering) -> CallerSearch:
-    slim = slim_body(not how.trusts, how.with_ids, with_facts=bool(search.demands))
+    slim = slim_body(not how.trusts, how.with_ids, with_prices=_asks_for_price(search))
     if group := _collapse_field(search):
         slim["docvalue_fields"] = [*slim["docvalue_fields"], group]
     return CallerSearch({**body, **slim, "size": window})
 
 
 def _near_candidates(
-    search: TextSearch, near: Sequence[SlimAnswer], answers: Sequence[bytes], known: Mapping[HitKey, bytes]
+    search: TextSearch,
+    near: Sequence[SlimAnswer],
+    answers: Sequence[bytes],
+    known: Mapping[HitKey, StoredVectors],
 ) -> Candidates:
     meets_all = not (isinstance(search, RerankRequest) and find_conditions(search))
     hits: dict[HitKey, Hit] = {}
     for answer, body in zip(near, answers, strict=False):
-        for hit in _near_hits(answer.hits.hits, known, read_groups(search, body), meets_all):
+        for hit in _near_hits(answer.hits, known, read_groups(search, body), meets_all):
             hits.setdefault(hit.key, hit)
     error = error_sentence(near[0].error) if near[0].error else ""
     return Candidates(neighbours=tuple(hits.values()), neighbours_error=error)
@@ -283,6 +295,10 @@ def _near_candidates(
 def _demand_clauses(search: TextSearch) -> list[JsonObject]:
     """Return what hits are asked for: all that the text demands."""
     return build_demand_clauses(search.demands, search.understanding.text) if search.understanding else []
+
+
+def _asks_for_price(search: TextSearch) -> bool:
+    return any(isinstance(demand, PriceDemand) for demand in search.demands)
 
 
 def _collapse_field(search: TextSearch) -> str:
@@ -296,42 +312,40 @@ def read_groups(search: TextSearch, answer: bytes) -> list[bytes]:
 
 
 def _own_hits(
-    hits: Sequence[SlimHit], known: Mapping[HitKey, bytes], groups: Sequence[bytes]
+    hits: Sequence[SlimHit], known: Mapping[HitKey, StoredVectors], groups: Sequence[bytes]
 ) -> Iterable[Hit]:
     for place, hit in enumerate(hits):
         if hit.key in known:
             group = groups[place] if groups else b""
             yield Hit(
                 *hit.key,
-                hit.keyword_score,
+                hit.score,
                 0.0,
-                known[hit.key],
+                known[hit.key].tokens,
                 hit.model,
                 numbers=count_numbers(hit.matched_queries),
                 group=group,
-                facts=hit.facts,
+                facts=known[hit.key].facts,
                 price=hit.price,
             )
 
 
 def _near_hits(
-    hits: Sequence[SlimHit], known: Mapping[HitKey, bytes], groups: Sequence[bytes], meets_all: bool
+    hits: Sequence[SlimHit], known: Mapping[HitKey, StoredVectors], groups: Sequence[bytes], meets_all: bool
 ) -> Iterable[Hit]:
     for place, hit in enumerate(hits):
         if hit.key in known:
             group = groups[place] if groups else b""
             meets = meets_all or MEETS_CONDITIONS in hit.matched_queries
-            score = hit.score or 0.0
             yield Hit(
                 *hit.key,
                 0.0,
-                score,
-                known[hit.key],
+                hit.score,
+                known[hit.key].tokens,
                 hit.model,
                 meets,
-                IS_OWN in hit.matched_queries,
                 count_numbers(hit.matched_queries),
                 group,
-                facts=hit.facts,
+                facts=known[hit.key].facts,
                 price=hit.price,
             )

@@ -11,7 +11,12 @@ from plugin_api.search.retrieval.caller_client import (
     SearchRefused,
     error_sentence,
 )
-from plugin_api.search.retrieval.slim_hits import SlimHit, read_slim_answer, slim_body
+from plugin_api.search.retrieval.slim_hits import (
+    SlimHit,
+    StoredVectors,
+    read_slim_answer,
+    slim_body,
+)
 from plugin_api.search.retrieval.vector_cache import CallerVectors
 
 
@@ -21,7 +26,7 @@ class Gathering:
 
     The fingerprint of the index is requested in so many `shards`' searches, in none for 0. Where it `trusts`
     the `vectors` of a cache, those are not requested. `with_ids` requests `_id`, for documents without
-    `attune.id`.
+    `attune.key`.
     """
 
     shards: int = 0
@@ -35,17 +40,18 @@ class Gathering:
         return cls(shards, vectors, vectors.is_trusted)
 
 
-def find_vectors(caller: CallerClient, hits: Iterable[SlimHit], how: Gathering) -> dict[HitKey, bytes]:
+def find_vectors(
+    caller: CallerClient, hits: Iterable[SlimHit], how: Gathering
+) -> dict[HitKey, StoredVectors]:
     """Return the vectors of hits, from the cache as far as it is trusted; a hit that is gone is missing."""
     by_key = {hit.key: hit for hit in hits}
     cached = how.vectors.recall(by_key) if how.vectors else {}
     usable = cached if how.trusts else {}
     missing = {key: hit for key, hit in by_key.items() if key not in usable}
     fetched = _fetch_vectors(caller, missing, how.with_ids) if how.trusts and missing else missing
-    shown = {key: (hit, read_vectors(hit, how.vectors)) for key, hit in fetched.items()}
     if how.vectors:
-        how.vectors.remember(len(cached) / max(len(by_key), 1), shown.values())
-    return usable | {key: held for key, (_, held) in shown.items()}
+        how.vectors.remember(len(cached) / max(len(by_key), 1), fetched.values())
+    return usable | {key: read_vectors(hit, how.vectors) for key, hit in fetched.items()}
 
 
 def _fetch_vectors(caller: CallerClient, hits: Collection[HitKey], with_ids: bool) -> dict[HitKey, SlimHit]:
@@ -55,10 +61,11 @@ def _fetch_vectors(caller: CallerClient, hits: Collection[HitKey], with_ids: boo
     answer = read_slim_answer(caller.search_all([CallerSearch(body)])[1][0])
     if answer.error:
         raise SearchRefused(answer.status, error_sentence(answer.error))
-    return {hit.key: hit for hit in answer.hits.hits if hit.key in hits}
+    return {hit.key: hit for hit in answer.hits if hit.key in hits}
 
 
-def read_vectors(hit: SlimHit, vectors: CallerVectors | None) -> bytes:
+def read_vectors(hit: SlimHit, vectors: CallerVectors | None) -> StoredVectors:
     """Return the vectors that OpenSearch shows of a hit; empty where the model can't read them."""
     shown = hit.vectors
-    return shown if vectors is None or (shown and vectors.is_readable(shown)) else b""
+    is_readable = vectors is None or (shown.tokens and vectors.is_readable(shown.tokens))
+    return shown if is_readable else StoredVectors()

@@ -14,7 +14,7 @@ class Hit(Struct, frozen=True):
     requested; `model` is the version that encoded them. A neighbour that `meets` the conditions of the
     caller's query may be one of its hits. `numbers` counts the model numbers of the text that the product
     holds, `group` is the value by which hits are collapsed, as JSON. `score` is the one that the answer
-    shows. `facts` and `price` are there where the text demands something that they tell.
+    shows. `facts` is what `attune.facts` holds; `price` is there where the text demands one.
     """
 
     index: str
@@ -24,7 +24,6 @@ class Hit(Struct, frozen=True):
     vectors: bytes = b""
     model: str = ""
     meets: bool = True
-    is_own: bool = False
     numbers: int = 0
     group: bytes = b""
     score: float = 0.0

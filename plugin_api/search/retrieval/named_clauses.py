@@ -13,9 +13,6 @@ from reranker.text.query_type import find_model_numbers
 MEETS_CONDITIONS = "attune.meets_conditions"
 """Name in `matched_queries` of those neighbours that meet the conditions of the caller's query."""
 
-IS_OWN = "attune.is_own"
-"""Name in `matched_queries` of those neighbours that the caller's own query finds."""
-
 HOLDS_NUMBER = "attune.holds_number"
 """Beginning of the names in `matched_queries` of the text's model numbers that a hit holds."""
 
@@ -40,7 +37,8 @@ def count_numbers(matched_queries: Iterable[str]) -> int:
 def find_conditions(request: RerankRequest) -> list[JsonObject]:
     """Return the conditions of the caller's query: what a product must meet, whatever its text."""
     post_filter: Any = decoded(request.body.get("post_filter"))
-    return [_bare(query) for query in (request.query.relax(), post_filter) if query and query != MATCH_ALL]
+    queries = [query for query in (request.query.relax(), post_filter) if query and query != MATCH_ALL]
+    return [strip_inner_hits(query) for query in queries]
 
 
 def condition_clauses(conditions: Sequence[JsonObject]) -> list[JsonObject]:
@@ -48,21 +46,12 @@ def condition_clauses(conditions: Sequence[JsonObject]) -> list[JsonObject]:
     return [_name(MEETS_CONDITIONS, {"filter": list(conditions)})] if conditions else []
 
 
-def own_clauses(request: RerankRequest) -> list[JsonObject]:
-    """Return the named clause for the caller's query itself, where its total is counted on from there."""
-    if not request.wants_hits_alone or request.query.optional:
-        return []
-    post_filter: Any = decoded(request.body.get("post_filter"))
-    queries = [_bare(query) for query in (request.query.query, post_filter) if query]
-    return [_name(IS_OWN, {"filter": queries})]
-
-
 def _name(name: str, clauses: JsonObject) -> JsonObject:
     return {"bool": {**clauses, "boost": 0, "_name": name}}
 
 
-def _bare(value: Any) -> Any:
-    """Return a query without inner hits: they are of no use in a condition."""
+def strip_inner_hits(value: Any) -> Any:
+    """Return a query, or a part of one, without inner hits: they are of no use in a condition."""
     if isinstance(value, dict):
-        return {key: _bare(inner) for key, inner in value.items() if key != "inner_hits"}
-    return [_bare(inner) for inner in value] if isinstance(value, list) else value
+        return {key: strip_inner_hits(inner) for key, inner in value.items() if key != "inner_hits"}
+    return [strip_inner_hits(inner) for inner in value] if isinstance(value, list) else value

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -21,14 +22,15 @@ from plugin_api.search.retrieval.caller_client import (
     SearchRefused,
     error_sentence,
 )
-from plugin_api.search.retrieval.candidates import MATCH_KEYS, read_around, read_groups
+from plugin_api.search.retrieval.candidates import MATCH_KEYS, read_around, read_groups, read_total
 from plugin_api.search.retrieval.hit import Hit
 from plugin_api.search.retrieval.index_fingerprint import (
     IndexFingerprint,
     fingerprint_searches,
     read_fingerprint,
 )
-from plugin_api.search.retrieval.slim_hits import read_slim_answer, slim_body
+from plugin_api.search.retrieval.named_clauses import strip_inner_hits
+from plugin_api.search.retrieval.slim_hits import read_product_id, read_slim_answer, slim_body
 
 HEAD_BOOST = 1e6
 """Score by which the hits of a page come before all others of their groups."""
@@ -94,25 +96,35 @@ def fetch_page(
 
 
 def fetch_hits(
-    caller: CallerClient, request: RerankRequest, added: Sequence[HitKey], keys: Sequence[HitKey]
-) -> Mapping[HitKey, RawObject]:
-    """Fetch the hits of these keys alone. Raises as `gather` does."""
-    if not keys:
-        return {}
-    _, answers = caller.search_all([CallerSearch(_page_body(request, request.query.widen(added), keys))])
-    return _read_hits(answers[0], keys)
+    caller: CallerClient,
+    request: RerankRequest,
+    added: Sequence[HitKey],
+    keys: Sequence[HitKey],
+    doubtful: Sequence[HitKey] = (),
+) -> tuple[Mapping[HitKey, RawObject], int]:
+    """Fetch the hits of these keys alone, and count the `doubtful` ones that the caller's own query finds.
+
+    Raises as `gather` does.
+    """
+    searches = [CallerSearch(_page_body(request, request.query.widen(added), keys))] if keys else []
+    if doubtful:
+        searches.append(CallerSearch(_count_body(request, doubtful)))
+    answers = caller.search_all(searches)[1] if searches else []
+    hits = _read_hits(answers[0], keys) if keys else {}
+    return hits, read_total(answers[-1]) if doubtful else 0
+
+
+def has_exact_total(shell: RawObject) -> bool:
+    """Return whether an answer without its hits tells how many there are, and not only at least how many."""
+    total = decoded(raw_object(shell["hits"]).get("total"))
+    return isinstance(total, int) or (isinstance(total, dict) and total.get("relation") == "eq")
 
 
 def grow_total(shell: RawObject, added: int) -> RawObject:
-    """Return an answer without its hits, its total grown by hits that were added, where that is exact."""
+    """Return an answer without its hits, its exact total grown by hits that were added."""
     around = raw_object(shell["hits"])
-    total = decoded(around.get("total"))
-    if isinstance(total, int):
-        grown: object = total + added
-    elif isinstance(total, dict) and total.get("relation") == "eq":
-        grown = {**total, "value": total["value"] + added}
-    else:
-        return shell
+    total: Any = decoded(around["total"])
+    grown = {**total, "value": total["value"] + added} if isinstance(total, dict) else total + added
     return {**shell, "hits": Raw(dumps({**around, "total": grown}))}
 
 
@@ -133,9 +145,17 @@ def fetch_order(
         raise SearchRefused(parsed.status, error_sentence(parsed.error))
     groups = read_groups(request, answer) or repeat(b"")
     return tuple(
-        Hit(*hit.key, hit.keyword_score, model=hit.model, group=group)
-        for hit, group in zip(parsed.hits.hits, groups, strict=False)
+        Hit(*hit.key, hit.score, model=hit.model, group=group)
+        for hit, group in zip(parsed.hits, groups, strict=False)
     )
+
+
+def _count_body(request: RerankRequest, keys: Sequence[HitKey]) -> JsonObject:
+    """Return the search that counts those of the hits of these keys that the caller's own query finds."""
+    post_filter: Any = decoded(request.body.get("post_filter"))
+    own = [strip_inner_hits(query) for query in (request.query.query, post_filter) if query]
+    body = {"query": {"bool": {"filter": [match_hits(keys), *own]}}, "size": 0, "track_total_hits": len(keys)}
+    return body | {key: request.body[key] for key in ("timeout", "derived") if key in request.body}
 
 
 def _page_body(request: RerankRequest, query: JsonObject, keys: Sequence[HitKey]) -> JsonObject:
@@ -143,7 +163,7 @@ def _page_body(request: RerankRequest, query: JsonObject, keys: Sequence[HitKey]
     body = request.body
     shape: JsonObject = {key: body[key] for key in (*_SHAPE_KEYS, "timeout", "derived") if key in body}
     if "stored_fields" in body:  # without `_id`, perhaps: then this tells which hit is which
-        shape["docvalue_fields"] = [*request.docvalue_fields, fields.ID]
+        shape["docvalue_fields"] = [*request.docvalue_fields, fields.KEY]
     page = {**shape, "size": len(keys), "track_total_hits": False}
     if b"inner_hits" in bytes(body.get("collapse", b"")):
         # Inner hits are those of the whole query: the page's hits must come first by score alone.
@@ -179,4 +199,4 @@ def _key(hit: RawObject) -> HitKey:
     if "_id" in hit:
         return index, msgspec.json.decode(hit["_id"], type=str)
     values = msgspec.json.decode(hit.get("fields", b"{}"), type=dict[str, Raw])
-    return index, msgspec.json.decode(values.get(fields.ID, b'[""]'), type=list[str])[0]
+    return index, read_product_id(msgspec.json.decode(values.get(fields.KEY, b"[]"), type=list[str]))

@@ -1,69 +1,43 @@
-"""Fetch only the fields that ranking needs: a third of the time that complete hits take."""
+"""Fetch only what ranking needs of hits: a third of the time that complete hits take."""
 
 import binascii
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
 
 from mappings import fields
+from mappings.product_key import ProductKey, digest_encoded
 from mappings.types import JsonObject
 from plugin_api.search.hit_key import HitKey
 
 VectorKey = tuple[str, str, str]
-"""The index, the model's version, and the hash of the text that the model read."""
-
-_KEY_CHARACTERS = 200
-"""Of a model's version and a text's hash: whoever writes documents could fill memory with longer ones."""
-
-_KEY_FIELDS = (fields.ID, fields.HASH, fields.MODEL)
-"""Doc values that identify a product and its vectors."""
+"""The index, the model's version, and the digest of what is stored of the product."""
 
 
-class _SlimFields(
-    Struct,
-    frozen=True,
-    rename={
-        "id": fields.ID,
-        "tokens": fields.TOKENS,
-        "model": fields.MODEL,
-        "hash": fields.HASH,
-        "facts": fields.FACTS,
-        "price": fields.PRICE,
-    },
-):
-    id: list[str] = []
-    tokens: list[str] = []
-    model: list[str] = []
-    hash: list[str] = []
-    facts: list[str] = []
-    price: list[Any] = []
+class StoredVectors(NamedTuple):
+    """The bytes of `attune.tokens` and of `attune.facts`; empty where a product has none."""
+
+    tokens: bytes = b""
+    facts: bytes = b""
 
 
-_NO_FIELDS = _SlimFields()
+class SlimHit(Struct, frozen=True):
+    """One hit, and what it shows of the product.
 
-
-class SlimHit(Struct, frozen=True, rename={"index": "_index", "score": "_score", "document_id": "_id"}):
-    """One hit with the doc values that identify it, and with its vectors where they were requested."""
+    `id` is empty where the document has no `attune.key` and `_id` was not requested. `model` is the version
+    of the model that encoded the product, empty where none did. `digest` is that of its `vectors`, which are
+    empty where they were not requested, are missing or are not base64. `price` is the lowest.
+    """
 
     index: str
-    document_id: str = ""  # only where `with_ids`
-    score: float | None = None
-    fields: _SlimFields = _NO_FIELDS
+    id: str
+    score: float = 0.0
+    model: str = ""
+    digest: str = ""
+    vectors: StoredVectors = StoredVectors()
+    price: float | None = None
     matched_queries: list[str] | dict[str, float] = []
-    sort: list[Raw] = []
-
-    @property
-    def keyword_score(self) -> float:
-        """The score by the caller's query, which leads the sort values where ties are broken by others."""
-        if self.score is None and self.sort:
-            return float(msgspec.json.decode(self.sort[0]) or 0.0)
-        return self.score or 0.0
-
-    @property
-    def id(self) -> str:
-        """The product's id; empty where the document has no `attune.id` and `_id` was not requested."""
-        return self.document_id or (self.fields.id[0] if self.fields.id else "")
 
     @property
     def key(self) -> HitKey:
@@ -71,61 +45,116 @@ class SlimHit(Struct, frozen=True, rename={"index": "_index", "score": "_score",
         return self.index, self.id
 
     @property
-    def model(self) -> str:
-        """Version of the model that encoded the product; empty where none did."""
-        return self.fields.model[0] if self.fields.model else ""
-
-    @property
-    def vectors(self) -> bytes:
-        """The bytes of `attune.tokens`; empty where it is missing or not base64."""
-        return _decode_bytes(self.fields.tokens)
-
-    @property
-    def facts(self) -> bytes:
-        """The bytes of `attune.facts`; empty where it is missing or not base64."""
-        return _decode_bytes(self.fields.facts)
-
-    @property
-    def price(self) -> float | None:
-        """The lowest price; None where it has none."""
-        prices = [price for price in self.fields.price if isinstance(price, int | float)]
-        return min(prices, default=None)
-
-    @property
     def vector_key(self) -> VectorKey | None:
-        """The key of its vectors in the vector cache; None where the document tells none, or a long one."""
-        values = self.fields
-        if not values.model or not values.hash or len(values.model[0] + values.hash[0]) > _KEY_CHARACTERS:
-            return None
-        return self.index, values.model[0], values.hash[0]
+        """The key of its vectors in the vector cache; None where the document tells none."""
+        return (self.index, self.model, self.digest) if self.digest else None
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether the vectors that OpenSearch shows are those that were encoded of the product."""
+        return bool(self.vectors.tokens) and digest_encoded(*self.vectors) == self.digest
+
+    @property
+    def shows_all(self) -> bool:
+        """Whether OpenSearch hides neither the tokens nor the facts of the product from the caller."""
+        return bool(self.vectors.tokens) and (bool(self.vectors.facts) or self.is_intact)
 
 
-class _SlimHits(Struct, frozen=True):
-    hits: list[SlimHit] = []
+class SlimAnswer(NamedTuple):
+    """An answer to a search for slim hits, or an error, as JSON, with its status."""
+
+    hits: list[SlimHit]
+    error: bytes = b""
+    status: int = 200
 
 
-class SlimAnswer(Struct, frozen=True):
-    """An answer to a search for slim hits, or an error."""
+class _Fields(
+    Struct,
+    frozen=True,
+    rename={
+        "key": fields.KEY,
+        "tokens": fields.TOKENS,
+        "facts": fields.FACTS,
+        "model": fields.MODEL,
+        "price": fields.PRICE,
+    },
+):
+    key: list[str] = []
+    tokens: list[str] = []
+    facts: list[str] = []
+    model: list[str] = []
+    price: list[Any] = []
 
-    hits: _SlimHits = _SlimHits()
+
+_NO_FIELDS = _Fields()
+
+
+class _Hit(Struct, frozen=True, rename={"index": "_index", "score": "_score", "id": "_id"}):
+    index: str
+    id: str = ""
+    score: float | None = None
+    fields: _Fields = _NO_FIELDS
+    matched_queries: list[str] | dict[str, float] = []
+    sort: list[Raw] = []
+
+
+class _Hits(Struct, frozen=True):
+    hits: list[_Hit] = []
+
+
+class _Answer(Struct, frozen=True):
+    hits: _Hits = _Hits()
     error: Raw = Raw()
     status: int = 200
 
 
-_answer = msgspec.json.Decoder(SlimAnswer)
+_answer = msgspec.json.Decoder(_Answer)
 
 
-def slim_body(with_vectors: bool, with_ids: bool = False, with_facts: bool = False) -> JsonObject:
+def slim_body(with_vectors: bool, with_ids: bool = False, with_prices: bool = False) -> JsonObject:
     """Return the body keys that request slim hits.
 
-    `_id` and `_source` stay on disk. `with_ids` requests `_id`, for documents that have no `attune.id`;
-    `with_facts` requests the facts and the price.
+    `_id` and `_source` stay on disk. `with_ids` requests `_id`, for documents that have no `attune.key`.
     """
-    stored: JsonObject = {} if with_ids else {"stored_fields": "_none_"}
-    values = (*_KEY_FIELDS, fields.TOKENS) if with_vectors else _KEY_FIELDS
-    if with_facts:
-        values = (*values, fields.FACTS, fields.PRICE)
-    return {**stored, "_source": False, "docvalue_fields": values}
+    names = [fields.KEY]
+    if with_vectors:
+        names += [fields.TOKENS, fields.FACTS]
+    if with_prices:
+        names.append(fields.PRICE)
+    if with_ids:
+        return {"_source": False, "docvalue_fields": [*names, fields.MODEL]}
+    return {"stored_fields": "_none_", "_source": False, "docvalue_fields": names}
+
+
+def read_slim_answer(answer: bytes) -> SlimAnswer:
+    """Parse an answer to a search for slim hits. Raises ValueError."""
+    parsed = _answer.decode(answer)
+    return SlimAnswer([_read_hit(hit) for hit in parsed.hits.hits], bytes(parsed.error), parsed.status)
+
+
+def read_product_id(values: list[str]) -> str:
+    """Return the id in the doc values of `attune.key`; empty where there is none."""
+    key = ProductKey.unpack(_decode_bytes(values))
+    return key.id if key else ""
+
+
+def _read_hit(hit: _Hit) -> SlimHit:
+    values = hit.fields
+    key = ProductKey.unpack(_decode_bytes(values.key)) if values.key else None
+    score = hit.score
+    if score is None and hit.sort:  # the score by the caller's query leads where ties are broken by others
+        score = float(msgspec.json.decode(hit.sort[0]) or 0.0)
+    prices = [price for price in values.price if isinstance(price, int | float)]
+    return SlimHit(
+        hit.index,
+        hit.id or (key.id if key else ""),
+        score or 0.0,
+        key.model if key else "".join(values.model[:1]),
+        key.digest if key else "",
+        StoredVectors(_decode_bytes(values.tokens), _decode_bytes(values.facts)),
+        min(prices, default=None),
+        hit.matched_queries,
+    )
 
 
 def _decode_bytes(values: list[str]) -> bytes:
@@ -133,8 +162,3 @@ def _decode_bytes(values: list[str]) -> bytes:
         return binascii.a2b_base64(f"{values[0]}==")  # OpenSearch leaves out the padding
     except (IndexError, ValueError):
         return b""
-
-
-def read_slim_answer(answer: bytes) -> SlimAnswer:
-    """Parse an answer to a search for slim hits. Raises ValueError."""
-    return _answer.decode(answer)

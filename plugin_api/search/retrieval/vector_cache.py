@@ -1,9 +1,8 @@
 """The vectors of products that earlier searches found, so that OpenSearch need not send them again.
 
-A product's vectors depend on the model and on the text that it read: `attune.model` and `attune.hash`. With
-them as the key an entry is never out of date. An entry belongs to one index: whoever writes another index
-can't change it. A caller's searches use the cache only where OpenSearch has lately shown that caller the
-vectors of that index.
+The key has a digest of what is stored, which is checked before it is: so an entry is never out of date, and
+no document can bring in vectors for another. An entry belongs to one index. A caller's searches use the cache
+only where OpenSearch has lately shown that caller the vectors of that index.
 """
 
 import threading
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from cachetools import LRUCache, TTLCache
 
 from plugin_api.search.hit_key import HitKey
-from plugin_api.search.retrieval.slim_hits import SlimHit, VectorKey
+from plugin_api.search.retrieval.slim_hits import SlimHit, StoredVectors, VectorKey
 
 ENTRY_BYTES = 400
 """Bytes of an entry beside its vectors: key, object headers and the cache's own tables."""
@@ -36,19 +35,19 @@ class VectorCache:
 
     def __init__(self, max_bytes: int = _MAX_BYTES, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
-        self._vectors: LRUCache[VectorKey, bytes] = LRUCache(max_bytes, lambda held: len(held) + ENTRY_BYTES)
+        self._vectors: LRUCache[VectorKey, StoredVectors] = LRUCache(max_bytes, _count_bytes)
         self._trusted: TTLCache[str, bool] = TTLCache(_MAX_CALLERS, TRUST_SECONDS, clock)
 
-    def get(self, keys: Iterable[VectorKey]) -> dict[VectorKey, bytes]:
+    def get(self, keys: Iterable[VectorKey]) -> dict[VectorKey, StoredVectors]:
         """Return those of the vectors that are in the cache."""
         with self._lock:
             return {key: self._vectors[key] for key in keys if key in self._vectors}
 
-    def put(self, vectors: Mapping[VectorKey, bytes]) -> None:
+    def put(self, vectors: Mapping[VectorKey, StoredVectors]) -> None:
         """Store vectors."""
         with self._lock:
             for key, value in vectors.items():
-                if len(value) + ENTRY_BYTES <= self._vectors.maxsize:
+                if _count_bytes(value) <= self._vectors.maxsize:
                     self._vectors[key] = value
 
     def is_trusted(self, caller_key: str) -> bool:
@@ -81,19 +80,29 @@ class CallerVectors:
         """Whether the caller may use the cache now."""
         return self.cache.is_trusted(self.caller_key)
 
-    def recall(self, hits: Mapping[HitKey, SlimHit]) -> dict[HitKey, bytes]:
+    def recall(self, hits: Mapping[HitKey, SlimHit]) -> dict[HitKey, StoredVectors]:
         """Return the vectors of hits as far as they are cached, empty ones for hits that can have none."""
         keys = {key: hit.vector_key for key, hit in hits.items()}
         vectors = self.cache.get(key for key in keys.values() if key)
         known = {key: vectors[vector_key] for key, vector_key in keys.items() if vector_key in vectors}
-        return known | {key: b"" for key, hit in hits.items() if not hit.fields.model}
+        return known | {key: StoredVectors() for key, hit in hits.items() if not hit.model}
 
-    def remember(self, cached_share: float, shown: Collection[tuple[SlimHit, bytes]]) -> None:
+    def remember(self, cached_share: float, shown: Collection[SlimHit]) -> None:
         """Store the vectors that OpenSearch has shown of a search's hits, and judge whether to rely on them.
 
         `cached_share` of the hits were in the cache. Where many were not, as with catalogues that do not fit
         into memory, the next search had better request all vectors at once.
         """
-        self.cache.put({key: vectors for hit, vectors in shown if vectors and (key := hit.vector_key)})
-        all_shown = all(hit.fields.tokens for hit, _ in shown if hit.fields.model)
+        intact = [hit for hit in shown if hit.is_intact]
+        readable = {
+            key: hit.vectors
+            for hit in intact
+            if (key := hit.vector_key) and self.is_readable(hit.vectors.tokens)
+        }
+        self.cache.put(readable)
+        all_shown = all(hit.shows_all for hit in shown if hit.model)
         self.cache.trust(self.caller_key, all_shown and cached_share >= _TRUST_SHARE)
+
+
+def _count_bytes(vectors: StoredVectors) -> int:
+    return len(vectors.tokens) + len(vectors.facts) + ENTRY_BYTES

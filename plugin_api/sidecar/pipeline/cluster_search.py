@@ -35,7 +35,7 @@ Whole-catalogue nDCG@10 on the electronics judgements, over BM25 on all fields a
 """
 
 NEEDED_FIELDS = (fields.TOKENS, fields.MODEL)
-_OTHER_FIELDS = (fields.VECTOR, fields.ID, fields.HASH, fields.VERSION, fields.CHANGED)
+_OTHER_FIELDS = (fields.VECTOR, fields.KEY, fields.HASH, fields.VERSION, fields.CHANGED)
 
 
 class ClusterSearch:

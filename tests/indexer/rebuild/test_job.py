@@ -6,6 +6,7 @@ import pytest
 
 from indexer.rebuild.job import rebuild_index
 from indexer.rebuild.product_source import open_index_source
+from indexer.store.documents import encode_key
 from indexer.store.jobs_index import JOBS_INDEX
 from mappings.errors import CatalogueError, ClusterDown, IndexingError
 from mappings.settings import IndexSettings
@@ -233,7 +234,9 @@ def test_another_model_needs_no_catalogue(tmp_path: Path, cluster: MemoryCluster
     for key, source in after.documents.items():
         own = source["attune"]
         assert own["model"] == "another model"
-        assert {**own, "model": "0123456789ab"} == before.documents[key]["attune"]
+        assert own["key"] == encode_key(key, own)
+        same = {"model": "0123456789ab", "key": before.documents[key]["attune"]["key"]}
+        assert {**own, **same} == before.documents[key]["attune"]
 
 
 def test_a_swap_whose_answer_is_lost_is_known_by_the_next_run(tmp_path: Path, cluster: MemoryCluster) -> None:

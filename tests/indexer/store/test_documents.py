@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from indexer.store.documents import build_document, hash_content, restore_product, vector_to_json
+from mappings.product_key import ProductKey, digest_encoded
 from mappings.types import JsonObject, Product
 from tests.fakes.fake_encoder import encode_text
 from tests.fakes.preview_products import PRODUCTS
@@ -41,8 +42,11 @@ def test_the_whole_document() -> None:
         "url": "http://a/1",
         "identifiers": ["1"],
     }
-    assert own.keys() == {"id", "vector", "tokens", "facts", "model", "hash", "version"}
-    assert (own["id"], own["model"], own["version"]) == (PRODUCT.id, "0123456789ab", 1700000000000)
+    assert own.keys() == {"key", "vector", "tokens", "facts", "model", "hash", "version"}
+    assert (own["model"], own["version"]) == ("0123456789ab", 1700000000000)
+    key = ProductKey.unpack(base64.b64decode(own["key"]))
+    digest = digest_encoded(*(base64.b64decode(own[name]) for name in ("tokens", "facts")))
+    assert key == ProductKey(PRODUCT.id, "0123456789ab", digest)
     assert base64.b64decode(own["tokens"]) == vectors.stored
     np.testing.assert_allclose(own["vector"], vectors.vector, atol=1e-6)
     assert len(json.dumps(own["vector"])) <= 10 * len(own["vector"]) + 2

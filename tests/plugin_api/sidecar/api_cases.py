@@ -22,7 +22,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from mappings.product_key import ProductKey
 from plugin_api.opensearch.client import OpenSearchResponse
+from tests.fakes.shop import stored_bytes
 
 CHECKS = (
     not_a_server_error,
@@ -118,7 +120,11 @@ class OneHit:
             "_id": "1",
             "_score": 1.5,
             "_source": {"title": "Wireless mouse", "price": 19.9},
-            "fields": {"attune.id": ["1"], "attune.tokens": [stored], "attune.model": [model]},
+            "fields": {
+                "attune.key": [stored_bytes(ProductKey("1", model, "0" * 16).pack())],
+                "attune.tokens": [stored],
+                "attune.model": [model],
+            },
         }
 
     def request(

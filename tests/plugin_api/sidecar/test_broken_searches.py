@@ -8,11 +8,12 @@ from collections.abc import Mapping
 
 import pytest
 
+from mappings.product_key import ProductKey
 from mappings.settings import Settings
 from plugin_api.opensearch.client import OpenSearchResponse
 from plugin_api.search.circuit_breaker import CircuitBreaker
 from plugin_api.sidecar.app import create_app
-from tests.fakes.shop import StandInModel
+from tests.fakes.shop import StandInModel, stored_bytes
 from tests.plugin_api.sidecar.broken_searches import cases
 
 JSON = (("content-type", "application/json; charset=UTF-8"),)
@@ -21,7 +22,10 @@ HIT = {
     "_id": "1",
     "_score": 1.5,
     "_source": {"title": "a"},
-    "fields": {"attune.id": ["1"], "attune.tokens": ["gA"], "attune.model": [StandInModel.version]},
+    "fields": {
+        "attune.key": [stored_bytes(ProductKey("1", StandInModel.version, "0" * 16).pack())],
+        "attune.tokens": ["gA"],
+    },
 }
 FOUND = {
     "took": 1,

@@ -108,7 +108,7 @@ def test_inner_hits_of_a_group_are_of_the_whole_set_and_the_pages_hits_lead_it(s
 def test_hits_without_an_id_are_known_by_attunes_own(stocked: Shop) -> None:
     page = page_of(stocked, {"query": MATCH, "stored_fields": "_none_", "docvalue_fields": ["price"]})
     assert page.hits.keys() == set(KEYS)
-    assert sent(stocked)[1]["docvalue_fields"] == ["price", "attune.id"]
+    assert sent(stocked)[1]["docvalue_fields"] == ["price", "attune.key"]
 
 
 def test_an_empty_page_asks_only_what_stands_around(stocked: Shop) -> None:

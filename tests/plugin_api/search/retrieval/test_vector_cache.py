@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
+from mappings.product_key import ProductKey, digest_encoded
 from mappings.settings import SearchSettings, Settings, SidecarSettings
 from plugin_api.search.query.types import SearchCall
-from plugin_api.search.retrieval.slim_hits import SlimHit, read_slim_answer
+from plugin_api.search.retrieval.slim_hits import SlimHit, StoredVectors, read_slim_answer
 from plugin_api.search.retrieval.vector_cache import (
     ENTRY_BYTES,
     TRUST_SECONDS,
@@ -13,7 +14,7 @@ from plugin_api.search.retrieval.vector_cache import (
     VectorCache,
 )
 from plugin_api.search.search import Searcher
-from tests.fakes.shop import Shop, StandInModel
+from tests.fakes.shop import Shop, StandInModel, stored_bytes
 from tests.plugin_api.search.test_search import ids, report
 
 ANN, BOB = {"authorization": "Basic ann"}, {"authorization": "Basic bob"}
@@ -130,8 +131,9 @@ def test_an_error_while_they_are_asked_for_leaves_opensearchs_hits(shop: Shop, a
     assert ids(body) == ["a", "b", "c"]
 
 
-def test_products_without_a_hash_are_asked_for_each_time(shop: Shop, ask: Asking) -> None:
-    shop.without_hash = {"a"}
+def test_products_whose_key_tells_of_other_vectors_are_asked_for_each_time(shop: Shop, ask: Asking) -> None:
+    shop.changed_since = {"a"}
+    shop.facts = {"a": b"facts"}
     for _ in range(2):
         assert ids(ask()) == ["d", "b", "a", "c"]
         assert ask.asked_for_vectors == [["a"]]
@@ -144,8 +146,9 @@ def key(name: str, index: str = "shop-1", model: str = "v1") -> tuple[str, str, 
 def test_memory_is_bounded_and_trust_ends() -> None:
     now = 0.0
     cache = VectorCache(max_bytes=2 * (ENTRY_BYTES + 3), clock=lambda: now)
-    cache.put({key(name): b"123" for name in "abc"})
-    assert cache.get([key("a"), key("b"), key("c")]) == {key("b"): b"123", key("c"): b"123"}
+    vectors = StoredVectors(b"12", b"3")
+    cache.put({key(name): vectors for name in "abc"})
+    assert cache.get([key("a"), key("b"), key("c")]) == {key("b"): vectors, key("c"): vectors}
     assert cache.get([key("c", model="v2")]) == {}
     assert not cache.is_trusted("shop ann")
     cache.trust("shop ann", True)
@@ -169,21 +172,22 @@ def test_a_caller_relies_on_the_cache_where_most_hits_are_in_it(
     vectors = CallerVectors(VectorCache(), "shop ann", bool)
     hits = {name: slim_hit(name, has_tokens=name in cached + shown) for name in "abcd"}
     by_key = {hit.key: hit for hit in hits.values()}
-    vectors.remember(0.0, [(hits[name], b"123") for name in cached])
-    rest = [name for name in "abcd" if name not in cached]
-    vectors.remember(
-        len(vectors.recall(by_key)) / 4,
-        [(hits[name], b"123" if name in shown else b"") for name in rest],
-    )
+    vectors.remember(0.0, [hits[name] for name in cached])
+    rest = [hits[name] for name in "abcd" if name not in cached]
+    vectors.remember(len(vectors.recall(by_key)) / 4, rest)
     assert vectors.is_trusted is trusted
     assert set(vectors.recall(by_key)) == {("shop-1", name) for name in {*cached, *shown}}
 
 
 def slim_hit(name: str, has_tokens: bool) -> SlimHit:
-    fields = {"attune.id": [name], "attune.model": ["v1"], "attune.hash": [name]}
-    fields |= {"attune.tokens": ["MTIz"]} if has_tokens else {}
+    key = ProductKey(name, "v1", digest_encoded(name.encode(), b"")).pack()
+    return read_hit(stored_bytes(key), stored_bytes(name.encode()) if has_tokens else "")
+
+
+def read_hit(key: str, tokens: str) -> SlimHit:
+    fields = {"attune.key": [key], "attune.tokens": [tokens]}
     answer = json.dumps({"hits": {"hits": [{"_index": "shop-1", "_score": 1.0, "fields": fields}]}})
-    return read_slim_answer(answer.encode()).hits.hits[0]
+    return read_slim_answer(answer.encode()).hits[0]
 
 
 def test_malformed_vectors_are_never_remembered_and_fail_no_search(shop: Shop, ask: Asking) -> None:
@@ -200,19 +204,28 @@ def test_malformed_vectors_are_never_remembered_and_fail_no_search(shop: Shop, a
 
 def test_who_writes_one_index_changes_no_other() -> None:
     cache = VectorCache()
-    cache.put({key("a", index="theirs"): b"hostile"})
+    cache.put({key("a", index="theirs"): StoredVectors(b"hostile")})
     assert cache.get([key("a", index="shop-1")]) == {}
 
 
 def test_vectors_larger_than_the_cache_are_not_stored() -> None:
     cache = VectorCache(max_bytes=ENTRY_BYTES + 10)
-    cache.put({key("a"): b"x" * 11, key("b"): b"x"})
+    cache.put({key("a"): StoredVectors(b"x" * 6, b"x" * 5), key("b"): StoredVectors(b"x")})
     assert list(cache.get([key("a"), key("b")])) == [key("b")]
 
 
-@pytest.mark.parametrize(("length", "key"), [(32, ("shop-1", "v1", "h" * 32)), (30_000, None)])
-def test_long_names_of_texts_are_no_keys(length: int, key: object) -> None:
-    told = {"attune.model": ["v1"], "attune.hash": ["h" * length]}
-    answer = {"hits": {"hits": [{"_index": "shop-1", "fields": told}]}}
-    (hit,) = read_slim_answer(json.dumps(answer).encode()).hits.hits
-    assert hit.vector_key == key
+@pytest.mark.parametrize(
+    "key",
+    [b"v1\n0011223344556677", b"v" * 30_000 + b"\n0011223344556677\na", b"v1\nshort\na", b"\xff\n\n", b""],
+    ids=["no id", "long version", "no digest", "not text", "empty"],
+)
+def test_a_key_that_tells_nothing_is_none(key: bytes) -> None:
+    hit = read_hit(stored_bytes(key), stored_bytes(b"123"))
+    assert (hit.id, hit.model, hit.vector_key) == ("", "", None)
+
+
+def test_a_caller_to_whom_facts_are_hidden_does_not_rely_on_the_cache() -> None:
+    vectors = CallerVectors(VectorCache(), "shop ann", bool)
+    key = stored_bytes(ProductKey("a", "v1", digest_encoded(b"123", b"fact")).pack())
+    vectors.remember(1.0, [read_hit(key, stored_bytes(b"123"))])
+    assert not vectors.is_trusted
