@@ -24,7 +24,7 @@ from plugin_api.sidecar.pipeline.routes import cluster_blueprint
 from plugin_api.sidecar.preview.explain import ExplainModel
 from plugin_api.sidecar.preview.routes import PUBLIC, preview_blueprint
 from plugin_api.sidecar.searches import SearchRoutes
-from plugin_api.sidecar.shoppers.routes import EVENTS_PATH, shoppers_blueprint
+from plugin_api.sidecar.shoppers.routes import COLLECTOR_PATH, EVENTS_PATH, shoppers_blueprint
 from plugin_api.sidecar.understanding import understanding_blueprint
 
 PREFIX = "/_attune"
@@ -36,8 +36,11 @@ PASSED = "everything"
 UNKNOWN = "unknown"
 """Endpoint of what is under Attune's own prefix and no route."""
 
-PUBLIC_RULES = tuple(f"{path}<name>" if path.endswith("assets/") else path for path in PUBLIC)
-"""Rules that ask for no key: the preview page and its files."""
+PUBLIC_RULES = (
+    *(f"{path}<name>" if path.endswith("assets/") else path for path in PUBLIC),
+    COLLECTOR_PATH,
+)
+"""Rules that ask for no key: the preview page and its files, and the script that sends events."""
 
 READY_TIMEOUT_SECONDS = 2.0
 

@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -14,15 +15,16 @@ from rich.text import Text
 from indexer.store.bulk import split_chunks
 from mappings import fields
 from mappings.client import check_cluster, connect
-from mappings.errors import AttuneError
+from mappings.errors import AttuneError, SettingsError
 from mappings.settings import Settings
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.searched_index import parse_term
 from plugin_api.commands.shoppers.event_files import OrderColumns, read_event_files
+from plugin_api.commands.ubi_indexes import read_shopper_documents
 from plugin_api.opensearch.client import encode_credentials
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.shoppers.cluster import ClusterRequests
-from plugin_api.shoppers.count_job import Train, count_behaviour
+from plugin_api.shoppers.count_job import Train, count_behaviour, load_trainer
 from plugin_api.shoppers.event_store import EventStore
 from plugin_api.shoppers.events import MAX_EVENTS
 from plugin_api.shoppers.forget import forget_shopper
@@ -35,14 +37,14 @@ _SHOWN_REJECTS = 5
 
 
 @click.command()
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
-)
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--orders", is_flag=True, help="The files hold orders, a row for each product of an order.")
 @click.option("--user", default="user_id", show_default=True, help="Column of the shopper's id (--orders).")
 @click.option("--product", default="product_id", show_default=True, help="Column of the product's id.")
 @click.option("--order", default="order_id", show_default=True, help="Column of the order's id.")
 @click.option("--time", "at", default="timestamp", show_default=True, help="Column of the order's time.")
+@click.option("--from-cluster", is_flag=True, help="Read the cluster's indexes ubi_events and ubi_queries.")
+@click.option("--since", type=click.DateTime(), help="Read only what is not older (--from-cluster).")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
 def events(
@@ -53,20 +55,30 @@ def events(
     product: str,
     order: str,
     at: str,
+    from_cluster: bool,
+    since: datetime | None,
     as_json: bool,
 ) -> None:
     """Store what shoppers did: UBI logs or order histories.
 
     FILES are documents of ubi_queries or ubi_events, one a line, or with --orders any table: CSV, JSON
-    Lines, XLSX. Each document is stored once, however often it comes. Ids of shoppers are stored as keyed
-    hashes (shoppers.key).
+    Lines, XLSX. Instead of files, --from-cluster reads what OpenSearch's UBI plugin logged. Each document is
+    stored once, however often it comes. Ids of shoppers are stored as keyed hashes (shoppers.key).
     """
+    if bool(files) == from_cluster:
+        raise SettingsError("name files of events, or read them --from-cluster: one of the two")
     settings = context.settings
     store = EventStore(_requests(settings), settings.shoppers.key, settings.shoppers.retention_days)
     columns = OrderColumns(user, product, order, at) if orders else None
     stored, duplicates = 0, 0
     rejected: list[str] = []
-    for batch in split_chunks(read_event_files(files, columns), MAX_EVENTS):
+    source = ", ".join(map(str, files)) or "the cluster"
+    documents = (
+        read_shopper_documents(connect(settings.opensearch), since)
+        if from_cluster
+        else read_event_files(files, columns)
+    )
+    for batch in split_chunks(documents, MAX_EVENTS):
         report = store.store([document for _, document in batch], time.time())
         stored, duplicates = stored + report.stored, duplicates + report.duplicates
         rejected += [f"{batch[place][0]}: {reason}" for place, reason in report.rejected.items()]
@@ -77,7 +89,7 @@ def events(
         for line in rejected[:_SHOWN_REJECTS]:
             click.echo(f"  {line}", err=True)
     if rejected and not stored and not duplicates:
-        raise AttuneError(f"no document of {', '.join(map(str, files))} could be used: {rejected[0]}")
+        raise AttuneError(f"no document of {source} could be used: {rejected[0]}")
 
 
 @click.command()
@@ -213,8 +225,7 @@ def _requests(settings: Settings) -> ClusterRequests:
 
 
 def _make_trainer() -> Train:
-    try:
-        from reranker.training.behaviour.training import train_on_orders
-    except ImportError as error:
-        raise AttuneError("training needs torch: pip install 'attune[train]'") from error
-    return train_on_orders
+    trainer = load_trainer()
+    if trainer is None:
+        raise AttuneError("training needs torch: pip install 'attune[train]'")
+    return trainer

@@ -22,8 +22,8 @@ from mappings.errors import CatalogueError, SettingsError
 from mappings.settings import ClickSettings
 from mappings.types import Judgement, Product
 from plugin_api.commands.searched_index import open_searched_index
-from plugin_api.commands.train.ubi_indexes import read_ubi_cluster
 from plugin_api.commands.train.weights import read_esci_pairs
+from plugin_api.commands.ubi_indexes import read_ubi_cluster
 from plugin_api.terminal import format_count
 from reranker.evaluation.judgements import read_judgements
 from reranker.training.clicks.click_labels import ClickEvidence, derive_click_evidence

@@ -1,12 +1,15 @@
 """Serve events, recommendations and forgetting, under `/_attune`.
 
 POST   /_attune/events             UBI documents: one, or a list
+GET    /_attune/collector.js       the script by which a shop's pages send them
 POST   /_attune/recommend          recommendations in the shape of a search's answer; GET too
 DELETE /_attune/users/ID           forget a shopper
 """
 
+import hashlib
 import time
 from collections.abc import Mapping
+from importlib import resources
 from typing import Any
 
 import msgspec
@@ -32,6 +35,9 @@ from plugin_api.sidecar.shoppers.rate_limiter import RateLimiter
 EVENTS_PATH = "/_attune/events"
 """Where browsers send what shoppers do."""
 
+COLLECTOR_PATH = "/_attune/collector.js"
+"""The script that sends it. It needs no API key."""
+
 _WAITING_SECONDS = 5.0
 _GET_FIELDS = ("index", "kind", "user", "size", "diversity")
 
@@ -47,6 +53,17 @@ def shoppers_blueprint(settings: Settings, client: OpenSearchClient) -> Blueprin
     half = max(1, settings.sidecar.threads // 2)
     limiter = ConcurrencyLimiter(half, half, _WAITING_SECONDS)
     origins = own.allowed_origins
+    collector = resources.files("plugin_api.sidecar.shoppers").joinpath("static/collector.js").read_bytes()
+
+    @blueprint.get(COLLECTOR_PATH)
+    def _collector() -> Response:
+        response = Response(collector, content_type="text/javascript; charset=utf-8")
+        response.headers["Cache-Control"] = "public, max-age=3600"
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # for pages of other origins
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.set_etag(hashlib.sha256(collector).hexdigest()[:16])
+        response.make_conditional(request)
+        return response
 
     @blueprint.post(EVENTS_PATH)
     def _store_events() -> Response:

@@ -337,3 +337,25 @@ def test_a_search_page_of_searchkit_and_instantsearch(
         {query: page["ids"] for query, page in found["searched"].items()} for found in (direct, reranked)
     )
     assert is_better(*pages, grades)
+
+
+def test_the_collector_on_a_page_of_searchkit_and_instantsearch(stack: Stack, node_project: Path) -> None:
+    queries = QUERIES[:2]
+    with stack.another_sidecar(ATTUNE_SHOPPERS_KEY="secret", ATTUNE_SHOPPERS_ORIGINS="*") as base:
+        page = printed(node_project, "shopper_page.mjs", base, *queries)
+    searches = [sent for sent in page["sent"] if "user_query" in sent]
+    clicks = [sent for sent in page["sent"] if "action_name" in sent]
+    assert [sent["user_query"] for sent in searches] == list(queries)
+    for query, search, click in zip(queries, searches, clicks, strict=True):
+        assert search["query_response_hit_ids"] == page["shown"][query]
+        assert click["query_id"] == search["query_id"]
+        assert click["event_attributes"] == {
+            "object": {"object_id": page["shown"][query][1]},
+            "position": {"ordinal": 2},
+        }
+    assert {sent["client_id"] for sent in page["sent"]} == {page["client"]}
+    assert sum(answer["stored"] for answer in page["answers"]) == len(page["sent"])
+    with OpenSearch(stack.direct, timeout=120) as client:
+        client.indices.refresh(index="attune-*")
+        assert client.count(index="attune-events-*")["count"] == len(clicks)
+        client.indices.delete(index="attune-events-*,attune-queries-*,attune-users")

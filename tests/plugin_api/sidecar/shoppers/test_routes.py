@@ -79,6 +79,17 @@ def test_pages_of_the_shop_may_send_events_without_an_api_key(cluster: ShopperCl
     assert web.delete("/_attune/users/c1").status_code == 401
 
 
+def test_the_collector_is_small_and_for_every_page(cluster: ShopperCluster) -> None:
+    web = _web(cluster, "k1")
+    response = web.get("/_attune/collector.js")
+    assert response.status_code == 200
+    assert response.mimetype == "text/javascript"
+    assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert len(response.data) < 3_000
+    again = web.get("/_attune/collector.js", headers={"If-None-Match": response.headers["ETag"]})
+    assert again.status_code == 304
+
+
 def test_a_shopper_is_forgotten(cluster: ShopperCluster) -> None:
     web = _web(cluster)
     web.post("/_attune/events", json=CLICK)

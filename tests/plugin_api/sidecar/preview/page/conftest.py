@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -10,41 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from mappings.settings import PreviewSettings, Settings, SidecarSettings
 from plugin_api.search.search import SearchTiming
 from plugin_api.sidecar.app import create_app
+from tests.fakes.chromium import open_chromium
 from tests.fakes.preview_shop import PreviewShop, other_model, served, shipped_model, stocked_shop
-
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run", "--disable-quic",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium: the system's, else Playwright's own. Without one these tests are skipped.
-
-    Where TESTS_REQUIRE_BROWSER is set they fail. Not for the whole session: while it is there, asyncio.run
-    fails in other tests.
-    """
-    with sync_playwright() as playwright:
-        try:
-            opened = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=list(ARGUMENTS)
-            )
-        except Error as error:
-            reason = (
-                "needs Chromium: `apt-get install chromium`, or `python -m playwright install chromium`: "
-                f"{error.message.splitlines()[0]}"
-            )
-            if os.environ.get("TESTS_REQUIRE_BROWSER"):
-                pytest.fail(reason, pytrace=False)
-            pytest.skip(reason)
+    with open_chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture

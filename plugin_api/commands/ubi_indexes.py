@@ -1,8 +1,7 @@
 """UBI logs from the cluster: the indexes `ubi_queries` and `ubi_events` of OpenSearch's UBI plugin."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionError as NoConnection
@@ -12,7 +11,7 @@ from opensearchpy.helpers.errors import ScanError
 
 from mappings.errors import ClusterDown, LabelsError
 from mappings.types import JsonObject
-from reranker.training.clicks.click_log import ClickLog, UnusableRecord, parse_action, parse_search
+from reranker.training.clicks.click_log import ClickLog, parse_action, parse_search
 
 _QUERIES = "ubi_queries"
 _EVENTS = "ubi_events"
@@ -34,10 +33,11 @@ _EVENT_FIELDS = (
     "event_attributes.object.internal_id",
     "event_attributes.position.ordinal",
 )
+_SHOPPER_FIELDS = ("application", "user_id", "event_id", "event_attributes.order_id")
+"""Fields that say who did it, and in which order, beside those that a click log has."""
+
 _BATCH = 1000
 _TIME = "strict_date_time"
-
-_Record = TypeVar("_Record")
 
 
 def read_ubi_cluster(
@@ -55,9 +55,22 @@ def read_ubi_cluster(
     missing, closed to this user or can't be read whole, ClusterDown where OpenSearch does not answer.
     """
     return ClickLog(
-        _read(client, queries, _body(_QUERY_FIELDS, since, until), parse_search),
-        _read(client, events, _body(_EVENT_FIELDS, since, until), parse_action),
+        (parse_search(s, at) for at, s in _scan_index(client, queries, _body(_QUERY_FIELDS, since, until))),
+        (parse_action(s, at) for at, s in _scan_index(client, events, _body(_EVENT_FIELDS, since, until))),
     )
+
+
+def read_shopper_documents(
+    client: OpenSearch, since: datetime | None = None
+) -> Iterator[tuple[str, JsonObject]]:
+    """Yield the documents of both indexes, from `since` on, each with its index and id.
+
+    A document without an `event_id` gets its index and id as one, so that it is known when it is read again.
+    Raises as the iterators of `read_ubi_cluster` do.
+    """
+    for index, names in ((_EVENTS, _EVENT_FIELDS), (_QUERIES, _QUERY_FIELDS)):
+        for where, source in _scan_index(client, index, _body((*names, *_SHOPPER_FIELDS), since, None)):
+            yield where, {"event_id": where, **source}
 
 
 def _body(fields: Sequence[str], since: datetime | None, until: datetime | None) -> JsonObject:
@@ -70,15 +83,11 @@ def _body(fields: Sequence[str], since: datetime | None, until: datetime | None)
     return {"query": query, "_source": list(fields)}
 
 
-def _read(
-    client: OpenSearch,
-    index: str,
-    body: JsonObject,
-    parse: Callable[[Mapping[str, object], str], _Record | UnusableRecord],
-) -> Iterator[_Record | UnusableRecord]:
+def _scan_index(client: OpenSearch, index: str, body: JsonObject) -> Iterator[tuple[str, JsonObject]]:
+    """Yield an index's documents, each with its index and id."""
     try:
         for hit in scan(client, query=body, index=index, size=_BATCH):
-            yield parse(hit.get("_source") or {}, f"{hit['_index']}/{hit['_id']}")
+            yield f"{hit['_index']}/{hit['_id']}", hit.get("_source") or {}
     except NotFoundError as error:
         raise LabelsError(
             f"the cluster has no index {index}: log searches with OpenSearch's UBI plugin, "

@@ -7,7 +7,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionError as NoConnection
 
 from mappings.errors import ClusterDown, LabelsError
-from plugin_api.commands.train.ubi_indexes import read_ubi_cluster
+from plugin_api.commands.ubi_indexes import read_shopper_documents, read_ubi_cluster
 from reranker.training.clicks.click_log import LoggedAction, LoggedSearch, UnusableRecord
 from tests.fakes.memory_connection import ClientRequest, open_client
 
@@ -112,3 +112,11 @@ def test_a_log_that_lacks_a_shard_is_refused(client: OpenSearch, log: Log) -> No
     log.failed_shards = 1
     with pytest.raises(LabelsError, match="ubi_events can't be read whole"):
         list(read_ubi_cluster(client).actions)
+
+
+def test_shoppers_documents_are_known_again_by_their_ids(client: OpenSearch, log: Log) -> None:
+    log.indexes["ubi_queries"] = [{**QUERIES[0], "event_id": "own"}]
+    found = list(read_shopper_documents(client, datetime(2026, 1, 2, tzinfo=UTC)))
+    assert [where for where, _ in found] == ["ubi_events/d0", "ubi_events/d1", "ubi_queries/d0"]
+    assert [document["event_id"] for _, document in found] == ["ubi_events/d0", "ubi_events/d1", "own"]
+    assert all("user_id" in body["_source"] and "range" in body["query"] for body in log.bodies)
