@@ -33,6 +33,7 @@ _COMMANDS = {
     "recommend": "plugin_api.commands.shoppers.command",
     "forget": "plugin_api.commands.shoppers.command",
     "evaluate": "plugin_api.commands.evaluate.command",
+    "experiment": "plugin_api.commands.experiment.command",
     "serve": "plugin_api.commands.serve.command",
     "train": "plugin_api.commands.train.command",
     "install": "plugin_api.commands.install.command",

@@ -6,6 +6,7 @@ from mappings.settings.sections import (
     SECRETS,
     ClickSettings,
     DatabaseSettings,
+    ExperimentSettings,
     IndexSettings,
     ModelSettings,
     NodeSettings,
@@ -17,6 +18,7 @@ from mappings.settings.sections import (
     SidecarSettings,
 )
 from mappings.settings.value_types import FusionMethod
+from mappings.settings.variants import apply_variant
 
 __all__ = [
     "ENV_CONFIG",
@@ -24,6 +26,7 @@ __all__ = [
     "SECRETS",
     "ClickSettings",
     "DatabaseSettings",
+    "ExperimentSettings",
     "FusionMethod",
     "IndexSettings",
     "ModelSettings",
@@ -35,6 +38,7 @@ __all__ = [
     "Settings",
     "ShopperSettings",
     "SidecarSettings",
+    "apply_variant",
     "attune_home",
     "list_settings",
     "load_settings",

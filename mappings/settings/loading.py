@@ -17,6 +17,7 @@ import msgspec
 from mappings.errors import SettingsError
 from mappings.settings.listing import Setting, list_settings
 from mappings.settings.sections import ENV_PREFIX, SECRETS, SECTIONS, Settings
+from mappings.settings.variants import apply_variant
 
 ENV_CONFIG = "ATTUNE_CONFIG"
 ENV_HOME = "ATTUNE_HOME"
@@ -154,8 +155,25 @@ def _conflicts(settings: Settings) -> Iterator[str]:
     if "@" in opensearch.url.split("://")[-1].partition("/")[0]:
         # The address is shown in messages, and a password with it.
         yield "opensearch.url must hold no name or password: set opensearch.user and opensearch.password"
+    yield from _experiment_conflicts(settings)
     for key in ("tls_key", "client_ca"):
         if getattr(sidecar, key) and not sidecar.tls_certificate:
             yield f"sidecar.{key} needs sidecar.tls_certificate"
     if opensearch.client_key and not opensearch.client_certificate:
         yield "opensearch.client_key needs opensearch.client_certificate"
+
+
+def _experiment_conflicts(settings: Settings) -> Iterator[str]:
+    experiment = settings.experiment
+    if not experiment.name:
+        return
+    if not settings.shoppers.key:
+        yield "experiment.name needs shoppers.key, by which events are known to be of the experiment"
+    variants = []
+    for key in ("first", "second"):
+        try:
+            variants.append(apply_variant(getattr(experiment, key), settings.search))
+        except SettingsError as error:
+            yield f"experiment.{key}: {error}"
+    if len(variants) == 2 and variants[0] == variants[1]:
+        yield "experiment.first and experiment.second are the same settings: there is nothing to compare"

@@ -271,6 +271,27 @@ class ShopperSettings:
 
 
 @dataclass(frozen=True)
+class ExperimentSettings:
+    """Two ways to rank, compared on the shop's own shoppers. Off without a name; needs `shoppers.key`."""
+
+    name: Annotated[
+        str,
+        Meta(pattern=r"^[a-z0-9-]{0,40}$", extra={"allowed": "up to 40 small letters, digits and hyphens"}),
+    ] = ""
+    """Name of the experiment: another name starts another one. Empty is off."""
+    method: Literal["interleave", "split"] = "interleave"
+    """Show both rankings in one list, or each shopper one of the two."""
+    first: str = ""
+    """Settings of `[search]` in force for the first ranking, such as `keyword_weight=3, rrf_k=60`; empty is
+    all as they are set.
+    """
+    second: str = ""
+    """The same for the second ranking."""
+    share: ShareOfOne = 1.0
+    """Share of the shoppers, or of the texts where no shopper is named, that take part."""
+
+
+@dataclass(frozen=True)
 class PreviewSettings:
     """The search preview page at `/_attune/`."""
 
@@ -307,6 +328,7 @@ class Settings:
     model: ModelSettings = field(default_factory=ModelSettings)
     clicks: ClickSettings = field(default_factory=ClickSettings)
     shoppers: ShopperSettings = field(default_factory=ShopperSettings)
+    experiment: ExperimentSettings = field(default_factory=ExperimentSettings)
     preview: PreviewSettings = field(default_factory=PreviewSettings)
     node: NodeSettings = field(default_factory=NodeSettings)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

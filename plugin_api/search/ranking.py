@@ -8,8 +8,9 @@ from plugin_api.opensearch.raw_json import RawObject
 from plugin_api.search.hit_key import HitKey
 from plugin_api.search.query.types import RerankRequest, TextSearch
 from plugin_api.search.reasons import RerankStatus
-from plugin_api.search.report import RerankReport, StageTimes, UnderstoodPart
+from plugin_api.search.report import RerankReport, ShownExperiment, StageTimes, UnderstoodPart
 from plugin_api.search.retrieval.hit import Hit
+from plugin_api.shoppers.experiment_tag import Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class RankedHits:
     `scored` counts the hits that the model scored, `without_vectors` those that kept their keyword place.
     They are hits of the caller's query widened by the `additions`. `model` is the version that scored them.
     Where they are not `complete`, OpenSearch has more hits, in its own order. `personal` has the log-odds
-    that a shopper's history added to hits, by feature.
+    that a shopper's history added to hits, by feature. `variant` is what an experiment shows, `first_team`
+    the hits that its first ranking put into an interleaved list.
     """
 
     hits: tuple[Hit, ...]
@@ -40,6 +42,8 @@ class RankedHits:
     additions: Additions = NO_ADDITIONS
     complete: bool = True
     personal: Mapping[HitKey, Mapping[str, float]] = field(default_factory=dict)
+    variant: Variant | None = None
+    first_team: frozenset[HitKey] = frozenset()
 
     def page(self, request: RerankRequest) -> tuple[Hit, ...]:
         """Return the requested page."""
@@ -60,6 +64,7 @@ class RankedPage:
     took_ms: StageTimes
     request: RerankRequest
     cached: bool = False
+    experiment: ShownExperiment | None = None
 
     @property
     def report(self) -> RerankReport:
@@ -76,6 +81,7 @@ class RankedPage:
                 key[1]: parts for key, parts in self.ranked.personal.items() if key in self.complete_hits
             },
             understood=tuple(list_parts(self.request)),
+            experiment=self.experiment,
         )
         return report.with_text(self.request)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from plugin_api.opensearch.client import Headers
 from plugin_api.search.query.types import TextSearch
 from plugin_api.search.reasons import Reason, RerankStatus
+from plugin_api.shoppers.experiment_tag import Variant
 
 STATUS_HEADER = "x-attune-rerank-status"
 REASON_CODE_HEADER = "x-attune-rerank-reason-code"
@@ -30,6 +31,15 @@ class UnderstoodPart:
 
     kind: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownExperiment:
+    """The experiment that a search takes part in, what it shows, and the `query_id` that its events bear."""
+
+    name: str
+    variant: Variant
+    query_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,7 @@ class RerankReport:
     understood: tuple[UnderstoodPart, ...] = ()
     corrected: str = ""
     original: str = ""
+    experiment: ShownExperiment | None = None
 
     def with_text(self, search: TextSearch) -> "RerankReport":
         """Return the report with the text that a search is ranked by."""

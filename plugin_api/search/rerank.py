@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.search.deadline import Deadline
+from plugin_api.search.experiment import Experiment
 from plugin_api.search.failures import find_cause
 from plugin_api.search.hit_key import HitKey
 from plugin_api.search.models import SearchModels
@@ -49,8 +50,10 @@ class SearchReranker:
         rankings: RankingCache,
         result_sets: ResultSets,
         personaliser: Personaliser,
+        experiment: Experiment,
     ) -> None:
         self._client, self._models, self._personaliser = client, models, personaliser
+        self._experiment = experiment
         self._vectors, self._rankings, self._result_sets = vectors, rankings, result_sets
 
     def rerank(self, request: RerankRequest, deadline: Deadline) -> RankedPage:
@@ -74,6 +77,8 @@ class SearchReranker:
         cached = self._rankings.get(key)
         if cached is None or (request.end > len(cached.value.hits) and not cached.value.complete):
             return None
+        if cached.value.variant != self._experiment.assign(request):
+            return None
         started, ranked = time.perf_counter(), cached.value
         keys = [hit.key for hit in ranked.page(request)]
         page = fetch_page(caller, request, ranked.additions.keys, keys, key.shards)
@@ -81,7 +86,8 @@ class SearchReranker:
         if page.fingerprint.digest != cached.digest or page.hits.keys() != set(keys):
             return None
         took = StageTimes(fetch=_milliseconds(started, time.perf_counter()))
-        return RankedPage(ranked, page.hits, page.shell, page.headers, took, request, cached=True)
+        experiment = self._experiment.describe(request, ranked)
+        return RankedPage(ranked, page.hits, page.shell, page.headers, took, request, True, experiment)
 
     def _new_page(
         self,
@@ -111,7 +117,9 @@ class SearchReranker:
         if other is not model:
             return self._new_page(request, other, caller, key, is_retry)
         _check(found)
-        ranked = self._rank(request, model, query, found, caller.deadline, rescued)
+        ranked = self._experiment.rank(
+            request, lambda varied: self._rank(varied, model, query, found, caller.deadline, rescued)
+        )
         scored = time.perf_counter()
         if request.end > len(ranked.hits) and not ranked.complete:
             ranked = self._with_rest(request, found, ranked, caller)
@@ -135,7 +143,8 @@ class SearchReranker:
                 self._rankings.put(key, ranked, settled)
         times = (started, encoded, gathered, scored, time.perf_counter())
         took = StageTimes(*map(_milliseconds, times, times[1:]))
-        return RankedPage(ranked, hits, shell, headers, took, request)
+        experiment = self._experiment.describe(request, ranked)
+        return RankedPage(ranked, hits, shell, headers, took, request, experiment=experiment)
 
     def _needs_more(self, request: RerankRequest, found: Candidates, caller: CallerClient) -> bool:
         """Return whether the text finds so little that products are added."""

@@ -15,6 +15,7 @@ from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.answer import Answer
 from plugin_api.search.circuit_breaker import OPEN_SECONDS, CircuitBreaker
 from plugin_api.search.deadline import Deadline
+from plugin_api.search.experiment import Experiment
 from plugin_api.search.index_words import IndexWords
 from plugin_api.search.interpreters import Interpreters
 from plugin_api.search.models import SearchModels
@@ -110,7 +111,7 @@ class Searcher:
         self._result_sets = ResultSets(client, self._models, vectors, rankings)
         personaliser = Personaliser(client, settings)
         self._reranker = SearchReranker(
-            client, self._models, vectors, rankings, self._result_sets, personaliser
+            client, self._models, vectors, rankings, self._result_sets, personaliser, Experiment(settings)
         )
         self._schemas, self._interpreters = IndexSchemas(client), Interpreters(client, reranker)
         self._index_words = IndexWords(client)

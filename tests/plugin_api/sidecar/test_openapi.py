@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from mappings.settings import PreviewSettings, Settings, SidecarSettings
 from plugin_api.search.query.types import Options
 from plugin_api.search.reasons import Reason, RerankStatus
-from plugin_api.search.report import RerankReport
+from plugin_api.search.report import RerankReport, ShownExperiment
 from plugin_api.shoppers.recommend_call import RecommendBoost, RecommendCall
 from plugin_api.sidecar.api_keys import OPEN
 from plugin_api.sidecar.app import PASSED, PUBLIC_RULES, create_app
@@ -37,6 +37,7 @@ TYPES: dict[str, Any] = {
     **{name: kind for name, kind in vars(messages).items() if isinstance(kind, type(msgspec.Struct))},
     "Options": Options,
     "RerankReport": RerankReport,
+    "ShownExperiment": ShownExperiment,
     "ExplainRequest": ExplainRequest,
     "JudgementRequest": JudgementRequest,
     "GradesRequest": GradesRequest,
