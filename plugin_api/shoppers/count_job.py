@@ -1,8 +1,7 @@
 """`attune count`: from stored orders to counts in product documents, and a behaviour model of the shop."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from urllib.parse import quote
 
 from mappings.errors import LabelsError
@@ -11,23 +10,16 @@ from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import dumps
 from plugin_api.shoppers.behaviour_store import BehaviourStore
 from plugin_api.shoppers.cluster import ClusterRequests, ShopperStoreError
-from plugin_api.shoppers.event_store import EVENT_INDEXES, EventStore
+from plugin_api.shoppers.event_store import EventStore
 from plugin_api.shoppers.events import SECONDS_A_DAY
-from plugin_api.shoppers.product_counts import (
-    BEHAVIOUR,
-    COUNTS_MAPPING,
-    build_product_counts,
-    read_text,
-)
-from reranker.behaviour.purchases import Purchase, PurchaseLog, build_purchase_log
+from plugin_api.shoppers.order_history import read_product_kinds, read_purchases, scan_hits
+from plugin_api.shoppers.product_counts import BEHAVIOUR, COUNTS_MAPPING, build_product_counts
+from reranker.behaviour.purchases import PurchaseLog, build_purchase_log
 from reranker.behaviour.recommendation import BehaviourModel
 from reranker.behaviour.scorer import BehaviourScorer
 from reranker.behaviour.shop_counts import count_shop
-from reranker.training.clicks.click_log import ACTIONS
 
-_PAGE = 5_000
 _BULK = 1_000
-_KEEP_ALIVE = "5m"
 _SCRIPT = (
     "if (ctx._source.attune == null) {ctx._source.attune = new HashMap()} "
     "if (params.b == null) {ctx._source.attune.remove('behaviour')} "
@@ -36,6 +28,15 @@ _SCRIPT = (
 )
 
 Train = Callable[[PurchaseLog, list[str], list[str], float], BehaviourScorer]
+
+
+def load_trainer() -> Train | None:
+    """Return what trains the scorer; None where torch (extra `train`) is not installed."""
+    try:
+        from reranker.training.behaviour.training import train_on_orders
+    except ImportError:
+        return None
+    return train_on_orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ def count_behaviour(
     Raises ShopperStoreError, and LabelsError where no stored purchase is of a product of the alias.
     """
     dropped = EventStore(requests, settings.key, settings.retention_days).drop_old(now)
-    products = dict(_read_products(requests, alias, settings))
-    log = build_purchase_log(p for p in _read_purchases(requests) if p.product in products)
+    products = dict(read_product_kinds(requests, alias, settings))
+    log = build_purchase_log(p for p in read_purchases(requests) if p.product in products)
     if not len(log):
         raise LabelsError(
             f"no stored purchase is of a product of {alias}: store events first (attune events)"
@@ -89,63 +90,11 @@ def count_behaviour(
     )
 
 
-def _read_products(
-    requests: ClusterRequests, alias: str, settings: ShopperSettings
-) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield each product's id with its type and maker."""
-    names = [settings.type_field, settings.maker_field]
-    for hit in _scan(requests, alias, {"query": {"match_all": {}}, "_source": names}):
-        source = hit.get("_source", {})
-        yield hit["_id"], (read_text(source, names[0]), read_text(source, names[1]))
-
-
-def _read_purchases(requests: ClusterRequests) -> Iterator[Purchase]:
-    names = [name for name, action in ACTIONS.items() if action == "purchase"]
-    source = ["timestamp", "client_id", "user_id", "event_attributes"]
-    for hit in _scan(
-        requests, EVENT_INDEXES, {"query": {"terms": {"action_name": names}}, "_source": source}
-    ):
-        event = hit["_source"]
-        attributes = event.get("event_attributes", {})
-        product = attributes.get("object", {}).get("object_id", "")
-        if product:
-            day = datetime.fromisoformat(event["timestamp"]).timestamp() / SECONDS_A_DAY
-            shopper = event.get("user_id") or event["client_id"]
-            yield Purchase(shopper, product, str(attributes.get("order_id") or int(day)), day)
-
-
-def _scan(requests: ClusterRequests, index: str, search: JsonObject) -> Iterator[JsonObject]:
-    """Yield every hit of a search, as of now."""
-    requests.ask("POST", f"/{quote(index, safe='*,')}/_refresh?allow_no_indices=true&ignore_unavailable=true")
-    target = f"/{quote(index, safe='*,')}/_search/point_in_time?keep_alive={_KEEP_ALIVE}"
-    status, opened = requests.ask("POST", target, also=(400, 404))  # 400: no index has such a name
-    if status != 200 or not opened.get("pit_id"):
-        return
-    point = opened["pit_id"]
-    after: list[object] | None = None
-    try:
-        while True:
-            body = {
-                **search,
-                "size": _PAGE,
-                "pit": {"id": point, "keep_alive": _KEEP_ALIVE},
-                "sort": [{"_shard_doc": "asc"}],
-                **({"search_after": after} if after else {}),
-            }
-            hits = requests.ask("POST", "/_search", body)[1]["hits"]["hits"]
-            yield from hits
-            if len(hits) < _PAGE:
-                return
-            after = hits[-1]["sort"]
-    finally:
-        requests.ask("DELETE", "/_search/point_in_time", {"pit_id": [point]}, also=(404,))
-
-
 def _write_counts(requests: ClusterRequests, alias: str, counts: dict[str, JsonObject]) -> int:
     """Write each product's counts, and remove those of products that have none any more."""
     requests.ask("PUT", f"/{quote(alias, safe='')}/_mapping", COUNTS_MAPPING)
     had = {"query": {"exists": {"field": f"{BEHAVIOUR}.popularity"}}, "_source": False}
-    gone = [hit["_id"] for hit in _scan(requests, alias, had) if hit["_id"] not in counts]
+    gone = [hit["_id"] for hit in scan_hits(requests, alias, had) if hit["_id"] not in counts]
     changes: list[tuple[str, JsonObject | None]] = [*counts.items(), *((product, None) for product in gone)]
     updated = 0
     for begin in range(0, len(changes), _BULK):

@@ -100,12 +100,13 @@ def build_behaviour_features(
     """
     n = len(facts.ids)
     counts = profile.counts(day)
+    date = int(day)  # profiles have whole days: what remains would make every age half a day too long
     result = np.zeros((n, len(BEHAVIOUR_FEATURES)), dtype=np.float32)
     rows = [(row, profile.bought[product]) for row, product in enumerate(facts.ids) if product in counts]
     if rows:
         at = np.array([row for row, _ in rows])
         table = np.array([(c.at(day), c.orders, c.last, c.gap) for _, c in rows])  # (m, 4)
-        ages = np.maximum(day - table[:, 2], 0.0)
+        ages = np.maximum(date - table[:, 2], 0.0)
         result[at, 0] = np.log1p(table[:, 0])
         result[at, 1] = 1
         result[at, 2] = np.log1p(table[:, 1])
@@ -129,7 +130,7 @@ def build_behaviour_features(
     result[:, 11] = _affinity(facts.types, by_type, shares.types, total)
     result[:, 12] = _affinity(facts.makers, by_maker, shares.makers, total)
     result[:, 13] = [
-        np.log1p(max(day - latest[kind], 0.0) if kind in latest else _NEVER_DAYS) for kind in facts.types
+        np.log1p(max(date - latest[kind], 0) if kind in latest else _NEVER_DAYS) for kind in facts.types
     ]
     result[:, 14] = np.log1p(total)
     result[:, 15] = np.log1p(len(counts))

@@ -18,6 +18,9 @@ from reranker.behaviour.purchases import PurchaseLog
 from reranker.behaviour.repurchase import RepurchaseKernels, fit_kernels
 from reranker.types import Doubles, Floats, Ints
 
+CANDIDATES = 300
+"""Products that are scored for a shopper: of those that counting says most for."""
+
 _PRIOR_AGAIN, _PRIOR_BUYERS = 1.0, 5.0
 
 

@@ -5,10 +5,17 @@ from pathlib import Path
 
 import click
 
+from mappings.client import check_cluster, connect
 from mappings.errors import EvaluationError
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.evaluate.systems import SECOND, SYSTEMS
+from plugin_api.commands.searched_index import open_searched_index
+from plugin_api.opensearch.client import encode_credentials
+from plugin_api.opensearch.http_client import HttpClient
+from plugin_api.shoppers.cluster import ClusterRequests
+from plugin_api.shoppers.count_job import load_trainer
 from plugin_api.terminal import task_progress
+from reranker.model import load_model
 
 _A_PATH = click.Path(path_type=Path)
 
@@ -43,6 +50,15 @@ _A_PATH = click.Path(path_type=Path)
     metavar="NAME=FILE",
     help="A ranking in TREC's run format. May be repeated.",
 )
+@click.option("--recommend", is_flag=True, help="Measure recommendations by stored orders instead.")
+@click.option("--personal", is_flag=True, help="Measure personal search by stored searches instead.")
+@click.option(
+    "--days",
+    type=click.FloatRange(1),
+    default=28.0,
+    show_default=True,
+    help="Days at the end whose orders are predicted (--recommend).",
+)
 @click.option(
     "--interleaved",
     type=_A_PATH,
@@ -74,6 +90,9 @@ def evaluate(
     second_model: Path | None,
     second_alias: str | None,
     runs: tuple[str, ...],
+    recommend: bool,
+    personal: bool,
+    days: float,
     interleaved: Path | None,
     threshold: float,
     depth: int,
@@ -81,7 +100,7 @@ def evaluate(
     as_json: bool,
     html: Path | None,
 ) -> None:
-    """Measure rankings by people's judgements.
+    """Measure rankings by judgements, or by what shoppers did.
 
     Compares Attune with BM25, its own parts, other models and other engines.
 
@@ -89,13 +108,24 @@ def evaluate(
       attune evaluate --judgements judged.csv --alias shop --html report.html
       attune evaluate --judgements judged.csv --alias shop --second-model NEW --second-alias shop-new
       attune evaluate --qrels qrels.txt --run old=old.trec --run new=new.trec
+      attune evaluate --recommend --alias shop
+      attune evaluate --personal --alias shop
     With --run but neither --alias nor --system, no index is searched: OpenSearch is not needed then.
 
     Every ranking is measured over the whole catalogue, where products that nobody judged count as irrelevant,
     and over each query's judged products alone. The first system is compared with each other one: mean
     change of nDCG@10 with a 95 % interval, a significance test, and the queries won and lost. Queries that
     lose more than 0.1 against the shop's own search are counted by kind, and listed.
+
+    --recommend predicts stored orders (attune events) of a fifth of the shoppers, on whom nothing is counted:
+    those of the last --days, and each shopper's last one. --personal repeats stored searches that led to a
+    click or purchase, with the history that their shoppers had then, and without.
     """
+    if recommend or personal:
+        if judgements or qrels or runs or systems or second_alias or interleaved or (recommend and personal):
+            raise click.UsageError("--recommend and --personal stand alone: they measure by stored events")
+        _evaluate_behaviour(context, recommend, alias, query_template, model, days, as_json, html)
+        return
     if (judgements is None) == (qrels is None):
         raise click.UsageError("give the judgements: one of --judgements FILE.csv and --qrels FILE")
     if (second_model is None) != (second_alias is None):
@@ -134,6 +164,47 @@ def evaluate(
         click.echo(json.dumps(tabulated(evaluation), ensure_ascii=False, indent=2, allow_nan=False))
         return
     print_tables(evaluation)
+    if html:
+        click.echo(f"Report: {html}")
+
+
+def _evaluate_behaviour(
+    context: CommandContext,
+    recommend: bool,
+    alias: str | None,
+    query_template: Path | None,
+    folder: Path | None,
+    days: float,
+    as_json: bool,
+    html: Path | None,
+) -> None:
+    settings = context.settings
+    try:
+        from plugin_api.commands.evaluate.behaviour.personal_job import evaluate_personal_search
+        from plugin_api.commands.evaluate.behaviour.recommend_job import evaluate_recommendations
+        from plugin_api.commands.evaluate.behaviour.report import write_behaviour_report
+        from plugin_api.commands.evaluate.behaviour.table import print_behaviour, tabulate_behaviour
+    except ModuleNotFoundError as error:
+        raise EvaluationError(f"measuring needs {error.name}: pip install 'attune[evaluate]'") from error
+    client = HttpClient(settings.opensearch)
+    cluster = connect(settings.opensearch)
+    check_cluster(cluster, settings.opensearch)
+    name = alias or settings.search.alias
+    if recommend:
+        requests = ClusterRequests(client, encode_credentials(settings.opensearch))
+        train = load_trainer()
+        evaluation = evaluate_recommendations(requests, name, settings, days, train, task_progress)
+    else:
+        chosen = folder or (Path(settings.model.folder) if settings.model.folder else None)
+        model = load_model(chosen, settings.model.threads)
+        make_query = open_searched_index(cluster, name, query_template).make_query
+        evaluation = evaluate_personal_search(client, name, settings, model, make_query, task_progress)
+    if html:
+        write_behaviour_report(evaluation, html)
+    if as_json:
+        click.echo(json.dumps(tabulate_behaviour(evaluation), ensure_ascii=False, indent=2))
+        return
+    print_behaviour(evaluation)
     if html:
         click.echo(f"Report: {html}")
 

@@ -7,7 +7,7 @@ CSS variables, so that plots follow its light and dark themes.
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from reranker.evaluation.calibration import Calibration
 from reranker.evaluation.comparison import HEADLINE, Figures, Protocol
 from reranker.evaluation.losses import LOSS_MARGIN
+from reranker.evaluation.significance import Interval
 
 _WIDE, _WIDTH, _HEIGHT = 10.0, 4.4, 2.8  # inches; the page scales them
 _MARKERS = "osD^vPXp"
@@ -92,6 +93,21 @@ def draw_intervals(protocol: Protocol) -> Markup:
         axes.set_ylim(-0.6, len(names) - 0.4)
         axes.grid(axis="y", visible=False)
         return _write_svg(figure, f"{protocol.title}: mean change and 95 % interval from each other system")
+
+
+def draw_means(means: Mapping[str, Interval], title: str) -> Markup:
+    """Draw the mean of each ranking with its 95 % interval; the first stands out."""
+    with mpl.rc_context(_STYLE):
+        figure, axes = _new_plot(0.6 + 0.3 * len(means), _WIDE)
+        for row, value in enumerate(list(means.values())[::-1]):
+            colour = _FIRST if row == len(means) - 1 else _OTHER
+            bounds = [_bound(value.low, value.mean), _bound(value.high, value.mean)]
+            axes.plot(bounds, [row, row], color=colour, linewidth=2)
+            axes.plot([value.mean], [row], marker="o", color=colour)
+        axes.set_yticks(range(len(means)), list(means)[::-1])
+        axes.set_ylim(-0.6, len(means) - 0.4)
+        axes.grid(axis="y", visible=False)
+        return _write_svg(figure, title)
 
 
 def draw_latency(figures: Sequence[Figures]) -> Markup | None:

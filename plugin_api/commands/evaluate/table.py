@@ -68,7 +68,7 @@ def _system(figures: Figures) -> JsonObject:
         "label": figures.system.label,
         "model": figures.system.model or None,
         "trained_on": figures.trained,
-        "measures": {name: _interval(value) for name, value in figures.values.items()},
+        "measures": {name: format_interval(value) for name, value in figures.values.items()},
         "products_shown": figures.shown,
         "coverage": figures.coverage and round(figures.coverage, 4),
         "latency_ms": figures.latency and {k: round(v, 2) for k, v in asdict(figures.latency).items()},
@@ -79,7 +79,7 @@ def _system(figures: Figures) -> JsonObject:
 
 def _paired(paired: PairedComparison) -> JsonObject:
     return {
-        "change": _interval(paired.change),
+        "change": format_interval(paired.change),
         "p": round(paired.p, 5),
         "p_holm": round(paired.p_holm, 5),
         "wins": paired.wins,
@@ -89,7 +89,8 @@ def _paired(paired: PairedComparison) -> JsonObject:
     }
 
 
-def _interval(value: Interval) -> JsonObject:
+def format_interval(value: Interval) -> JsonObject:
+    """Return a mean and the bounds of its interval; a bound that isn't known is null."""
     bounds = {"low": value.low, "high": value.high}
     known = {name: round(bound, 4) if math.isfinite(bound) else None for name, bound in bounds.items()}
     return {"mean": round(value.mean, 4), **known}

@@ -1,23 +1,17 @@
-"""Orders as training examples: what a shopper had bought before each, and what was in it."""
+"""Orders as training examples: the features of an order's candidates, and which of them were bought."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mappings.errors import LabelsError
-from reranker.behaviour.counts import Profile, add_purchases
 from reranker.behaviour.neighbours import fit_cosine, fit_ease
+from reranker.behaviour.order_replay import MIN_ORDER, replay_orders
 from reranker.behaviour.purchases import PurchaseLog
-from reranker.behaviour.shop_counts import ShopCounts, count_shop
-from reranker.types import Floats, Ints
-
-CANDIDATES = 300
-"""Products of each example."""
-
-MIN_ORDER = 3
-"""Products in an order that counts: smaller ones say little of a ranking of 20."""
+from reranker.behaviour.shop_counts import CANDIDATES, ShopCounts, count_shop
+from reranker.types import Floats
 
 MIN_EXAMPLES = 200
 """Orders that training needs."""
@@ -27,49 +21,11 @@ _FOLDS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OrderExample:
-    """An order on `day`, and its shopper's profile before it. `products` are rows of the log's products."""
-
-    user: int
-    day: float
-    profile: Profile
-    products: Ints
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class BehaviourExamples:
     """Features and labels of N orders, CANDIDATES products each."""
 
     features: Floats  # (N, C, F)
     bought: NDArray[np.bool_]  # (N, C)
-
-
-def replay_orders(
-    log: PurchaseLog, begin: float, end: float, choose: Callable[[int], NDArray[np.bool_]]
-) -> Iterator[OrderExample]:
-    """Yield orders between two days, user by user, each with the profile that its shopper had by then.
-
-    `choose` maps the number of a user's usable orders to which of them are yielded.
-    """
-    starts = log.user_rows()
-    for user in range(len(log.user_ids)):
-        rows = slice(starts[user], starts[user + 1])
-        orders, products, days = log.orders[rows], log.products[rows], log.days[rows]
-        if not len(orders):
-            continue
-        numbers, first, sizes = np.unique(orders, return_index=True, return_counts=True)
-        by_day = np.argsort(days[first], kind="stable")
-        numbers, moments, sizes = numbers[by_day], days[first][by_day], sizes[by_day]
-        usable = np.flatnonzero((moments >= begin) & (moments < end) & (sizes >= MIN_ORDER))
-        chosen = set(usable[choose(len(usable))].tolist())
-        profile = Profile()
-        for at, (number, day) in enumerate(zip(numbers, moments.tolist(), strict=True)):
-            if chosen and at > max(chosen):
-                break
-            basket = products[orders == number]
-            if at in chosen and profile.bought:
-                yield OrderExample(user, day, profile, basket)
-            profile = add_purchases(profile, [log.product_ids[row] for row in basket], day)
 
 
 def build_examples(

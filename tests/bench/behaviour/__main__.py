@@ -13,7 +13,6 @@ import click
 import numpy as np
 
 from mappings.types import JsonObject, Product
-from reranker.behaviour.shop_counts import count_shop
 from reranker.model import load_model
 from reranker.training.behaviour.examples import build_examples
 from reranker.training.behaviour.trainer import train_behaviour_scorer
@@ -41,10 +40,10 @@ def measure(remainder: int, most: int) -> JsonObject:
     """Return the figures of all tasks, and the seconds that counting and training took."""
     facts = machine("numpy", "torch", "implicit")
     data = read_groceries(remainder, () if remainder == 0 else (0,))
-    train = data.train()
     seconds: JsonObject = {}
     began = time.perf_counter()
-    shop = count_shop(train, data.types, data.makers, data.begin)
+    split = data.split()
+    shop, train = split.shop_at(data.begin), split.train
     seconds["count"] = round(time.perf_counter() - began, 1)
     began = time.perf_counter()
     made = build_examples(train, data.types, data.makers, data.begin - _TRAIN_DAYS, data.begin, most)
@@ -61,9 +60,9 @@ def measure(remainder: int, most: int) -> JsonObject:
         "seconds": seconds,
         "rows": len(data.log),
         "examples": len(made.features),
-        "next_basket": measure_next_basket(data, shop, scorer, vectors),
-        "bought_together": measure_bought_together(data, shop),
-        "new_products": measure_new_products(data, shop, vectors),
+        "next_basket": measure_next_basket(split, data.begin, scorer, vectors),
+        "bought_together": measure_bought_together(split, shop),
+        "new_products": measure_new_products(split, shop, vectors),
     }
 
 

@@ -3,22 +3,22 @@
 import numpy as np
 
 from mappings.types import JsonObject
+from reranker.behaviour.evaluation.order_split import OrderSplit
 from reranker.behaviour.recommendation import HISTORY_SHARE
 from reranker.behaviour.shop_counts import ShopCounts
 from reranker.evaluation.significance import bootstrap_mean
 from reranker.types import Doubles
-from tests.bench.behaviour.groceries import Groceries
 
 _TOP = 10
 
 
-def measure_bought_together(data: Groceries, shop: ShopCounts) -> JsonObject:
+def measure_bought_together(split: OrderSplit, shop: ShopCounts) -> JsonObject:
     """Return recall@10 of the hidden product, anonymous and with the household's history."""
     rng = np.random.default_rng(7)
     popularity = shop.popularity / shop.popularity.sum() * 1e-3
     recalls: dict[str, dict[int, list[float]]] = {}
 
-    for example in data.test():
+    for example in split.examples():
         hidden = int(rng.integers(len(example.products)))
         wanted, rest = example.products[hidden], np.delete(example.products, hidden)
         rows, counts = shop.history(example.profile, example.day)

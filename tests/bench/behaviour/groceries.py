@@ -3,7 +3,6 @@
 Its page calls the data simulated after real patterns; the R package of the same name credits 84.51°.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 
@@ -11,13 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from reranker.behaviour.evaluation.order_split import TEST_DAYS, OrderSplit, split_by_time
 from reranker.behaviour.purchases import PurchaseLog, sort_purchases
-from reranker.training.behaviour.examples import OrderExample, replay_orders
 
 PRODUCTS = 20_000
 """The products bought most often; the others are left out."""
-
-TEST_DAYS = 28.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,16 +27,10 @@ class Groceries:
     titles: list[str]
     aside: NDArray[np.bool_]  # (users,)
     begin: float  # of the test's four weeks
-    end: float
 
-    def train(self) -> PurchaseLog:
-        """Orders of the other users before the test's weeks."""
-        return self.log.select(~self.aside[self.log.users] & (self.log.days < self.begin))
-
-    def test(self) -> Iterator[OrderExample]:
-        """Yield every order of the test's weeks by the users set aside, with what they had bought before."""
-        log = self.log.select(self.aside[self.log.users])
-        return replay_orders(log, self.begin, self.end, lambda count: np.ones(count, dtype=bool))
+    def split(self) -> OrderSplit:
+        """Every order of the test's weeks by the users set aside, counted by the others' before."""
+        return split_by_time(self.log, self.types, self.makers, self.aside, self.begin)
 
 
 def read_groceries(remainder: int, also_aside: tuple[int, ...] = ()) -> Groceries:
@@ -80,7 +71,6 @@ def read_groceries(remainder: int, also_aside: tuple[int, ...] = ()) -> Grocerie
         [_title(fact) for fact in facts],
         users % 5 == remainder,
         float(log.days.max()) - TEST_DAYS,
-        float(log.days.max()) + 1,
     )
 
 

@@ -4,14 +4,20 @@ import numpy as np
 
 from mappings.types import JsonObject
 from reranker.behaviour.counts import Profile
+from reranker.behaviour.evaluation.order_split import OrderSplit
+from reranker.behaviour.evaluation.ranking_values import (
+    RankingValues,
+    ShownProducts,
+    pick_best,
+    summarise_rankings,
+)
 from reranker.behaviour.recommendation import score_by_likeness
 from reranker.behaviour.shop_counts import ShopCounts
 from reranker.types import Floats
-from tests.bench.behaviour.groceries import Groceries
-from tests.bench.behaviour.ranking_values import RankingValues, best, summarise
+from tests.bench.behaviour.next_basket import list_figures
 
 
-def measure_new_products(data: Groceries, shop: ShopCounts, vectors: Floats) -> JsonObject:
+def measure_new_products(split: OrderSplit, shop: ShopCounts, vectors: Floats) -> JsonObject:
     """Return recall@20 of new products by vectors, by type and maker, and by both."""
     rng = np.random.default_rng(7)
     new = np.flatnonzero(rng.random(len(shop.product_ids)) < 0.2)
@@ -19,7 +25,7 @@ def measure_new_products(data: Groceries, shop: ShopCounts, vectors: Floats) -> 
     is_new[new] = True
     values = {name: RankingValues() for name in ("random", "vectors", "type and maker", "both")}
 
-    for example in data.test():
+    for example in split.examples():
         wanted = example.products[is_new[example.products]]
         if not len(wanted):
             continue
@@ -41,5 +47,5 @@ def measure_new_products(data: Groceries, shop: ShopCounts, vectors: Floats) -> 
             "both": likeness * np.sqrt(by_columns),
         }
         for name, scores in ways.items():
-            values[name].add(str(example.user), new[best(scores)], wanted)
-    return summarise(values, "both")
+            values[name].add(str(example.user), new[pick_best(scores)], wanted)
+    return list_figures(summarise_rankings(values, "both", ShownProducts(shop.popularity, vectors)))

@@ -11,6 +11,7 @@ from opensearchpy import OpenSearch
 
 from mappings.settings import OpenSearchSettings, Settings, ShopperSettings
 from mappings.types import JsonObject
+from plugin_api.commands.evaluate.behaviour.recommend_job import evaluate_recommendations
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.count_job import CountReport, count_behaviour
@@ -18,6 +19,7 @@ from plugin_api.shoppers.event_store import EventStore
 from plugin_api.shoppers.forget import forget_shopper
 from plugin_api.shoppers.recommend_call import RecommendBoost, RecommendCall
 from plugin_api.shoppers.recommender import ClusterRefusal, Recommender
+from plugin_api.terminal import task_progress
 from reranker.behaviour.recommendation import RecommendationKind
 from tests.fakes.orders import make_orders
 
@@ -170,6 +172,20 @@ def test_a_query_that_opensearch_refuses_is_its_own_error(counted: CountedShop) 
     with pytest.raises(ClusterRefusal) as missing:
         counted.recommender.recommend(RecommendCall(index="no-such-index"), {})
     assert missing.value.status == 404
+
+
+def test_recommendations_are_measured_on_the_stored_orders(counted: CountedShop) -> None:
+    evaluation = evaluate_recommendations(
+        counted.requests, counted.alias, counted.settings, 28, None, task_progress
+    )
+    parts = {part.title: part.figures for part in evaluation.parts}
+    assert {"by time, all", "by time, repeat", "last orders, all"} <= parts.keys()
+    figures = parts["by time, all"]
+    assert {"Attune", "Attune, diverse", "popularity", "EASE"} <= figures.keys()
+    assert figures["Attune"].means["mrr"].mean == 1  # a staple is in every order
+    assert figures["Attune"].diversity is not None
+    assert figures["popularity"].compared is not None
+    assert any("torch" in note for note in evaluation.notes)
 
 
 def test_a_forgotten_shopper_is_a_stranger(counted: CountedShop) -> None:

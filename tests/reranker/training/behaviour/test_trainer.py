@@ -5,7 +5,7 @@ import pytest
 
 from mappings.errors import LabelsError
 from reranker.behaviour.purchases import Purchase, build_purchase_log
-from reranker.training.behaviour.examples import BehaviourExamples, build_examples, replay_orders
+from reranker.training.behaviour.examples import BehaviourExamples, build_examples
 from reranker.training.behaviour.trainer import train_behaviour_scorer
 from tests.fakes.orders import make_order_log
 
@@ -36,11 +36,3 @@ def test_too_few_orders_are_refused() -> None:
     log = build_purchase_log([Purchase("a", p, "1", 1) for p in "xyz"])
     with pytest.raises(LabelsError, match="needs 200"):
         build_examples(log, [""] * 3, [""] * 3, 0, 10, 100)
-
-
-def test_a_profile_holds_nothing_of_the_order_it_comes_before() -> None:
-    log = make_order_log(3, 6)
-    for example in replay_orders(log, 0, 1000, lambda count: np.ones(count, dtype=bool)):
-        orders = max(count.orders for count in example.profile.bought.values())
-        weeks = round((example.day - 100 - example.user % 5) / 7)
-        assert orders <= weeks

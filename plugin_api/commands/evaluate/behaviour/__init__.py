@@ -1,0 +1,1 @@
+"""Measures recommendations and personal search on what shoppers did."""

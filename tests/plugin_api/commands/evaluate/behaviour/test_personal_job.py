@@ -1,0 +1,116 @@
+import json
+import time
+from collections.abc import Mapping
+
+import pytest
+
+from mappings.errors import LabelsError
+from mappings.settings import Settings
+from mappings.types import JsonObject
+from plugin_api.commands.evaluate.behaviour.evaluation import BehaviourEvaluation
+from plugin_api.commands.evaluate.behaviour.personal_job import evaluate_personal_search, replay_profile
+from plugin_api.opensearch.client import OpenSearchResponse
+from plugin_api.search.query.keyword_query import keyword_query
+from plugin_api.shoppers.event_store import EVENT_INDEXES, QUERY_INDEXES
+from plugin_api.terminal import task_progress
+from tests.fakes.preview_shop import ALIAS, shipped_model, stocked_shop
+
+DAY = 20_000.5
+OTHER_MOUSE = "mouse-trackball"
+
+
+def test_a_profile_holds_what_was_bought_before_and_is_as_old_as_it_was() -> None:
+    purchases = [
+        (DAY - 30, "A", "tea"),
+        (DAY - 30, "A", "milk"),
+        (DAY - 10, "B", "tea"),
+        (DAY, "C", "honey"),
+    ]
+    profile = replay_profile(purchases, DAY)
+    assert profile.bought.keys() == {"tea", "milk"}
+    assert (profile.bought["tea"].orders, profile.bought["milk"].orders) == (2, 1)
+    today = time.time() / 86_400
+    assert today - profile.bought["tea"].last == pytest.approx(10, abs=1.6)
+    assert profile.bought["tea"].gap == 20
+
+
+def test_before_the_first_purchase_nothing_is_known() -> None:
+    assert not replay_profile([(DAY, "C", "honey")], DAY).bought
+
+
+class LoggedShop:
+    """The preview's shop with searches and purchases stored in it."""
+
+    def __init__(self, queries: list[JsonObject], events: list[JsonObject]) -> None:
+        self._shop = stocked_shop()
+        self._logs = {QUERY_INDEXES: queries, EVENT_INDEXES: events}
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        timeout_seconds: float | None = None,
+    ) -> OpenSearchResponse:
+        path = target.partition("?")[0]
+        index = path.split("/")[1]
+        if index in self._logs:
+            answer: JsonObject = {"pit_id": index}
+        elif path == "/_search":
+            documents = self._logs[json.loads(body)["pit"]["id"]]
+            answer = {"hits": {"hits": [{"_source": document} for document in documents]}}
+        elif path == "/_search/point_in_time":
+            answer = {}
+        else:
+            return self._shop.request(method, target, headers, body, timeout_seconds)
+        return OpenSearchResponse(200, (("content-type", "application/json"),), json.dumps(answer).encode())
+
+
+def _log(wanted: str, owned: str) -> LoggedShop:
+    """Eight shoppers who had bought `owned` search for a mouse and click on `wanted`."""
+    queries, events = [], []
+    for number in range(8):
+        shopper = {"user_id": f"u{number}"}
+        query = {**shopper, "query_id": f"q{number}", "timestamp": "2026-06-10T10:00:00+00:00"}
+        queries.append({**query, "user_query": "wireless mouse"})
+        clicked = {"event_attributes": {"object": {"object_id": wanted}}}
+        events.append({**query, "action_name": "click", **clicked})
+        for day in (1, 5):
+            bought = {"event_attributes": {"object": {"object_id": owned}, "order_id": str(day)}}
+            at = {"timestamp": f"2026-06-0{day}T10:00:00+00:00"}
+            events.append({**shopper, **at, "action_name": "purchase", **bought})
+    return LoggedShop(queries, events)
+
+
+def _evaluate(shop: LoggedShop) -> BehaviourEvaluation:
+    return evaluate_personal_search(shop, ALIAS, Settings(), shipped_model(), keyword_query, task_progress)
+
+
+def test_what_was_bought_before_and_is_wanted_again_comes_first() -> None:
+    answer = _evaluate(_log("mouse-m185", "mouse-m185"))
+    parts = {part.title: part for part in answer.parts}
+    assert parts.keys() == {"all", "history bears"}
+    figures = parts["history bears"].figures
+    assert figures["personal"].means["mrr"].mean == 1
+    assert figures["personal"].means["mrr"].mean >= figures["plain"].means["mrr"].mean
+    assert figures["plain"].shoppers == 8
+
+
+def test_searches_that_the_history_does_not_bear_on_stay_as_they_are() -> None:
+    answer = _evaluate(_log("mouse-m185", "not-in-the-index"))
+    parts = {part.title: part for part in answer.parts}
+    assert parts.keys() == {"all", "does not bear"}
+    compared = parts["does not bear"].figures["plain"].compared
+    assert compared is not None
+    assert set(compared.changes.values()) == {0}
+
+
+def test_another_product_wanted_is_counted_by_itself() -> None:
+    answer = _evaluate(_log("mouse-m185", OTHER_MOUSE))
+    assert "bears, another wanted" in {part.title for part in answer.parts}
+
+
+def test_a_log_without_clicks_is_refused() -> None:
+    with pytest.raises(LabelsError, match="no stored search was followed"):
+        _evaluate(LoggedShop([], []))
