@@ -74,7 +74,8 @@ def _describe_preference(result: PreferenceResult) -> Iterator[str]:
     searches = format_count(decided + result.ties, "interleaved search", "interleaved searches")
     yield f"{searches} with an action, {decided:,} decided, {result.ties:,} tied."
     if decided:
-        yield f"The first ranking wins {result.test.share:.1%} of the decided ones ({_format_p(result.test.p)})."
+        p = _format_p(result.test.p)
+        yield f"The first ranking wins {result.test.share:.1%} of the decided ones ({p})."
     yield _judge(result.test.p, result.test.share > 0.5)
     if result.test.p >= _SIGNIFICANT:
         needed = plan_preference(_PREFERENCE)
