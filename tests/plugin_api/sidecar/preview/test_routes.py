@@ -129,7 +129,7 @@ def test_routes_ask_for_a_key(shop: PreviewShop, method: str, path: str) -> None
 def test_the_key_does_not_reach_opensearch_but_the_callers_password_does(shop: PreviewShop) -> None:
     headers = {"X-Api-Key": "second-key", "Authorization": "Basic c2hvcDpzZWNyZXQ=", "X-Opaque-Id": "7"}
     assert web(shop, sidecar=KEYED).post("/_attune/explain", json=MOUSE, headers=headers).status_code == 200
-    assert shop.requests[0][1] == "/_msearch"
+    assert "/_msearch" in [target for _, target, _, _ in shop.requests]
     for _, _, _, sent in shop.requests:
         assert sent["authorization"] == "Basic c2hvcDpzZWNyZXQ="
         assert sent["x-opaque-id"] == "7"
