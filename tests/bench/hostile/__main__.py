@@ -7,7 +7,8 @@ For each attack: hostile requests sent; the client's median and 95th percentile,
 multiple of its own just before; answers that it lost, that had wrong hits, or that were not reranked, by
 their `rerank_status`; the slowest health check; the peak memory of the sidecar's processes; worker
 processes that died. The sidecar stands before a stand-in for OpenSearch on the same machine; attackers and
-stand-in have their own processes.
+stand-in have their own processes. A second client asks the stand-in straight, during the same attack: what it
+notices ("straight_p95_times_quiet") is the machine's load, which no sidecar can take away.
 
 `--url` attacks another one, such as nginx before it, whose processes are then told by `--pid`:
 
@@ -58,6 +59,7 @@ def main(url: str, nginx: bool, pid: int, seconds: float, names: tuple[str, ...]
 def measure(url: str, seconds: float, names: Sequence[str], pid: int = 0, nginx: bool = False) -> JsonObject:
     """Run each attack for `seconds`, beside a client that searches."""
     with ExitStack() as stack:
+        straight: Address | None = None
         if url:
             parts = urlsplit(url)
             address = parts.hostname or "localhost", parts.port or 80
@@ -66,6 +68,7 @@ def measure(url: str, seconds: float, names: Sequence[str], pid: int = 0, nginx:
             port = stack.enter_context(cheap_cluster())
             server = stack.enter_context(echo_server(_settings(port), PROGRAM, quiet=True))
             address, process = ("127.0.0.1", server.port), psutil.Process(server.process.pid)
+            straight = "127.0.0.1", port
             if nginx:
                 address = "127.0.0.1", stack.enter_context(_nginx(server.port, port))
         answer = ask(address, "POST", "/shop/_search", json.dumps(SEARCH))
@@ -74,10 +77,17 @@ def measure(url: str, seconds: float, names: Sequence[str], pid: int = 0, nginx:
         expected = list_ids(answer)
         attacks: dict[str, JsonObject] = {}
         for name in names:
-            quiet = _attacked(address, process, expected, "", min(seconds, QUIET_SECONDS))
-            attacked = _attacked(address, process, expected, name, seconds)
-            times = round(attacked["p95_ms"] / quiet["p95_ms"], 2)
-            attacks[name] = {**attacked, "quiet_p95_ms": quiet["p95_ms"], "p95_times_quiet": times}
+            target = address, straight, process, expected
+            quiet = _attacked(*target, "", min(seconds, QUIET_SECONDS))
+            attacked = _attacked(*target, name, seconds)
+            attacks[name] = {
+                **attacked,
+                "quiet_p95_ms": quiet["p95_ms"],
+                "p95_times_quiet": round(attacked["p95_ms"] / quiet["p95_ms"], 2),
+            }
+            if straight:
+                times = attacked["straight_p95_ms"] / quiet["straight_p95_ms"]
+                attacks[name]["straight_p95_times_quiet"] = round(times, 2)
             click.echo(f"{name}: {attacks[name]}", err=True)
     return {
         "measures": "a client that searches while others attack the sidecar",
@@ -126,16 +136,26 @@ def _nginx(sidecar: int, opensearch: int) -> Iterator[int]:
 
 
 def _attacked(
-    address: Address, process: psutil.Process | None, expected: list[str], name: str, seconds: float
+    address: Address,
+    straight: Address | None,
+    process: psutil.Process | None,
+    expected: list[str],
+    name: str,
+    seconds: float,
 ) -> JsonObject:
     workers = _workers(process)
     client = Client(address, expected)
+    other = Client(straight or address, expected)
     with watching(process) as peak, attacking(name, address) if name else nullcontext(int) as sent:
-        with running(client.search, client.stop), running(client.check, client.stop):
+        with ExitStack() as clients:
+            clients.enter_context(running(client.search, client.stop))
+            clients.enter_context(running(client.check, client.stop))
+            if straight:
+                clients.enter_context(running(other.search, other.stop))
             time.sleep(seconds)
         requests = sent()
     time.sleep(min(REST_SECONDS, seconds) if name else 0.0)
-    percentiles = statistics.quantiles([*client.times, *client.times] or [0.0, 0.0], n=20)
+    percentiles = _percentiles(client)
     return {
         "requests": requests,
         "searches": len(client.times),
@@ -148,7 +168,12 @@ def _attacked(
         "unhealthy": client.unhealthy,
         "peak_mb": round(max(peak, default=0) / 1e6),
         "worker_deaths": len(workers - _workers(process)),
+        **({"straight_p95_ms": round(_percentiles(other)[18] * 1000, 1)} if straight else {}),
     }
+
+
+def _percentiles(client: Client) -> list[float]:
+    return statistics.quantiles([*client.times, *client.times] or [0.0, 0.0], n=20)
 
 
 def _workers(process: psutil.Process | None) -> set[int]:
