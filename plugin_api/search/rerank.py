@@ -110,7 +110,12 @@ class SearchReranker:
         rescued = False
         if self._needs_more(request, found, caller):
             more = gather_neighbours(caller, request, query.vector, window, how)
-            found = replace(found, neighbours=more.neighbours, neighbours_error=more.neighbours_error)
+            found = replace(
+                found,
+                neighbours=more.neighbours,
+                near_satisfying=more.near_satisfying,
+                neighbours_error=more.neighbours_error,
+            )
             rescued = request.add_when is AddWhen.NOTHING_FOUND
         gathered = time.perf_counter()
         other = self._models.choose_for(request, model, (*found.own, *found.neighbours))
@@ -172,7 +177,8 @@ class SearchReranker:
         near = [hit for hit in neighbours if hit.key in own or (hit.meets and hit.key in likely)]
         window = fuse(list(own.values()), near, settings, query.query_type)
         inside = {hit.key for hit in window}
-        window += [hit for hit in further.values() if hit.key not in inside]
+        demanded = further | {hit.key: hit for hit in near if hit.key in found.near_satisfying}
+        window += [hit for hit in demanded.values() if hit.key not in inside]
         weighed = _adjust(request, window, _weigh(window, probability, request))
         weighed, personal = self._personalise(window, weighed, request, query, deadline)
         hits = rank(found.own, window, weighed)

@@ -79,14 +79,15 @@ class Candidates:
 
     `own` are the best hits of the caller's own query, as many as the window has; `neighbours` are the nearest
     to the text by vector, and the nearest that meet its demands, whatever the caller's conditions;
-    `satisfying` are further hits of the caller's query, those that meet what its text demands. `complete` is
-    the answer where the caller's search was sent whole. `fingerprint` is that of the index, empty where it is
-    not known.
+    `satisfying` are further hits of the caller's query, those that meet what its text demands, and
+    `near_satisfying` the keys of those neighbours that do. `complete` is the answer where the caller's search
+    was sent whole. `fingerprint` is that of the index, empty where it is not known.
     """
 
     own: tuple[Hit, ...] = ()
     neighbours: tuple[Hit, ...] = ()
     satisfying: tuple[Hit, ...] = ()
+    near_satisfying: frozenset[HitKey] = frozenset()
     neighbours_error: str = ""
     shell: RawObject | None = None
     headers: Headers = ()
@@ -289,7 +290,8 @@ def _near_candidates(
         for hit in _near_hits(answer.hits, known, read_groups(search, body), meets_all):
             hits.setdefault(hit.key, hit)
     error = error_sentence(near[0].error) if near[0].error else ""
-    return Candidates(neighbours=tuple(hits.values()), neighbours_error=error)
+    satisfying = frozenset(hit.key for answer in near[1:] for hit in answer.hits)
+    return Candidates(neighbours=tuple(hits.values()), near_satisfying=satisfying, neighbours_error=error)
 
 
 def _demand_clauses(search: TextSearch) -> list[JsonObject]:
