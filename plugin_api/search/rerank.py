@@ -15,10 +15,9 @@ from plugin_api.search.ranking import Additions, RankedHits, RankedPage, append_
 from plugin_api.search.ranking_cache import RankingCache, RankingKey
 from plugin_api.search.reasons import NotReranked, Reason
 from plugin_api.search.report import StageTimes
-from plugin_api.search.result_set import ResultSets, choose_additions
+from plugin_api.search.result_set import ResultSets
 from plugin_api.search.retrieval.caller_client import CallerClient
 from plugin_api.search.retrieval.candidates import Candidates, gather, gather_neighbours
-from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.retrieval.gathering import Gathering
 from plugin_api.search.retrieval.hit import Hit
 from plugin_api.search.retrieval.page import (
@@ -29,9 +28,9 @@ from plugin_api.search.retrieval.page import (
     has_exact_total,
 )
 from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
+from plugin_api.search.window import list_candidates, order_window
 from plugin_api.shoppers.personaliser import Personaliser, personalise_window
 from plugin_api.shoppers.pseudonyms import has_opted_out
-from reranker.keyword_evidence import add_keyword_evidence
 from reranker.text.query_type import is_identifier
 from reranker.types import EncodedQuery, Reranker
 
@@ -166,30 +165,19 @@ class SearchReranker:
         rescued: bool,
     ) -> RankedHits:
         """Return the order of the window, and what the vectors add to the result set."""
-        settings = request.settings
-        own = {hit.key: hit for hit in found.own if hit.vectors}
-        neighbours = [hit for hit in found.neighbours if hit.vectors]
-        further = {hit.key: hit for hit in found.satisfying if hit.vectors and hit.key not in own}
-        candidates = list(({hit.key: hit for hit in neighbours} | further | own).values())
-        probability = self._models.score(model, query, candidates, settings, deadline)
-        added = choose_additions(neighbours, probability, settings)
-        likely = set(added)
-        near = [hit for hit in neighbours if hit.key in own or (hit.meets and hit.key in likely)]
-        window = fuse(list(own.values()), near, settings, query.query_type)
-        inside = {hit.key for hit in window}
-        demanded = further | {hit.key: hit for hit in near if hit.key in found.near_satisfying}
-        window += [hit for hit in demanded.values() if hit.key not in inside]
-        weighed = _adjust(request, window, _weigh(window, probability, request))
-        weighed, personal = self._personalise(window, weighed, request, query, deadline)
-        hits = rank(found.own, window, weighed)
+        candidates = list_candidates(found)
+        probability = self._models.score(model, query, candidates, request.settings, deadline)
+        window = order_window(request, query, found, probability)
+        weighed, personal = self._personalise(window.hits, window.scores, request, query, deadline)
+        hits = rank(found.own, window.hits, weighed)
         if request.collapse_field and not request.fixed:  # OpenSearch has collapsed a search sent whole
             hits = collapse(hits)
-        is_all = len(found.own) < settings.window and len(window) == len(
-            own.keys() | further.keys() | {hit.key for hit in near}
-        )
+        added = window.added
         additions = Additions(() if request.query.optional else added, rescued and bool(added))
         unscored = sum(not hit.vectors for hit in found.own)
-        return RankedHits(tuple(hits), len(window), unscored, model.version, additions, is_all, personal)
+        return RankedHits(
+            tuple(hits), len(window.hits), unscored, model.version, additions, window.is_all, personal
+        )
 
     def _with_rest(
         self, request: RerankRequest, found: Candidates, ranked: RankedHits, caller: CallerClient
@@ -248,26 +236,6 @@ def _list_added(found: Candidates, ranked: RankedHits) -> list[HitKey]:
     """Return the hits that are not among the best of the caller's own query, but may be further down."""
     own, added = {hit.key for hit in found.own}, set(ranked.additions.keys)
     return [hit.key for hit in found.neighbours if hit.meets and hit.key in added and hit.key not in own]
-
-
-def _weigh(window: list[Hit], probability: dict[HitKey, float], request: RerankRequest) -> list[float]:
-    """Return each hit's probability with what the keyword search says of it."""
-    return add_keyword_evidence(
-        [probability[hit.key] for hit in window],
-        [hit.keyword_score for hit in window],
-        request.settings.keyword_weight,
-        [hit.numbers for hit in window],
-        is_identifier(request.text),
-    )
-
-
-def _adjust(request: RerankRequest, window: list[Hit], scores: list[float]) -> list[float]:
-    """Return the scores in the light of what the text demands and the hits' facts say."""
-    understanding, interpreter = request.understanding, request.interpreter
-    if understanding is None or interpreter is None or not understanding.demands:
-        return scores
-    facts, prices = [hit.facts for hit in window], [hit.price for hit in window]
-    return interpreter.adjust(understanding, facts, prices, scores).scores
 
 
 def _milliseconds(start: float, end: float) -> float:

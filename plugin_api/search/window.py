@@ -1,0 +1,78 @@
+"""The window: the candidates that are scored, and their scores by all that is known of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from plugin_api.search.hit_key import HitKey
+from plugin_api.search.query.types import RerankRequest
+from plugin_api.search.result_set import choose_additions
+from plugin_api.search.retrieval.candidates import Candidates
+from plugin_api.search.retrieval.fusion import fuse
+from plugin_api.search.retrieval.hit import Hit
+from reranker.keyword_evidence import add_keyword_evidence
+from reranker.text.query_type import is_identifier
+from reranker.types import EncodedQuery
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredWindow:
+    """The hits of a window with their scores (n,), and the neighbours that are likely enough to be added.
+
+    `is_all` is true where the window has every hit that there is.
+    """
+
+    hits: list[Hit]
+    scores: list[float]
+    added: tuple[HitKey, ...]
+    is_all: bool
+
+
+def list_candidates(found: Candidates) -> list[Hit]:
+    """Return the candidates that the model can score, each once."""
+    return list(
+        {hit.key: hit for hit in (*found.neighbours, *found.satisfying, *found.own) if hit.vectors}.values()
+    )
+
+
+def order_window(
+    request: RerankRequest, query: EncodedQuery, found: Candidates, probability: Mapping[HitKey, float]
+) -> ScoredWindow:
+    """Choose the window by the request's settings, and score it.
+
+    `probability` is the model's, by the key of each candidate.
+    """
+    settings = request.settings
+    own = {hit.key: hit for hit in found.own if hit.vectors}
+    neighbours = [hit for hit in found.neighbours if hit.vectors]
+    further = {hit.key: hit for hit in found.satisfying if hit.vectors and hit.key not in own}
+    added = choose_additions(neighbours, probability, settings)
+    likely = set(added)
+    near = [hit for hit in neighbours if hit.key in own or (hit.meets and hit.key in likely)]
+    window = fuse(list(own.values()), near, settings, query.query_type)
+    inside = {hit.key for hit in window}
+    demanded = further | {hit.key: hit for hit in near if hit.key in found.near_satisfying}
+    window += [hit for hit in demanded.values() if hit.key not in inside]
+    is_all = len(found.own) < settings.window and len(window) == len(
+        own.keys() | further.keys() | {hit.key for hit in near}
+    )
+    return ScoredWindow(window, _adjust(request, window, _weigh(window, probability, request)), added, is_all)
+
+
+def _weigh(window: list[Hit], probability: Mapping[HitKey, float], request: RerankRequest) -> list[float]:
+    """Return each hit's probability with what the keyword search says of it."""
+    return add_keyword_evidence(
+        [probability[hit.key] for hit in window],
+        [hit.keyword_score for hit in window],
+        request.settings.keyword_weight,
+        [hit.numbers for hit in window],
+        is_identifier(request.text),
+    )
+
+
+def _adjust(request: RerankRequest, window: list[Hit], scores: list[float]) -> list[float]:
+    """Return the scores in the light of what the text demands and the hits' facts say."""
+    understanding, interpreter = request.understanding, request.interpreter
+    if understanding is None or interpreter is None or not understanding.demands:
+        return scores
+    facts, prices = [hit.facts for hit in window], [hit.price for hit in window]
+    return interpreter.adjust(understanding, facts, prices, scores).scores
