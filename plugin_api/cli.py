@@ -36,6 +36,7 @@ _COMMANDS = {
     "experiment": "plugin_api.commands.experiment.command",
     "serve": "plugin_api.commands.serve.command",
     "train": "plugin_api.commands.train.command",
+    "tune": "plugin_api.commands.tune.command",
     "install": "plugin_api.commands.install.command",
     "config": "plugin_api.commands.config.command",
 }

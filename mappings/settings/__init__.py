@@ -17,13 +17,16 @@ from mappings.settings.sections import (
     ShopperSettings,
     SidecarSettings,
 )
+from mappings.settings.tuning import TUNING, UNTUNED, TunedSettings, is_free
 from mappings.settings.value_types import FusionMethod
-from mappings.settings.variants import apply_variant
+from mappings.settings.variants import apply_variant, read_variant
 
 __all__ = [
     "ENV_CONFIG",
     "ENV_HOME",
     "SECRETS",
+    "TUNING",
+    "UNTUNED",
     "ClickSettings",
     "DatabaseSettings",
     "ExperimentSettings",
@@ -38,8 +41,11 @@ __all__ = [
     "Settings",
     "ShopperSettings",
     "SidecarSettings",
+    "TunedSettings",
     "apply_variant",
     "attune_home",
+    "is_free",
     "list_settings",
     "load_settings",
+    "read_variant",
 ]

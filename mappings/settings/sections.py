@@ -16,6 +16,7 @@ from mappings.settings.value_types import (
     NonNegative,
     PlainFile,
     PositiveCount,
+    QueryKinds,
     ShareOfOne,
 )
 
@@ -127,6 +128,10 @@ class SearchSettings:
     """Rank constant of the fusion `rrf`."""
     keyword_weight: NonNegative = 3.0
     """How much nearness to the best keyword hit moves the log-odds. 0 trusts the model alone."""
+    keep_order: QueryKinds = ""
+    """Kinds of queries, separated by commas, whose hits keep OpenSearch's order. `none` keeps it for none,
+    whatever `attune tune` has chosen for an index.
+    """
     relevance_weight: NonNegative = 1.0
     """Weight of the scorer's relevance head."""
     click_weight: NonNegative = 0.5
@@ -137,6 +142,11 @@ class SearchSettings:
     """Seconds that a ranked window is reused for the next page or the same search, as long as the index
     does not change. 0 ranks every page anew.
     """
+
+    @property
+    def kept_kinds(self) -> tuple[str, ...]:
+        """Kinds of queries whose hits keep OpenSearch's order."""
+        return _split_list(self.keep_order)
 
     @property
     def always_fields(self) -> tuple[str, ...]:
@@ -172,6 +182,10 @@ class IndexSettings:
     """
     retry_seconds: AnySeconds = 300.0
     """Seconds that a job keeps trying while OpenSearch is away or overloaded."""
+    tune_seconds: AnySeconds = 20.0
+    """Seconds that a rebuild may take at its end to try search settings on made queries, as `attune tune`
+    does. 0 turns it off.
+    """
 
 
 @dataclass(frozen=True)

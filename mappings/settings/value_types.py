@@ -32,6 +32,16 @@ HeapSize = Annotated[
 ]
 FusionMethod = Literal["minmax", "rrf"]
 
+_KIND = "head|phrase|sentence|model|measure|price|absence|colour|material|gender|age|size"
+QueryKinds = Annotated[
+    str,
+    Meta(
+        pattern=rf"^\s*(|none|({_KIND})(\s*,\s*({_KIND}))*)\s*$",
+        extra={"allowed": f"kinds of {_KIND.replace('|', ', ')}, or none"},
+    ),
+]
+"""Kinds of queries, as `reranker.understanding.kinds` tells them apart."""
+
 ShareOfOne = Annotated[float, Meta(ge=0, le=1)]
 """A part of a whole: 0 is none of it, 1 all."""
 

@@ -26,7 +26,15 @@ VARIABLE = (
 
 
 def apply_variant(text: str, settings: SearchSettings) -> SearchSettings:
-    """Return the settings with those that a text gives, such as `keyword_weight=3, rrf_k=60`.
+    """Return the settings with those that a text gives. Raises SettingsError as `read_variant` does."""
+    varied = replace(settings, **read_variant(text))
+    if not varied.relevance_weight + varied.click_weight + varied.purchase_weight:
+        raise SettingsError("one of relevance_weight, click_weight and purchase_weight must be above 0")
+    return varied
+
+
+def read_variant(text: str) -> dict[str, Any]:
+    """Return the settings that a text gives, such as `keyword_weight=3, rrf_k=60`.
 
     Raises SettingsError for what is not of that form, unknown or not allowed.
     """
@@ -46,7 +54,4 @@ def apply_variant(text: str, settings: SearchSettings) -> SearchSettings:
             changes[name] = msgspec.convert(value, known[name].kind, strict=False)
         except msgspec.ValidationError as error:
             raise SettingsError(f"search.{name} must be {known[name].allowed}, not {value!r}") from error
-    varied = replace(settings, **changes)
-    if not varied.relevance_weight + varied.click_weight + varied.purchase_weight:
-        raise SettingsError("one of relevance_weight, click_weight and purchase_weight must be above 0")
-    return varied
+    return changes

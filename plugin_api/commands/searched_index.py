@@ -39,8 +39,8 @@ class SearchedIndex:
         return self.make_query is keyword_query
 
 
-def open_searched_index(client: OpenSearch, name: str, template: Path | None = None) -> SearchedIndex:
-    """Return how an index or alias is asked and read. `template` is a file of `read_template`.
+def open_searched_index(client: OpenSearch, name: str, template: JsonObject | None = None) -> SearchedIndex:
+    """Return how an index or alias is asked and read. `template` is one of `read_template`.
 
     An attached index is asked in the fields that its field map names. Raises SettingsError.
     """
@@ -51,7 +51,9 @@ def open_searched_index(client: OpenSearch, name: str, template: Path | None = N
         field_map, products = attachment.field_map, ShopProducts(attachment.field_map)
         make_query = lambda text: _query_mapped(field_map, text)  # noqa: E731
         read = lambda key, source: products.read(key, source) or Product(key)  # noqa: E731
-    return SearchedIndex(read_template(template) if template else make_query, read)
+    if template:
+        make_query = fill_template(template)
+    return SearchedIndex(make_query, read)
 
 
 def filter_query(query: JsonObject, filters: tuple[JsonObject, ...]) -> JsonObject:
@@ -70,7 +72,7 @@ def parse_term(pair: str, has_own_fields: bool = True) -> JsonObject:
     return {"term": {f"{name}.keyword" if has_own_fields and name in _FIELDS_WITH_KEYWORD else name: value}}
 
 
-def read_template(path: Path) -> MakeQuery:
+def read_template(path: Path) -> JsonObject:
     """Return the query of a file with a search body in JSON, where `{{text}}` stands for the words.
 
     Its `post_filter` becomes a condition; what else is beside `query` does not matter here. Raises
@@ -87,8 +89,11 @@ def read_template(path: Path) -> MakeQuery:
     if PLACEHOLDER not in json.dumps(body["query"]):
         raise SettingsError(f"query template {path} has no {PLACEHOLDER}, which stands for the words")
     conditions = (body["post_filter"],) if "post_filter" in body else ()
-    template = filter_query(body["query"], conditions)
+    return filter_query(body["query"], conditions)
 
+
+def fill_template(template: JsonObject) -> MakeQuery:
+    """Return what makes the keyword query of a template for a text."""
     return lambda text: {name: _fill(inner, text) for name, inner in template.items()}
 
 

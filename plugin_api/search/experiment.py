@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from mappings.settings import SearchSettings, Settings, apply_variant
+from mappings.settings import Settings, read_variant
 from plugin_api.search.hit_key import HitKey
 from plugin_api.search.query.types import RerankRequest
 from plugin_api.search.ranking import Additions, RankedHits
@@ -21,11 +22,11 @@ class Experiment:
     """The experiment of the settings, or none. Thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings, self._search, self._key = settings.experiment, settings.search, settings.shoppers.key
+        self._settings, self._key = settings.experiment, settings.shoppers.key
         own = settings.experiment
         written = {"first": own.first, "second": own.second} if own.name else {}
-        self._variants: Mapping[str, SearchSettings] = {
-            key: apply_variant(text, settings.search) for key, text in written.items()
+        self._variants: Mapping[str, dict[str, Any]] = {
+            key: read_variant(text) for key, text in written.items()
         }
 
     def assign(self, request: RerankRequest) -> Variant | None:
@@ -35,7 +36,7 @@ class Experiment:
         settings of their own, with collapsed hits, and of shoppers who opted out take none.
         """
         own = self._settings
-        if not own.name or request.settings != self._search or request.collapse_field:
+        if not own.name or request.options.sets_ranking or request.collapse_field:
             return None
         if has_opted_out(request.call.headers) or (own.method == "split" and not request.options.user):
             return None
@@ -53,8 +54,8 @@ class Experiment:
         if variant is None:
             return rank(request)
         if variant != "interleaved":
-            return replace(rank(replace(request, settings=self._variants[variant])), variant=variant)
-        first, second = (rank(replace(request, settings=varied)) for varied in self._variants.values())
+            return replace(rank(self._vary(request, variant)), variant=variant)
+        first, second = (rank(self._vary(request, key)) for key in self._variants)
         seed = f"{self._settings.name}\0{_name_unit(request)}\0{request.text}"
         hits, teams = _interleave(first.hits, second.hits, seed)
         added = dict.fromkeys((*first.additions.keys, *second.additions.keys))
@@ -67,6 +68,10 @@ class Experiment:
             variant=variant,
             first_team=teams,
         )
+
+    def _vary(self, request: RerankRequest, variant: str) -> RerankRequest:
+        """Return the request with a variant's settings in place of those of its index."""
+        return replace(request, settings=replace(request.settings, **self._variants[variant]))
 
     def describe(self, request: RerankRequest, ranked: RankedHits) -> ShownExperiment | None:
         """Return what the answer says of the experiment; None where it takes no part."""

@@ -56,6 +56,11 @@ class Reason(Enum):
         "unsupported_header", RerankStatus.SKIPPED, "a search with the header {name} is not reranked",
     )  # fmt: skip
 
+    ORDER_KEPT = (
+        "order_kept", RerankStatus.SKIPPED,
+        "queries of the kind {kind} keep OpenSearch's order here (search.keep_order, attune tune)",
+    )  # fmt: skip
+
     # The search can't be read, or has no text.
     NO_TEXT = "no_text", RerankStatus.SKIPPED, "the query has no text to rerank by{types}"
     UNSUPPORTED_QUERY = "unsupported_query", RerankStatus.SKIPPED, "a query of type {type} is not reranked"

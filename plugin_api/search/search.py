@@ -16,8 +16,8 @@ from plugin_api.search.answer import Answer
 from plugin_api.search.circuit_breaker import OPEN_SECONDS, CircuitBreaker
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.experiment import Experiment
+from plugin_api.search.index_records import IndexRecords
 from plugin_api.search.index_words import IndexWords
-from plugin_api.search.interpreters import Interpreters
 from plugin_api.search.models import SearchModels
 from plugin_api.search.query.field_types import IndexSchema
 from plugin_api.search.query.request import parse_call, parse_count
@@ -113,9 +113,10 @@ class Searcher:
         self._reranker = SearchReranker(
             client, self._models, vectors, rankings, self._result_sets, personaliser, Experiment(settings)
         )
-        self._schemas, self._interpreters = IndexSchemas(client), Interpreters(client, reranker)
+        self._schemas, self._records = IndexSchemas(client), IndexRecords(client, reranker)
         self._index_words = IndexWords(client)
         self._settings, self._search_settings = settings.sidecar, settings.search
+        self._origins = settings.origins
         self._schema_seconds = _SCHEMA_SHARE * settings.sidecar.deadline_ms / 1000
         self._observe = observe
         self.breaker = CircuitBreaker(timing.open_seconds)
@@ -140,6 +141,8 @@ class Searcher:
     ) -> Answer:
         """Answer a parsed search, where there is a `deadline` by then. Raises as `answer` does."""
         started = time.perf_counter()
+        if isinstance(request, RerankRequest) and request.keeps_order:
+            request = request.as_unranked(Reason.ORDER_KEPT.because(kind=request.kind))
         if isinstance(request, RerankRequest):
             answer, report = self._rerank(request, self._time_for(request.timeout_seconds, deadline))
         else:
@@ -159,26 +162,33 @@ class Searcher:
 
         Waits for the vocabulary of the index. Raises BadRequest.
         """
-        self._interpreters.load(call)
+        self.find_interpreter(call)
         request = self.parse(call)
         return request if isinstance(request, RerankRequest) else request.search
 
     def understand(self, call: SearchCall, text: str) -> Understanding | None:
         """Return what a text demands of the products in a call's index; None where nothing tells."""
-        interpreter = self._interpreters.load(call)
+        interpreter = self.find_interpreter(call)
         return interpreter.understand(text) if interpreter else None
 
+    def find_interpreter(self, call: SearchCall) -> QueryInterpreter | None:
+        """Return what understands the queries of a call's index; None where it has no vocabulary."""
+        return self._records.load_interpreter(call)
+
     def _understand(self, request: _Request) -> _Request:
-        """Return the request with what its text demands, where the index has a vocabulary to tell it by."""
+        """Return the request with what the index of its search records: its settings, and a vocabulary by
+        which the text's demands are read.
+        """
         if isinstance(request, RerankRequest):
             return self._read(request)
         return replace(request, search=self._read(request.search)) if request.search else request
 
     def _read(self, search: _Search) -> _Search:
-        if search.options.verbatim or search.fixed:
-            return search
-        interpreter = self._interpreters.find(search.call, self._schema_seconds)
-        if interpreter is None:
+        record = self._records.find(search.call, self._schema_seconds)
+        tuned = record.tuned.over(self._search_settings, self._origins)
+        search = replace(search, settings=search.options.over(tuned))
+        interpreter = record.interpreter
+        if interpreter is None or search.options.verbatim or search.fixed:
             return search
         understanding = self._correct(search, interpreter)
         return replace(search, text=understanding.core, understanding=understanding, interpreter=interpreter)

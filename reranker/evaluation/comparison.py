@@ -14,6 +14,7 @@ import numpy as np
 from mappings.errors import EvaluationError
 from reranker.evaluation.calibration import Calibration, measure_calibration
 from reranker.evaluation.interleaved_clicks import ClickReport
+from reranker.evaluation.interval import Interval
 from reranker.evaluation.losses import LossReport, QueryKind, report_losses
 from reranker.evaluation.measures import (
     GOOD,
@@ -24,7 +25,7 @@ from reranker.evaluation.measures import (
     measure_decisions,
     select_answerable,
 )
-from reranker.evaluation.significance import Interval, PairedComparison, bootstrap_mean, compare_paired
+from reranker.evaluation.significance import PairedComparison, bootstrap_mean, compare_paired
 
 HEADLINE = "ndcg@10"
 """The measure that systems are compared by."""

@@ -16,9 +16,10 @@ import msgspec
 from scipy import stats
 
 from mappings.errors import LabelsError
+from reranker.evaluation.interval import Interval, estimate_share
 from reranker.evaluation.judgements import normalise_query
 from reranker.evaluation.losses import LostShare, QueryKind, count_lost, group_by_kind
-from reranker.evaluation.significance import Interval, correct_by_holm, estimate_share
+from reranker.evaluation.significance import correct_by_holm
 from reranker.experiments.interleaving import InterleavedRanking
 from reranker.experiments.sequential import compare_preference
 

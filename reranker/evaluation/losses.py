@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reranker.evaluation.significance import Interval, estimate_share
+from reranker.evaluation.interval import Interval, estimate_share
 from reranker.text.intent import strip_intent
 from reranker.text.query_type import classify_query
 

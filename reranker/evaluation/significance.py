@@ -6,19 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from reranker.evaluation.interval import CONFIDENCE, Interval
+
 _RESAMPLES = 9_999
-_CONFIDENCE = 0.95
 _SEED = 7
 _TIE = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean or a share over queries, and the bounds of its 95 % confidence interval."""
-
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +42,11 @@ def bootstrap_mean(values: Sequence[float]) -> Interval:
         (np.asarray(values),),
         np.mean,
         n_resamples=_RESAMPLES,
-        confidence_level=_CONFIDENCE,
+        confidence_level=CONFIDENCE,
         method="percentile",
         rng=_SEED,
     ).confidence_interval
     return Interval(mean, float(bounds.low), float(bounds.high))
-
-
-def estimate_share(number: int, total: int) -> Interval:
-    """Return the share of `number` in `total` with its interval (Wilson 1927), 0 to 1 for a total of 0.
-
-    Unlike the bootstrap's, the interval has a width where none or all count.
-    """
-    if not total:
-        return Interval(0.0, 0.0, 1.0)
-    bounds = stats.binomtest(number, total).proportion_ci(_CONFIDENCE, method="wilson")
-    return Interval(number / total, float(bounds.low), float(bounds.high))
 
 
 def compare_paired(

@@ -70,6 +70,11 @@ def find_model_numbers(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(numbers))
 
 
+def names_one_model(text: str) -> bool:
+    """Return whether a query has a model number that is long enough to be of one product, unlike `ps4`."""
+    return any(sum(map(str.isdecimal, number)) >= _MODEL_DIGITS for number in find_model_numbers(text))
+
+
 def is_identifier(text: str) -> bool:
     """Whether a query is nothing but a number by which one thing is known: an id, a barcode, a part number.
 

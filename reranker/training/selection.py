@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, replace
 
 from mappings.types import Product
 from reranker.model import Model
+from reranker.probes.known_items import make_queries
 from reranker.text.product_text import build_product_text
-from reranker.training.datasets.synthetic_queries import make_queries
 from reranker.training.distillation.teacher import compute_product_states, tokenise_readings
 from reranker.training.encoders.bert import Encoder
 from reranker.training.plan import TrainingPlan

@@ -261,4 +261,4 @@ def _count_products(batch: FactBatch, records: NDArray[np.bool_]) -> Counter[int
 def _bounds(batch: FactBatch) -> Iterable[tuple[int, int]]:
     """Yield where each product's records start and end."""
     ends = np.searchsorted(batch.owners, np.arange(batch.count), side="right").tolist()
-    return zip([0, *ends[:-1]], ends, strict=True)
+    return zip([0, *ends][:-1], ends, strict=True)

@@ -122,7 +122,7 @@ def _distance(demand: MeasureDemand, values: NDArray[np.float32]) -> NDArray[np.
     with np.errstate(divide="ignore"):
         logs = np.log(np.maximum(values, 1e-12))
     low = np.log(max(demand.low, 1e-12))
-    high = np.log(demand.high) if np.isfinite(demand.high) else np.inf
+    high = np.log(max(demand.high, 1e-12)) if np.isfinite(demand.high) else np.inf
     result: NDArray[np.float32] = np.maximum(np.maximum(low - logs, logs - high), 0).astype(np.float32)
     return result
 

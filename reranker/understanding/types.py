@@ -185,6 +185,15 @@ class TypeIndex:
     def compare(self, near: Floats, batch: FactBatch) -> Floats:
         """Return by how much each product (n,) is less near than the nearest type: 0 to 1."""
         best = np.full(batch.count, -1.0, dtype=np.float32)
+        owners, kinds = self.find_types(batch)
+        np.maximum.at(best, owners, near[kinds])
+        lacking = float(near.max()) - best
+        return np.where(best < 0, np.float32(_UNKNOWN), lacking).astype(np.float32)
+
+    def find_types(self, batch: FactBatch) -> tuple[Ints, Ints]:
+        """Return which types titles name: of which product (f,) each is, and which of the phrases (f,)."""
+        if not self.phrases:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         finals, words, continues, owners = find_finals(batch, self.nouns)
         kind = np.full(len(finals), -1)
         rolling = np.zeros(len(finals), dtype=np.uint32)
@@ -199,9 +208,7 @@ class TypeIndex:
             known = inside & (self.hashes[place] == rolling)
             kind = np.where(known, self.order[place], kind)
         known = kind >= 0
-        np.maximum.at(best, owners[finals[known]], near[kind[known]])
-        lacking = float(near.max()) - best
-        return np.where(best < 0, np.float32(_UNKNOWN), lacking).astype(np.float32)
+        return owners[finals[known]], kind[known]
 
 
 def build_type_index(vocabulary: CatalogueVocabulary, encode: Encode) -> TypeIndex:

@@ -41,9 +41,9 @@ from plugin_api.search.retrieval.hit import Hit
 from reranker.evaluation.judgements import read_judgements
 from reranker.evaluation.measures import group_by_query, measure_by_query, select_answerable
 from reranker.model import Model, load_model
+from reranker.probes.known_items import make_queries
 from reranker.text.query_type import classify_query
 from reranker.training.datasets.bm25 import KeywordIndex
-from reranker.training.datasets.synthetic_queries import make_queries
 from reranker.types import QueryType
 from tests.bench.inputs import JUDGEMENTS, machine, products
 

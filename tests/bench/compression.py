@@ -30,8 +30,8 @@ from reranker.encoders.onnx_tower import Tower
 from reranker.encoders.product_encoder import encode_products, tokenise_products
 from reranker.encoders.query_encoder import encode_query
 from reranker.model import PRODUCT, Model, load_model
+from reranker.probes.known_items import make_queries
 from reranker.text.product_text import build_product_text
-from reranker.training.datasets.synthetic_queries import make_queries
 from reranker.training.distillation.small_query import reduce_query_encoder
 from reranker.training.encoders.bert import Bert, locate_minilm
 from reranker.training.encoders.export import Quantisation, export_product_tower, export_query_tower

@@ -22,7 +22,7 @@ from plugin_api.commands.evaluate.runs import (
     rank_queries,
 )
 from plugin_api.commands.evaluate.systems import SECOND, SHOP, SYSTEMS
-from plugin_api.commands.searched_index import open_searched_index
+from plugin_api.commands.searched_index import open_searched_index, read_template
 from plugin_api.terminal import format_count
 from reranker.evaluation.comparison import (
     Evaluation,
@@ -151,7 +151,8 @@ def _from_index(
     first = rankers[0]
     if job.held_out:
         grades = _held_out(rankers, grades, notes)
-    searched = open_searched_index(client, job.alias, job.query_template)
+    template = read_template(job.query_template) if job.query_template else None
+    searched = open_searched_index(client, job.alias, template)
     ids = sorted({i for query_grades in grades.values() for i in query_grades})
     products = fetch_judged_products(client, job.alias, ids, searched)
     judged = pool_judgements(grades, products, look_up_index(client, job.alias).products)
@@ -166,7 +167,7 @@ def _from_index(
         label = _SHOP_LABEL if name == SHOP and job.query_template else SYSTEMS[name]
         asks[System(name, label, version, trained)] = (searching.ask(name), wide.ask(name))
     for other in rankers[1:]:
-        make_query = open_searched_index(client, other.alias, job.query_template).make_query
+        make_query = open_searched_index(client, other.alias, template).make_query
         beside = Searching(client, other.alias, other.model, settings, make_query)
         system = System(SECOND, other.label, other.model.version, other.trained)
         asks[system] = (beside.attune, beside.widened(widest).attune)

@@ -13,8 +13,8 @@ from plugin_api.commands.evaluate.systems import SHOP
 from plugin_api.terminal import format_count
 from reranker.evaluation.comparison import Protocol
 from reranker.evaluation.interleaved_clicks import FEWEST_DECIDED, ClickReport, Preference
+from reranker.evaluation.interval import Interval
 from reranker.evaluation.losses import LOSS_MARGIN, QUERY_TYPE, LossReport, LostShare, QueryKind
-from reranker.evaluation.significance import Interval
 from reranker.types import QueryType
 
 TYPE_LABELS = {

@@ -25,7 +25,7 @@ from plugin_api.search.deadline import Deadline
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.request import parse_call
 from plugin_api.search.query.types import RerankRequest, SearchCall
-from plugin_api.search.reasons import RerankStatus
+from plugin_api.search.reasons import Reason, RerankStatus
 from plugin_api.search.retrieval.caller_client import CallerClient, OpenSearchLate, SearchRefused
 from plugin_api.search.retrieval.candidates import gather
 from plugin_api.search.retrieval.fusion import fuse
@@ -139,14 +139,18 @@ class Searching:
         }[system]
 
     def attune(self, text: str, filters: Terms, size: int) -> RankedList:
-        """Rank by the sidecar's own code. Raises EvaluationError where a search was not reranked."""
+        """Rank by the sidecar's own code.
+
+        Raises EvaluationError where a search was not reranked, unless its kind keeps OpenSearch's order.
+        """
         answer = self._search.answer(self._call(text, filters, size)).json()
         if "error" in answer:
             raise EvaluationError(f"OpenSearch refused the search for {text!r}: {_cause(answer)}")
         report = answer["ext"][fields.ATTUNE]
         if report["rerank_status"] == RerankStatus.MISMATCH:
             raise ModelMismatch(report["reason"])
-        if report["rerank_status"] != RerankStatus.RERANKED:
+        is_kept = report.get("reason_code") == Reason.ORDER_KEPT.value
+        if report["rerank_status"] != RerankStatus.RERANKED and not is_kept:
             raise EvaluationError(f"the search for {text!r} was not reranked: {report['reason']}")
         hits = answer["hits"]["hits"]
         # Below the window a score only keeps the order.

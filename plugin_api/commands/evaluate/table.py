@@ -17,7 +17,8 @@ from plugin_api.commands.evaluate.losses import (
 )
 from plugin_api.terminal import format_count, output_console
 from reranker.evaluation.comparison import HEADLINE, JUDGED_PRODUCTS, Evaluation, Figures, Protocol
-from reranker.evaluation.significance import Interval, PairedComparison
+from reranker.evaluation.interval import Interval
+from reranker.evaluation.significance import PairedComparison
 
 HEADINGS = {
     "ndcg@10": "nDCG@10",

@@ -31,7 +31,9 @@ from plugin_api.commands.index.session import open_job_session
 from plugin_api.commands.index.signals import stop_on_signals
 from plugin_api.commands.index.sources import IndexOptions, IndexSources
 from plugin_api.commands.index.summary import summarize_changes, summarize_rebuild, summarize_verify
+from plugin_api.commands.index.tuning import find_template, tune_rebuilt_index
 from plugin_api.terminal import JobProgress
+from plugin_api.tuning.summary import summarize_tuning
 from reranker.model import load_model
 
 _RAY_ENVIRONMENT = {
@@ -67,15 +69,27 @@ class IndexRun:
                 if background:
                     session = replace(session, encoders=OneEncoder(background))
                 source = catalogue or self._open_live_index(session)
+                template = find_template(session.client, session.alias)
                 report = rebuild_index(session, source, rejects, self._make_engine(progress))
                 metrics.write_success(asdict(report))
+                tuning = tune_rebuilt_index(
+                    session.client,
+                    self._settings,
+                    session.alias,
+                    report.indexed,
+                    options.model,
+                    template,
+                    session.retry.check_stop,
+                    progress.say,
+                )
             speed = background.speed if background else None
             as_json = asdict(report) | {
                 "reading": reading,
                 "encoding_speed": asdict(speed) if speed else None,
+                "tuning": tuning.as_json() if tuning else None,
             }
             summary = summarize_rebuild(report, source.stats, speed, rejects, options.model)
-            self._print(as_json, summary)
+            self._print(as_json, "\n".join([summary, *(summarize_tuning(tuning) if tuning else ())]))
 
     def apply_changes(self, dry: bool) -> None:
         """Apply changes to the index that searches use. The first signal ends it after the current batch."""

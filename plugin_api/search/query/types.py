@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from dataclasses import fields as dataclass_fields
 from enum import Enum
 from functools import cached_property
 from typing import Annotated
@@ -21,9 +22,10 @@ from plugin_api.search.query.query_text import QueryText
 from plugin_api.search.query.text import MAX_TEXT
 from plugin_api.search.reasons import Cause
 from reranker.behaviour.personal_search import DEFAULT_STRENGTH, MAX_STRENGTH
-from reranker.text.query_type import find_model_numbers, is_identifier
+from reranker.text.query_type import is_identifier, names_one_model
 from reranker.understanding.demands import Demand, Understanding
 from reranker.understanding.interpreter import QueryInterpreter
+from reranker.understanding.kinds import choose_query_kind
 
 _TIME = re.compile(r"(\d{1,18})(nanos|micros|ms|s|m|h|d)")
 _SECONDS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -42,13 +44,14 @@ QUERY_PARAMETERS = frozenset({
 _BODY_HEADERS = frozenset({"content-type", "content-length", "accept"})
 """Headers that are about a call's own body and answer."""
 
-_LONG_NUMBER_DIGITS = 3
-
 _AROUND_HITS = frozenset({"aggs", "aggregations", "suggest", "profile", "stats"})
 """Body keys that request more than hits and their total."""
 
 _FAR_DOWN = 1000
 """Place from which on OpenSearch is asked whether it would answer a page: beyond 10,000 it refuses one."""
+
+_RANKING_OPTIONS = ("window", "keyword_weight", "relevance_weight", "click_weight", "purchase_weight")
+"""Options that have the name of the setting which they replace."""
 
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Weight = Annotated[float, Meta(ge=0, le=100)]
@@ -70,12 +73,17 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     user: Annotated[str, Meta(max_length=256)] = ""
     user_strength: Annotated[float, Meta(ge=0, le=MAX_STRENGTH)] = DEFAULT_STRENGTH
 
+    @property
+    def sets_ranking(self) -> bool:
+        """Whether the search says itself how it is to be ranked."""
+        names = (*_RANKING_OPTIONS, "vector_weight", "model")
+        return any(getattr(self, name) is not None for name in names)
+
     def over(self, settings: SearchSettings) -> SearchSettings:
         """Return the settings with these options in place of theirs. Raises BadRequest for weights of 0."""
         if self == Options():
             return settings
-        names = ("window", "keyword_weight", "relevance_weight", "click_weight", "purchase_weight")
-        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        given = {name: value for name in _RANKING_OPTIONS if (value := getattr(self, name)) is not None}
         suffixes = ("", "_head", "_model", "_sentence")
         if self.vector_weight is not None:
             given |= {f"vector_weight{suffix}": self.vector_weight for suffix in suffixes}
@@ -173,7 +181,7 @@ class TextSearch:
             return AddWhen.ALWAYS
         if not self.query.clauses or self.settings.recall == "off" or is_identifier(self.text):
             return AddWhen.NEVER
-        if self.query.precise or any(map(_is_long_number, find_model_numbers(self.text))):
+        if self.query.precise or names_one_model(self.text):
             return AddWhen.NOTHING_FOUND if self.settings.rescue else AddWhen.NEVER
         return AddWhen.FEW_FOUND if self.settings.recall == "fill" else AddWhen.ALWAYS
 
@@ -181,6 +189,11 @@ class TextSearch:
     def demands(self) -> Sequence[Demand]:
         """What the text demands of products."""
         return self.understanding.demands if self.understanding else ()
+
+    @property
+    def kind(self) -> str:
+        """The kind of the query, as the setting `search.keep_order` names it."""
+        return choose_query_kind(self.understanding.text if self.understanding else self.text, self.demands)
 
     @property
     def min_hits(self) -> int:
@@ -227,6 +240,18 @@ class RerankRequest(TextSearch):
         return self.start + self.size
 
     @property
+    def keeps_order(self) -> bool:
+        """Whether OpenSearch's order is kept, because the query is of a kind for which that is set."""
+        kept = self.settings.kept_kinds
+        return bool(kept) and not self.options.sets_ranking and self.kind in kept
+
+    def as_unranked(self, cause: Cause) -> FallbackRequest:
+        """Return the search in OpenSearch's order, with the same result set."""
+        names = [each.name for each in dataclass_fields(TextSearch)]
+        search = TextSearch(**{name: getattr(self, name) for name in names})
+        return replace(self.fallback, cause=cause, search=search)
+
+    @property
     def timeout_seconds(self) -> float:
         """The caller's `timeout`; infinity where there is none, or none that can be read."""
         try:
@@ -263,8 +288,3 @@ class RerankRequest(TextSearch):
         return frozenset(
             str(item.get("field") if isinstance(item, dict) else item) for item in self.docvalue_fields
         )
-
-
-def _is_long_number(word: str) -> bool:
-    """Return whether a model number is long enough to be of one product, unlike `ps4`."""
-    return sum(map(str.isdecimal, word)) >= _LONG_NUMBER_DIGITS

@@ -20,8 +20,8 @@ from torch.nn import functional as F
 
 from mappings.types import Product
 from reranker.encoders.codec import normalise
+from reranker.probes.known_items import make_queries
 from reranker.text.product_text import build_product_text
-from reranker.training.datasets.synthetic_queries import make_queries
 from reranker.training.distillation.agreement import compute_divergence, match_tokens
 from reranker.training.encoders.bert import Bert
 from reranker.training.recipe import QueryDistillationConfig

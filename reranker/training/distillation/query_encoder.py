@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mappings.errors import ModelError
 from reranker.model import TOKENIZER, Model
-from reranker.training.datasets.synthetic_queries import make_queries
+from reranker.probes.known_items import make_queries
 from reranker.training.datasets.training_data import TrainingData
 from reranker.training.distillation.query_distillation import distil_query_encoder, draw_distillation_data
 from reranker.training.distillation.small_query import reduce_query_encoder

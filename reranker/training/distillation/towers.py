@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 
 from mappings.errors import ModelError
 from reranker.model import PRODUCT, PRODUCT_TOKENIZER, QUERY, TOKENIZER, Model
+from reranker.probes.known_items import make_queries
 from reranker.text.product_text import build_product_text
-from reranker.training.datasets.synthetic_queries import make_queries
 from reranker.training.datasets.training_data import TrainingData
 from reranker.training.distillation.disk_cache import cache_states
 from reranker.training.distillation.teacher import (

@@ -12,9 +12,9 @@ from reranker.encoders.product_encoder import hash_product_words
 from reranker.evaluation.measures import GOOD, Grades
 from reranker.fusion import HEADS, IdfTable, build_scorer_inputs
 from reranker.model import Model
+from reranker.probes.known_items import make_queries
 from reranker.training.clicks.click_labels import ClickEvidence
 from reranker.training.datasets.bm25 import KeywordIndex
-from reranker.training.datasets.synthetic_queries import make_queries
 from reranker.training.encoders.bert import Encoder
 from reranker.training.recipe import SoftConfig
 from reranker.training.run.progress import ReportProgress

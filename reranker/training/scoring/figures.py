@@ -8,8 +8,8 @@ from mappings.errors import ModelError
 from mappings.types import Product
 from reranker.evaluation.measures import Grades, find_trained_queries, measure, select_answerable
 from reranker.model import Model
+from reranker.probes.known_items import make_queries
 from reranker.training.datasets.bm25 import KeywordIndex
-from reranker.training.datasets.synthetic_queries import make_queries
 from reranker.types import EncodedProduct, Floats
 
 _DEPTH = 50

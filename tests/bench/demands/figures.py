@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reranker.probes.measure import measure_ranking
 from tests.bench.demands.kinds import DemandQuery
-from tests.bench.inputs.ranking import measure_ranking
 
 PLACES = 10
 """Places of a ranking that count."""

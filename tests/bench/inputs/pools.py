@@ -15,7 +15,7 @@ from plugin_api.commands.train.weights import read_electronics, read_electronics
 from reranker.encoders.codec import StoredBatch
 from reranker.evaluation.measures import Grades, group_by_query, measure, select_answerable
 from reranker.fusion import compute_attention
-from reranker.training.datasets.synthetic_queries import make_queries
+from reranker.probes.known_items import make_queries
 from reranker.training.scoring.scorer import PRIOR
 from reranker.types import EncodedQuery, Floats
 

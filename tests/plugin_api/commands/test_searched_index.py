@@ -7,7 +7,7 @@ import pytest
 
 from mappings.errors import SettingsError
 from mappings.types import JsonObject
-from plugin_api.commands.searched_index import open_searched_index, read_template
+from plugin_api.commands.searched_index import fill_template, open_searched_index, read_template
 from tests.fakes.memory_opensearch import open_memory
 
 
@@ -43,7 +43,7 @@ def test_a_template_is_filled_wherever_the_words_stand(tmp_path: Path) -> None:
         '{"query": {"bool": {"should": [{"match": {"name": "{{text}}"}}, {"term": {"sku": "{{text}}"}}]}},'
         ' "post_filter": {"term": {"live": true}}, "size": 3}'
     )
-    make_query = read_template(file)
+    make_query = fill_template(read_template(file))
     wanted: JsonObject = {
         "bool": {"should": [{"match": {"name": '6" mug'}}, {"term": {"sku": '6" mug'}}]},
     }

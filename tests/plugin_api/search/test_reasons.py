@@ -53,6 +53,7 @@ def ask(
     shop: Shop | None = None,
     model: StandInModel | None = None,
     sidecar: SidecarSettings | None = None,
+    search: SearchSettings | None = None,
     path: str = "/shop/_search",
     data: object = None,
     times: int = 1,
@@ -63,7 +64,7 @@ def ask(
     shop = shop or Shop()
     shop.products, shop.near = {"a": 51, "b": 102}, {"c": 255}
     settings = Settings(
-        search=SearchSettings(window=10), sidecar=sidecar or SidecarSettings(deadline_ms=4000)
+        search=search or SearchSettings(window=10), sidecar=sidecar or SidecarSettings(deadline_ms=4000)
     )
     web: FlaskClient = create_app(settings, shop, model or StandInModel()).test_client()
     text = data if data is not None else json.dumps({"query": MOUSE, **body})
@@ -100,6 +101,7 @@ SEARCHES: Mapping[Reason, Callable[[], Any]] = {
     Reason.OTHER_FORMAT: lambda: ask(path="/shop/_search?format=yaml"),
     Reason.COUNT: lambda: ask(path="/shop/_count"),
     Reason.HITS_WITHOUT_ID: lambda: ask(shop(not_attunes={"a"}), stored_fields="_none_"),
+    Reason.ORDER_KEPT: lambda: ask(search=SearchSettings(window=10, keep_order="head")),
     Reason.NO_TEXT: lambda: ask(query={"match_all": {}}),
     Reason.UNSUPPORTED_QUERY: lambda: ask(query={"template": {}}),
     Reason.MALFORMED_QUERY: lambda: ask(query={"match": {}, "term": {}}),

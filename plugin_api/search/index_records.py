@@ -1,4 +1,7 @@
-"""What understands the queries of an index: made from its vocabulary, in the background, once an index."""
+"""What an index records for its searches: the vocabulary that understands queries, and tuned settings.
+
+Both are read from the mapping's metadata, in the background, and again every minute.
+"""
 
 import hashlib
 import logging
@@ -11,9 +14,10 @@ from dataclasses import dataclass
 
 import msgspec
 from cachetools import LRUCache, cachedmethod
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from mappings.errors import AttuneError
+from mappings.settings import UNTUNED, TunedSettings
 from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.search.query.types import SearchCall
 from reranker.types import Floats, Reranker
@@ -21,8 +25,9 @@ from reranker.understanding.interpreter import QueryInterpreter
 from reranker.understanding.vocabulary import read_vocabulary
 
 REFRESH_SECONDS = 60.0
-"""Seconds after which an index is asked again for its vocabulary: a rebuild has another."""
+"""Seconds after which an index is asked again for its record: a rebuild has another."""
 
+_PATHS = "*.mappings._meta.attune.vocabulary,*.mappings._meta.attune.tuning.settings"
 _TIMEOUT_SECONDS = 10.0
 _MAX_VIEWS = 256
 _MAX_INTERPRETERS = 8
@@ -32,8 +37,13 @@ _MAX_PHRASES = 4096
 _log = logging.getLogger("attune")
 
 
+class _Tuning(Struct, frozen=True):
+    settings: TunedSettings = UNTUNED
+
+
 class _Attune(Struct, frozen=True):
     vocabulary: str = ""
+    tuning: Raw = Raw()
 
 
 class _Meta(Struct, frozen=True):
@@ -51,21 +61,32 @@ class _Index(Struct, frozen=True):
 _indexes = msgspec.json.Decoder(dict[str, _Index])
 
 
-@dataclass(slots=True)
-class _View:
-    """What one caller searches in one place: its interpreter, and when it was last asked for."""
+@dataclass(frozen=True, slots=True)
+class IndexRecord:
+    """What an index records: the interpreter of its queries, None without a vocabulary, and its settings."""
 
     interpreter: QueryInterpreter | None = None
+    tuned: TunedSettings = UNTUNED
+
+
+_NO_RECORD = IndexRecord()
+
+
+@dataclass(slots=True)
+class _View:
+    """What one caller searches in one place: what is recorded there, and when it was last asked for."""
+
+    record: IndexRecord = _NO_RECORD
     first: Future[None] | None = None
     asked_at: float = float("-inf")
 
 
-class Interpreters:
-    """Interpreters by caller and index. Thread-safe; share one among all requests of a process.
+class IndexRecords:
+    """Records by caller and index. Thread-safe; share one among all requests of a process.
 
-    The first searches of an index wait a little for its vocabulary, which is requested with the caller's own
-    credentials; they are not understood if it takes longer. Several indexes with vocabularies of their own
-    have none in common.
+    The first searches of an index wait a little for its record, which is requested with the caller's own
+    credentials; they go on without it if it takes longer. Several indexes with vocabularies or settings of
+    their own have none in common.
     """
 
     def __init__(
@@ -77,14 +98,14 @@ class Interpreters:
         executor: Executor | None = None,
     ) -> None:
         self._client, self._model, self._seconds, self._clock = client, model, seconds, clock
-        self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="attune-vocabulary")
+        self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="attune-record")
         self._lock = threading.Lock()
         self._views: LRUCache[str, _View] = LRUCache(_MAX_VIEWS)
         self._interpreters: LRUCache[bytes, QueryInterpreter] = LRUCache(_MAX_INTERPRETERS)
         self._vectors: LRUCache[str, Floats] = LRUCache(_MAX_PHRASES)
 
-    def find(self, call: SearchCall, wait: float = 0.0) -> QueryInterpreter | None:
-        """Return the interpreter of what a call searches; None where there is none, or none yet.
+    def find(self, call: SearchCall, wait: float = 0.0) -> IndexRecord:
+        """Return the record of what a call searches; an empty one where there is none, or none yet.
 
         The first time it is waited for `wait` seconds.
         """
@@ -97,33 +118,39 @@ class Interpreters:
         if wait and view.first:
             with suppress(TimeoutError):
                 view.first.result(wait)
-        return view.interpreter
+        return view.record
 
-    def load(self, call: SearchCall) -> QueryInterpreter | None:
+    def load_interpreter(self, call: SearchCall) -> QueryInterpreter | None:
         """Return the interpreter of what a call searches, once it is there; None where there is none."""
-        if interpreter := self.find(call, _TIMEOUT_SECONDS):
+        if interpreter := self.find(call, _TIMEOUT_SECONDS).interpreter:
             return interpreter
         view = _View()  # it may have one since it was last asked for
         self._executor.submit(self._refresh, view, call).result()
         with self._lock:
-            self._views.setdefault(call.caller_key, view).interpreter = view.interpreter
-        return view.interpreter
+            self._views.setdefault(call.caller_key, view).record = view.record
+        return view.record.interpreter
 
     def _refresh(self, view: _View, call: SearchCall) -> None:
         try:
-            view.interpreter = self._load(call)
+            view.record = self._load(call)
         except Exception as error:  # noqa: BLE001  # searches go on without it
-            _log.warning("the vocabulary of %s can't be used: %s", call.index, type(error).__name__)
+            _log.warning("the record of %s can't be used: %s", call.index, type(error).__name__)
 
-    def _load(self, call: SearchCall) -> QueryInterpreter | None:
+    def _load(self, call: SearchCall) -> IndexRecord:
         index = f"/{call.index}" if call.index else ""
-        target = f"{index}/_mapping?ignore_unavailable=true&filter_path=*.mappings._meta.attune.vocabulary"
+        target = f"{index}/_mapping?ignore_unavailable=true&filter_path={_PATHS}"
         try:
             response = self._client.request("GET", target, call.headers_without_body, b"", _TIMEOUT_SECONDS)
-            found = _indexes.decode(response.body).values() if response.status == 200 else ()
+            indexes = _indexes.decode(response.body).values() if response.status == 200 else ()
         except (AttuneError, TimeoutError, msgspec.MsgspecError):
-            return None
-        artefacts = {index.mappings.meta.attune.vocabulary for index in found} - {""}
+            return _NO_RECORD
+        records = [each.mappings.meta.attune for each in indexes]
+        return IndexRecord(
+            self._make_interpreter({each.vocabulary for each in records} - {""}),
+            _read_tuned({bytes(each.tuning) for each in records} - {b""}),
+        )
+
+    def _make_interpreter(self, artefacts: set[str]) -> QueryInterpreter | None:
         if len(artefacts) != 1:
             return None
         artefact = artefacts.pop()
@@ -137,3 +164,14 @@ class Interpreters:
     @cachedmethod(lambda self: self._vectors, lock=lambda self: self._lock)
     def _encode(self, text: str) -> Floats:
         return self._model.encode_query(text).vector
+
+
+def _read_tuned(tunings: set[bytes]) -> TunedSettings:
+    """Return the settings of the only tuning; none where there are several, or where it can't be used."""
+    if len(tunings) != 1:
+        return UNTUNED
+    try:
+        return msgspec.json.decode(tunings.pop(), type=_Tuning).settings
+    except msgspec.MsgspecError as error:
+        _log.warning("the tuning of an index can't be used: %s", error)
+        return UNTUNED

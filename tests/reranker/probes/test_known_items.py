@@ -1,6 +1,6 @@
 from mappings.types import Product
+from reranker.probes.known_items import make_queries
 from reranker.text.word_tokens import split_words
-from reranker.training.datasets.synthetic_queries import make_queries
 
 PRODUCTS = [
     Product("1", "Logitech M185 wireless mouse", "Logitech", "Mice", "A small mouse", {"colour": "Grey"}),

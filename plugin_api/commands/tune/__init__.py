@@ -1,0 +1,1 @@
+"""`attune tune`: search settings for one catalogue, chosen by made queries."""

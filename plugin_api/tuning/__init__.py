@@ -1,0 +1,1 @@
+"""The check-up of a catalogue: made queries probe its searches, and decide their settings."""
