@@ -9,7 +9,7 @@ from mappings.client import check_cluster, connect
 from mappings.errors import EvaluationError
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.evaluate.systems import SECOND, SYSTEMS
-from plugin_api.commands.searched_index import open_searched_index
+from plugin_api.commands.searched_index import open_searched_index, read_template
 from plugin_api.opensearch.client import encode_credentials
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.shoppers.cluster import ClusterRequests
@@ -197,7 +197,8 @@ def _evaluate_behaviour(
     else:
         chosen = folder or (Path(settings.model.folder) if settings.model.folder else None)
         model = load_model(chosen, settings.model.threads)
-        make_query = open_searched_index(cluster, name, query_template).make_query
+        template = read_template(query_template) if query_template else None
+        make_query = open_searched_index(cluster, name, template).make_query
         evaluation = evaluate_personal_search(client, name, settings, model, make_query, task_progress)
     if html:
         write_behaviour_report(evaluation, html)

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 
 from reranker.evaluation.calibration import Calibration
 from reranker.evaluation.comparison import HEADLINE, Figures, Protocol
+from reranker.evaluation.interval import Interval
 from reranker.evaluation.losses import LOSS_MARGIN
-from reranker.evaluation.significance import Interval
 
 _WIDE, _WIDTH, _HEIGHT = 10.0, 4.4, 2.8  # inches; the page scales them
 _MARKERS = "osD^vPXp"

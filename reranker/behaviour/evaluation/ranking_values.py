@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reranker.evaluation.significance import Interval, PairedComparison, bootstrap_mean, compare_paired
+from reranker.evaluation.interval import Interval
+from reranker.evaluation.significance import PairedComparison, bootstrap_mean, compare_paired
 from reranker.types import Doubles, Floats, Ints
 
 TOP = 20

@@ -8,7 +8,7 @@ from reranker.behaviour.evaluation.order_scores import fit_implicit, make_baseli
 from reranker.behaviour.evaluation.order_split import OrderSplit
 from reranker.behaviour.evaluation.ranking_values import RankingFigures, ShownProducts, summarise_rankings
 from reranker.behaviour.scorer import BehaviourScorer, score_untrained
-from reranker.evaluation.significance import Interval
+from reranker.evaluation.interval import Interval
 from reranker.types import Floats
 
 

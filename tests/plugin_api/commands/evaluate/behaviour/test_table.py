@@ -9,7 +9,8 @@ from plugin_api.commands.evaluate.behaviour.evaluation import BehaviourEvaluatio
 from plugin_api.commands.evaluate.behaviour.report import write_behaviour_report
 from plugin_api.commands.evaluate.behaviour.table import print_behaviour, tabulate_behaviour
 from reranker.behaviour.evaluation.ranking_values import MEASURES_OF_ORDERS, RankingFigures
-from reranker.evaluation.significance import Interval, PairedComparison
+from reranker.evaluation.interval import Interval
+from reranker.evaluation.significance import PairedComparison
 
 
 def _figures(recall: float, compared: PairedComparison | None = None) -> RankingFigures:
