@@ -11,7 +11,7 @@ from mappings.errors import ClusterDown
 from mappings.settings import IndexSettings, OpenSearchSettings
 from mappings.types import JsonObject
 
-_EVERYWHERE = ("key", "vector", "tokens", "model", "hash")
+_EVERYWHERE = ("key", "vector", "tokens", "facts", "model", "hash")
 """The fields under `attune` that a shop's own index gets too; the others only indexes made by Attune have."""
 
 

@@ -24,6 +24,12 @@ HASH = "attune.hash"
 VERSION = "attune.version"
 CHANGED = "attune.changed"
 
+DEMANDED_TITLE = "attune.title"
+DEMANDED_PRICE = "attune.price"
+"""Aliases of the fields with title and price, wherever an index has them: what a query demands is compared
+with them. An index whose fields can't have an alias lacks them.
+"""
+
 HIDDEN = (ATTUNE, f"{ATTUNE}.*")
 """Left out of every `_source`. With the pattern OpenSearch does not rebuild the vectors: half the time."""
 

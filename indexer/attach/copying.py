@@ -96,7 +96,10 @@ def create_copy(
     }
     settings.get("routing", {}).get("allocation", {}).pop("initial_recovery", None)
     vectors: JsonObject = {"knn": True, "knn.derived_source.enabled": False}
-    properties = {**source.mappings.get("properties", {}), ATTUNE: make_attune_field(session, attachment)}
+    properties = {
+        **source.mappings.get("properties", {}),
+        ATTUNE: make_attune_field(session, source, attachment),
+    }
     mappings = {**source.mappings, "properties": properties, "_meta": make_meta(source, wanted)}
     body = {"settings": {"index": settings | vectors | _LOADING}, "mappings": mappings}
     create_index(client, name, body, retry)

@@ -9,10 +9,12 @@ from indexer.attach.shards import DocumentKey
 from indexer.catalogue.field_map import FieldMap
 from indexer.catalogue.product_maker import ProductMaker
 from indexer.catalogue.records import Record
+from indexer.store.documents import encode_facts, encode_key, hash_content, vector_fields
 from indexer.store.retry import RetryPolicy
 from indexer.store.scan import select_existing
 from mappings.fields import ATTUNE
 from mappings.types import JsonObject, Product
+from reranker.types import EncodedProduct
 
 ID_COLUMN = "_id"
 """The column that every document of an index has: its id."""
@@ -125,3 +127,22 @@ class ShopProducts:
         values = {name: value for name, value in source.items() if name != ATTUNE}
         product = self._maker.product(document_id, Record(0, values, "", 0.0))
         return product if product.title or product.description else None
+
+
+def attune_values(
+    document_id: str, product: Product, encoded: EncodedProduct, model: str, vectors: str
+) -> JsonObject:
+    """Return the fields under `attune` of a document. Without an id they are not current until it has one."""
+    own = {**vector_fields(encoded, model, vectors), "facts": encode_facts(product)}
+    key = {"key": encode_key(document_id, own)} if document_id else {}
+    return {**own, **key, "hash": hash_content(product)}
+
+
+def is_current(values: JsonObject, document_id: str, product: Product, model: str) -> bool:
+    """Return whether a document's fields under `attune` are those of its product as it is now."""
+    return (
+        values.get("hash") == hash_content(product)
+        and values.get("model") == model
+        and {"vector", "tokens", "facts"} <= values.keys()
+        and values.get("key") == encode_key(document_id, values)
+    )

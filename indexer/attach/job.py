@@ -5,6 +5,7 @@ whole history of each shard, following at what came since, again and again. A do
 shop has not written it meanwhile. One that it has is a new change, which is looked at next.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from indexer.attach.shop_index import (
 )
 from indexer.attach.switching import Switch, finish_switch, replace_by_copy, restore_original
 from indexer.attach.updater import AttachReport, IndexUpdater, state_key
+from indexer.attach.vocabulary import teach_vocabulary
 from indexer.catalogue.field_map import FieldMap
 from indexer.store.jobs_index import JobsIndex
 from indexer.store.lock import ATTACHING, Lock, hold_lock
@@ -32,6 +34,9 @@ from mappings.errors import IndexingError
 
 _ROUNDS = 5
 """Rounds after which a job that is not to go on leaves what a shop keeps writing to the next job."""
+
+_TEACH_SECONDS = 86_400.0
+"""Seconds after which a job that goes on learns the vocabulary anew: products come and go."""
 
 OnReport = Callable[[AttachReport], None]
 
@@ -168,6 +173,7 @@ class _Follower:
         self._updaters: dict[str, IndexUpdater] = {}
         self._field_map: FieldMap | None = None
         self._report = report
+        self._teach_at = -math.inf if job.full else time.monotonic() + _TEACH_SECONDS
 
     def run(self, stop: threading.Event) -> AttachReport:
         began = time.monotonic()
@@ -175,6 +181,7 @@ class _Follower:
         try:
             for _ in self._rounds(stop):
                 changed = self._catch_up()
+                self._teach()
                 report.seconds = round(time.monotonic() - began, 3)
                 report.documents_per_second = round(report.documents / max(report.seconds, 1e-3), 1)
                 if changed:
@@ -210,6 +217,14 @@ class _Follower:
                 updater.catch_up(shards, self._report, self._lock)
         return self._report.documents > documents
 
+    def _teach(self) -> None:
+        """Have the indexes learn their vocabulary, where they have none yet or an old one."""
+        if time.monotonic() < self._teach_at:
+            return
+        attachment = next(iter(self._updaters.values())).attachment
+        teach_vocabulary(self._session, attachment)
+        self._teach_at = time.monotonic() + _TEACH_SECONDS
+
     def _open_updaters(self) -> None:
         """Open an updater for every index that is behind the name now, and close the others."""
         session = self._session
@@ -231,5 +246,7 @@ class _Follower:
                 self._updaters[index.uuid] = IndexUpdater(
                     session, self._jobs, index, attachment, self._job.full
                 )
+        if not all(index.vocabulary for index in indexes):
+            self._teach_at = -math.inf
         self._report.indexes = tuple(index.name for index in indexes)
         self._report.model = next(iter(self._updaters.values())).model

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import AuthorizationException, NotFoundError, TransportError
 
+from indexer.attach.field_aliases import list_aliases
 from indexer.catalogue.field_map import FieldMap, field_map_from
-from indexer.store.alias import META
+from indexer.store.alias import META, VOCABULARY
 from indexer.store.retry import RetryPolicy
 from indexer.store.session import IndexSession
 from mappings.client import attune_properties
@@ -69,6 +70,11 @@ class ShopIndex:
         return _parse_attachment(self._metadata.get(ATTACHED), self.name)
 
     @property
+    def vocabulary(self) -> str:
+        """The vocabulary that was learnt from the index's products, empty where none was."""
+        return str(self._metadata.get(VOCABULARY, ""))
+
+    @property
     def is_own(self) -> bool:
         """Whether Attune made the index itself, from a catalogue."""
         return "alias" in self._metadata
@@ -78,10 +84,18 @@ class ShopIndex:
         return _read_metadata(self.mappings)
 
 
-def make_meta(index: ShopIndex, attachment: Attachment | None) -> JsonObject:
-    """Return the `_meta` of an index's mapping with an attachment in place of the present one, or without."""
+def make_meta(index: ShopIndex, attachment: Attachment | None, vocabulary: str = "") -> JsonObject:
+    """Return the `_meta` of an index's mapping with an attachment in place of the present one, or without.
+
+    The present vocabulary stays, unless another is given or its products were read by another field map.
+    """
     others = {key: value for key, value in index.mappings.get("_meta", {}).items() if key != META}
-    return others | ({META: {ATTACHED: attachment.as_json()}} if attachment else {})
+    if attachment is None:
+        return others
+    before = index.attachment
+    is_same = before is not None and before.field_map == attachment.field_map
+    known = vocabulary or (index.vocabulary if is_same else "")
+    return others | {META: {ATTACHED: attachment.as_json(), **({VOCABULARY: known} if known else {})}}
 
 
 def get_shop_indexes(session: IndexSession, name: str, wait: bool = False) -> list[ShopIndex]:
@@ -99,10 +113,14 @@ def get_shop_indexes(session: IndexSession, name: str, wait: bool = False) -> li
             return {}
         return answer
 
-    answer = session.retry.call(f"looking up {name}", ask) if name else {}
+    return read_shop_indexes(session.retry.call(f"looking up {name}", ask) if name else {})
+
+
+def read_shop_indexes(answer: JsonObject) -> list[ShopIndex]:
+    """Return the indexes in OpenSearch's answer to `GET /NAME`, sorted by name."""
     return [
-        ShopIndex(key, body["settings"]["index"], body["mappings"], body.get("aliases", {}))
-        for key, body in sorted(answer.items())
+        ShopIndex(name, body["settings"]["index"], body["mappings"], body.get("aliases", {}))
+        for name, body in sorted(answer.items())
     ]
 
 
@@ -198,9 +216,10 @@ def check_knn(client: OpenSearch, retry: RetryPolicy) -> None:
         )
 
 
-def make_attune_field(session: IndexSession, attachment: Attachment) -> JsonObject:
+def make_attune_field(session: IndexSession, index: ShopIndex, attachment: Attachment) -> JsonObject:
     """Return the mapping of the field `attune`, which an index of a shop gains."""
-    return {"dynamic": False, "properties": attune_properties(attachment.dimension, session.settings)}
+    own = attune_properties(attachment.dimension, session.settings)
+    return {"dynamic": False, "properties": own | list_aliases(index.mappings, attachment.field_map)}
 
 
 def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attachment) -> None:
@@ -220,17 +239,25 @@ def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attac
             "Attach with a model of that dimension, or reindex into a new index without `attune` fields"
         )
     body: JsonObject = {"_meta": make_meta(index, attachment)}
-    if not present:
-        body["properties"] = {ATTUNE: make_attune_field(session, attachment)}
+    wanted = make_attune_field(session, index, attachment)
+    missing = {
+        name: field
+        for name, field in wanted["properties"].items()
+        if name not in present or (field["type"] == "alias" and field != present[name])
+    }
+    if missing:
+        body["properties"] = {ATTUNE: {**wanted, "properties": missing}}
     session.retry.call(
         f"adding Attune's fields to {index.name}",
         lambda: session.client.indices.put_mapping(index=index.name, body=body),
     )
 
 
-def put_metadata(session: IndexSession, index: ShopIndex, attachment: Attachment | None) -> None:
-    """Record an attachment in an index's mapping, or take the record out."""
-    body = {"_meta": make_meta(index, attachment)}
+def put_metadata(
+    session: IndexSession, index: ShopIndex, attachment: Attachment | None, vocabulary: str = ""
+) -> None:
+    """Record an attachment, and a vocabulary if one is given, in an index's mapping, or take both out."""
+    body = {"_meta": make_meta(index, attachment, vocabulary)}
     session.retry.call(
         f"writing the metadata of {index.name}",
         lambda: session.client.indices.put_mapping(index=index.name, body=body),

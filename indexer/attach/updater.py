@@ -6,7 +6,15 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from indexer.attach.documents import ShopDocument, ShopProducts, VectorRemoval, VectorUpdate, fetch_documents
+from indexer.attach.documents import (
+    ShopDocument,
+    ShopProducts,
+    VectorRemoval,
+    VectorUpdate,
+    attune_values,
+    fetch_documents,
+    is_current,
+)
 from indexer.attach.shards import (
     BEFORE_ALL,
     ChangePage,
@@ -19,7 +27,6 @@ from indexer.attach.shards import (
 from indexer.attach.shop_index import Attachment, ShopIndex
 from indexer.sources.prefetcher import Prefetcher
 from indexer.store.bulk import CONCURRENT_REQUESTS, BulkResult, map_in_order, split_chunks, write_bulk
-from indexer.store.documents import encode_key, hash_content, vector_fields
 from indexer.store.encoder import ProductEncoder
 from indexer.store.id_set import IdSet
 from indexer.store.jobs_index import JobsIndex
@@ -89,7 +96,7 @@ class IndexUpdater:
         self._index = index
         self._session = session
         self._jobs = jobs
-        self._attachment = attachment
+        self.attachment = attachment
         self._encoder: ProductEncoder = session.encoders.find(attachment.model)
         self._products = ShopProducts(attachment.field_map)
         self._state = {} if full else self._load_state()
@@ -141,7 +148,7 @@ class IndexUpdater:
 
     def _basis(self) -> JsonObject:
         """Return what vectors depend on besides the documents: with another model all are outdated."""
-        basis = {"model": self._attachment.model, "fields": self._attachment.field_map.as_json()}
+        basis = {"model": self.attachment.model, "fields": self.attachment.field_map.as_json()}
         stored: JsonObject = json.loads(json.dumps(basis))
         return stored
 
@@ -187,25 +194,14 @@ class IndexUpdater:
                 without_text += 1
                 if document.attune:
                     removals.append(VectorRemoval(document.key))
-            elif not self._is_current(document, product):
+            elif not is_current(document.attune, document.key.id, product, self._encoder.version):
                 outdated.append((document, product))
         unchanged = len(documents) - len(outdated) - without_text
         encoded = self._encoder.encode_products([product for _, product in outdated]) if outdated else []
         for (document, product), vectors in zip(outdated, encoded, strict=True):
-            own = vector_fields(vectors, self._encoder.version, self._attachment.vectors)
-            values = {**own, "key": encode_key(document.key.id, own), "hash": hash_content(product)}
-            updates.append(VectorUpdate(document, values))
+            how = (self._encoder.version, self.attachment.vectors)
+            updates.append(VectorUpdate(document, attune_values(document.key.id, product, vectors, *how)))
         return _Plan(page, tuple(updates), tuple(removals), unchanged, without_text)
-
-    def _is_current(self, document: ShopDocument, product: Product) -> bool:
-        own = document.attune
-        return (
-            own.get("hash") == hash_content(product)
-            and own.get("model") == self._encoder.version
-            and "vector" in own
-            and "tokens" in own
-            and own.get("key") == encode_key(document.key.id, own)
-        )
 
     def _write(self, plan: _Plan) -> list[BulkResult]:
         writes: list[VectorUpdate | VectorRemoval] = [*plan.updates, *plan.removals]

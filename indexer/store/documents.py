@@ -53,7 +53,7 @@ def build_from_vectors(
 
     The facts of its title and attributes are what a search checks a query's demands with.
     """
-    facts = base64.b64encode(pack_facts(product)).decode("ascii")
+    facts = encode_facts(product)
     own = {
         **vectors,
         _own_name(fields.FACTS): facts,
@@ -65,6 +65,11 @@ def build_from_vectors(
         **product_fields(product),
         fields.ATTUNE: {**own, _own_name(fields.CHANGED): True} if changed else own,
     }
+
+
+def encode_facts(product: Product) -> str:
+    """Return what `attune.facts` holds of a product, in base64."""
+    return base64.b64encode(pack_facts(product)).decode("ascii")
 
 
 def encode_key(product_id: str, own: JsonObject) -> str:

@@ -84,7 +84,7 @@ def create_app(
     public = (*PUBLIC_RULES, EVENTS_PATH) if settings.shoppers.origins.strip() else PUBLIC_RULES
     require_key(app, settings.sidecar.api_keys, PASSED, public)
     app.register_blueprint(model_blueprint(settings, reranker))
-    app.register_blueprint(cluster_blueprint(settings, reranker))
+    app.register_blueprint(cluster_blueprint(settings, reranker, others))
     app.register_blueprint(openapi_blueprint(bool(settings.sidecar.api_keys.strip(" ,"))))
     app.register_blueprint(understanding_blueprint(searcher))
     app.register_blueprint(shoppers_blueprint(settings, client))

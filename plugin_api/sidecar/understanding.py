@@ -35,7 +35,8 @@ def understanding_blueprint(searcher: Searcher) -> Blueprint:
         call = SearchCall.of(wanted.index, headers=read_wsgi_headers(request.environ))
         understanding = searcher.understand(call, wanted.text)
         if understanding is None:
-            reason = f"{wanted.index} has no vocabulary to understand by: rebuild it with `attune index`"
+            advice = "rebuild it with `attune index`, or attach it with `attune attach`"
+            reason = f"{wanted.index} has no vocabulary to understand by: {advice}"
             return make_wsgi_response(error_answer(404, "resource_not_found_exception", reason))
         return make_wsgi_response(Answer(200, dumps(understanding)))
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from opensearchpy import OpenSearch
@@ -27,10 +28,13 @@ class MlCluster:
         self.version = "2.19.1"
         self.plugins = ["opensearch-ml", "opensearch-neural-search", "opensearch-knn", "opensearch-security"]
         self.roles = ["data", "ingest"]
+        self.ingest_processors = ["ml_inference", "pipeline", "set"]
         self.processors = ["ml_inference", "rerank", "script", "oversample", "truncate_hits"]
         self.security: dict[str, Any] = {"reader": {"index_permissions": [{"dls": None}]}}
         self.settings: dict[str, Any] = {}
         self.pipelines: dict[str, Any] = {}
+        self.ingest_pipelines: dict[str, Any] = {}
+        self.mappings: dict[str, Any] = {}
         self.connectors: dict[str, Any] = {}
         self.models: dict[str, Any] = {}
         self.indexes: dict[str, dict[str, str]] = {"shop-1": {}, "other": {}}
@@ -41,7 +45,14 @@ class MlCluster:
     @property
     def state(self) -> str:
         """All that an installation may change."""
-        held = [self.settings, self.pipelines, self.connectors, self.models, self.indexes]
+        held = [
+            self.settings,
+            self.pipelines,
+            self.ingest_pipelines,
+            self.connectors,
+            self.models,
+            self.indexes,
+        ]
         return json.dumps(held, sort_keys=True)
 
     @property
@@ -67,10 +78,14 @@ class MlCluster:
         if path == "/_cluster/settings":
             return self._settings(body)
         if parts[:2] == ["_search", "pipeline"]:
-            return self._pipeline(method, parts[2], body)
+            return self._pipeline(self.pipelines, method, parts[2], body)
+        if parts[:2] == ["_ingest", "pipeline"]:
+            return self._pipeline(self.ingest_pipelines, method, parts[2], body)
         if parts[:2] == ["_plugins", "_ml"]:
             kind = {"connectors": self.connectors, "models": self.models}[parts[2]]
             return self._ml(kind, parts[2], method, parts[3:], body)
+        if len(parts) == 1:
+            return self._describe(parts[0])
         if parts[1] == "_settings":
             return self._index(method, parts[0], body)
         raise AssertionError(f"unexpected request {method} {path}")
@@ -78,9 +93,13 @@ class MlCluster:
     def _nodes(self) -> Answer:
         plugins = [{"name": name} for name in self.plugins]
         processors = {"request_processors": [{"type": kind} for kind in self.processors]}
-        return 200, {
-            "nodes": {"a": {"plugins": plugins, "roles": self.roles, "search_pipelines": processors}}
+        node = {
+            "plugins": plugins,
+            "roles": self.roles,
+            "search_pipelines": processors,
+            "ingest": {"processors": [{"type": kind} for kind in self.ingest_processors]},
         }
+        return 200, {"nodes": {"a": node}}
 
     def _settings(self, body: Any) -> Answer:
         if body is None:
@@ -92,16 +111,17 @@ class MlCluster:
                 self.settings[name] = value
         return OK
 
-    def _pipeline(self, method: str, name: str, body: Any) -> Answer:
+    def _pipeline(self, pipelines: dict[str, Any], method: str, name: str, body: Any) -> Answer:
         if method == "PUT":
-            self.pipelines[name] = body
+            pipelines[name] = body
             return OK
-        if name not in self.pipelines:
+        named = {key: value for key, value in pipelines.items() if fnmatchcase(key, name)}
+        if not named:
             return NONE
         if method == "DELETE":
-            del self.pipelines[name]
+            del pipelines[name]
             return OK
-        return 200, {name: self.pipelines[name]}
+        return 200, named
 
     def _ml(self, kind: dict[str, Any], word: str, method: str, rest: list[str], body: Any) -> Answer:
         if rest == ["_search"]:
@@ -117,6 +137,22 @@ class MlCluster:
                 return 409, {"error": {"reason": "1 models are still using this connector"}}
             del kind[rest[0]]
         return 200, {}
+
+    def _describe(self, expression: str) -> Answer:
+        """An index as it is: its settings nested, as OpenSearch returns them where they are not flattened."""
+        named = [name for name in self.indexes if name.startswith(expression)]
+        if not named:
+            return NONE
+        return 200, {
+            name: {
+                "aliases": {},
+                "mappings": self.mappings.get(name, {}),
+                "settings": {
+                    "index": {key.removeprefix("index."): value for key, value in self.indexes[name].items()}
+                },
+            }
+            for name in named
+        }
 
     def _index(self, method: str, expression: str, body: Any) -> Answer:
         named = [name for name in self.indexes if expression.startswith("*") or name.startswith(expression)]

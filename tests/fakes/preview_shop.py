@@ -212,8 +212,8 @@ class PreviewShop:
         own |= {name: own[name].rstrip("=") for name in ("tokens", "facts")}
         names = [str(name).removeprefix("attune.") for name in body.get("docvalue_fields", [])]
         shown = {f"attune.{name}": [own[name]] for name in names if name in own}
-        if "price" in names and "price" in self.documents[id_]:
-            shown["price"] = [self.documents[id_]["price"]]
+        if "attune.price" in body.get("docvalue_fields", []) and "price" in self.documents[id_]:
+            shown["attune.price"] = [self.documents[id_]["price"]]
         return {**hit, "fields": shown} if shown else hit
 
     def _aggregated(self, wanted: JsonObject, ids: Sequence[str]) -> JsonObject:

@@ -226,6 +226,7 @@ class Shop:
             "attune.tokens": [] if key in self.without_tokens else [stored_bytes(tokens)],
             "attune.model": [model],
             "price": [self.prices.get(key, 9.5)],
+            "attune.price": [self.prices.get(key, 9.5)],
             "attune.facts": [stored_bytes(facts)] if facts else [],
             "group": [self.groups[key]] if key in self.groups else [],
         }

@@ -14,12 +14,15 @@ from testcontainers.core.wait_strategies import HealthcheckWaitStrategy, HttpWai
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ("docker", "compose", "-f", str(ROOT / "docker/compose.yaml"))
 JAVA_OPTIONS = "-Xms512m -Xmx512m -XX:TieredStopAtLevel=1"  # one compiler less: up in 20 s, not 36
+SNAPSHOTS = "/tmp/snapshots"
+"""Where a node may keep snapshots."""
 OPENSEARCH = {
     "discovery.type": "single-node",
     "cluster.routing.allocation.disk.threshold_enabled": "false",
     "DISABLE_SECURITY_PLUGIN": "true",
     "DISABLE_INSTALL_DEMO_CONFIG": "true",
     "OPENSEARCH_JAVA_OPTS": JAVA_OPTIONS,
+    "path.repo": SNAPSHOTS,
 }
 SLOW_MACHINE_SECONDS = 240
 ATTUNE = {  # what is tested is not how fast a busy machine is

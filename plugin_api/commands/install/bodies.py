@@ -1,4 +1,4 @@
-"""The bodies that `attune install` sends: two connectors, two remote models and the search pipeline."""
+"""The bodies that `attune install` sends: connectors, remote models and pipelines."""
 
 import hashlib
 import json
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
+from indexer.attach.shop_index import Attachment
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 
@@ -13,7 +14,10 @@ PIPELINE_NAME = "attune"
 """Name of the search pipeline, and key of the notes in its description."""
 
 SIDECAR_CALLS = ("rewrite", "score")
-"""What the cluster calls the sidecar for: to rewrite the search, and to score its hits."""
+"""What a search pipeline calls the sidecar for: to rewrite the search, and to score its hits."""
+
+DOCUMENT_CALL = "encode"
+"""What an ingest pipeline calls the sidecar for."""
 
 WINDOW_PROCESSORS = frozenset({"script", "oversample", "truncate_hits"})
 """OpenSearch's own processors that a pipeline needs to rerank more hits than the caller asks for."""
@@ -38,16 +42,19 @@ class InstallPlan:
 
 
 def connector_body(part: str, plan: InstallPlan) -> JsonObject:
-    """Return the connector for one of SIDECAR_CALLS. Its description has a hash of its content."""
+    """Return the connector for one of SIDECAR_CALLS, or DOCUMENT_CALL.
+
+    Its description has a hash of its content.
+    """
     body: JsonObject = _template("connectors.json")[part]
-    hybrid = {"hybrid": str(plan.hybrid).lower()} if "hybrid" in body["parameters"] else {}
-    body["parameters"] = {"sidecar": plan.sidecar_url, "window": str(plan.window), **hybrid}
+    given = {"sidecar": plan.sidecar_url, "window": str(plan.window), "hybrid": str(plan.hybrid).lower()}
+    body["parameters"] = {name: given[name] for name in body["parameters"]}
     body["credential"] = {"key": plan.api_key or "none"}  # ml-commons refuses connectors without a credential
     return {**body, "description": f"{MADE_BY}, {_hash(body)}"}
 
 
 def model_body(part: str, plan: InstallPlan, connector_id: str) -> JsonObject:
-    """Return the remote model for one of SIDECAR_CALLS."""
+    """Return the remote model on the connector for one of the calls."""
     connector = connector_body(part, plan)
     return {
         "name": connector["name"],
@@ -68,7 +75,49 @@ def pipeline_body(models: Mapping[str, str], plan: InstallPlan, notes: JsonObjec
             if plan.window or kind not in WINDOW_PROCESSORS
         ]
     body["phase_results_processors"] = [_fusion(plan.search)]
-    return {**body, "description": f"{MADE_BY}. Notes for --uninstall: {json.dumps({PIPELINE_NAME: notes})}"}
+    return {**body, "description": _describe(notes)}
+
+
+def ingest_body(model_id: str, attachment: Attachment, before: str, notes: JsonObject) -> JsonObject:
+    """Return the ingest pipeline of an attached index. It runs the pipeline `before`, if there is one, first.
+
+    Documents without any of the fields that title and description come from are left as they are: the
+    sidecar is not called.
+    """
+    body = _template("ingest.json")
+    (processor,) = with_model(body, model_id)["processors"]
+    fields = attachment.field_map
+    paths = dict.fromkeys(
+        name for path in (*fields.title, *fields.description) for name in (path.partition(".")[0], path)
+    )
+    config = processor["ml_inference"]
+    config["if"] = " || ".join(f"ctx.containsKey({_painless_text(path)})" for path in paths)
+    config["model_config"] = {
+        "fields": json.dumps(fields.as_json(), ensure_ascii=False),
+        "model": attachment.model,
+        "vectors": attachment.vectors,
+    }
+    first = [{"pipeline": {"name": before}}] if before else []
+    return {**body, "processors": [*first, processor], "description": _describe(notes)}
+
+
+def with_model(pipeline: JsonObject, model_id: str) -> JsonObject:
+    """Return an ingest pipeline that calls another remote model."""
+    processors = [
+        {kind: {**config, "model_id": model_id} if kind == "ml_inference" else config}
+        for processor in pipeline["processors"]
+        for kind, config in processor.items()
+    ]
+    return {**pipeline, "processors": processors}
+
+
+def _painless_text(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _describe(notes: JsonObject) -> str:
+    return f"{MADE_BY}. Notes for --uninstall: {json.dumps({PIPELINE_NAME: notes})}"
 
 
 def read_notes(description: str) -> JsonObject:

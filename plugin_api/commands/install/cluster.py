@@ -15,6 +15,8 @@ from mappings.types import JsonObject
 
 ML_API = "/_plugins/_ml"
 DEFAULT_PIPELINE = "index.search.default_pipeline"
+FINAL_PIPELINE = "index.final_pipeline"
+"""The setting of the ingest pipeline that runs last: after the default one, or the one that a write names."""
 
 ML_READY_SECONDS = 30.0
 """How long ml-commons may take to prepare its own indexes and models."""
@@ -167,29 +169,42 @@ class Cluster:
         )
         return [part for part in parts if part.name in names]
 
+    def ingest_pipelines(self, pattern: str) -> dict[str, JsonObject]:
+        """Return the ingest pipelines of these names."""
+        try:
+            return dict(self.send("GET", f"/_ingest/pipeline/{pattern}"))
+        except NotFoundError:
+            return {}
+
+    def ingest_processors(self) -> frozenset[str]:
+        """Return the types of ingest processors that every node has."""
+        nodes = self.send("GET", "/_nodes/ingest")["nodes"].values()
+        kinds = [{row["type"] for row in node.get("ingest", {}).get("processors", [])} for node in nodes]
+        return frozenset(set.intersection(*kinds)) if kinds else frozenset()
+
     def default_pipelines(self, expression: str) -> dict[str, str]:
         """Return the default pipeline of each index that `expression` names; empty where it has none.
 
         Raises InstallError where there is no such index.
         """
         try:
-            return self._default_pipelines(expression, "")
+            return self._index_pipelines(DEFAULT_PIPELINE, expression, "")
         except NotFoundError as error:
             raise InstallError(
                 f"no alias or index {expression}: make it with `attune index FILE --alias {expression}`"
             ) from error
 
-    def all_default_pipelines(self, others: Iterable[str]) -> dict[str, str]:
-        """Return the same of all indexes without a dot before their name, and of `others` where they exist.
+    def all_index_pipelines(self, setting: str, others: Iterable[str]) -> dict[str, str]:
+        """Return what a setting has of all indexes without a dot before their name, and of `others`.
 
         Indexes with a dot are left out because OpenSearch logs a warning where its own are read.
         """
-        return self._default_pipelines(",".join(["*", "-.*", *others]), "&ignore_unavailable=true")
+        return self._index_pipelines(setting, ",".join(["*", "-.*", *others]), "&ignore_unavailable=true")
 
-    def _default_pipelines(self, expression: str, more: str) -> dict[str, str]:
+    def _index_pipelines(self, setting: str, expression: str, more: str) -> dict[str, str]:
         path = f"/{expression}/_settings/index.*?flat_settings=true&expand_wildcards=all{more}"
         indexes = self.send("GET", path)
-        return {name: str(body["settings"].get(DEFAULT_PIPELINE, "")) for name, body in indexes.items()}
+        return {name: str(body["settings"].get(setting, "")) for name, body in indexes.items()}
 
 
 def _refusal(error: TransportError) -> str:

@@ -42,7 +42,7 @@ def merge_notes(new: JsonObject, earlier: JsonObject) -> JsonObject:
     notes = new | earlier
     if TRUSTED_ADDRESSES in new and TRUSTED_ADDRESSES in earlier:
         added = [*earlier[TRUSTED_ADDRESSES]["added"], *new[TRUSTED_ADDRESSES]["added"]]
-        notes[TRUSTED_ADDRESSES] = {**earlier[TRUSTED_ADDRESSES], "added": added}
+        notes[TRUSTED_ADDRESSES] = {**earlier[TRUSTED_ADDRESSES], "added": [*dict.fromkeys(added)]}
     return notes
 
 

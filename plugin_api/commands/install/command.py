@@ -12,13 +12,14 @@ from mappings.settings import FusionMethod
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.install.bodies import PIPELINE_NAME, InstallPlan
 from plugin_api.commands.install.cluster import Cluster, Step
+from plugin_api.commands.install.ingest import check_ingest_requirements, install_ingest
 from plugin_api.commands.install.installer import (
     can_rerank_windows,
     check_requirements,
     find_roles_without_hybrid,
     install_pipeline,
-    uninstall_pipeline,
 )
+from plugin_api.commands.install.uninstaller import uninstall as uninstall_all
 from plugin_api.terminal import format_count
 
 
@@ -27,8 +28,13 @@ from plugin_api.terminal import format_count
     "--sidecar-url", help="Address of the sidecar as the cluster reaches it, such as http://sidecar:8080."
 )
 @click.option(
-    "--alias", "--index", "alias", help="Alias or index for --default. Default: the setting search.alias."
-)
+    "--alias", "--index", "alias",
+    help="Alias or index for --default or --ingest. Default: the setting search.alias.",
+)  # fmt: skip
+@click.option(
+    "--ingest", is_flag=True,
+    help="Encode documents as they are written to the alias, in place of reranking searches.",
+)  # fmt: skip
 @click.option(
     "--default", "as_default", is_flag=True, help="Send all searches of the alias through the pipeline."
 )
@@ -56,6 +62,7 @@ def install(
     context: CommandContext,
     sidecar_url: str | None,
     alias: str | None,
+    ingest: bool,
     as_default: bool,
     fusion: FusionMethod | None,
     window: int | None,
@@ -65,9 +72,15 @@ def install(
     uninstall: bool,
     as_json: bool,
 ) -> None:
-    """Rerank inside the cluster, by a search pipeline.
+    """Have the cluster itself call the sidecar, to rerank searches or to encode documents.
 
-    Installs connectors, remote models and the search pipeline `attune`.
+    With --ingest: encode the documents of an attached index as they are written, by an ingest pipeline.
+
+    \b
+      attune attach shop
+      attune install --sidecar-url http://sidecar:8080 --alias shop --ingest
+
+    Without it: installs connectors, remote models and the search pipeline `attune`.
     The pipeline makes a search hybrid (its own query and the nearest product vectors) and orders the
     hits by the sidecar's score of their stored vectors. The search box sends its queries unchanged.
     This needs OpenSearch 2.19 or later with ml-commons and neural-search, and a sidecar that the
@@ -84,13 +97,23 @@ def install(
     settings = context.settings
     steps: list[Step] = []
     cluster = Cluster(connect(settings.opensearch), steps.append, dry_run)
+    warning, after = "", ""
+    nothing = "Installed already: nothing to change."
     if uninstall:
-        uninstall_pipeline(cluster)
+        uninstall_all(cluster)
         nothing = "Nothing of Attune is installed in this cluster."
+    elif ingest:
+        if as_default or fusion or window is not None or hybrid is not None:
+            raise click.UsageError("--default, --fusion, --window and --hybrid are not for --ingest")
+        alias = alias or settings.search.alias
+        plan = InstallPlan(_check_url(sidecar_url), 0, settings.search, api_key or "")
+        check_ingest_requirements(cluster)
+        install_ingest(cluster, plan, alias)
+        after = _after_ingest(alias)
     else:
         if alias and not as_default:
             raise click.UsageError(
-                "--alias needs --default: it names the alias that gets the default pipeline"
+                "--alias needs --default or --ingest: it names the alias that gets the pipeline"
             )
         url = _check_url(sidecar_url)
         search = replace(settings.search, fusion=fusion or settings.search.fusion)
@@ -105,13 +128,20 @@ def install(
         add_hits = not restricted if hybrid is None else hybrid
         plan = InstallPlan(url, depth, search, api_key or "", add_hits)
         install_pipeline(cluster, plan, (alias or search.alias) if as_default else "")
-        nothing = "Installed already: nothing to change."
-    if not uninstall and restricted:
-        click.echo(_without_hybrid(restricted), err=True)
+        warning = _without_hybrid(restricted) if restricted else ""
+        after = _after(as_default, alias or search.alias, depth)
+    _print_steps(_masked(steps), as_json, dry_run, warning, nothing)
+    if after and steps and not (dry_run or as_json):
+        click.echo(after)
+
+
+def _print_steps(steps: list[Step], as_json: bool, dry_run: bool, warning: str, nothing: str) -> None:
+    if warning:
+        click.echo(warning, err=True)
     if as_json:
-        click.echo(json.dumps([asdict(step) for step in _masked(steps)], ensure_ascii=False, indent=2))
+        click.echo(json.dumps([asdict(step) for step in steps], ensure_ascii=False, indent=2))
         return
-    for step in _masked(steps):
+    for step in steps:
         click.echo(f"{'would ' if dry_run else ''}{step.does}")
         if dry_run:
             click.echo(f"  {step.method} {step.path}")
@@ -121,8 +151,6 @@ def install(
                 )
     if not steps:
         click.echo(nothing)
-    elif not (dry_run or uninstall):
-        click.echo(_after(as_default, alias or settings.search.alias, depth))
 
 
 def _check_url(url: str | None) -> str:
@@ -149,6 +177,14 @@ def _without_hybrid(roles: tuple[str, ...]) -> str:
     return (
         f"Vectors order hits but add none: users of {', '.join(roles)} have document-level security, and "
         "this version of OpenSearch refuses their hybrid queries. --hybrid adds hits all the same."
+    )
+
+
+def _after_ingest(alias: str) -> str:
+    return (
+        f"Documents written to {alias} get their vectors at once now. One that the sidecar does not encode "
+        f"in time is stored without, and `attune follow {alias}` encodes it. With the security plugin on, "
+        "writers need the permission cluster:admin/opensearch/ml/predict; follow encodes for those without."
     )
 
 

@@ -10,7 +10,7 @@ import importlib
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,26 +95,31 @@ class Installation:
 
 
 def install_opensearch(
-    home: Path, progress: ShowProgress, repositories: Mapping[str, str] | None = None
+    home: Path,
+    progress: ShowProgress,
+    repositories: Mapping[str, str] | None = None,
+    distribution: Artifact = _DISTRIBUTION,
+    plugins: Sequence[Artifact] = (_KNN_PLUGIN,),
 ) -> Installation:
     """Return the installation under `home`, and install it first where there is none.
 
     `repositories` are Maven repositories by name; None means Maven Central. Raises NodeError when the
     extra `node` is absent, the disk is too full, or a download fails or does not match its checksum.
     """
-    folder = home / f"opensearch-{OPENSEARCH_VERSION}"
+    folder = home / f"opensearch-{distribution.version}"
     if folder.is_dir():
         return Installation(folder)
     check_disk_space(home, _INSTALL_BYTES)
     with explain_disk_errors(home):
-        distribution, plugin, icu, providers = (
+        core, icu, providers, *archives = (
             download(artifact, home / "downloads", progress, repositories)
-            for artifact in (_DISTRIBUTION, _KNN_PLUGIN, _ICU, _ICU_PROVIDERS)
+            for artifact in (distribution, _ICU, _ICU_PROVIDERS, *plugins)
         )
-        with complete_folder(folder) as part, progress(f"unpacking OpenSearch {OPENSEARCH_VERSION}", 0):
-            extract_archive(distribution, part, strip=1)
-            # What `opensearch-plugin install` does with a plugin of this shape, without a JVM.
-            extract_archive(plugin, part / "plugins" / _KNN_PLUGIN.name)
+        with complete_folder(folder) as part, progress(f"unpacking OpenSearch {distribution.version}", 0):
+            extract_archive(core, part, strip=1)
+            # What `opensearch-plugin install` does with plugins of this shape, without a JVM.
+            for plugin, archive in zip(plugins, archives, strict=True):
+                extract_archive(archive, part / "plugins" / plugin.name)
             extract_archive(providers, part / "languages")
             for service in (part / "languages" / "META-INF" / "services").iterdir():
                 if service.name != _WORD_BREAKS:  # dates, numbers and sorting stay Java's own

@@ -16,7 +16,7 @@ from reranker.understanding.demands import (
 )
 
 _FACETS_TEXT = f"{fields.FACETS}.text"
-_TEXTS = (fields.TITLE, fields.DESCRIPTION, _FACETS_TEXT)
+_TEXTS = (fields.DEMANDED_TITLE, fields.DESCRIPTION, _FACETS_TEXT)
 _NONE = ("false", "N", "No", "None", "Not available", "Not supported")
 _MOST = 8
 """Attributes of a demand that are asked for."""
@@ -41,22 +41,27 @@ def _list_alternatives(demand: Demand, said: str) -> list[JsonObject]:
                 for name, factor in demand.attributes[:_MOST]
                 for digits in (0, 1, 2, 3)
             ]
-            return [{"terms": {fields.FACETS: list(dict.fromkeys(numbers))}}, _phrase(fields.TITLE, said)]
+            return [
+                {"terms": {fields.FACETS: list(dict.fromkeys(numbers))}},
+                _phrase(fields.DEMANDED_TITLE, said),
+            ]
         case ValueDemand():
             words = [sorted(synonyms) for synonyms in demand.stems]
             anywhere = [
-                {"multi_match": {"query": " ".join(one), "fields": [fields.TITLE, _FACETS_TEXT]}}
+                {"multi_match": {"query": " ".join(one), "fields": [fields.DEMANDED_TITLE, _FACETS_TEXT]}}
                 for one in words
             ]
             return [{"bool": {"must": anywhere}}]
         case PriceDemand() if not demand.cheap:
             limits = {"gte": demand.low} | ({"lte": demand.high} if demand.high < float("inf") else {})
-            return [{"range": {fields.PRICE: limits}}]
+            return [{"range": {fields.DEMANDED_PRICE: limits}}]
         case PresenceDemand() if demand.kind == "absence":
             lacks: list[JsonObject] = [
                 {"terms": {f"{fields.ATTRIBUTES}.{name}": list(_NONE)}} for name in demand.attributes[:_MOST]
             ]
-            instead = [{"match": {name: " ".join(demand.instead)}} for name in (fields.TITLE, _FACETS_TEXT)]
+            instead = [
+                {"match": {name: " ".join(demand.instead)}} for name in (fields.DEMANDED_TITLE, _FACETS_TEXT)
+            ]
             return lacks + (instead if demand.instead else [])
         case PresenceDemand():
             return [{"terms": {fields.FACETS: [f"{name}=true" for name in demand.attributes[:_MOST]]}}]

@@ -76,7 +76,7 @@ class _Fields(
         "tokens": fields.TOKENS,
         "facts": fields.FACTS,
         "model": fields.MODEL,
-        "price": fields.PRICE,
+        "price": fields.DEMANDED_PRICE,
     },
 ):
     key: list[str] = []
@@ -120,7 +120,7 @@ def slim_body(with_vectors: bool, with_ids: bool = False, with_prices: bool = Fa
     if with_vectors:
         names += [fields.TOKENS, fields.FACTS]
     if with_prices:
-        names.append(fields.PRICE)
+        names.append(fields.DEMANDED_PRICE)
     if with_ids:
         return {"_source": False, "docvalue_fields": [*names, fields.MODEL]}
     return {"stored_fields": "_none_", "_source": False, "docvalue_fields": names}

@@ -1,22 +1,30 @@
-"""Serve the routes that a cluster's search pipeline calls (`attune install`), under `/_attune/cluster`."""
+"""Serve the routes that a cluster's pipelines call (`attune install`), under `/_attune/cluster`."""
 
-from typing import Annotated, TypeVar
+import os
+from collections.abc import Sequence
+from typing import Annotated, Literal, Protocol, TypeVar
 
 import msgspec
 from flask import Blueprint, Response, request
 from msgspec import Meta, Raw
 
+from indexer.store.encoder import ProductEncoder
 from mappings.errors import BadRequest, ModelError
 from mappings.settings import Settings
+from mappings.types import JsonObject
 from plugin_api.opensearch.json_depth import check_values
 from plugin_api.search.answer import error_answer
 from plugin_api.search.reasons import NotReranked, Reason
 from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
 from plugin_api.sidecar.passthrough import make_wsgi_response
 from plugin_api.sidecar.pipeline.cluster_search import ClusterSearch
+from plugin_api.sidecar.pipeline.document_encoding import DocumentEncoder
 from reranker.types import Reranker
 
 UNPROCESSABLE, BUSY = 422, 429
+
+_ENCODING_SECONDS = 1.5
+"""Seconds that a document waits for others: less than the cluster waits for an answer."""
 
 Window = Annotated[int, Meta(ge=0, le=1000)]
 
@@ -53,15 +61,44 @@ class HitScores(msgspec.Struct, frozen=True):
     scores: list[float]
 
 
-Call = TypeVar("Call", RewriteCall, ScoreCall)
+class EncodeCall(msgspec.Struct, frozen=True):
+    """A document as it is written, with its `_id`, and what attaching recorded of its index."""
+
+    document: JsonObject
+    fields: JsonObject
+    model: str
+    vectors: Literal["byte", "float"]
 
 
-def cluster_blueprint(settings: Settings, reranker: Reranker) -> Blueprint:
-    """Build the routes. Any answer but a 200 leaves the search, or its hits, as OpenSearch has them."""
+class EncodedDocument(msgspec.Struct, frozen=True):
+    """The document's field `attune`."""
+
+    attune: JsonObject
+
+
+Call = TypeVar("Call", RewriteCall, ScoreCall, EncodeCall)
+
+
+class ClusterModel(Reranker, ProductEncoder, Protocol):
+    """What the routes need of a model; reranker.model.Model is one."""
+
+
+def cluster_blueprint(
+    settings: Settings, reranker: ClusterModel, others: Sequence[ClusterModel] = ()
+) -> Blueprint:
+    """Build the routes. Any answer but a 200 leaves a search, its hits or a document as they are.
+
+    Documents are encoded by the model of their index, one of `others` too.
+    """
     blueprint = Blueprint("cluster", __name__, url_prefix="/_attune/cluster")
     searching = ClusterSearch(reranker, settings)
     # Nobody waits: that would cost the shopper more than the first stage's order.
     limiter = ConcurrencyLimiter(settings.sidecar.max_concurrent_reranks, waiting=0, seconds=0.0)
+    encoder = DocumentEncoder((reranker, *others))
+    # Documents wait, but half of the threads stay free for searches.
+    places = max(1, settings.sidecar.threads // 2)
+    running = min(places, os.cpu_count() or 1)
+    encoding = ConcurrencyLimiter(running, places - running, _ENCODING_SECONDS)
 
     @blueprint.post("/rewrite")
     def _rewrite() -> Response:
@@ -78,6 +115,15 @@ def cluster_blueprint(settings: Settings, reranker: Reranker) -> Blueprint:
             return _json(
                 HitScores(searching.score(bytes(call.search), call.tokens, call.models, call.window))
             )
+
+    @blueprint.post("/encode")
+    def _encode() -> Response:
+        with encoding.slot():
+            call = _decoded(EncodeCall)
+            values = encoder.encode(call.document, call.fields, call.model, call.vectors)
+            if values is None:
+                return _error(UNPROCESSABLE, "no_text_exception", "it has neither title nor description")
+            return _json(EncodedDocument(values))
 
     @blueprint.errorhandler(NotReranked)
     def _not_reranked(error: NotReranked) -> Response:
@@ -97,6 +143,9 @@ def cluster_blueprint(settings: Settings, reranker: Reranker) -> Blueprint:
 
     @blueprint.errorhandler(AtCapacity)
     def _shed(_: AtCapacity) -> Response:
+        if request.path.endswith("/encode"):
+            reason = f"{places} documents are being encoded: bulk requests of fewer documents wait less"
+            return _error(BUSY, "rejected_execution_exception", reason)
         cause = Reason.BUSY.because(limit=settings.sidecar.max_concurrent_reranks)
         return _error(BUSY, "rejected_execution_exception", cause.sentence)
 

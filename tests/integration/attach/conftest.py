@@ -1,5 +1,6 @@
 """A shop's own index for each test, and the jobs on it."""
 
+import base64
 import threading
 import uuid
 from collections.abc import Iterator
@@ -16,8 +17,10 @@ from indexer.attach.updater import AttachReport
 from indexer.catalogue.field_map import FieldMap
 from indexer.store.retry import RetryPolicy
 from indexer.store.session import IndexSession, OneEncoder
+from mappings.product_key import ProductKey
 from mappings.settings import IndexSettings
 from mappings.types import JsonObject
+from reranker.understanding.vocabulary import CatalogueVocabulary, read_vocabulary
 from tests.fakes.fake_encoder import FakeEncoder
 
 MAPPINGS: JsonObject = {
@@ -89,6 +92,10 @@ class AttachedShop:
     def detach(self) -> DetachReport:
         return detach_index(self.session)
 
+    def vocabulary(self) -> CatalogueVocabulary:
+        (index,) = find_shop_indexes(self.session)
+        return read_vocabulary(index.vocabulary)
+
     def documents(self) -> dict[str, JsonObject]:
         self.client.indices.refresh(index=self.name)
         hits = self.client.search(index=self.name, body={"size": 1000})["hits"]["hits"]
@@ -105,7 +112,9 @@ class AttachedShop:
         """Check that every document has the vectors of its name, and of nothing else."""
         for key, source in self.documents().items():
             assert source["attune"]["vector"] == self.encoder.vector_of(source["name"]), (key, source["name"])
-            assert source["attune"]["id"] == key
+            own = ProductKey.unpack(base64.b64decode(source["attune"]["key"]))
+            assert own is not None
+            assert own.id == key
 
     def with_encoder(self, encoder: FakeEncoder) -> "AttachedShop":
         return replace(self, encoder=encoder)

@@ -31,6 +31,25 @@ def test_documents_gain_vectors_and_nothing_else_changes(own_shop: AttachedShop)
     assert hits[0]["_id"] == "7"
 
 
+def test_the_index_learns_what_its_products_words_mean(own_shop: AttachedShop) -> None:
+    own_shop.attach()
+    source = own_shop.documents()["7"]
+    assert source["attune"]["facts"]
+    learnt = own_shop.vocabulary()
+    assert (learnt.products, learnt.words["mug"]) == (20, 20)
+    for number in range(30):
+        own_shop.put(number, f"Cup {number}")
+    own_shop.follow()
+    assert own_shop.vocabulary() == learnt
+    own_shop.follow(full=True)
+    assert (own_shop.vocabulary().products, own_shop.vocabulary().words["cup"]) == (30, 30)
+    own_shop.attach(FieldMap("_id", description=("name",)))
+    assert "cup" not in own_shop.vocabulary().words  # words are those of titles
+    own_shop.detach()
+    mapping = own_shop.client.indices.get_mapping(index=own_shop.name)[own_shop.name]["mappings"]
+    assert mapping["_meta"] == {"owner": "the shop"}
+
+
 def test_attaching_again_encodes_nothing(own_shop: AttachedShop) -> None:
     own_shop.attach()
     own_shop.encoder.batches.clear()

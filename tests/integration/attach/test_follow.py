@@ -3,7 +3,10 @@
 import random
 import threading
 
+import pytest
+
 from tests.integration.attach.conftest import AttachedShop
+from tests.integration.stack import SNAPSHOTS
 
 
 def test_only_changed_texts_are_encoded(own_shop: AttachedShop) -> None:
@@ -52,6 +55,33 @@ def test_a_split_and_a_shrunk_index_are_recognised(own_shop: AttachedShop) -> No
         report = shop.follow()
         assert report.encoded == 2, kind
         shop.check_in_step()
+
+
+@pytest.mark.parametrize("before", ["deleted", "closed"])
+def test_a_restored_snapshot_is_looked_at_from_the_start(own_shop: AttachedShop, before: str) -> None:
+    """Its numbers go back, and those that come next mean other writes than the job remembers."""
+    own_shop.attach()
+    client, name = own_shop.client, own_shop.name
+    body = {"type": "fs", "settings": {"location": f"{SNAPSHOTS}/{name}"}}
+    client.snapshot.create_repository(repository=name, body=body)
+    wait = {"wait_for_completion": "true"}
+    own_shop.put(1, "Cup of the snapshot")
+    client.snapshot.create(repository=name, snapshot="one", body={"indices": name}, params=wait)
+    for number in range(20):
+        own_shop.update(number, name=f"Later mug {number}")
+    assert own_shop.follow().encoded == 20
+    client.indices.delete(index=name) if before == "deleted" else client.indices.close(index=name)
+    restore = {"indices": name, "include_global_state": False}
+    client.snapshot.restore(repository=name, snapshot="one", body=restore, params=wait)
+    for number in range(2, 12):
+        own_shop.update(number, stock=7)
+    own_shop.update(12, name="Cup after restoring")
+    report = own_shop.follow()
+    assert (report.documents, report.encoded) == (20, 2)
+    own_shop.check_in_step()
+    assert own_shop.documents()["1"]["name"] == "Cup of the snapshot"
+    assert own_shop.follow().documents == 0
+    client.snapshot.delete_repository(repository=name)
 
 
 def test_a_moved_alias_is_followed_to_an_index_that_was_never_attached(empty_shop: AttachedShop) -> None:

@@ -83,7 +83,7 @@ def test_further_hits_are_those_of_the_own_query_that_meet_the_demands(shop: Sho
     [further] = queries
     assert further["must"] == [{"match": {"title": "mouse under 20"}}]
     [price] = further["filter"]
-    assert price["bool"]["should"] == [{"range": {"price": {"gte": 0.0, "lte": 20.0}}}]
+    assert price["bool"]["should"] == [{"range": {"attune.price": {"gte": 0.0, "lte": 20.0}}}]
 
 
 def test_the_nearest_products_that_meet_the_demands_are_added(shop: Shop) -> None:
@@ -94,7 +94,8 @@ def test_the_nearest_products_that_meet_the_demands_are_added(shop: Shop) -> Non
     assert [knn.get("filter") for knn in near] == [
         None,
         {"bool": {"filter": [{"bool": {
-            "should": [{"range": {"price": {"gte": 0.0, "lte": 20.0}}}], "minimum_should_match": 1}}]}},
+            "should": [{"range": {"attune.price": {"gte": 0.0, "lte": 20.0}}}],
+            "minimum_should_match": 1}}]}},
     ]  # fmt: skip
     assert body["hits"]["total"]["value"] == len(shop.products) + 1
 

@@ -22,7 +22,14 @@ from plugin_api.sidecar.api_keys import OPEN
 from plugin_api.sidecar.app import PASSED, PUBLIC_RULES, create_app
 from plugin_api.sidecar.model_api import messages
 from plugin_api.sidecar.openapi import openapi_document
-from plugin_api.sidecar.pipeline.routes import HitScores, RewriteCall, Rewritten, ScoreCall
+from plugin_api.sidecar.pipeline.routes import (
+    EncodeCall,
+    EncodedDocument,
+    HitScores,
+    RewriteCall,
+    Rewritten,
+    ScoreCall,
+)
 from plugin_api.sidecar.preview.explain import ExplainRequest
 from plugin_api.sidecar.preview.routes import GradesRequest, JudgementRequest
 from plugin_api.sidecar.searches import search_kind
@@ -45,6 +52,8 @@ TYPES: dict[str, Any] = {
     "Rewritten": Rewritten,
     "ScoreCall": ScoreCall,
     "HitScores": HitScores,
+    "EncodeCall": EncodeCall,
+    "EncodedDocument": EncodedDocument,
     "RecommendCall": RecommendCall,
     "RecommendBoost": RecommendBoost,
     "RecommendationKind": RecommendationKind,

@@ -12,8 +12,8 @@ from plugin_api.commands.install.installer import (
     check_requirements,
     find_roles_without_hybrid,
     install_pipeline,
-    uninstall_pipeline,
 )
+from plugin_api.commands.install.uninstaller import uninstall
 from tests.fakes.ml_cluster import DEFAULTS, MlCluster, ml_cluster
 
 WANTED = InstallPlan("http://sidecar:8080", 100, SearchSettings())
@@ -75,10 +75,10 @@ def test_uninstalling_leaves_all_as_it_was() -> None:
     install_pipeline(cluster, WANTED, "shop")
     install_pipeline(cluster, replace(WANTED, sidecar_url="https://other:8443", window=0), "shop")
     assert len(there.models) == len(there.connectors) == 2
-    uninstall_pipeline(cluster)
+    uninstall(cluster)
     assert there.state == before
     steps.clear()
-    uninstall_pipeline(cluster)
+    uninstall(cluster)
     assert not steps
 
 
@@ -89,7 +89,7 @@ def test_what_others_set_meanwhile_stays() -> None:
     there.settings[TRUSTED_ADDRESSES].append("^https://theirs/.*$")
     there.indexes["shop-1"][DEFAULT] = "theirs"
     there.indexes["other"][DEFAULT] = PIPELINE_NAME
-    uninstall_pipeline(cluster)
+    uninstall(cluster)
     assert there.settings == {
         ONLY_ML_NODES: "true",
         TRUSTED_ADDRESSES: [*DEFAULTS[TRUSTED_ADDRESSES], "^https://theirs/.*$"],  # type: ignore[misc]  # a list
@@ -161,11 +161,11 @@ def test_somebody_elses_pipeline_connectors_and_models_stay() -> None:
     there.models["m"] = {"name": "attune-score", "description": "theirs", "connector_id": "c"}
     with pytest.raises(InstallError, match="that Attune did not create"):
         install_pipeline(cluster, WANTED)
-    uninstall_pipeline(cluster)
+    uninstall(cluster)
     assert not steps
     del there.pipelines[PIPELINE_NAME]
     install_pipeline(cluster, WANTED)
-    uninstall_pipeline(cluster)
+    uninstall(cluster)
     assert set(there.models) | set(there.connectors) == {"c", "m"}
 
 
@@ -189,7 +189,7 @@ def test_what_ml_commons_needs_time_for_is_asked_again() -> None:
         "DELETE /_plugins/_ml/models/.*": [undeploying],
         "DELETE /_plugins/_ml/connectors/.*": [used],
     }
-    uninstall_pipeline(cluster)
+    uninstall(cluster)
     assert not there.models
     assert not there.connectors
 
@@ -202,7 +202,7 @@ def test_where_a_step_can_not_be_taken_back_both_reasons_are_told() -> None:
     }
     with pytest.raises(InstallError, match=r"not today.*not you.*attune install --uninstall"):
         install_pipeline(cluster, WANTED)
-    uninstall_pipeline(cluster)
+    uninstall(cluster)
     assert not there.connectors
 
 

@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from mappings.settings import Settings, SidecarSettings
 from plugin_api.sidecar.app import create_app
+from tests.fakes.preview_shop import shipped_model
 from tests.fakes.shop import VERSION, Shop, StandInModel
 
 MOUSE = {"query": {"match": {"title": "mouse"}}, "size": 2}
@@ -149,3 +150,29 @@ def test_who_would_have_to_wait_is_told_at_once(shop: Shop) -> None:
     assert answer.status_code == 429
     assert "max_concurrent_reranks" in error(answer)["reason"]
     assert first == [200]
+
+
+def test_a_document_is_encoded_by_the_model_of_its_index(shop: Shop) -> None:
+    model = shipped_model()
+    web = create_app(SETTINGS, shop, StandInModel(), [model]).test_client()
+    call = {
+        "document": {"_index": "myshop", "_id": "7", "name": "Cordless mouse"},
+        "fields": {"id": "_id", "title": "name"},
+        "model": model.version,
+        "vectors": "byte",
+    }
+    answer = web.post("/_attune/cluster/encode", json=call)
+    assert answer.status_code == 200
+    own = json.loads(answer.data)["attune"]
+    assert model.is_readable(base64.b64decode(own["tokens"]))
+    assert len(own["vector"]) == model.dimension
+    for changed, kind in (
+        ({"document": {"_id": "7", "price": 3}}, "no_text_exception"),
+        ({"model": "0123"}, "model_exception"),
+    ):
+        answer = web.post("/_attune/cluster/encode", json={**call, **changed})
+        assert answer.status_code == 422
+        assert error(answer)["type"] == kind
+    for changed in ({"fields": {"id": "_id"}}, {"vectors": "half"}, {"document": []}):
+        assert web.post("/_attune/cluster/encode", json={**call, **changed}).status_code == 400
+    assert not shop.sent
