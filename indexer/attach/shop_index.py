@@ -67,35 +67,38 @@ class ShopIndex:
     @property
     def attachment(self) -> Attachment | None:
         """What attaching recorded, None where the index is not attached. Raises SettingsError."""
-        return _parse_attachment(self._metadata.get(ATTACHED), self.name)
+        return _parse_attachment(self.metadata.get(ATTACHED), self.name)
 
     @property
     def vocabulary(self) -> str:
         """The vocabulary that was learnt from the index's products, empty where none was."""
-        return str(self._metadata.get(VOCABULARY, ""))
+        return str(self.metadata.get(VOCABULARY, ""))
 
     @property
     def is_own(self) -> bool:
         """Whether Attune made the index itself, from a catalogue."""
-        return "alias" in self._metadata
+        return "alias" in self.metadata
 
     @property
-    def _metadata(self) -> JsonObject:
+    def metadata(self) -> JsonObject:
+        """What Attune recorded in the index's mapping."""
         return _read_metadata(self.mappings)
 
 
 def make_meta(index: ShopIndex, attachment: Attachment | None, vocabulary: str = "") -> JsonObject:
     """Return the `_meta` of an index's mapping with an attachment in place of the present one, or without.
 
-    The present vocabulary stays, unless another is given or its products were read by another field map.
+    What was learnt of the index stays, unless another vocabulary is given, or its products were read by
+    another field map.
     """
     others = {key: value for key, value in index.mappings.get("_meta", {}).items() if key != META}
     if attachment is None:
         return others
     before = index.attachment
     is_same = before is not None and before.field_map == attachment.field_map
-    known = vocabulary or (index.vocabulary if is_same else "")
-    return others | {META: {ATTACHED: attachment.as_json(), **({VOCABULARY: known} if known else {})}}
+    known = index.metadata if is_same else {}
+    learnt = {VOCABULARY: vocabulary} if vocabulary else {}
+    return others | {META: {**known, ATTACHED: attachment.as_json(), **learnt}}
 
 
 def get_shop_indexes(session: IndexSession, name: str, wait: bool = False) -> list[ShopIndex]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from flask import Response
 
 from plugin_api.opensearch.client import Headers, OpenSearchClient
-from plugin_api.opensearch.headers import drop_hop_headers
+from plugin_api.opensearch.headers import drop_hop_headers, drop_signature
 from plugin_api.search.answer import Answer
 
 Environ = dict[str, Any]
@@ -63,7 +63,8 @@ def read_wsgi_headers(environ: Environ) -> dict[str, str]:
     ]
     pairs += [("content-type", environ["CONTENT_TYPE"])] if environ.get("CONTENT_TYPE") else []
     pairs += environ.get(UNDERSCORED, ())
-    return {name: as_utf8(value) for name, value in drop_hop_headers(pairs) if name not in _NOT_FORWARDED}
+    going = drop_signature(drop_hop_headers(pairs))
+    return {name: as_utf8(value) for name, value in going if name not in _NOT_FORWARDED}
 
 
 def as_utf8(value: str) -> str:

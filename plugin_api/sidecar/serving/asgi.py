@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, TypeVar
 
-from plugin_api.opensearch.headers import drop_hop_headers
+from plugin_api.opensearch.headers import drop_hop_headers, drop_signature
 from plugin_api.search.answer import Answer, error_answer
 
 Scope = MutableMapping[str, Any]
@@ -42,7 +42,7 @@ def select_headers(scope: Scope) -> list[tuple[str, str]]:
     came = [(name, value.decode("utf-8", "surrogateescape")) for name, value in named]
     # Clients of HTTP/1.0 can't read chunks, which compressed answers come in.
     unwanted = _NOT_FORWARDED | {"accept-encoding"} if scope["http_version"] == "1.0" else _NOT_FORWARDED
-    return [pair for pair in drop_hop_headers(came) if pair[0] not in unwanted]
+    return [pair for pair in drop_signature(drop_hop_headers(came)) if pair[0] not in unwanted]
 
 
 def find_header(scope: Scope, name: bytes) -> str:
