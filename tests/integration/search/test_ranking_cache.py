@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import requests
 
+from indexer.store.documents import encode_key
 from tests.integration.stack import Stack, search
 
 ALIAS = "kept"
@@ -103,7 +104,7 @@ def delete(kept: Kept) -> None:
 
 def insert(kept: Kept) -> None:
     id_, source = first(kept)
-    source["attune"]["id"] = f"new-{id_}"
+    source["attune"]["key"] = encode_key(f"new-{id_}", source["attune"])
     kept.send("PUT", f"{FIRST}/_doc/new-{id_}?refresh=true", source)
 
 
