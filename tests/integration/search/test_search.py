@@ -146,6 +146,13 @@ def test_an_index_without_vectors_answers_in_first_stage_order(stack: Stack) -> 
     assert response.json()["ext"]["attune"]["reason"]
 
 
+_STAMP = """
+def own = ctx._source.attune;
+own.key = own.key.decodeBase64().replace(own.model, params.model).encodeBase64();
+own.model = params.model;
+"""
+
+
 def test_an_index_of_another_model_answers_in_first_stage_order(stack: Stack) -> None:
     (mapping,) = requests.get(f"{stack.direct}/products", timeout=120).json().values()
     index = mapping["settings"]["index"]
@@ -160,7 +167,7 @@ def test_an_index_of_another_model_answers_in_first_stage_order(stack: Stack) ->
         json={
             "source": {"index": "products"},
             "dest": {"index": "stale"},
-            "script": {"source": f"ctx._source.attune.model = '{other}'"},
+            "script": {"source": _STAMP, "params": {"model": other}},
         },
         timeout=120,
     ).raise_for_status()
