@@ -14,7 +14,6 @@ A job that was killed is started again; one that lost OpenSearch or the network 
 import json
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,14 +22,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-import psutil
 
 from mappings.client import check_cluster, connect
-from mappings.settings import Settings, load_settings
+from mappings.settings import load_settings
 from mappings.types import JsonObject
-from plugin_api.commands.node import lifecycle as node
-from tests.bench.faults.trials import ROOT, Kind, Outcome, Trials, kill_node
+from tests.bench.faults.trials import Kind, Outcome, Trials
 from tests.bench.inputs import machine, middle
+from tests.bench.inputs.embedded_node import restart_killed_node
 from tests.fakes.tcp_proxy import TcpProxy
 
 KINDS: tuple[Kind, Kind] = ("rebuild", "changes")
@@ -62,7 +60,7 @@ def main(job_kills: int, opensearch_kills: int, losses: int, products: int, seed
                 told(trials.kill_job(kind, share))
         for kind in KINDS:
             for share in moments(opensearch_kills, chance):
-                told(trials.disturb(kind, "OpenSearch killed", share, _killing(settings)))
+                told(trials.disturb(kind, "OpenSearch killed", share, lambda: restart_killed_node(settings)))
         with TcpProxy(settings.opensearch.url) as wire:
             for kind in KINDS:
                 for number, share in enumerate(moments(losses, chance)):
@@ -92,24 +90,6 @@ def moments(count: int, chance: random.Random) -> list[float]:
         chance.uniform(5 / 6, 1.0) if number % 4 == 3 else (number + chance.random()) / count
         for number in range(count)
     ]
-
-
-def _killing(settings: Settings) -> Callable[[], None]:
-    def kill() -> None:
-        running = node.find_node(node.node_home(settings.node, os.environ))
-        if running is None:
-            raise click.ClickException("no embedded OpenSearch runs: `attune up` first, with its ATTUNE_HOME")
-        dying = psutil.Process(running.pid)
-        kill_node(running.pid)
-        dying.wait(60)  # until its port is free
-        subprocess.run(
-            [sys.executable, "-P", "-m", "plugin_api", "up"],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
-
-    return kill
 
 
 def _losing(wire: TcpProxy, what: str, seconds: float) -> Callable[[], None]:

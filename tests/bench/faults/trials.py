@@ -250,11 +250,6 @@ class Trials:
 INPUTS: dict[Kind, str] = {"rebuild": "catalogue.jsonl", "changes": "changes.jsonl"}
 
 
-def kill_node(pid: int) -> None:
-    """Kill OpenSearch as a lack of memory or power would."""
-    os.kill(pid, signal.SIGKILL)
-
-
 def _changes(products: list[JsonObject], seed: int) -> list[JsonObject]:
     """Changes to some products, and new ones: a third of them come again later."""
     chance = random.Random(seed)

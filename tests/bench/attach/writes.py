@@ -1,0 +1,167 @@
+"""A shop that is written at random while it is attached and followed, with jobs and OpenSearch killed."""
+
+import json
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from opensearchpy import OpenSearch
+from opensearchpy.exceptions import ConnectionError as NoConnection
+from opensearchpy.exceptions import TransportError
+
+from mappings.types import JsonObject
+from tests.bench.attach.shop import INDEX, create_shop, read_documents, run, start
+from tests.bench.inputs import percentiles
+
+WRITTEN = 2000
+"""Products that are written at random."""
+
+
+def measure_writes(
+    client: OpenSearch,
+    seconds: float,
+    writes: float,
+    kills: list[str],
+    samples: int,
+    restart_opensearch: Callable[[], None],
+) -> JsonObject:
+    """Write at random while the index is attached and followed; return what was lost, and the latencies.
+
+    `kills` says what is killed, evenly spread over the time: "job" or "opensearch".
+    """
+    create_shop(client, list(read_documents(WRITTEN)))
+    writer = Writer(client, writes)
+    thread = threading.Thread(target=writer.run, args=(seconds,))
+    began = time.monotonic()
+    thread.start()
+    attach = job = start("attach", INDEX, "--json")
+    for number, killed in enumerate(kills, 1):
+        time.sleep(max(0.0, began + seconds * number / (len(kills) + 1) - time.monotonic()))
+        if killed == "opensearch":
+            restart_opensearch()
+        else:
+            job.send_signal(signal.SIGKILL)
+            job.wait()
+            if job is attach:
+                run("attach", INDEX, "--json")
+            job = start("follow", INDEX, "--json")
+    if job is attach:
+        attach.wait()
+        job = start("follow", INDEX, "--json")
+    thread.join()
+    per_second = round(writer.written / (time.monotonic() - began), 1)
+    latencies = measure_latency(client, writer, samples)
+    is_following = job.poll() is None
+    job.send_signal(signal.SIGTERM)
+    job.wait()
+    last = json.loads(run("follow", INDEX, "--once", "--json"))
+    client.indices.refresh(index=INDEX)
+    lost = altered = without = 0
+    for key, expected in writer.expected.items():
+        source = client.get(index=INDEX, id=key, ignore=404).get("_source")
+        if expected is None:
+            altered += source is not None
+        elif source is None:
+            lost += 1
+        else:
+            own = source.pop("attune", None)
+            altered += source != expected
+            without += own is None
+    return {
+        "written": writer.written,
+        "writes_per_second": per_second,
+        "writes_repeated": writer.repeated,
+        "kills": {what: kills.count(what) for what in ("job", "opensearch")},
+        "lost": lost,
+        "altered": altered,
+        "without_vectors": without,
+        "follow_survived": is_following,
+        "encoded_at_the_end": last["encoded"],
+        "event_to_vector_ms": latencies,
+    }
+
+
+def measure_latency(client: OpenSearch, writer: "Writer", samples: int) -> JsonObject:
+    """Return milliseconds from a write to a search that finds its vector, while the shop writes on."""
+    thread = threading.Thread(target=writer.run, args=(3600.0,))
+    thread.start()
+    taken = []
+    try:
+        for number in range(samples):
+            key, name = f"latency-{number}", f"Latency mug {number}"
+            started = time.perf_counter()
+            client.index(index=INDEX, id=key, body={"name": name, "body": "a mug", "maker": {"name": "x"}})
+            query = {"bool": {"filter": [{"ids": {"values": [key]}}, {"exists": {"field": "attune.model"}}]}}
+            while not client.count(index=INDEX, body={"query": query})["count"]:
+                if time.perf_counter() - started > 60:
+                    break
+                time.sleep(0.02)
+            taken.append((time.perf_counter() - started) * 1000)
+    finally:
+        writer.stop.set()
+        thread.join()
+    return percentiles(taken, 50, 95, 99)
+
+
+class Writer:
+    """A shop's indexer: writes anew, updates in part and deletes at random, and knows what must be there."""
+
+    def __init__(self, client: OpenSearch, rate: float) -> None:
+        self._client = client
+        self._pause = 1 / rate
+        self._chance = random.Random(3)
+        self._known: dict[str, JsonObject] = dict(read_documents(WRITTEN))
+        self._keys = list(self._known)
+        self.expected: dict[str, JsonObject | None] = {}
+        self.written = self.repeated = 0
+        self.stop = threading.Event()
+
+    def run(self, seconds: float) -> None:
+        due = time.monotonic()
+        until = due + seconds
+        while time.monotonic() < until and not self.stop.is_set():
+            due += self._pause
+            self.stop.wait(max(0.0, due - time.monotonic()))
+            key, turn = self._chance.choice(self._keys), self.written
+            if self._chance.random() < 0.1:
+                self._repeat(lambda key=key: self._client.delete(index=INDEX, id=key, ignore=404))
+                self._put(key, None)
+            elif self._chance.random() < 0.5 and key in self._known:
+                price = {"offers": [{"price": float(turn)}]}
+                change = price if turn % 2 else {**price, "name": f"{self._known[key]['name']} {turn}"}
+                self._repeat(lambda key=key, change=change: self._update(key, change))
+                self._put(key, {**self._known[key], **change})
+            else:
+                source = {"name": f"Mug {key} {turn}", "body": "a mug", "maker": {"name": "Potter"}}
+                self._repeat(
+                    lambda key=key, source=source: self._client.index(index=INDEX, id=key, body=source)
+                )
+                self._put(key, source)
+            self.written += 1
+
+    def _update(self, key: str, change: JsonObject) -> None:
+        params = {"retry_on_conflict": 10}
+        self._client.update(index=INDEX, id=key, body={"doc": change}, params=params)
+
+    def _repeat(self, write: Callable[[], object]) -> None:
+        """Write until OpenSearch has accepted it, as every indexer has to: each write may come twice."""
+        while not self.stop.is_set():
+            try:
+                write()
+                return
+            except NoConnection:
+                pass
+            except TransportError as error:
+                if error.status_code not in (409, 429, 503):
+                    raise
+            self.repeated += 1
+            self.stop.wait(0.1)
+
+    def _put(self, key: str, source: JsonObject | None) -> None:
+        self.expected[key] = source
+        if source is None:
+            self._known.pop(key, None)
+        else:
+            self._known[key] = source
