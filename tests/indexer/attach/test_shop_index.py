@@ -1,10 +1,12 @@
 """What an index needs to be attached, and what attaching says where it is missing."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from indexer.attach.shop_index import ShopIndex, check_attachable, check_knn
+from indexer.attach.shop_index import Attachment, ShopIndex, check_attachable, check_knn, make_meta
+from indexer.catalogue.field_map import FieldMap
 from indexer.store.retry import RetryPolicy
 from mappings.errors import IndexingError
 from tests.fakes.memory_connection import ClientRequest, open_client
@@ -47,3 +49,15 @@ def test_an_index_that_keeps_whole_documents_can_be_attached() -> None:
     check_attachable(shop_index(properties={"name": {"type": "text"}}))
     with pytest.raises(IndexingError, match="keeps no _source"):
         check_attachable(shop_index(_source={"enabled": False}))
+
+
+def test_what_was_learnt_of_an_index_stays_as_long_as_its_products_are_read_alike() -> None:
+    attachment = Attachment("0123456789ab", 4, "byte", FieldMap("_id", title=("name",)))
+    learnt = {"attached": attachment.as_json(), "vocabulary": "words", "tuning": {"window": 50}}
+    index = shop_index(_meta={"owner": "the shop", "attune": learnt})
+    newer = replace(attachment, model="ba9876543210")
+    assert make_meta(index, newer)["attune"] == learnt | {"attached": newer.as_json()}
+    assert make_meta(index, newer, "more words")["attune"]["vocabulary"] == "more words"
+    other = replace(attachment, field_map=FieldMap("_id", title=("title",)))
+    assert make_meta(index, other) == {"owner": "the shop", "attune": {"attached": other.as_json()}}
+    assert make_meta(index, None) == {"owner": "the shop"}
