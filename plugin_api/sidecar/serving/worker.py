@@ -31,6 +31,11 @@ GRACEFUL_SECONDS = 30
 HANDSHAKE_SECONDS = 10.0
 """For a client to agree on TLS. By default it has 60, and its connection holds some 50 kB so long."""
 
+_SWITCH_SECONDS = 0.0005
+"""For which a thread goes on while others wait for the interpreter; Python's own is 5 ms. A search waits for
+it after each answer of OpenSearch's, behind every thread that reads a large request.
+"""
+
 START_FAILED = 3
 """Exit status of a worker that could not start: another would fail in the same way."""
 
@@ -47,6 +52,7 @@ def run_worker(
 
     The process ends with START_FAILED where `build` raises.
     """
+    sys.setswitchinterval(_SWITCH_SECONDS)
     signal.set_wakeup_fd(-1)
     for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: os._exit(0))
