@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from reranker.evaluation.interval import Interval, estimate_share
-from reranker.probes.queries import KNOWN_ITEM
+from reranker.probes.queries import FOUND_BY_WORDS
 from reranker.types import Doubles
 
 MARGIN = 0.01
@@ -23,11 +23,17 @@ FEWEST = 20
 """Queries from which on a kind is judged, and families of a kind that is told by its looks."""
 
 _NONSENSE_FOUND = 0.05
-_KNOWN_KEPT = 0.9
-"""Shares of nonsense texts that may find something, and of made queries that must find what answers them."""
+_KNOWN_KEPT = 0.5
+"""Shares of nonsense texts that may find something, and of made queries that must find what answers them.
+
+The second is low, because a lower floor also adds products that do not answer.
+"""
 
 _ROOM = 0.1
 """nDCG@10 that OpenSearch's own order must leave to be gained: where nothing can be better, nothing tells."""
+
+_FEWEST_FAMILIES = 2
+"""Families that words alone do not find, from which on a setting may change."""
 
 _RESAMPLES = 2_000
 _ALPHA = 0.05
@@ -81,14 +87,18 @@ def choose_setting(
 ) -> _Setting:
     """Return the setting whose figures (n,) are better than the current one's beyond chance, or that one.
 
-    The interval of the gain must lie above MARGIN, and no family may lose MARGIN or more. Of several the one
-    with the greatest gain is chosen.
+    The interval of the gain over families that words alone do not find must lie above MARGIN, and no family
+    may lose MARGIN or more. Of several the one with the greatest gain is chosen. A single such family decides
+    nothing.
     """
     others = [setting for setting in figures if setting != current]
+    telling = [row for row, family in enumerate(families) if family not in FOUND_BY_WORDS]
+    if len({families[row] for row in telling}) < _FEWEST_FAMILIES:
+        return current
     best, gain = current, 0.0
     for setting in others:
         changes = figures[setting] - figures[current]
-        change = compare_probes(changes, families, len(others))
+        change = compare_probes(changes[telling], [families[row] for row in telling], len(others))
         losses = [changes[[each == family for each in families]].mean() for family in set(families)]
         if change.low > MARGIN and min(losses) > -MARGIN and change.mean > gain:
             best, gain = setting, change.mean
@@ -99,8 +109,8 @@ def judge_kind(own: Doubles, attune: Doubles, families: Sequence[str], needs_fam
     """Return what the figures (n,) of OpenSearch's own order and of Attune's say of one kind of query.
 
     OpenSearch's order is kept only where it leaves room to be better, where no family shows Attune to be
-    better, and where at least `needs_families` other than known items speak: to find a product by its own
-    words is not all that people search for.
+    better, and where at least `needs_families` speak that words alone do not find: to find a product by its
+    own words is not all that people search for.
     """
     if len(own) < FEWEST:
         return Verdict.OPEN
@@ -109,7 +119,7 @@ def judge_kind(own: Doubles, attune: Doubles, families: Sequence[str], needs_fam
     if change.low > 0:
         return Verdict.BETTER
     each = {family: changes[[one == family for one in families]] for family in set(families)}
-    telling = sum(family != KNOWN_ITEM for family, own in each.items() if len(own) > 1)
+    telling = sum(family not in FOUND_BY_WORDS for family, own in each.items() if len(own) > 1)
     gains = any(
         compare_probes(own, [family] * len(own)).low > 0 for family, own in each.items() if len(own) > 1
     )

@@ -1,12 +1,11 @@
 """Queries of every kind that a catalogue can be probed with, and what answers each.
 
-    known item   words of one product: it alone answers
-    type         what products are: `notebook case`
-    measure, colour, material, gender, age, size, value, price, feature
-                 a type and one demand: `27 inch monitor`, `white keyboard`, `mouse under 20`
-    model        a model number
-
-Types are the catalogue's categories, or are mined from titles where it has none.
+known item   words of one product: it alone answers
+category     what products are: `notebook case`
+type         the same, mined from titles where there are no categories
+measure, colour, material, gender, age, size, value, price, feature
+             a type and one demand: `27 inch monitor`, `white keyboard`, `mouse under 20`
+model        a model number
 """
 
 import random
@@ -39,7 +38,10 @@ from reranker.understanding.types import TypeIndex
 from reranker.understanding.vocabulary import CatalogueVocabulary
 from reranker.understanding.words import compact_words, list_words, normalise_text, stem_words
 
-KNOWN_ITEM = "known item"
+KNOWN_ITEM, CATEGORY, TYPE = "known item", "category", "type"
+
+FOUND_BY_WORDS = frozenset({KNOWN_ITEM, TYPE})
+"""Families that titles answer by their own words: a search for words looks better on them than it is."""
 
 _KNOWN_ITEMS, _OTHERS = 80, 40
 """Queries of known items, and of each other family."""
@@ -94,9 +96,11 @@ def make_probe_queries(
     products: Sequence[Product], vocabulary: CatalogueVocabulary, types: TypeIndex, seed: int = 0
 ) -> list[ProbeQuery]:
     """Return the queries that can be made, of all families in turn; `types` are those of the vocabulary."""
-    shelf = _Shelf(products, _find_kinds(products, vocabulary, types), vocabulary)
+    kinds = _find_categories(products)
+    named = {CATEGORY if kinds else TYPE: _make_types}
+    shelf = _Shelf(products, kinds or _find_types(products, vocabulary, types), vocabulary)
     families = {KNOWN_ITEM: _make_known_items(products, seed)}
-    for family, make in _FAMILIES.items():
+    for family, make in (named | _FAMILIES).items():
         families[family] = _make_family(family, make, shelf, random.Random(f"{seed} {family}"))
     most = max(map(len, families.values()))
     return [made[turn] for turn in range(most) for made in families.values() if turn < len(made)]
@@ -133,19 +137,24 @@ def _make_family(family: str, make: _Make, shelf: _Shelf, chooser: random.Random
     return list(queries.values())[:_OTHERS]
 
 
-def _find_kinds(
+def _find_categories(products: Sequence[Product]) -> list[_Kind | None]:
+    """Return the category of each product, None where few others have it; nothing for a catalogue without."""
+    leaves = [_name_leaf(product) for product in products]
+    if not leaves or sum(map(bool, leaves)) < _CATEGORY_SHARE * len(leaves):
+        return []
+    counts = Counter(leaves)
+    kinds = {
+        leaf: _Kind(leaf, is_of_category(frozenset(stem_words(leaf))))
+        for leaf, count in counts.items()
+        if leaf and count >= _FEWEST_OF_KIND
+    }
+    return [kinds.get(leaf) for leaf in leaves]
+
+
+def _find_types(
     products: Sequence[Product], vocabulary: CatalogueVocabulary, types: TypeIndex
 ) -> list[_Kind | None]:
-    """Return the type of each product; None where it has none that some others have, too."""
-    leaves = [_name_leaf(product) for product in products]
-    if sum(map(bool, leaves)) >= _CATEGORY_SHARE * max(len(products), 1):
-        counts = Counter(leaves)
-        kinds = {
-            leaf: _Kind(leaf, is_of_category(frozenset(stem_words(leaf))))
-            for leaf, count in counts.items()
-            if leaf and count >= _FEWEST_OF_KIND
-        }
-        return [kinds.get(leaf) for leaf in leaves]
+    """Return the type that each product's title names, None where it names none."""
     owners, found = types.find_types(unpack_facts([pack_facts(product) for product in products]))
     named = {
         at: _Kind(
@@ -266,7 +275,6 @@ def _make_models(shelf: _Shelf, row: int, chooser: random.Random) -> Iterator[tu
 
 
 _FAMILIES: dict[str, _Make] = {
-    "type": _make_types,
     "measure": _make_measures,
     **{kind: _make_values_of(kind) for kind in VALUE_KINDS},
     "value": _make_values,

@@ -21,6 +21,14 @@ from plugin_api.search.search import Searcher, without_time_limits
 from reranker.model import load_model
 from tests.fakes.small_catalogue import make_small_catalogue
 
+CATEGORIES = {
+    "screen": "Monitors",
+    "notebook": "Notebooks",
+    "case": "Notebook cases",
+    "cable": "Cables",
+    "mouse": "Mice",
+    "toner": "Toner",
+}
 SECONDS = 300
 """Time for all queries that can be made, on the slowest machine."""
 
@@ -42,12 +50,13 @@ def indexed(
     folder = tmp_path_factory.mktemp("catalogue")
     path, field_map = folder / "shop.jsonl", folder / "fields.toml"
     names = sorted({name for product in make_small_catalogue() for name in product.attributes})
-    columns = "".join(f'{name} = "{name}"\n' for name in ("id", "title", "brand", "price"))
+    columns = "".join(f'{name} = "{name}"\n' for name in ("id", "title", "brand", "category", "price"))
     field_map.write_text(f"{columns}attributes = {json.dumps(names)}\n")
     with path.open("w", encoding="utf-8") as lines:
         for product in make_small_catalogue():
             for copy in range(COPIES):
                 record = {"title": product.title, "brand": product.brand, "price": product.price}
+                record["category"] = CATEGORIES[product.id.partition("-")[0]]
                 lines.write(json.dumps({"id": f"{product.id}-{copy}", **record, **product.attributes}) + "\n")
     report = run(address, "index", path, "--alias", alias, "--fields", field_map)
     yield alias, report

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from reranker.probes.choice import MARGIN, Verdict, choose_floor, choose_setting, compare_probes, judge_kind
-from reranker.probes.queries import KNOWN_ITEM
+from reranker.probes.queries import CATEGORY, KNOWN_ITEM, TYPE
 
-FAMILIES = [family for family in ("type", "colour", KNOWN_ITEM) for _ in range(40)]
+FAMILIES = [family for family in (CATEGORY, "colour", KNOWN_ITEM) for _ in range(40)]
 FLOORS = (0.1, 0.2, 0.3, 0.4, 0.5)
 
 
@@ -31,7 +31,7 @@ def test_a_gain_beyond_chance_is_taken_and_the_greatest_of_several() -> None:
 
 def test_a_gain_that_one_family_pays_for_is_not_taken() -> None:
     base = figures(3) * 0.5
-    gain = np.array([0.3 if family != "type" else -2 * MARGIN for family in FAMILIES])
+    gain = np.array([0.3 if family != CATEGORY else -2 * MARGIN for family in FAMILIES])
     assert choose_setting(3.0, {3.0: base, 5.0: base + gain}, FAMILIES) == 3.0
 
 
@@ -77,16 +77,18 @@ def test_nothing_is_kept_where_the_queries_cannot_tell() -> None:
     assert judge_kind(perfect, perfect, FAMILIES) is Verdict.OPEN
 
 
-def test_known_items_alone_keep_no_order() -> None:
+def test_what_words_find_by_themselves_decides_nothing_alone() -> None:
     own = figures(10) * 0.5 + 0.2
-    known = [KNOWN_ITEM] * len(own)
-    assert judge_kind(own, own - 0.1, known) is Verdict.OPEN
-    assert judge_kind(own, own - 0.1, ["type"] * len(own), needs_families=2) is Verdict.OPEN
+    by_words = [KNOWN_ITEM, TYPE] * (len(own) // 2)
+    assert judge_kind(own, own - 0.1, by_words) is Verdict.OPEN
+    assert choose_setting(3.0, {3.0: own, 7.0: own + 0.2}, by_words) == 3.0
+    assert choose_setting(3.0, {3.0: own, 7.0: own + 0.2}, ["colour", TYPE] * (len(own) // 2)) == 3.0
+    assert judge_kind(own, own - 0.1, [CATEGORY] * len(own), needs_families=2) is Verdict.OPEN
 
 
 def test_one_family_that_gains_keeps_a_kind_reranked() -> None:
     own = figures(11) * 0.5 + 0.2
-    change = np.array([0.05 if family == "type" else -0.2 for family in FAMILIES])
+    change = np.array([0.05 if family == CATEGORY else -0.2 for family in FAMILIES])
     assert judge_kind(own, own + change, FAMILIES) is Verdict.OPEN
 
 
@@ -101,5 +103,5 @@ def test_the_floor_falls_until_made_queries_find_what_answers_them() -> None:
 def test_the_floor_stays_where_it_does_well_where_nothing_tells_and_where_none_does_better() -> None:
     assert choose_floor(0.3, [0.2] * 30, [0.9] * 30, FLOORS) == 0.3
     assert choose_floor(0.3, [], [], FLOORS) == 0.3
-    assert choose_floor(0.3, [0.05] * 38 + [0.5] * 2, [0.9] * 20 + [0.2] * 2, FLOORS) == 0.3
+    assert choose_floor(0.3, [0.05] * 38 + [0.5] * 2, [0.9] * 12 + [0.2] * 18, FLOORS) == 0.3
     assert choose_floor(0.3, [0.9] * 30, [0.4] * 30, FLOORS) == 0.3

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reranker.probes.queries import KNOWN_ITEM, ProbeQuery, make_nonsense, make_probe_queries
+from reranker.probes.queries import CATEGORY, KNOWN_ITEM, TYPE, ProbeQuery, make_nonsense, make_probe_queries
 from reranker.probes.truth import ProbedProducts
 from reranker.understanding import learn_vocabulary, pack_facts
 from reranker.understanding.facts import unpack_facts
@@ -30,7 +30,7 @@ def answers(probe: ProbeQuery) -> set[str]:
 
 def test_every_kind_of_query_is_made_and_something_answers_it(probes: list[ProbeQuery]) -> None:
     families = {probe.family for probe in probes}
-    assert {KNOWN_ITEM, "type", "measure", "colour", "price", "feature", "model"} <= families
+    assert {KNOWN_ITEM, TYPE, "measure", "colour", "price", "feature", "model"} <= families
     assert all(answers(probe) for probe in probes)
 
 
@@ -70,7 +70,8 @@ def test_categories_are_types_where_there_are_some() -> None:
         for product in CATALOGUE
     ]
     probes = make_probe_queries(shelf, learn_vocabulary(shelf), TYPES)
-    texts = {probe.text for probe in probes if probe.family == "type"}
+    assert not any(probe.family == TYPE for probe in probes)
+    texts = {probe.text for probe in probes if probe.family == CATEGORY}
     assert {"screens", "cables"} <= texts
     assert "monitor" not in texts
 
