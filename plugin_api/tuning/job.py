@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from opensearchpy import OpenSearch
 
+from mappings.errors import ClusterDown, IndexingError
 from mappings.settings import SearchSettings, Settings, TunedSettings, is_free
 from mappings.types import JsonObject, Product
 from plugin_api.opensearch.client import OpenSearchClient
@@ -66,10 +67,12 @@ class TuningJob:
 def tune_index(job: TuningJob) -> TuningReport:
     """Probe the index and return what was chosen and why; nothing is written.
 
-    Raises IndexingError and ClusterDown where OpenSearch refuses, SearchRefused and TimeoutError where a
-    search fails.
+    Raises IndexingError where OpenSearch refuses the searches, and ClusterDown where it does not answer.
     """
-    return _Tuning(job).run()
+    try:
+        return _Tuning(job).run()
+    except TimeoutError as error:
+        raise ClusterDown(f"OpenSearch did not answer in time while {job.index} was probed") from error
 
 
 class _Tuning:
@@ -90,6 +93,10 @@ class _Tuning:
         facts = FactsReader(job.client, job.index, job.read_product, has_facts=interpreter is not None)
         made = make_probe_queries(sample, vocabulary, types, _SEED)
         likeliest = self._gather(made, make_nonsense(sample, _NONSENSE, _SEED), facts)
+        if not self._replays and self._searches.refusal:
+            raise IndexingError(
+                f"OpenSearch refuses the searches of {job.index}: {self._searches.refusal.error}"
+            )
         if len(self._replays) < FEWEST:
             return TuningReport(job.index, len(self._replays), self._seconds, job.template)
         families = [replay.probe.family for replay in self._replays]

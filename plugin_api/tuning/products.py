@@ -45,7 +45,7 @@ class FactsReader:
     def _ask(self, ids: Sequence[str]) -> dict[str, KnownProduct]:
         body: JsonObject = {"query": {"ids": {"values": list(ids)}}, "size": len(ids)}
         if self._has_facts:
-            body |= {"_source": False, "docvalue_fields": [fields.FACTS, fields.PRICE]}
+            body |= {"_source": False, "docvalue_fields": [fields.FACTS, fields.DEMANDED_PRICE]}
         else:
             body |= {"_source": {"excludes": [fields.ATTUNE]}}
         with translate_errors(f"reading products of {self._index}"):
@@ -58,7 +58,7 @@ class FactsReader:
             return KnownProduct(pack_facts(product), product.price)
         values = hit.get("fields", {})
         packed = values.get(fields.FACTS, [""])[0]
-        prices = [price for price in values.get(fields.PRICE, ()) if isinstance(price, int | float)]
+        prices = [price for price in values.get(fields.DEMANDED_PRICE, ()) if isinstance(price, int | float)]
         return KnownProduct(
             base64.b64decode(f"{packed}{'=' * (-len(packed) % 4)}"), min(prices, default=None)
         )

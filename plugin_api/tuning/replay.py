@@ -13,7 +13,7 @@ from plugin_api.search.deadline import Deadline
 from plugin_api.search.hit_key import HitKey
 from plugin_api.search.query.types import RerankRequest, SearchCall
 from plugin_api.search.ranking import rank
-from plugin_api.search.retrieval.caller_client import CallerClient
+from plugin_api.search.retrieval.caller_client import CallerClient, SearchRefused
 from plugin_api.search.retrieval.candidates import Candidates, gather
 from plugin_api.search.search import Searcher, without_time_limits
 from plugin_api.search.window import list_candidates, order_window
@@ -67,7 +67,10 @@ class Replay:
 
 
 class ProbeSearches:
-    """Gathers probes from one index, in a window of `width`. Not thread-safe."""
+    """Gathers probes from one index, in a window of `width`. Not thread-safe.
+
+    `refusal` is the last one of OpenSearch's.
+    """
 
     def __init__(
         self,
@@ -82,15 +85,16 @@ class ProbeSearches:
         self._client, self._model, self._index = client, model, index
         self._make_query, self._width = make_query, width
         self._searcher = Searcher(client, model, self._settings)
+        self.refusal: SearchRefused | None = None
 
     def find_interpreter(self) -> QueryInterpreter | None:
         """Return what understands the index's queries; None where it has no vocabulary."""
         return self._searcher.find_interpreter(self._make_call("", 0))
 
     def gather(self, probe: ProbeQuery, facts: FactsReader) -> Replay | None:
-        """Gather and score a probe; None where the search is not reranked, or no candidate answers it.
+        """Gather and score a probe; None where no candidate answers it, or the search can't be reranked.
 
-        Raises as `gather` of the first stage does.
+        Raises ClusterDown, and TimeoutError.
         """
         gathered = self._gather(probe.text)
         if gathered is None:
@@ -129,7 +133,11 @@ class ProbeSearches:
         query = self._model.encode_query(request.text)
         deadline = Deadline.after(self._settings.opensearch.timeout_seconds)
         caller = CallerClient(self._client, call, request.params, deadline)
-        found = gather(caller, request, query.vector, self._width)
+        try:
+            found = gather(caller, request, query.vector, self._width)
+        except SearchRefused as error:  # a template may make a query of some text that can't be parsed
+            self.refusal = error
+            return None
         candidates = list_candidates(found)
         if found.neighbours_error or not candidates:
             return None

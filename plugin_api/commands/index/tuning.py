@@ -52,7 +52,7 @@ def tune_rebuilt_index(
         job = open_tuning(client, settings, alias, model, seconds, template, lambda _: check_stop())
         report = tune_index(job)
         record_tuning(client, alias, report)
-    except (AttuneError, TimeoutError) as error:
+    except AttuneError as error:
         warn(f"search settings stay as they are, the check-up failed: {error}")
         return None
     return report
