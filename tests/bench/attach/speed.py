@@ -59,8 +59,8 @@ def measure_relevance() -> JsonObject:
         )}  # fmt: skip
 
 
-def _evaluate(index: str, *more: str) -> JsonObject:
+def _evaluate(index: str, *more: str) -> dict[str, float]:
     which = ("--system", "attune", "--system", "bm25")
     printed = run("evaluate", "--judgements", str(JUDGEMENTS), "--alias", index, *which, "--json", *more)
-    found: JsonObject = json.loads(printed)
-    return found
+    systems = json.loads(printed)["whole_catalogue"]["systems"]
+    return {of["name"]: round(of["measures"]["ndcg@10"]["mean"], 4) for of in systems}
