@@ -117,6 +117,11 @@ def detach_index(session: IndexSession) -> DetachReport:
     jobs = session.open_jobs()
     with hold_lock(jobs, session.alias, ATTACHING) as lock:
         indexes = find_shop_indexes(session)
+        if encoding := [index.name for index in indexes if index.is_encoded_at_write_time]:
+            raise IndexingError(
+                f"documents of {', '.join(encoding)} are encoded as they are written: run "
+                "`attune install --uninstall` first"
+            )
         documents = 0
         for index in indexes:
             if index.attachment:

@@ -16,6 +16,9 @@ from mappings.errors import IndexingError
 from mappings.fields import ATTUNE
 from mappings.types import JsonObject
 
+INGEST_PREFIX = "attune-"
+"""Beginning of the names of ingest pipelines that encode an index's documents as they are written."""
+
 ATTACHED = "attached"
 """Key of an attachment in Attune's metadata: other indexes of Attune's have none."""
 
@@ -68,6 +71,11 @@ class ShopIndex:
     def attachment(self) -> Attachment | None:
         """What attaching recorded, None where the index is not attached. Raises SettingsError."""
         return _parse_attachment(self.metadata.get(ATTACHED), self.name)
+
+    @property
+    def is_encoded_at_write_time(self) -> bool:
+        """Whether a pipeline of Attune's gives documents their vectors as they are written."""
+        return str(self.settings.get("final_pipeline", "")).startswith(INGEST_PREFIX)
 
     @property
     def vocabulary(self) -> str:

@@ -9,14 +9,13 @@ import json
 from opensearchpy.exceptions import NotFoundError
 
 from indexer.attach.documents import ID_COLUMN
-from indexer.attach.shop_index import Attachment, ShopIndex, read_shop_indexes
+from indexer.attach.shop_index import INGEST_PREFIX, Attachment, ShopIndex, read_shop_indexes
 from mappings.errors import InstallError
 from mappings.types import JsonObject
 from plugin_api.commands.install.bodies import DOCUMENT_CALL, MADE_BY, InstallPlan, ingest_body, with_model
 from plugin_api.commands.install.cluster import FINAL_PIPELINE, Cluster
 from plugin_api.commands.install.cluster_settings import ensure_settings, merge_notes
 from plugin_api.commands.install.pipelines import (
-    INGEST_PREFIX,
     ensure_pipeline,
     merge_settings_notes,
     notes_in,

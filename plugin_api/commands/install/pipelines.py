@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from functools import reduce
 from typing import Literal
 
+from indexer.attach.shop_index import INGEST_PREFIX
 from mappings.errors import InstallError
 from mappings.types import JsonObject
 from plugin_api.commands.install.bodies import MADE_BY, PIPELINE_NAME, read_notes
@@ -12,9 +13,6 @@ from plugin_api.commands.install.cluster import DEFAULT_PIPELINE, FINAL_PIPELINE
 from plugin_api.commands.install.cluster_settings import merge_notes
 
 PipelineKind = Literal["search", "ingest"]
-
-INGEST_PREFIX = f"{PIPELINE_NAME}-"
-"""Beginning of the names of ingest pipelines; that of the index follows."""
 
 _IN_FRONT = {
     DEFAULT_PIPELINE: "let searches of {} go through pipeline {}",

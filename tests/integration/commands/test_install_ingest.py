@@ -14,7 +14,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.helpers import bulk
 
 from mappings.client import connect
-from mappings.errors import InstallError
+from mappings.errors import IndexingError, InstallError
 from mappings.settings import OpenSearchSettings
 from plugin_api.cli import attune
 from tests.integration.stack import Stack, running_stack
@@ -200,6 +200,15 @@ def test_the_shops_own_final_pipeline_runs_before_and_comes_back(
     assert [*client.ingest.get_pipeline()] == ["own"]
     client.indices.put_settings(index=shop, body={"index.final_pipeline": None})
     client.ingest.delete_pipeline(id="own")
+
+
+def test_detaching_waits_until_the_pipeline_is_gone(client: OpenSearch, run: Run, shop: str) -> None:
+    with pytest.raises(IndexingError, match="`attune install --uninstall` first"):
+        run("detach", shop)
+    run("install", "--uninstall")
+    run("detach", shop)
+    write(client, shop, {"a": product("Gaming mouse")})
+    assert [*map(sorted, (read(client, shop, "first"), read(client, shop, "a")))] == [sorted(product(""))] * 2
 
 
 def test_a_dry_run_changes_nothing(client: OpenSearch, run: Run, shop: str) -> None:
