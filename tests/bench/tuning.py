@@ -37,7 +37,7 @@ from reranker.evaluation.losses import report_losses
 from reranker.evaluation.measures import Grades, group_by_query, measure_by_query, select_answerable
 from reranker.evaluation.significance import bootstrap_mean
 from reranker.model import load_model
-from tests.bench.inputs.measurement import patient_client
+from tests.bench.inputs.demo_shop import patient_client
 
 _ESCI = Path(__file__).parents[2] / "reranker/training/data/esci/pairs.csv.gz"
 _GRADES = {"exact": 3, "substitute": 1, "complement": 0, "irrelevant": 0}
