@@ -28,6 +28,9 @@ _SOURCES = 100
 _WITHOUT_HISTORY = (RecommendationKind.SIMILAR, RecommendationKind.TRENDING)
 """Kinds for which neither the history nor what others bought with a product counts."""
 
+_ENOUGH_HISTORY = 10
+"""Products of a history that give enough candidates."""
+
 _NEAREST = 50
 _HISTORY_BOOST, _VECTOR_BOOST, _POPULARITY_BOOST = 1000.0, 10.0, 0.01
 """Candidates are the history, then what is near it, then what it speaks for, then what is popular."""
@@ -52,7 +55,7 @@ def build_candidate_query(
     filters = [] if call.filter is UNSET else msgspec.json.decode(call.filter)
     filters = filters if isinstance(filters, list) else [filters]
     vector = _average_vector(strengths, known)
-    if vector is not None and kind is not RecommendationKind.TRENDING:
+    if vector is not None:
         near: JsonObject = {
             "vector": vector,
             "k": _WITH_VECTORS if kind is RecommendationKind.SIMILAR else _NEAREST,
@@ -95,6 +98,22 @@ def _rank_purchases(request: RecommendationRequest) -> dict[str, float]:
     """Return the shopper's products with their decayed counts, the largest first."""
     counts = request.profile.counts(request.day)
     return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def needs_source_vectors(request: RecommendationRequest) -> bool:
+    """Return whether candidates are looked for near the sources too.
+
+    They are not where a history gives enough of them: products that nobody bought would come last.
+    """
+    if request.kind is RecommendationKind.NEXT_PURCHASE:
+        return len(request.profile.bought) < _ENOUGH_HISTORY
+    return request.kind is not RecommendationKind.TRENDING
+
+
+def list_distant_purchases(call: RecommendCall, request: RecommendationRequest) -> list[str]:
+    """Return the shopper's products of which the candidates may not tell the type and maker."""
+    bought = list(_rank_purchases(request))
+    return bought if call.filter is not UNSET or call.exclude else bought[_SOURCES:]
 
 
 def needs_vectors(request: RecommendationRequest) -> bool:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -17,14 +17,22 @@ from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchClient, encode_credentials
 from plugin_api.opensearch.raw_json import dumps
 from plugin_api.shoppers.behaviour_store import BehaviourStore
-from plugin_api.shoppers.candidate_query import build_candidate_query, needs_vectors, weigh_sources
+from plugin_api.shoppers.candidate_query import (
+    build_candidate_query,
+    list_distant_purchases,
+    needs_source_vectors,
+    needs_vectors,
+    weigh_sources,
+)
 from plugin_api.shoppers.cluster import JSON_HEADERS, ClusterRequests
 from plugin_api.shoppers.events import SECONDS_A_DAY
 from plugin_api.shoppers.product_counts import (
-    BEHAVIOUR,
-    make_product_key,
+    CANDIDATE_FIELDS,
+    digest_product,
     read_candidate,
+    read_product_id,
     read_text,
+    read_vector,
 )
 from plugin_api.shoppers.profile_store import ProfileStore
 from plugin_api.shoppers.pseudonyms import hash_shopper
@@ -52,15 +60,6 @@ class ClusterRefusal(Exception):
     def __init__(self, status: int, body: bytes) -> None:
         super().__init__(status)
         self.status, self.body = status, body
-
-
-@dataclass(frozen=True, slots=True)
-class _Sources:
-    """Products that speak for others, by strength, and what is known of them."""
-
-    strengths: Mapping[str, float]
-    known: Mapping[str, Candidate]
-    titles: Mapping[str, str]
 
 
 class Recommender:
@@ -93,16 +92,15 @@ class Recommender:
             raise BadRequest(f"kind {call.kind.value} needs `products`: the product or the basket")
         request = RecommendationRequest(call.kind, call.size, day, profile, context, call.diversity)
         model = self._models.read(index) or _UNCOUNTED
-        sources = self._read_sources(index, request, headers)
-        pool, boosts = self._fetch_candidates(index, call, request, sources, headers)
+        pool, known, boosts = self._gather(index, call, request, headers)
         if call.diversity > 0 and not needs_vectors(request):
             pool = self._add_vectors(index, pool, headers)
         ranked = recommend_products(
-            replace(request, size=len(pool)) if boosts else request, pool, sources.known, model
+            replace(request, size=len(pool)) if boosts else request, pool, known, model
         )
         if boosts:
             ranked = _apply_boosts(ranked, boosts)[: call.size]
-        hits = self._fetch_hits(index, call, ranked, sources.titles, headers)
+        hits = self._fetch_hits(index, call, ranked, headers)
         return {
             "took": round((time.perf_counter() - began) * 1000),
             "timed_out": False,
@@ -122,44 +120,71 @@ class Recommender:
             },
         }
 
-    def _read_sources(
-        self, index: str, request: RecommendationRequest, headers: Mapping[str, str]
-    ) -> _Sources:
-        """Read what is known of the context's and the history's products."""
-        strengths = weigh_sources(request)
-        ids = list(dict.fromkeys((*strengths, *request.profile.bought)))
-        if not ids:
-            return _Sources({}, {}, {})
-        lead = list(strengths)[:_VECTOR_SOURCES]
-        bodies = [_search_ids(ids, [*self._names, fields.TITLE]), _search_ids(lead, [fields.VECTOR])]
-        hits, with_vectors = self._search_all(index, bodies, headers)
-        known = self._attach_vectors([read_candidate(hit, {}, *self._names) for hit in hits], with_vectors)
-        titles = {hit["_id"]: read_text(hit.get("_source", {}), fields.TITLE) or hit["_id"] for hit in hits}
-        return _Sources(strengths, {candidate.id: candidate for candidate in known}, titles)
+    def _gather(
+        self, index: str, call: RecommendCall, request: RecommendationRequest, headers: Mapping[str, str]
+    ) -> tuple[list[Candidate], dict[str, Candidate], dict[str, float]]:
+        """Return candidates, what is known of products bought or given, and boosts by candidate."""
+        is_near = needs_source_vectors(request)
+        found = self._gather_near(index, call, request, is_near, headers)
+        if is_near or len(found[0]) >= call.size or request.kind is RecommendationKind.TRENDING:
+            return found
+        return self._gather_near(index, call, request, True, headers)
 
-    @property
-    def _names(self) -> tuple[str, str]:
-        return self._settings.shoppers.type_field, self._settings.shoppers.maker_field
-
-    def _fetch_candidates(
+    def _gather_near(
         self,
         index: str,
         call: RecommendCall,
         request: RecommendationRequest,
-        sources: _Sources,
+        is_near: bool,
         headers: Mapping[str, str],
-    ) -> tuple[list[Candidate], dict[str, float]]:
-        """Return candidates, and what each is boosted by."""
-        body = build_candidate_query(call, request, sources.strengths, sources.known)
-        body["_source"] = [BEHAVIOUR, *self._names, *([fields.VECTOR] if needs_vectors(request) else [])]
-        hits = self._post(index, "_search", dumps(body), headers)["hits"]["hits"]
-        keys = {make_product_key(product): product for product in sources.strengths}
-        pool = [read_candidate(hit, keys, *self._names) for hit in hits]
+    ) -> tuple[list[Candidate], dict[str, Candidate], dict[str, float]]:
+        """Return the same; `is_near` says whether candidates are looked for near the sources too."""
+        strengths = weigh_sources(request)
+        known = self._read_sources(index, request, strengths, headers) if is_near else {}
+        body = build_candidate_query(call, request, strengths, known) | _SLIM
+        if needs_vectors(request):
+            body = _with_ids(body) | {"_source": [fields.VECTOR]}
+        distant = [] if known else list_distant_purchases(call, request)
+        bodies = [body, *([_search_ids(distant, False) | _SLIM] if distant else [])]
+        hits, *others = self._search_slim(index, bodies, headers)
+        names = {digest_product(product): product for product in strengths}
+        pool = [candidate for hit in hits if (candidate := read_candidate(hit, names))]
+        if not known:
+            rest = [candidate for more in others for hit in more if (candidate := read_candidate(hit, {}))]
+            bought = [candidate for candidate in pool if candidate.id in request.profile.bought]
+            known = {candidate.id: candidate for candidate in (*bought, *rest)}
         weights = [boost.weight for boost in call.boosts]
         boosts = {
-            hit["_id"]: sum(weights[int(name)] for name in hit.get("matched_queries", ())) for hit in hits
+            read_product_id(hit): sum(weights[int(name)] for name in hit.get("matched_queries", ()))
+            for hit in hits
         }
-        return pool, boosts if weights else {}
+        return pool, known, boosts if weights else {}
+
+    def _search_slim(
+        self, index: str, bodies: Sequence[JsonObject], headers: Mapping[str, str]
+    ) -> list[list[JsonObject]]:
+        """Return hits without stored fields, and with them where a hit tells no id otherwise."""
+        found = self._search_all(index, bodies, headers)
+        if all(read_product_id(hit) for hits in found for hit in hits):
+            return found
+        return self._search_all(index, [_with_ids(body) for body in bodies], headers)
+
+    def _read_sources(
+        self,
+        index: str,
+        request: RecommendationRequest,
+        strengths: Mapping[str, float],
+        headers: Mapping[str, str],
+    ) -> dict[str, Candidate]:
+        """Read type and maker of products bought or given, and vectors of the first sources."""
+        ids = list(dict.fromkeys((*strengths, *request.profile.bought)))
+        if not ids:
+            return {}
+        lead = list(strengths)[:_VECTOR_SOURCES]
+        bodies = [_search_ids(ids, False) | _SLIM, _search_ids(lead, [fields.VECTOR])]
+        hits, with_vectors = self._search_slim(index, bodies, headers)
+        known = [candidate for hit in hits if (candidate := read_candidate(hit, {}))]
+        return {candidate.id: candidate for candidate in self._attach_vectors(known, with_vectors)}
 
     def _add_vectors(
         self, index: str, pool: Sequence[Candidate], headers: Mapping[str, str]
@@ -170,7 +195,7 @@ class Recommender:
 
     def _attach_vectors(self, candidates: Sequence[Candidate], hits: Sequence[JsonObject]) -> list[Candidate]:
         """Return candidates with the vectors that hits have for them."""
-        vectors = {hit["_id"]: read_candidate(hit, {}, *self._names).vector for hit in hits}
+        vectors = {hit["_id"]: read_vector(hit) for hit in hits}
         return [replace(candidate, vector=vectors.get(candidate.id)) for candidate in candidates]
 
     def _fetch_hits(
@@ -178,15 +203,23 @@ class Recommender:
         index: str,
         call: RecommendCall,
         ranked: Sequence[Recommendation],
-        titles: Mapping[str, str],
         headers: Mapping[str, str],
     ) -> list[JsonObject]:
-        """Return the hits as a search would, with their own `_source`."""
+        """Return the hits as a search would, with their own `_source`, and the reason of each."""
         if not ranked:
             return []
-        ids = [recommendation.id for recommendation in ranked]
         source: Any = {"excludes": list(fields.HIDDEN)} if call.source is UNSET else call.source
-        by_id = {hit["_id"]: hit for hit in self._search_all(index, [_search_ids(ids, source)], headers)[0]}
+        bodies = [_search_ids([recommendation.id for recommendation in ranked], source)]
+        named = {product for recommendation in ranked for product in recommendation.reason.products}
+        if named:
+            bodies.append(_search_ids(sorted(named), [fields.TITLE]))
+        hits, *others = self._search_all(index, bodies, headers)
+        by_id = {hit["_id"]: hit for hit in hits}
+        titles = {
+            hit["_id"]: read_text(hit.get("_source", {}), fields.TITLE) or hit["_id"]
+            for more in others
+            for hit in more
+        }
         return [
             {
                 **by_id[recommendation.id],
@@ -216,6 +249,15 @@ class Recommender:
             raise ClusterRefusal(answer.status, answer.body)
         parsed: JsonObject = msgspec.json.decode(answer.body)
         return parsed
+
+
+_SLIM: JsonObject = {"stored_fields": "_none_", "docvalue_fields": list(CANDIDATE_FIELDS)}
+"""Fetch doc values alone: stored fields, `_id` among them, take most of the time of a search for 150 hits."""
+
+
+def _with_ids(body: JsonObject) -> JsonObject:
+    """Return a search that fetches `_id` too."""
+    return {"_source": False, **{name: value for name, value in body.items() if name != "stored_fields"}}
 
 
 def _search_ids(ids: Sequence[str], source: Any) -> JsonObject:

@@ -14,7 +14,7 @@ from plugin_api.opensearch.raw_json import dumps
 from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.count_job import Train
 from plugin_api.shoppers.order_history import read_product_kinds, read_purchases
-from plugin_api.shoppers.product_counts import read_candidate
+from plugin_api.shoppers.product_counts import read_vector
 from reranker.behaviour.evaluation.next_orders import OrderRanking, pick_diverse, rank_orders
 from reranker.behaviour.evaluation.order_scores import fit_implicit, make_baselines, score_by_attune
 from reranker.behaviour.evaluation.order_split import (
@@ -148,8 +148,7 @@ def _read_vectors(requests: ClusterRequests, alias: str, ids: Sequence[str]) -> 
         body = {"query": {"ids": {"values": some}}, "size": len(some), "_source": [fields.VECTOR]}
         _, answer = requests.ask("POST", f"/{quote(alias, safe='')}/_search", dumps(body))
         for hit in answer["hits"]["hits"]:
-            vector = read_candidate(hit, {}, "", "").vector
-            if vector is not None:
+            if (vector := read_vector(hit)) is not None:
                 found[hit["_id"]] = vector
     if not found:
         return None

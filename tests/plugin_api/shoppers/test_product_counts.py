@@ -1,0 +1,64 @@
+import base64
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mappings.product_key import ProductKey
+from plugin_api.shoppers.product_counts import (
+    build_product_counts,
+    digest_product,
+    make_product_key,
+    read_candidate,
+    read_product_id,
+)
+from reranker.behaviour.shop_counts import count_shop
+from tests.fakes.orders import make_order_log
+
+LOG = make_order_log()
+SHOP = count_shop(LOG, [p.rstrip("0123456789") for p in LOG.product_ids], [""] * len(LOG.product_ids), 300)
+COUNTS = build_product_counts(SHOP)
+
+
+def _hit(packed: str, **more: Any) -> dict[str, Any]:
+    return {"fields": {"attune.behaviour.packed": [packed.rstrip("=")]}, **more}
+
+
+def test_what_is_packed_is_read_as_a_candidate() -> None:
+    names = {digest_product(product): product for product in ("pasta", "tea")}
+    candidate = read_candidate(_hit(COUNTS["sauce"]["packed"], _id="sauce"), names)
+    assert candidate is not None
+    assert (candidate.id, candidate.type, candidate.maker) == ("sauce", "sauce", "")
+    row = SHOP.rows["sauce"]
+    assert candidate.popularity == pytest.approx(SHOP.popularity[row], rel=1e-3)
+    assert candidate.recent == pytest.approx(SHOP.recent[row], rel=1e-3)
+    assert candidate.reorder == pytest.approx(SHOP.reorder[row], rel=1e-3)
+    weights = SHOP.by_orders.by_target()[row]
+    assert candidate.by_orders["pasta"] == pytest.approx(weights[SHOP.rows["pasta"]], rel=0.022)
+    assert set(candidate.by_orders) <= {"pasta", "tea"}
+
+
+def test_what_opensearch_searches_by_is_beside_it() -> None:
+    counts = COUNTS["sauce"]
+    assert counts.keys() == {"popularity", "recent", "by_shoppers", "by_orders", "packed"}
+    assert counts["by_orders"][make_product_key("pasta")] > 0
+
+
+def test_a_product_that_nobody_bought_has_no_counts() -> None:
+    key = base64.b64encode(ProductKey("new", "d1f84f576108", "00ff00ff00ff00ff").pack()).decode()
+    candidate = read_candidate({"fields": {"attune.key": [key]}}, {})
+    assert candidate is not None
+    assert (candidate.id, candidate.popularity, candidate.by_shoppers) == ("new", 0, {})
+
+
+def test_a_hit_that_tells_no_id_is_no_candidate() -> None:
+    assert read_candidate(_hit(COUNTS["sauce"]["packed"]), {}) is None
+    assert read_product_id({"fields": {"attune.key": ["AAAA"]}}) == ""
+    assert read_product_id({"_id": "x"}) == "x"
+
+
+def test_a_vector_comes_with_the_source() -> None:
+    candidate = read_candidate({"_id": "x", "_source": {"attune": {"vector": [3, 4]}}}, {})
+    assert candidate is not None
+    assert candidate.vector is not None
+    assert np.allclose(candidate.vector, [0.6, 0.8])
