@@ -313,11 +313,20 @@ class PreviewSettings:
     """CSV file that grades given on the preview page are saved in. Empty keeps them in the browser."""
     image_hosts: HostList = ""
     """Hosts, separated by commas, that the page may load product images from; empty is none."""
+    shoppers: str = ""
+    """Ids of shoppers, separated by commas, as whom the page can search and be recommended products. Needs
+    `shoppers.key`. Whoever opens the page sees what they bought: name made-up ones.
+    """
 
     @property
     def images(self) -> tuple[str, ...]:
         """The hosts that the page may load product images from."""
         return _split_list(self.image_hosts)
+
+    @property
+    def sample_shoppers(self) -> tuple[str, ...]:
+        """The shoppers as whom the page can search."""
+        return _split_list(self.shoppers)
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,8 @@ class PreviewShop:
             should = [self._score(of, id_, named) for of in _list(body.get("should"))]
             if None in must or None in wanted:
                 return None
+            if any(self._score(of, id_, []) is not None for of in _list(body.get("must_not"))):
+                return None
             if should and not (must or wanted) and all(score is None for score in should):
                 return None
             if "_name" in body:
@@ -150,6 +152,11 @@ class PreviewShop:
             return float(body.get("boost", 1)) * sum(of for of in (*must, *should) if of is not None)
         if kind == "match_all":
             return 1.0
+        if kind == "constant_score":
+            inner = self._score(body["filter"], id_, [])
+            return None if inner is None else float(body["boost"])
+        if kind == "rank_feature":  # nothing is counted here
+            return None
         if kind == "multi_match":
             return self._bm25(body["query"], id_)
         if kind == "dis_max":
@@ -204,6 +211,7 @@ class PreviewShop:
         wanted = body.get("_source", True)
         if wanted is not False:
             includes = wanted.get("includes") if isinstance(wanted, dict) else None
+            includes = wanted if isinstance(wanted, list) else includes
             source = {k: v for k, v in self.documents[id_].items() if k not in {"attune", *self.hidden}}
             hit["_source"] = {k: v for k, v in source.items() if not includes or k in includes}
         if "highlight" in body and (lit := _lit(self.documents[id_]["title"], body)):

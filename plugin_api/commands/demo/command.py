@@ -24,7 +24,20 @@ from plugin_api.commands.context import CommandContext
 from plugin_api.commands.demo.catalogue import DemoIndex, find_catalogue, index_catalogue
 from plugin_api.commands.demo.comparison import QueryComparison, compare_query, serves_index
 from plugin_api.commands.demo.queries import DEMO_QUERIES
-from plugin_api.commands.demo.report import show_comparison, show_legend, show_next, show_step
+from plugin_api.commands.demo.report import (
+    show_comparison,
+    show_legend,
+    show_next,
+    show_personal,
+    show_step,
+)
+from plugin_api.commands.demo.shoppers import (
+    PersonalComparison,
+    compare_shoppers,
+    is_personal,
+    store_histories,
+    with_demo_shoppers,
+)
 from plugin_api.commands.demo.sidecar_process import (
     RunningSidecar,
     choose_free_port,
@@ -34,6 +47,7 @@ from plugin_api.commands.demo.sidecar_process import (
 )
 from plugin_api.commands.node.checks import LOCAL_HOSTS, local_port
 from plugin_api.commands.node.lifecycle import Node, find_node, node_home, start_node, stop_node
+from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.opensearch.probe import get_json
 from plugin_api.terminal import JobProgress, output_console, task_progress
 from reranker.model import Model, load_model
@@ -51,7 +65,8 @@ def demo(context: CommandContext, port: int | None, alias: str | None, once: boo
     """Compare keyword search and Attune on 19,406 products.
 
     Starts OpenSearch (unless one answers at opensearch.url), indexes a catalogue of electronics,
-    starts the sidecar, and sends both a dozen queries. A second run reuses everything.
+    starts the sidecar, and sends both a dozen queries. Then it compares what three made-up shoppers see with
+    what everybody sees. A second run reuses everything.
 
     On a terminal the sidecar then serves until Ctrl-C, and OpenSearch runs until `attune down`.
     Otherwise, or with --once, the demo ends by itself and stops what it started. The index stays
@@ -85,6 +100,13 @@ def demo(context: CommandContext, port: int | None, alias: str | None, once: boo
             f"{index.products:,} products in {index.index}",
             f"encoded and indexed in {index.seconds:.0f} s" if index.seconds else "indexed already",
         )
+        http = stack.enter_context(closing(HttpClient(settings.opensearch)))
+        purchases = store_histories(http, settings)
+        show_step(
+            console,
+            "Three made-up shoppers",
+            f"{purchases} purchases stored" if purchases else "stored already",
+        )
         sidecar = _ensure_sidecar(settings, index, served, stack)
         show_step(
             console,
@@ -92,6 +114,7 @@ def demo(context: CommandContext, port: int | None, alias: str | None, once: boo
             f"started in {sidecar.seconds:.1f} s" if sidecar.process else "runs already",
         )
         comparisons = _compare(console, settings, client, sidecar)
+        personal = _compare_shoppers(console, settings, http, sidecar)
         seconds = time.monotonic() - started
         show_step(console, "All in all", f"{seconds:.0f} s")
         stays = sidecar.process is not None and sys.stdout.isatty() and not (once or as_json)
@@ -105,6 +128,7 @@ def demo(context: CommandContext, port: int | None, alias: str | None, once: boo
                 "model": model.version,
                 "seconds": round(seconds, 1),
                 "queries": [asdict(comparison) for comparison in comparisons],
+                "shoppers": [asdict(comparison) for comparison in personal],
             }
             click.echo(json.dumps(report, ensure_ascii=False))
         if stays:
@@ -117,7 +141,7 @@ def demo(context: CommandContext, port: int | None, alias: str | None, once: boo
 def _demo_settings(settings: Settings, port: int | None, alias: str | None) -> Settings:
     sidecar = settings.sidecar if port is None else replace(settings.sidecar, port=port)
     search = replace(settings.search, alias=alias or settings.search.alias)
-    return choose_free_port(replace(settings, sidecar=sidecar, search=search))
+    return choose_free_port(with_demo_shoppers(replace(settings, sidecar=sidecar, search=search)))
 
 
 def _check_served(served: str, model: Model, settings: Settings) -> None:
@@ -180,6 +204,23 @@ def _compare(
             show_comparison(console, number, len(DEMO_QUERIES), comparisons[-1])
     console.print()
     show_step(console, f"{len(DEMO_QUERIES)} queries to both", f"in {time.monotonic() - started:.1f} s")
+    return comparisons
+
+
+def _compare_shoppers(
+    console: Console, settings: Settings, client: HttpClient, sidecar: RunningSidecar
+) -> list[PersonalComparison]:
+    """Send each shopper's query for everybody and for them, and print the rankings side by side."""
+    comparisons: list[PersonalComparison] = []
+    with closing(connect(replace(settings.opensearch, url=sidecar.url))) as reranking:
+        for comparison in compare_shoppers(reranking, client, settings):
+            comparisons.append(comparison)
+            show_personal(console, comparison)
+    if not is_personal(comparisons) and sidecar.process is None:
+        console.print(
+            "The sidecar that runs already does not know these shoppers: stop it, then run the demo."
+        )
+    console.print()
     return comparisons
 
 

@@ -56,7 +56,7 @@ def compare_query(direct: OpenSearch, sidecar: OpenSearch, index: str, query: De
     """
     words = keyword_query(query.text)
     body: JsonObject = {"query": words, "size": _SHOWN, "_source": [fields.TITLE]}
-    with _one_line_errors():
+    with one_line_errors():
         ranked = direct.search(index=index, body={"query": words, "size": COMPARED_HITS, "_source": False})
         ranks = {hit["_id"]: rank for rank, hit in enumerate(ranked["hits"]["hits"], start=1)}
         keyword_ms, keyword = _timed(direct, index, body)
@@ -103,7 +103,8 @@ def _title(hit: JsonObject) -> str:
 
 
 @contextmanager
-def _one_line_errors() -> Iterator[None]:
+def one_line_errors() -> Iterator[None]:
+    """Make a search that fails an AttuneError of one line."""
     try:
         yield
     except NoConnection as error:

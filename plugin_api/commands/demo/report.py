@@ -8,6 +8,7 @@ from rich.text import Text
 
 from plugin_api.commands.demo.catalogue import SOURCE
 from plugin_api.commands.demo.comparison import COMPARED_HITS, AttuneHit, QueryComparison
+from plugin_api.commands.demo.shoppers import PersonalComparison, describe_reason
 
 _NO_HITS = "no hits"
 
@@ -66,6 +67,28 @@ def format_move(rank: int, keyword_rank: int | None) -> Text:
     if keyword_rank > rank:
         return Text(f"▲{keyword_rank - rank}", style="green")
     return Text(f"▼{rank - keyword_rank}", style="yellow") if keyword_rank < rank else Text("=", style="dim")
+
+
+def show_personal(console: Console, comparison: PersonalComparison) -> None:
+    """Print one query for everybody and for a shopper, with what the history added, and recommendations."""
+    console.print()
+    console.print(
+        Text(comparison.query, style="bold")
+        + Text(f"  for {comparison.shopper}, who {comparison.shows}", style="italic")
+    )
+    table = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("")
+    table.add_column("for everybody", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column(f"for {comparison.shopper}", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column("", no_wrap=True)
+    for rank, (hit, parts) in enumerate(zip(comparison.personal, comparison.reasons, strict=True), start=1):
+        plain = comparison.plain[rank - 1] if rank <= len(comparison.plain) else ""
+        reason = Text(describe_reason(parts), style="dim")
+        table.add_row(str(rank), Text(plain), format_move(rank, hit.keyword_rank), Text(hit.title), reason)
+    console.print(table)
+    for title, why in comparison.recommended:
+        console.print(Text("   recommended: ", style="dim") + Text(title) + Text(f"  {why}", style="dim"))
 
 
 def show_next(console: Console, lines: Iterable[tuple[str, str]]) -> None:

@@ -111,6 +111,7 @@ def preview_blueprint(
             "purchase_weight": search.purchase_weight,
             "judgements": "file" if kept else "browser",
             "image_hosts": settings.preview.images,
+            "shoppers": settings.preview.sample_shoppers if settings.shoppers.key else (),
         })  # fmt: skip
 
     @routes.get("/_attune/query")

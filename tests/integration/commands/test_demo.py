@@ -54,9 +54,12 @@ def test_a_second_run_finds_everything_in_place(opensearch: str) -> None:
     assert first["catalogue"]["seconds"] > 0
     assert len(first["queries"]) == 12
     assert {query["reason"] for query in first["queries"]} == {""}
+    assert [shopper["shopper"] for shopper in first["shoppers"]] == ["anna", "ben", "carla"]
     again = demo(opensearch)
     assert f"200 products in {first['catalogue']['index']}" in again
     assert "indexed already" in again
+    assert "stored already" in again
+    assert "for carla, who takes photos" in again
     assert "attune search" in again
 
 

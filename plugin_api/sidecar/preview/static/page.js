@@ -7,12 +7,13 @@ import { Facets, path } from "./facets.js";
 import { Judgements } from "./judgements.js";
 import { listenToKeys, showKeys } from "./keys.js";
 import { Options } from "./options.js";
-import { allowImages, BY_KEYWORD, drawResults, drawSummary, keyOf, movement, showGrade } from "./results.js";
+import { allowImages, BY_KEYWORD, columnTitles, drawResults, drawSummary, keyOf, movement, showGrade } from "./results.js";
+import { Shopper } from "./shopper.js";
 import { switchLanguage, t, translatePage } from "./strings.js";
 
 const SHOWN_FIELDS = ["title", "name", "product_name", "brand", "category", "price", "available", "image", "url"];
 
-let options, judgements, facets;
+let options, judgements, facets, shopper;
 let ready = null; // the promise of options, judgements and facets
 let shown = null; // the last answers, with the query they are for
 let running = new AbortController();
@@ -33,6 +34,8 @@ function start() {
     switchLanguage();
     translatePage();
     options?.draw();
+    shopper?.draw();
+    shopper?.recommend(options.index, SHOWN_FIELDS);
     drawView();
     redraw();
   });
@@ -70,7 +73,13 @@ async function configure() {
   judgements.forgotten = redraw;
   facets = new Facets(search);
   facets.redraw = () => facets.draw(options.index, shown?.keyword.aggregations);
+  shopper = new Shopper(config.shoppers, () => {
+    shopper.recommend(options.index, SHOWN_FIELDS);
+    drawView();
+    search();
+  });
   options.draw();
+  shopper.draw();
   drawView();
   byId("options-button").addEventListener("click", nameIndexes, { once: true });
 }
@@ -131,13 +140,16 @@ async function search() {
     const where = `${path(index)}/_search`;
     // One after the other, or each would be timed with the other's work in it.
     const began = performance.now();
-    const attune = await openSearch(where, { ...body, size, ...(Object.keys(ext).length ? { ext: { attune: ext } } : {}) }, signal);
+    const personal = { ...ext, ...shopper.ext };
+    const attune = await openSearch(where, { ...body, size, ...(Object.keys(personal).length ? { ext: { attune: personal } } : {}) }, signal);
     const between = performance.now();
+    // Beside a shopper's ranking stands everybody's, else the keyword search.
+    const beside = shopper.name ? ext : { rerank: false };
     const keyword = await openSearch(where, { ...body, size: Math.max(size, options.window), aggs: facets.aggregations(index),
-      track_total_hits: true, ext: { attune: { rerank: false } } }, signal);
+      track_total_hits: true, ext: { attune: beside } }, signal);
     const keywordMs = performance.now() - between;
     const ids = [...attune.hits.hits, ...keyword.hits.hits.slice(0, size)].map((hit) => hit._id);
-    shown = { text, index, query: own, filtered: query, ext: options.ext, keyword, attune, size, window: options.window, rerankMs: between - began, keywordMs, withoutFacets };
+    shown = { text, index, query: own, filtered: query, ext: options.ext, keyword, attune, size, window: options.window, rerankMs: between - began, keywordMs, withoutFacets, shopper: shopper.name };
     await judgements.load(text, [...new Set(ids)], signal).catch((error) => {
       if (error.name === "AbortError") throw error;
       say(error.message);
@@ -213,9 +225,10 @@ async function judge(hit, grade) {
 /** On a phone there is room for one ranking: which one is shown. */
 function drawView() {
   const chosen = document.body.dataset.view ?? "attune";
-  fill(byId("view"), ["keyword", "attune"].map((name) => element("label", {},
+  const titles = columnTitles(shopper?.name);
+  fill(byId("view"), ["keyword", "attune"].map((name, at) => element("label", {},
     element("input", { type: "radio", name: "view", value: name, checked: name === chosen, onchange: () => { document.body.dataset.view = name; } }),
-    element("span", {}, t(`${name}_column`)))));
+    element("span", {}, titles[at]))));
   document.body.dataset.view = chosen;
 }
 

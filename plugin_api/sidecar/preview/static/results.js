@@ -1,7 +1,7 @@
 // Draws the two rankings side by side, with how each hit moved.
 
 import { byId, element, fill, marked } from "./elements.js";
-import { currentLanguage, decimal, number, percent, t } from "./strings.js";
+import { currentLanguage, decimal, number, percent, signed, t } from "./strings.js";
 
 export const BY_KEYWORD = "attune.keyword"; // name of the keyword query, to tell what it finds itself
 const GRADES = [0, 1, 2, 3];
@@ -11,13 +11,19 @@ const STAGES = ["encode", "search", "score", "fetch"];
 export const keyOf = (hit) => `${hit._index}/${hit._id}`;
 
 /** Draws both columns. `actions` has explain(hit), judge(hit, grade) and grade(hit). */
-export function drawResults({ keyword, attune, size, window: candidates, actions }) {
+export function drawResults({ keyword, attune, size, window: candidates, shopper, actions }) {
   const reranked = attune.ext?.attune?.rerank_status === "reranked"; // else a score is OpenSearch's, no probability
   const ranks = new Map(keyword.hits.hits.map((hit, i) => [keyOf(hit), i + 1]));
   const better = new Map(attune.hits.hits.map((hit, i) => [keyOf(hit), i + 1]));
-  column("keyword", "keyword_column", keyword.hits, keyword.hits.hits.slice(0, size), (hit, rank) => toBadge(rank, better.get(keyOf(hit)), size), actions);
-  column("attune", "attune_column", attune.hits, attune.hits.hits, (hit, rank) => fromBadge(hit, rank, ranks.get(keyOf(hit)), candidates), actions, reranked);
+  const [left, right] = columnTitles(shopper);
+  column("keyword", left, keyword.hits, keyword.hits.hits.slice(0, size), (hit, rank) => toBadge(rank, better.get(keyOf(hit)), size, shopper || "Attune"), actions,
+    shopper && reranked);
+  column("attune", right, attune.hits, attune.hits.hits, (hit, rank) => fromBadge(hit, rank, ranks.get(keyOf(hit)), candidates), actions, reranked,
+    attune.ext?.attune?.personal ?? {});
 }
+
+/** What the columns are called: keyword search beside Attune, or Attune for everybody beside Attune for a shopper. */
+export const columnTitles = (shopper) => shopper ? [t("everybody_column"), t("shopper_column", { name: shopper })] : [t("keyword_column"), t("attune_column")];
 
 /** How a hit came to its rank: {kind, from, by}. */
 export function movement(hit, rank, before) {
@@ -33,25 +39,25 @@ function fromBadge(hit, rank, before, candidates) {
   return badge(kind, `${kind === "up" ? "↑" : "↓"} ${number(by)}`, t(kind, { n: by, from }));
 }
 
-function toBadge(rank, after, size) {
-  if (after === undefined) return badge("down", t("to_below", { n: size }), t("to_below_long", { n: size }));
-  return badge(after === rank ? "same" : after < rank ? "up" : "down", t("to_rank", { n: after }), t("to_rank_long", { n: after }));
+function toBadge(rank, after, size, name) {
+  if (after === undefined) return badge("down", t("to_below", { n: size, name }), t("to_below_long", { n: size, name }));
+  return badge(after === rank ? "same" : after < rank ? "up" : "down", t("to_rank", { n: after, name }), t("to_rank_long", { n: after, name }));
 }
 
 const badge = (kind, text, long) => element("span", { className: `badge ${kind}`, title: long },
   element("span", { "aria-hidden": "true" }, text), element("span", { className: "unseen" }, long));
 
-function column(id, title, { total }, hits, badgeOf, actions, scored = false) {
+function column(id, title, { total }, hits, badgeOf, actions, scored = false, personal = {}) {
   const place = byId(id);
   place.hidden = false;
   const count = total === undefined ? "" : t(total.relation === "gte" ? "hits_more" : "hits", { n: total.value });
-  fill(byId(`${id}-title`), t(title), " ", element("small", {}, count));
-  fill(place.querySelector("ol"), hits.map((hit, i) => card(hit, i + 1, badgeOf(hit, i + 1), actions, scored)));
+  fill(byId(`${id}-title`), title, " ", element("small", {}, count));
+  fill(place.querySelector("ol"), hits.map((hit, i) => card(hit, i + 1, badgeOf(hit, i + 1), actions, scored, personalReason(personal[hit._id]))));
   const first = place.querySelector(".hit");
   if (first) first.tabIndex = 0;
 }
 
-function card(hit, rank, moved, actions, scored) {
+function card(hit, rank, moved, actions, scored, personal) {
   const source = hit._source ?? {};
   const title = text(source.title ?? source.name ?? source.product_name) || hit._id;
   const lit = hit.highlight?.title?.[0];
@@ -65,10 +71,19 @@ function card(hit, rank, moved, actions, scored) {
       element("h3", {}, link(source.url, lit ? marked(lit) : title)),
       element("p", { className: "soft" }, about, about && price(source.price) ? " · " : "", price(source.price) && element("b", {}, price(source.price)),
         source.available === false && element("span", { className: "out" }, ` ${t("unavailable")}`)),
+      personal,
       element("div", { className: "row" }, moved, scored && probability(hit._score),
         element("button", { type: "button", className: "link", "aria-label": t("why_long", { title }), "aria-haspopup": "dialog",
           onclick: () => actions.explain(hit) }, t("why")),
         grades(hit, actions))));
+}
+
+/** What a shopper's history adds to a hit, in words; null where that is nothing. */
+function personalReason(parts) {
+  const named = Object.entries(parts ?? {}).filter(([, value]) => value);
+  if (!named.length) return null;
+  const list = named.map(([name, value]) => `${t(`personal_${name}`)} ${signed(value)}`).join(", ");
+  return element("p", { className: "personal", title: t("personal_long") }, list);
 }
 
 /** Shows where a product is in both columns. */
@@ -102,7 +117,7 @@ function probability(score) {
 }
 
 /** A product's picture, or its first letter where there is none, or it may not be loaded. */
-function picture(address, title) {
+export function picture(address, title) {
   const letter = element("span", { className: "letter" }, [...title.trim()][0]?.toUpperCase() ?? "");
   const box = element("span", { className: "picture", "aria-hidden": "true" }, letter);
   const url = safe(address);
@@ -157,7 +172,7 @@ function price(value) {
 }
 
 /** Draws the outcome of reranking, how much moved, and where the time went. */
-export function drawSummary({ keyword, attune, size, rerankMs, keywordMs, window: candidates }) {
+export function drawSummary({ keyword, attune, size, rerankMs, keywordMs, window: candidates, shopper }) {
   const report = attune.ext?.attune;
   const status = report?.rerank_status ?? "none";
   const hits = attune.hits.hits;
@@ -176,7 +191,7 @@ export function drawSummary({ keyword, attune, size, rerankMs, keywordMs, window
     report?.corrected && element("p", { className: "notice" }, t("corrected", report)),
     report?.understood && element("p", { className: "soft" }, t("understood", { list: report.understood.map(({ text, kind }) => t("understood_part", { text, kind: t(`kind_${kind}`) })).join(", ") })),
     report?.reason_code && reason(report),
-    timing(report?.took_ms ?? {}, rerankMs, keywordMs));
+    timing(report?.took_ms ?? {}, rerankMs, keywordMs, shopper ? "everybody_ms" : "keyword_ms"));
 }
 
 /** Why the search was not reranked: in the page's language, and as the sidecar says it with the details. */
@@ -184,7 +199,7 @@ function reason({ reason_code: code, reason: sentence }) {
   return element("p", { className: "notice" }, t(`reason_${code}`), " ", element("small", { lang: "en" }, sentence));
 }
 
-function timing(took, whole, keywordMs) {
+function timing(took, whole, keywordMs, beside) {
   const known = STAGES.filter((stage) => took[stage] > 0).map((stage) => [stage, took[stage]]);
   const rest = whole - known.reduce((sum, [, ms]) => sum + ms, 0);
   const parts = [...known, ...(rest > 0 ? [["rest", rest]] : [])];
@@ -194,5 +209,5 @@ function timing(took, whole, keywordMs) {
       parts.map(([stage, value]) => element("span", { className: stage, style: { "flex-grow": value }, title: t(`stage_${stage}_long`) }))),
     element("ul", {},
       parts.map(([stage, value]) => element("li", { className: stage, title: t(`stage_${stage}_long`) }, t(`stage_${stage}`), " ", element("b", {}, ms(value)))),
-      element("li", { className: "whole" }, t("total_ms", { ms: decimal(whole, 0) }), " · ", t("keyword_ms", { ms: decimal(keywordMs, 0) }))));
+      element("li", { className: "whole" }, t("total_ms", { ms: decimal(whole, 0) }), " · ", t(beside, { ms: decimal(keywordMs, 0) }))));
 }

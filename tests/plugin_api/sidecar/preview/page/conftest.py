@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
-from mappings.settings import PreviewSettings, Settings, SidecarSettings
+from mappings.settings import PreviewSettings, Settings, ShopperSettings, SidecarSettings
 from plugin_api.search.search import SearchTiming
 from plugin_api.sidecar.app import create_app
 from tests.fakes.chromium import open_chromium
@@ -91,10 +91,13 @@ def open_page(browser: Browser, shop: PreviewShop) -> Iterator[Open]:
             preview: PreviewSettings | None = None,
             sidecar: SidecarSettings | None = None,
             address: str = "",
+            shoppers: ShopperSettings | None = None,
             **context: Any,
         ) -> Visit:
             settings = Settings(
-                preview=preview or PreviewSettings(), sidecar=sidecar or SidecarSettings(deadline_ms=30_000)
+                preview=preview or PreviewSettings(),
+                sidecar=sidecar or SidecarSettings(deadline_ms=30_000),
+                shoppers=shoppers or ShopperSettings(),
             )
             timing = SearchTiming(settle_seconds=0.0)
             app = create_app(settings, shop, shipped_model(), [other_model()], timing=timing)
