@@ -139,7 +139,7 @@ def read_candidate(hit: Mapping[str, object], names: Mapping[bytes, str]) -> Can
 
     `names` maps the digests of the products that matter to their ids.
     """
-    product = read_product_id(hit)
+    product = read_hit_id(hit)
     if not product:
         return None
     counts = _read_counts(hit)
@@ -157,7 +157,7 @@ def read_candidate(hit: Mapping[str, object], names: Mapping[bytes, str]) -> Can
     )
 
 
-def read_product_id(hit: Mapping[str, object]) -> str:
+def read_hit_id(hit: Mapping[str, object]) -> str:
     """Return the id of a hit: its `_id`, or the one in its `attune.key`; empty where it has neither."""
     if "_id" in hit:
         return str(hit["_id"])

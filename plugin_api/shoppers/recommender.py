@@ -30,7 +30,7 @@ from plugin_api.shoppers.product_counts import (
     CANDIDATE_FIELDS,
     digest_product,
     read_candidate,
-    read_product_id,
+    read_hit_id,
     read_text,
     read_vector,
 )
@@ -155,7 +155,7 @@ class Recommender:
             known = {candidate.id: candidate for candidate in (*bought, *rest)}
         weights = [boost.weight for boost in call.boosts]
         boosts = {
-            read_product_id(hit): sum(weights[int(name)] for name in hit.get("matched_queries", ()))
+            read_hit_id(hit): sum(weights[int(name)] for name in hit.get("matched_queries", ()))
             for hit in hits
         }
         return pool, known, boosts if weights else {}
@@ -165,7 +165,7 @@ class Recommender:
     ) -> list[list[JsonObject]]:
         """Return hits without stored fields, and with them where a hit tells no id otherwise."""
         found = self._search_all(index, bodies, headers)
-        if all(read_product_id(hit) for hits in found for hit in hits):
+        if all(read_hit_id(hit) for hits in found for hit in hits):
             return found
         return self._search_all(index, [_with_ids(body) for body in bodies], headers)
 

@@ -10,7 +10,7 @@ from plugin_api.shoppers.product_counts import (
     digest_product,
     make_product_key,
     read_candidate,
-    read_product_id,
+    read_hit_id,
 )
 from reranker.behaviour.shop_counts import count_shop
 from tests.fakes.orders import make_order_log
@@ -53,8 +53,8 @@ def test_a_product_that_nobody_bought_has_no_counts() -> None:
 
 def test_a_hit_that_tells_no_id_is_no_candidate() -> None:
     assert read_candidate(_hit(COUNTS["sauce"]["packed"]), {}) is None
-    assert read_product_id({"fields": {"attune.key": ["AAAA"]}}) == ""
-    assert read_product_id({"_id": "x"}) == "x"
+    assert read_hit_id({"fields": {"attune.key": ["AAAA"]}}) == ""
+    assert read_hit_id({"_id": "x"}) == "x"
 
 
 def test_a_vector_comes_with_the_source() -> None:
