@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from reranker.understanding.measures import EQUAL
+
 KINDS = (
     "measure",
     "colour",
@@ -36,6 +38,7 @@ class MeasureDemand:
 
     `attributes` are those that may hold it, each with the factor of its unit, the likeliest first. `named` is
     true where the query says which (`16 GB RAM`); `beside` are stems that then stand beside it in texts.
+    `tolerance` is by how much others may differ, as the logarithm of a ratio: 15.4 inches are not 15.6.
     """
 
     span: QuerySpan
@@ -45,6 +48,7 @@ class MeasureDemand:
     attributes: tuple[tuple[str, float], ...] = ()
     named: bool = False
     beside: tuple[str, ...] = ()
+    tolerance: float = EQUAL
     kind: str = "measure"
 
 
@@ -52,7 +56,9 @@ class MeasureDemand:
 class ValueDemand:
     """A value of some attributes. `stems` has a set of synonyms for each word, all of which must be there.
 
-    `reliability` is the share of products with the words in their titles whose attributes agree.
+    `reliability` is the share of products with the words in their titles whose attributes agree. A `precise`
+    one is a property that a product has, and no part of its name: the i7 of `i7 laptop`, not the usb of
+    `usb stick`.
     """
 
     span: QuerySpan
@@ -60,6 +66,7 @@ class ValueDemand:
     stems: tuple[frozenset[str], ...]
     attributes: tuple[str, ...]
     reliability: float = 1.0
+    precise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,12 @@ class Understanding:
     corrections: tuple[Correction, ...] = ()
 
     @property
-    def is_soft(self) -> bool:
+    def is_worded(self) -> bool:
         """Whether every demand is of a kind that any word may be read as."""
         return all(demand.kind in _SOFT_KINDS for demand in self.demands)
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether the demands are only worded, and none is a property that has no part in products' names."""
+        values = (demand for demand in self.demands if isinstance(demand, ValueDemand))
+        return self.is_worded and not any(demand.precise for demand in values)

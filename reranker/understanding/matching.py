@@ -15,10 +15,10 @@ from reranker.understanding.demands import (
     ValueDemand,
 )
 from reranker.understanding.facts import FactBatch, hash_key, hash_stem
-from reranker.understanding.measures import UNITS
+from reranker.understanding.measures import EXACT, UNITS
 
-EXACT, EQUAL, NEAR = 0.005, 0.02, 0.12
-"""By how much measures may differ to be exactly equal, equal (24 or 23.8 inches, 6 ft or 1.8 m), and near."""
+_NEAR = 0.12
+"""By how much measures may differ to be near."""
 
 _NOT_QUITE = 0.8
 """How much of a match a measure is that is equal but not exactly."""
@@ -100,9 +100,9 @@ def _match_measure(demand: MeasureDemand, batch: FactBatch, outcome: Outcome) ->
     if demand.named and demand.beside:
         _limit_to_company(demand, batch, owners, values[weighed], distances)
     np.minimum.at(best, owners, distances)
-    outcome[:, MATCH] = np.where(best <= EXACT, 1.0, _NOT_QUITE * (best <= EQUAL))
-    outcome[:, CLOSE] = (best > EQUAL) & (best <= NEAR)
-    outcome[:, CONTRADICTION] = (best > NEAR) & np.isfinite(best)
+    outcome[:, MATCH] = np.where(best <= EXACT, 1.0, _NOT_QUITE * (best <= demand.tolerance))
+    outcome[:, CLOSE] = (best > demand.tolerance) & (best <= _NEAR)
+    outcome[:, CONTRADICTION] = (best > _NEAR) & np.isfinite(best)
 
 
 def _limit_to_company(

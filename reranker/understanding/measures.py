@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
+EXACT, EQUAL = 0.005, 0.02
+"""By how much measures may differ to be exactly equal, and equal (24 or 23.8 inches, 6 ft or 1.8 m)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -27,6 +30,16 @@ class Measure:
     unit: Unit
     start: int
     end: int
+    decimals: int = 0
+
+    @property
+    def tolerance(self) -> float:
+        """By how much another measure may differ and be equal, as the logarithm of a ratio.
+
+        Half of what its last digit counts: 15.4 inches are not 15.6, and 24 may be 23.8.
+        """
+        half = 0.5 * 10.0**-self.decimals / max(self.number, 1e-9)
+        return min(max(half, EXACT), EQUAL)
 
 
 def _read_units() -> tuple[tuple[Unit, ...], dict[str, Unit]]:
@@ -62,7 +75,8 @@ def find_measures(text: str) -> list[Measure]:
         ):
             continue
         number = parse_number(match.group(1))
-        measures.append(Measure(number * unit.factor, number, unit, match.start(), match.end()))
+        decimals = 0 if number.is_integer() else len(re.split("[.,]", match.group(1))[-1])
+        measures.append(Measure(number * unit.factor, number, unit, match.start(), match.end(), decimals))
     return measures
 
 

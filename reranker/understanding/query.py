@@ -1,6 +1,6 @@
 """Understand a query: which of its words demand something that products' facts can be checked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from reranker.text.numbers import is_measure
 from reranker.understanding.demands import (
@@ -96,7 +96,7 @@ class _Reading:
         """Read what the product is: the nouns that nothing else was understood of, without brands."""
         brands = self._vocabulary.brands
         free = [w for w in self._free_words() if w.text not in brands and not w.text.isdecimal()]
-        words = [word for word in free if word.start not in self._named]
+        words = [word for word in free if word.start not in self._named or self._starts_type(word)]
         if not any(word.stem in self._nouns for word in words):
             words = free
         while words and words[-1].text in self._lexicon.stops:
@@ -109,10 +109,25 @@ class _Reading:
             yield TypeDemand(QuerySpan(shown[0].start, words[-1].end), " ".join(w.text for w in shown), stems)
 
     def _values_before(self, word: Word) -> list[Word]:
-        """Return the value right before a type, such as `usb` in `usb stick`: part of its name, maybe."""
+        """Return the value right before a type that is part of its name in titles: `usb` in `usb stick`."""
         ends = {span.end: span for span in self._valued}
         span = ends.get(word.start - 1)
-        return [each for each in self._words if span and span.start <= each.start < span.end]
+        values = [each for each in self._words if span and span.start <= each.start < span.end]
+        return values if all(value.text.isalpha() for value in values) else []
+
+    def _starts_type(self, word: Word) -> bool:
+        """Return whether a word and the next name a type of the catalogue: `power` in `2m power cable`."""
+        following = [other for other in self._words if other.start == word.end + 1]
+        return any(f"{word.stem} {other.stem}" in self._vocabulary.types for other in following)
+
+    def _is_pair(self, first: Word, second: Word) -> bool:
+        """Return whether titles have two words side by side."""
+        return self._vocabulary.spellings.count_apart(first.text, second.text) > 0
+
+    def _is_property(self, words: Sequence[Word]) -> bool:
+        """Return whether a value tells what a product has, and is no part of its name."""
+        nouns = [word for word in self._free_words() if word.stem in self._nouns and word not in words]
+        return bool(nouns) and words[-1].text not in self._vocabulary.modifiers
 
     def _is_after_for(self, word: Word) -> bool:
         return self._fit is not None and self._fit.start() <= word.start
@@ -213,7 +228,8 @@ class _Reading:
             self._named |= {word.start for word in used if word.start - measure.end in (0, 1)}
             span = QuerySpan(start, measure.end)
             dimension = measure.unit.dimension
-            yield MeasureDemand(span, low, high, dimension, attributes, bool(used), tuple(beside))
+            company, named = tuple(beside), bool(used)
+            yield MeasureDemand(span, low, high, dimension, attributes, named, company, measure.tolerance)
 
     def _find_holders(self, measure: Measure) -> tuple[tuple[tuple[str, float], ...], list[Word], list[str]]:
         """Return the attributes that may hold a measure, the query's words that say so, and their company."""
@@ -222,13 +238,14 @@ class _Reading:
         before = [word for word in words if word.end <= measure.start][-1:]
         after = after[: next((i for i, word in enumerate(after) if word.text in operators()), 2)]
         numbers = self._vocabulary.numbers
+        company = [word for word in after if self._may_accompany(word)]
         scored = []
         for name, unit in self._vocabulary.units.get(measure.unit.dimension, ()):
             if abs(unit.scale - measure.unit.scale) > 1:
                 continue
             own = {word.stem for word in list_words(name)}
             in_name = [word for word in (*after, *before) if word.stem in own]
-            in_company = [word for word in after if word.stem in numbers[name].beside]
+            in_company = [word for word in company if word.stem in numbers[name].beside]
             score: float = 2 * len(in_name) + len(in_company)
             if score and BOUNDS & own:
                 score = 0.5
@@ -242,6 +259,12 @@ class _Reading:
         used = sorted({word for row in named for word in row[5]}, key=lambda word: word.start)
         beside = [word.stem for word in used]
         return tuple((row[3], row[4]) for row in chosen), used, beside
+
+    def _may_accompany(self, word: Word) -> bool:
+        """Return whether a word may tell what is measured: not where it alone names the product."""
+        types = self._vocabulary.types
+        others = [other for other in self._words if other.stem in types and other.stem != word.stem]
+        return word.stem not in types or bool(others)
 
     def _features(self) -> Iterator[PresenceDemand]:
         """Read what the query wants the product to have: the full name of an attribute that is yes or no."""
@@ -284,22 +307,29 @@ class _Reading:
             together = [word]
             for following in free[position : position + 2]:
                 both = {m.attribute for m in known.get(following.stem, ())} & shared
+                is_apart = following.start > together[-1].end + 1
                 if (
-                    following.start > together[-1].end + 1
+                    is_apart
                     or not both
                     or following.stem in self._lexicon.values
+                    or _describes(following, shared)
                 ):
                     break
                 together.append(following)
                 shared = both
                 position += 1
-            described = {stem for name in shared for stem in stem_words(name)}
-            self._named |= {
-                following.start
-                for following in free[position : position + 1]
-                if following.stem in described and following.start == together[-1].end + 1
-            }
+            for following in free[position : position + 1]:
+                if following.start == together[-1].end + 1 and _describes(following, shared):
+                    self._named.add(following.start)
+                    shared = {name for name in shared if _describes(following, {name})}
+                    position += 1
             stems_of = tuple(frozenset({each.stem}) for each in together)
             reliability = max(m.reliability for m in meanings)
             span = QuerySpan(word.start, together[-1].end)
-            yield ValueDemand(span, "value", stems_of, tuple(sorted(shared)), reliability)
+            precise = self._is_property(together)
+            yield ValueDemand(span, "value", stems_of, tuple(sorted(shared)), reliability, precise)
+
+
+def _describes(word: Word, attributes: Collection[str]) -> bool:
+    """Return whether a word is in the name of one of the attributes: `processor` in `i7 processor`."""
+    return any(word.stem in stem_words(name) for name in attributes)

@@ -23,6 +23,8 @@ from reranker.understanding.words import stem_words
 _PHRASE = 3
 """Words of the longest phrase that names a type."""
 _FEWEST, _BRANDS = 4, 2
+_FEWEST_OF_KIND = 12
+"""Titles in which a phrase of only one brand must name products, where its end names a type by itself."""
 _MOST_TYPES = 1000
 _NOUNS = 6000
 _VALUE_COVERAGE = 0.25
@@ -148,8 +150,9 @@ def learn_types(batch: FactBatch, nouns: Sequence[str]) -> dict[str, TypePhrase]
     for phrase, count in counts.most_common():
         if count < _FEWEST or len(types) == _MOST_TYPES:
             break
-        if len(of_brands[phrase]) >= _BRANDS:
-            names = tuple(stems[word] for word in phrase)
+        names = tuple(stems[word] for word in phrase)
+        is_kind = " ".join(names[1:]) in types  # of a type: one brand's notebook PCs are PCs
+        if len(of_brands[phrase]) >= _BRANDS or (is_kind and count >= _FEWEST_OF_KIND):
             share = round(anywhere[phrase] / anywhere[phrase[:1]], 3)
             types[" ".join(names)] = TypePhrase(names, count, share)
     return types

@@ -1,7 +1,9 @@
 """What a catalogue's own products teach about its words: a small artefact that is stored with the index."""
 
 import base64
+import re
 import zlib
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,6 +13,9 @@ from mappings.errors import ModelError
 from reranker.understanding.measures import UNITS, Unit
 from reranker.understanding.spelling.spellings import Spellings
 from reranker.understanding.words import compact_words, stem_words
+
+_MODIFYING = 0.05
+"""Share of a word's titles that have it before a type's name, above which it is part of such names."""
 
 _MAX_BYTES = 20_000_000
 """Bytes of the largest vocabulary that is read."""
@@ -92,6 +97,17 @@ class CatalogueVocabulary:
     def noun_stems(self) -> frozenset[str]:
         """The stems that may name a product."""
         return frozenset(self.nouns)
+
+    @cached_property
+    def modifiers(self) -> frozenset[str]:
+        """Words that stand before a type's name in titles, as part of it: the usb of `usb cable`."""
+        types = {phrase.stems[0] for phrase in self.types.values()}
+        before: Counter[str] = Counter()
+        for pair, count in self.spellings.pairs.items():
+            first, second = re.split("[ -]", pair)
+            before[first] += count * (not types.isdisjoint(stem_words(second)))
+        words = self.spellings.words
+        return frozenset(word for word, count in before.items() if count > _MODIFYING * words.get(word, 0))
 
     @cached_property
     def surface(self) -> dict[str, str]:

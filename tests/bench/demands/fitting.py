@@ -12,7 +12,7 @@ from reranker.keyword_evidence import add_keyword_evidence
 from reranker.log_odds import compute_log_odds
 from reranker.types import Doubles, Floats
 from reranker.understanding.adjustment import load_weights, weigh
-from reranker.understanding.demands import KINDS
+from reranker.understanding.demands import KINDS, Understanding
 from tests.bench.demands.figures import PLACES, measure_query
 from tests.bench.demands.kinds import DemandQuery
 from tests.bench.demands.systems import Options, Shop, gather_window
@@ -30,7 +30,7 @@ class _Case:
     rows: list[int]
     logits: Doubles  # (n,)
     outcomes: Floats  # (n, kinds, 3)
-    is_soft: bool
+    understanding: Understanding
 
 
 def fit_weights(shop: Shop, queries: Sequence[DemandQuery], settings: SearchSettings) -> JsonObject:
@@ -69,7 +69,7 @@ def _prepare(shop: Shop, query: DemandQuery, settings: SearchSettings) -> _Case:
     outcomes = np.zeros((len(window.rows), len(KINDS), 3), dtype=np.float32)
     for demand, outcome in zip(window.understanding.demands, adjusted.outcomes, strict=True):
         outcomes[:, KINDS.index(demand.kind)] += outcome
-    return _Case(query, window.rows, compute_log_odds(scores), outcomes, window.understanding.is_soft)
+    return _Case(query, window.rows, compute_log_odds(scores), outcomes, window.understanding)
 
 
 def _evaluate(cases: Sequence[_Case], weights: Floats, prior: float) -> float:
@@ -77,7 +77,8 @@ def _evaluate(cases: Sequence[_Case], weights: Floats, prior: float) -> float:
     shares: defaultdict[str, list[float]] = defaultdict(list)
     soft = load_weights()
     for case in cases:
-        own_prior, share = (soft.soft_prior, soft.soft) if case.is_soft else (prior, 1.0)
+        own_prior = soft.soft_prior if case.understanding.is_worded else prior
+        share = soft.soft if case.understanding.is_soft else 1.0
         moved = share * np.einsum("nkj,kj->n", case.outcomes, weights)
         order = np.argsort(-(case.logits * own_prior + moved), kind="stable")
         shares[case.query.kind].append(measure_query(case.query, [case.rows[i] for i in order[:PLACES]])[0])

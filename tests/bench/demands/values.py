@@ -71,7 +71,7 @@ def _inches() -> Iterator[ValueOfKind]:
     ):
         wordings = (f"{value} inch {{}}", f'{value}" {{}}', f"{{}} {value} inch", f"{value}in {{}}")
         types = ("monitor", "laptop", "tv", "tablet")
-        said = re.compile(rf"(?<![\d.,]){value}(\"|''|”| ?-?in(ch)?\\b)", re.IGNORECASE)
+        said = re.compile(rf"(?<![\d.,]){value}(\"|''|”| ?-?in(ch)?\b)", re.IGNORECASE)
         check = partial(_says_or_near, said, ("display diagonal",), value, 0.012)
         yield ValueOfKind("inches", str(value), types, wordings, check)
 

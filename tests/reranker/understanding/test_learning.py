@@ -25,6 +25,17 @@ def test_types_are_mined_from_titles(vocabulary: CatalogueVocabulary) -> None:
     assert "black" not in vocabulary.nouns
 
 
+def test_a_type_of_one_brand_is_learnt_where_its_end_is_a_type() -> None:
+    titles = [(brand, f"{brand} slim pc {i}") for brand in ("Acme", "Bolt") for i in range(5)]
+    titles += [("Cobra", f"Cobra C{i} notebook pc") for i in range(12)]
+    titles += [("Dune", f"Dune D{i} gadget gizmo") for i in range(12)]
+    learner = VocabularyLearner()
+    for place, (brand, title) in enumerate(titles):
+        learner.add(Product(str(place), title, brand))
+    assert {"pc", "notebook pc"} <= learner.learn().types.keys()
+    assert "gadget gizmo" not in learner.learn().types
+
+
 def test_the_artefact_is_read_back(vocabulary: CatalogueVocabulary) -> None:
     assert read_vocabulary(vocabulary.to_text()) == vocabulary
 

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from reranker.understanding.measures import find_measures, parse_number
@@ -31,3 +33,13 @@ def test_what_only_looks_like_a_measure_is_none(text: str) -> None:
 def test_a_comma_before_three_digits_groups_thousands() -> None:
     assert parse_number("1,500") == 1500
     assert parse_number("1,5") == 1.5
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "equal"),
+    [("24 inch", "23.8 inch", True), ("15.4 inch", "15.6 inch", False), ("1.8 m", "6 ft", True),
+     ("500 GB", "512 GB", False), ("10.1 inch", "10 inch", False), ("2 m", "2.5 m", False)],
+)  # fmt: skip
+def test_measures_are_equal_as_far_as_they_are_said(text: str, other: str, equal: bool) -> None:
+    [said], [held] = find_measures(text), find_measures(other)
+    assert (abs(math.log(held.value / said.value)) <= said.tolerance) == equal

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from mappings.types import Product
 from reranker.understanding.demands import (
     MeasureDemand,
     ModelDemand,
@@ -10,8 +11,10 @@ from reranker.understanding.demands import (
     TypeDemand,
     ValueDemand,
 )
+from reranker.understanding.learning import learn_vocabulary
 from reranker.understanding.query import understand
 from reranker.understanding.vocabulary import CatalogueVocabulary
+from tests.fakes.small_catalogue import make_small_catalogue
 
 
 @pytest.mark.parametrize(
@@ -83,3 +86,45 @@ def test_values_and_types(vocabulary: CatalogueVocabulary) -> None:
 def test_nothing_is_understood_of_prose(vocabulary: CatalogueVocabulary) -> None:
     assert understand("word " * 100, vocabulary).demands == ()
     assert understand("", vocabulary).demands == ()
+
+
+def learn(*titles: str, **attributes: str | float) -> CatalogueVocabulary:
+    """Return the vocabulary of titles that several brands have, all with the same attributes."""
+    products = [
+        Product(f"{brand}-{place}", f"{brand} {title}", brand, attributes=attributes)
+        for brand in ("Acme", "Bolt", "Cobra", "Dune", "Elma")
+        for place, title in enumerate(titles)
+    ]
+    return learn_vocabulary(products)
+
+
+def test_the_product_alone_does_not_say_what_is_measured() -> None:
+    vocabulary = learn('laptop bag for 15.6" laptops', "laptop 16 GB", **{"maximum size": 15.6})
+    [measure] = [
+        d for d in understand("10.1 inch laptop", vocabulary).demands if isinstance(d, MeasureDemand)
+    ]
+    assert not measure.named
+
+
+def test_a_word_of_an_attribute_may_be_part_of_a_type() -> None:
+    vocabulary = learn("power cable 2 m", "hdmi cable 2 m", **{"power cable length": 2.0})
+    demands = understand("2m power cable", vocabulary).demands
+    assert [d.words for d in demands if isinstance(d, TypeDemand)] == ["power cable"]
+
+
+@pytest.mark.parametrize("query", ["notebook i7 processor", "i7 processor notebook"])
+def test_a_value_may_stand_beside_its_attributes_name(vocabulary: CatalogueVocabulary, query: str) -> None:
+    demands = understand(query, vocabulary).demands
+    assert [d.attributes for d in demands if isinstance(d, ValueDemand)] == [("processor family",)]
+    assert [d.words for d in demands if isinstance(d, TypeDemand)] == ["notebook"]
+
+
+@pytest.mark.parametrize(("query", "is_soft"), [("notebook i7", False), ("wireless mouse", True)])
+def test_what_products_are_named_by_is_no_property(query: str, is_soft: bool) -> None:
+    vocabulary = learn_vocabulary([
+        *make_small_catalogue(),
+        *(Product(f"m{i}", f"Acme wireless mouse {i}", "Acme") for i in range(20)),
+    ])  # fmt: skip
+    understanding = understand(query, vocabulary)
+    assert understanding.is_worded
+    assert understanding.is_soft == is_soft
