@@ -41,9 +41,13 @@ def read_tunings(client: OpenSearch, index: str) -> dict[str, TunedSettings]:
 
 
 def read_tuned_template(client: OpenSearch, index: str) -> JsonObject | None:
-    """Return the shop's own search that the last check-up of an index or alias was given; None for none."""
-    if not client.indices.exists(index=index):
-        return None
+    """Return the shop's own search that the last check-up of an index or alias was given; None for none.
+
+    Raises as `record_tuning` does.
+    """
+    with translate_errors(f"looking up {index}"):
+        if not client.indices.exists(index=index):
+            return None
     metas = _read_metas(client, index).values()
     records = [record for meta in metas if isinstance(record := meta.get(META, {}).get(TUNING), dict)]
     templates = [template for record in records if isinstance(template := record.get("template"), dict)]
