@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -31,6 +32,11 @@ GRACEFUL_SECONDS = 30
 HANDSHAKE_SECONDS = 10.0
 """For a client to agree on TLS. By default it has 60, and its connection holds some 50 kB so long."""
 
+_MOST_FILES = 6000
+"""Open files, connections among them, of a worker. A TLS handshake that a client leaves open holds 50 kB, and
+is no connection yet that could give way. Beyond, new connections are closed at once.
+"""
+
 _SWITCH_SECONDS = 0.0005
 """For which a thread goes on while others wait for the interpreter; Python's own is 5 ms. A search waits for
 it after each answer of OpenSearch's, behind every thread that reads a large request.
@@ -53,6 +59,8 @@ def run_worker(
     The process ends with START_FAILED where `build` raises.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_MOST_FILES if most < 0 else min(_MOST_FILES, most), most))
     signal.set_wakeup_fd(-1)
     for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: os._exit(0))

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from mappings.settings import Settings, SidecarSettings
@@ -328,6 +329,12 @@ def test_idle_connections_give_way_to_new_ones() -> None:
         for _ in range(1010):
             stack.enter_context(connected(server.port))
         assert answers(server.port)
+
+
+@pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="this system does not tell")
+def test_open_files_of_a_worker_are_bounded(server: Server) -> None:
+    (worker,) = psutil.Process(server.process.pid).children()
+    assert worker.rlimit(psutil.RLIMIT_NOFILE)[0] <= 6000
 
 
 def test_requests_in_hand_end_when_the_server_is_told_to_stop() -> None:
