@@ -148,5 +148,13 @@ class Understanding:
     @property
     def is_soft(self) -> bool:
         """Whether the demands are only worded, and none is a property that has no part in products' names."""
-        values = (demand for demand in self.demands if isinstance(demand, ValueDemand))
-        return self.is_worded and not any(demand.precise for demand in values)
+        return not any(map(_is_precise, self.demands))
+
+    @property
+    def sought(self) -> tuple[Demand, ...]:
+        """The demands that products are sought by: the precise ones, all where there are none."""
+        return tuple(filter(_is_precise, self.demands)) or self.demands
+
+
+def _is_precise(demand: Demand) -> bool:
+    return demand.kind not in _SOFT_KINDS or (isinstance(demand, ValueDemand) and demand.precise)

@@ -296,7 +296,11 @@ def _near_candidates(
 
 def _demand_clauses(search: TextSearch) -> list[JsonObject]:
     """Return what hits are asked for: all that the text demands."""
-    return build_demand_clauses(search.demands, search.understanding.text) if search.understanding else []
+    return (
+        build_demand_clauses(search.understanding.sought, search.understanding.text)
+        if search.understanding
+        else []
+    )
 
 
 def _asks_for_price(search: TextSearch) -> bool:

@@ -147,7 +147,7 @@ def _meets_demands(shop: Shop, understanding: Understanding) -> NDArray[np.bool_
     """Return which products (N,) meet all demands and are not of quite another type."""
     prices = [product.price for product in shop.products]
     met = np.ones(shop.batch.count, dtype=bool)
-    for demand in understanding.demands:
+    for demand in understanding.sought:
         if not isinstance(demand, TypeDemand):
             met &= match_demand(demand, shop.batch, prices)[:, MATCH] > 0
     near = shop.interpreter.find_nearness(understanding)

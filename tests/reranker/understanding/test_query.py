@@ -128,3 +128,19 @@ def test_what_products_are_named_by_is_no_property(query: str, is_soft: bool) ->
     understanding = understand(query, vocabulary)
     assert understanding.is_worded
     assert understanding.is_soft == is_soft
+
+
+@pytest.mark.parametrize(
+    ("query", "kinds"),
+    [
+        ("wireless mouse under 20", {"price"}),
+        ("wireless mouse", {"value", "type"}),
+        ("notebook i7", {"value"}),
+    ],
+)
+def test_products_are_sought_by_precise_demands(query: str, kinds: set[str]) -> None:
+    vocabulary = learn_vocabulary([
+        *make_small_catalogue(),
+        *(Product(f"m{i}", f"Acme wireless mouse {i}", "Acme") for i in range(20)),
+    ])  # fmt: skip
+    assert {demand.kind for demand in understand(query, vocabulary).sought} == kinds
