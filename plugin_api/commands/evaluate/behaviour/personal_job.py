@@ -59,9 +59,13 @@ class ReplayedSearch:
 
 @dataclass(slots=True)
 class _Behaviour:
-    """Stored searches by `query_id`, what was done after them, and each shopper's purchases by day."""
+    """Stored searches by `query_id`, what was done after them, and each shopper's purchases by day.
+
+    `searchers` has the ids of the client and the user of each search: others' actions are not counted.
+    """
 
     searches: dict[str, tuple[str, str, float]] = field(default_factory=dict)
+    searchers: dict[str, set[object]] = field(default_factory=dict)
     actions: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     purchases: dict[str, list[tuple[float, str, str]]] = field(default_factory=dict)
 
@@ -212,6 +216,7 @@ def _read_behaviour(requests: ClusterRequests) -> _Behaviour:
     ):
         query = hit["_source"]
         behaviour.searches[query["query_id"]] = (query["user_query"], _shopper(query), _day(query))
+        behaviour.searchers[query["query_id"]] = _list_ids(query)
     names = [name for name, action in ACTIONS.items() if action in _WANTING]
     source = ["timestamp", "client_id", "user_id", "query_id", "action_name", "event_attributes"]
     purchases: dict[str, list[tuple[float, str, str]]] = defaultdict(list)
@@ -224,7 +229,8 @@ def _read_behaviour(requests: ClusterRequests) -> _Behaviour:
         if not product:
             continue
         action = ACTIONS[event["action_name"]]
-        if query_id := event.get("query_id"):
+        query_id = event.get("query_id", "")
+        if behaviour.searchers.get(query_id, set()) & _list_ids(event):
             behaviour.actions.setdefault(query_id, {}).setdefault(action, []).append(product)
         if action == "purchase":
             order = str(attributes.get("order_id", ""))
@@ -235,6 +241,10 @@ def _read_behaviour(requests: ClusterRequests) -> _Behaviour:
 
 def _shopper(document: JsonObject) -> str:
     return str(document.get("user_id") or document["client_id"])
+
+
+def _list_ids(document: JsonObject) -> set[object]:
+    return {document[name] for name in ("client_id", "user_id") if name in document}
 
 
 def _day(document: JsonObject) -> float:

@@ -43,7 +43,7 @@ class LoggedShop:
 
     def __init__(self, queries: list[JsonObject], events: list[JsonObject]) -> None:
         self._shop = stocked_shop()
-        self._logs = {QUERY_INDEXES: queries, EVENT_INDEXES: events}
+        self.logs = {QUERY_INDEXES: queries, EVENT_INDEXES: events}
 
     def request(
         self,
@@ -55,10 +55,10 @@ class LoggedShop:
     ) -> OpenSearchResponse:
         path = target.partition("?")[0]
         index = path.split("/")[1]
-        if index in self._logs:
+        if index in self.logs:
             answer: JsonObject = {"pit_id": index}
         elif path == "/_search":
-            documents = self._logs[json.loads(body)["pit"]["id"]]
+            documents = self.logs[json.loads(body)["pit"]["id"]]
             answer = {"hits": {"hits": [{"_source": document} for document in documents]}}
         elif path == "/_search/point_in_time":
             answer = {}
@@ -109,6 +109,15 @@ def test_searches_that_the_history_does_not_bear_on_stay_as_they_are() -> None:
 def test_another_product_wanted_is_counted_by_itself() -> None:
     answer = _evaluate(_log("mouse-m185", OTHER_MOUSE))
     assert "bears, another wanted" in {part.title for part in answer.parts}
+
+
+def test_clicks_of_others_under_the_same_query_id_do_not_count() -> None:
+    shop = _log("mouse-m185", "mouse-m185")
+    for event in shop.logs[EVENT_INDEXES]:
+        if "query_id" in event:
+            event["user_id"] = "somebody else"
+    with pytest.raises(LabelsError, match="no stored search was followed"):
+        _evaluate(shop)
 
 
 def test_a_log_without_clicks_is_refused() -> None:
