@@ -24,6 +24,8 @@ ELSEWHERE = {
     ("--engine",): "tests/integration/indexing/test_ray.py",
     ("--model",): "tests/plugin_api/commands/train/test_command.py",
     ("--second-model",): "tests/plugin_api/commands/evaluate/test_command.py",
+    ("evaluate", "--recommend"): "tests/integration/shoppers/test_shoppers.py",
+    ("evaluate", "--personal"): "tests/plugin_api/commands/evaluate/behaviour/test_personal_job.py",
 }
 """Words of commands that need more than a folder and an OpenSearch → the tests that run them."""
 
@@ -65,6 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "changes.jsonl": "".join(json.dumps(change) + "\n" for change in changes),
         "judged.csv": "query,product_id,grade\nwireless mouse,1,3\nwireless mouse,2,0\nprinter,3,3\n",
         "orders.csv": "customer,sku,ordered_at\n4711,1,2026-11-02T10:00:00Z\n4712,2,2026-11-03T10:00:00Z\n",
+        "search.json": json.dumps({"query": {"match": {"title": "{{text}}"}}}),
         "qrels.txt": "q1 0 1 3\nq1 0 2 0\n",
         "queries.tsv": "q1\twireless mouse\n",
         "old.trec": "q1 Q0 2 1 0.9 old\nq1 Q0 1 2 0.5 old\n",
