@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -21,9 +22,6 @@ from plugin_api.commands.node.java import find_java
 from plugin_api.commands.node.lifecycle import launch_node, lock_home, terminate_node
 from plugin_api.opensearch.http_client import HttpClient
 from reranker import load_model
-from tests.fakes.node_home import open_folder
-
-__all__ = ["open_folder"]
 
 NEWEST = Artifact(
     "org.opensearch.distribution.integ-test-zip",
@@ -57,6 +55,7 @@ def url() -> Iterator[str]:
         node = launch_node(installation, home, port, "512m", find_java(os.environ), quiet)
     yield node.url
     terminate_node(home)
+    shutil.rmtree(home)
 
 
 @pytest.fixture(scope="module")
