@@ -72,7 +72,7 @@ def install(
     uninstall: bool,
     as_json: bool,
 ) -> None:
-    """Have the cluster itself call the sidecar, to rerank searches or to encode documents.
+    """Have the cluster itself call the sidecar.
 
     With --ingest: encode the documents of an attached index as they are written, by an ingest pipeline.
 
