@@ -1,37 +1,29 @@
 """An OpenSearch in memory: as much of its API as events, profiles and forgetting use."""
 
 import json
-from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from plugin_api.opensearch.client import OpenSearchResponse
+from tests.fakes.json_client import JsonClient
 
 
-class ShopperCluster:
+class ShopperCluster(JsonClient):
     """Documents by index and id, with sequence numbers. The next writes of ids in `meddle` come too late."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.documents: dict[str, dict[str, tuple[dict[str, Any], int]]] = {}
         self.requests: list[tuple[str, str]] = []
         self.meddle: list[str] = []
         self._seq_no = 0
 
-    def request(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes = b"",
-        timeout_seconds: float | None = None,
-    ) -> OpenSearchResponse:
+    def answer(self, method: str, target: str, body: bytes) -> tuple[int, Any]:
         """Answer as OpenSearch does."""
         parts = urlsplit(target)
         self.requests.append((method, parts.path))
         path = [unquote(part) for part in parts.path.strip("/").split("/")]
-        status, answer = self._answer(method, path, dict(parse_qsl(parts.query)), body)
-        return OpenSearchResponse(status, (), json.dumps(answer).encode())
+        return self._answer(method, path, dict(parse_qsl(parts.query)), body)
 
     def sources(self, pattern: str) -> list[dict[str, Any]]:
         """Return the documents of the indexes that a pattern matches."""

@@ -1,45 +1,23 @@
-import json
-from collections.abc import Mapping
-
 import pytest
 
 from mappings.settings import ExperimentSettings
-from mappings.types import JsonObject
 from plugin_api.commands.experiment.command import describe_result
-from plugin_api.opensearch.client import OpenSearchResponse
 from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.event_store import EVENT_INDEXES, QUERY_INDEXES
 from plugin_api.shoppers.experiment_results import ExperimentResult, count_experiment
 from plugin_api.shoppers.experiment_tag import ExperimentTag, write_tag
+from tests.fakes.json_client import StoredLogs
 
 KEY = "secret"
 TEAMS = (True, False, True, False)
 
 
-class StoredEvents:
+class StoredEvents(StoredLogs):
     """Queries and events in OpenSearch, found by the beginning of their `query_id`."""
 
     def __init__(self) -> None:
-        self.logs: dict[str, list[JsonObject]] = {QUERY_INDEXES: [], EVENT_INDEXES: []}
+        super().__init__({QUERY_INDEXES: [], EVENT_INDEXES: []})
         self._at = 0
-
-    def request(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes = b"",
-        timeout_seconds: float | None = None,
-    ) -> OpenSearchResponse:
-        path = target.partition("?")[0]
-        answer: JsonObject = {"pit_id": path.split("/")[1]}
-        if path == "/_search":
-            search = json.loads(body)
-            prefix = search["query"]["prefix"]["query_id"]
-            log = self.logs[search["pit"]["id"]]
-            sources = [source for source in log if source["query_id"].startswith(prefix)]
-            answer = {"hits": {"hits": [{"_source": source} for source in sources]}}
-        return OpenSearchResponse(200, (), json.dumps(answer).encode())
 
     def search(self, tag: ExperimentTag, *actions: tuple[str, str, int], key: str = KEY) -> None:
         """Store a search and what followed: actions as (name, product, place)."""

@@ -1,43 +1,35 @@
 import json
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from mappings.settings import Settings, ShopperSettings
-from plugin_api.opensearch.client import OpenSearchResponse
 from plugin_api.shoppers.behaviour_store import MODELS
 from plugin_api.shoppers.profile_store import USERS, pack_profile
 from plugin_api.shoppers.recommend_call import RecommendCall
 from plugin_api.shoppers.recommender import Recommender
 from reranker.behaviour.counts import Profile, add_purchases
 from reranker.behaviour.recommendation import RecommendationKind
+from tests.fakes.json_client import JsonClient
 
 HITS = {"hits": {"hits": [{"_id": "tea", "_source": {"title": "Tea"}, "matched_queries": []}]}}
 
 
-class TeaShop:
+class TeaShop(JsonClient):
     """An index of one product, whose orders were not counted. `lists` are the bodies of lists of searches."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lists: list[bytes] = []
 
-    def request(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes = b"",
-        timeout_seconds: float | None = None,
-    ) -> OpenSearchResponse:
-        answer: dict[str, Any] = HITS
+    def answer(self, method: str, target: str, body: bytes) -> tuple[int, Any]:
         if method == "GET":
-            return OpenSearchResponse(404, (), b"{}")
+            return 404, {}
         if target.endswith("/_msearch"):
             self.lists.append(body)
-            answer = {"responses": [HITS] * len(body.splitlines()[1::2])}
-        return OpenSearchResponse(200, (), json.dumps(answer).encode())
+            return 200, {"responses": [HITS] * len(body.splitlines()[1::2])}
+        return 200, HITS
 
 
 def test_a_source_written_over_several_lines_stays_one_search() -> None:
@@ -74,18 +66,10 @@ class LongHistory(TeaShop):
         super().__init__()
         self.paths: list[str] = []
 
-    def request(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes = b"",
-        timeout_seconds: float | None = None,
-    ) -> OpenSearchResponse:
+    def answer(self, method: str, target: str, body: bytes) -> tuple[int, Any]:
         if f"/{USERS}/" not in target:
             self.paths.append("model" if f"/{MODELS}/" in target else target.rpartition("/")[2])
-            return super().request(method, target, headers, body, timeout_seconds)
+            return super().answer(method, target, body)
         self.paths.append("profile")
         profile = add_purchases(Profile(), [f"p{number}" for number in range(150)], time.time() / 86_400 - 3)
-        document = {"_source": pack_profile(profile), "_seq_no": 1, "_primary_term": 1}
-        return OpenSearchResponse(200, (), json.dumps(document).encode())
+        return 200, {"_source": pack_profile(profile), "_seq_no": 1, "_primary_term": 1}

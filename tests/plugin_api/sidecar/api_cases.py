@@ -1,12 +1,11 @@
 """Requests made from the OpenAPI document, by schemathesis: such as it allows, and such as it doesn't."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed
 from hypothesis import settings as hypothesis_settings
@@ -23,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from mappings.product_key import ProductKey
-from plugin_api.opensearch.client import OpenSearchResponse
+from tests.fakes.json_client import JsonClient
 from tests.fakes.shop import stored_bytes
 
 CHECKS = (
@@ -111,10 +110,11 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
-class OneHit:
+class OneHit(JsonClient):
     """A client that finds the same one product in answer to everything; `stored` is its attune.tokens."""
 
     def __init__(self, stored: str, model: str) -> None:
+        super().__init__()
         self._hit = {
             "_index": "shop-1",
             "_id": "1",
@@ -127,14 +127,7 @@ class OneHit:
             },
         }
 
-    def request(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes = b"",
-        timeout_seconds: float | None = None,
-    ) -> OpenSearchResponse:
+    def answer(self, method: str, target: str, body: bytes) -> tuple[int, Any]:
         found = {
             "took": 1,
             "timed_out": False,
@@ -144,8 +137,5 @@ class OneHit:
         }
         if "_msearch" in target:
             searches = len([line for line in body.split(b"\n") if line]) // 2
-            text = msgspec.json.encode({"took": 1, "responses": [found] * searches})
-        else:
-            text = msgspec.json.encode(found)
-        kind = ("content-type", "application/json; charset=UTF-8")
-        return OpenSearchResponse(200, (kind, ("content-length", str(len(text)))), text)
+            return 200, {"took": 1, "responses": [found] * searches}
+        return 200, found

@@ -1,6 +1,4 @@
-import json
 import time
-from collections.abc import Mapping
 
 import pytest
 
@@ -9,10 +7,10 @@ from mappings.settings import Settings
 from mappings.types import JsonObject
 from plugin_api.commands.evaluate.behaviour.evaluation import BehaviourEvaluation
 from plugin_api.commands.evaluate.behaviour.personal_job import evaluate_personal_search, replay_profile
-from plugin_api.opensearch.client import OpenSearchResponse
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.shoppers.event_store import EVENT_INDEXES, QUERY_INDEXES
 from plugin_api.terminal import task_progress
+from tests.fakes.json_client import StoredLogs
 from tests.fakes.preview_shop import ALIAS, shipped_model, stocked_shop
 
 DAY = 20_000.5
@@ -38,36 +36,12 @@ def test_before_the_first_purchase_nothing_is_known() -> None:
     assert not replay_profile([(DAY, "C", "honey")], DAY).bought
 
 
-class LoggedShop:
+def _store(queries: list[JsonObject], events: list[JsonObject]) -> StoredLogs:
     """The preview's shop with searches and purchases stored in it."""
-
-    def __init__(self, queries: list[JsonObject], events: list[JsonObject]) -> None:
-        self._shop = stocked_shop()
-        self.logs = {QUERY_INDEXES: queries, EVENT_INDEXES: events}
-
-    def request(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes = b"",
-        timeout_seconds: float | None = None,
-    ) -> OpenSearchResponse:
-        path = target.partition("?")[0]
-        index = path.split("/")[1]
-        if index in self.logs:
-            answer: JsonObject = {"pit_id": index}
-        elif path == "/_search":
-            documents = self.logs[json.loads(body)["pit"]["id"]]
-            answer = {"hits": {"hits": [{"_source": document} for document in documents]}}
-        elif path == "/_search/point_in_time":
-            answer = {}
-        else:
-            return self._shop.request(method, target, headers, body, timeout_seconds)
-        return OpenSearchResponse(200, (("content-type", "application/json"),), json.dumps(answer).encode())
+    return StoredLogs({QUERY_INDEXES: queries, EVENT_INDEXES: events}, stocked_shop())
 
 
-def _log(wanted: str, owned: str) -> LoggedShop:
+def _log(wanted: str, owned: str) -> StoredLogs:
     """Eight shoppers who had bought `owned` search for a mouse and click on `wanted`."""
     queries, events = [], []
     for number in range(8):
@@ -80,10 +54,10 @@ def _log(wanted: str, owned: str) -> LoggedShop:
             bought = {"event_attributes": {"object": {"object_id": owned}, "order_id": str(day)}}
             at = {"timestamp": f"2026-06-0{day}T10:00:00+00:00"}
             events.append({**shopper, **at, "action_name": "purchase", **bought})
-    return LoggedShop(queries, events)
+    return _store(queries, events)
 
 
-def _evaluate(shop: LoggedShop) -> BehaviourEvaluation:
+def _evaluate(shop: StoredLogs) -> BehaviourEvaluation:
     return evaluate_personal_search(shop, ALIAS, Settings(), shipped_model(), keyword_query, task_progress)
 
 
@@ -122,4 +96,4 @@ def test_clicks_of_others_under_the_same_query_id_do_not_count() -> None:
 
 def test_a_log_without_clicks_is_refused() -> None:
     with pytest.raises(LabelsError, match="no stored search was followed"):
-        _evaluate(LoggedShop([], []))
+        _evaluate(_store([], []))
