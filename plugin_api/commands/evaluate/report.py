@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from mappings.errors import EvaluationError
+from plugin_api.commands.evaluate.html import render_html, write_html
 from plugin_api.commands.evaluate.losses import find_baseline, format_range, list_kinds
 from plugin_api.commands.evaluate.plots import (
     draw_changes,
@@ -19,8 +18,6 @@ from plugin_api.commands.evaluate.plots import (
 from plugin_api.commands.evaluate.table import (
     HEADINGS,
     SIGNIFICANT,
-    format_bounds,
-    format_share,
     list_caveats,
     select_columns,
 )
@@ -77,32 +74,17 @@ class Section:
 
 def write_report(evaluation: Evaluation, path: Path) -> None:
     """Write the report. Raises EvaluationError where the file can't be written."""
-    try:
-        path.write_text(render_report(evaluation), encoding="utf-8")
-    except OSError as error:
-        raise EvaluationError(f"the report can't be written to {path}: {error.strerror or error}") from error
+    write_html(render_report(evaluation), path)
 
 
 def render_report(evaluation: Evaluation) -> str:
     """Return the report's HTML."""
-    environment = Environment(
-        loader=PackageLoader("plugin_api.commands.evaluate", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "fixed": _fixed,
-        "signed": _signed,
-        "share": format_share,
-        "bounds": format_bounds,
-        "range": format_range,
-    }
     sections = [_section(protocol) for protocol in evaluation.protocols]
     pool = evaluation.protocols[-1]
     clicks = evaluation.clicks
-    return environment.get_template("report.html").render(
+    return render_html(
+        "report.html",
+        {"fixed": _fixed, "signed": _signed, "range": format_range},
         evaluation=evaluation,
         name=Path(evaluation.judgements).name,
         sections=sections,
