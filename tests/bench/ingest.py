@@ -14,8 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -27,10 +26,9 @@ from plugin_api.commands.demo.catalogue import FIELD_MAP
 from tests.bench.attach.shop import BODY, read_documents
 from tests.bench.inputs import machine, middle
 from tests.bench.inputs.demo_shop import write_sample
-from tests.integration.stack import Stack, running_stack
+from tests.integration.stack import SIDECAR, Stack, running_stack
 
 PLAIN, ENCODED = "bench-plain", "bench-encoded"
-SIDECAR = "http://sidecar:8080"
 
 
 @click.command(help=__doc__)
@@ -66,7 +64,7 @@ def measure(stack: Stack, documents: Sequence[tuple[str, JsonObject]], size: int
         for index, times in taken.items():
             times.append(write(client, index, rest[start : start + size]) * 1000 / size)
     complete = count_encoded(client, ENCODED)
-    with without_answer(stack):
+    with stack.hanging_sidecar():
         hanging = write(client, ENCODED, first) * 1000 / size
     run("install", "--uninstall")
     extra = [one - other for one, other in zip(taken[ENCODED], taken[PLAIN], strict=True)]
@@ -90,17 +88,6 @@ def count_encoded(client: OpenSearch, index: str) -> int:
     """Return how many documents have vectors."""
     client.indices.refresh(index=index)
     return int(client.count(index=index, body={"query": {"exists": {"field": "attune.model"}}})["count"])
-
-
-@contextmanager
-def without_answer(stack: Stack) -> Iterator[None]:
-    """Let the sidecar take connections and answer none."""
-    container = stack.sidecar.get_wrapped_container()
-    container.pause()
-    try:
-        yield
-    finally:
-        container.unpause()
 
 
 def run(*arguments: str) -> None:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
+from click.testing import CliRunner
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 from testcontainers.core.wait_strategies import HealthcheckWaitStrategy, HttpWaitStrategy
+
+from plugin_api.cli import attune
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ("docker", "compose", "-f", str(ROOT / "docker/compose.yaml"))
@@ -30,6 +33,8 @@ ATTUNE = {  # what is tested is not how fast a busy machine is
     "ATTUNE_OPENSEARCH_TIMEOUT_SECONDS": "120",
     "ATTUNE_SIDECAR_DEADLINE_MS": "10000",
 }
+SIDECAR = "http://sidecar:8080"
+"""The sidecar's address for OpenSearch."""
 LOCKED_DOWN = {
     "read_only": True,
     "cap_drop": ["ALL"],
@@ -75,6 +80,23 @@ class Stack:
         finally:
             container.start()
             HttpWaitStrategy(8080, "/_attune/health").wait_until_ready(self.sidecar)
+
+    @contextmanager
+    def hanging_sidecar(self) -> Iterator[None]:
+        """Let the sidecar take connections and answer none."""
+        container = self.sidecar.get_wrapped_container()
+        container.pause()
+        try:
+            yield
+        finally:
+            container.unpause()
+
+    def run(self, *arguments: str) -> str:
+        """Run an `attune` command against OpenSearch; return what it prints. Raises what it raises."""
+        environment = {"ATTUNE_OPENSEARCH_URL": self.direct, "ATTUNE_OPENSEARCH_TIMEOUT_SECONDS": "120"}
+        done = CliRunner().invoke(attune, arguments, env=environment, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.stdout
 
 
 @contextmanager

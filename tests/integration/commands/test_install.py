@@ -6,23 +6,21 @@ Where a node lacks OpenSearch's module search-pipeline-common, each page is rera
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from click.testing import CliRunner
 
 from indexer.store.alias import AliasIndexes
 from indexer.store.retry import RetryPolicy
 from mappings.client import connect
 from mappings.errors import InstallError
 from mappings.settings import OpenSearchSettings
-from plugin_api.cli import attune
 from plugin_api.commands.install.bodies import WINDOW_PROCESSORS
-from tests.integration.stack import Stack, running_stack
+from tests.integration.stack import SIDECAR, Stack, running_stack
 
-SIDECAR = "http://sidecar:8080"
 ML_API = "_plugins/_ml"
 TEXT = {"fields": ["title^3", "brand^2", "description"], "type": "cross_fields"}
 
@@ -37,15 +35,8 @@ def stack(images: None, catalogue: Path) -> Iterator[Stack]:
 
 @pytest.fixture
 def run(stack: Stack) -> Run:
-    """Run `attune install` against the cluster; returns what it prints, raises what it raises."""
-    environment = {"ATTUNE_OPENSEARCH_URL": stack.direct, "ATTUNE_OPENSEARCH_TIMEOUT_SECONDS": "120"}
-
-    def run(*arguments: str) -> str:
-        done = CliRunner().invoke(attune, ["install", *arguments], env=environment, catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return done.stdout
-
-    return run
+    """Run `attune install` against the cluster."""
+    return partial(stack.run, "install")
 
 
 @pytest.fixture

@@ -3,23 +3,19 @@
 import json
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from click.testing import CliRunner
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import bulk
 
 from mappings.client import connect
 from mappings.errors import IndexingError, InstallError
 from mappings.settings import OpenSearchSettings
-from plugin_api.cli import attune
-from tests.integration.stack import Stack, running_stack
+from tests.integration.stack import SIDECAR, Stack, running_stack
 
-SIDECAR = "http://sidecar:8080"
 NUMBER = "Cordless mouse {}"
 MAPPINGS = {
     "properties": {
@@ -48,15 +44,8 @@ def stack(images: None, catalogue: Path) -> Iterator[Stack]:
 
 @pytest.fixture
 def run(stack: Stack) -> Run:
-    """Run an `attune` command against the cluster; returns what it prints, raises what it raises."""
-    environment = {"ATTUNE_OPENSEARCH_URL": stack.direct, "ATTUNE_OPENSEARCH_TIMEOUT_SECONDS": "120"}
-
-    def run(*arguments: str) -> str:
-        done = CliRunner().invoke(attune, arguments, env=environment, catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return done.stdout
-
-    return run
+    """Run an `attune` command against the cluster."""
+    return stack.run
 
 
 @pytest.fixture
@@ -96,17 +85,6 @@ def read(client: OpenSearch, shop: str, key: str) -> dict[str, Any]:
 def follow(run: Run, shop: str) -> dict[str, Any]:
     report: dict[str, Any] = json.loads(run("follow", shop, "--once", "--json"))
     return report
-
-
-@contextmanager
-def hanging_sidecar(stack: Stack) -> Iterator[None]:
-    """A sidecar that takes connections and never answers."""
-    container = stack.sidecar.get_wrapped_container()
-    container.pause()
-    try:
-        yield
-    finally:
-        container.unpause()
 
 
 def test_documents_arrive_with_the_vectors_that_following_would_give_them(
@@ -174,7 +152,7 @@ def test_a_sidecar_that_does_not_answer_loses_no_write(
     stack: Stack, client: OpenSearch, run: Run, shop: str, state: str
 ) -> None:
     documents = {f"late-{number}": product(NUMBER.format(number)) for number in range(30)}
-    with stack.without_sidecar() if state == "stopped" else hanging_sidecar(stack):
+    with stack.without_sidecar() if state == "stopped" else stack.hanging_sidecar():
         write(client, shop, documents)
         assert [read(client, shop, key) for key in documents] == [*documents.values()]
     assert follow(run, shop)["encoded"] == len(documents)
