@@ -148,7 +148,7 @@ def _conflicts(settings: Settings) -> Iterator[str]:
         settings.sidecar,
         settings.opensearch,
     )
-    if not search.relevance_weight + search.click_weight + search.purchase_weight:
+    if not any(search.head_weights):
         yield "one of search.relevance_weight, click_weight and purchase_weight must be above 0"
     if index.vectors == "byte" and index.engine == "faiss":
         yield 'index.vectors = "byte" needs index.engine = "lucene"; for faiss set it to "float"'

@@ -144,6 +144,11 @@ class SearchSettings:
     """
 
     @property
+    def head_weights(self) -> tuple[float, float, float]:
+        """Weights of the relevance, click and purchase heads."""
+        return self.relevance_weight, self.click_weight, self.purchase_weight
+
+    @property
     def kept_kinds(self) -> tuple[str, ...]:
         """Kinds of queries whose hits keep OpenSearch's order."""
         return _split_list(self.keep_order)

@@ -28,7 +28,7 @@ VARIABLE = (
 def apply_variant(text: str, settings: SearchSettings) -> SearchSettings:
     """Return the settings with those that a text gives. Raises SettingsError as `read_variant` does."""
     varied = replace(settings, **read_variant(text))
-    if not varied.relevance_weight + varied.click_weight + varied.purchase_weight:
+    if not any(varied.head_weights):
         raise SettingsError("one of relevance_weight, click_weight and purchase_weight must be above 0")
     return varied
 

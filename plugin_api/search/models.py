@@ -10,7 +10,6 @@ from typing import ParamSpec, TypeVar
 from cachetools import LRUCache, cachedmethod
 
 from mappings.errors import BadRequest, ModelError
-from mappings.settings import SearchSettings
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.failures import describe_delay
 from plugin_api.search.hit_key import HitKey
@@ -80,18 +79,17 @@ class SearchModels:
         model: Reranker,
         query: EncodedQuery,
         hits: Sequence[Hit],
-        settings: SearchSettings,
+        weights: Sequence[float],
         deadline: Deadline,
     ) -> dict[HitKey, float]:
         """Return the probability that each hit, all with vectors, answers the query.
 
-        Raises NotReranked, ModelError.
+        `weights` are those of the heads. Raises NotReranked, ModelError.
         """
         if not hits:
             return {}
-        heads = settings.relevance_weight, settings.click_weight, settings.purchase_weight
         stored = [hit.vectors for hit in hits]
-        scores: list[float] = self._run("scoring", deadline, model.score, query, stored, heads).tolist()
+        scores: list[float] = self._run("scoring", deadline, model.score, query, stored, weights).tolist()
         if len(scores) != len(hits) or not all(map(math.isfinite, scores)):
             raise ModelError(f"model {model.version} returned scores that are not probabilities")
         return dict(zip((hit.key for hit in hits), scores, strict=True))

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache, partial
 
 from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.search.deadline import Deadline
@@ -31,6 +32,7 @@ from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
 from plugin_api.search.window import list_candidates, order_window
 from plugin_api.shoppers.personaliser import Personaliser, personalise_window
 from plugin_api.shoppers.pseudonyms import has_opted_out
+from reranker.behaviour.counts import Profile
 from reranker.text.query_type import is_identifier
 from reranker.types import EncodedQuery, Reranker
 
@@ -121,9 +123,7 @@ class SearchReranker:
         if other is not model:
             return self._new_page(request, other, caller, key, is_retry)
         _check(found)
-        ranked = self._experiment.rank(
-            request, lambda varied: self._rank(varied, model, query, found, caller.deadline, rescued)
-        )
+        ranked = self._rank(request, model, query, found, caller.deadline, rescued)
         scored = time.perf_counter()
         if request.end > len(ranked.hits) and not ranked.complete:
             ranked = self._with_rest(request, found, ranked, caller)
@@ -164,11 +164,49 @@ class SearchReranker:
         deadline: Deadline,
         rescued: bool,
     ) -> RankedHits:
-        """Return the order of the window, and what the vectors add to the result set."""
-        candidates = list_candidates(found)
-        probability = self._models.score(model, query, candidates, request.settings, deadline)
+        """Return the order of the window, and what the vectors add to the result set.
+
+        Two rankings of an experiment are made of one profile, and of one scoring where they weigh the heads
+        alike.
+        """
+        score = cache(partial(self._models.score, model, query, list_candidates(found)))
+        read_profile = cache(partial(self._read_profile, request, deadline))
+        return self._experiment.rank(
+            request,
+            lambda varied: self._order(
+                varied,
+                model,
+                query,
+                found,
+                score(varied.settings.head_weights, deadline),
+                read_profile(),
+                rescued,
+            ),
+        )
+
+    def _order(
+        self,
+        request: RerankRequest,
+        model: Reranker,
+        query: EncodedQuery,
+        found: Candidates,
+        probability: Mapping[HitKey, float],
+        profile: Profile,
+        rescued: bool,
+    ) -> RankedHits:
+        """Return the order of the window by the settings of the request."""
         window = order_window(request, query, found, probability)
-        weighed, personal = self._personalise(window.hits, window.scores, request, query, deadline)
+        weighed, scores = personalise_window(
+            profile,
+            request.options.user_strength,
+            query,
+            [hit.id for hit in window.hits],
+            [hit.vectors for hit in window.hits],
+            [hit.numbers for hit in window.hits],
+            window.scores,
+        )
+        reasons = scores.reasons if scores else ()
+        personal = {hit.key: parts for hit, parts in zip(window.hits, reasons, strict=False) if parts}
         hits = rank(found.own, window.hits, weighed)
         if request.collapse_field and not request.fixed:  # OpenSearch has collapsed a search sent whole
             hits = collapse(hits)
@@ -191,30 +229,13 @@ class SearchReranker:
         hits = append_rest(ranked.hits, order, bool(request.collapse_field) and not request.fixed)
         return replace(ranked, hits=tuple(hits), complete=False)
 
-    def _personalise(
-        self,
-        window: list[Hit],
-        probabilities: list[float],
-        request: RerankRequest,
-        query: EncodedQuery,
-        deadline: Deadline,
-    ) -> tuple[list[float], dict[HitKey, Mapping[str, float]]]:
-        """Return the probabilities with what the shopper's history says, and what it added to each hit."""
+    def _read_profile(self, request: RerankRequest, deadline: Deadline) -> Profile:
+        """Return the profile that a search is ranked by; an empty one where it is not personal."""
         if not _is_personal(request) or is_identifier(request.text):
-            return probabilities, {}
-        seconds = _PROFILE_SHARE * (deadline.at - time.monotonic())
-        profile = self._personaliser.read(request.options.user, seconds)
-        moved, scores = personalise_window(
-            profile,
-            request.options.user_strength,
-            query,
-            [hit.id for hit in window],
-            [hit.vectors for hit in window],
-            [hit.numbers for hit in window],
-            probabilities,
+            return Profile()
+        return self._personaliser.read(
+            request.options.user, _PROFILE_SHARE * (deadline.at - time.monotonic())
         )
-        reasons = scores.reasons if scores else ()
-        return moved, {hit.key: parts for hit, parts in zip(window, reasons, strict=False) if parts}
 
 
 def _is_personal(request: RerankRequest) -> bool:

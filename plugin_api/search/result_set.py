@@ -82,7 +82,7 @@ class ResultSets:
         if other is not model:
             return self._find(search, other, caller, key)
         near = [hit for hit in found.neighbours if hit.vectors]
-        probability = self._models.score(model, query, near, search.settings, caller.deadline)
+        probability = self._models.score(model, query, near, search.settings.head_weights, caller.deadline)
         additions = Additions(choose_additions(near, probability, search.settings))
         if key:
             self._rankings.observe(key, found.fingerprint)

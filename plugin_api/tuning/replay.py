@@ -141,7 +141,6 @@ class ProbeSearches:
         candidates = list_candidates(found)
         if found.neighbours_error or not candidates:
             return None
-        settings = self._settings.search
-        heads = settings.relevance_weight, settings.click_weight, settings.purchase_weight
+        heads = self._settings.search.head_weights
         scores = self._model.score(query, [hit.vectors for hit in candidates], heads).tolist()
         return request, query, found, dict(zip((hit.key for hit in candidates), scores, strict=True))

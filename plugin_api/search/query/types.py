@@ -88,7 +88,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         if self.vector_weight is not None:
             given |= {f"vector_weight{suffix}": self.vector_weight for suffix in suffixes}
         changed = replace(settings, **given)
-        if changed.relevance_weight + changed.click_weight + changed.purchase_weight < _MIN_WEIGHT:
+        if sum(changed.head_weights) < _MIN_WEIGHT:
             raise BadRequest(
                 f"one of ext.attune's relevance, click and purchase weights must be {_MIN_WEIGHT} or more"
             )

@@ -83,8 +83,8 @@ def model_blueprint(settings: Settings, model: TextModel) -> Blueprint:
     At most half of the sidecar's threads are here at a time, so that searches always find one.
     """
     routes = Blueprint("model", __name__)
-    search, sidecar = settings.search, settings.sidecar
-    scorer = TextScorer(model, (search.relevance_weight, search.click_weight, search.purchase_weight))
+    sidecar = settings.sidecar
+    scorer = TextScorer(model, settings.search.head_weights)
     seconds = sidecar.model_deadline_ms / 1000
     places = max(1, sidecar.threads // 2)
     running = min(places, os.cpu_count() or 1)

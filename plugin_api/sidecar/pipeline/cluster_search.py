@@ -44,8 +44,6 @@ class ClusterSearch:
     def __init__(self, reranker: Reranker, settings: Settings) -> None:
         self._reranker = reranker
         self._settings = settings.search
-        weights = settings.search
-        self._heads = (weights.relevance_weight, weights.click_weight, weights.purchase_weight)
 
     def rewrite(self, search: bytes, window: int, hybrid: bool = True) -> bytes:
         """Return the search that OpenSearch is to run: hybrid where vectors may add hits, `window` hits deep.
@@ -120,7 +118,7 @@ class ClusterSearch:
         """Return the probabilities of hits from rank `first` on, 0 being the best."""
         if not stored:
             return []
-        scores = self._reranker.score(query, stored, self._heads).tolist()
+        scores = self._reranker.score(query, stored, self._settings.head_weights).tolist()
         if len(scores) != len(stored) or not all(map(math.isfinite, scores)):
             raise ModelError(f"model {self._reranker.version} returned scores that are not probabilities")
         shares = [_keyword_share(rank) for rank in range(first, first + len(stored))]

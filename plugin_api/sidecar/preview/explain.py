@@ -132,10 +132,9 @@ def explain_hit(
             "document_missing_exception",
         )
     hit = hits[0]
-    heads = (chosen.relevance_weight, chosen.click_weight, chosen.purchase_weight)
     product = restore_product(request.id, hit.get("_source", {}))
     stored, why_not = _read_vectors(hit, model)
-    explanation = explain(model, text, product, stored, heads)
+    explanation = explain(model, text, product, stored, chosen.head_weights)
     if stored is not None and not explanation.as_stored:
         why_not = "other_text"
     near_hits = near.get("hits", {}).get("hits", [])

@@ -11,21 +11,26 @@ from mappings.settings import ExperimentSettings, Settings, ShopperSettings, Sid
 from plugin_api.search.query.types import SearchCall
 from plugin_api.search.search import Searcher, SearchTiming
 from plugin_api.shoppers.experiment_tag import read_tag
-from tests.fakes.preview_shop import ALIAS, shipped_model, stocked_shop
+from plugin_api.shoppers.profile_store import USERS
+from tests.fakes.preview_shop import ALIAS, PreviewShop, shipped_model, stocked_shop
 
 INTERLEAVED = ExperimentSettings("words", first="keyword_weight=0", second="keyword_weight=50")
 SPLIT = replace(INTERLEAVED, method="split")
 TEXT = "logitech mouse"
 
 
-def _searcher(experiment: ExperimentSettings, keyword_weight: float = 3.0) -> Searcher:
+def _searcher(
+    experiment: ExperimentSettings, keyword_weight: float = 3.0, shop: PreviewShop | None = None
+) -> Searcher:
     settings = Settings(
         sidecar=SidecarSettings(deadline_ms=30_000),
         shoppers=ShopperSettings(key="secret"),
         experiment=experiment,
     )
     settings = replace(settings, search=replace(settings.search, keyword_weight=keyword_weight))
-    return Searcher(stocked_shop(), shipped_model(), settings, timing=SearchTiming(settle_seconds=0.0))
+    return Searcher(
+        shop or stocked_shop(), shipped_model(), settings, timing=SearchTiming(settle_seconds=0.0)
+    )
 
 
 def _search(
@@ -96,6 +101,12 @@ def test_a_shopper_sees_the_same_list_again_and_pages_fit_together() -> None:
     assert teams[0].teams + teams[1].teams == teams[2].teams[:4]  # type: ignore[union-attr]
     assert teams[1].find_team(3) == teams[2].find_team(3)  # type: ignore[union-attr]
     assert whole["hits"]["total"] == pages[0]["hits"]["total"]
+
+
+def test_both_rankings_are_made_of_one_reading_of_the_profile() -> None:
+    shop = stocked_shop()
+    _search(_searcher(INTERLEAVED, shop=shop), user="anna")
+    assert sum(f"/{USERS}/" in target for _, target, *_ in shop.requests) == 1
 
 
 def test_who_draws_first_differs_between_shoppers() -> None:
