@@ -84,6 +84,7 @@ class _Tuning:
             job.opensearch, job.model, job.settings, job.index, job.make_query, width
         )
         self._replays: list[Replay] = []
+        self._measured: dict[SearchSettings, Doubles] = {}
 
     def run(self) -> TuningReport:
         job = self._job
@@ -203,7 +204,11 @@ class _Tuning:
         return figures, kept
 
     def _measure(self, settings: SearchSettings) -> Doubles:
-        return np.array([replay.measure_attune(settings) for replay in self._replays])
+        """Return nDCG@10 of each probe under settings, once: choices share settings."""
+        if settings not in self._measured:
+            values = [replay.measure_attune(settings) for replay in self._replays]
+            self._measured[settings] = np.array(values)
+        return self._measured[settings]
 
 
 def _open_types(
