@@ -56,6 +56,22 @@ def open_searched_index(client: OpenSearch, name: str, template: JsonObject | No
     return SearchedIndex(make_query, read)
 
 
+@dataclass(frozen=True, slots=True)
+class IndexFacts:
+    """How many products an alias or index has, and the versions of the models that encoded them."""
+
+    products: int
+    models: tuple[str, ...]
+
+
+def fetch_index_facts(client: OpenSearch, index: str) -> IndexFacts:
+    """Return what an alias or index has. Raises as the client does: NotFoundError where there is none."""
+    models = {"models": {"terms": {"field": fields.MODEL, "size": 10}}}
+    answer = client.search(index=index, body={"size": 0, "track_total_hits": True, "aggs": models})
+    buckets = answer.get("aggregations", {}).get("models", {}).get("buckets", [])
+    return IndexFacts(answer["hits"]["total"]["value"], tuple(bucket["key"] for bucket in buckets))
+
+
 def filter_query(query: JsonObject, filters: tuple[JsonObject, ...]) -> JsonObject:
     """Return the query with filters, as it is where there are none."""
     return {"bool": {"must": [query], "filter": list(filters)}} if filters else query

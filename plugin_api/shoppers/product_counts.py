@@ -1,7 +1,6 @@
 """What counting says of a product, under `attune.behaviour` of its document."""
 
 import base64
-import binascii
 import hashlib
 import math
 import struct
@@ -14,6 +13,7 @@ import numpy as np
 from mappings import fields
 from mappings.product_key import ProductKey
 from mappings.types import JsonObject
+from plugin_api.opensearch.doc_values import read_binary
 from reranker.behaviour.recommendation import Candidate
 from reranker.behaviour.shop_counts import ShopCounts
 from reranker.encoders.codec import normalise
@@ -173,9 +173,7 @@ def _read_counts(hit: Mapping[str, object]) -> _PackedCounts:
 def _read_binary(hit: Mapping[str, object], field: str) -> bytes:
     """Return a binary doc value of a hit; empty where it has none."""
     values = _object(hit.get("fields")).get(field)
-    if not isinstance(values, list) or not values:
-        return b""
-    return binascii.a2b_base64(f"{values[0]}==")  # OpenSearch leaves out the padding
+    return read_binary(values if isinstance(values, list) else None)
 
 
 def _read_weights(packed: bytes, names: Mapping[bytes, str]) -> dict[str, float]:

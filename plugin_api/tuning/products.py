@@ -1,6 +1,5 @@
 """Products of an index as probes need them: a sample to make queries from, and facts by id."""
 
-import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from opensearchpy import OpenSearch
 from indexer.store.opensearch_errors import translate_errors
 from mappings import fields
 from mappings.types import JsonObject, Product
+from plugin_api.opensearch.doc_values import read_binary, read_lowest
 from reranker.understanding.facts import pack_facts
 
 ReadProduct = Callable[[str, JsonObject], Product]
@@ -57,10 +57,8 @@ class FactsReader:
             product = self._read(hit["_id"], hit["_source"])
             return KnownProduct(pack_facts(product), product.price)
         values = hit.get("fields", {})
-        packed = values.get(fields.FACTS, [""])[0]
-        prices = [price for price in values.get(fields.DEMANDED_PRICE, ()) if isinstance(price, int | float)]
         return KnownProduct(
-            base64.b64decode(f"{packed}{'=' * (-len(packed) % 4)}"), min(prices, default=None)
+            read_binary(values.get(fields.FACTS)), read_lowest(values.get(fields.DEMANDED_PRICE, ()))
         )
 
 

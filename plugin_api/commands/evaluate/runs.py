@@ -8,7 +8,7 @@ only the window is widened, where more products are judged than fit in it.
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError
@@ -18,7 +18,13 @@ from mappings import fields
 from mappings.errors import EvaluationError, ModelMismatch
 from mappings.settings import FusionMethod, SearchSettings, Settings
 from mappings.types import JsonObject, Product
-from plugin_api.commands.searched_index import MakeQuery, SearchedIndex, filter_query
+from plugin_api.commands.searched_index import (
+    IndexFacts,
+    MakeQuery,
+    SearchedIndex,
+    fetch_index_facts,
+    filter_query,
+)
 from plugin_api.opensearch.client import encode_credentials
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.deadline import Deadline
@@ -46,21 +52,11 @@ Ask = Callable[[str, Terms, int], RankedList]
 Advance = Callable[[int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class IndexFacts:
-    """How many products an alias or index has, and the versions of the models that encoded them."""
-
-    products: int
-    models: tuple[str, ...]
-
-
 def look_up_index(client: OpenSearch, index: str) -> IndexFacts:
     """Look an index up. Raises EvaluationError where there is none, naming those that there are."""
-    models = {"models": {"terms": {"field": fields.MODEL, "size": 10}}}
-    body = {"size": 0, "track_total_hits": True, "aggs": models}
     with translate_errors(f"looking up {index}"):
         try:
-            answer = client.search(index=index, body=body)
+            return fetch_index_facts(client, index)
         except NotFoundError as error:
             indexes = client.indices.get_alias().values()
             there = ", ".join(sorted({alias for one in indexes for alias in one["aliases"]}))
@@ -68,8 +64,6 @@ def look_up_index(client: OpenSearch, index: str) -> IndexFacts:
                 f"no alias or index {index}; there {f'are: {there}' if there else 'is none yet'}. "
                 f"Make it with `attune index FILE --alias {index}`"
             ) from error
-    buckets = answer.get("aggregations", {}).get("models", {}).get("buckets", [])
-    return IndexFacts(answer["hits"]["total"]["value"], tuple(bucket["key"] for bucket in buckets))
 
 
 def check_version(facts: IndexFacts, index: str, model: Reranker) -> None:

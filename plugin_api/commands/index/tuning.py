@@ -8,12 +8,11 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError
 
 from indexer.store.opensearch_errors import translate_errors
-from mappings import fields
 from mappings.errors import AttuneError, IndexingError, ModelMismatch
 from mappings.settings import Settings
 from mappings.types import JsonObject
 from plugin_api.commands.index.models import model_folders
-from plugin_api.commands.searched_index import open_searched_index
+from plugin_api.commands.searched_index import fetch_index_facts, open_searched_index
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.tuning.job import TuningJob, tune_index
 from plugin_api.tuning.record import read_tuned_template, record_tuning
@@ -91,20 +90,18 @@ def open_tuning(
 
 def _find_version(client: OpenSearch, index: str) -> str:
     """Return the version of the model that encoded the products of an index."""
-    body = {"size": 0, "aggs": {"models": {"terms": {"field": fields.MODEL, "size": 10}}}}
     with translate_errors(f"looking up {index}"):
         try:
-            answer = client.search(index=index, body=body)
+            versions = fetch_index_facts(client, index).models
         except NotFoundError as error:
             raise IndexingError(f"there is no alias or index {index}: name one by --alias") from error
-    versions = [bucket["key"] for bucket in answer["aggregations"]["models"]["buckets"]]
     if not versions:
         raise IndexingError(f"index {index} has no vectors: `attune index` or `attune attach` make them")
     if len(versions) > 1:
         raise ModelMismatch(
             f"index {index} has vectors of several models ({', '.join(versions)}): index it again"
         )
-    return str(versions[0])
+    return versions[0]
 
 
 def _load_model(settings: Settings, folder: Path | None, index: str, version: str) -> Model:

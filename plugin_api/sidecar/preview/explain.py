@@ -4,7 +4,6 @@ The product, the keyword scores and the nearest vectors are requested from OpenS
 own credentials: a product or a field that OpenSearch does not show this caller is not explained.
 """
 
-import binascii
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse
+from plugin_api.opensearch.doc_values import read_binary
 from plugin_api.search.query.clauses import MATCH_ALL
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.query_text import QueryText
@@ -242,10 +242,7 @@ def _read_vectors(hit: JsonObject, model: ExplainModel) -> tuple[bytes | None, s
 
 def _decode(hit: JsonObject, name: str) -> bytes:
     """Return a hit's binary doc value; empty where OpenSearch shows this caller none."""
-    try:
-        return binascii.a2b_base64(hit["fields"][name][0] + "==")  # OpenSearch leaves out the padding
-    except (KeyError, IndexError, binascii.Error):
-        return b""
+    return read_binary(hit.get("fields", {}).get(name))
 
 
 def _render_explanation(explanation: Explanation) -> JsonObject:
