@@ -24,6 +24,9 @@ HASH = "attune.hash"
 VERSION = "attune.version"
 CHANGED = "attune.changed"
 
+POPULARITY_PRIOR = "attune.behaviour.prior"
+"""What a product's popularity adds to its log-odds in a search; `attune count` writes it."""
+
 DEMANDED_TITLE = "attune.title"
 DEMANDED_PRICE = "attune.price"
 """Aliases of the fields with title and price, wherever an index has them: what a query demands is compared

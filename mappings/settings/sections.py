@@ -138,6 +138,10 @@ class SearchSettings:
     """Weight of the click head. Without training on clicks it equals the relevance head."""
     purchase_weight: NonNegative = 0.5
     """Weight of the purchase head. Without training on purchases it equals the others."""
+    popularity: Annotated[float, Meta(ge=0, le=4)] = 2.0
+    """Most log-odds that a product's popularity adds, as `attune count` counted it. 0 turns it off."""
+    user_strength: Annotated[float, Meta(ge=0, le=4)] = 2.0
+    """Most log-odds that the history of a shopper adds to a product, or takes, where a search names one."""
     cache_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60.0
     """Seconds that a ranked window is reused for the next page or the same search, as long as the index
     does not change. 0 ranks every page anew.

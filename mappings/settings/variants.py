@@ -21,6 +21,8 @@ VARIABLE = (
     "relevance_weight",
     "click_weight",
     "purchase_weight",
+    "popularity",
+    "user_strength",
 )
 """Settings that a variant may change: those that order the same candidates in another way."""
 

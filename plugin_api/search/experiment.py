@@ -64,7 +64,7 @@ class Experiment:
             hits=hits,
             additions=Additions(tuple(added), first.additions.rescued or second.additions.rescued),
             complete=first.complete and second.complete,
-            personal={**second.personal, **first.personal},
+            behaviour={**second.behaviour, **first.behaviour},
             variant=variant,
             first_team=teams,
         )

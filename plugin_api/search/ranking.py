@@ -30,9 +30,9 @@ class RankedHits:
 
     `scored` counts the hits that the model scored, `without_vectors` those that kept their keyword place.
     They are hits of the caller's query widened by the `additions`. `model` is the version that scored them.
-    Where they are not `complete`, OpenSearch has more hits, in its own order. `personal` has the log-odds
-    that a shopper's history added to hits, by feature. `variant` is what an experiment shows, `first_team`
-    the hits that its first ranking put into an interleaved list.
+    Where they are not `complete`, OpenSearch has more hits, in its own order. `behaviour` has the log-odds
+    that popularity and a shopper's history added to hits, by feature. `variant` is what an experiment shows,
+    `first_team` the hits that its first ranking put into an interleaved list.
     """
 
     hits: tuple[Hit, ...]
@@ -41,7 +41,7 @@ class RankedHits:
     model: str
     additions: Additions = NO_ADDITIONS
     complete: bool = True
-    personal: Mapping[HitKey, Mapping[str, float]] = field(default_factory=dict)
+    behaviour: Mapping[HitKey, Mapping[str, float]] = field(default_factory=dict)
     variant: Variant | None = None
     first_team: frozenset[HitKey] = frozenset()
 
@@ -77,8 +77,8 @@ class RankedPage:
             cached=self.cached,
             rescued=self.ranked.additions.rescued,
             without_vectors=self.ranked.without_vectors,
-            personal={
-                key[1]: parts for key, parts in self.ranked.personal.items() if key in self.complete_hits
+            behaviour={
+                key[1]: parts for key, parts in self.ranked.behaviour.items() if key in self.complete_hits
             },
             understood=tuple(list_parts(self.request)),
             experiment=self.experiment,

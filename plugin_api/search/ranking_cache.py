@@ -40,6 +40,9 @@ _RANKING_BYTES = 1000
 _HIT_BYTES = 400
 """Bytes of a hit beside its index and id."""
 
+_REASON_BYTES = 300
+"""Bytes of what behaviour added to a hit."""
+
 _KEY_BYTES = 200
 """Bytes of a hit's key beside its index and id."""
 
@@ -166,7 +169,7 @@ def _size(value: RankedHits | Additions) -> int:
     if isinstance(value, Additions):
         return _RANKING_BYTES + sum(_KEY_BYTES + len(index) + len(id_) for index, id_ in value.keys)
     hits = sum(_HIT_BYTES + len(hit.index) + len(hit.id) for hit in value.hits)
-    return hits + _size(value.additions)
+    return hits + _REASON_BYTES * len(value.behaviour) + _size(value.additions)
 
 
 def _digest(*parts: bytes) -> str:

@@ -18,7 +18,7 @@ from plugin_api.search.retrieval.candidates import ADDED_FIELDS
 from plugin_api.search.retrieval.page import HEAD_BOOST
 
 _OPTIONAL = frozenset({
-    "reason_code", "reason", "text", "cached", "rescued", "without_vectors", "personal", "understood",
+    "reason_code", "reason", "text", "cached", "rescued", "without_vectors", "behaviour", "understood",
     "corrected", "original", "experiment",
 })  # fmt: skip
 """Parts of a report that are shown only where they say something."""

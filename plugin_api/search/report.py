@@ -49,9 +49,10 @@ class RerankReport:
     `reason_code` and `reason` say why the search was not reranked. `text` is what it was ranked by. `window`
     counts the candidates that were scored, `without_vectors` those that kept their keyword place because they
     have no vectors. `cached` is true where the ranking is an earlier search's, `rescued` where the text has
-    no hits but those that the vectors add. `personal` maps ids of the page's hits to the log-odds that the
-    shopper's history added, by feature. `understood` is what the text demands of products. `corrected` is the
-    text with its spelling corrected, which products are ranked by, and `original` as it came.
+    no hits but those that the vectors add. `behaviour` maps ids of the page's hits to the log-odds that
+    popularity and the shopper's history added, by feature. `understood` is what the text demands of products.
+    `corrected` is the text with its spelling corrected, which products are ranked by, and `original` as it
+    came.
     """
 
     rerank_status: RerankStatus
@@ -64,7 +65,7 @@ class RerankReport:
     cached: bool = False
     rescued: bool = False
     without_vectors: int = 0
-    personal: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    behaviour: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     understood: tuple[UnderstoodPart, ...] = ()
     corrected: str = ""
     original: str = ""

@@ -1,7 +1,7 @@
 """Rerank one search: encode its query, gather candidates, fuse and score them, fetch the page."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 
@@ -29,10 +29,12 @@ from plugin_api.search.retrieval.page import (
     has_exact_total,
 )
 from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
-from plugin_api.search.window import list_candidates, order_window
-from plugin_api.shoppers.personaliser import Personaliser, personalise_window
+from plugin_api.search.window import ScoredWindow, list_candidates, order_window
+from plugin_api.shoppers.personaliser import Personaliser, apply_behaviour
 from plugin_api.shoppers.pseudonyms import has_opted_out
 from reranker.behaviour.counts import Profile
+from reranker.behaviour.popularity import weigh_priors
+from reranker.behaviour.window_products import StoredHit
 from reranker.text.query_type import is_identifier
 from reranker.types import EncodedQuery, Reranker
 
@@ -196,17 +198,8 @@ class SearchReranker:
     ) -> RankedHits:
         """Return the order of the window by the settings of the request."""
         window = order_window(request, query, found, probability)
-        weighed, scores = personalise_window(
-            profile,
-            request.options.user_strength,
-            query,
-            [hit.id for hit in window.hits],
-            [hit.vectors for hit in window.hits],
-            [hit.numbers for hit in window.hits],
-            window.scores,
-        )
-        reasons = scores.reasons if scores else ()
-        personal = {hit.key: parts for hit, parts in zip(window.hits, reasons, strict=False) if parts}
+        weighed, reasons = self._apply_behaviour(request, query, window, profile)
+        behaviour = {hit.key: parts for hit, parts in zip(window.hits, reasons, strict=False) if parts}
         hits = rank(found.own, window.hits, weighed)
         if request.collapse_field and not request.fixed:  # OpenSearch has collapsed a search sent whole
             hits = collapse(hits)
@@ -214,8 +207,25 @@ class SearchReranker:
         additions = Additions(() if request.query.optional else added, rescued and bool(added))
         unscored = sum(not hit.vectors for hit in found.own)
         return RankedHits(
-            tuple(hits), len(window.hits), unscored, model.version, additions, window.is_all, personal
+            tuple(hits), len(window.hits), unscored, model.version, additions, window.is_all, behaviour
         )
+
+    def _apply_behaviour(
+        self, request: RerankRequest, query: EncodedQuery, window: ScoredWindow, profile: Profile
+    ) -> tuple[list[float], Sequence[Mapping[str, float]]]:
+        """Return the scores of a window with what behaviour adds, and by feature what it added to each hit.
+
+        Behaviour does not move the hits of a query that is an identifier.
+        """
+        bound = 0.0 if is_identifier(request.text) else request.settings.popularity
+        popular: list[float] = weigh_priors([hit.prior for hit in window.hits], bound).tolist()
+        if not profile.bought and not any(popular):
+            return window.scores, ()
+        hits = [
+            StoredHit(hit.id, hit.vectors, rank, popularity)
+            for hit, rank, popularity in zip(window.hits, window.ranks, popular, strict=True)
+        ]
+        return apply_behaviour(profile, request.settings.user_strength, query, hits, window.scores)
 
     def _with_rest(
         self, request: RerankRequest, found: Candidates, ranked: RankedHits, caller: CallerClient

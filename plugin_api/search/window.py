@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from plugin_api.search.hit_key import HitKey
 from plugin_api.search.query.types import RerankRequest
 from plugin_api.search.result_set import choose_additions
@@ -12,17 +14,24 @@ from plugin_api.search.retrieval.hit import Hit
 from reranker.keyword_evidence import add_keyword_evidence
 from reranker.text.query_type import is_identifier
 from reranker.types import EncodedQuery
+from reranker.understanding.matching import MATCH
+
+_NUMBER_RANK = 100
+_MET = 0.5
+"""How surely a demand must be matched to be met."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredWindow:
     """The hits of a window with their scores (n,), and the neighbours that are likely enough to be added.
 
+    `ranks` (n,) count the model numbers of the query that each holds, then the demands that it meets.
     `is_all` is true where the window has every hit that there is.
     """
 
     hits: list[Hit]
     scores: list[float]
+    ranks: list[int]
     added: tuple[HitKey, ...]
     is_all: bool
 
@@ -55,7 +64,9 @@ def order_window(
     is_all = len(found.own) < settings.window and len(window) == len(
         own.keys() | further.keys() | {hit.key for hit in near}
     )
-    return ScoredWindow(window, _adjust(request, window, _weigh(window, probability, request)), added, is_all)
+    scores, met = _adjust(request, window, _weigh(window, probability, request))
+    ranks = [_NUMBER_RANK * hit.numbers + count for hit, count in zip(window, met, strict=True)]
+    return ScoredWindow(window, scores, ranks, added, is_all)
 
 
 def _weigh(window: list[Hit], probability: Mapping[HitKey, float], request: RerankRequest) -> list[float]:
@@ -69,10 +80,14 @@ def _weigh(window: list[Hit], probability: Mapping[HitKey, float], request: Rera
     )
 
 
-def _adjust(request: RerankRequest, window: list[Hit], scores: list[float]) -> list[float]:
-    """Return the scores in the light of what the text demands and the hits' facts say."""
+def _adjust(request: RerankRequest, window: list[Hit], scores: list[float]) -> tuple[list[float], list[int]]:
+    """Return the scores in the light of what the text demands and the hits' facts say, and how many demands
+    each hit meets.
+    """
     understanding, interpreter = request.understanding, request.interpreter
     if understanding is None or interpreter is None or not understanding.demands:
-        return scores
+        return scores, [0] * len(scores)
     facts, prices = [hit.facts for hit in window], [hit.price for hit in window]
-    return interpreter.adjust(understanding, facts, prices, scores).scores
+    adjusted = interpreter.adjust(understanding, facts, prices, scores)
+    met = np.stack([outcome[:, MATCH] > _MET for outcome in adjusted.outcomes])  # (demands, n)
+    return adjusted.scores, met.sum(0).tolist()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from mappings import fields
 from mappings.errors import LabelsError
 from mappings.settings import ShopperSettings
 from mappings.types import JsonObject
@@ -12,8 +13,10 @@ from plugin_api.shoppers.behaviour_store import BehaviourStore
 from plugin_api.shoppers.cluster import ClusterRequests, ShopperStoreError
 from plugin_api.shoppers.event_store import EventStore
 from plugin_api.shoppers.events import SECONDS_A_DAY
-from plugin_api.shoppers.order_history import read_product_kinds, read_purchases, scan_hits
-from plugin_api.shoppers.product_counts import BEHAVIOUR, COUNTS_MAPPING, build_product_counts
+from plugin_api.shoppers.order_history import read_actions, read_product_kinds, scan_hits
+from plugin_api.shoppers.popularity_job import count_priors
+from plugin_api.shoppers.product_counts import COUNTS_MAPPING, build_product_counts
+from reranker.behaviour.popularity import POPULARITY_FEATURES
 from reranker.behaviour.purchases import PurchaseLog, build_purchase_log
 from reranker.behaviour.recommendation import BehaviourModel
 from reranker.behaviour.scorer import BehaviourScorer
@@ -41,7 +44,11 @@ def load_trainer() -> Train | None:
 
 @dataclass(frozen=True, slots=True)
 class CountReport:
-    """What was counted. `not_trained` says why there is no trained scorer; `dropped` are expired indexes."""
+    """What was counted. `not_trained` says why there is no trained scorer; `dropped` are expired indexes.
+
+    `popularity` has the log-odds a unit of each feature of popularity, learnt from so many `choices`; they
+    are the default where that is 0.
+    """
 
     purchases: int
     shoppers: int
@@ -49,6 +56,8 @@ class CountReport:
     products_updated: int
     trained: bool
     not_trained: str
+    popularity: dict[str, float]
+    choices: int
     dropped: tuple[str, ...]
 
 
@@ -62,7 +71,7 @@ def count_behaviour(
     """
     dropped = EventStore(requests, settings.key, settings.retention_days).drop_old(now)
     products = dict(read_product_kinds(requests, alias, settings))
-    log = build_purchase_log(p for p in read_purchases(requests) if p.product in products)
+    log = build_purchase_log(p for p in read_actions(requests, "purchase") if p.product in products)
     if not len(log):
         raise LabelsError(
             f"no stored purchase is of a product of {alias}: store events first (attune events)"
@@ -77,7 +86,8 @@ def count_behaviour(
             scorer, why_not = train(log, types, makers, day), ""
         except LabelsError as error:
             why_not = str(error)
-    updated = _write_counts(requests, alias, build_product_counts(shop))
+    priors, weights = count_priors(requests, log, products, day)
+    updated = _write_counts(requests, alias, build_product_counts(shop, priors))
     BehaviourStore(requests).write(alias, BehaviourModel(shop.kernels, shop.shares, scorer))
     return CountReport(
         len(log),
@@ -86,6 +96,8 @@ def count_behaviour(
         updated,
         scorer is not None,
         why_not,
+        dict(zip(POPULARITY_FEATURES, weights.values, strict=True)),
+        weights.choices,
         tuple(dropped),
     )
 
@@ -93,7 +105,7 @@ def count_behaviour(
 def _write_counts(requests: ClusterRequests, alias: str, counts: dict[str, JsonObject]) -> int:
     """Write each product's counts, and remove those of products that have none any more."""
     requests.ask("PUT", f"/{quote(alias, safe='')}/_mapping", COUNTS_MAPPING)
-    had = {"query": {"exists": {"field": f"{BEHAVIOUR}.popularity"}}, "_source": False}
+    had = {"query": {"exists": {"field": fields.POPULARITY_PRIOR}}, "_source": False}
     gone = [hit["_id"] for hit in scan_hits(requests, alias, had) if hit["_id"] not in counts]
     changes: list[tuple[str, JsonObject | None]] = [*counts.items(), *((product, None) for product in gone)]
     updated = 0

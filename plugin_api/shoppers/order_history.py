@@ -11,7 +11,7 @@ from plugin_api.shoppers.event_store import EVENT_INDEXES
 from plugin_api.shoppers.events import SECONDS_A_DAY
 from plugin_api.shoppers.product_counts import read_text
 from reranker.behaviour.purchases import Purchase
-from reranker.training.clicks.click_log import ACTIONS
+from reranker.training.clicks.click_log import ACTIONS, ActionKind
 
 _PAGE = 5_000
 _KEEP_ALIVE = "5m"
@@ -27,9 +27,12 @@ def read_product_kinds(
         yield hit["_id"], (read_text(source, names[0]), read_text(source, names[1]))
 
 
-def read_purchases(requests: ClusterRequests) -> Iterator[Purchase]:
-    """Yield every purchase that events tell of. Users are pseudonyms."""
-    names = [name for name, action in ACTIONS.items() if action == "purchase"]
+def read_actions(requests: ClusterRequests, *kinds: ActionKind) -> Iterator[Purchase]:
+    """Yield every purchase, or other action of these kinds, that events tell of. Users are pseudonyms.
+
+    What was done on one day, of no order, is one order.
+    """
+    names = [name for name, action in ACTIONS.items() if action in kinds]
     source = ["timestamp", "client_id", "user_id", "event_attributes"]
     for hit in scan_hits(
         requests, EVENT_INDEXES, {"query": {"terms": {"action_name": names}}, "_source": source}

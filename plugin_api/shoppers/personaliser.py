@@ -1,8 +1,8 @@
-"""A shopper's profile in a search: what it adds to the probabilities of a window of hits."""
+"""Behaviour in a search: what popularity and a shopper's profile add to the probabilities of a window."""
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from plugin_api.shoppers.events import SECONDS_A_DAY
 from plugin_api.shoppers.profile_store import ProfileStore
 from plugin_api.shoppers.pseudonyms import hash_shopper
 from reranker.behaviour.counts import Profile
-from reranker.behaviour.personal_search import PersonalScores, personalise
-from reranker.behaviour.window_products import read_window
+from reranker.behaviour.personal_search import personalise
+from reranker.behaviour.window_products import StoredHit, read_window
 from reranker.log_odds import compute_log_odds, compute_probabilities
 from reranker.types import EncodedQuery
 
@@ -40,26 +40,25 @@ class Personaliser:
             return Profile()
 
 
-def personalise_window(
+def apply_behaviour(
     profile: Profile,
     strength: float,
     query: EncodedQuery,
-    ids: Sequence[str],
-    stored: Sequence[bytes],
-    numbers: Sequence[int],
+    hits: Sequence[StoredHit],
     probabilities: Sequence[float],
-) -> tuple[list[float], PersonalScores | None]:
-    """Return the probabilities (n,) of a window with what a profile says, and what it added to each hit.
+) -> tuple[list[float], Sequence[Mapping[str, float]]]:
+    """Return the probabilities (n,) of a window with what behaviour adds, and by feature what it added.
 
-    They come back as they were, and None, where the profile does not bear on the window.
+    They come back as they were, and nothing, where neither popularity nor the profile bears on the window.
     """
-    if not any(product in profile.bought for product in ids):
-        return list(probabilities), None
-    window = read_window(ids, stored, numbers, query.words)
+    bears = any(hit.id in profile.bought for hit in hits)
+    if not bears and not any(hit.popularity for hit in hits):
+        return list(probabilities), ()
+    window = read_window(hits, query.words, with_kinds=bears)
     log_odds = compute_log_odds(probabilities).astype(np.float32)
     history = {hit.id: hit for hit in window if hit.id in profile.bought}
     scores = personalise(profile, history, window, log_odds, time.time() / SECONDS_A_DAY, strength)
     if scores.log_odds is log_odds:
-        return list(probabilities), None
+        return list(probabilities), ()
     moved: list[float] = compute_probabilities(scores.log_odds).tolist()
-    return moved, scores
+    return moved, scores.reasons

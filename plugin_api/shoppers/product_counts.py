@@ -40,6 +40,7 @@ COUNTS_MAPPING: JsonObject = {
                         "recent": {"type": "rank_feature"},
                         "by_shoppers": {"type": "rank_features"},
                         "by_orders": {"type": "rank_features"},
+                        "prior": {"type": "half_float", "index": False},
                         "packed": {"type": "binary", "doc_values": True},
                     },
                 }
@@ -94,8 +95,11 @@ def _digest(product: str) -> bytes:
     return hashlib.blake2b(product.encode(), digest_size=_KEY_BYTES).digest()
 
 
-def build_product_counts(shop: ShopCounts) -> dict[str, JsonObject]:
-    """Return product id → its `attune.behaviour`, for products that somebody bought."""
+def build_product_counts(shop: ShopCounts, priors: Mapping[str, float]) -> dict[str, JsonObject]:
+    """Return product id → its `attune.behaviour`, for products that somebody bought or clicked.
+
+    `priors` say what each one's popularity adds in searches.
+    """
     shoppers, orders = shop.by_shoppers.by_target(), shop.by_orders.by_target()
     digests = [digest_product(product) for product in shop.product_ids]
     keys = [make_product_key(product) for product in shop.product_ids]
@@ -110,7 +114,7 @@ def build_product_counts(shop: ShopCounts) -> dict[str, JsonObject]:
             if weight >= _LEAST
         )
 
-    counts: dict[str, JsonObject] = {}
+    counts: dict[str, JsonObject] = {product: {"prior": round(prior, 2)} for product, prior in priors.items()}
     for product, row in shop.rows.items():
         if shop.popularity[row] <= 0:
             continue
@@ -125,6 +129,7 @@ def build_product_counts(shop: ShopCounts) -> dict[str, JsonObject]:
             pack(by_orders),
         )
         counts[product] = {
+            **counts.get(product, {}),
             "popularity": popularity,
             "recent": recent,
             "by_shoppers": name(by_shoppers),

@@ -1,7 +1,7 @@
-"""Personalised search: what a shopper's history adds to the log-odds of a window of hits.
+"""What behaviour adds to the log-odds of a window of hits: popularity for everybody, and a shopper's history.
 
-It is bounded, it never lifts a hit above one that holds the query's words better, and it is exactly zero
-where nothing of the history is in the window.
+Each is bounded. Neither lifts a hit above one that meets the query better. The history adds exactly zero
+where nothing of it is in the window.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,8 @@ _MOST_AFFINITY = 2.0
 class WindowProduct:
     """A hit of the window. Texts are empty where unknown.
 
-    `tier` is greater where it meets the query better: identifiers and all words.
+    `tier` is greater where it meets the query better: model numbers, demands and all words. `popularity` is
+    what that adds to its log-odds.
     """
 
     id: str
@@ -38,11 +39,12 @@ class WindowProduct:
     maker: str = ""
     size: str = ""
     tier: int = 0
+    popularity: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PersonalScores:
-    """Log-odds of the window (n,) with the history, and what each feature added to each hit."""
+    """Log-odds of the window (n,) with what behaviour adds, and what each feature added to each hit."""
 
     log_odds: Floats
     reasons: tuple[Mapping[str, float], ...]
@@ -56,23 +58,24 @@ def personalise(
     day: float,
     strength: float = DEFAULT_STRENGTH,
 ) -> PersonalScores:
-    """Add what a profile says to the log-odds (n,) of a window, by at most `strength` a hit.
+    """Add popularity, and what a profile says by at most `strength` a hit, to the log-odds (n,) of a window.
 
-    `history` has the profile's products. Where the profile bears on nothing in the window, the very same
-    log-odds come back.
+    `history` has the profile's products. Where there is neither, the very same log-odds come back.
     """
     bound = min(max(strength, 0.0), MAX_STRENGTH)
     counts = {product: count for product, count in profile.counts(day).items() if product in history}
     parts = _weigh_parts(counts, history, window) if bound and counts else {}
+    total = sum(parts.values(), np.zeros(len(window)))
+    own = np.clip(total, -bound, bound)
+    share = np.divide(own, total, out=np.zeros_like(own), where=total != 0)
+    parts = {name: values * share for name, values in parts.items()}
+    parts["popularity"] = np.array([hit.popularity for hit in window])
     if not any(values.any() for values in parts.values()):
         return PersonalScores(log_odds, tuple({} for _ in window))
-    total = sum(parts.values(), np.zeros(len(window)))
-    added = np.clip(total, -bound, bound)
-    share = np.divide(added, total, out=np.zeros_like(added), where=total != 0)
-    moved = (log_odds + added).astype(np.float32)
+    moved = (log_odds + own + parts["popularity"]).astype(np.float32)
     guarded = _guard_tiers(np.array([hit.tier for hit in window]), log_odds, moved)
     reasons = tuple(
-        {name: round(float(values[row] * share[row]), 3) for name, values in parts.items() if values[row]}
+        {name: round(float(values[row]), 3) for name, values in parts.items() if values[row]}
         for row in range(len(window))
     )
     return PersonalScores(guarded, reasons)

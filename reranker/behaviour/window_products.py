@@ -1,6 +1,7 @@
-"""Hits of a search as personal search sees them, read from their stored forms alone."""
+"""Hits of a search as behaviour sees them, read from their stored forms alone."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,21 +13,34 @@ _MAKER = np.uint32(1 << WORD_FIELDS.index("brand"))
 _TYPE = np.uint32(1 << WORD_FIELDS.index("category"))
 
 
-def read_window(
-    ids: Sequence[str], stored: Sequence[bytes], numbers: Sequence[int], query_words: Sequence[str]
-) -> list[WindowProduct]:
-    """Return the hits of a window; `stored` are their well-formed `attune.tokens`.
+@dataclass(frozen=True, slots=True)
+class StoredHit:
+    """A hit: its id, its well-formed `attune.tokens`, and what popularity adds to its log-odds.
 
-    A hit's tier rises with each model number of the query that it holds (`numbers`), and by a half where it
-    holds all words. Makers and types are the words of brand and category.
+    `rank` is greater where it holds more of the query's model numbers, or meets more of its demands.
     """
-    wanted = np.unique(select_hash_bits(hash_words(query_words)))
+
+    id: str
+    stored: bytes
+    rank: int = 0
+    popularity: float = 0.0
+
+
+def read_window(
+    hits: Sequence[StoredHit], query_words: Sequence[str], with_kinds: bool = True
+) -> list[WindowProduct]:
+    """Return the hits of a window.
+
+    A hit's tier rises with its rank, and by a half where it holds all words. Makers and types are the words
+    of brand and category; they are empty unless `with_kinds`.
+    """
+    wanted = frozenset(select_hash_bits(hash_words(query_words)).tolist())
     window = []
-    for product, form, count in zip(ids, stored, numbers, strict=True):
-        words = read_words(form)
-        holds_all = bool(np.isin(wanted, select_hash_bits(words)).all())
-        tier = 2 * count + holds_all
-        window.append(WindowProduct(product, _name(words, _TYPE), _name(words, _MAKER), tier=tier))
+    for hit in hits:
+        words = read_words(hit.stored)
+        tier = 2 * hit.rank + wanted.issubset(select_hash_bits(words).tolist())
+        kind, maker = (_name(words, _TYPE), _name(words, _MAKER)) if with_kinds else ("", "")
+        window.append(WindowProduct(hit.id, kind, maker, tier=tier, popularity=hit.popularity))
     return window
 
 

@@ -115,7 +115,7 @@ def compare_shoppers(
             personal = _search(sidecar, alias, shopper.query, {"user": shopper.name}, _SHOWN)
         ranks = {hit["_id"]: rank for rank, hit in enumerate(plain["hits"]["hits"], start=1)}
         hits = personal["hits"]["hits"]
-        added = personal["ext"][fields.ATTUNE].get("personal", {})
+        added = personal["ext"][fields.ATTUNE].get("behaviour", {})
         call = RecommendCall(index=alias, user=shopper.name, size=3)
         answer = recommender.recommend(call, encode_credentials(settings.opensearch))
         yield PersonalComparison(

@@ -21,7 +21,8 @@ from plugin_api.search.caller_key import make_caller_key
 from plugin_api.search.query.query_text import QueryText
 from plugin_api.search.query.text import MAX_TEXT
 from plugin_api.search.reasons import Cause
-from reranker.behaviour.personal_search import DEFAULT_STRENGTH, MAX_STRENGTH
+from reranker.behaviour.personal_search import MAX_STRENGTH
+from reranker.behaviour.popularity import MAX_PRIOR
 from reranker.text.query_type import is_identifier, names_one_model
 from reranker.understanding.demands import Demand, Understanding
 from reranker.understanding.interpreter import QueryInterpreter
@@ -50,7 +51,9 @@ _AROUND_HITS = frozenset({"aggs", "aggregations", "suggest", "profile", "stats"}
 _FAR_DOWN = 1000
 """Place from which on OpenSearch is asked whether it would answer a page: beyond 10,000 it refuses one."""
 
-_RANKING_OPTIONS = ("window", "keyword_weight", "relevance_weight", "click_weight", "purchase_weight")
+_RANKING_OPTIONS = (
+    "window", "keyword_weight", "relevance_weight", "click_weight", "purchase_weight", "popularity",
+)  # fmt: skip
 """Options that have the name of the setting which they replace."""
 
 _Share = Annotated[float, Meta(ge=0, le=1)]
@@ -71,7 +74,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     click_weight: _Weight | None = None
     purchase_weight: _Weight | None = None
     user: Annotated[str, Meta(max_length=256)] = ""
-    user_strength: Annotated[float, Meta(ge=0, le=MAX_STRENGTH)] = DEFAULT_STRENGTH
+    popularity: Annotated[float, Meta(ge=0, le=MAX_PRIOR)] | None = None
+    user_strength: Annotated[float, Meta(ge=0, le=MAX_STRENGTH)] | None = None
 
     @property
     def sets_ranking(self) -> bool:
@@ -84,6 +88,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         if self == Options():
             return settings
         given = {name: value for name in _RANKING_OPTIONS if (value := getattr(self, name)) is not None}
+        if self.user_strength is not None:
+            given["user_strength"] = self.user_strength
         suffixes = ("", "_head", "_model", "_sentence")
         if self.vector_weight is not None:
             given |= {f"vector_weight{suffix}": self.vector_weight for suffix in suffixes}

@@ -51,7 +51,7 @@ from reranker.encoders.codec import quantise_vector
 from reranker.types import Floats
 from reranker.understanding.demands import PriceDemand
 
-ADDED_FIELDS = (fields.KEY, fields.TOKENS, fields.FACTS, fields.MODEL)
+ADDED_FIELDS = (fields.KEY, fields.TOKENS, fields.FACTS, fields.MODEL, fields.POPULARITY_PRIOR)
 """Doc values that complete hits are requested with on Attune's behalf."""
 
 _UNCOUNTED: JsonObject = {"track_total_hits": False}
@@ -272,7 +272,12 @@ def _near_search(search: TextSearch, near: JsonObject, window: int, how: Gatheri
 
 
 def _slim_search(body: JsonObject, search: TextSearch, window: int, how: Gathering) -> CallerSearch:
-    slim = slim_body(not how.trusts, how.with_ids, with_prices=_asks_for_price(search))
+    slim = slim_body(
+        not how.trusts,
+        how.with_ids,
+        with_prices=_asks_for_price(search),
+        with_priors=search.settings.popularity > 0,
+    )
     if group := _collapse_field(search):
         slim["docvalue_fields"] = [*slim["docvalue_fields"], group]
     return CallerSearch({**body, **slim, "size": window})
@@ -333,6 +338,7 @@ def _own_hits(
                 group=group,
                 facts=known[hit.key].facts,
                 price=hit.price,
+                prior=hit.prior,
             )
 
 
@@ -354,4 +360,5 @@ def _near_hits(
                 group,
                 facts=known[hit.key].facts,
                 price=hit.price,
+                prior=hit.prior,
             )

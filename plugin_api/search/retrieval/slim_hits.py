@@ -27,7 +27,8 @@ class SlimHit(Struct, frozen=True):
 
     `id` is empty where the document has no `attune.key` and `_id` was not requested. `model` is the version
     of the model that encoded the product, empty where none did. `digest` is that of its `vectors`, which are
-    empty where they were not requested, are missing or are not base64. `price` is the lowest.
+    empty where they were not requested, are missing or are not base64. `price` is the lowest; `prior` is
+    that of the product's popularity.
     """
 
     index: str
@@ -37,6 +38,7 @@ class SlimHit(Struct, frozen=True):
     digest: str = ""
     vectors: StoredVectors = StoredVectors()
     price: float | None = None
+    prior: float = 0.0
     matched_queries: list[str] | dict[str, float] = []
 
     @property
@@ -77,6 +79,7 @@ class _Fields(
         "facts": fields.FACTS,
         "model": fields.MODEL,
         "price": fields.DEMANDED_PRICE,
+        "prior": fields.POPULARITY_PRIOR,
     },
 ):
     key: list[str] = []
@@ -84,6 +87,7 @@ class _Fields(
     facts: list[str] = []
     model: list[str] = []
     price: list[Any] = []
+    prior: list[Any] = []
 
 
 _NO_FIELDS = _Fields()
@@ -111,16 +115,21 @@ class _Answer(Struct, frozen=True):
 _answer = msgspec.json.Decoder(_Answer)
 
 
-def slim_body(with_vectors: bool, with_ids: bool = False, with_prices: bool = False) -> JsonObject:
+def slim_body(
+    with_vectors: bool, with_ids: bool = False, with_prices: bool = False, with_priors: bool = False
+) -> JsonObject:
     """Return the body keys that request slim hits.
 
     `_id` and `_source` stay on disk. `with_ids` requests `_id`, for documents that have no `attune.key`.
+    An index without counts of popularity has no field of priors: OpenSearch then leaves it out at no cost.
     """
     names = [fields.KEY]
     if with_vectors:
         names += [fields.TOKENS, fields.FACTS]
     if with_prices:
         names.append(fields.DEMANDED_PRICE)
+    if with_priors:
+        names.append(fields.POPULARITY_PRIOR)
     if with_ids:
         return {"_source": False, "docvalue_fields": [*names, fields.MODEL]}
     return {"stored_fields": "_none_", "_source": False, "docvalue_fields": names}
@@ -152,5 +161,6 @@ def _read_hit(hit: _Hit) -> SlimHit:
         key.digest if key else "",
         StoredVectors(read_binary(values.tokens), read_binary(values.facts)),
         read_lowest(values.price),
+        read_lowest(values.prior) or 0.0,
         hit.matched_queries,
     )

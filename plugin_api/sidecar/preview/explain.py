@@ -19,7 +19,7 @@ from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse
-from plugin_api.opensearch.doc_values import read_binary
+from plugin_api.opensearch.doc_values import read_binary, read_lowest
 from plugin_api.search.query.clauses import MATCH_ALL
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.query_text import QueryText
@@ -28,6 +28,7 @@ from plugin_api.search.query.types import Options, SearchCall, TextSearch
 from plugin_api.search.retrieval.candidates import nearest
 from plugin_api.search.retrieval.named_clauses import count_numbers, number_clauses
 from plugin_api.sidecar.preview.explain_demands import explain_demands
+from reranker.behaviour.popularity import weigh_priors
 from reranker.explanation import ExplainableModel, Explanation, explain
 from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence
 from reranker.text.query_type import is_identifier
@@ -144,7 +145,9 @@ def explain_hit(
     )
     if found.other_facts:
         why_not = why_not or "other_text"
-    log_odds = found.log_odds
+    prior = read_lowest(hit.get("fields", {}).get(fields.POPULARITY_PRIOR, [])) or 0.0
+    popularity = 0.0 if is_identifier(text) else float(weigh_priors([prior], chosen.popularity)[0])
+    log_odds = found.log_odds + popularity
     return {
         "index": hit["_index"],
         "id": request.id,
@@ -157,7 +160,8 @@ def explain_hit(
         "why_not": why_not,
         "evidence": {**asdict(evidence), "typical_share": TYPICAL_SHARE},
         "demands": [asdict(demand) for demand in found.demands],
-        "demands_log_odds": log_odds - explanation.log_odds - evidence.log_odds,
+        "demands_log_odds": found.log_odds - explanation.log_odds - evidence.log_odds,
+        "popularity_log_odds": popularity,
         "original": read.understanding.original if read and read.understanding else "",
         **_render_explanation(explanation),
     }
@@ -182,7 +186,7 @@ def _search_all(
         "query": {"bool": {"filter": filters, "should": list(numbers)}},
         "size": 1,
         "_source": {"excludes": list(fields.HIDDEN)},
-        "docvalue_fields": [fields.TOKENS, fields.MODEL, fields.FACTS],
+        "docvalue_fields": [fields.TOKENS, fields.MODEL, fields.FACTS, fields.POPULARITY_PRIOR],
     }
     header = json.dumps({"index": request.index})
     lines = "".join(f"{header}\n{json.dumps(body)}\n" for body in (product_search, *others))

@@ -8,7 +8,7 @@ import pytest
 
 from mappings.settings import Settings, ShopperSettings, SidecarSettings
 from plugin_api.search.query.types import SearchCall
-from plugin_api.search.search import Searcher
+from plugin_api.search.search import Searcher, SearchTiming
 from tests.fakes.preview_shop import ALIAS, shipped_model
 from tests.fakes.profile_shop import KEY, ShopWithProfiles
 
@@ -45,7 +45,7 @@ def test_what_the_shopper_buys_rises_and_says_why(shop: ShopWithProfiles) -> Non
     shop.remember("anna", second)
     personal = _search(shop, "mouse", user="anna")
     assert _ids(personal)[0] == second
-    assert personal["ext"]["attune"]["personal"][second]["bought"] > 0
+    assert personal["ext"]["attune"]["behaviour"][second]["bought"] > 0
     assert set(_ids(personal)) == set(_ids(plain))
 
 
@@ -70,8 +70,57 @@ def test_who_opts_out_is_not_looked_up(shop: ShopWithProfiles, header: tuple[str
 
 
 def test_a_search_that_names_nobody_reads_no_profile(shop: ShopWithProfiles) -> None:
-    assert "personal" not in _search(shop, "mouse")["ext"]["attune"]
+    assert "behaviour" not in _search(shop, "mouse")["ext"]["attune"]
     assert shop.profile_reads == 0
+
+
+def _make_popular(shop: ShopWithProfiles, product: str, prior: float = 3.0) -> None:
+    shop.documents[product]["attune"]["behaviour.prior"] = prior
+
+
+def test_what_is_popular_rises_for_everybody_and_says_why(shop: ShopWithProfiles) -> None:
+    plain = _search(shop, "mouse")
+    second = _ids(plain)[1]
+    _make_popular(shop, second)
+    popular = _search(shop, "mouse")
+    assert _ids(popular)[0] == second
+    assert popular["ext"]["attune"]["behaviour"] == {second: {"popularity": 2.0}}  # the setting's bound
+    assert _scores(_search(shop, "mouse", popularity=0)) == _scores(plain)
+    assert shop.profile_reads == 0
+
+
+def test_popularity_lifts_no_hit_above_one_that_holds_all_words(shop: ShopWithProfiles) -> None:
+    plain = _ids(_search(shop, "wireless gaming mouse"))
+    _make_popular(shop, plain[-1])
+    assert _ids(_search(shop, "wireless gaming mouse", popularity=4))[0] == plain[0]
+
+
+def test_an_identifier_is_not_a_question_of_popularity(shop: ShopWithProfiles) -> None:
+    plain = _search(shop, "tn-2110")
+    for product in shop.documents:
+        _make_popular(shop, product)
+    assert _scores(_search(shop, "tn-2110")) == _scores(plain)
+
+
+def test_a_search_without_popularity_asks_for_no_prior(shop: ShopWithProfiles) -> None:
+    _search(shop, "mouse", popularity=0)
+    assert "attune.behaviour.prior" not in str(shop.searches())
+
+
+def test_a_cached_ranking_shows_new_counts_at_once(shop: ShopWithProfiles) -> None:
+    settings = Settings(sidecar=SidecarSettings(deadline_ms=30_000))
+    timing = SearchTiming(settle_seconds=0)
+    searcher = Searcher(shop, shipped_model(), settings, timing=timing)
+    body = json.dumps({"query": {"match": {"title": "mouse"}}, "size": 20}).encode()
+
+    def ask() -> dict[str, Any]:
+        answer: dict[str, Any] = searcher.answer(SearchCall(ALIAS, body)).json()
+        return answer
+
+    plain, again = ask(), [ask() for _ in range(3)][-1]
+    assert (_ids(again), again["ext"]["attune"]["cached"]) == (_ids(plain), True)
+    _make_popular(shop, _ids(plain)[1])
+    assert _ids(ask())[0] == _ids(plain)[1]
 
 
 def test_a_profile_that_cannot_be_read_fails_no_search(shop: ShopWithProfiles) -> None:

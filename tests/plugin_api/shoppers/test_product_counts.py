@@ -17,7 +17,7 @@ from tests.fakes.orders import make_order_log
 
 LOG = make_order_log()
 SHOP = count_shop(LOG, [p.rstrip("0123456789") for p in LOG.product_ids], [""] * len(LOG.product_ids), 300)
-COUNTS = build_product_counts(SHOP)
+COUNTS = build_product_counts(SHOP, {"sauce": 1.234, "only clicked": 0.4})
 
 
 def _hit(packed: str, **more: Any) -> dict[str, Any]:
@@ -40,8 +40,13 @@ def test_what_is_packed_is_read_as_a_candidate() -> None:
 
 def test_what_opensearch_searches_by_is_beside_it() -> None:
     counts = COUNTS["sauce"]
-    assert counts.keys() == {"popularity", "recent", "by_shoppers", "by_orders", "packed"}
+    assert counts.keys() == {"popularity", "recent", "by_shoppers", "by_orders", "prior", "packed"}
     assert counts["by_orders"][make_product_key("pasta")] > 0
+
+
+def test_popularity_counts_for_what_was_only_clicked_too() -> None:
+    assert COUNTS["sauce"]["prior"] == 1.23
+    assert COUNTS["only clicked"] == {"prior": 0.4}
 
 
 def test_a_product_that_nobody_bought_has_no_counts() -> None:

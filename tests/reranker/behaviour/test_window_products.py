@@ -2,7 +2,7 @@ import pytest
 
 from mappings.types import Product
 from reranker.behaviour.personal_search import WindowProduct
-from reranker.behaviour.window_products import read_window
+from reranker.behaviour.window_products import StoredHit, read_window
 from reranker.model import Model, load_model
 
 PRODUCTS = (
@@ -20,7 +20,8 @@ def model() -> Model:
 
 def _window(model: Model, query: str, numbers: tuple[int, ...] = (0, 0, 0, 0)) -> list[WindowProduct]:
     stored = [product.stored for product in model.encode_products(PRODUCTS)]
-    return read_window([p.id for p in PRODUCTS], stored, numbers, model.encode_query(query).words)
+    hits = [StoredHit(p.id, form, rank) for p, form, rank in zip(PRODUCTS, stored, numbers, strict=True)]
+    return read_window(hits, model.encode_query(query).words)
 
 
 def test_hits_that_hold_all_words_are_in_a_higher_tier(model: Model) -> None:

@@ -178,7 +178,13 @@ class _Replay:
         report = answer.get("ext", {}).get("attune", {})
         if report.get("rerank_status") == RerankStatus.MISMATCH:
             raise EvaluationError(f"the search for {text!r} was not reranked: {report.get('reason')}")
-        return [hit["_id"] for hit in answer.get("hits", {}).get("hits", [])], bool(report.get("personal"))
+        ids = [hit["_id"] for hit in answer.get("hits", {}).get("hits", [])]
+        return ids, _bears(report.get("behaviour", {}))
+
+
+def _bears(behaviour: Mapping[str, Mapping[str, float]]) -> bool:
+    """Return whether anything but popularity was added to a hit."""
+    return any(parts.keys() - {"popularity"} for parts in behaviour.values())
 
 
 def _replay_search(

@@ -13,7 +13,7 @@ from plugin_api.commands.evaluate.job import Working
 from plugin_api.opensearch.raw_json import dumps
 from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.count_job import Train
-from plugin_api.shoppers.order_history import read_product_kinds, read_purchases
+from plugin_api.shoppers.order_history import read_actions, read_product_kinds
 from plugin_api.shoppers.product_counts import read_vector
 from reranker.behaviour.evaluation.next_orders import OrderRanking, pick_diverse, rank_orders
 from reranker.behaviour.evaluation.order_scores import fit_implicit, make_baselines, score_by_attune
@@ -55,7 +55,7 @@ def evaluate_recommendations(
     ShopperStoreError.
     """
     products = dict(read_product_kinds(requests, alias, settings.shoppers))
-    log = build_purchase_log(p for p in read_purchases(requests) if p.product in products)
+    log = build_purchase_log(p for p in read_actions(requests, "purchase") if p.product in products)
     if not len(log):
         raise LabelsError(
             f"no stored purchase is of a product of {alias}: store events first (attune events)"

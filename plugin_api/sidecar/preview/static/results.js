@@ -19,7 +19,7 @@ export function drawResults({ keyword, attune, size, window: candidates, shopper
   column("keyword", left, keyword.hits, keyword.hits.hits.slice(0, size), (hit, rank) => toBadge(rank, better.get(keyOf(hit)), size, shopper || "Attune"), actions,
     shopper && reranked);
   column("attune", right, attune.hits, attune.hits.hits, (hit, rank) => fromBadge(hit, rank, ranks.get(keyOf(hit)), candidates), actions, reranked,
-    attune.ext?.attune?.personal ?? {});
+    attune.ext?.attune?.behaviour ?? {});
 }
 
 /** What the columns are called: keyword search beside Attune, or Attune for everybody beside Attune for a shopper. */

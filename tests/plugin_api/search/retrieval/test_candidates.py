@@ -72,7 +72,7 @@ def test_one_request_asks_for_slim_hits_of_the_query_and_of_the_vector(shop: Sho
     knn = near["query"]["bool"]["must"][0]["knn"]["attune.vector"]
     assert knn["vector"] == [127, 127, 127, 127]  # a field of bytes takes whole numbers only
     assert own["size"] == near["size"] == knn["k"] == 5
-    values = ["attune.key", "attune.tokens", "attune.facts"]
+    values = ["attune.key", "attune.tokens", "attune.facts", "attune.behaviour.prior"]
     assert own["docvalue_fields"] == near["docvalue_fields"] == values
     assert (
         (own["_source"], own["stored_fields"])

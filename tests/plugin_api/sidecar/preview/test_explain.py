@@ -264,6 +264,15 @@ def test_demands_are_explained_as_the_search_ranks_by_them(
     assert found["log_odds"] == pytest.approx(shown[product_id], abs=2e-3)
 
 
+def test_popularity_is_explained_as_the_search_ranks_by_it(web: FlaskClient, shop: PreviewShop) -> None:
+    shop.documents["mouse-m185"]["attune"]["behaviour.prior"] = 0.75
+    found = explained(web, "mouse", "mouse-m185")
+    del shop.documents["mouse-m185"]["attune"]["behaviour.prior"]
+    plain = explained(web, "mouse", "mouse-m185")
+    assert (found["popularity_log_odds"], plain["popularity_log_odds"]) == (0.75, 0)
+    assert found["log_odds"] == pytest.approx(plain["log_odds"] + 0.75)
+
+
 def test_a_corrected_text_is_explained(web: FlaskClient, shop: PreviewShop) -> None:
     shop.vocabulary = VOCABULARY
     found = explained(web, "wirless moues", "mouse-m185")
