@@ -65,9 +65,13 @@ class TokenRow:
 
 
 def tokenise_products(tokenizer: Tokenizer, texts: Sequence[ProductText], most: int) -> list[TokenRow]:
-    """Tokenise product texts to at most `most` tokens each, the pooled text's first."""
-    heads = tokenizer.encode_batch([t.pooled for t in texts])
-    tails = tokenizer.encode_batch([t.attended for t in texts], add_special_tokens=False)
+    """Tokenise product texts to at most `most` tokens each, the pooled text's first.
+
+    One by one: `encode_batch` runs on threads that the library starts at its first use, which keep the
+    priority of that moment. On a busy machine a rebuild that began in idle time waited for them to its end.
+    """
+    heads = [tokenizer.encode(t.pooled) for t in texts]
+    tails = [tokenizer.encode(t.attended, add_special_tokens=False) for t in texts]
     return [_row(head, tail, text, most) for head, tail, text in zip(heads, tails, texts, strict=True)]
 
 

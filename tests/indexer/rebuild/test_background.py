@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from indexer.rebuild.background import BackgroundEncoder
+from indexer.rebuild.background import BackgroundEncoder, measure_idle_share
 from mappings.errors import JobStopped
 from mappings.types import Product
 from reranker.types import EncodedProduct
@@ -28,6 +28,10 @@ class Machine:
 
     def cpu_clock(self) -> float:
         return self.cpu_seconds
+
+    def probe(self) -> float:
+        self.seconds += 0.25
+        return self.idle_share
 
     def work(self, products: int, idle: bool) -> None:
         self.cpu_seconds += 0.01 * products
@@ -53,8 +57,18 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="needs Lin
 
 def background(machine: Machine, lines: list[str]) -> tuple[BackgroundEncoder, EncoderOnMachine]:
     encoder = EncoderOnMachine(machine)
-    clocks = {"clock": machine.clock, "cpu_clock": machine.cpu_clock}
-    return BackgroundEncoder(encoder, 1, on_change=lines.append, **clocks), encoder
+    return background_encoder(encoder, machine, lines), encoder
+
+
+def background_encoder(encoder: EncoderOnMachine, machine: Machine, lines: list[str]) -> BackgroundEncoder:
+    return BackgroundEncoder(
+        encoder,
+        1,
+        on_change=lines.append,
+        clock=machine.clock,
+        cpu_clock=machine.cpu_clock,
+        probe=machine.probe,
+    )
 
 
 def test_idle_time_is_used_while_there_is_enough() -> None:
@@ -74,12 +88,29 @@ def test_other_work_does_not_bring_encoding_to_a_halt() -> None:
     encoding, encoder = background(machine, lines)
     for _ in range(50):
         encoding.encode_products(MUGS)
-    assert encoding.speed.share > 1 / 3
-    assert encoding.speed.raised_share > 0.5
-    assert encoder.idle[0]
-    assert encoder.idle.count(True) < 20
+    assert encoding.speed.share == 0.5
+    assert encoding.speed.raised_share == 1.0
+    assert not any(encoder.idle)
     assert lines == ["other work keeps the processors busy: encoding takes a share of its own"]
     assert sum(encoder.batches) == 50 * len(MUGS)
+
+
+def test_work_that_begins_later_holds_up_few_products() -> None:
+    lines: list[str] = []
+    machine = Machine(idle_share=0.9)
+    encoding, encoder = background(machine, lines)
+    encoding.encode_products(MUGS)
+    machine.idle_share = 0.01
+    encoding.encode_products(MUGS)
+    assert encoder.idle.count(True) == len(MUGS) // 4 + 1
+    assert lines == ["other work keeps the processors busy: encoding takes a share of its own"]
+
+
+def test_idle_time_is_measured_by_a_process_that_ends() -> None:
+    before = os.times().children_user
+    share = measure_idle_share()
+    assert 0 <= share <= 1
+    assert os.times().children_user - before <= 2 * 0.25 + share
 
 
 def test_idle_time_is_used_again_when_the_other_work_has_ended() -> None:
@@ -102,9 +133,9 @@ def test_the_callers_thread_keeps_its_priority() -> None:
     assert (os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())) == before
 
 
-@pytest.mark.parametrize(("share", "niceness"), [(0.9, {15}), (0.01, {15, 0})])
+@pytest.mark.parametrize(("share", "niceness"), [(0.9, 15), (0.01, 4)])
 def test_threads_are_nice_where_the_policy_is_forbidden(
-    share: float, niceness: set[int], monkeypatch: pytest.MonkeyPatch
+    share: float, niceness: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbid(*_: object) -> None:
         raise PermissionError
@@ -117,11 +148,8 @@ def test_threads_are_nice_where_the_policy_is_forbidden(
     recorded: list[int] = []
     machine = Machine(share, share)
     monkeypatch.setattr(os, "sched_setscheduler", forbid)
-    encoder = BackgroundEncoder(NiceRecorder(machine), 1, clock=machine.clock, cpu_clock=machine.cpu_clock)
-    encoder.encode_products(MUGS[:48])
-    caller = os.getpriority(os.PRIO_PROCESS, 0)
-    assert set(recorded) == {max(nice, caller) for nice in niceness}
-    assert recorded[0] == max(15, caller)
+    background_encoder(NiceRecorder(machine), machine, []).encode_products(MUGS[:48])
+    assert set(recorded) == {max(niceness, os.getpriority(os.PRIO_PROCESS, 0))}
 
 
 def test_an_error_reaches_the_caller_and_a_stop_ends_it_between_chunks() -> None:
