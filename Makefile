@@ -7,7 +7,7 @@ WORKERS ?= auto
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check check-types check-tests test lint weights bench wheel lock clean
+.PHONY: help install demo check check-types check-tests test lint weights tower bench wheel lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: $(VENV)/ready-test ## ruff, mypy and the packages' layering
 
 weights: $(VENV)/ready-weights ## train the shipped weights again (an hour on 2 cores)
 	@$(BIN)/python -m plugin_api.commands.train.weights
+
+tower: $(VENV)/ready-weights ## export the shipped picture tower again
+	@$(BIN)/python -m plugin_api.commands.train.picture_tower
 
 bench: $(VENV)/ready-test ## measurements, written to bench-results/
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -1,5 +1,6 @@
 """Connecting to OpenSearch, and the index template that Attune writes with."""
 
+import copy
 import json
 from importlib import resources
 
@@ -63,8 +64,10 @@ def _innermost(error: SSLError) -> str:
     return str(error.info).rpartition("Caused by ")[2][:200]
 
 
-def index_body(dimension: int, settings: IndexSettings) -> JsonObject:
+def index_body(dimension: int, settings: IndexSettings, picture_dimension: int = 0) -> JsonObject:
     """Settings and mappings of a new index whose product vectors have `dimension` components.
+
+    `picture_dimension` is the number of components of a picture's vector, 0 for an index without pictures.
 
     Text is analysed so that "phones" finds "phone", and model numbers and measures are found however they are
     spaced: "TN2110", "tn 2110" and "TN-2110", or "3.5mm" and "3.5 mm", find each other. Han and kana
@@ -77,6 +80,9 @@ def index_body(dimension: int, settings: IndexSettings) -> JsonObject:
     # good after a reindex, a scroll or a merge (opensearch-project/OpenSearch#20622).
     body["settings"]["index"]["knn.derived_source.enabled"] = False
     own = attune_properties(dimension, settings)
+    if picture_dimension:
+        own["picture"] = copy.deepcopy(own["vector"]) | {"dimension": picture_dimension}
+        own["pictured"] = {"type": "keyword", "index": False, "doc_values": False}
     body["mappings"]["properties"]["attune"]["properties"] |= own
     return body
 

@@ -14,6 +14,7 @@ AttuneError
 │   └── JobRunning       another job is at work on the same alias
 ├── JobStopped           a job was told to stop before its end
 ├── InstallError         Attune can't be put inside a cluster
+├── BadPicture           a picture is too large, broken or of an unknown format
 └── BadRequest           a caller's search request is malformed
 
 The command line prints an AttuneError as one line and exits with its `exit_code`; the sidecar turns
@@ -81,6 +82,10 @@ class JobStopped(AttuneError):
 
 class InstallError(AttuneError):
     """A cluster lacks what Attune needs to rerank inside it, or refuses a step of putting it there."""
+
+
+class BadPicture(AttuneError):
+    """A picture is too large, broken or of an unknown format."""
 
 
 class BadRequest(AttuneError):

@@ -1,13 +1,15 @@
 """Plan changes: look up products, merge partial updates, encode new text, build the documents to write."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from indexer.catalogue.records import Reject
 from indexer.catalogue.values import BadValue
 from indexer.change.changes import Change, merge_product, update_source
-from indexer.store.alias import ManagedIndex
+from indexer.store.alias import PICTURES, ManagedIndex
 from indexer.store.bulk import BulkAction
 from indexer.store.documents import (
+    SamePictures,
     build_document,
     build_from_vectors,
     hash_content,
@@ -105,6 +107,7 @@ class ChangePlanner:
         vectors = encoder.encode_products(new) if new else []
         encoded = dict(zip((product.id for product in new), vectors, strict=True))
         kind = str(live.metadata.get("vectors") or self.session.settings.vectors)
+        pictures = self._make_pictures([product for _, _, product in products], documents, live)
         for change, version, product in products:
             if change.id in encoded:
                 body = build_document(
@@ -113,7 +116,24 @@ class ChangePlanner:
             else:
                 known = read_vector_fields(documents[change.id].source)
                 body = build_from_vectors(product, known, version, changed=True)
+            body[fields.ATTUNE] |= pictures.get(change.id, {})
             plan.add(change, version, body, documents.get(change.id))
+
+    def _make_pictures(
+        self, products: list[Product], documents: dict[str, StoredDocument], live: ManagedIndex
+    ) -> Mapping[str, JsonObject]:
+        """Return the picture fields of products; as they are where the job reads no pictures."""
+        pictures, version = self.session.pictures, live.metadata.get(PICTURES)
+        before = {key: document.attune for key, document in documents.items()}
+        if pictures is None:
+            return SamePictures().make_fields(products, before)
+        if version != pictures.version:
+            raise SettingsError(
+                f"index {live.name} was made "
+                + (f"with picture tower {version}" if version else "without pictures")
+                + f", --images encodes with {pictures.version}: rebuild with --full --images"
+            )
+        return pictures.make_fields(products, before)
 
 
 def _make_product(change: Change, before: StoredDocument | None) -> Product:

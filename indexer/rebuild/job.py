@@ -169,7 +169,7 @@ class _Rebuild:
         client, settings, retry = session.client, session.settings, session.retry
         index = target.index.name
         load_target = LoadTarget(index, settings.vectors, self._moment, target.reuse, target.resumed)
-        loader = Loader(client, self._encoder, load_target, retry)
+        loader = Loader(client, self._encoder, load_target, retry, session.pictures)
         began = time.perf_counter()
         with IdSet() as ids:
             batches = split_batches(source.read(ids), settings.batch)
@@ -223,7 +223,9 @@ class _Rebuild:
 
     def _catch_up(self, index: ManagedIndex, live: ManagedIndex) -> CatchUp:
         since = self._source.changes_since(self._stats.highest, self._moment)
-        target = CopyTarget(index.name, self._encoder, self._session.settings.vectors, since)
+        target = CopyTarget(
+            index.name, self._encoder, self._session.settings.vectors, since, self._session.pictures
+        )
         return CatchUp(self._session, self._jobs, live, target)
 
     def _check_content(self, index: ManagedIndex) -> None:

@@ -14,9 +14,10 @@ from indexer.catalogue.records import Item, Reject
 from indexer.sources.prefetcher import Prefetcher
 from indexer.store.bulk import BulkAction, BulkResult, map_in_order, write_bulk
 from indexer.store.documents import build_document, build_from_vectors, hash_content, read_vector_fields
-from indexer.store.encoder import ProductEncoder
+from indexer.store.encoder import ProductEncoder, ProductPictures
 from indexer.store.retry import RetryPolicy
 from indexer.store.scan import get_documents, get_versions
+from mappings import fields
 from mappings.types import JsonObject
 
 _PREFETCHED_BATCHES = 2
@@ -72,10 +73,16 @@ class Loader:
     """Loads batches into one index."""
 
     def __init__(
-        self, client: OpenSearch, encoder: ProductEncoder, target: LoadTarget, retry: RetryPolicy
+        self,
+        client: OpenSearch,
+        encoder: ProductEncoder,
+        target: LoadTarget,
+        retry: RetryPolicy,
+        pictures: ProductPictures | None = None,
     ) -> None:
         self._client = client
         self._encoder = encoder
+        self._pictures = pictures
         self.target = target
         self.retry = retry
 
@@ -93,10 +100,12 @@ class Loader:
             ids = [item.product.id for item in batch.items]
             loaded = get_versions(self._client, target.index, ids, self.retry)
         items = [item for item in batch.items if item.product.id not in loaded]
-        vectors = self._find_vectors(items)
+        vectors, before = self._find_vectors(items)
         products = [item.product for item in items if item.product.id not in vectors]
         new = self._encoder.encode_products(products) if products else []
         encoded = dict(zip((product.id for product in products), new, strict=True))
+        products = [item.product for item in items]
+        pictures = self._pictures.make_fields(products, before) if self._pictures else {}
         actions = []
         for item in items:
             product, version = item.product, target.moment_ms if item.version is None else item.version
@@ -107,8 +116,9 @@ class Loader:
                 )
             else:
                 body = build_from_vectors(product, vectors[product.id], version, item.changed)
+            body[fields.ATTUNE] |= pictures.get(product.id, {})
             actions.append(BulkAction(product.id, version, body))
-        return EncodedBatch(batch, tuple(actions), len(products), time.perf_counter() - began)
+        return EncodedBatch(batch, tuple(actions), len(encoded), time.perf_counter() - began)
 
     def write(self, encoded: EncodedBatch) -> LoadedBatch:
         """Write the documents of a batch."""
@@ -122,12 +132,17 @@ class Loader:
             sample=(first.product.id, hash_content(first.product)) if first else None,
         )
 
-    def _find_vectors(self, items: list[Item]) -> dict[str, JsonObject]:
-        """Return the vectors that other indexes have of the same text by the same model: id → fields."""
+    def _find_vectors(self, items: list[Item]) -> tuple[dict[str, JsonObject], dict[str, JsonObject]]:
+        """Return the vectors that other indexes have of the same text by the same model: id → fields.
+
+        Also return all fields under `attune` that their documents of these products have.
+        """
         vectors: dict[str, JsonObject] = {}
+        before: dict[str, JsonObject] = {}
         for index in self.target.reuse:
             lacking = [item.product for item in items if item.product.id not in vectors]
             documents = get_documents(self._client, index, [product.id for product in lacking], self.retry)
+            before |= {key: document.attune for key, document in documents.items() if key not in before}
             vectors |= {
                 product.id: read_vector_fields(document.source)
                 for product in lacking
@@ -135,7 +150,7 @@ class Loader:
                 and document.attune.get("model") == self._encoder.version
                 and document.attune.get("hash") == hash_content(product)
             }
-        return vectors
+        return vectors, before
 
 
 def load_locally(loader: Loader, batches: Iterator[ProductBatch]) -> Iterator[LoadedBatch]:

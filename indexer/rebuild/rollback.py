@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from indexer.store.alias import AliasIndexes, ManagedIndex
+from indexer.store.alias import PICTURES, AliasIndexes, ManagedIndex
 from indexer.store.catch_up import CatchUp, ChangesSince, CopyTarget
+from indexer.store.documents import SamePictures
 from indexer.store.lock import REBUILD, WRITING, hold_lock
 from indexer.store.scan import refresh_index
 from indexer.store.session import IndexSession
@@ -48,6 +49,7 @@ def roll_back(session: IndexSession, to: str = "") -> RollbackReport:
             encoder=session.encoders.find(index.model),
             vectors=str(index.metadata.get("vectors") or session.settings.vectors),
             since=ChangesSince(index.version, index.has_product_versions),
+            pictures=SamePictures() if _has_same_pictures(index, live) else None,
         )
         with CatchUp(session, jobs, live or index, target) as catch_up:
             copied = catch_up.copy_changes() if live else 0
@@ -58,6 +60,13 @@ def roll_back(session: IndexSession, to: str = "") -> RollbackReport:
                 writing.check()
                 indexes.point_at(index.name)
     return RollbackReport(index.name, live.name if live else "", session.alias, index.model, copied)
+
+
+def _has_same_pictures(index: ManagedIndex, live: ManagedIndex | None) -> bool:
+    """Return whether both indexes were made with the same picture tower."""
+    return bool(live and live.metadata.get(PICTURES)) and index.metadata.get(PICTURES) == (
+        live.metadata.get(PICTURES) if live else None
+    )
 
 
 def _choose_index(indexes: AliasIndexes, live: ManagedIndex | None, to: str) -> ManagedIndex:

@@ -3,7 +3,16 @@
 import json
 from dataclasses import dataclass
 
-from indexer.store.alias import BUILDING, META, REPLACED, STATE, VOCABULARY, ManagedIndex, make_index_name
+from indexer.store.alias import (
+    BUILDING,
+    META,
+    PICTURES,
+    REPLACED,
+    STATE,
+    VOCABULARY,
+    ManagedIndex,
+    make_index_name,
+)
 from indexer.store.index_settings import create_index, put_settings, wait_for_replicas
 from indexer.store.jobs_index import now_ms
 from indexer.store.scan import count_documents, refresh_index
@@ -84,7 +93,11 @@ class TargetIndexes:
     def _create(self, metadata: JsonObject) -> ManagedIndex:
         session = self.session
         name = make_index_name(session.alias, now_ms())
-        body = index_body(session.encoders.current.dimension, session.settings)
+        body = index_body(
+            session.encoders.current.dimension,
+            session.settings,
+            session.pictures.dimension if session.pictures else 0,
+        )
         body["mappings"]["_meta"] = {META: metadata}
         body["settings"]["index"] |= _LOADING_SETTINGS
         create_index(session.client, name, body, session.retry)
@@ -113,6 +126,7 @@ class TargetIndexes:
             "vectors": session.settings.vectors,
             "engine": session.settings.engine,
             "shards": session.settings.shards,
+            **({PICTURES: session.pictures.version} if session.pictures else {}),
             **description,
         }
         as_stored: JsonObject = json.loads(json.dumps(metadata))

@@ -21,6 +21,8 @@ REPLACED = "replaced"
 """Metadata: the index that the alias pointed at before."""
 
 VOCABULARY = "vocabulary"
+PICTURES = "pictures"
+"""Key of the metadata with the version of the picture tower; indexes without pictures lack it."""
 """Metadata: what the catalogue's words mean, as `reranker.understanding` learnt it."""
 
 PIPELINE_SETTING = "index.search.default_pipeline"

@@ -12,7 +12,7 @@ from indexer.store.documents import (
     read_vector_fields,
     restore_product,
 )
-from indexer.store.encoder import ProductEncoder
+from indexer.store.encoder import ProductEncoder, ProductPictures
 from indexer.store.id_set import IdSet
 from indexer.store.jobs_index import JobsIndex
 from indexer.store.scan import (
@@ -51,13 +51,14 @@ class ChangesSince:
 class CopyTarget:
     """The index that changes are copied to, and what its vectors are made of.
 
-    `vectors` is the setting `index.vectors` that it was made with.
+    `vectors` is the setting `index.vectors` that it was made with, `pictures` makes its picture fields.
     """
 
     index: str
     encoder: ProductEncoder
     vectors: str
     since: ChangesSince
+    pictures: ProductPictures | None = None
 
 
 class CatchUp:
@@ -171,14 +172,17 @@ def _copy_documents(documents: list[StoredDocument], target: CopyTarget) -> list
     others = [restore_product(doc.id, doc.source) for doc in documents if doc.id not in reusable]
     vectors = encoder.encode_products(others) if others else []
     encoded = dict(zip((product.id for product in others), vectors, strict=True))
+    products = [restore_product(doc.id, doc.source) for doc in documents]
+    before = {doc.id: doc.attune for doc in documents}
+    pictures = target.pictures.make_fields(products, before) if target.pictures else {}
     actions = []
-    for doc in documents:
-        product = restore_product(doc.id, doc.source)
+    for doc, product in zip(documents, products, strict=True):
         if doc.id in reusable:
             body = build_from_vectors(product, read_vector_fields(doc.source), doc.version, changed=True)
         else:
             new = encoded[doc.id]
             body = build_document(product, new, encoder.version, doc.version, target.vectors, changed=True)
+        body[fields.ATTUNE] |= pictures.get(doc.id, {})
         actions.append(BulkAction(doc.id, doc.version, body))
     return actions
 

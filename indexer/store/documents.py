@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from mappings.product_key import ProductKey, digest_encoded
 from mappings.types import JsonObject, Product
 from reranker.encoders.codec import quantise_vector
 from reranker.text.product_text import format_attribute_values, list_attribute_values
-from reranker.types import EncodedProduct
+from reranker.types import EncodedProduct, Floats
 from reranker.understanding.facts import pack_facts
 
 _FIRST_TIMESTAMP = 100_000_000_000
@@ -31,7 +32,7 @@ def build_document(
 def vector_fields(encoded: EncodedProduct, model: str, vectors: str) -> JsonObject:
     """Return the fields under `attune` that encoding fills, as `build_from_vectors` takes them."""
     return {
-        _own_name(fields.VECTOR): vector_to_json(encoded, vectors),
+        _own_name(fields.VECTOR): vector_to_json(encoded.vector, vectors),
         _own_name(fields.TOKENS): base64.b64encode(encoded.stored).decode("ascii"),
         _own_name(fields.MODEL): model,
     }
@@ -41,6 +42,30 @@ def read_vector_fields(source: JsonObject) -> JsonObject:
     """Return the same fields of a stored document, for a new document of the same text."""
     own = source[fields.ATTUNE]
     return {name: own[name] for name in map(_own_name, (fields.VECTOR, fields.TOKENS, fields.MODEL))}
+
+
+def make_picture_fields(vector: Floats, key: str, vectors: str) -> JsonObject:
+    """Return the fields under `attune` of a product's pictures: their vector (d,), and what it was made of.
+
+    `vectors` is the setting `index.vectors`.
+    """
+    return {_own_name(fields.PICTURE): vector_to_json(vector, vectors), _own_name(fields.PICTURED): key}
+
+
+def read_picture_fields(own: JsonObject) -> JsonObject:
+    """Return the same fields of a document's `attune`; none where it has no picture."""
+    names = [_own_name(name) for name in (fields.PICTURE, fields.PICTURED)]
+    return {name: own[name] for name in names if name in own}
+
+
+class SamePictures:
+    """Takes over the pictures that documents have, as between two indexes of the same picture tower."""
+
+    def make_fields(
+        self, products: Iterable[Product], known: Mapping[str, JsonObject]
+    ) -> dict[str, JsonObject]:
+        """Return the picture fields of the products' documents: id → fields under `attune`."""
+        return {product.id: read_picture_fields(known.get(product.id, {})) for product in products}
 
 
 def build_from_vectors(
@@ -158,11 +183,11 @@ def restore_product(product_id: str, source: JsonObject) -> Product:
     )
 
 
-def vector_to_json(encoded: EncodedProduct, vectors: str) -> list[int] | list[float]:
+def vector_to_json(vector: Floats, vectors: str) -> list[int] | list[float]:
     """Return the vector (d,) for JSON: whole bytes, or floats of six decimals."""
     if vectors == "byte":
-        return quantise_vector(encoded.vector)
-    rounded: list[float] = np.round(encoded.vector.astype(np.float64), 6).tolist()
+        return quantise_vector(vector)
+    rounded: list[float] = np.round(vector.astype(np.float64), 6).tolist()
     return rounded
 
 

@@ -1,9 +1,9 @@
 """What the indexer needs of a model. `reranker.model.Model` is a `ProductEncoder`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from mappings.types import Product
+from mappings.types import JsonObject, Product
 from reranker.types import EncodedProduct
 
 
@@ -22,6 +22,33 @@ class ProductEncoder(Protocol):
 
     def encode_products(self, products: Sequence[Product]) -> list[EncodedProduct]:
         """Encode products, in the order given."""
+        ...
+
+
+class ProductPictures(Protocol):
+    """Makes the picture fields of products' documents."""
+
+    def make_fields(
+        self, products: Iterable[Product], known: Mapping[str, JsonObject]
+    ) -> Mapping[str, JsonObject]:
+        """Return the fields under `attune` of those products that have pictures, by id.
+
+        `known` are the fields under `attune` that the products' documents have so far.
+        """
+        ...
+
+
+class EncodedPictures(ProductPictures, Protocol):
+    """Pictures that are encoded by a tower of this `version` into vectors of `dimension` components."""
+
+    @property
+    def version(self) -> str:
+        """The version of the tower, stamped on every index."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Components of a picture's vector."""
         ...
 
 

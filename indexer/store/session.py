@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from opensearchpy import OpenSearch
 
 from indexer.store.alias import AliasIndexes
-from indexer.store.encoder import ProductEncoder, ProductEncoders
+from indexer.store.encoder import EncodedPictures, ProductEncoder, ProductEncoders
 from indexer.store.jobs_index import JobsIndex, open_jobs_index
 from indexer.store.retry import RetryPolicy
 from mappings.errors import ModelMismatch
@@ -32,6 +32,8 @@ class OneEncoder:
 class IndexSession:
     """One alias, the cluster it is on, the models, the settings, and how the job retries and reports.
 
+    `pictures` is None where products are indexed without pictures.
+
     `on_progress` receives how many records are done and the share of all work that is, 0..1.
     """
 
@@ -41,6 +43,7 @@ class IndexSession:
     settings: IndexSettings = field(default_factory=IndexSettings)
     retry: RetryPolicy = field(default_factory=lambda: RetryPolicy(IndexSettings().retry_seconds))
     on_progress: Callable[[int, float], None] = lambda _, __: None
+    pictures: EncodedPictures | None = None
 
     @property
     def indexes(self) -> AliasIndexes:

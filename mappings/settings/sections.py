@@ -231,6 +231,31 @@ class ModelSettings:
 
 
 @dataclass(frozen=True)
+class PictureSettings:
+    """Pictures of products and pictures as queries (extra `pictures`)."""
+
+    folder: str = ""
+    """Folder of the picture tower; empty is the one shipped with Attune."""
+    hosts: HostList = ""
+    """Hosts, separated by commas, that `attune index --images web` may fetch pictures from."""
+    per_product: Annotated[int, Meta(ge=1, le=20)] = 3
+    """Pictures of a product that are encoded: its first ones, of which the mean is stored."""
+    max_bytes: PositiveCount = 10_000_000
+    """Largest picture, in bytes, that is read."""
+    max_pixels: PositiveCount = 40_000_000
+    """Most pixels of a picture that is read."""
+    weight: Annotated[float, Meta(ge=0, le=100)] = 1.0
+    """How much a picture in a search moves the log-odds of a product, beside the words. 0 leaves the order
+    to the words.
+    """
+
+    @property
+    def allowed_hosts(self) -> tuple[str, ...]:
+        """Hosts that pictures may be fetched from."""
+        return _split_list(self.hosts)
+
+
+@dataclass(frozen=True)
 class ClickSettings:
     """How a click log becomes training data: whose searches count, and how much evidence it takes."""
 
@@ -358,6 +383,7 @@ class Settings:
     index: IndexSettings = field(default_factory=IndexSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
+    pictures: PictureSettings = field(default_factory=PictureSettings)
     clicks: ClickSettings = field(default_factory=ClickSettings)
     shoppers: ShopperSettings = field(default_factory=ShopperSettings)
     experiment: ExperimentSettings = field(default_factory=ExperimentSettings)

@@ -25,15 +25,7 @@ class Tower:
     """
 
     def __init__(self, path: Path, threads: int) -> None:
-        _refuse_external_data(path)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises bare exceptions of its own, by many names
-            raise ModelError(f"{path} is not an ONNX model that runs: {error}") from error
+        self._session = open_session(path, threads)
         self._inputs = [i.name for i in self._session.get_inputs()]
 
     @property
@@ -49,6 +41,22 @@ class Tower:
             feed["attention_mask"] = (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
         states: Floats = self._session.run(None, feed)[0]
         return states
+
+
+def open_session(path: Path, threads: int) -> ort.InferenceSession:
+    """Return a session that runs an ONNX file on so many threads, 0 for all cores.
+
+    Raises ModelError where the file is not an ONNX model that runs, or would read other files.
+    """
+    _refuse_external_data(path)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises bare exceptions of its own, by many names
+        raise ModelError(f"{path} is not an ONNX model that runs: {error}") from error
 
 
 def _refuse_external_data(path: Path) -> None:

@@ -44,6 +44,10 @@ from plugin_api.commands.index.sources import IndexOptions
 @click.option(
     "--rejects", type=click.Path(path_type=Path), help="Reject file. Default: SOURCE.rejects.jsonl."
 )
+@click.option(
+    "--images", default="", metavar="PLACE",
+    help="Encode pictures: a folder of files named by id or as in SOURCE, or `web`.",
+)  # fmt: skip
 @click.option("--simplified", is_flag=True, help="Turn Traditional into Simplified Chinese.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after this many products.")
 @click.option(
@@ -79,6 +83,7 @@ def index(
     read_as: str,
     model: Path | None,
     rejects: Path | None,
+    images: str,
     simplified: bool,
     limit: int | None,
     operation: ChangeKind,
@@ -136,6 +141,8 @@ def index(
             else "SOURCE is missing"
         )
         raise SettingsError(f"{said}. `attune index --help` says more")
+    if images and (engine == "ray" or mode == "verify"):
+        raise SettingsError("--images is for --full, --reencode and --changes, with --engine local")
     if engine == "ray" and (mode in ("changes", "verify") or dry_run):
         raise SettingsError("--engine ray is for rebuilds: --full and --reencode")
     options = IndexOptions(
@@ -146,6 +153,7 @@ def index(
         read_as=parse_read_options(read_as),
         model=model,
         rejects=rejects,
+        images=images,
         simplified=simplified,
         limit=limit,
         operation=operation,

@@ -26,6 +26,7 @@ from mappings.errors import IndexingError, SettingsError
 from mappings.settings import Settings
 from plugin_api.commands.index.metrics import JobMetrics
 from plugin_api.commands.index.models import model_folders
+from plugin_api.commands.index.pictures import open_pictures, summarize_pictures
 from plugin_api.commands.index.priority import lower_priority
 from plugin_api.commands.index.session import open_job_session
 from plugin_api.commands.index.signals import stop_on_signals
@@ -53,6 +54,7 @@ class IndexRun:
         self._sources = IndexSources(options, settings.database)
         self._models = model_folders(options.model, settings.model)
         self._stop = threading.Event()
+        self._pictures = open_pictures(options.images, settings)
 
     def rebuild(self, mode: str) -> None:
         """Write a new index and move the alias to it."""
@@ -88,8 +90,12 @@ class IndexRun:
                 "encoding_speed": asdict(speed) if speed else None,
                 "tuning": tuning.as_json() if tuning else None,
             }
+            as_json |= self._report_pictures()
             summary = summarize_rebuild(report, source.stats, speed, rejects, options.model)
-            self._print(as_json, "\n".join([summary, *(summarize_tuning(tuning) if tuning else ())]))
+            pictures = summarize_pictures(self._pictures.stats) if self._pictures else []
+            self._print(
+                as_json, "\n".join([summary, *pictures, *(summarize_tuning(tuning) if tuning else ())])
+            )
 
     def apply_changes(self, dry: bool) -> None:
         """Apply changes to the index that searches use. The first signal ends it after the current batch."""
@@ -116,7 +122,9 @@ class IndexRun:
                 streams = self._sources.open_streams(session, stop, progress.say)
                 report = apply_changes(session, job, streams, stop_applying, write_running)
                 metrics.write_success(asdict(report))
-            self._print(asdict(report), summarize_changes(report, job.rejects, dry))
+            pictures = summarize_pictures(self._pictures.stats) if self._pictures else []
+            lines = [summarize_changes(report, job.rejects, dry), *pictures]
+            self._print(asdict(report) | self._report_pictures(), "\n".join(lines))
 
     def verify(self, mode: str, dry: bool) -> None:
         """Compare catalogue and index. Exit with status 1 where they differ, unless it is a dry run."""
@@ -140,7 +148,11 @@ class IndexRun:
         sys.exit(status)
 
     def _open_session(self, progress: JobProgress) -> IndexSession:
-        return open_job_session(self._settings, self._options.alias, self._models, self._stop, progress)
+        session = open_job_session(self._settings, self._options.alias, self._models, self._stop, progress)
+        return replace(session, pictures=self._pictures) if self._pictures else session
+
+    def _report_pictures(self) -> dict[str, Any]:
+        return {"pictures": asdict(self._pictures.stats)} if self._pictures else {}
 
     def _yield_processors(self, session: IndexSession, progress: JobProgress) -> BackgroundEncoder | None:
         """Let searches of the alias go first, where there are any; return the encoder that does."""

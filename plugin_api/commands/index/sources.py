@@ -39,6 +39,7 @@ class IndexOptions:
     read_as: ReadOptions = field(default_factory=ReadOptions)
     model: Path | None = None
     rejects: Path | None = None
+    images: str = ""
     simplified: bool = False
     limit: int | None = None
     operation: ChangeKind = "upsert"

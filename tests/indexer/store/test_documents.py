@@ -54,7 +54,7 @@ def test_the_whole_document() -> None:
 
 def test_a_vector_of_bytes_points_where_the_floats_do() -> None:
     vectors = encode_text("Mug")
-    of_bytes = vector_to_json(vectors, "byte")
+    of_bytes = vector_to_json(vectors.vector, "byte")
     assert all(type(component) is int for component in of_bytes)
     assert max(map(abs, of_bytes)) == 127
     assert np.dot(of_bytes, vectors.vector) / np.linalg.norm(of_bytes) > 0.9999

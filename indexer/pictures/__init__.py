@@ -1,0 +1,1 @@
+"""Find the pictures of products and encode them for the index."""

@@ -1,0 +1,153 @@
+"""Where the pictures of products come from: a folder, or addresses on hosts that the shop allows."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import urllib3
+
+from mappings.errors import BadPicture, SettingsError
+from mappings.settings import PictureSettings
+from mappings.types import Product
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+_DATA_URL = re.compile(r"data:image/(?:jpeg|png|webp);base64,", re.ASCII)
+_UNSAFE = re.compile(r"[/\\\0]")
+_TIMEOUT = urllib3.Timeout(connect=5.0, read=15.0)
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """One picture that is yet to be read. `name` and `stamp` are equal as long as its content is."""
+
+    name: str
+    stamp: str
+    read: Callable[[], bytes]
+
+
+class PictureSource(Protocol):
+    """Finds the pictures of a product."""
+
+    def find(self, product: Product, most: int) -> list[PictureFile]:
+        """Return the product's first pictures, `most` of them; none where it has none. Reads nothing yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FolderPictures:
+    """The files of a folder: those that the catalogue names, and those named as the product's id.
+
+    Further pictures of a product end in a number: `4711.jpg`, `4711-2.jpg`, `4711_3.png`.
+    """
+
+    folder: Path
+
+    def find(self, product: Product, most: int) -> list[PictureFile]:
+        """Return the product's pictures that are in the folder."""
+        named = Path(urlsplit(product.image).path).name if product.image else ""
+        stem = "" if _UNSAFE.search(product.id) else product.id
+        stems = [stem, *(f"{stem}{mark}{n}" for n in range(1, most + 1) for mark in "-_")] if stem else []
+        names = [named, *(f"{each}{suffix}" for each in stems for suffix in _SUFFIXES)]
+        paths = {
+            self.folder / name: None for name in names if name and Path(name).suffix.lower() in _SUFFIXES
+        }
+        return [_open_file(path) for path in paths if path.is_file()][:most]
+
+
+@dataclass(frozen=True, slots=True)
+class WebPictures:
+    """The addresses in the catalogue, on the hosts that the setting `pictures.hosts` allows.
+
+    No redirect is followed: it could lead to a host that is not allowed. A `data:` address holds its picture
+    itself.
+    """
+
+    settings: PictureSettings
+    pool: urllib3.PoolManager
+
+    def find(self, product: Product, most: int) -> list[PictureFile]:
+        """Return the picture that the catalogue names; none where its host is not allowed."""
+        address = product.image
+        if most and _DATA_URL.match(address):
+            return [PictureFile(address, "", lambda: _decode(address))]
+        if most and is_allowed(address, self.settings.allowed_hosts):
+            return [PictureFile(address, "", lambda: self._fetch(address))]
+        return []
+
+    def _fetch(self, address: str) -> bytes:
+        limit = self.settings.max_bytes
+        try:
+            response = self.pool.request(
+                "GET", address, redirect=False, preload_content=False, timeout=_TIMEOUT, retries=1
+            )
+            try:
+                if response.status != 200:
+                    raise BadPicture(f"its server answered {response.status}")
+                data = bytearray()
+                for chunk in response.stream(_CHUNK):
+                    data += chunk
+                    if len(data) > limit:
+                        raise BadPicture(f"a picture of more than {limit:,} bytes")
+                return bytes(data)
+            finally:
+                response.close()
+        except urllib3.exceptions.HTTPError as error:
+            raise BadPicture(f"it can't be fetched: {error}") from error
+
+
+def open_picture_source(place: str, settings: PictureSettings) -> PictureSource:
+    """Return the pictures of a folder, or those at the catalogue's addresses where `place` is `web`.
+
+    Raises SettingsError for a folder that is missing, and for `web` where no host is allowed.
+    """
+    if place == "web":
+        if not settings.allowed_hosts:
+            raise SettingsError(
+                "--images web fetches from hosts that the setting pictures.hosts names: it names none"
+            )
+        return WebPictures(settings, urllib3.PoolManager(num_pools=16, maxsize=8))
+    folder = Path(place)
+    if not folder.is_dir():
+        raise SettingsError(f"--images: there is no folder {folder}; `web` fetches the catalogue's addresses")
+    return FolderPictures(folder)
+
+
+def is_allowed(address: str, hosts: tuple[str, ...]) -> bool:
+    """Return whether an address is of HTTP and on one of the hosts, written as `pictures.hosts` has them."""
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if parts.scheme not in ("http", "https") or not host or parts.username or parts.password:
+        return False
+    return any(_matches(each.lower(), parts.scheme, host, port) for each in hosts)
+
+
+def _matches(allowed: str, scheme: str, host: str, port: int | None) -> bool:
+    own_scheme, _, name = allowed.rpartition("://")
+    name, _, own_port = name.partition(":")
+    if own_scheme and own_scheme != scheme:
+        return False
+    if (own_port and int(own_port) != port) or (not own_port and port is not None):
+        return False
+    return host.endswith(name[1:]) if name.startswith("*.") else host == name
+
+
+def _open_file(path: Path) -> PictureFile:
+    status = path.stat()
+    return PictureFile(path.name, f"{status.st_mtime_ns}.{status.st_size}", path.read_bytes)
+
+
+def _decode(address: str) -> bytes:
+    try:
+        return base64.b64decode(address.partition(",")[2], validate=True)
+    except binascii.Error as error:
+        raise BadPicture(f"its data: address is not base64: {error}") from error

@@ -1,0 +1,1 @@
+"""Pictures as vectors: read them, encode them, and place them among texts."""
