@@ -22,7 +22,7 @@ from plugin_api.search.query.query_text import QueryText
 from plugin_api.search.query.text import MAX_TEXT
 from plugin_api.search.reasons import Cause
 from reranker.behaviour.personal_search import MAX_STRENGTH
-from reranker.behaviour.popularity import MAX_PRIOR
+from reranker.behaviour.popularity import MAX_POPULARITY
 from reranker.text.query_type import is_identifier, names_one_model
 from reranker.understanding.demands import Demand, Understanding
 from reranker.understanding.interpreter import QueryInterpreter
@@ -74,7 +74,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     click_weight: _Weight | None = None
     purchase_weight: _Weight | None = None
     user: Annotated[str, Meta(max_length=256)] = ""
-    popularity: Annotated[float, Meta(ge=0, le=MAX_PRIOR)] | None = None
+    popularity: Annotated[float, Meta(ge=0, le=MAX_POPULARITY)] | None = None
     user_strength: Annotated[float, Meta(ge=0, le=MAX_STRENGTH)] | None = None
 
     @property

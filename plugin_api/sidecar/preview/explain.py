@@ -116,7 +116,12 @@ def explain_hit(
     if isinstance(query, QueryText):
         conditions = [clause for clause in (query.relax(),) if clause != MATCH_ALL]
         numbers = number_clauses(query, text)
-    slim = {"size": chosen.window, "_source": False, "track_total_hits": False}
+    slim = {
+        "size": chosen.window,
+        "_source": False,
+        "track_total_hits": False,
+        "docvalue_fields": [fields.POPULARITY_PRIOR],
+    }
     product_answer, keyword, near = _search_all(
         request,
         client,
@@ -145,8 +150,9 @@ def explain_hit(
     )
     if found.other_facts:
         why_not = why_not or "other_text"
-    prior = read_lowest(hit.get("fields", {}).get(fields.POPULARITY_PRIOR, [])) or 0.0
-    popularity = 0.0 if is_identifier(text) else float(weigh_priors([prior], chosen.popularity)[0])
+    bound = 0.0 if is_identifier(text) else chosen.popularity
+    priors = [_read_prior(each) for each in (hit, *keyword["hits"]["hits"], *near_hits)]
+    popularity = float(weigh_priors(priors, bound)[0])
     log_odds = found.log_odds + popularity
     return {
         "index": hit["_index"],
@@ -242,6 +248,10 @@ def _read_vectors(hit: JsonObject, model: ExplainModel) -> tuple[bytes | None, s
     if made_with and made_with[0] != model.version:
         return None, "other_model"
     return (stored, "") if model.is_readable(stored) else (None, "no_vectors")
+
+
+def _read_prior(hit: JsonObject) -> float:
+    return read_lowest(hit.get("fields", {}).get(fields.POPULARITY_PRIOR, [])) or 0.0
 
 
 def _decode(hit: JsonObject, name: str) -> bytes:

@@ -52,7 +52,13 @@ def test_priors_rise_with_sales_and_are_bounded() -> None:
     features = np.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [1000, 0, 0]])
     priors = compute_priors(features, PopularityWeights((0.5, 0.2, 0.1)))
     assert priors.tolist() == [0.0, 0.5, 1.0, MAX_PRIOR]
-    assert weigh_priors(priors.tolist(), 0.7).tolist() == [0.0, 0.5, 0.7, 0.7]
+
+
+def test_a_window_is_scaled_down_to_its_bound() -> None:
+    assert weigh_priors([0.0, 0.5, 1.0], 2).tolist() == [0.0, 0.5, 1.0]
+    assert weigh_priors([0.0, 4.0, 8.0], 2).tolist() == [0.0, 1.0, 2.0]
+    assert weigh_priors([1.0, 2.0], 0).tolist() == [0.0, 0.0]
+    assert weigh_priors([], 2).tolist() == []
 
 
 def test_what_sold_at_this_time_of_last_year_counts_as_season() -> None:
