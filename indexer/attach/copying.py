@@ -19,7 +19,7 @@ from indexer.attach.shards import (
     parse_positions,
     read_positions,
 )
-from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes, make_attune_field, make_meta
+from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes, make_meta, make_properties
 from indexer.store.alias import make_index_name
 from indexer.store.bulk import BulkResult, map_in_order, split_chunks, write_bulk
 from indexer.store.index_settings import create_index
@@ -96,10 +96,7 @@ def create_copy(
     }
     settings.get("routing", {}).get("allocation", {}).pop("initial_recovery", None)
     vectors: JsonObject = {"knn": True, "knn.derived_source.enabled": False}
-    properties = {
-        **source.mappings.get("properties", {}),
-        ATTUNE: make_attune_field(session, source, attachment),
-    }
+    properties = source.mappings.get("properties", {}) | make_properties(session, source, attachment)
     mappings = {**source.mappings, "properties": properties, "_meta": make_meta(source, wanted)}
     body = {"settings": {"index": settings | vectors | _LOADING}, "mappings": mappings}
     create_index(client, name, body, retry)

@@ -1,5 +1,7 @@
 """The documents of a shop: read as products by a field map, and updated with Attune's fields alone."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -117,10 +119,15 @@ def _look_up(
 
 
 class ShopProducts:
-    """Reads the products of a shop's documents. Thread-safe as far as one thread reads at a time."""
+    """Reads the products of a shop's documents by a field map, and makes Attune's fields of them.
+
+    Thread-safe as far as one thread reads at a time.
+    """
 
     def __init__(self, field_map: FieldMap) -> None:
         self._maker = ProductMaker(field_map)
+        # OpenSearch itself makes `attune.price` of these as it stores a document.
+        self._prices = json.dumps([field_map.price, field_map.price_scale])
 
     def read(self, document_id: str, source: JsonObject) -> Product | None:
         """Return the product of a document, None where it has neither title nor description."""
@@ -128,21 +135,22 @@ class ShopProducts:
         product = self._maker.product(document_id, Record(0, values, "", 0.0))
         return product if product.title or product.description else None
 
+    def make_values(self, product: Product, encoded: EncodedProduct, model: str, vectors: str) -> JsonObject:
+        """Return the fields under `attune` of a document; without an id, they are not current."""
+        own = {**vector_fields(encoded, model, vectors), "facts": encode_facts(product)}
+        key = {"key": encode_key(product.id, own)} if product.id else {}
+        return {**own, **key, "hash": self._hash(product)}
 
-def attune_values(
-    document_id: str, product: Product, encoded: EncodedProduct, model: str, vectors: str
-) -> JsonObject:
-    """Return the fields under `attune` of a document. Without an id they are not current until it has one."""
-    own = {**vector_fields(encoded, model, vectors), "facts": encode_facts(product)}
-    key = {"key": encode_key(document_id, own)} if document_id else {}
-    return {**own, **key, "hash": hash_content(product)}
+    def is_current(self, values: JsonObject, product: Product, model: str) -> bool:
+        """Return whether a document's fields under `attune` are those of its product as it is now."""
+        return (
+            values.get("hash") == self._hash(product)
+            and values.get("model") == model
+            and {"vector", "tokens", "facts"} <= values.keys()
+            and values.get("key") == encode_key(product.id, values)
+        )
 
-
-def is_current(values: JsonObject, document_id: str, product: Product, model: str) -> bool:
-    """Return whether a document's fields under `attune` are those of its product as it is now."""
-    return (
-        values.get("hash") == hash_content(product)
-        and values.get("model") == model
-        and {"vector", "tokens", "facts"} <= values.keys()
-        and values.get("key") == encode_key(document_id, values)
-    )
+    def _hash(self, product: Product) -> str:
+        """Return a hash of all that the fields are made of: with other price fields they are others too."""
+        content = f"{hash_content(product)} {self._prices}"
+        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

@@ -48,7 +48,7 @@ class FollowJob:
     `full` begins with a look at every document.
     """
 
-    every: float = 0.5
+    every: float = 0.25
     once: bool = False
     full: bool = False
 
@@ -193,6 +193,8 @@ class _Follower:
                     self._on_report(report)
                 elif self._job.once:
                     break
+            for updater in self._updaters.values():
+                updater.save()
         finally:
             for updater in self._updaters.values():
                 updater.close()

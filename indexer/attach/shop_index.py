@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import AuthorizationException, NotFoundError, TransportError
 
-from indexer.attach.field_aliases import list_aliases
+from indexer.attach.demanded_fields import end_copying, map_demanded_fields
 from indexer.catalogue.field_map import FieldMap, field_map_from
 from indexer.store.alias import META, VOCABULARY
 from indexer.store.retry import RetryPolicy
@@ -227,10 +227,14 @@ def check_knn(client: OpenSearch, retry: RetryPolicy) -> None:
         )
 
 
-def make_attune_field(session: IndexSession, index: ShopIndex, attachment: Attachment) -> JsonObject:
-    """Return the mapping of the field `attune`, which an index of a shop gains."""
-    own = attune_properties(attachment.dimension, session.settings)
-    return {"dynamic": False, "properties": own | list_aliases(index.mappings, attachment.field_map)}
+def make_properties(session: IndexSession, index: ShopIndex, attachment: Attachment) -> JsonObject:
+    """Return the properties that the mapping of a shop's index gains, and those of its own that change.
+
+    Raises IndexingError where an earlier field map left a field that does not fit this one.
+    """
+    demanded = map_demanded_fields(index.mappings, attachment.field_map)
+    own = attune_properties(attachment.dimension, session.settings) | demanded.own
+    return {**demanded.shops, ATTUNE: {"dynamic": False, "properties": own}}
 
 
 def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attachment) -> None:
@@ -240,8 +244,6 @@ def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attac
             f"index {index.name} was made without index.knn, which can't be changed: "
             f"`attune attach {session.alias}` replaces it by a copy that has it"
         )
-    if attachment == index.attachment:
-        return
     present = index.mappings.get("properties", {}).get(ATTUNE, {}).get("properties", {})
     if present and present.get("vector", {}).get("dimension") != attachment.dimension:
         raise IndexingError(
@@ -249,15 +251,18 @@ def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attac
             f"model {attachment.model} makes {attachment.dimension}: a field's dimension can't be changed. "
             "Attach with a model of that dimension, or reindex into a new index without `attune` fields"
         )
-    body: JsonObject = {"_meta": make_meta(index, attachment)}
-    wanted = make_attune_field(session, index, attachment)
+    properties = make_properties(session, index, attachment)
+    own = properties.pop(ATTUNE)
     missing = {
         name: field
-        for name, field in wanted["properties"].items()
+        for name, field in own["properties"].items()
         if name not in present or (field["type"] == "alias" and field != present[name])
     }
     if missing:
-        body["properties"] = {ATTUNE: {**wanted, "properties": missing}}
+        properties[ATTUNE] = {**own, "properties": missing}
+    if not properties and attachment == index.attachment:
+        return
+    body = {"_meta": make_meta(index, attachment), "properties": properties}
     session.retry.call(
         f"adding Attune's fields to {index.name}",
         lambda: session.client.indices.put_mapping(index=index.name, body=body),
@@ -267,8 +272,13 @@ def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attac
 def put_metadata(
     session: IndexSession, index: ShopIndex, attachment: Attachment | None, vocabulary: str = ""
 ) -> None:
-    """Record an attachment, and a vocabulary if one is given, in an index's mapping, or take both out."""
-    body = {"_meta": make_meta(index, attachment, vocabulary)}
+    """Record an attachment, and a vocabulary if one is given, in an index's mapping.
+
+    Without an attachment, take both out, and let the shop's own fields be as they were.
+    """
+    body: JsonObject = {"_meta": make_meta(index, attachment, vocabulary)}
+    if attachment is None:
+        body["properties"] = end_copying(index.mappings)
     session.retry.call(
         f"writing the metadata of {index.name}",
         lambda: session.client.indices.put_mapping(index=index.name, body=body),

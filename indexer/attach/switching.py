@@ -64,6 +64,7 @@ def replace_by_copy(
             updater.catch_up(copier.positions(), report, lock)
             if copied <= _FEW:
                 break
+        updater.save()
     finally:
         updater.close()
     return _take_over(session, jobs, copier, lock)

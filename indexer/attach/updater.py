@@ -11,9 +11,7 @@ from indexer.attach.documents import (
     ShopProducts,
     VectorRemoval,
     VectorUpdate,
-    attune_values,
     fetch_documents,
-    is_current,
 )
 from indexer.attach.shards import (
     BEFORE_ALL,
@@ -102,6 +100,8 @@ class IndexUpdater:
         self._state = {} if full else self._load_state()
         self._written = IdSet()
         self._lock = threading.Lock()
+        self._saved_at = time.monotonic()
+        self._is_saved = True
 
     @property
     def model(self) -> str:
@@ -115,17 +115,18 @@ class IndexUpdater:
     def catch_up(self, positions: Sequence[ShardPosition], report: AttachReport, lock: Lock) -> None:
         """Look at every change up to the positions and write the vectors that are missing or outdated.
 
-        Raises IndexingError, ClusterDown, ModelError and JobStopped. What was done is remembered.
+        Raises IndexingError, ClusterDown, ModelError and JobStopped. What was done is
+        remembered every few seconds, and by `save`.
         """
         behind = [position for position in positions if position.checkpoint > self._checkpoint(position)]
         if not behind:
+            self._save_at_times()
             return
         session = self._session
         refresh_index(session.client, self._index.name, session.retry)
         targets = {position.number: position for position in behind}
         ahead = {position.number: position.checkpoint - self._checkpoint(position) for position in behind}
         total = max(sum(ahead.values()), 1)
-        saved = time.monotonic()
         with (
             Prefetcher(self._list(behind), _PREFETCHED) as listed,
             Prefetcher(map(self._plan, listed), _PREFETCHED) as planned,
@@ -137,14 +138,20 @@ class IndexUpdater:
                 self._state[shard] = replace(targets[shard], checkpoint=plan.page.checkpoint)
                 ahead[shard] = targets[shard].checkpoint - plan.page.checkpoint
                 session.on_progress(report.documents, 1 - sum(ahead.values()) / total)
-                if time.monotonic() - saved > _SAVE_SECONDS:
-                    self._save_state()
-                    saved = time.monotonic()
-        self._save_state()
+                self._is_saved = False
+                self._save_at_times()
 
-    def _save_state(self) -> None:
-        shards = dump_positions(self._state.values())
-        self._jobs.save(state_key(self._index), {**self._basis(), "shards": shards})
+    def save(self) -> None:
+        """Remember how far the index was looked at."""
+        if not self._is_saved:
+            shards = dump_positions(self._state.values())
+            self._jobs.save(state_key(self._index), {**self._basis(), "shards": shards})
+            self._is_saved = True
+        self._saved_at = time.monotonic()
+
+    def _save_at_times(self) -> None:
+        if time.monotonic() - self._saved_at > _SAVE_SECONDS:
+            self.save()
 
     def _basis(self) -> JsonObject:
         """Return what vectors depend on besides the documents: with another model all are outdated."""
@@ -194,13 +201,13 @@ class IndexUpdater:
                 without_text += 1
                 if document.attune:
                     removals.append(VectorRemoval(document.key))
-            elif not is_current(document.attune, document.key.id, product, self._encoder.version):
+            elif not self._products.is_current(document.attune, product, self._encoder.version):
                 outdated.append((document, product))
         unchanged = len(documents) - len(outdated) - without_text
         encoded = self._encoder.encode_products([product for _, product in outdated]) if outdated else []
         for (document, product), vectors in zip(outdated, encoded, strict=True):
             how = (self._encoder.version, self.attachment.vectors)
-            updates.append(VectorUpdate(document, attune_values(document.key.id, product, vectors, *how)))
+            updates.append(VectorUpdate(document, self._products.make_values(product, vectors, *how)))
         return _Plan(page, tuple(updates), tuple(removals), unchanged, without_text)
 
     def _write(self, plan: _Plan) -> list[BulkResult]:

@@ -18,16 +18,14 @@ _Result = TypeVar("_Result")
 TRANSIENT_STATUSES = (429, 502, 503, 504)
 """Statuses of an overloaded or starting cluster, or of a proxy in front of it."""
 
-_LONGEST_PAUSE = 20.0
-
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How long a call that fails for transient reasons is repeated: `seconds` after its first failure.
 
-    Pauses start at `first_pause` seconds and double. Each is drawn at random between half and all of that, so
-    that jobs which failed together do not return together ("equal jitter", Brooker, "Exponential Backoff And
-    Jitter", 2015). `on_wait` receives the reason and the seconds of each pause.
+    Pauses start at `first_pause` seconds and double up to `longest_pause`. Each is drawn at random between
+    half and all of that, so that jobs which failed together do not return together ("equal jitter", Brooker,
+    "Exponential Backoff And Jitter", 2015). `on_wait` receives the reason and the seconds of each pause.
 
     Setting `stop` ends the job: the next call, and any pause, raises JobStopped.
     """
@@ -36,6 +34,7 @@ class RetryPolicy:
     on_wait: Callable[[str, float], None] = lambda _, __: None
     stop: threading.Event = field(default_factory=threading.Event)
     first_pause: float = 0.5
+    longest_pause: float = 20.0
 
     def call(self, doing: str, ask: Callable[[], _Result]) -> _Result:
         """Return what `ask` returns. `doing` names the work in messages, as in "writing to index shop-1".
@@ -75,7 +74,7 @@ class Backoff:
             self._until = now + policy.seconds
         if now >= self._until:
             return False
-        longest = min(_LONGEST_PAUSE, policy.first_pause * 2**self._tries)
+        longest = min(policy.longest_pause, policy.first_pause * 2.0 ** min(self._tries, 30))
         seconds = min(random.uniform(longest / 2, longest), self._until - now)
         self._tries += 1
         policy.on_wait(reason, seconds)

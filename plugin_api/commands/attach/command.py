@@ -12,12 +12,13 @@ from indexer.attach.job import FollowJob, attach_index, detach_index, follow_ind
 from indexer.attach.sample import guess_shop_map, load_shop_map, read_sample
 from indexer.attach.shop_index import find_shop_indexes
 from indexer.attach.updater import AttachReport
-from plugin_api.commands.attach.summary import summarize_attach, summarize_estimate
+from plugin_api.commands.attach.summary import summarize_estimate
 from plugin_api.commands.context import CommandContext
+from plugin_api.commands.index.attached import summarize_attach
 from plugin_api.commands.index.metrics import JobMetrics
 from plugin_api.commands.index.models import model_folders
 from plugin_api.commands.index.priority import lower_priority
-from plugin_api.commands.index.session import open_job_session
+from plugin_api.commands.index.session import open_job_session, open_service_session
 from plugin_api.commands.index.signals import stop_on_signals
 from plugin_api.terminal import JobProgress, format_count
 
@@ -93,7 +94,7 @@ def attach(
 @click.command()
 @click.argument("name", metavar="INDEX")
 @click.option(
-    "--every", type=click.FloatRange(min=0.05), default=0.5, show_default=True, metavar="SECONDS",
+    "--every", type=click.FloatRange(min=0.05), default=0.25, show_default=True, metavar="SECONDS",
     help="Seconds between two looks for changes.",
 )  # fmt: skip
 @click.option(
@@ -116,11 +117,12 @@ def follow(
 ) -> None:
     """Keep an attached index in step with the shop's own writers.
 
-    Looks for new and changed documents every half second, and encodes those whose text changed. Vectors that
-    a writer dropped, by writing a document anew, come back. Deletes need nothing. What is done is
+    Looks for new and changed documents four times a second, and encodes those whose text changed. Vectors
+    that a writer dropped, by writing a document anew, come back. Deletes need nothing. What is done is
     remembered: a run that was killed continues, and finds what was written meanwhile.
 
-    It runs until it is stopped (SIGTERM or Ctrl-C), or with --once until there is nothing left to do.
+    It runs until it is stopped (SIGTERM or Ctrl-C), and waits for OpenSearch where that is away. With --once
+    it ends when there is nothing left to do, or when OpenSearch is away for `index.retry_seconds`.
     """
     lower_priority()
     settings, stop, stop_now = context.settings, threading.Event(), threading.Event()
@@ -130,7 +132,11 @@ def follow(
         file.record_failure(),
         JobProgress("following", as_json) as progress,
     ):
-        session = open_job_session(settings, name, model_folders(model, settings.model), stop_now, progress)
+        models = model_folders(model, settings.model)
+        if once:
+            session = open_job_session(settings, name, models, stop_now, progress)
+        else:
+            session = open_service_session(settings, name, models, (stop, stop_now), progress)
 
         def write_running(report: AttachReport) -> None:
             file.write_running(asdict(report))

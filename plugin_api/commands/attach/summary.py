@@ -1,32 +1,7 @@
-"""Summaries of `attune attach` and `attune follow` for people."""
+"""The summary of `attune attach --dry-run` for people."""
 
 from indexer.attach.estimate import AttachEstimate
-from indexer.attach.updater import AttachReport
 from plugin_api.terminal import format_count
-
-
-def summarize_attach(report: AttachReport) -> str:
-    """Return the summary of a job that attached or followed."""
-    lines = [
-        f"Looked at {format_count(report.documents, 'document')} of {', '.join(report.indexes)} "
-        f"in {report.seconds:.1f} s ({report.documents_per_second:,.0f}/s): {report.encoded:,} encoded, "
-        f"{report.unchanged:,} had their vectors; model {report.model}."
-    ]
-    if report.without_text:
-        lines.append(f"{report.without_text:,} have no title or description, and so no vectors.")
-    if report.overtaken:
-        lines.append(f"{format_count(report.overtaken, 'update')} gave way to writes of the shop's.")
-    if report.refused:
-        lines.append(
-            f"OpenSearch refused {format_count(report.refused, 'update')} (first: {report.refusal})."
-        )
-    if report.kept:
-        lines.append(
-            f"A copy that can have vectors is in the place of the index; writes were refused for "
-            f"{report.refusing_seconds:.1f} s. The data as it was is kept: {', '.join(report.kept)}."
-        )
-    lines.append(f"Keep them in step with the shop's writers: attune follow {report.name}")
-    return "\n".join(lines)
 
 
 def summarize_estimate(estimate: AttachEstimate) -> str:

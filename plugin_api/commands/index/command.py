@@ -19,8 +19,9 @@ from plugin_api.commands.index.sources import IndexOptions
 )
 @click.option("--changes", "mode", flag_value="changes", help="Apply changes to the index in use.")
 @click.option(
-    "--verify", "mode", flag_value="verify", help="Compare catalogue and index, and change nothing."
-)
+    "--verify", "mode", flag_value="verify",
+    help="Compare catalogue and index, and change nothing.",
+)  # fmt: skip
 @click.option(
     "--reencode", "mode", flag_value="reencode",
     help="Rebuild from the index itself, as for another --model; no SOURCE.",
@@ -131,16 +132,17 @@ def index(
       operation = "event"
     Records that can't be used are written to the reject file with line number and reason.
 
+    Of an index that `attune attach` gave its vectors, --verify without SOURCE compares documents and vectors,
+    and --reencode encodes it anew, as by another --model.
+
     Exit status: 0 done (for --verify: equal), 1 failed or different, 2 wrong use, 3 another job is running
     on this alias.
     """
-    if bool(source or table or query) == (mode == "reencode"):
-        said = (
-            "--reencode reads the index itself: leave SOURCE out"
-            if mode == "reencode"
-            else "SOURCE is missing"
+    has_source = bool(source or table or query)
+    if has_source and mode == "reencode":
+        raise SettingsError(
+            "--reencode reads the index itself: leave SOURCE out. `attune index --help` says more"
         )
-        raise SettingsError(f"{said}. `attune index --help` says more")
     if images and (engine == "ray" or mode == "verify"):
         raise SettingsError("--images is for --full, --reencode and --changes, with --engine local")
     if engine == "ray" and (mode in ("changes", "verify") or dry_run):
@@ -168,7 +170,11 @@ def index(
         as_json=as_json,
     )
     run = IndexRun(context.settings, options)
-    if mode == "changes":
+    if not has_source and not dry_run and mode in ("verify", "reencode") and run.find_attachment():
+        run.verify_attached() if mode == "verify" else run.reencode_attached()
+    elif not has_source and mode != "reencode":
+        raise SettingsError("SOURCE is missing. `attune index --help` says more")
+    elif mode == "changes":
         run.apply_changes(dry_run)
     elif mode == "verify" or dry_run:
         run.verify(mode, dry_run)

@@ -19,6 +19,7 @@ _RUNNING_SECONDS = 10.0
 _OUTCOMES = (
     "indexed", "encoded", "changes_copied", "rejected", "duplicates", "changes", "upserted", "updated",
     "deleted", "stale", "unchanged", "products", "same", "newer", "missing", "extra", "fields", "vectors",
+    "documents", "outdated", "overtaken", "without_text",
 )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from indexer.attach.shop_index import Attachment, read_attachment
+from indexer.attach.verify import verify_vectors
 from indexer.catalogue.recorded_field_map import was_simplified
 from indexer.change.job import ChangeJob, ChangesReport, apply_changes
 from indexer.rebuild.background import BackgroundEncoder
@@ -20,10 +22,12 @@ from indexer.rebuild.loading import load_locally
 from indexer.rebuild.product_source import IndexSource, open_index_source
 from indexer.rebuild.verify import verify_index
 from indexer.sources.files import describe_format
+from indexer.store.opensearch_errors import translate_errors
 from indexer.store.session import IndexSession, OneEncoder
 from mappings.client import connect
 from mappings.errors import IndexingError, SettingsError
 from mappings.settings import Settings
+from plugin_api.commands.index.attached import reencode_attached, summarize_attach, summarize_check
 from plugin_api.commands.index.metrics import JobMetrics
 from plugin_api.commands.index.models import model_folders
 from plugin_api.commands.index.pictures import open_pictures, summarize_pictures
@@ -146,6 +150,28 @@ class IndexRun:
                 metrics.write_success(asdict(report), status)
             self._print(asdict(report) | {"equal": report.equal}, summarize_verify(report, dry))
         sys.exit(status)
+
+    def find_attachment(self) -> Attachment | None:
+        """Return what attaching recorded of the alias's index, None where it is not a shop's own."""
+        with translate_errors(f"looking up {self._options.alias}"):
+            return read_attachment(connect(self._settings.opensearch), self._options.alias)
+
+    def verify_attached(self) -> None:
+        """Compare an attached index's documents with their vectors. Exit with status 1 where they differ."""
+        with stop_on_signals(self._stop), self._report("verify") as (metrics, progress):
+            check = verify_vectors(self._open_session(progress))
+            status = 0 if check.equal else 1
+            metrics.write_success(asdict(check), status)
+        self._print(asdict(check) | {"equal": check.equal}, summarize_check(check))
+        sys.exit(status)
+
+    def reencode_attached(self) -> None:
+        """Encode the documents of an attached index anew by the model of the options."""
+        lower_priority()
+        with stop_on_signals(self._stop), self._report("reencode") as (metrics, progress):
+            report = reencode_attached(self._open_session(progress))
+            metrics.write_success(asdict(report))
+        self._print(asdict(report), summarize_attach(report))
 
     def _open_session(self, progress: JobProgress) -> IndexSession:
         session = open_job_session(self._settings, self._options.alias, self._models, self._stop, progress)

@@ -7,7 +7,7 @@ index. Nothing is requested from OpenSearch. A document that can't be encoded is
 
 from collections.abc import Mapping, Sequence
 
-from indexer.attach.documents import ShopProducts, attune_values, is_current
+from indexer.attach.documents import ShopProducts
 from indexer.catalogue.field_map import field_map_from
 from indexer.store.encoder import ProductEncoder
 from mappings.errors import BadRequest, ModelMismatch, SettingsError
@@ -46,7 +46,7 @@ class DocumentEncoder:
         if product is None:
             return None
         own = source.get(ATTUNE)
-        if isinstance(own, Mapping) and is_current(dict(own), document_id, product, model):
+        if isinstance(own, Mapping) and products.is_current(dict(own), product, model):
             return dict(own)
         (encoded,) = encoder.encode_products([product])
-        return attune_values(document_id, product, encoded, model, vectors)
+        return products.make_values(product, encoded, model, vectors)

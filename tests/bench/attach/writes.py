@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionError as NoConnection
@@ -17,6 +18,9 @@ from tests.bench.inputs import percentiles
 
 WRITTEN = 2000
 """Products that are written at random."""
+
+THREADS = 8
+"""Threads that write: OpenSearch makes each write durable before it answers."""
 
 
 def measure_writes(
@@ -106,40 +110,82 @@ def measure_latency(client: OpenSearch, writer: "Writer", samples: int) -> JsonO
 
 
 class Writer:
-    """A shop's indexer: writes anew, updates in part and deletes at random, and knows what must be there."""
+    """A shop's indexers: write anew, update in part and delete at random, and know what must be there.
 
-    def __init__(self, client: OpenSearch, rate: float) -> None:
+    Each of the threads has products of its own, so the last write of every product is known.
+    """
+
+    def __init__(self, client: OpenSearch, rate: float, threads: int = THREADS) -> None:
+        self.stop = threading.Event()
+        documents = list(read_documents(WRITTEN))
+        self._parts = [
+            _PartWriter(client, rate / threads, dict(documents[part::threads]), part, self.stop)
+            for part in range(threads)
+        ]
+
+    @property
+    def expected(self) -> dict[str, JsonObject | None]:
+        """Every product that was written as it must be now; None for one that was deleted."""
+        return {key: source for part in self._parts for key, source in part.expected.items()}
+
+    @property
+    def written(self) -> int:
+        """Writes that OpenSearch has accepted."""
+        return sum(part.written for part in self._parts)
+
+    @property
+    def repeated(self) -> int:
+        """Attempts that OpenSearch did not answer or refused for the moment."""
+        return sum(part.repeated for part in self._parts)
+
+    def run(self, seconds: float) -> None:
+        with ThreadPoolExecutor(len(self._parts)) as pool:
+            for done in [pool.submit(part.run, seconds) for part in self._parts]:
+                done.result()
+
+
+class _PartWriter:
+    """One thread of a writer. After a time in which OpenSearch was away it catches up with its rate."""
+
+    def __init__(
+        self, client: OpenSearch, rate: float, known: dict[str, JsonObject], seed: int, stop: threading.Event
+    ) -> None:
         self._client = client
         self._pause = 1 / rate
-        self._chance = random.Random(3)
-        self._known: dict[str, JsonObject] = dict(read_documents(WRITTEN))
-        self._keys = list(self._known)
+        self._chance = random.Random(seed)
+        self._known = known
+        self._keys = list(known)
+        self._stop = stop
         self.expected: dict[str, JsonObject | None] = {}
         self.written = self.repeated = 0
-        self.stop = threading.Event()
 
     def run(self, seconds: float) -> None:
         due = time.monotonic()
         until = due + seconds
-        while time.monotonic() < until and not self.stop.is_set():
+        while time.monotonic() < until and not self._stop.is_set():
             due += self._pause
-            self.stop.wait(max(0.0, due - time.monotonic()))
-            key, turn = self._chance.choice(self._keys), self.written
-            if self._chance.random() < 0.1:
-                self._repeat(lambda key=key: self._client.delete(index=INDEX, id=key, ignore=404))
-                self._put(key, None)
-            elif self._chance.random() < 0.5 and key in self._known:
-                price = {"offers": [{"price": float(turn)}]}
-                change = price if turn % 2 else {**price, "name": f"{self._known[key]['name']} {turn}"}
-                self._repeat(lambda key=key, change=change: self._update(key, change))
-                self._put(key, {**self._known[key], **change})
-            else:
-                source = {"name": f"Mug {key} {turn}", "body": "a mug", "maker": {"name": "Potter"}}
-                self._repeat(
-                    lambda key=key, source=source: self._client.index(index=INDEX, id=key, body=source)
-                )
-                self._put(key, source)
+            self._stop.wait(max(0.0, due - time.monotonic()))
+            self._write(self._chance.choice(self._keys), self.written)
             self.written += 1
+
+    def _write(self, key: str, turn: int) -> None:
+        source: JsonObject | None
+        if self._chance.random() < 0.1:
+            source = None
+            self._repeat(lambda: self._client.delete(index=INDEX, id=key, ignore=404))
+        elif self._chance.random() < 0.5 and key in self._known:
+            price = {"offers": [{"price": float(turn)}]}
+            change = price if turn % 2 else {**price, "name": f"{self._known[key]['name']} {turn}"}
+            source = {**self._known[key], **change}
+            self._repeat(lambda: self._update(key, change))
+        else:
+            source = {"name": f"Mug {key} {turn}", "body": "a mug", "maker": {"name": "Potter"}}
+            self._repeat(lambda: self._client.index(index=INDEX, id=key, body=source))
+        self.expected[key] = source
+        if source is None:
+            self._known.pop(key, None)
+        else:
+            self._known[key] = source
 
     def _update(self, key: str, change: JsonObject) -> None:
         params = {"retry_on_conflict": 10}
@@ -147,7 +193,7 @@ class Writer:
 
     def _repeat(self, write: Callable[[], object]) -> None:
         """Write until OpenSearch has accepted it, as every indexer has to: each write may come twice."""
-        while not self.stop.is_set():
+        while True:
             try:
                 write()
                 return
@@ -157,11 +203,4 @@ class Writer:
                 if error.status_code not in (409, 429, 503):
                     raise
             self.repeated += 1
-            self.stop.wait(0.1)
-
-    def _put(self, key: str, source: JsonObject | None) -> None:
-        self.expected[key] = source
-        if source is None:
-            self._known.pop(key, None)
-        else:
-            self._known[key] = source
+            time.sleep(0.1)

@@ -1,8 +1,10 @@
 """Attach to an index of a shop's on real OpenSearch: what documents gain, and that nothing else changes."""
 
+import json
 import threading
 
 import pytest
+from click.testing import CliRunner
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError
 
@@ -10,6 +12,7 @@ from indexer.attach.job import attach_index
 from indexer.catalogue.field_map import FieldMap
 from mappings.errors import IndexingError, JobRunning
 from mappings.types import JsonObject
+from plugin_api.cli import attune
 from tests.fakes.fake_encoder import FakeEncoder, OtherEncoder
 from tests.integration.attach.conftest import AttachedShop
 
@@ -50,6 +53,23 @@ def test_the_index_learns_what_its_products_words_mean(own_shop: AttachedShop) -
     assert mapping["_meta"] == {"owner": "the shop"}
 
 
+def test_prices_in_nested_documents_can_be_compared(own_shop: AttachedShop) -> None:
+    client, name = own_shop.client, own_shop.name
+    before = client.indices.get_mapping(index=name)[name]["mappings"]["properties"]
+    own_shop.put(5, offers=[{"price": 30.0}, {"price": 19.0}])
+    own_shop.attach()
+    own_shop.update(6, offers=[{"price": 5.0}])  # as the shop writes: nothing is encoded for that
+    client.indices.refresh(index=name)
+    cheap = {"query": {"range": {"attune.price": {"lt": 10}}}}
+    assert [hit["_id"] for hit in client.search(index=name, body=cheap)["hits"]["hits"]] == ["6"]
+    asked = {"query": {"ids": {"values": ["5"]}}, "docvalue_fields": ["attune.price"]}
+    (hit,) = client.search(index=name, body=asked)["hits"]["hits"]
+    assert hit["fields"]["attune.price"] == [19.0, 30.0]
+    own_shop.detach()
+    after = client.indices.get_mapping(index=name)[name]["mappings"]["properties"]
+    assert {field: after[field] for field in before} == before
+
+
 def test_attaching_again_encodes_nothing(own_shop: AttachedShop) -> None:
     own_shop.attach()
     own_shop.encoder.batches.clear()
@@ -62,6 +82,27 @@ def test_another_model_or_field_map_encodes_everything(own_shop: AttachedShop) -
     own_shop.attach()
     assert own_shop.with_encoder(OtherEncoder()).attach().encoded == 20
     assert own_shop.attach(FieldMap("_id", title=("name",), attributes=("offers.price",))).encoded == 20
+
+
+def test_the_commands_of_catalogues_work_on_an_attached_index(
+    own_shop: AttachedShop, opensearch: str
+) -> None:
+    def run(*arguments: str) -> tuple[int, JsonObject]:
+        environment = {"ATTUNE_OPENSEARCH_URL": opensearch}
+        result = CliRunner().invoke(attune, [*arguments, "--json"], env=environment)
+        return result.exit_code, json.loads(result.stdout)
+
+    this = ("--alias", own_shop.name)
+    assert run("attach", own_shop.name)[1]["encoded"] == 20
+    status, check = run("index", "--verify", *this)
+    assert (status, check["same"], check["equal"]) == (0, 20, True)
+    own_shop.update(1, name="Cup 1")
+    own_shop.put(2)
+    status, check = run("index", "--verify", *this)
+    assert (status, check["outdated"], check["missing"], check["equal"]) == (1, 1, 1, False)
+    status, report = run("index", "--reencode", *this)
+    assert (status, report["encoded"]) == (0, 2)
+    assert run("index", "--verify", *this)[0] == 0
 
 
 def test_a_killed_job_is_continued(own_shop: AttachedShop) -> None:

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from indexer.attach.verify import verify_vectors
 from tests.integration.attach.conftest import AttachedShop
 from tests.integration.stack import SNAPSHOTS
 
@@ -22,6 +23,21 @@ def test_only_changed_texts_are_encoded(own_shop: AttachedShop) -> None:
     assert sum(own_shop.encoder.batches) == 3
     own_shop.check_in_step()
     assert own_shop.follow().documents == 0
+
+
+def test_verify_tells_what_has_no_vectors_or_outdated_ones(own_shop: AttachedShop) -> None:
+    own_shop.attach()
+    assert verify_vectors(own_shop.session).equal
+    own_shop.update(1, name="Cup 1")
+    own_shop.update(2, stock=0)
+    own_shop.put(3)
+    own_shop.client.index(index=own_shop.name, id="20", body={"stock": 3})
+    check = verify_vectors(own_shop.session)
+    counts = (check.documents, check.same, check.missing, check.outdated, check.without_text)
+    assert counts == (21, 18, 1, 1, 1)
+    assert (check.equal, set(check.examples)) == (False, {"1", "3"})
+    own_shop.follow()
+    assert verify_vectors(own_shop.session).equal
 
 
 def test_an_index_made_anew_under_the_same_name_is_looked_at_from_the_start(own_shop: AttachedShop) -> None:
