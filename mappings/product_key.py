@@ -1,15 +1,14 @@
 """What identifies a product and what was encoded of it, in one value that costs little to read with a hit."""
 
-from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 _DIGEST_BYTES = 8
 _MAX_CHARACTERS = 100
 """Of a model's version: whoever writes documents could fill memory with longer ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProductKey:
+class ProductKey(NamedTuple):
     """The content of `attune.key`: the product's `id`, the `model` version that encoded it, and a digest.
 
     The `digest` is that of the bytes of `attune.tokens` and `attune.facts`. A binary value is several times

@@ -1,12 +1,12 @@
 """The models of a process: which one serves an index, and its work, done on threads of its own."""
 
-import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+import numpy as np
 from cachetools import LRUCache, cachedmethod
 
 from mappings.errors import BadRequest, ModelError
@@ -89,10 +89,10 @@ class SearchModels:
         if not hits:
             return {}
         stored = [hit.vectors for hit in hits]
-        scores: list[float] = self._run("scoring", deadline, model.score, query, stored, weights).tolist()
-        if len(scores) != len(hits) or not all(map(math.isfinite, scores)):
+        scores = self._run("scoring", deadline, model.score, query, stored, weights)
+        if len(scores) != len(hits) or not np.isfinite(scores).all():
             raise ModelError(f"model {model.version} returned scores that are not probabilities")
-        return dict(zip((hit.key for hit in hits), scores, strict=True))
+        return dict(zip([hit.key for hit in hits], scores.tolist(), strict=True))
 
     @cachedmethod(
         lambda self: self._queries,

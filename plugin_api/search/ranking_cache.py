@@ -1,10 +1,11 @@
 """Rankings of a moment ago: for the next page of the same query, and for the same query again.
 
 Only the order is cached. A ranking belongs to one caller and is used only while the index has the fingerprint
-that it had when the ranking was made; the fingerprint is requested together with the page's hits, totals and
-aggregations. So a cached ranking never shows a change late, nor to anyone what OpenSearch would not. Copies
-of a shard show a change at different moments, up to a second apart by OpenSearch's defaults: a ranking made
-so soon after a change is not cached.
+that it had before the ranking was made; the fingerprint is requested together with the page's hits, totals
+and aggregations. A fingerprint that an index no longer has never comes back: one that is the same before and
+after was the same between. So a cached ranking never shows a change late, nor to anyone what OpenSearch would
+not. Copies of a shard show a change at different moments, up to a second apart by OpenSearch's defaults: a
+ranking made so soon after a change is not cached.
 """
 
 import hashlib
@@ -27,6 +28,9 @@ _T = TypeVar("_T", bound="RankedHits | Additions")
 
 SETTLE_SECONDS = 2.0
 """For how long an index must have had one fingerprint for rankings to be cached."""
+
+_KNOWN_SECONDS = 1.0
+"""For how long a fingerprint is known: rankings made meanwhile need not request it."""
 
 _MAX_BYTES = 32_000_000
 """Bytes of all rankings of a process. The least recently used go first."""
@@ -71,11 +75,25 @@ class Cached(Generic[_T]):
 
 
 @dataclass(frozen=True, slots=True)
+class NewRanking:
+    """What is made now, for the cache where it has a `key`.
+
+    `digest` is the one that the index has had for a while, empty where there is none. The fingerprint is to
+    be requested in so many `shards`' searches; in none, for 0, where it is known.
+    """
+
+    key: RankingKey | None = None
+    digest: bytes = b""
+    shards: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class _Observation:
-    """The last fingerprint of an index, and since when it holds."""
+    """The last fingerprint of an index, since when it holds, and when it was last seen."""
 
     fingerprint: IndexFingerprint
     since: float
+    seen: float
 
 
 class RankingCache:
@@ -143,22 +161,39 @@ class RankingCache:
             self._cached.pop(key.search, None)
             return None
 
-    def settled_digest(self, key: RankingKey) -> bytes:
-        """Return the digest that the index has had for a while; empty where there is none."""
+    def begin(self, key: RankingKey | None) -> NewRanking:
+        """Return what is to be known of the index of a ranking, or of additions, that are made now."""
+        if key is None:
+            return NewRanking()
         with self._lock:
             last = self._observations.get(key.view)
-            is_settled = last and self._clock() >= last.since + self._settle_seconds
-            return last.fingerprint.digest if last and is_settled else b""
+        now = self._clock()
+        if last is None or now < last.since + self._settle_seconds:
+            return NewRanking(key, b"", key.shards)
+        is_known = last.fingerprint.digest and now < last.seen + _KNOWN_SECONDS
+        return NewRanking(key, last.fingerprint.digest, 0 if is_known else key.shards)
 
     def observe(self, key: RankingKey, fingerprint: IndexFingerprint) -> None:
         """Record the fingerprint that the index had just now."""
         with self._lock:
-            last = self._observations.get(key.view)
-            if not fingerprint.digest or last is None or fingerprint != last.fingerprint:
-                self._observations[key.view] = _Observation(fingerprint, self._clock())
+            last, now = self._observations.get(key.view), self._clock()
+            is_new = not fingerprint.digest or last is None or fingerprint != last.fingerprint
+            since = now if is_new or last is None else last.since
+            self._observations[key.view] = _Observation(fingerprint, since, now)
 
-    def put(self, key: RankingKey, value: RankedHits | Additions, digest: bytes) -> None:
-        """Cache what was found while the index had that fingerprint from beginning to end."""
+    def finish(self, new: NewRanking, fingerprint: IndexFingerprint, value: RankedHits | Additions) -> None:
+        """Cache what was made, unless the index has just changed.
+
+        `fingerprint` is the one that was requested with it, if one was.
+        """
+        if new.key is None:
+            return
+        if new.shards:
+            self.observe(new.key, fingerprint)
+        if new.digest and (not new.shards or fingerprint.digest == new.digest):
+            self._put(new.key, value, new.digest)
+
+    def _put(self, key: RankingKey, value: RankedHits | Additions, digest: bytes) -> None:
         if _size(value) <= self._cached.maxsize:
             with self._lock:
                 self._cached[key.search] = Cached(value, digest)

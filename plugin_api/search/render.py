@@ -1,7 +1,8 @@
 """Render answers in OpenSearch's own shape, with the report on reranking under `ext.attune`."""
 
 from collections.abc import Collection
-from dataclasses import asdict, replace
+from dataclasses import fields as list_fields
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -27,8 +28,8 @@ BODY_HEADERS = frozenset({"content-length", "content-type", "content-encoding"})
 """Headers that describe the body: they don't hold for one that is written anew."""
 
 
-def render_page(page: RankedPage, request: RerankRequest, took_ms: int) -> Answer:
-    """Return a page of ranked hits, each as it came but for its scores."""
+def render_page(page: RankedPage, report: RerankReport, request: RerankRequest, took_ms: int) -> Answer:
+    """Return a page of ranked hits, each as it came but for its scores, and the report on it."""
     ranked, complete = page.ranked, page.complete_hits
     own_fields = _own_fields(request)
     shown = [(complete[hit.key], hit.score) for hit in ranked.page(request) if hit.key in complete]
@@ -36,7 +37,7 @@ def render_page(page: RankedPage, request: RerankRequest, took_ms: int) -> Answe
     around["max_score"] = ranked.hits[0].score if ranked.hits else None
     around["hits"] = [_render_hit(hit, score, own_fields) for hit, score in shown]
     body = {**page.shell, "took": Raw(dumps(took_ms)), "hits": Raw(dumps(around))}
-    return Answer(200, dumps(add_report(body, page.report)), json_headers(page.headers, page.report))
+    return Answer(200, dumps(add_report(body, report)), json_headers(page.headers, report))
 
 
 def _own_fields(request: RerankRequest) -> Collection[str]:
@@ -49,7 +50,8 @@ def _own_fields(request: RerankRequest) -> Collection[str]:
 def add_report(body: RawObject, report: RerankReport) -> RawObject:
     """Return the body with `ext.attune` beside whatever else is under `ext`."""
     ext = raw_object(body["ext"]) if "ext" in body else {}
-    shown = {name: value for name, value in asdict(report).items() if value or name not in _OPTIONAL}
+    parts = {part.name: getattr(report, part.name) for part in list_fields(report)}
+    shown = {name: value for name, value in parts.items() if value or name not in _OPTIONAL}
     return {**body, "ext": Raw(dumps({**ext, fields.ATTUNE: shown}))}
 
 

@@ -104,9 +104,9 @@ class SearchReranker:
         started = time.perf_counter()
         query = self._models.encode(model, request.text, caller.deadline)
         encoded = time.perf_counter()
-        settled = self._rankings.settled_digest(key) if key else b""
+        new = self._rankings.begin(key)
         vectors = CallerVectors(self._vectors, request.call.caller_key, model.is_readable)
-        how = Gathering.by(vectors, key.shards if key else 0)
+        how = Gathering.by(vectors, new.shards)
         window = request.settings.window
         vector = query.vector if request.add_when is AddWhen.ALWAYS else None
         found = gather(caller, request, vector, window, how)
@@ -143,10 +143,7 @@ class SearchReranker:
             hits, shell, headers = page.hits, page.shell, page.headers
         if keys and not hits and not is_retry:  # the alias was moved to another index meanwhile
             return self._new_page(request, model, caller, key, is_retry=True)
-        if key:
-            self._rankings.observe(key, found.fingerprint)
-            if settled and found.fingerprint.digest == settled:
-                self._rankings.put(key, ranked, settled)
+        self._rankings.finish(new, found.fingerprint, ranked)
         times = (started, encoded, gathered, scored, time.perf_counter())
         took = StageTimes(*map(_milliseconds, times, times[1:]))
         experiment = self._experiment.describe(request, ranked)

@@ -72,9 +72,9 @@ class ResultSets:
         self, search: TextSearch, model: Reranker, caller: CallerClient, key: RankingKey | None
     ) -> Additions:
         query = self._models.encode(model, search.text, caller.deadline)
-        settled = self._rankings.settled_digest(key) if key else b""
+        new = self._rankings.begin(key)
         vectors = CallerVectors(self._vectors, search.call.caller_key, model.is_readable)
-        how = Gathering.by(vectors, key.shards if key else 0)
+        how = Gathering.by(vectors, new.shards)
         found = gather_neighbours(caller, search, query.vector, search.settings.window, how)
         if found.neighbours_error:
             raise NotReranked(Reason.KNN_FAILED.because(error=found.neighbours_error))
@@ -84,10 +84,7 @@ class ResultSets:
         near = [hit for hit in found.neighbours if hit.vectors]
         probability = self._models.score(model, query, near, search.settings.head_weights, caller.deadline)
         additions = Additions(choose_additions(near, probability, search.settings))
-        if key:
-            self._rankings.observe(key, found.fingerprint)
-            if settled and found.fingerprint.digest == settled:
-                self._rankings.put(key, additions, settled)
+        self._rankings.finish(new, found.fingerprint, additions)
         return additions
 
 

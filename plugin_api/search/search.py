@@ -245,7 +245,8 @@ class Searcher:
                 page = self._reranker.rerank(request, deadline)
                 self.breaker.record_success(call.caller_key)
                 took_ms = round((time.perf_counter() - started) * 1000)
-                return render_page(page, request, took_ms), page.report
+                report = page.report
+                return render_page(page, report, request, took_ms), report
         except NotReranked as error:
             cause = error.cause
         report = self.report(cause)

@@ -9,6 +9,7 @@ of them are, so `laptop` is near `notebook`.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,7 +177,8 @@ class TypeIndex:
         """Return how near each type (T,) is to what a query's words name, given by vector (d,) and stems."""
         near: Floats = (self.vectors @ vector).astype(np.float32)
         head = stems[-1] if stems else ""
-        for i, phrase in enumerate(self.phrases):
+        for i in self._by_stem.get(head, ()):
+            phrase = self.phrases[i]
             if head in phrase.stems[:-1] and head != phrase.stems[-1]:
                 means_it = phrase.stems[0] == head and phrase.share >= _DOMINANT
                 another = np.clip((_SAME - near[i]) / _SAME_WIDTH, 0, 1)
@@ -184,6 +186,15 @@ class TypeIndex:
             elif phrase.stems[-len(stems) :] == tuple(stems):
                 near[i] = max(near[i], 1.0)
         return near
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[int]]:
+        """The types in whose phrases each stem is."""
+        places: dict[str, list[int]] = {}
+        for i, phrase in enumerate(self.phrases):
+            for stem in set(phrase.stems):
+                places.setdefault(stem, []).append(i)
+        return places
 
     def compare(self, near: Floats, batch: FactBatch) -> Floats:
         """Return by how much each product (n,) is less near than the nearest type: 0 to 1."""

@@ -5,8 +5,9 @@ complete once their order is known. A search with something that Attune's own se
 whole instead, for as many hits as the window has: each is complete, and none is added.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 import msgspec
 from msgspec import Raw, Struct
@@ -324,41 +325,48 @@ def read_groups(search: TextSearch, answer: bytes) -> list[bytes]:
 
 def _own_hits(
     hits: Sequence[SlimHit], known: Mapping[HitKey, StoredVectors], groups: Sequence[bytes]
-) -> Iterable[Hit]:
-    for place, hit in enumerate(hits):
-        if hit.key in known:
-            group = groups[place] if groups else b""
-            yield Hit(
-                *hit.key,
-                hit.score,
-                0.0,
-                known[hit.key].tokens,
-                hit.model,
-                numbers=count_numbers(hit.matched_queries),
-                group=group,
-                facts=known[hit.key].facts,
-                price=hit.price,
-                prior=hit.prior,
-            )
+) -> Iterator[Hit]:
+    for hit, vectors, group in _zip_known(hits, known, groups):
+        yield Hit(
+            hit.index,
+            hit.id,
+            hit.score,
+            0.0,
+            vectors.tokens,
+            hit.model,
+            numbers=count_numbers(hit.matched_queries) if hit.matched_queries else 0,
+            group=group,
+            facts=vectors.facts,
+            price=hit.price,
+            prior=hit.prior,
+        )
 
 
 def _near_hits(
     hits: Sequence[SlimHit], known: Mapping[HitKey, StoredVectors], groups: Sequence[bytes], meets_all: bool
-) -> Iterable[Hit]:
-    for place, hit in enumerate(hits):
-        if hit.key in known:
-            group = groups[place] if groups else b""
-            meets = meets_all or MEETS_CONDITIONS in hit.matched_queries
-            yield Hit(
-                *hit.key,
-                0.0,
-                hit.score,
-                known[hit.key].tokens,
-                hit.model,
-                meets,
-                count_numbers(hit.matched_queries),
-                group,
-                facts=known[hit.key].facts,
-                price=hit.price,
-                prior=hit.prior,
-            )
+) -> Iterator[Hit]:
+    for hit, vectors, group in _zip_known(hits, known, groups):
+        yield Hit(
+            hit.index,
+            hit.id,
+            0.0,
+            hit.score,
+            vectors.tokens,
+            hit.model,
+            meets_all or MEETS_CONDITIONS in hit.matched_queries,
+            count_numbers(hit.matched_queries) if hit.matched_queries else 0,
+            group,
+            facts=vectors.facts,
+            price=hit.price,
+            prior=hit.prior,
+        )
+
+
+def _zip_known(
+    hits: Sequence[SlimHit], known: Mapping[HitKey, StoredVectors], groups: Sequence[bytes]
+) -> Iterator[tuple[SlimHit, StoredVectors, bytes]]:
+    """Yield each hit that is still there with its vectors and the value by which it is collapsed."""
+    for hit, group in zip(hits, groups or repeat(b""), strict=False):
+        vectors = known.get(hit.key)
+        if vectors is not None:
+            yield hit, vectors, group

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from plugin_api.search.hit_key import HitKey
 
 
-class Hit(Struct, frozen=True):
+class Hit(Struct, frozen=True, gc=False):
     """A product that the first stage found.
 
     `keyword_score` is the `_score` of a hit of the caller's own query, `vector_score` that of a neighbour (0

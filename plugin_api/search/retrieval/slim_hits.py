@@ -22,7 +22,10 @@ class StoredVectors(NamedTuple):
     facts: bytes = b""
 
 
-class SlimHit(Struct, frozen=True):
+_NO_VECTORS = StoredVectors()
+
+
+class SlimHit(Struct, frozen=True, gc=False):
     """One hit, and what it shows of the product.
 
     `id` is empty where the document has no `attune.key` and `_id` was not requested. `model` is the version
@@ -36,7 +39,7 @@ class SlimHit(Struct, frozen=True):
     score: float = 0.0
     model: str = ""
     digest: str = ""
-    vectors: StoredVectors = StoredVectors()
+    vectors: StoredVectors = _NO_VECTORS
     price: float | None = None
     prior: float = 0.0
     matched_queries: list[str] | dict[str, float] = []
@@ -73,6 +76,7 @@ class SlimAnswer(NamedTuple):
 class _Fields(
     Struct,
     frozen=True,
+    gc=False,
     rename={
         "key": fields.KEY,
         "tokens": fields.TOKENS,
@@ -93,7 +97,7 @@ class _Fields(
 _NO_FIELDS = _Fields()
 
 
-class _Hit(Struct, frozen=True, rename={"index": "_index", "score": "_score", "id": "_id"}):
+class _Hit(Struct, frozen=True, gc=False, rename={"index": "_index", "score": "_score", "id": "_id"}):
     index: str
     id: str = ""
     score: float | None = None
@@ -153,14 +157,15 @@ def _read_hit(hit: _Hit) -> SlimHit:
     score = hit.score
     if score is None and hit.sort:  # the score by the caller's query leads where ties are broken by others
         score = float(msgspec.json.decode(hit.sort[0]) or 0.0)
+    has_vectors = values.tokens or values.facts
     return SlimHit(
         hit.index,
         hit.id or (key.id if key else ""),
         score or 0.0,
         key.model if key else "".join(values.model[:1]),
         key.digest if key else "",
-        StoredVectors(read_binary(values.tokens), read_binary(values.facts)),
-        read_lowest(values.price),
-        read_lowest(values.prior) or 0.0,
+        StoredVectors(read_binary(values.tokens), read_binary(values.facts)) if has_vectors else _NO_VECTORS,
+        read_lowest(values.price) if values.price else None,
+        (read_lowest(values.prior) or 0.0) if values.prior else 0.0,
         hit.matched_queries,
     )

@@ -7,9 +7,9 @@ from mappings.settings import SearchSettings, Settings, SidecarSettings
 from plugin_api.search.query.request import parse_call
 from plugin_api.search.query.types import RerankRequest, SearchCall
 from plugin_api.search.ranking import RankedHits
-from plugin_api.search.ranking_cache import RankingCache
+from plugin_api.search.ranking_cache import NewRanking, RankingCache
 from plugin_api.search.retrieval.hit import Hit
-from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH, IndexFingerprint
+from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH, NO_FINGERPRINT, IndexFingerprint
 from plugin_api.search.search import Searcher, SearchTiming
 from tests.fakes.shop import Shop, StandInModel
 from tests.plugin_api.search.test_search import MOUSE, ids
@@ -290,12 +290,28 @@ def test_an_index_that_has_just_changed_has_no_ranking_cached() -> None:
     cache = RankingCache(10.0, settle_seconds=2.0, clock=lambda: now)
     key = cache.key(request_of("mouse"))
     assert key
-    settled = []
+    digests = []
     for digest in (b"one", b"one", b"two", b"two", b"two"):
-        settled.append(cache.settled_digest(key))
-        cache.observe(key, seen(digest))
+        new = cache.begin(key)
+        digests.append(new.digest)
+        cache.finish(new, seen(digest), ranking_of(1))
         now += 1.5
-    assert settled == [b"", b"", b"one", b"", b"two"]
+    assert digests == [b"", b"", b"one", b"", b"two"]
+
+
+def test_a_fingerprint_that_was_just_seen_is_not_requested_again() -> None:
+    now = 0.0
+    cache = RankingCache(10.0, settle_seconds=0.5, clock=lambda: now)
+    key = cache.key(request_of("mouse"))
+    assert key
+    requested = []
+    for now in (0.0, 0.4, 0.6, 1.3, 1.5, 2.4, 2.6):
+        new = cache.begin(key)
+        requested.append(new.shards)
+        cache.finish(new, seen(b"one") if new.shards else NO_FINGERPRINT, ranking_of(1))
+        is_settled = now >= 0.5
+        assert bool(cache.get(key)) == is_settled
+    assert requested == [1, 1, 0, 0, 1, 0, 1]
 
 
 def test_rankings_grow_old_and_are_bounded() -> None:
@@ -306,7 +322,7 @@ def test_rankings_grow_old_and_are_bounded() -> None:
         key = cache.key(request_of(text))
         assert key
         cache.observe(key, seen(b"digest"))
-        cache.put(key, ranking_of(hits), b"digest")
+        cache.finish(NewRanking(key, b"digest"), NO_FINGERPRINT, ranking_of(hits))
 
     def is_there(text: str) -> bool:
         key = cache.key(request_of(text))
