@@ -26,6 +26,7 @@ A field map is a flat TOML file. Only `id` and one of `title` and `description` 
     ends = "sold_until"                 # the last day or moment of sale
     version = "updated_at"              # grows with every change: a counter, or when the record was changed
     operation = "what"                  # in a file of changes: upsert, update or delete
+    domain = "medicine"                 # whose thesaurus adds words to descriptions: a name or a folder
 
 A column `images.src` is the key `src` of the object, or of each object of the list, in column `images`.
 Without a `version` a record counts as true from the time of its file, or from its arrival. Of `operation` see
@@ -54,7 +55,7 @@ _LISTS = (
 )  # fmt: skip
 _SINGLE = ("id", "currency", "url", "group", "version", "operation")
 _CHOICES = {"decimal": (".", ","), "variants": ("merge", "keep")}
-_TEXTS = ("preset",)
+_TEXTS = ("preset", "domain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class FieldMap:
     ends: tuple[str, ...] = ()
     version: str = ""
     operation: str = ""
+    domain: str = ""
 
     def columns_for(self, name: str) -> tuple[str, ...]:
         """Return the columns of one field; those of attributes with their patterns."""

@@ -15,6 +15,7 @@ from indexer.catalogue.nested import find_cell, parse_listing
 from indexer.catalogue.prices import Price, parse_price
 from indexer.catalogue.records import Record
 from indexer.catalogue.stats import CatalogueStats
+from indexer.catalogue.thesaurus import load_thesaurus
 from indexer.catalogue.values import BadValue
 from mappings.types import AttributeValue, Product
 
@@ -54,6 +55,7 @@ class ProductMaker:
         never = (field_map.version, field_map.operation)
         self._attributes = AttributeReader(field_map.attributes, never, clean, self._stats)
         self._columns = {name: field_map.columns_for(name) for name in PRODUCT_FIELDS}
+        self._thesaurus = load_thesaurus(field_map.domain) if field_map.domain else None
         self._priced: tuple[Record | None, Price | None] = (None, None)
         self._readers: dict[str, Callable[[Record], FieldValue]] = {
             "price": lambda record: price.amount if (price := self._price(record)) else None,
@@ -135,11 +137,12 @@ class ProductMaker:
                 fields[name] = reader(record)
             except BadValue:
                 fields[name] = self.read(name, record)
-        return Product(
+        product = Product(
             id=product_id,
             attributes=sort_attributes(self.attributes(record)),
             **fields,  # type: ignore[arg-type]  # `read` returns what each field holds
         )
+        return self._thesaurus.expand(product) if self._thesaurus else product
 
     def read(self, name: str, record: Record) -> FieldValue:
         """Return the value of the field `name`, empty or None where no cell gives one or it can't be read."""

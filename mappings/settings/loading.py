@@ -1,4 +1,4 @@
-"""Reads the settings: defaults first, then the TOML file, then the environment.
+"""Reads the settings: defaults first, then those of the domain, the TOML file, and the environment.
 
 A setting `key` in the table `[section]` is overridden by the variable `ATTUNE_SECTION_KEY`, for example
 `ATTUNE_SEARCH_WINDOW=50`. Everything that is wrong is reported at once.
@@ -14,6 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from mappings.domains import SHOP_DOMAIN, load_domain
+from mappings.domains.domain import find_settings
 from mappings.errors import SettingsError
 from mappings.settings.listing import Setting, list_settings
 from mappings.settings.sections import ENV_PREFIX, SECRETS, SECTIONS, Settings
@@ -22,6 +24,8 @@ from mappings.settings.variants import apply_variant
 ENV_CONFIG = "ATTUNE_CONFIG"
 ENV_HOME = "ATTUNE_HOME"
 
+_DOMAIN = "domain.name"
+
 _NEAR_VARIABLE = 0.85
 """Likeness, 0..1, from which a variable counts as a misspelt setting. Others belong to other programs."""
 
@@ -29,11 +33,12 @@ _NEAR_KEY = 0.6
 """Likeness, 0..1, from which a known key is proposed for an unknown one in the file."""
 
 
-def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings:
-    """Return the settings from defaults, the TOML file and the environment, the last one winning.
+def load_settings(path: Path | None, environment: Mapping[str, str], domain: str = "") -> Settings:
+    """Return the settings from defaults, the domain, the TOML file and the environment, the last one winning.
 
-    `path` is the `--config` option; without it `ATTUNE_CONFIG` names the file, if any. Raises SettingsError
-    that names every unknown key, misspelt variable and value that is not allowed.
+    `path` is the `--config` option; without it `ATTUNE_CONFIG` names the file, if any. `domain` is the option
+    `--domain`, which wins over the setting `domain.name`. Raises SettingsError that names every unknown key,
+    misspelt variable and value that is not allowed.
     """
     if path is None and environment.get(ENV_CONFIG):
         path = Path(environment[ENV_CONFIG])
@@ -41,7 +46,18 @@ def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings
     values: dict[str, object] = {}
     origins: dict[str, str] = {}
     errors: list[str] = []
-    for name, value in _read_file(path):
+    given = dict(_read_file(path))
+    if domain:
+        given[_DOMAIN] = domain
+        environment = {name: text for name, text in environment.items() if name != known[_DOMAIN].variable}
+    chosen = load_domain(str(environment.get(known[_DOMAIN].variable) or given.get(_DOMAIN) or SHOP_DOMAIN))
+    for name, value in find_settings(chosen).items():
+        if name not in known:
+            errors.append(f"domain {chosen.name}: {_unknown_key(name, known)}")
+            continue
+        origins[name] = f"domain {chosen.name}"
+        values[name] = value
+    for name, value in given.items():
         if name in known:
             origins[name], values[name] = str(path), value
         else:
@@ -55,7 +71,8 @@ def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings
             errors.append(f"environment {variable} is not a setting; did you mean {near}?")
     for name in list(values):
         try:
-            values[name] = _convert(known[name], values[name], from_text=origins[name] != str(path))
+            from_text = origins[name].startswith("environment ")
+            values[name] = _convert(known[name], values[name], from_text)
         except ValueError as error:
             errors.append(f"{origins[name]}: {error}")
     if errors:

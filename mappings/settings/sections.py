@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from mappings.domains import SHOP_DOMAIN
 from mappings.settings.value_types import (
     AnyCount,
     AnySeconds,
@@ -340,6 +341,14 @@ class ExperimentSettings:
 
 
 @dataclass(frozen=True)
+class DomainSettings:
+    """What kind of things the catalogue holds."""
+
+    name: Annotated[str, Meta(min_length=1)] = SHOP_DOMAIN
+    """`shop`, `finance`, or a folder. Its settings replace the defaults of these."""
+
+
+@dataclass(frozen=True)
 class PreviewSettings:
     """The search preview page at `/_attune/`."""
 
@@ -387,6 +396,7 @@ class Settings:
     clicks: ClickSettings = field(default_factory=ClickSettings)
     shoppers: ShopperSettings = field(default_factory=ShopperSettings)
     experiment: ExperimentSettings = field(default_factory=ExperimentSettings)
+    domain: DomainSettings = field(default_factory=DomainSettings)
     preview: PreviewSettings = field(default_factory=PreviewSettings)
     node: NodeSettings = field(default_factory=NodeSettings)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

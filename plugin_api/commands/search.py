@@ -16,11 +16,14 @@ from mappings import fields
 from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, ModelMismatch
 from mappings.types import JsonObject
+from plugin_api.clients.rules import WARNING
 from plugin_api.commands.context import CommandContext
+from plugin_api.commands.domain_option import client_option, domain_option, parse_client
 from plugin_api.commands.searched_index import SearchedIndex, filter_query, open_searched_index, parse_term
 from plugin_api.opensearch.client import encode_credentials
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.answer import Answer
+from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.types import SearchCall
 from plugin_api.search.reasons import RerankStatus
 from plugin_api.search.search import Searcher, without_time_limits
@@ -42,6 +45,7 @@ class SearchRow:
     brand: str
     title: str
     price: float | None
+    warnings: tuple[str, ...] = ()
 
 
 @click.command()
@@ -55,12 +59,14 @@ class SearchRow:
     metavar="FIELD=VALUE",
     help="Only products with this value; other columns are attributes.COLUMN. May be repeated.",
 )
+@client_option
 @click.option("--compare", is_flag=True, help="Show the rank of each hit in the keyword search too.")
 @click.option("--keyword", is_flag=True, help="Search by keywords only, without reranking.")
 @click.option(
     "--model", type=click.Path(path_type=Path), help="Model folder. Default: the setting model.folder."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@domain_option
 @click.pass_obj
 def search(
     context: CommandContext,
@@ -68,6 +74,7 @@ def search(
     alias: str | None,
     size: int,
     filters: tuple[str, ...],
+    client_values: tuple[str, ...],
     compare: bool,
     keyword: bool,
     model: Path | None,
@@ -79,6 +86,7 @@ def search(
       attune search "wireless mouse" --filter brand=Logitech
       attune search "lego star wars" --compare --alias shop
       attune search "usb c cable" --filter attributes.color=black --json
+      attune search "safe savings" --domain finance --client risk=2 --client horizon=3
     """
     if not text.strip():
         raise click.BadParameter("it is empty: give the words to search for", param_hint="TEXT")
@@ -93,7 +101,14 @@ def search(
     check_cluster(client, settings.opensearch)
     searched = open_searched_index(client, index)
     conditions = tuple(parse_term(pair, searched.has_own_fields) for pair in filters)
-    query = filter_query(searched.make_query(text), conditions)
+    domain = context.domain
+    by_words = (
+        keyword_query(text, (), domain.minimum_match)
+        if searched.has_own_fields
+        else searched.make_query(text)
+    )
+    query = filter_query(by_words, conditions)
+    named = {"ext": {fields.ATTUNE: {"client": parse_client(client_values)}}} if client_values else {}
     # Someone who waits at a terminal prefers reranked hits to fast ones.
     loaded = load_model(folder, settings.model.threads)
     searcher = Searcher(opensearch, loaded, without_time_limits(settings))
@@ -102,14 +117,14 @@ def search(
         headers = {**encode_credentials(settings.opensearch), "content-type": "application/json"}
         return SearchCall.of(index, json.dumps(body).encode(), headers=headers)
 
-    call = make_call({"query": query, "size": size})
+    call = make_call({"query": query, "size": size, **named})
     response = _read(searcher.answer_unranked(call) if keyword else searcher.answer(call), client, index)
     report = response["ext"][fields.ATTUNE]
     if report["rerank_status"] == RerankStatus.MISMATCH:
         raise ModelMismatch(report["reason"])
     ranks: Mapping[str, int] = {}
     if compare:
-        call = make_call({"query": query, "size": _KEYWORD_DEPTH, "_source": False})
+        call = make_call({"query": query, "size": _KEYWORD_DEPTH, "_source": False, **named})
         by_keyword = _read(searcher.answer_unranked(call), client, index)
         ranks = {hit["_id"]: rank for rank, hit in enumerate(by_keyword["hits"]["hits"], start=1)}
     rows = [_row(rank, hit, ranks, searched) for rank, hit in enumerate(response["hits"]["hits"], start=1)]
@@ -118,6 +133,8 @@ def search(
         click.echo(json.dumps({**shown, "hits": [asdict(row) for row in rows]}, ensure_ascii=False, indent=2))
         return
     _print(rows, response, compare)
+    if domain.page.notice:
+        click.echo(domain.page.notice)
     if not rows:
         for name in _unknown_fields(filters, client, index):
             click.echo(f"attune: {index} has no field {name}; is it attributes.{name}?", err=True)
@@ -164,6 +181,7 @@ def _row(rank: int, hit: JsonObject, ranks: Mapping[str, int], searched: Searche
         product.brand,
         product.title,
         product.price,
+        tuple(hit.get("fields", {}).get(WARNING, ())),
     )
 
 
@@ -185,6 +203,9 @@ def _print(rows: Sequence[SearchRow], response: JsonObject, compare: bool) -> No
         keyword = [str(row.keyword_rank or "–")] if compare else []
         price = "" if row.price is None else f"{row.price:,.2f}"
         # Text, not str: rich reads brackets in a str as markup.
-        table.add_row(str(row.rank), f"{row.score:.3f}", *keyword, Text(row.brand), Text(row.title), price)
+        title = Text(row.title)
+        if row.warnings:  # first: nobody may read the product without it
+            title = Text(f"WARNING: {'; '.join(row.warnings)}\n", style="bold red") + title
+        table.add_row(str(row.rank), f"{row.score:.3f}", *keyword, Text(row.brand), title, price)
     Console().print(table)
     click.echo(f"{len(rows)} of {at_least}{format_count(total['value'], 'hit')} in {response['took']} ms")

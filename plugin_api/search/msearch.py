@@ -178,7 +178,9 @@ class MultiSearch:
         return [retried.get(number, part) for number, part in enumerate(parts)], response.headers
 
     def _with_reason(self, answer: RawObject, request: FallbackRequest) -> RawObject:
-        return answer if "error" in answer else add_report(answer, self._searcher.report(request.cause))
+        if "error" in answer:
+            return answer
+        return add_report(self._searcher.rules.mark(answer), self._searcher.report(request.cause))
 
 
 def _goes_on(request: RerankRequest | FallbackRequest | Answer) -> bool:

@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from mappings.domains import load_domain
 from mappings.settings import Settings
+from plugin_api.clients.rules import ClientRules
 from plugin_api.opensearch.client import OpenSearchClient, append_query
 from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.answer import Answer
 from plugin_api.search.circuit_breaker import OPEN_SECONDS, CircuitBreaker
+from plugin_api.search.client_search import mark_answer, restrict_call
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.experiment import Experiment
 from plugin_api.search.index_records import IndexRecords
@@ -119,6 +122,7 @@ class Searcher:
         self._origins = settings.origins
         self._schema_seconds = _SCHEMA_SHARE * settings.sidecar.deadline_ms / 1000
         self._observe = observe
+        self.rules = ClientRules(load_domain(settings.domain.name).rules)
         self.breaker = CircuitBreaker(timing.open_seconds)
         self._lock = threading.Lock()
         self._running = 0
@@ -130,7 +134,19 @@ class Searcher:
 
     def parse(self, call: SearchCall) -> RerankRequest | FallbackRequest:
         """Decide what to do with a call. Raises BadRequest."""
-        return self._understand(parse_call(call, self._search_settings, self._schema(call)))
+        return self._understand(self._restrict(call))
+
+    def _restrict(self, call: SearchCall) -> RerankRequest | FallbackRequest:
+        """Return a call parsed, for what its client may be shown. Raises BadRequest."""
+        if not self.rules:
+            return self._parse(call)
+        request = self._parse(restrict_call(call, self.rules, {}))
+        search = request if isinstance(request, RerankRequest) else request.search
+        said = self.rules.read_client(search.text) if search else {}
+        return self._parse(restrict_call(call, self.rules, said)) if said else request
+
+    def _parse(self, call: SearchCall) -> RerankRequest | FallbackRequest:
+        return parse_call(call, self._search_settings, self._schema(call))
 
     def answer(self, call: SearchCall) -> Answer:
         """Answer one `_search`. Raises ClusterDown when OpenSearch does not answer, BadRequest."""
@@ -149,11 +165,12 @@ class Searcher:
             widened, report = self._widen(request, self._time_for(math.inf, deadline))
             answer = self._send(call, widened, report)
         self._observe(report, time.perf_counter() - started)
-        return answer
+        return mark_answer(answer, self.rules) if self.rules else answer
 
     def answer_count(self, call: SearchCall) -> Answer:
         """Answer one `_count`, of all that the same query finds in a search. Raises as `answer` does."""
-        request = self._understand(parse_count(call, self._search_settings, self._schema(call)))
+        counted = restrict_call(call, self.rules, {}) if self.rules else call
+        request = self._understand(parse_count(counted, self._search_settings, self._schema(call)))
         widened, report = self._widen(request, self._time_for(math.inf, None))
         return self._send(replace(call, action="_count"), widened, report)
 
@@ -231,7 +248,8 @@ class Searcher:
         """Answer one `_search` without reranking. Raises as `answer` does."""
         request = self.parse(call)
         fallback = request.fallback if isinstance(request, RerankRequest) else request
-        return self._send(call, fallback, self.report(Reason.NOT_REQUESTED.because()))
+        answer = self._send(call, fallback, self.report(Reason.NOT_REQUESTED.because()))
+        return mark_answer(answer, self.rules) if self.rules else answer
 
     def report(self, cause: Cause) -> RerankReport:
         """Return the report on a search that is not reranked."""

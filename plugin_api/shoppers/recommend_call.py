@@ -1,6 +1,6 @@
 """A request for recommendations, as it comes."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -21,7 +21,8 @@ class RecommendCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     """What is recommended, for whom, and among which products.
 
     `products` are the product, the basket, or what was viewed last, oldest first. `filter` is a query of
-    OpenSearch's, or a list of them; `source` is what `_source` is in a search.
+    OpenSearch's, or a list of them; `source` is what `_source` is in a search. `client` is what
+    `ext.attune.client` is in a search, in a domain that has rules.
     """
 
     index: Annotated[str, Meta(max_length=255, pattern=r"^[^/?#,*\s]*$")] = ""
@@ -34,3 +35,4 @@ class RecommendCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     boosts: Annotated[list[RecommendBoost], Meta(max_length=20)] = []
     diversity: Annotated[float, Meta(ge=0, le=1)] = 0.0
     source: Raw | UnsetType = UNSET
+    client: dict[str, Any] | UnsetType = UNSET

@@ -11,9 +11,11 @@ import numpy as np
 from msgspec import UNSET
 
 from mappings import fields
+from mappings.domains import load_domain
 from mappings.errors import BadRequest
 from mappings.settings import Settings
 from mappings.types import JsonObject
+from plugin_api.clients.rules import SHOW, ClientRules
 from plugin_api.opensearch.client import OpenSearchClient, encode_credentials
 from plugin_api.opensearch.raw_json import dumps
 from plugin_api.shoppers.behaviour_store import BehaviourStore
@@ -67,6 +69,7 @@ class Recommender:
 
     def __init__(self, client: OpenSearchClient, settings: Settings) -> None:
         self._client, self._settings = client, settings
+        self._rules = ClientRules(load_domain(settings.domain.name).rules)
         requests = ClusterRequests(client, encode_credentials(settings.opensearch))
         self._profiles, self._models = ProfileStore(requests), BehaviourStore(requests)
 
@@ -77,6 +80,7 @@ class Recommender:
         OpenSearch refuses the caller, ShopperStoreError, and what the client raises.
         """
         began = time.perf_counter()
+        call = self._restrict(call)
         index = call.index or self._settings.search.alias
         day = time.time() / SECONDS_A_DAY
         profile = Profile()
@@ -119,6 +123,21 @@ class Recommender:
                 }
             },
         }
+
+    def _restrict(self, call: RecommendCall) -> RecommendCall:
+        """Return the call with a filter for what its client may be shown. Raises BadRequest."""
+        if call.client is UNSET:
+            return call
+        if not self._rules or SHOW in call.client:
+            reason = (
+                f"has no {SHOW}: recommendations obey the rules"
+                if self._rules
+                else "needs a domain with rules"
+            )
+            raise BadRequest(f"client {reason}")
+        given = [] if call.filter is UNSET else msgspec.json.decode(call.filter)
+        filters = [*(given if isinstance(given, list) else [given]), *self._rules.apply(call.client).filters]
+        return msgspec.structs.replace(call, filter=msgspec.Raw(dumps(filters)))
 
     def _gather(
         self, index: str, call: RecommendCall, request: RecommendationRequest, headers: Mapping[str, str]

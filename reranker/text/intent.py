@@ -7,6 +7,9 @@ two ends: inside, or before what makes another word of them, they belong to a na
 """
 
 import re
+from collections.abc import Sequence
+
+from reranker.text.word_tokens import is_cjk
 
 _BEFORE = {
     "english": "i want to|i would like to|i'd like to|i need to|i want|i need|i'm looking for|looking for"
@@ -41,13 +44,34 @@ def _either(phrases: dict[str, str], spaced: bool) -> str:
     )
 
 
-_LEADING = re.compile(
-    rf"^\s*(?:(?:{_either(_BEFORE, True)})\s+{_ARTICLE}|(?:{_either(_BEFORE, False)})\s*{_COUNTED})+",
-    re.IGNORECASE,
-)
-_TRAILING = re.compile(
-    rf"(?:\s+(?:{_either(_AFTER, True)})|\s*(?:{_either(_AFTER, False)}))*[\s?？!！。]*$", re.IGNORECASE
-)
+def _compile(before: Sequence[str], after: Sequence[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return the patterns of what is left out at both ends, with a domain's phrases beside the shop's."""
+    leading = [
+        rf"(?:{_join(_either(_BEFORE, True), before, True)})\s+{_ARTICLE}",
+        rf"(?:{_join(_either(_BEFORE, False), before, False)})\s*{_COUNTED}",
+    ]
+    trailing = [
+        rf"\s+(?:{_join(_either(_AFTER, True), after, True)})",
+        rf"\s*(?:{_join(_either(_AFTER, False), after, False)})",
+    ]
+    return (
+        re.compile(rf"^\s*(?:{'|'.join(leading)})+", re.IGNORECASE),
+        re.compile(rf"(?:{'|'.join(trailing)})*[\s?？!！。]*$", re.IGNORECASE),
+    )
+
+
+def _join(own: str, domain: Sequence[str], spaced: bool) -> str:
+    phrases = [phrase for phrase in domain if any(map(is_cjk, phrase)) != spaced]
+    return "|".join([*sorted(phrases, key=len, reverse=True), own])
+
+
+_leading, _trailing = _compile((), ())
+
+
+def use_phrases(before: Sequence[str], after: Sequence[str]) -> None:
+    """Leave out a domain's intent words too, in this process, in place of another domain's."""
+    global _leading, _trailing
+    _leading, _trailing = _compile(before, after)
 
 
 INTENT_WORDS = frozenset(re.findall(r"[^\W\d_]{2,}", _either(_BEFORE, True) + _either(_AFTER, True)))
@@ -72,5 +96,5 @@ def strip_intent(text: str) -> str:
     """
     if len(text) > _MAX_PHRASE:
         return text
-    remainder = _TRAILING.sub("", _LEADING.sub("", text)).strip()
+    remainder = _trailing.sub("", _leading.sub("", text)).strip()
     return remainder if any(map(str.isalnum, remainder)) else text

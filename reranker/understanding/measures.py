@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -42,32 +43,56 @@ class Measure:
         return min(max(half, EXACT), EQUAL)
 
 
-def _read_units() -> tuple[tuple[Unit, ...], dict[str, Unit]]:
-    data = json.loads(resources.files(__package__).joinpath("data/units.json").read_text(encoding="utf-8"))
-    units: list[Unit] = []
-    spellings: dict[str, Unit] = {}
-    for dimension, named in data.items():
-        for name, (factor, scale, spelt) in named.items():
-            unit = Unit(name, dimension, factor, scale, len(units))
-            units.append(unit)
-            for spelling in spelt.split("|") if "|" in spelt else spelt.split():
-                spellings.setdefault(spelling, unit)
-    return tuple(units), spellings
+UnitTable = Mapping[str, Mapping[str, tuple[float, int, str]]]
+"""Units by dimension and name: factor, scale, and spellings, separated by | or blanks."""
 
 
-UNITS, _SPELLINGS = _read_units()
-"""Every unit, by its number."""
+def _read_units() -> UnitTable:
+    data: UnitTable = json.loads(
+        resources.files(__package__).joinpath("data/units.json").read_text(encoding="utf-8")
+    )
+    return data
 
+
+UNITS: list[Unit] = []
+"""Every unit, by its number. Those of a domain come after the engine's own."""
+
+_SPELLINGS: dict[str, Unit] = {}
 _NUMBER = r"(?<![\w.,/])([0-9]{1,9}(?:[.,][0-9]{1,6})*)"
-_ALTERNATIVES = "|".join(map(re.escape, sorted(_SPELLINGS, key=len, reverse=True)))
-_MEASURE = re.compile(rf"{_NUMBER}[ -]?({_ALTERNATIVES})(?![a-zà-ÿ0-9²³])", re.IGNORECASE)
+
+
+def _make_pattern() -> re.Pattern[str]:
+    spellings = "|".join(map(re.escape, sorted(_SPELLINGS, key=len, reverse=True)))
+    return re.compile(rf"{_NUMBER}[ -]?({spellings})(?![a-zà-ÿ0-9²³])", re.IGNORECASE)
+
+
+def use_units(domain: UnitTable) -> None:
+    """Know a domain's units beside the engine's own, in this process, in place of another domain's.
+
+    A spelling of the domain's wins over the same of the engine's.
+    """
+    global _measure
+    UNITS.clear()
+    _SPELLINGS.clear()
+    for table, is_own in ((_read_units(), True), (domain, False)):
+        for dimension, named in table.items():
+            for name, (factor, scale, spelt) in named.items():
+                unit = Unit(name, dimension, factor, scale, len(UNITS))
+                UNITS.append(unit)
+                for spelling in spelt.split("|") if "|" in spelt else spelt.split():
+                    if not is_own or spelling not in _SPELLINGS:
+                        _SPELLINGS[spelling] = unit
+    _measure = _make_pattern()
+    find_unit.cache_clear()
+
+
 _MOBILE = re.compile(r"[2-6]\s?G")
 
 
 def find_measures(text: str) -> list[Measure]:
     """Return the numbers with units of a normalised text. `4G` is a network, `2 in 1` no length."""
     measures = []
-    for match in _MEASURE.finditer(text):
+    for match in _measure.finditer(text):
         unit = _SPELLINGS[match.group(2).casefold()]
         following = text[match.end() : match.end() + 2].strip()
         if _MOBILE.fullmatch(match.group()) or (
@@ -92,3 +117,7 @@ def parse_number(text: str) -> float:
 def find_unit(word: str) -> Unit | None:
     """Return the unit that a case-folded word names, None for another word."""
     return _SPELLINGS.get(word)
+
+
+_measure: re.Pattern[str]
+use_units({})

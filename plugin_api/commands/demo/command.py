@@ -18,12 +18,12 @@ from opensearchpy import OpenSearch
 from rich.console import Console
 
 from mappings.client import check_cluster, connect
+from mappings.domains import SHOP_DOMAIN, Domain
 from mappings.errors import AttuneError, NodeError
 from mappings.settings import Settings, SidecarSettings
 from plugin_api.commands.context import CommandContext
-from plugin_api.commands.demo.catalogue import DemoIndex, find_catalogue, index_catalogue
+from plugin_api.commands.demo.catalogue import DemoIndex, find_catalogue, index_catalogue, open_demo_catalogue
 from plugin_api.commands.demo.comparison import QueryComparison, compare_query, serves_index
-from plugin_api.commands.demo.queries import DEMO_QUERIES
 from plugin_api.commands.demo.report import (
     show_comparison,
     show_legend,
@@ -45,6 +45,7 @@ from plugin_api.commands.demo.sidecar_process import (
     sidecar_url,
     start_sidecar,
 )
+from plugin_api.commands.domain_option import domain_option
 from plugin_api.commands.node.checks import LOCAL_HOSTS, local_port
 from plugin_api.commands.node.lifecycle import Node, find_node, node_home, start_node, stop_node
 from plugin_api.opensearch.http_client import HttpClient
@@ -60,6 +61,7 @@ from reranker.model import Model, load_model
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text; implies --once."
 )
+@domain_option
 @click.pass_obj
 def demo(context: CommandContext, port: int | None, alias: str | None, once: bool, as_json: bool) -> None:
     """Compare keyword search and Attune on 19,406 products.
@@ -68,10 +70,13 @@ def demo(context: CommandContext, port: int | None, alias: str | None, once: boo
     starts the sidecar, and sends both a dozen queries. Then it compares what three made-up shoppers see with
     what everybody sees. A second run reuses everything.
 
+    --domain finance shows the same for investment products.
+
     On a terminal the sidecar then serves until Ctrl-C, and OpenSearch runs until `attune down`.
     Otherwise, or with --once, the demo ends by itself and stops what it started. The index stays
     on disk.
     """
+    domain = context.domain
     settings = _demo_settings(context.settings, port, alias)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # titles have characters that not every terminal can show
@@ -94,31 +99,32 @@ def demo(context: CommandContext, port: int | None, alias: str | None, once: boo
             f"OpenSearch {version} at {settings.opensearch.url}",
             f"started in {node.seconds:.0f} s" if node else "runs already",
         )
-        index = _ensure_catalogue(client, model, settings, hidden=as_json)
+        index = _ensure_catalogue(client, model, settings, domain, hidden=as_json)
         show_step(
             console,
             f"{index.products:,} products in {index.index}",
             f"encoded and indexed in {index.seconds:.0f} s" if index.seconds else "indexed already",
         )
         http = stack.enter_context(closing(HttpClient(settings.opensearch)))
-        purchases = store_histories(http, settings)
-        show_step(
-            console,
-            "Three made-up shoppers",
-            f"{purchases} purchases stored" if purchases else "stored already",
-        )
+        if domain.name == SHOP_DOMAIN:
+            purchases = store_histories(http, settings)
+            show_step(
+                console,
+                "Three made-up shoppers",
+                f"{purchases} purchases stored" if purchases else "stored already",
+            )
         sidecar = _ensure_sidecar(settings, index, served, stack)
         show_step(
             console,
             f"Sidecar at {sidecar.url}, model {model.version}",
             f"started in {sidecar.seconds:.1f} s" if sidecar.process else "runs already",
         )
-        comparisons = _compare(console, settings, client, sidecar)
-        personal = _compare_shoppers(console, settings, http, sidecar)
+        comparisons = _compare(console, settings, client, sidecar, domain)
+        personal = _compare_shoppers(console, settings, http, sidecar) if domain.name == SHOP_DOMAIN else []
         seconds = time.monotonic() - started
         show_step(console, "All in all", f"{seconds:.0f} s")
         stays = sidecar.process is not None and sys.stdout.isatty() and not (once or as_json)
-        show_next(console, _next(settings, sidecar, bool(node) and not stays, stays))
+        show_next(console, _next(settings, sidecar, domain, bool(node) and not stays, stays))
         if as_json:
             report = {
                 "opensearch": {"url": settings.opensearch.url, "version": version}
@@ -163,14 +169,17 @@ def _ensure_opensearch(settings: Settings, client: OpenSearch) -> Node | None:
     return running if running.started else None
 
 
-def _ensure_catalogue(client: OpenSearch, model: Model, settings: Settings, hidden: bool) -> DemoIndex:
+def _ensure_catalogue(
+    client: OpenSearch, model: Model, settings: Settings, domain: Domain, hidden: bool
+) -> DemoIndex:
     """Return the demo's index, and make it first where there is none."""
     alias = settings.search.alias
-    index = find_catalogue(client, alias, model.version)
+    demo = open_demo_catalogue(domain)
+    index = find_catalogue(client, alias, model.version, demo)
     if index:
         return index
     with JobProgress("indexing", hidden) as progress:
-        return index_catalogue(client, alias, model, settings.index, progress.show)
+        return index_catalogue(client, alias, model, settings.index, progress.show, demo)
 
 
 def _ensure_sidecar(settings: Settings, index: DemoIndex, served: str, stack: ExitStack) -> RunningSidecar:
@@ -192,18 +201,19 @@ def _ensure_sidecar(settings: Settings, index: DemoIndex, served: str, stack: Ex
 
 
 def _compare(
-    console: Console, settings: Settings, client: OpenSearch, sidecar: RunningSidecar
+    console: Console, settings: Settings, client: OpenSearch, sidecar: RunningSidecar, domain: Domain
 ) -> list[QueryComparison]:
     """Send every query to both, and print the rankings side by side."""
     started = time.monotonic()
     comparisons: list[QueryComparison] = []
-    show_legend(console)
+    queries, alias = domain.demo.queries, settings.search.alias
+    show_legend(console, filter(None, (domain.demo.source, domain.page.notice)))
     with closing(connect(replace(settings.opensearch, url=sidecar.url))) as reranking:
-        for number, query in enumerate(DEMO_QUERIES, start=1):
-            comparisons.append(compare_query(client, reranking, settings.search.alias, query))
-            show_comparison(console, number, len(DEMO_QUERIES), comparisons[-1])
+        for number, query in enumerate(queries, start=1):
+            comparisons.append(compare_query(client, reranking, alias, query, domain.minimum_match))
+            show_comparison(console, number, len(queries), comparisons[-1])
     console.print()
-    show_step(console, f"{len(DEMO_QUERIES)} queries to both", f"in {time.monotonic() - started:.1f} s")
+    show_step(console, f"{len(queries)} queries to both", f"in {time.monotonic() - started:.1f} s")
     return comparisons
 
 
@@ -225,19 +235,20 @@ def _compare_shoppers(
 
 
 def _next(
-    settings: Settings, sidecar: RunningSidecar, stopped: bool, stays: bool
+    settings: Settings, sidecar: RunningSidecar, domain: Domain, stopped: bool, stays: bool
 ) -> Iterator[tuple[str, str]]:
     attune = _command_name()
-    alias = settings.search.alias
+    alias, option = settings.search.alias, "" if domain.name == SHOP_DOMAIN else f" --domain {domain.name}"
+    own = "noise cancelling headphones" if domain.name == SHOP_DOMAIN else domain.page.placeholder
     if stopped:
         yield f"{attune} up", "start OpenSearch again, with everything that is in it"
     if sidecar.process and not stays:
         port = settings.sidecar.port
-        option = "" if port == SidecarSettings().port else f" --port {port}"
-        yield f"{attune} serve{option}", "start the sidecar"
+        at_port = "" if port == SidecarSettings().port else f" --port {port}"
+        yield f"{attune} serve{option}{at_port}", "start the sidecar"
     if sidecar.process is None or stays:
         yield f"{sidecar.url}/_attune/", "both rankings side by side, and why, in a browser"
-    yield f'{attune} search "noise cancelling headphones" --compare --alias {alias}', "a search of your own"
+    yield f'{attune} search "{own}" --compare{option} --alias {alias}', "a search of your own"
     yield (
         f"curl '{sidecar.url}/{alias}/_search?pretty' -H 'Content-Type: application/json' "
         """-d '{"query": {"match": {"title": "wireless mouse"}}}'""",
@@ -247,7 +258,7 @@ def _next(
         f"{attune} inspect YOUR_FILE.csv",
         "what Attune reads in your own catalogue (CSV, JSON, XML, XLSX, Parquet)",
     )
-    yield f"{attune} index YOUR_FILE.csv --alias shop", "an index of it"
+    yield f"{attune} index YOUR_FILE.csv{option} --alias shop", "an index of it"
     if not stopped and _embedded(settings):
         yield f"{attune} down", "stop OpenSearch; its data stays"
 

@@ -12,6 +12,7 @@ from opensearchpy.exceptions import OpenSearchException, TransportError
 from mappings import fields
 from mappings.errors import AttuneError
 from mappings.types import JsonObject
+from plugin_api.clients.rules import WARNING
 from plugin_api.commands.demo.queries import DemoQuery
 from plugin_api.search.query.keyword_query import keyword_query
 
@@ -29,6 +30,7 @@ class AttuneHit:
 
     title: str
     keyword_rank: int | None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +51,30 @@ class QueryComparison:
     reason: str
 
 
-def compare_query(direct: OpenSearch, sidecar: OpenSearch, index: str, query: DemoQuery) -> QueryComparison:
+def compare_query(
+    direct: OpenSearch, sidecar: OpenSearch, index: str, query: DemoQuery, minimum_match: str = ""
+) -> QueryComparison:
     """Send both clients the same `_search`. The times are the medians of _RUNS runs, after one to warm up.
 
     Raises AttuneError when either does not answer.
     """
-    words = keyword_query(query.text)
+    words = keyword_query(query.text, (), minimum_match)
     body: JsonObject = {"query": words, "size": _SHOWN, "_source": [fields.TITLE]}
+    ext: JsonObject = {"ext": {fields.ATTUNE: {"client": query.client}}} if query.client else {}
     with one_line_errors():
         ranked = direct.search(index=index, body={"query": words, "size": COMPARED_HITS, "_source": False})
         ranks = {hit["_id"]: rank for rank, hit in enumerate(ranked["hits"]["hits"], start=1)}
         keyword_ms, keyword = _timed(direct, index, body)
-        attune_ms, attune = _timed(sidecar, index, body)
+        attune_ms, attune = _timed(sidecar, index, {**body, **ext})
     report = attune["ext"][fields.ATTUNE]
     took = report["took_ms"]
     return QueryComparison(
         query=query.text,
         shows=query.shows,
         keyword=tuple(_title(hit) for hit in keyword["hits"]["hits"]),
-        attune=tuple(AttuneHit(_title(hit), ranks.get(hit["_id"])) for hit in attune["hits"]["hits"]),
+        attune=tuple(
+            AttuneHit(_title(hit), ranks.get(hit["_id"]), _warnings(hit)) for hit in attune["hits"]["hits"]
+        ),
         keyword_ms=round(keyword_ms, 1),
         attune_ms=round(attune_ms, 1),
         rerank_ms=round(took["encode"] + took["score"], 1),
@@ -100,6 +107,10 @@ def _timed(client: OpenSearch, index: str, body: JsonObject) -> tuple[float, Jso
 
 def _title(hit: JsonObject) -> str:
     return str(hit["_source"].get(fields.TITLE, hit["_id"]))
+
+
+def _warnings(hit: JsonObject) -> tuple[str, ...]:
+    return tuple(hit.get("fields", {}).get(WARNING, ()))
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from plugin_api.commands.demo.catalogue import SOURCE
 from plugin_api.commands.demo.comparison import COMPARED_HITS, AttuneHit, QueryComparison
 from plugin_api.commands.demo.shoppers import PersonalComparison, describe_reason
 
@@ -23,11 +22,12 @@ def show_step(console: Console, what: str, how: str) -> None:
     console.print(Text(f"{what:<64} ") + Text(how, style="dim"), soft_wrap=True)
 
 
-def show_legend(console: Console) -> None:
-    """Print what the marks and times mean, and the source of the texts."""
+def show_legend(console: Console, notices: Iterable[str]) -> None:
+    """Print what the marks and times mean, the source of the texts, and what else must be known of them."""
     console.print()
     console.print(Text(_LEGEND, style="dim"))
-    console.print(Text(SOURCE, style="dim"))
+    for notice in notices:
+        console.print(Text(notice, style="dim"))
 
 
 def show_comparison(console: Console, number: int, total: int, comparison: QueryComparison) -> None:
@@ -52,7 +52,10 @@ def show_comparison(console: Console, number: int, total: int, comparison: Query
         right = comparison.attune[rank - 1] if rank <= len(comparison.attune) else AttuneHit("", rank)
         mark = format_move(rank, right.keyword_rank) if right.title else Text()
         # Text, not str: rich reads brackets in a str as markup.
-        table.add_row(str(rank), Text(left), mark, Text(right.title))
+        title = Text(right.title)
+        if right.warnings:  # first: nobody may read the product without it
+            title = Text(f"WARNING: {'; '.join(right.warnings)}: ", style="bold red") + title
+        table.add_row(str(rank), Text(left), mark, title)
     if not (comparison.keyword or comparison.attune):
         table.add_row("", Text(_NO_HITS), Text(), Text(_NO_HITS))
     console.print(table)

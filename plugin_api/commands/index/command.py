@@ -8,6 +8,7 @@ from indexer.change.changes import ChangeKind
 from indexer.sources.files import parse_read_options
 from mappings.errors import SettingsError
 from plugin_api.commands.context import CommandContext
+from plugin_api.commands.domain_option import domain_option
 from plugin_api.commands.index.run import IndexRun
 from plugin_api.commands.index.sources import IndexOptions
 
@@ -72,6 +73,7 @@ from plugin_api.commands.index.sources import IndexOptions
     "--metrics", type=click.Path(path_type=Path), help="Write metrics for Prometheus to this .prom file."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
+@domain_option
 @click.pass_obj
 def index(
     context: CommandContext,
@@ -168,6 +170,7 @@ def index(
         workers=workers or 0,
         metrics=metrics,
         as_json=as_json,
+        domain=context.domain,
     )
     run = IndexRun(context.settings, options)
     if not has_source and not dry_run and mode in ("verify", "reencode") and run.find_attachment():

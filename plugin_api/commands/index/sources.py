@@ -19,10 +19,12 @@ from indexer.sources.database import DatabaseTable, open_database
 from indexer.sources.database_changes import watch_database
 from indexer.sources.files import ReadOptions, open_catalogue
 from indexer.sources.folder import watch_folder
+from indexer.sources.package import PACKAGE_PREFIX, open_named_catalogue
 from indexer.sources.standard_input import StandardInput
 from indexer.store.alias import ManagedIndex
 from indexer.store.jobs_index import JobsIndex
 from indexer.store.session import IndexSession
+from mappings.domains import SHOP_DOMAIN, Domain
 from mappings.errors import SettingsError
 from mappings.settings import DatabaseSettings
 from mappings.types import JsonObject
@@ -52,6 +54,7 @@ class IndexOptions:
     workers: int = 0
     metrics: Path | None = None
     as_json: bool = False
+    domain: Domain = field(default_factory=Domain)
 
     @property
     def is_database(self) -> bool:
@@ -89,6 +92,8 @@ class IndexSources:
             return open_database(self._table())
         if options.source == "-":
             raise SettingsError("standard input is for changes: attune index --changes -")
+        if options.source.startswith(PACKAGE_PREFIX):
+            return open_named_catalogue(options.source, options.domain.folder)
         return open_catalogue(Path(options.source), options.read_as)
 
     def _table(self) -> DatabaseTable:
@@ -127,17 +132,34 @@ class IndexSources:
         """Return the map of the option, the recorded map of the index, or a guess, which is printed."""
         options = self.options
         if options.fields:
-            field_map = judge_prices(catalogue, load_field_map(options.fields, catalogue))
+            field_map = self._with_domain(judge_prices(catalogue, load_field_map(options.fields, catalogue)))
             # Versioned by the moment of reading, rows would look newer than changes that commit meanwhile.
             return _with_version(field_map) if options.watermark else field_map
         if recorded := load_recorded_field_map(live, catalogue):
             return recorded
-        field_map = guess_field_map(catalogue, preset=options.preset)
+        if fitting := self._fit_domain_map(catalogue):
+            return fitting
+        field_map = self._with_domain(guess_field_map(catalogue, preset=options.preset))
         if not options.as_json:
             known = f"of the preset {field_map.preset}" if field_map.preset else "guessed from the columns"
             click.echo(f"Field map {known} (correct it by --fields):")
             click.echo("".join(f"  {line}\n" for line in field_map.as_toml().splitlines()))
         return field_map
+
+    def _fit_domain_map(self, catalogue: Source) -> FieldMap | None:
+        """Return the field map of the domain; None where the catalogue has other columns."""
+        path = self.options.domain.field_map
+        if path is None or self.options.preset:
+            return None
+        try:
+            return self._with_domain(load_field_map(path, catalogue))
+        except SettingsError:
+            return None
+
+    def _with_domain(self, field_map: FieldMap) -> FieldMap:
+        """Return the map with the domain, whose thesaurus then holds for the index and its changes."""
+        name = self.options.domain.name
+        return field_map if name == SHOP_DOMAIN or field_map.domain else replace(field_map, domain=name)
 
     def choose_change_map(self, changes: Source, live: ManagedIndex | None) -> FieldMap:
         """Return the map of the option, the recorded map of the index, or a guess."""
@@ -151,7 +173,12 @@ class IndexSources:
         options = self.options
         if options.rejects:
             return options.rejects
-        if options.is_database or options.source in ("", "-") or Path(options.source).is_dir():
+        if (
+            options.is_database
+            or ":" in options.source
+            or options.source in ("", "-")
+            or Path(options.source).is_dir()
+        ):
             return Path(f"{options.alias}.rejects.jsonl")
         path = Path(options.source)
         return path.with_name(f"{path.name}.rejects.jsonl")

@@ -8,6 +8,7 @@ import click
 
 from mappings.client import connect
 from plugin_api.commands.context import CommandContext
+from plugin_api.commands.domain_option import domain_option
 from plugin_api.commands.serve.index_models import other_models
 from plugin_api.sidecar.server import listen, run_sidecar
 from plugin_api.sidecar.serving.asgi import Application
@@ -28,6 +29,7 @@ from plugin_api.sidecar.serving.asgi import Application
 @click.option(
     "--model", type=click.Path(path_type=Path), help="Model folder. Default: the setting model.folder."
 )
+@domain_option
 @click.pass_obj
 def serve(
     context: CommandContext, host: str | None, port: int | None, workers: int | None, model: Path | None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import msgspec
+from msgspec import UNSET
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +19,7 @@ from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, SettingsError
 from mappings.settings import Settings
 from plugin_api.commands.context import CommandContext
+from plugin_api.commands.domain_option import client_option, domain_option, parse_client
 from plugin_api.commands.searched_index import parse_term
 from plugin_api.commands.shoppers.event_files import OrderColumns, read_event_files
 from plugin_api.commands.ubi_indexes import read_shopper_documents
@@ -151,7 +153,9 @@ def count(context: CommandContext, alias: str | None, train: bool, as_json: bool
     metavar="FIELD=VALUE",
     help="Only products with this value. May be repeated.",
 )
+@client_option
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@domain_option
 @click.pass_obj
 def recommend(
     context: CommandContext,
@@ -162,6 +166,7 @@ def recommend(
     size: int,
     diversity: float,
     filters: tuple[str, ...],
+    client_values: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Recommend products, each with its reason.
@@ -169,6 +174,7 @@ def recommend(
     \b
     attune recommend --user u1
     attune recommend --kind bought_together --product 1234
+    attune recommend --domain finance --client risk=2 --client horizon=3
     """
     settings = context.settings
     call = RecommendCall(
@@ -179,6 +185,7 @@ def recommend(
         size=size,
         filter=msgspec.Raw(json.dumps([parse_term(pair) for pair in filters]).encode()),
         diversity=diversity,
+        client=parse_client(client_values) if client_values else UNSET,
     )
     client = HttpClient(settings.opensearch)
     check_cluster(connect(settings.opensearch), settings.opensearch)

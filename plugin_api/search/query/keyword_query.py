@@ -25,14 +25,17 @@ _IDENTIFIER_BOOST = 100.0
 """A product whose id, SKU or GTIN is the whole query scores above every product that has its words."""
 
 
-def keyword_query(text: str, filters: tuple[JsonObject, ...] = ()) -> JsonObject:
+def keyword_query(text: str, filters: tuple[JsonObject, ...] = (), minimum_match: str = "") -> JsonObject:
     """Return the keyword query over an Attune index that `attune search`, the demo and the benchmarks use.
 
     Intent words ("buy", 购买) are left out. A product with the whole text as an identifier is found too,
-    however the text is spaced or dashed.
+    however the text is spaced or dashed. `minimum_match` is how many words must match in a domain where that
+    is other than in a shop.
     """
     words = strip_intent(text)
     options = _KEYWORD_OPTIONS | (_UNSPACED_OPTIONS if any(map(is_cjk, words)) else {})
+    if minimum_match:
+        options = {**options, "minimum_should_match": minimum_match}
     by_words: JsonObject = {"multi_match": {"query": words, "fields": list(fields.TEXT_FIELDS), **options}}
     by_identifier: JsonObject = {"match": {fields.IDENTIFIERS: {"query": words, "boost": _IDENTIFIER_BOOST}}}
     query: JsonObject = {"dis_max": {"queries": [by_words, by_identifier]}}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from mappings import fields
 from mappings.errors import BadRequest
@@ -88,7 +88,7 @@ def parse_call(
     `schema` tells what the index is like. Raises BadRequest for a malformed `ext.attune`, and for weights of
     0.
     """
-    call = _with_body_of_url(call)
+    call = with_body_of_url(call)
     cause = Reason.BODY_TOO_LARGE.because() if len(call.body) > MAX_BODY_BYTES else None
     if not cause:
         try:
@@ -103,7 +103,7 @@ def parse_count(
     call: SearchCall, settings: SearchSettings = _DEFAULTS, schema: IndexSchema = NO_SCHEMA
 ) -> FallbackRequest:
     """Return what is sent for a `_count`, without its `ext.attune`. Raises as `parse_call` does."""
-    call = _with_body_of_url(call)
+    call = with_body_of_url(call)
     request, cause = parse_call(call, settings, schema), Reason.COUNT.because()
     if isinstance(request, FallbackRequest) and request.verbatim:
         return replace(request, cause=cause)
@@ -114,7 +114,7 @@ def parse_count(
     return FallbackRequest(body, call.params, cause, verbatim=without is original, search=search)
 
 
-def _with_body_of_url(call: SearchCall) -> SearchCall:
+def with_body_of_url(call: SearchCall) -> SearchCall:
     """Return the call with the body that it has in its URL, as `source`, in its place."""
     if call.body or "source" not in call.params:
         return call
@@ -145,7 +145,7 @@ def _parse_body(
     shown = {} if source is None else {"_source": Raw(dumps(source))}
     sent, body = dumps({**original, **shown}), {**body, **shown}
     query = parse_query(
-        _query_of_url(params) if "q" in params else decoded(body.get("query")), schema.field_types
+        query_of_url(params) if "q" in params else decoded(body.get("query")), schema.field_types
     )
     text = " ".join((options.query or "").split())
     if text and isinstance(query, Cause):
@@ -202,7 +202,7 @@ def _cause_to_skip(call: SearchCall, body: RawObject, options: Options, order: S
     return Reason.OWN_ORDER.because(key=order[0]) if order else None
 
 
-def _query_of_url(params: Mapping[str, str]) -> JsonObject:
+def query_of_url(params: Mapping[str, str]) -> JsonObject:
     """Return the query that URL parameters make up."""
     names = {"q": "query", "df": "default_field"}
     options = {names.get(name, name): params[name] for name in QUERY_PARAMETERS & params.keys()}
@@ -225,9 +225,12 @@ def _split_options(body: RawObject) -> tuple[RawObject, Options]:
         {"ext": Raw(dumps(ext))} if ext else {}
     )
     try:
-        return rest, msgspec.convert(given, Options)
+        options = msgspec.convert(given, Options)
     except msgspec.ValidationError as error:
         raise BadRequest(f"ext.attune: {error}") from error
+    if options.client is not UNSET:  # where there are rules, it has been applied and is gone
+        raise BadRequest("ext.attune.client needs a domain with rules: see the setting domain.name")
+    return rest, options
 
 
 def _whole_number(value: object) -> int | None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from dataclasses import fields as dataclass_fields
 from enum import Enum
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
@@ -76,6 +76,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     user: Annotated[str, Meta(max_length=256)] = ""
     popularity: Annotated[float, Meta(ge=0, le=MAX_POPULARITY)] | None = None
     user_strength: Annotated[float, Meta(ge=0, le=MAX_STRENGTH)] | None = None
+    client: dict[str, Any] | UnsetType = UNSET
 
     @property
     def sets_ranking(self) -> bool:

@@ -15,6 +15,7 @@ import msgspec
 from flask import Blueprint, Response, request
 from msgspec import Meta
 
+from mappings.domains import load_domain
 from mappings.errors import BadRequest
 from mappings.settings import PreviewSettings, Settings
 from mappings.types import JsonObject
@@ -82,6 +83,7 @@ def preview_blueprint(
     cores = min(settings.sidecar.threads, os.cpu_count() or 1)
     limiter = ConcurrencyLimiter(cores, EXPLAIN_WAITING, EXPLAIN_SECONDS)
     policy = content_policy(settings.preview)
+    domain = load_domain(settings.domain.name)
 
     @routes.get("/_attune", strict_slashes=True)
     def _slash() -> Response:
@@ -111,12 +113,20 @@ def preview_blueprint(
             "purchase_weight": search.purchase_weight,
             "judgements": "file" if kept else "browser",
             "image_hosts": settings.preview.images,
+            "domain": {
+                "title": domain.page.title,
+                "placeholder": domain.page.placeholder,
+                "notice": domain.page.notice,
+                "clients": {client.name: client.values for client in domain.demo.clients},
+            },
             "shoppers": settings.preview.sample_shoppers if settings.shoppers.key else (),
         })  # fmt: skip
 
     @routes.get("/_attune/query")
     def _query() -> Response:
-        return _json({"query": keyword_query(request.args.get("text", "")[:MAX_TEXT])})
+        return _json(
+            {"query": keyword_query(request.args.get("text", "")[:MAX_TEXT], (), domain.minimum_match)}
+        )
 
     @routes.post("/_attune/explain")
     def _explain() -> Response:

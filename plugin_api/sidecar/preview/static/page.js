@@ -1,6 +1,7 @@
 // The page: what is typed, searched, shown, judged and explained.
 
 import { Refused, ask, openSearch } from "./api.js";
+import { Domain } from "./domain.js";
 import { byId, element, END, fill, MARK, say } from "./elements.js";
 import { showExplanation } from "./explanation.js";
 import { Facets, path } from "./facets.js";
@@ -13,7 +14,7 @@ import { switchLanguage, t, translatePage } from "./strings.js";
 
 const SHOWN_FIELDS = ["title", "name", "product_name", "brand", "category", "price", "available", "image", "url"];
 
-let options, judgements, facets, shopper;
+let options, judgements, facets, shopper, domain;
 let ready = null; // the promise of options, judgements and facets
 let shown = null; // the last answers, with the query they are for
 let running = new AbortController();
@@ -33,6 +34,7 @@ function start() {
   byId("language").addEventListener("click", () => {
     switchLanguage();
     translatePage();
+    domain?.draw();
     options?.draw();
     shopper?.draw();
     shopper?.recommend(options.index, SHOWN_FIELDS);
@@ -78,8 +80,10 @@ async function configure() {
     drawView();
     search();
   });
+  domain = new Domain(config.domain, search);
   options.draw();
   shopper.draw();
+  domain.draw();
   drawView();
   byId("options-button").addEventListener("click", nameIndexes, { once: true });
 }
@@ -140,11 +144,11 @@ async function search() {
     const where = `${path(index)}/_search`;
     // One after the other, or each would be timed with the other's work in it.
     const began = performance.now();
-    const personal = { ...ext, ...shopper.ext };
+    const personal = { ...ext, ...domain.ext, ...shopper.ext };
     const attune = await openSearch(where, { ...body, size, ...(Object.keys(personal).length ? { ext: { attune: personal } } : {}) }, signal);
     const between = performance.now();
     // Beside a shopper's ranking stands everybody's, else the keyword search.
-    const beside = shopper.name ? ext : { rerank: false };
+    const beside = { ...domain.ext, ...(shopper.name ? ext : { rerank: false }) };
     const keyword = await openSearch(where, { ...body, size: Math.max(size, options.window), aggs: facets.aggregations(index),
       track_total_hits: true, ext: { attune: beside } }, signal);
     const keywordMs = performance.now() - between;

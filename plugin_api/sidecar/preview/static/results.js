@@ -1,5 +1,6 @@
 // Draws the two rankings side by side, with how each hit moved.
 
+import { warning } from "./domain.js";
 import { byId, element, fill, marked } from "./elements.js";
 import { currentLanguage, decimal, number, percent, signed, t } from "./strings.js";
 
@@ -68,6 +69,7 @@ function card(hit, rank, moved, actions, scored, personal) {
     element("span", { className: "rank", "aria-hidden": "true" }, number(rank)),
     picture(source.image, title),
     element("div", { className: "what" },
+      warning(hit),
       element("h3", {}, link(source.url, lit ? marked(lit) : title)),
       element("p", { className: "soft" }, about, about && price(source.price) ? " · " : "", price(source.price) && element("b", {}, price(source.price)),
         source.available === false && element("span", { className: "out" }, ` ${t("unavailable")}`)),

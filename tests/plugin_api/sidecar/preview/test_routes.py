@@ -91,6 +91,7 @@ def test_configuration_is_what_is_in_force(shop: PreviewShop) -> None:
         "judgements": "browser",
         "image_hosts": [],
         "shoppers": [],
+        "domain": {"title": "", "placeholder": "", "notice": "", "clients": {}},
     }
 
 

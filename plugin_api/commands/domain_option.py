@@ -1,0 +1,55 @@
+"""The options `--domain` and `--client` of commands that index, search or serve."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from mappings.types import JsonObject
+from plugin_api.commands.context import CommandContext
+from reranker.understanding.domain_language import use_language
+
+
+def domain_option(command: Any) -> Any:
+    """Give a command the option `--domain`: its settings and words are in force before the command runs."""
+    return click.option(
+        "--domain",
+        metavar="NAME|FOLDER",
+        expose_value=False,
+        callback=_choose,
+        help="shop, finance, or a folder. Default: the setting domain.name.",
+    )(command)
+
+
+def client_option(command: Any) -> Any:
+    """Give a command the option `--client`, for which only what suits the client is shown."""
+    return click.option(
+        "--client",
+        "client_values",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="What is known of the client, in a domain with rules, as risk=3. May be repeated.",
+    )(command)
+
+
+def parse_client(pairs: Iterable[str]) -> JsonObject:
+    """Return `ext.attune.client` from pairs KEY=VALUE: numbers, or texts separated by commas."""
+    client: JsonObject = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not value.strip():
+            raise click.BadParameter(f"{pair!r} is not of the form KEY=VALUE", param_hint="--client")
+        try:
+            number = float(value)
+            client[name.strip()] = int(number) if number.is_integer() else number
+        except (OverflowError, ValueError):
+            texts = [part.strip() for part in value.split(",") if part.strip()]
+            client[name.strip()] = texts if len(texts) > 1 else texts[0]
+    return client
+
+
+def _choose(ctx: click.Context, _param: click.Parameter, name: str | None) -> None:
+    context: CommandContext = ctx.obj
+    if name:
+        context.choose_domain(name)
+    use_language(context.domain.language)

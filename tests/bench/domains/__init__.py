@@ -1,0 +1,1 @@
+"""Catalogues and measurements of the domains finance and medicine."""
