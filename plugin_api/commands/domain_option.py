@@ -1,6 +1,7 @@
 """The options `--domain` and `--client` of commands that index, search or serve."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from typing import Any
 
 import click
@@ -10,15 +11,24 @@ from plugin_api.commands.context import CommandContext
 from reranker.understanding.domain_language import use_language
 
 
-def domain_option(command: Any) -> Any:
-    """Give a command the option `--domain`: its settings and words are in force before the command runs."""
+def domain_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, which takes its context first, the option `--domain`.
+
+    The domain's settings and words are in force before the command runs.
+    """
+
+    @wraps(command)
+    def run(context: CommandContext, *arguments: Any, domain: str | None, **options: Any) -> None:
+        if domain:
+            context.choose_domain(domain)
+        use_language(context.domain.language)
+        command(context, *arguments, **options)
+
     return click.option(
         "--domain",
         metavar="NAME|FOLDER",
-        expose_value=False,
-        callback=_choose,
         help="shop, finance, or a folder. Default: the setting domain.name.",
-    )(command)
+    )(run)
 
 
 def client_option(command: Any) -> Any:
@@ -46,10 +56,3 @@ def parse_client(pairs: Iterable[str]) -> JsonObject:
             texts = [part.strip() for part in value.split(",") if part.strip()]
             client[name.strip()] = texts if len(texts) > 1 else texts[0]
     return client
-
-
-def _choose(ctx: click.Context, _param: click.Parameter, name: str | None) -> None:
-    context: CommandContext = ctx.obj
-    if name:
-        context.choose_domain(name)
-    use_language(context.domain.language)

@@ -66,8 +66,8 @@ class SearchRow:
     "--model", type=click.Path(path_type=Path), help="Model folder. Default: the setting model.folder."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@domain_option
 @click.pass_obj
+@domain_option
 def search(
     context: CommandContext,
     text: str,

@@ -61,8 +61,8 @@ from reranker.model import Model, load_model
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text; implies --once."
 )
-@domain_option
 @click.pass_obj
+@domain_option
 def demo(context: CommandContext, port: int | None, alias: str | None, once: bool, as_json: bool) -> None:
     """Compare keyword search and Attune on 19,406 products.
 

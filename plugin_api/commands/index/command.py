@@ -73,8 +73,8 @@ from plugin_api.commands.index.sources import IndexOptions
     "--metrics", type=click.Path(path_type=Path), help="Write metrics for Prometheus to this .prom file."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
-@domain_option
 @click.pass_obj
+@domain_option
 def index(
     context: CommandContext,
     source: str,

@@ -29,8 +29,8 @@ from plugin_api.sidecar.serving.asgi import Application
 @click.option(
     "--model", type=click.Path(path_type=Path), help="Model folder. Default: the setting model.folder."
 )
-@domain_option
 @click.pass_obj
+@domain_option
 def serve(
     context: CommandContext, host: str | None, port: int | None, workers: int | None, model: Path | None
 ) -> None:

@@ -155,8 +155,8 @@ def count(context: CommandContext, alias: str | None, train: bool, as_json: bool
 )
 @client_option
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-@domain_option
 @click.pass_obj
+@domain_option
 def recommend(
     context: CommandContext,
     alias: str | None,

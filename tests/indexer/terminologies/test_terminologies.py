@@ -46,7 +46,10 @@ name: Obsolete thing
 is_obsolete: true
 """
 
-_HEAD = "database_id	disease_name	qualifier	hpo_id	reference	evidence	onset	frequency	sex	modifier	aspect"
+_HEAD = "\t".join((
+    "database_id", "disease_name", "qualifier", "hpo_id", "reference", "evidence", "onset", "frequency",
+    "sex", "modifier", "aspect",
+))  # fmt: skip
 ANNOTATIONS = "\n".join((
     "#version: 1", _HEAD,
     "OMIM:1\tSpasm disease\t\tHP:0011097\t\t\t\t3/4\t\t\tP",
