@@ -36,6 +36,9 @@ from mappings.types import JsonObject, Product
 _PREFETCHED = 2
 """Batches that a stage may be ahead of the next."""
 
+_FEW, _FEW_AT_ONCE = 2000, 32
+"""Up to so many changes go in small batches: the first ones are written while the others are encoded."""
+
 _SAVE_SECONDS = 5.0
 """Seconds of work that a killed job may have to look at again."""
 
@@ -128,7 +131,7 @@ class IndexUpdater:
         ahead = {position.number: position.checkpoint - self._checkpoint(position) for position in behind}
         total = max(sum(ahead.values()), 1)
         with (
-            Prefetcher(self._list(behind), _PREFETCHED) as listed,
+            Prefetcher(self._list(behind, total), _PREFETCHED) as listed,
             Prefetcher(map(self._plan, listed), _PREFETCHED) as planned,
         ):
             for plan, results in map_in_order(self._write, planned, CONCURRENT_REQUESTS + 1):
@@ -171,9 +174,11 @@ class IndexUpdater:
         is_same = state and state.history == position.history and state.checkpoint <= position.checkpoint
         return state.checkpoint if state and is_same else BEFORE_ALL
 
-    def _list(self, behind: Sequence[ShardPosition]) -> Iterator[ChangePage]:
-        """Yield the changed documents in batches, without those that only this job has written since."""
+    def _list(self, behind: Sequence[ShardPosition], writes: int) -> Iterator[ChangePage]:
+        """Yield the documents that these many writes changed, in batches, without those of this job's own."""
         session, size = self._session, self._session.settings.batch
+        if writes <= _FEW:
+            size = min(size, _FEW_AT_ONCE)
         for position in behind:
             after = self._checkpoint(position)
             for page in list_changes(session.client, self._index, position, after, session.retry):

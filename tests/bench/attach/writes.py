@@ -3,10 +3,13 @@
 import json
 import random
 import signal
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionError as NoConnection
@@ -18,6 +21,9 @@ from tests.bench.inputs import percentiles
 
 WRITTEN = 2000
 """Products that are written at random."""
+
+TURNS, TURN_SECONDS = 6, 4.0
+"""Turns with and without following, and how long each lasts."""
 
 THREADS = 8
 """Threads that write: OpenSearch makes each write durable before it answers."""
@@ -57,6 +63,7 @@ def measure_writes(
     thread.join()
     per_second = round(writer.written / (time.monotonic() - began), 1)
     latencies = measure_latency(client, writer, samples)
+    durations = measure_durations(writer, job)
     is_following = job.poll() is None
     job.send_signal(signal.SIGTERM)
     job.wait()
@@ -84,15 +91,14 @@ def measure_writes(
         "follow_survived": is_following,
         "encoded_at_the_end": last["encoded"],
         "event_to_vector_ms": latencies,
+        "write_ms": durations,
     }
 
 
 def measure_latency(client: OpenSearch, writer: "Writer", samples: int) -> JsonObject:
     """Return milliseconds from a write to a search that finds its vector, while the shop writes on."""
-    thread = threading.Thread(target=writer.run, args=(3600.0,))
-    thread.start()
     taken = []
-    try:
+    with writer.writing():
         for number in range(samples):
             key, name = f"latency-{number}", f"Latency mug {number}"
             started = time.perf_counter()
@@ -103,10 +109,25 @@ def measure_latency(client: OpenSearch, writer: "Writer", samples: int) -> JsonO
                     break
                 time.sleep(0.02)
             taken.append((time.perf_counter() - started) * 1000)
-    finally:
-        writer.stop.set()
-        thread.join()
     return percentiles(taken, 50, 95, 99)
+
+
+def measure_durations(writer: "Writer", job: "subprocess.Popen[str]") -> JsonObject:
+    """Return milliseconds of the shop's writes while the index is followed and while it is not, in turn.
+
+    The job stands still for every other turn.
+    """
+    taken: dict[str, list[float]] = {"followed": [], "not_followed": []}
+    with writer.writing():
+        for _ in range(TURNS):
+            for name, signum in (("followed", signal.SIGCONT), ("not_followed", signal.SIGSTOP)):
+                job.send_signal(signum)
+                time.sleep(TURN_SECONDS / 4)  # what the turn before has left over
+                writer.take_durations()
+                time.sleep(TURN_SECONDS)
+                taken[name] += writer.take_durations()
+        job.send_signal(signal.SIGCONT)
+    return {name: percentiles(durations, 50, 95) for name, durations in taken.items()}
 
 
 class Writer:
@@ -116,10 +137,10 @@ class Writer:
     """
 
     def __init__(self, client: OpenSearch, rate: float, threads: int = THREADS) -> None:
-        self.stop = threading.Event()
+        self._stop = threading.Event()
         documents = list(read_documents(WRITTEN))
         self._parts = [
-            _PartWriter(client, rate / threads, dict(documents[part::threads]), part, self.stop)
+            _PartWriter(client, rate / threads, dict(documents[part::threads]), part, self._stop)
             for part in range(threads)
         ]
 
@@ -138,7 +159,24 @@ class Writer:
         """Attempts that OpenSearch did not answer or refused for the moment."""
         return sum(part.repeated for part in self._parts)
 
+    def take_durations(self) -> list[float]:
+        """Return the milliseconds of each write since the last call."""
+        return [part.durations.popleft() for part in self._parts for _ in range(len(part.durations))]
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Write while the block runs."""
+        thread = threading.Thread(target=self.run, args=(3600.0,))
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join()
+            self._stop.clear()
+
     def run(self, seconds: float) -> None:
+        """Write for so many seconds, or less where the writer is stopped."""
         with ThreadPoolExecutor(len(self._parts)) as pool:
             for done in [pool.submit(part.run, seconds) for part in self._parts]:
                 done.result()
@@ -158,6 +196,7 @@ class _PartWriter:
         self._stop = stop
         self.expected: dict[str, JsonObject | None] = {}
         self.written = self.repeated = 0
+        self.durations: deque[float] = deque(maxlen=10_000)
 
     def run(self, seconds: float) -> None:
         due = time.monotonic()
@@ -165,7 +204,9 @@ class _PartWriter:
         while time.monotonic() < until and not self._stop.is_set():
             due += self._pause
             self._stop.wait(max(0.0, due - time.monotonic()))
+            began = time.perf_counter()
             self._write(self._chance.choice(self._keys), self.written)
+            self.durations.append((time.perf_counter() - began) * 1000)
             self.written += 1
 
     def _write(self, key: str, turn: int) -> None:
