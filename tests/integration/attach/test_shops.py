@@ -34,6 +34,14 @@ WANTED = {
 """What a shopper looks for. Accessories and other things share words with it."""
 
 
+GROUPS = {
+    "magento2_product_1_v3": "color_value",
+    "shopexample-post-1": "terms.product_cat.slug",
+    "catalog-live": "maker.name",
+}
+"""A field of each shop's that products are grouped by."""
+
+
 @dataclass(frozen=True)
 class Searched:
     """A shop's index, attached, and the two ways to search it."""
@@ -107,6 +115,28 @@ def test_filters_facets_and_fields_are_the_shops_own(searched: Searched, text: s
             own_fields = {name: value for name, value in sources[hit["_id"]].items() if name != "attune"}
             assert hit["_source"] == own_fields
             assert hit.get("highlight") == highlights[hit["_id"]]
+
+
+def test_groups_derived_fields_and_explanations_are_the_shops_own(searched: Searched) -> None:
+    group = GROUPS[searched.shop.name]
+    collapsed = searched.reranked("notebook for gaming", collapse={"field": group})
+    own = searched.straight("notebook for gaming", collapse={"field": group})
+    assert collapsed["ext"]["attune"]["rerank_status"] == "reranked"
+    groups = [hit["fields"][group] for hit in collapsed["hits"]["hits"]]
+    assert len(groups) == len({str(values) for values in groups})
+    assert {str(hit["fields"][group]) for hit in own["hits"]["hits"]} <= {str(values) for values in groups}
+
+    derived = {"shout": {"type": "keyword", "script": {"source": "emit('LOUD')"}}}
+    both: list[JsonObject] = [{"derived": derived, "fields": ["shout"]}, {"explain": True}]
+    for more in both:
+        own = searched.straight("wireless mouse", **more)
+        reranked = searched.reranked("wireless mouse", **more)
+        assert reranked["ext"]["attune"]["rerank_status"] == "reranked"
+        shown = {hit["_id"]: hit for hit in reranked["hits"]["hits"]}
+        for hit in own["hits"]["hits"]:
+            if hit["_id"] in shown:
+                assert shown[hit["_id"]].get("fields") == hit.get("fields")
+                assert ("_explanation" in shown[hit["_id"]]) == ("_explanation" in hit)
 
 
 def test_the_thing_itself_comes_before_its_accessories(searched: Searched) -> None:
