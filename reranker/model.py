@@ -89,6 +89,13 @@ class Model:
         return self.config.dimension
 
     @cached_property
+    def text_space(self) -> str:
+        """12 hex digits that name the space of its vectors: models with the same query encoder share one."""
+        digest = hashlib.sha256((self.folder / QUERY).read_bytes())
+        digest.update((self.folder / TOKENIZER).read_bytes())
+        return digest.hexdigest()[:12]
+
+    @cached_property
     def tokenizer(self) -> Tokenizer:
         """The query encoder's tokenizer."""
         return read_tokenizer(self.folder / TOKENIZER)

@@ -235,6 +235,8 @@ class ModelSettings:
 class PictureSettings:
     """Pictures of products and pictures as queries (extra `pictures`)."""
 
+    search: bool = False
+    """Answer searches by picture. The sidecar loads the picture tower when it starts, about 2 s."""
     folder: str = ""
     """Folder of the picture tower; empty is the one shipped with Attune."""
     hosts: HostList = ""

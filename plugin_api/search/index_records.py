@@ -27,7 +27,7 @@ from reranker.understanding.vocabulary import read_vocabulary
 REFRESH_SECONDS = 60.0
 """Seconds after which an index is asked again for its record: a rebuild has another."""
 
-_PATHS = "*.mappings._meta.attune.vocabulary,*.mappings._meta.attune.tuning.settings"
+_PATHS = ",".join(f"*.mappings._meta.attune.{name}" for name in ("vocabulary", "tuning.settings", "pictures"))
 _TIMEOUT_SECONDS = 10.0
 _MAX_VIEWS = 256
 _MAX_INTERPRETERS = 8
@@ -44,6 +44,7 @@ class _Tuning(Struct, frozen=True):
 class _Attune(Struct, frozen=True):
     vocabulary: str = ""
     tuning: Raw = Raw()
+    pictures: str = ""
 
 
 class _Meta(Struct, frozen=True):
@@ -63,10 +64,14 @@ _indexes = msgspec.json.Decoder(dict[str, _Index])
 
 @dataclass(frozen=True, slots=True)
 class IndexRecord:
-    """What an index records: the interpreter of its queries, None without a vocabulary, and its settings."""
+    """What an index records: the interpreter of its queries, None without a vocabulary, and its settings.
+
+    `pictures` is the version of the picture tower that it was made with, empty without pictures.
+    """
 
     interpreter: QueryInterpreter | None = None
     tuned: TunedSettings = UNTUNED
+    pictures: str = ""
 
 
 _NO_RECORD = IndexRecord()
@@ -148,6 +153,7 @@ class IndexRecords:
         return IndexRecord(
             self._make_interpreter({each.vocabulary for each in records} - {""}),
             _read_tuned({bytes(each.tuning) for each in records} - {b""}),
+            _only({each.pictures for each in records}),
         )
 
     def _make_interpreter(self, artefacts: set[str]) -> QueryInterpreter | None:
@@ -164,6 +170,11 @@ class IndexRecords:
     @cachedmethod(lambda self: self._vectors, lock=lambda self: self._lock)
     def _encode(self, text: str) -> Floats:
         return self._model.encode_query(text).vector
+
+
+def _only(versions: set[str]) -> str:
+    """Return the version that all indexes have; empty where they differ."""
+    return versions.pop() if len(versions) == 1 else ""
 
 
 def _read_tuned(tunings: set[bytes]) -> TunedSettings:

@@ -89,7 +89,7 @@ class SearchModels:
         if not hits:
             return {}
         stored = [hit.vectors for hit in hits]
-        scores = self._run("scoring", deadline, model.score, query, stored, weights)
+        scores = self.run("scoring", deadline, model.score, query, stored, weights)
         if len(scores) != len(hits) or not np.isfinite(scores).all():
             raise ModelError(f"model {model.version} returned scores that are not probabilities")
         return dict(zip([hit.key for hit in hits], scores.tolist(), strict=True))
@@ -100,9 +100,9 @@ class SearchModels:
         lock=lambda self: self._lock,
     )
     def _encode(self, model: Reranker, text: str, deadline: Deadline) -> EncodedQuery:
-        return self._run("encoding the query", deadline, model.encode_query, text)
+        return self.run("encoding the query", deadline, model.encode_query, text)
 
-    def _run(
+    def run(
         self, stage: str, deadline: Deadline, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs
     ) -> _R:
         """Run `work` on the model's threads. Raises NotReranked when the deadline passes first."""

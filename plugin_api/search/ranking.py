@@ -32,7 +32,8 @@ class RankedHits:
     They are hits of the caller's query widened by the `additions`. `model` is the version that scored them.
     Where they are not `complete`, OpenSearch has more hits, in its own order. `behaviour` has the log-odds
     that popularity and a shopper's history added to hits, by feature. `variant` is what an experiment shows,
-    `first_team` the hits that its first ranking put into an interleaved list.
+    `first_team` the hits that its first ranking put into an interleaved list. `picture` has the log-odds that
+    a picture in the search added, as `behaviour` does.
     """
 
     hits: tuple[Hit, ...]
@@ -44,6 +45,7 @@ class RankedHits:
     behaviour: Mapping[HitKey, Mapping[str, float]] = field(default_factory=dict)
     variant: Variant | None = None
     first_team: frozenset[HitKey] = frozenset()
+    picture: Mapping[HitKey, Mapping[str, float]] = field(default_factory=dict)
 
     def page(self, request: RerankRequest) -> tuple[Hit, ...]:
         """Return the requested page."""
@@ -54,7 +56,8 @@ class RankedHits:
 class RankedPage:
     """One page of ranked hits, complete as OpenSearch shows them, what stands around them, and what it took.
 
-    `shell` and `headers` are of OpenSearch's answer, as in FetchedPage.
+    `shell` and `headers` are of OpenSearch's answer, as in FetchedPage. `labels` say what a picture in the
+    search shows.
     """
 
     ranked: RankedHits
@@ -65,6 +68,7 @@ class RankedPage:
     request: RerankRequest
     cached: bool = False
     experiment: ShownExperiment | None = None
+    labels: tuple[str, ...] = ()
 
     @property
     def report(self) -> RerankReport:
@@ -80,6 +84,10 @@ class RankedPage:
             behaviour={
                 key[1]: parts for key, parts in self.ranked.behaviour.items() if key in self.complete_hits
             },
+            picture={
+                key[1]: parts for key, parts in self.ranked.picture.items() if key in self.complete_hits
+            },
+            labels=self.labels,
             understood=tuple(list_parts(self.request)),
             experiment=self.experiment,
         )

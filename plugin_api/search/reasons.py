@@ -116,6 +116,11 @@ class Reason(Enum):
         "no hit has vectors: `attune index` or `attune attach` make them",
         True,
     )  # fmt: skip
+    NO_PICTURES = (
+        "no_pictures", RerankStatus.FAILED,
+        "the index has no pictures of this tower, and nothing leads from pictures to texts: "
+        "`attune index --images` encodes them",
+    )  # fmt: skip
     KNN_FAILED = "knn_failed", RerankStatus.FAILED, "the k-NN search failed: {error}", True
     SEARCH_REFUSED = "search_refused", RerankStatus.FAILED, "OpenSearch refused the search: {error}"
     OPENSEARCH_ERROR = "opensearch_error", RerankStatus.FAILED, "OpenSearch answered {status}: {error}", True

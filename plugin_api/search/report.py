@@ -50,7 +50,8 @@ class RerankReport:
     counts the candidates that were scored, `without_vectors` those that kept their keyword place because they
     have no vectors. `cached` is true where the ranking is an earlier search's, `rescued` where the text has
     no hits but those that the vectors add. `behaviour` maps ids of the page's hits to the log-odds that
-    popularity and the shopper's history added, by feature. `understood` is what the text demands of products.
+    popularity and the shopper's history added, by feature; `picture` those that the search's picture added,
+    and `labels` are the classes that it was taken for. `understood` is what the text demands of products.
     `corrected` is the text with its spelling corrected, which products are ranked by, and `original` as it
     came.
     """
@@ -66,6 +67,8 @@ class RerankReport:
     rescued: bool = False
     without_vectors: int = 0
     behaviour: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    picture: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
     understood: tuple[UnderstoodPart, ...] = ()
     corrected: str = ""
     original: str = ""

@@ -22,6 +22,8 @@ from plugin_api.search.experiment import Experiment
 from plugin_api.search.index_records import IndexRecords
 from plugin_api.search.index_words import IndexWords
 from plugin_api.search.models import SearchModels
+from plugin_api.search.pictures.ranker import PictureRanker
+from plugin_api.search.pictures.tower import PictureSearchTower
 from plugin_api.search.query.field_types import IndexSchema
 from plugin_api.search.query.request import parse_call, parse_count
 from plugin_api.search.query.types import (
@@ -94,7 +96,8 @@ class SearchTiming:
 class Searcher:
     """Answers searches. Thread-safe; share one among all requests of a process.
 
-    `others` are models that serve the indexes they encoded; all other indexes are `reranker`'s.
+    `others` are models that serve the indexes they encoded; all other indexes are `reranker`'s. `pictures`
+    encodes pictures that are searched for.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class Searcher:
         others: Sequence[Reranker] = (),
         observe: Observe = ignore_report,
         timing: SearchTiming | None = None,
+        pictures: PictureSearchTower | None = None,
     ) -> None:
         timing = timing or SearchTiming()
         self._client = client
@@ -117,6 +121,7 @@ class Searcher:
             client, self._models, vectors, rankings, self._result_sets, personaliser, Experiment(settings)
         )
         self._schemas, self._records = IndexSchemas(client), IndexRecords(client, reranker)
+        self._pictures = PictureRanker(client, self._models, self._records, pictures)
         self._index_words = IndexWords(client)
         self._settings, self._search_settings = settings.sidecar, settings.search
         self._origins = settings.origins
@@ -260,7 +265,8 @@ class Searcher:
         started, call, running = time.perf_counter(), request.call, 0
         try:
             with self._slot(call) as running:
-                page = self._reranker.rerank(request, deadline)
+                ranker = self._pictures if request.options.image else self._reranker
+                page = ranker.rerank(request, deadline)
                 self.breaker.record_success(call.caller_key)
                 took_ms = round((time.perf_counter() - started) * 1000)
                 report = page.report

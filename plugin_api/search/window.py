@@ -64,9 +64,19 @@ def order_window(
     is_all = len(found.own) < settings.window and len(window) == len(
         own.keys() | further.keys() | {hit.key for hit in near}
     )
-    scores, met = _adjust(request, window, _weigh(window, probability, request))
-    ranks = [_NUMBER_RANK * hit.numbers + count for hit, count in zip(window, met, strict=True)]
-    return ScoredWindow(window, scores, ranks, added, is_all)
+    return ScoredWindow(window, *score_hits(request, window, probability), added, is_all)
+
+
+def score_hits(
+    request: RerankRequest, hits: list[Hit], probability: Mapping[HitKey, float]
+) -> tuple[list[float], list[int]]:
+    """Return the scores (n,) and ranks (n,) of hits, as ScoredWindow has them.
+
+    `probability` is the model's, by the key of each hit.
+    """
+    scores, met = _adjust(request, hits, _weigh(hits, probability, request))
+    ranks = [_NUMBER_RANK * hit.numbers + count for hit, count in zip(hits, met, strict=True)]
+    return scores, ranks
 
 
 def _weigh(window: list[Hit], probability: Mapping[HitKey, float], request: RerankRequest) -> list[float]:

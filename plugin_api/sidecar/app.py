@@ -13,6 +13,7 @@ from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.opensearch.raw_json import dumps
 from plugin_api.search.answer import Answer, error_answer
+from plugin_api.search.pictures.tower import PictureSearchTower
 from plugin_api.search.search import Observe, Searcher, SearchTiming, ignore_report
 from plugin_api.sidecar.api_keys import require_key
 from plugin_api.sidecar.model_api.errors import MODEL_PATHS, model_error
@@ -20,6 +21,7 @@ from plugin_api.sidecar.model_api.routes import model_blueprint
 from plugin_api.sidecar.model_api.text_model import TextModel
 from plugin_api.sidecar.openapi import openapi_blueprint
 from plugin_api.sidecar.passthrough import make_wsgi_response
+from plugin_api.sidecar.pictures import pictures_blueprint
 from plugin_api.sidecar.pipeline.routes import cluster_blueprint
 from plugin_api.sidecar.preview.explain import ExplainModel
 from plugin_api.sidecar.preview.routes import PUBLIC, preview_blueprint
@@ -63,11 +65,12 @@ def create_app(
     others: Sequence[ServedModel] = (),
     observe: Observe = ignore_report,
     timing: SearchTiming | None = None,
+    pictures: PictureSearchTower | None = None,
 ) -> Flask:
     """Return the sidecar as a Flask app, around a cluster and loaded models.
 
     `others` serve the indexes that they encoded, `reranker` all other indexes; `observe` is called after each
-    search. Nothing is sent to OpenSearch yet.
+    search; `pictures` encodes pictures that are searched for. Nothing is sent to OpenSearch yet.
 
     `attune serve` puts a server around it that passes through by itself what is not a search. Alone, or under
     another WSGI server, the app does that too, but reads a request's body whole, up to
@@ -78,7 +81,7 @@ def create_app(
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
     app.url_map.converters["any_path"] = AnyPath
-    searcher = Searcher(client, reranker, settings, others, observe, timing)
+    searcher = Searcher(client, reranker, settings, others, observe, timing, pictures)
     routes = SearchRoutes(settings.sidecar, client, searcher, observe)
     app.extensions["attune"] = searcher
     public = (*PUBLIC_RULES, EVENTS_PATH) if settings.shoppers.origins.strip() else PUBLIC_RULES
@@ -87,6 +90,7 @@ def create_app(
     app.register_blueprint(cluster_blueprint(settings, reranker, others))
     app.register_blueprint(openapi_blueprint(bool(settings.sidecar.api_keys.strip(" ,"))))
     app.register_blueprint(understanding_blueprint(searcher))
+    app.register_blueprint(pictures_blueprint(settings, searcher))
     app.register_blueprint(shoppers_blueprint(settings, client))
     app.register_blueprint(preview_blueprint(settings, client, (reranker, *others), searcher))
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from mappings.settings import Settings
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.opensearch.session import OpenSearchSession
+from plugin_api.search.pictures.tower import PictureSearchTower
 from plugin_api.search.search import SearchTiming
 from plugin_api.sidecar.app import ServedModel, create_app
 from plugin_api.sidecar.serving.asgi import Application
@@ -21,6 +22,7 @@ def build_application(
     reranker: ServedModel,
     others: Sequence[ServedModel] = (),
     timing: SearchTiming | None = None,
+    pictures: PictureSearchTower | None = None,
 ) -> Application:
     """Return the sidecar as an ASGI application, for the event loop that is running. `stack` closes it."""
     client = HttpClient(settings.opensearch, settings.sidecar.max_body_bytes)
@@ -32,6 +34,6 @@ def build_application(
         stack.callback(tracing.close)
     versions = list(dict.fromkeys(model.version for model in (reranker, *others)))
     observer = Observer(Metrics(versions), tracing)
-    app = create_app(settings, client, reranker, others, observer.searched, timing)
+    app = create_app(settings, client, reranker, others, observer.searched, timing, pictures)
     observer.add_route(app, lambda: app.extensions["attune"].breaker.open_circuits)
     return observer.around(Dispatcher(app, session, settings.sidecar))

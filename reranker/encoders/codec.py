@@ -155,6 +155,17 @@ def unpack_products(
     )
 
 
+def unpack_vectors(stored: Sequence[bytes]) -> Floats:
+    """Return the pooled vectors (n, d) of stored products, of unit length.
+
+    All are of one model, and well-formed. Raises ModelError where they are not.
+    """
+    if not stored or len(stored[0]) < _HEAD_BYTES:
+        raise ModelError("stored product vectors have another format: index the catalogue again")
+    _, dimension, width, *_ = _read_head(stored[0])
+    return unpack_products(stored, dimension, width).vectors
+
+
 def is_well_formed(stored: bytes, dimension: int, width: int, most: int, bits: int) -> bool:
     """Return whether a stored product has the sizes that its header claims, those of a model.
 

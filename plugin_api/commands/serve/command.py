@@ -62,13 +62,15 @@ def serve(
     def build(stack: AsyncExitStack) -> Application:
         # Imported in the worker: ONNX Runtime starts threads when imported, and a fork would lose them;
         # prometheus-client looks, when imported, where workers share their numbers.
+        from plugin_api.search.pictures.tower import open_picture_tower
         from plugin_api.sidecar.wiring import build_application
         from reranker.model import load_model
 
         loaded = load_model(folder, settings.model.threads).load()
         others = [load_model(Path(of), settings.model.threads).load() for of in settings.model.other_folders]
         versions.extend(dict.fromkeys(each.version for each in (loaded, *others)))
-        return build_application(settings, stack, loaded, others)
+        pictures = open_picture_tower(settings.pictures, [loaded, *others])
+        return build_application(settings, stack, loaded, others, pictures=pictures)
 
     def ready() -> None:
         client = connect(settings.opensearch)

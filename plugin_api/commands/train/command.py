@@ -6,10 +6,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
+from opensearchpy import OpenSearch
 
 from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, SettingsError
+from mappings.settings import Settings
 from plugin_api.commands.context import CommandContext
+from plugin_api.commands.train.pictures import describe_projection, train_pictures
 from plugin_api.terminal import StageProgress
 from reranker.model import locate_shipped_model
 
@@ -20,6 +23,7 @@ _INTERRUPTED = 130
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--index", "index_name", help="Read the products of this index or alias instead of FILE.")
+@click.option("--images", is_flag=True, help="Train only the way from pictures to texts, on --index.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new model.")
 @click.option(
     "--fields", type=click.Path(path_type=Path), help="Field map in TOML. Default: guessed from the columns."
@@ -73,6 +77,7 @@ def train(
     context: CommandContext,
     file: Path | None,
     index_name: str | None,
+    images: bool,
     out: Path,
     fields: Path | None,
     simplified: bool,
@@ -103,6 +108,9 @@ def train(
       attune train products.csv --out shop-model --clicks queries.jsonl.gz events.jsonl.gz
       attune index products.csv --model shop-model --alias shop
       attune serve --model shop-model
+    With --images it learns which texts a shop's pictures belong to, from an index made by `attune index
+    --images`: OUT is a folder for the setting pictures.folder. That takes seconds, and not the extra train.
+
     Ctrl-C stops it; the same command continues where it stopped. A GPU is used where there is one.
     Needs the extra train: pip install 'attune[train]'.
     """
@@ -115,6 +123,9 @@ def train(
         raise SettingsError("give the products: one of FILE and --index NAME")
     if index_name and fields:
         raise SettingsError("--fields is for FILE: an index is read by the field map that it records")
+    if images:
+        _train_images(context.settings, client, index_name, out, base, seed, as_json)
+        return
     try:
         from plugin_api.commands.train import sources as training
         from reranker.training.pipeline import run_training
@@ -160,3 +171,21 @@ def train(
     else:
         for line in training.summarise_training(report):
             click.echo(line)
+
+
+def _train_images(
+    settings: Settings,
+    client: OpenSearch,
+    index: str | None,
+    out: Path,
+    base: Path | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    if index is None:
+        raise SettingsError("--images reads an index: name it by --index")
+    check_cluster(client, settings.opensearch)
+    folder = base or (Path(settings.model.folder) if settings.model.folder else None)
+    report = train_pictures(client, index, out, folder, settings, seed)
+    values, summary = describe_projection(report, out)
+    click.echo(json.dumps(values) if as_json else summary)

@@ -148,9 +148,9 @@ def _parse_body(
         query_of_url(params) if "q" in params else decoded(body.get("query")), schema.field_types
     )
     text = " ".join((options.query or "").split())
-    if text and isinstance(query, Cause):
+    if (text or options.image) and isinstance(query, Cause):
         given: Any = decoded(body.get("query")) or MATCH_ALL
-        query = QueryText(text, given, optional=given == MATCH_ALL)
+        query = QueryText(text, given, optional=given == MATCH_ALL or not text)
     cause = _cause_to_skip(call, body, options, order)
     if not cause and (start is None or size is None):
         cause = Reason.INVALID_PAGE.because()

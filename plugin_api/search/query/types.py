@@ -56,6 +56,9 @@ _RANKING_OPTIONS = (
 )  # fmt: skip
 """Options that have the name of the setting which they replace."""
 
+MAX_IMAGE = 40_000_000
+"""Characters of a picture in base64: the settings bound its bytes and pixels further."""
+
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Weight = Annotated[float, Meta(ge=0, le=100)]
 
@@ -73,6 +76,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     relevance_weight: _Weight | None = None
     click_weight: _Weight | None = None
     purchase_weight: _Weight | None = None
+    image: Annotated[str, Meta(max_length=MAX_IMAGE)] = ""
     user: Annotated[str, Meta(max_length=256)] = ""
     popularity: Annotated[float, Meta(ge=0, le=MAX_POPULARITY)] | None = None
     user_strength: Annotated[float, Meta(ge=0, le=MAX_STRENGTH)] | None = None

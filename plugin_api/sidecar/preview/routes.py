@@ -112,6 +112,7 @@ def preview_blueprint(
             "click_weight": search.click_weight,
             "purchase_weight": search.purchase_weight,
             "judgements": "file" if kept else "browser",
+            "pictures": settings.pictures.search,
             "image_hosts": settings.preview.images,
             "domain": {
                 "title": domain.page.title,

@@ -129,7 +129,7 @@ SEARCHES: Mapping[Reason, Callable[[], Any]] = {
     Reason.MODEL_ERROR: lambda: ask(query={"match": {"title": "unreadable"}}),
     Reason.INTERNAL_ERROR: lambda: ask(model=Broken(ZeroDivisionError)),
 }
-"""Reason → a search that gives it. That of a header line of a list has a test of its own."""
+"""Reason → a search that gives it. Those of a header line and of pictures have tests of their own."""
 
 
 @pytest.mark.parametrize("reason", SEARCHES)
@@ -148,7 +148,7 @@ def test_a_header_of_a_search_in_a_list_that_is_not_supported() -> None:
 
 
 def test_there_is_a_test_for_every_reason() -> None:
-    elsewhere = {Reason.UNSUPPORTED_HEADER}
+    elsewhere = {Reason.UNSUPPORTED_HEADER, Reason.NO_PICTURES}  # tests/plugin_api/sidecar/test_pictures.py
     assert set(SEARCHES) | elsewhere == set(Reason)
 
 

@@ -22,6 +22,7 @@ from plugin_api.sidecar.api_keys import OPEN
 from plugin_api.sidecar.app import PASSED, PUBLIC_RULES, create_app
 from plugin_api.sidecar.model_api import messages
 from plugin_api.sidecar.openapi import openapi_document
+from plugin_api.sidecar.pictures import ImageRequest
 from plugin_api.sidecar.pipeline.routes import (
     EncodeCall,
     EncodedDocument,
@@ -60,6 +61,7 @@ TYPES: dict[str, Any] = {
     "Contribution": Contribution,
     "QueryWord": QueryWord,
     "TokenText": TokenText,
+    "ImageRequest": ImageRequest,
 }
 """Schema in the document → the type that requests are decoded to, or responses are made of."""
 

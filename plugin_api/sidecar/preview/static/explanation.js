@@ -7,14 +7,15 @@ const TELLING = 0.05; // log-odds below which a cause is not worth a word
 const WORDS_SAID = 6;
 
 /** Opens the dialog for a hit; `explained` is a promise of the sidecar's answer, `place` says where it stands. */
-export async function showExplanation({ title, explained, place, failed }) {
+export async function showExplanation({ title, explained, place, failed, picture }) {
   const dialog = byId("explanation");
   const body = element("div", {}, element("p", { className: "soft" }, t("explaining")));
   fill(dialog, dialogHead(dialog, title, t("close")), body);
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
   try {
-    fill(body, sections(await explained, place));
+    const found = await explained;
+    fill(body, found ? sections(found, place) : [], picture ? pictureParts(picture) : []);
   } catch (error) {
     fill(body, element("p", { className: "notice wrong", role: "alert" }, failed(error)));
   }
@@ -33,6 +34,15 @@ function sections(found, place) {
     element("h3", {}, t("attention")), element("p", { className: "soft" }, t("attention_text")), attention(found.attention),
     element("h3", {}, t("heads")), element("p", {}, Object.entries(found.heads).map(([name, value]) => `${t(`head_${name}`)} ${percent(value)}`).join(" · ")),
   ];
+}
+
+/** What the picture in the search adds, by feature. */
+function pictureParts(parts) {
+  const causes = Object.entries(parts);
+  const most = Math.max(...causes.map(([, value]) => Math.abs(value)), 1e-9);
+  return [element("h3", {}, t("picture_parts")), element("p", { className: "soft" }, t("picture_parts_text")),
+    element("table", { className: "causes" }, element("tbody", {}, causes.map(([name, value]) => element("tr", {},
+      element("th", { scope: "row" }, t(`feature_${name}`)), element("td", { className: "effect" }, diverging(value, most))))))];
 }
 
 function note(found, { listed, reranked }) {

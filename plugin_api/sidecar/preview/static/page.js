@@ -9,12 +9,13 @@ import { Judgements } from "./judgements.js";
 import { listenToKeys, showKeys } from "./keys.js";
 import { Options } from "./options.js";
 import { allowImages, BY_KEYWORD, columnTitles, drawResults, drawSummary, keyOf, movement, showGrade } from "./results.js";
+import { Picture } from "./picture.js";
 import { Shopper } from "./shopper.js";
 import { switchLanguage, t, translatePage } from "./strings.js";
 
 const SHOWN_FIELDS = ["title", "name", "product_name", "brand", "category", "price", "available", "image", "url"];
 
-let options, judgements, facets, shopper, domain;
+let options, judgements, facets, shopper, domain, picture;
 let ready = null; // the promise of options, judgements and facets
 let shown = null; // the last answers, with the query they are for
 let running = new AbortController();
@@ -81,6 +82,7 @@ async function configure() {
     search();
   });
   domain = new Domain(config.domain, search);
+  picture ??= new Picture(config.pictures, () => prepared(search));
   options.draw();
   shopper.draw();
   domain.draw();
@@ -122,7 +124,8 @@ async function nameIndexes() {
 
 async function search() {
   const text = byId("query").value.trim();
-  if (!text) return;
+  const image = picture?.address ?? "";
+  if (!text && !image) return;
   running.abort();
   running = new AbortController();
   const { signal } = running;
@@ -137,7 +140,7 @@ async function search() {
       if (error.name === "AbortError" || error.status !== 403) throw error;
       withoutFacets = error.message;
     });
-    const own = options.hasTemplate ? options.query(text) : (await ask(`query?text=${encodeURIComponent(text)}`, undefined, signal)).query;
+    const own = !text ? { match_all: {} } : options.hasTemplate ? options.query(text) : (await ask(`query?text=${encodeURIComponent(text)}`, undefined, signal)).query;
     const query = { bool: { must: [own], filter: facets.filters, _name: BY_KEYWORD } };
     const ext = { ...options.ext, ...(options.hasTemplate ? { query: text } : {}) };
     const body = { query, _source: SHOWN_FIELDS, highlight: { fields: { title: { number_of_fragments: 0 } }, pre_tags: [MARK], post_tags: [END] } };
@@ -145,15 +148,19 @@ async function search() {
     // One after the other, or each would be timed with the other's work in it.
     const began = performance.now();
     const personal = { ...ext, ...domain.ext, ...shopper.ext };
-    const attune = await openSearch(where, { ...body, size, ...(Object.keys(personal).length ? { ext: { attune: personal } } : {}) }, signal);
+    const improved = { ...body, size, ...(Object.keys(personal).length ? { ext: { attune: personal } } : {}) };
+    // A picture's candidates are its result set: its facets are the only ones.
+    const attune = await (image
+      ? ask("search/image", { image, index, text, search: { ...improved, ...(text ? {} : { aggs: facets.aggregations(index) }) } }, signal)
+      : openSearch(where, improved, signal));
     const between = performance.now();
     // Beside a shopper's ranking stands everybody's, else the keyword search.
     const beside = { ...domain.ext, ...(shopper.name ? ext : { rerank: false }) };
-    const keyword = await openSearch(where, { ...body, size: Math.max(size, options.window), aggs: facets.aggregations(index),
+    const keyword = !text ? { hits: { hits: [], total: { value: 0, relation: "eq" } }, aggregations: attune.aggregations } : await openSearch(where, { ...body, size: Math.max(size, options.window), aggs: facets.aggregations(index),
       track_total_hits: true, ext: { attune: beside } }, signal);
     const keywordMs = performance.now() - between;
     const ids = [...attune.hits.hits, ...keyword.hits.hits.slice(0, size)].map((hit) => hit._id);
-    shown = { text, index, query: own, filtered: query, ext: options.ext, keyword, attune, size, window: options.window, rerankMs: between - began, keywordMs, withoutFacets, shopper: shopper.name };
+    shown = { text, image, index, query: own, filtered: query, ext: options.ext, keyword, attune, size, window: options.window, rerankMs: between - began, keywordMs, withoutFacets, shopper: shopper.name };
     await judgements.load(text, [...new Set(ids)], signal).catch((error) => {
       if (error.name === "AbortError") throw error;
       say(error.message);
@@ -206,9 +213,10 @@ function explain(hit) {
   const at = (hits) => hits.findIndex((other) => keyOf(other) === keyOf(hit)) + 1 || undefined;
   const listed = shown.attune.hits.hits.find((other) => keyOf(other) === keyOf(hit))?._score;
   const reranked = shown.attune.ext?.attune?.rerank_status === "reranked";
-  const explained = ask("explain", { index: shown.index, id: hit._id, hit_index: hit._index, query: shown.text, search: shown.filtered, options: shown.ext });
+  const parts = shown.attune.ext?.attune?.picture?.[hit._id];
+  const explained = !shown.text ? Promise.resolve(null) : ask("explain", { index: shown.index, id: hit._id, hit_index: hit._index, query: shown.text, search: shown.filtered, options: shown.ext });
   showExplanation({
-    title: String(hit._source?.title ?? hit._source?.name ?? hit._id), explained, failed: (error) => inWords(error, shown?.index),
+    title: String(hit._source?.title ?? hit._source?.name ?? hit._id), explained, picture: parts, failed: (error) => inWords(error, shown?.index),
     place: { rank: at(shown.attune.hits.hits), before: at(shown.keyword.hits.hits), size: shown.size, window: shown.window, listed: reranked ? listed : undefined, reranked,
       byVectors: movement(hit, 0, at(shown.keyword.hits.hits)).kind === "vectors" },
   });

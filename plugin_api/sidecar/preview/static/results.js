@@ -20,7 +20,12 @@ export function drawResults({ keyword, attune, size, window: candidates, shopper
   column("keyword", left, keyword.hits, keyword.hits.hits.slice(0, size), (hit, rank) => toBadge(rank, better.get(keyOf(hit)), size, shopper || "Attune"), actions,
     shopper && reranked);
   column("attune", right, attune.hits, attune.hits.hits, (hit, rank) => fromBadge(hit, rank, ranks.get(keyOf(hit)), candidates), actions, reranked,
-    attune.ext?.attune?.behaviour ?? {});
+    joined(attune.ext?.attune?.behaviour, attune.ext?.attune?.picture));
+}
+
+/** What behaviour and a picture add to hits, by id and feature. */
+function joined(behaviour = {}, picture = {}) {
+  return Object.fromEntries([...new Set([...Object.keys(behaviour), ...Object.keys(picture)])].map((id) => [id, { ...behaviour[id], ...picture[id] }]));
 }
 
 /** What the columns are called: keyword search beside Attune, or Attune for everybody beside Attune for a shopper. */
@@ -191,6 +196,7 @@ export function drawSummary({ keyword, attune, size, rerankMs, keywordMs, window
       report?.without_vectors && element("small", {}, " · ", t("without_vectors", { n: report.without_vectors })),
       report?.model && element("small", {}, " · ", t("model", { version: report.model }))),
     report?.corrected && element("p", { className: "notice" }, t("corrected", report)),
+    report?.labels && element("p", { className: "soft" }, t("picture_labels", { list: report.labels.join(", ") })),
     report?.understood && element("p", { className: "soft" }, t("understood", { list: report.understood.map(({ text, kind }) => t("understood_part", { text, kind: t(`kind_${kind}`) })).join(", ") })),
     report?.reason_code && reason(report),
     timing(report?.took_ms ?? {}, rerankMs, keywordMs, shopper ? "everybody_ms" : "keyword_ms"));

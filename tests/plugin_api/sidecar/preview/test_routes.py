@@ -89,6 +89,7 @@ def test_configuration_is_what_is_in_force(shop: PreviewShop) -> None:
         "click_weight": 0.5,
         "purchase_weight": 0.5,
         "judgements": "browser",
+        "pictures": False,
         "image_hosts": [],
         "shoppers": [],
         "domain": {"title": "", "placeholder": "", "notice": "", "clients": {}},

@@ -1,0 +1,116 @@
+"""The picture tower of a process, and its way into the text space of each model."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+from mappings.errors import BadPicture, BadRequest, SettingsError
+from mappings.settings import PictureSettings
+from reranker.pictures.encoder import PictureEncoder, load_picture_encoder
+from reranker.pictures.projection import PictureProjection, open_projection
+from reranker.pictures.reading import read_picture
+from reranker.types import EncodedQuery, Floats
+
+_MOST_LABELS = 3
+_LEAST_SHARE = 0.1
+"""The least probability of a class that is named."""
+
+
+class TextSpace(Protocol):
+    """What placing pictures among texts needs of a model; reranker.model.Model is one."""
+
+    @property
+    def version(self) -> str:
+        """Version of the model."""
+
+    @property
+    def text_space(self) -> str:
+        """Name of the space of its vectors."""
+
+    @property
+    def dimension(self) -> int:
+        """Components of a text's vector."""
+
+    def encode_query(self, text: str) -> EncodedQuery:
+        """Encode one text."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureQuery:
+    """A picture that is searched for.
+
+    `vector` is compared with products' pictures, `words` with their texts, None where nothing leads there.
+    `words_slope` is the log-odds by cosine of those. `labels` are the classes that the tower takes it for.
+    """
+
+    vector: Floats  # (d,)
+    words: Floats | None  # (t,)
+    words_slope: float = 0.0
+    labels: tuple[str, ...] = ()
+
+
+class PictureSearchTower:
+    """Encodes pictures that are searched for. Thread-safe; share one among all requests of a process."""
+
+    def __init__(
+        self,
+        encoder: PictureEncoder,
+        projections: dict[str, PictureProjection],
+        settings: PictureSettings,
+    ) -> None:
+        self._encoder, self._projections, self._settings = encoder, projections, settings
+
+    @property
+    def version(self) -> str:
+        """The version of the tower, as indexes record it."""
+        return self._encoder.version
+
+    @property
+    def weight(self) -> float:
+        """How much a picture moves the log-odds of products."""
+        return self._settings.weight
+
+    def encode(self, text: str, model: str) -> PictureQuery:
+        """Encode a picture in base64, for products of the model of this version. Raises BadRequest."""
+        _, _, encoded = text.rpartition(";base64,")
+        try:
+            data = base64.b64decode(encoded, validate=True)
+            pixels = read_picture(data, self._encoder.config.size, self._settings)
+        except binascii.Error as error:
+            raise BadRequest(f"ext.attune.image is not base64: {error}") from error
+        except BadPicture as error:
+            raise BadRequest(f"ext.attune.image: {error}") from error
+        [picture] = self._encoder.encode([pixels])
+        projection = self._projections.get(model)
+        labels = self._label(picture.classes)
+        if projection is None:
+            return PictureQuery(picture.vector, None, labels=labels)
+        return PictureQuery(picture.vector, projection.place(picture), projection.slope, labels)
+
+    def _label(self, classes: Floats | None) -> tuple[str, ...]:
+        names = self._encoder.class_names
+        if classes is None or not names:
+            return ()
+        best = classes.argsort()[::-1][:_MOST_LABELS]
+        return tuple(names[i] for i in best if classes[i] >= _LEAST_SHARE)
+
+
+def open_picture_tower(settings: PictureSettings, models: Sequence[TextSpace]) -> PictureSearchTower | None:
+    """Return the tower where searches by picture are turned on, else None.
+
+    Takes about 2 s a model. Raises SettingsError where Pillow is not installed, and ModelError.
+    """
+    if not settings.search:
+        return None
+    if find_spec("PIL") is None:
+        raise SettingsError("pictures.search needs Pillow: pip install 'attune[pictures]'")
+    encoder = load_picture_encoder(Path(settings.folder) if settings.folder else None)
+    projections = {
+        model.version: open_projection(encoder, model.encode_query, model.text_space, model.dimension)
+        for model in models
+    }
+    return PictureSearchTower(encoder, projections, settings)
