@@ -21,7 +21,7 @@ from mappings.settings.sections import (
 )
 from mappings.settings.tuning import TUNING, UNTUNED, TunedSettings, is_free
 from mappings.settings.value_types import FusionMethod
-from mappings.settings.variants import apply_variant, read_variant
+from mappings.settings.variants import VARIANTS, apply_variant, list_variants, read_variant
 
 __all__ = [
     "ENV_CONFIG",
@@ -29,6 +29,7 @@ __all__ = [
     "SECRETS",
     "TUNING",
     "UNTUNED",
+    "VARIANTS",
     "ClickSettings",
     "DatabaseSettings",
     "DomainSettings",
@@ -50,6 +51,7 @@ __all__ = [
     "attune_home",
     "is_free",
     "list_settings",
+    "list_variants",
     "load_settings",
     "read_variant",
 ]

@@ -19,7 +19,7 @@ from mappings.domains.domain import find_settings
 from mappings.errors import SettingsError
 from mappings.settings.listing import Setting, list_settings
 from mappings.settings.sections import ENV_PREFIX, SECRETS, SECTIONS, Settings
-from mappings.settings.variants import apply_variant
+from mappings.settings.variants import apply_variant, list_variants
 
 ENV_CONFIG = "ATTUNE_CONFIG"
 ENV_HOME = "ATTUNE_HOME"
@@ -186,11 +186,10 @@ def _experiment_conflicts(settings: Settings) -> Iterator[str]:
         return
     if not settings.shoppers.key:
         yield "experiment.name needs shoppers.key, by which events are known to be of the experiment"
-    variants = []
-    for key in ("first", "second"):
-        try:
-            variants.append(apply_variant(getattr(experiment, key), settings.search))
-        except SettingsError as error:
-            yield f"experiment.{key}: {error}"
-    if len(variants) == 2 and variants[0] == variants[1]:
+    try:
+        variants = [apply_variant(text, settings.search) for text in list_variants(experiment).values()]
+    except SettingsError as error:
+        yield f"experiment.first or experiment.second: {error}"
+        return
+    if any(one in variants[:place] for place, one in enumerate(variants)):
         yield "experiment.first and experiment.second are the same settings: there is nothing to compare"

@@ -143,6 +143,8 @@ class SearchSettings:
     """Most log-odds that a product's popularity adds, as `attune count` counted it. 0 turns it off."""
     user_strength: Annotated[float, Meta(ge=0, le=4)] = 2.0
     """Most log-odds that the history of a shopper adds to a product, or takes, where a search names one."""
+    explore: Annotated[int, Meta(ge=0, le=5)] = 0
+    """Places of the first page, from the fourth on, where an experiment shows a product from below it."""
     cache_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60.0
     """Seconds that a ranked window is reused for the next page or the same search, as long as the index
     does not change. 0 ranks every page anew.
@@ -330,14 +332,14 @@ class ExperimentSettings:
         Meta(pattern=r"^[a-z0-9-]{0,40}$", extra={"allowed": "up to 40 small letters, digits and hyphens"}),
     ] = ""
     """Name of the experiment: another name starts another one. Empty is off."""
-    method: Literal["interleave", "split"] = "interleave"
-    """Show both rankings in one list, or each shopper one of the two."""
+    method: Literal["interleave", "split", "bandit"] = "interleave"
+    """Show both rankings in one list, show each shopper one of the two, or show what is clicked most."""
     first: str = ""
     """Settings of `[search]` in force for the first ranking, such as `keyword_weight=3, rrf_k=60`; empty is
     all as they are set.
     """
     second: str = ""
-    """The same for the second ranking."""
+    """The same for the second ranking. A bandit tries up to four, separated by semicolons."""
     share: ShareOfOne = 1.0
     """Share of the shoppers, or of the texts where no shopper is named, that take part."""
 

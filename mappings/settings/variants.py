@@ -8,7 +8,10 @@ import msgspec
 
 from mappings.errors import SettingsError
 from mappings.settings.listing import list_settings
-from mappings.settings.sections import SearchSettings
+from mappings.settings.sections import ExperimentSettings, SearchSettings
+
+VARIANTS = ("first", "second", "third", "fourth", "fifth")
+"""Names of an experiment's variants: the first, and at most four others."""
 
 VARIABLE = (
     "fusion",
@@ -23,6 +26,7 @@ VARIABLE = (
     "purchase_weight",
     "popularity",
     "user_strength",
+    "explore",
 )
 """Settings that a variant may change: those that order the same candidates in another way."""
 
@@ -33,6 +37,19 @@ def apply_variant(text: str, settings: SearchSettings) -> SearchSettings:
     if not any(varied.head_weights):
         raise SettingsError("one of relevance_weight, click_weight and purchase_weight must be above 0")
     return varied
+
+
+def list_variants(experiment: ExperimentSettings) -> dict[str, str]:
+    """Return what is written of each variant of an experiment, by its name; nothing where it is off.
+
+    Raises SettingsError for too many variants.
+    """
+    if not experiment.name:
+        return {}
+    others = experiment.second.split(";") if experiment.method == "bandit" else [experiment.second]
+    if len(others) >= len(VARIANTS):
+        raise SettingsError(f"{len(others)} variants beside the first: at most {len(VARIANTS) - 1} are tried")
+    return dict(zip(VARIANTS, (experiment.first, *others), strict=False))
 
 
 def read_variant(text: str) -> dict[str, Any]:

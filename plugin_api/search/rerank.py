@@ -80,7 +80,8 @@ class SearchReranker:
         cached = self._rankings.get(key)
         if cached is None or (request.end > len(cached.value.hits) and not cached.value.complete):
             return None
-        if cached.value.variant != self._experiment.assign(request):
+        assigned = self._experiment.assign(request)
+        if cached.value.variant != (assigned.variant if assigned else None):
             return None
         started, ranked = time.perf_counter(), cached.value
         keys = [hit.key for hit in ranked.page(request)]
@@ -89,7 +90,7 @@ class SearchReranker:
         if page.fingerprint.digest != cached.digest or page.hits.keys() != set(keys):
             return None
         took = StageTimes(fetch=_milliseconds(started, time.perf_counter()))
-        experiment = self._experiment.describe(request, ranked)
+        experiment = self._experiment.describe(request, ranked, took)
         return RankedPage(ranked, page.hits, page.shell, page.headers, took, request, True, experiment)
 
     def _new_page(
@@ -146,7 +147,7 @@ class SearchReranker:
         self._rankings.finish(new, found.fingerprint, ranked)
         times = (started, encoded, gathered, scored, time.perf_counter())
         took = StageTimes(*map(_milliseconds, times, times[1:]))
-        experiment = self._experiment.describe(request, ranked)
+        experiment = self._experiment.describe(request, ranked, took)
         return RankedPage(ranked, hits, shell, headers, took, request, experiment=experiment)
 
     def _needs_more(self, request: RerankRequest, found: Candidates, caller: CallerClient) -> bool:

@@ -118,7 +118,13 @@ class Searcher:
         self._result_sets = ResultSets(client, self._models, vectors, rankings)
         personaliser = Personaliser(client, settings)
         self._reranker = SearchReranker(
-            client, self._models, vectors, rankings, self._result_sets, personaliser, Experiment(settings)
+            client,
+            self._models,
+            vectors,
+            rankings,
+            self._result_sets,
+            personaliser,
+            Experiment(settings, client),
         )
         self._schemas, self._records = IndexSchemas(client), IndexRecords(client, reranker)
         self._pictures = PictureRanker(client, self._models, self._records, pictures)

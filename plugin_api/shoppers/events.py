@@ -28,11 +28,18 @@ _ShortText = Annotated[str, Meta(max_length=256)]
 _Id = Annotated[str, Meta(max_length=512)]
 
 
+class EventDetail(msgspec.Struct, frozen=True):
+    """What is read of a product's details: the price paid."""
+
+    price: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
+
+
 class EventObject(msgspec.Struct, frozen=True):
     """The product that an event is about."""
 
     object_id: _Id | int = ""
     internal_id: _Id | int = ""
+    object_detail: EventDetail = EventDetail()
 
 
 class EventPosition(msgspec.Struct, frozen=True):
@@ -111,6 +118,8 @@ def read_event(document: Mapping[str, object], key: str, now: float, oldest: flo
         kind = "events"
         body["action_name"] = ubi.action_name.lower()
         body["event_attributes"] = {"object": {"object_id": product}} if product else {}
+        if price := attributes.object.object_detail.price:
+            body["event_attributes"].setdefault("object", {})["object_detail"] = {"price": price}
         if attributes.position.ordinal:
             body["event_attributes"]["position"] = {"ordinal": attributes.position.ordinal}
         if attributes.order_id:

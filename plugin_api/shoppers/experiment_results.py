@@ -1,17 +1,24 @@
 """What shoppers did in an experiment, counted from stored events."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mappings.types import JsonObject
-from plugin_api.shoppers.cluster import ClusterRequests
-from plugin_api.shoppers.event_store import EVENT_INDEXES, QUERY_INDEXES
-from plugin_api.shoppers.experiment_tag import ExperimentTag, make_tag_prefix, read_tag
-from plugin_api.shoppers.order_history import scan_hits
-from reranker.experiments.sequential import SequentialResult, compare_preference, compare_rates, least_p
-from reranker.training.clicks.click_log import ACTIONS
+import numpy as np
 
-_CREDITED = ("click", "cart", "purchase")
+from mappings.errors import EvaluationError
+from mappings.settings import VARIANTS, Settings
+from plugin_api.shoppers.cluster import ClusterRequests
+from plugin_api.shoppers.experiment_counts import SLOW_SHARE, ExperimentCounts, VariantCounts
+from plugin_api.shoppers.experiment_log import ExperimentLog, Trial
+from plugin_api.shoppers.experiment_tag import INTERLEAVED
+from plugin_api.shoppers.experiment_watch import read_stopped
+from reranker.experiments.off_policy import (
+    PolicyValue,
+    estimate_doubly_robust,
+    estimate_self_normalised,
+)
+from reranker.experiments.sequential import SequentialResult, compare_preference, compare_rates, least_p
+from reranker.types import Doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,80 +35,83 @@ class PreferenceResult:
 
 
 @dataclass(frozen=True, slots=True)
-class RateResult:
-    """Shoppers who saw one ranking each: searches, and those that an action followed.
+class VariantResult:
+    """Searches that showed one variant, those that an action followed, and the guardrails' measures.
 
-    `test.share` is the difference of the shares, the first less the second.
+    `value` is what always showing it would earn, in searches with an action (self-normalised), `robust` the
+    same doubly robust; None where too few events tell, and then `too_few` says how many there are.
     """
 
-    first_searches: int
-    first_acted: int
-    second_searches: int
-    second_acted: int
-    test: SequentialResult
+    name: str
+    searches: int
+    acted: int
+    empty: int
+    slow: int
+    mean_ms: float
+    revenue: float
+    value: PolicyValue | None = None
+    robust: PolicyValue | None = None
+    too_few: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentResult:
-    """What came of an experiment so far. `uncredited` events do not say at which place the product stood."""
+    """What came of an experiment so far. `uncredited` events do not say at which place the product stood.
+
+    `rates` compares the first variant with the second where shoppers are split between them. `stopped` maps
+    variants that a guardrail stopped to the reason.
+    """
 
     name: str
     preference: PreferenceResult | None
-    rates: RateResult | None
+    variants: Sequence[VariantResult]
+    rates: SequentialResult | None
     uncredited: int
+    stopped: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Search:
-    """One search of the experiment: when it was first heard of, and the actions on each ranking's hits."""
-
-    tag: ExperimentTag
-    at: str
-    credit: int = 0
-    actions: int = 0
-    actors: set[tuple[str, str]] = field(default_factory=set)
+def count_current(requests: ClusterRequests, settings: Settings, name: str) -> ExperimentResult:
+    """Count an experiment by the settings: what is slow, and whether a bandit draws. Raises as below."""
+    slow_ms = SLOW_SHARE * settings.sidecar.deadline_ms
+    drawn = settings.experiment.method == "bandit"
+    return count_experiment(requests, name, settings.shoppers.key, slow_ms, drawn)
 
 
-def count_experiment(requests: ClusterRequests, name: str, key: str) -> ExperimentResult:
+def count_experiment(
+    requests: ClusterRequests, name: str, key: str, slow_ms: float, drawn: bool = False
+) -> ExperimentResult:
     """Count an experiment's events. Those whose `query_id` was not signed with `key` are left out.
 
-    An action on a product counts once a search. Raises ShopperStoreError.
+    Searches of `slow_ms` or more are slow. Where variants were `drawn` by a bandit, what each would earn is
+    estimated from the propensities. Raises ShopperStoreError.
     """
-    searches: dict[str, _Search] = {}
-    for query in _read(requests, QUERY_INDEXES, name, []):
-        if tag := read_tag(query["query_id"], key):
-            searches.setdefault(query["query_id"], _Search(tag, query["timestamp"]))
-    uncredited = 0
-    for event in _read(requests, EVENT_INDEXES, name, ["action_name", "event_attributes"]):
-        action = ACTIONS.get(event["action_name"])
-        tag = read_tag(event["query_id"], key)
-        if tag is None or action not in _CREDITED:
-            continue
-        search = searches.setdefault(event["query_id"], _Search(tag, event["timestamp"]))
-        attributes = event.get("event_attributes", {})
-        product = attributes.get("object", {}).get("object_id", "")
-        if (action, product) in search.actors:
-            continue
-        search.actors.add((action, product))
-        search.actions += 1
-        if tag.variant == "interleaved":
-            team = tag.find_team(attributes.get("position", {}).get("ordinal", 0))
-            uncredited += team is None
-            search.credit += 0 if team is None else 1 if team else -1
-    by_time = sorted(searches.values(), key=lambda search: search.at)
-    return ExperimentResult(name, _count_preference(by_time), _count_rates(by_time), uncredited)
+    log = ExperimentLog(requests, name, key)
+    log.read()
+    trials = sorted(log.trials.values(), key=lambda trial: trial.tag.at)
+    counts = ExperimentCounts(slow_ms)
+    for trial in trials:
+        counts.add(trial)
+    shown = [variant for variant in VARIANTS if counts.total(variant).searches]
+    single = [trial for trial in trials if trial.tag.variant != INTERLEAVED]
+    variants = [_describe(variant, counts.total(variant), single if drawn else []) for variant in shown]
+    rates = None
+    if not drawn and variants:
+        first, second = (counts.total(variant) for variant in VARIANTS[:2])
+        rates = compare_rates((first.acted, first.searches), (second.acted, second.searches))
+    stopped = read_stopped(requests, name)
+    return ExperimentResult(name, _count_preference(trials), variants, rates, log.uncredited, stopped)
 
 
-def _count_preference(searches: list[_Search]) -> PreferenceResult | None:
+def _count_preference(trials: Sequence[Trial]) -> PreferenceResult | None:
     """Test after every decided search; the least p of all looks is as valid as the last."""
     wins = losses = ties = 0
     looks: list[SequentialResult] = []
-    for search in searches:
-        if search.tag.variant != "interleaved" or not search.actions:
+    for trial in trials:
+        if trial.tag.variant != INTERLEAVED or not trial.actions:
             continue
-        wins, losses = wins + (search.credit > 0), losses + (search.credit < 0)
-        ties += search.credit == 0
-        if search.credit:
+        wins, losses = wins + (trial.credit > 0), losses + (trial.credit < 0)
+        ties += trial.credit == 0
+        if trial.credit:
             looks.append(compare_preference(wins, losses))
     if not wins + losses + ties:
         return None
@@ -109,21 +119,42 @@ def _count_preference(searches: list[_Search]) -> PreferenceResult | None:
     return PreferenceResult(wins, losses, ties, SequentialResult(share, least_p(looks)))
 
 
-def _count_rates(searches: list[_Search]) -> RateResult | None:
-    shown = {"first": [0, 0], "second": [0, 0]}
-    for search in searches:
-        if search.tag.variant != "interleaved":
-            shown[search.tag.variant][0] += 1
-            shown[search.tag.variant][1] += search.actions > 0
-    (n_first, first), (n_second, second) = shown["first"], shown["second"]
-    if not n_first + n_second:
-        return None
-    test = compare_rates((first, n_first), (second, n_second))
-    return RateResult(n_first, first, n_second, second, test)
+def _describe(name: str, counts: VariantCounts, trials: Sequence[Trial]) -> VariantResult:
+    value = robust = None
+    too_few = ""
+    if trials:
+        rewards = np.array([float(trial.actions > 0) for trial in trials])
+        weights = np.array([(trial.tag.variant == name) / trial.tag.propensity for trial in trials])
+        try:
+            value = estimate_self_normalised(rewards, weights)
+            expected = _predict(trials, name, rewards)
+            robust = estimate_doubly_robust(rewards, weights, expected, expected)
+        except EvaluationError as error:
+            too_few = str(error)
+    return VariantResult(
+        name,
+        counts.searches,
+        counts.acted,
+        counts.empty,
+        counts.slow,
+        round(counts.took_ms / max(counts.searches, 1), 1),
+        round(counts.revenue, 2),
+        value,
+        robust,
+        too_few,
+    )
 
 
-def _read(requests: ClusterRequests, indexes: str, name: str, more: list[str]) -> Iterator[JsonObject]:
-    query: JsonObject = {"prefix": {"query_id": make_tag_prefix(name)}}
-    search = {"query": query, "_source": ["query_id", "timestamp", *more]}
-    for hit in scan_hits(requests, indexes, search):
-        yield hit["_source"]
+def _predict(trials: Sequence[Trial], name: str, rewards: Doubles) -> Doubles:
+    """Return the reward (n,) that a variant has in each search's context, learnt from the other half."""
+    half = np.arange(len(trials)) % 2
+    contexts = np.array([trial.tag.context for trial in trials])
+    shown = np.array([trial.tag.variant == name for trial in trials])
+    predicted = np.zeros(len(trials))
+    for own in (0, 1):
+        for context in set(contexts.tolist()):
+            told = shown & (half != own) & (contexts == context)
+            # A search more that earns the mean of all: without it a context that tells nothing has no mean.
+            mean = (rewards[told].sum() + rewards.mean()) / (told.sum() + 1)
+            predicted[(half == own) & (contexts == context)] = mean
+    return predicted

@@ -16,6 +16,10 @@ _RATE_PRIOR_LIFT = 0.03
 """Standard deviation of the mixture over differences of rates, as a share of their mean."""
 
 
+_MEAN_PRIOR_LIFT = 0.1
+"""The same for means such as revenue, whose small differences no experiment tells."""
+
+
 @dataclass(frozen=True, slots=True)
 class SequentialResult:
     """`p` may be read after every search; `share` is what was observed."""
@@ -48,13 +52,32 @@ def compare_rates(first: tuple[int, int], second: tuple[int, int]) -> Sequential
         return SequentialResult(0.0, 1.0)
     difference = hits_a / n_a - hits_b / n_b
     mean = (hits_a + hits_b) / (n_a + n_b)
-    variance = mean * (1 - mean) * (1 / n_a + 1 / n_b)
+    return _test_difference(difference, mean * (1 - mean) * (1 / n_a + 1 / n_b), mean)
+
+
+def _test_difference(
+    difference: float, variance: float, mean: float, lift: float = _RATE_PRIOR_LIFT
+) -> SequentialResult:
+    """Test a difference that has a variance, against differences of about `lift` times the mean."""
     if variance <= 0:
         return SequentialResult(difference, 1.0)
-    spread = (_RATE_PRIOR_LIFT * mean) ** 2
+    spread = (lift * mean) ** 2
     log_ratio = 0.5 * log(variance / (variance + spread))
     log_ratio += 0.5 * difference**2 * spread / (variance * (variance + spread))
     return SequentialResult(difference, min(1.0, exp(-log_ratio)))
+
+
+def compare_means(first: tuple[float, float, int], second: tuple[float, float, int]) -> SequentialResult:
+    """Test whether two means differ, each given as (sum, sum of squares, trials), such as revenue a search.
+
+    As `compare_rates`. `share` is the difference of the means.
+    """
+    (sum_a, squares_a, n_a), (sum_b, squares_b, n_b) = first, second
+    if min(n_a, n_b) == 0:
+        return SequentialResult(0.0, 1.0)
+    mean_a, mean_b = sum_a / n_a, sum_b / n_b
+    variance = (squares_a / n_a - mean_a**2) / n_a + (squares_b / n_b - mean_b**2) / n_b
+    return _test_difference(mean_a - mean_b, variance, (sum_a + sum_b) / (n_a + n_b), _MEAN_PRIOR_LIFT)
 
 
 def least_p(looks: Iterable[SequentialResult]) -> float:

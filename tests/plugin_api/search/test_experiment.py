@@ -1,6 +1,7 @@
 """Searches that take part in an experiment, over the shipped model's own vectors."""
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -8,11 +9,15 @@ from typing import Any
 import pytest
 
 from mappings.settings import ExperimentSettings, Settings, ShopperSettings, SidecarSettings
+from plugin_api.opensearch.client import OpenSearchClient
+from plugin_api.search.experiment import explore_hits
 from plugin_api.search.query.types import SearchCall
+from plugin_api.search.retrieval.hit import Hit
 from plugin_api.search.search import Searcher, SearchTiming
 from plugin_api.shoppers.experiment_tag import read_tag
 from plugin_api.shoppers.profile_store import USERS
-from tests.fakes.preview_shop import ALIAS, PreviewShop, shipped_model, stocked_shop
+from tests.fakes.experiment_cluster import ExperimentCluster
+from tests.fakes.preview_shop import ALIAS, shipped_model, stocked_shop
 
 INTERLEAVED = ExperimentSettings("words", first="keyword_weight=0", second="keyword_weight=50")
 SPLIT = replace(INTERLEAVED, method="split")
@@ -20,7 +25,7 @@ TEXT = "logitech mouse"
 
 
 def _searcher(
-    experiment: ExperimentSettings, keyword_weight: float = 3.0, shop: PreviewShop | None = None
+    experiment: ExperimentSettings, keyword_weight: float = 3.0, shop: OpenSearchClient | None = None
 ) -> Searcher:
     settings = Settings(
         sidecar=SidecarSettings(deadline_ms=30_000),
@@ -121,8 +126,8 @@ def test_a_list_of_a_text_alone_may_be_cached_with_its_teams() -> None:
     answers = [_search(searcher) for _ in range(3)]
     assert answers[-1]["ext"]["attune"]["cached"]
     assert len({tuple(_ids(answer)) for answer in answers}) == 1
-    tags = {read_tag(_shown(answer)["query_id"], "secret") for answer in answers}
-    assert len(tags) == 1
+    tags = [read_tag(_shown(answer)["query_id"], "secret") for answer in answers]
+    assert len({tag.teams for tag in tags if tag}) == 1
     assert not _shown(_search(searcher, headers={"dnt": "1"}))
 
 
@@ -156,3 +161,55 @@ def test_only_a_share_takes_part_and_nobody_is_split_without_a_name() -> None:
     half = _searcher(replace(INTERLEAVED, share=0.5))
     taking = sum(bool(_shown(_search(half, user=f"u{number}"))) for number in range(40))
     assert 8 < taking < 32
+
+
+BANDIT = replace(INTERLEAVED, method="bandit", first="", second="keyword_weight=0; keyword_weight=50")
+
+
+def _bandit(events: ExperimentCluster) -> Searcher:
+    """Return a searcher that has read the events."""
+    searcher = _searcher(BANDIT, shop=events)
+    end = time.monotonic() + 30
+    while not _shown(_search(searcher)):
+        assert time.monotonic() < end
+    return searcher
+
+
+def test_a_bandit_shows_each_variant_and_logs_its_propensity() -> None:
+    searcher = _bandit(ExperimentCluster(stocked_shop()))
+    rankings = {name: _ids(_search(_searcher(OFF, weight))) for name, weight in _WEIGHTS.items()}
+    seen = set()
+    for number in range(40):
+        answer = _search(searcher, user=f"u{number}")
+        tag = read_tag(_shown(answer)["query_id"], "secret")
+        assert tag is not None
+        assert _ids(answer) == rankings[tag.variant]
+        assert 0.1 <= tag.propensity < 0.9
+        assert tag.context % 2 == 1  # a known shopper
+        assert abs(tag.at - time.time()) < 60
+        seen.add(tag.variant)
+    assert seen == {"first", "second", "third"}
+
+
+_WEIGHTS = {"first": 3.0, "second": 0.0, "third": 50.0}
+
+
+def test_a_stopped_experiment_shows_the_settings_as_they_are() -> None:
+    events = ExperimentCluster(stocked_shop())
+    searcher = _bandit(events)
+    events.states["words"] = {"stopped": {"second": "by hand", "third": "by hand"}}
+    assert not _shown(_search(_searcher(BANDIT, shop=events), user="anna"))  # nothing is known yet
+    assert _shown(_search(searcher, user="anna"))  # what is stored is read again after ten seconds
+
+
+def test_exploring_changes_places_below_the_third_and_nothing_else() -> None:
+    hits = [Hit("shop", str(at), score=1 - at / 100, numbers=at == 25) for at in range(40)]
+    shown = explore_hits(hits, 2, "seed")
+    changed = [at for at, hit in enumerate(shown) if hit.id != str(at)]
+    assert len(changed) == 4
+    assert all(3 <= at < 10 for at in changed[:2])
+    assert all(10 <= at < 30 and at != 25 for at in changed[2:])
+    assert sorted(hit.id for hit in shown) == sorted(hit.id for hit in hits)
+    assert [hit.score for hit in shown] == [hit.score for hit in hits]
+    assert explore_hits(hits, 2, "seed") == shown
+    assert explore_hits(hits[:3], 5, "seed") == tuple(hits[:3])

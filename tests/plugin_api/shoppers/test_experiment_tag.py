@@ -4,10 +4,18 @@ from plugin_api.shoppers.experiment_tag import ExperimentTag, read_tag, write_ta
 
 TAG = ExperimentTag("softer-words", "interleaved", 20, (False, False, True, False))
 
+FULL = ExperimentTag("d", "fifth", 0, (), 0.1234, 23, 1_800_000_000, 1_234, True)
+
 
 @pytest.mark.parametrize(
     "tag",
-    [TAG, ExperimentTag("a", "first"), ExperimentTag("b-2", "second", 10), ExperimentTag("c", "interleaved")],
+    [
+        TAG,
+        ExperimentTag("a", "first"),
+        ExperimentTag("b-2", "second", 10),
+        ExperimentTag("c", "interleaved"),
+        FULL,
+    ],
 )
 def test_what_is_written_is_read(tag: ExperimentTag) -> None:
     assert read_tag(write_tag(tag, "key"), "key") == tag
