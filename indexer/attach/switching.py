@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from indexer.attach.copying import NO_PIPELINES, IndexCopier, copy_key, create_copy, select_final_settings
+from indexer.attach.demanded_fields import end_copying
 from indexer.attach.shards import dump_positions, parse_positions
 from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes, put_metadata
 from indexer.attach.updater import AttachReport, IndexUpdater
@@ -87,7 +88,8 @@ def restore_original(session: IndexSession, jobs: JobsIndex, copy: ShopIndex, lo
     client = session.client
     _allow_writes(session, original, session.retry)
     _allow_writes(session, copy, session.retry)
-    own = {name: field for name, field in copy.mappings.get("properties", {}).items() if name != ATTUNE}
+    properties = copy.mappings.get("properties", {}) | end_copying(copy.mappings)
+    own = {name: field for name, field in properties.items() if name != ATTUNE}
     session.retry.call(
         f"preparing index {original.name}",
         lambda: client.indices.put_mapping(index=original.name, body={"properties": own}),

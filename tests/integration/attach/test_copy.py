@@ -159,6 +159,7 @@ def test_the_shops_index_takes_its_place_again_with_what_came_since(
     assert switch.index == kept
     assert index_of(shop)[0] == kept
     assert shop.documents() == expected
+    assert "copy_to" not in str(index_of(shop)[1]["mappings"])
     shop.put(21)
     assert len(shop.documents()) == 21
     shop.client.indices.delete(index=f"{switch.index},{switch.kept}")

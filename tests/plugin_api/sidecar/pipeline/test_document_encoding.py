@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from indexer.store.documents import hash_content
+from indexer.attach.documents import ShopProducts
+from indexer.catalogue.field_map import field_map_from
 from mappings.errors import BadRequest, ModelMismatch
 from mappings.product_key import ProductKey
 from mappings.types import Product
@@ -32,7 +33,7 @@ def test_a_document_gets_what_attaching_would_give_it(encoder: FakeEncoder) -> N
     assert key is not None
     assert (key.id, key.model) == ("7", encoder.version)
     assert own["model"] == encoder.version
-    assert own["hash"] == hash_content(product)
+    assert ShopProducts(field_map_from(FIELDS, "fields")).is_current(own, product, encoder.version)
     assert len(own["vector"]) == encoder.dimension
     assert all(isinstance(component, int) for component in own["vector"])
     assert isinstance(encode(encoder, DOCUMENT, vectors="float")["vector"][0], float)
