@@ -15,6 +15,7 @@ AttuneError
 ├── JobStopped           a job was told to stop before its end
 ├── InstallError         Attune can't be put inside a cluster
 ├── BadPicture           a picture is too large, broken or of an unknown format
+├── BadAudio             a recording is too large, broken or of an unknown format
 └── BadRequest           a caller's search request is malformed
 
 The command line prints an AttuneError as one line and exits with its `exit_code`; the sidecar turns
@@ -86,6 +87,10 @@ class InstallError(AttuneError):
 
 class BadPicture(AttuneError):
     """A picture is too large, broken or of an unknown format."""
+
+
+class BadAudio(AttuneError):
+    """A recording is too large or too long, broken, empty or of an unknown format."""
 
 
 class BadRequest(AttuneError):

@@ -18,6 +18,7 @@ from mappings.settings.sections import (
     Settings,
     ShopperSettings,
     SidecarSettings,
+    SpeechSettings,
 )
 from mappings.settings.tuning import TUNING, UNTUNED, TunedSettings, is_free
 from mappings.settings.value_types import FusionMethod
@@ -46,6 +47,7 @@ __all__ = [
     "Settings",
     "ShopperSettings",
     "SidecarSettings",
+    "SpeechSettings",
     "TunedSettings",
     "apply_variant",
     "attune_home",

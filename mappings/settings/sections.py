@@ -261,6 +261,24 @@ class PictureSettings:
 
 
 @dataclass(frozen=True)
+class SpeechSettings:
+    """Spoken queries (extra `speech`)."""
+
+    search: bool = False
+    """Answer spoken searches. The sidecar loads the speech model when it starts: 100 MB, 1 s."""
+    folder: str = ""
+    """Folder of a Whisper model that CTranslate2 reads; empty is the one of the extra, tiny for English."""
+    language: str = "en"
+    """Language that is spoken, as Whisper names it; empty has each recording tell."""
+    max_bytes: PositiveCount = 5_000_000
+    """Largest recording, in bytes, that is read."""
+    max_seconds: Annotated[float, Meta(gt=0, le=300)] = 30.0
+    """Longest recording, in seconds, that is read."""
+    threads: PositiveCount = 1
+    """Threads that transcribe one recording."""
+
+
+@dataclass(frozen=True)
 class ClickSettings:
     """How a click log becomes training data: whose searches count, and how much evidence it takes."""
 
@@ -397,6 +415,7 @@ class Settings:
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     pictures: PictureSettings = field(default_factory=PictureSettings)
+    speech: SpeechSettings = field(default_factory=SpeechSettings)
     clicks: ClickSettings = field(default_factory=ClickSettings)
     shoppers: ShopperSettings = field(default_factory=ShopperSettings)
     experiment: ExperimentSettings = field(default_factory=ExperimentSettings)

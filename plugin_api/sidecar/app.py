@@ -27,7 +27,9 @@ from plugin_api.sidecar.preview.explain import ExplainModel
 from plugin_api.sidecar.preview.routes import PUBLIC, preview_blueprint
 from plugin_api.sidecar.searches import SearchRoutes
 from plugin_api.sidecar.shoppers.routes import COLLECTOR_PATH, EVENTS_PATH, shoppers_blueprint
+from plugin_api.sidecar.speech import speech_blueprint
 from plugin_api.sidecar.understanding import understanding_blueprint
+from reranker.speech.transcriber import Transcriber
 
 PREFIX = "/_attune"
 HEALTH = f"{PREFIX}/health"
@@ -66,11 +68,13 @@ def create_app(
     observe: Observe = ignore_report,
     timing: SearchTiming | None = None,
     pictures: PictureSearchTower | None = None,
+    transcriber: Transcriber | None = None,
 ) -> Flask:
     """Return the sidecar as a Flask app, around a cluster and loaded models.
 
     `others` serve the indexes that they encoded, `reranker` all other indexes; `observe` is called after each
-    search; `pictures` encodes pictures that are searched for. Nothing is sent to OpenSearch yet.
+    search; `pictures` encodes pictures that are searched for, `transcriber` understands spoken queries.
+    Nothing is sent to OpenSearch yet.
 
     `attune serve` puts a server around it that passes through by itself what is not a search. Alone, or under
     another WSGI server, the app does that too, but reads a request's body whole, up to
@@ -91,6 +95,7 @@ def create_app(
     app.register_blueprint(openapi_blueprint(bool(settings.sidecar.api_keys.strip(" ,"))))
     app.register_blueprint(understanding_blueprint(searcher))
     app.register_blueprint(pictures_blueprint(settings, searcher))
+    app.register_blueprint(speech_blueprint(settings, searcher, transcriber))
     app.register_blueprint(shoppers_blueprint(settings, client))
     app.register_blueprint(preview_blueprint(settings, client, (reranker, *others), searcher))
 

@@ -14,6 +14,7 @@ from plugin_api.sidecar.serving.dispatch import Dispatcher
 from plugin_api.sidecar.telemetry.metrics import Metrics
 from plugin_api.sidecar.telemetry.middleware import Observer
 from plugin_api.sidecar.telemetry.tracing import Tracing
+from reranker.speech.transcriber import Transcriber
 
 
 def build_application(
@@ -23,6 +24,7 @@ def build_application(
     others: Sequence[ServedModel] = (),
     timing: SearchTiming | None = None,
     pictures: PictureSearchTower | None = None,
+    transcriber: Transcriber | None = None,
 ) -> Application:
     """Return the sidecar as an ASGI application, for the event loop that is running. `stack` closes it."""
     client = HttpClient(settings.opensearch, settings.sidecar.max_body_bytes)
@@ -34,6 +36,6 @@ def build_application(
         stack.callback(tracing.close)
     versions = list(dict.fromkeys(model.version for model in (reranker, *others)))
     observer = Observer(Metrics(versions), tracing)
-    app = create_app(settings, client, reranker, others, observer.searched, timing, pictures)
+    app = create_app(settings, client, reranker, others, observer.searched, timing, pictures, transcriber)
     observer.add_route(app, lambda: app.extensions["attune"].breaker.open_circuits)
     return observer.around(Dispatcher(app, session, settings.sidecar))

@@ -65,12 +65,14 @@ def serve(
         from plugin_api.search.pictures.tower import open_picture_tower
         from plugin_api.sidecar.wiring import build_application
         from reranker.model import load_model
+        from reranker.speech.transcriber import open_transcriber
 
         loaded = load_model(folder, settings.model.threads).load()
         others = [load_model(Path(of), settings.model.threads).load() for of in settings.model.other_folders]
         versions.extend(dict.fromkeys(each.version for each in (loaded, *others)))
+        transcriber = open_transcriber(settings.speech)
         pictures = open_picture_tower(settings.pictures, [loaded, *others])
-        return build_application(settings, stack, loaded, others, pictures=pictures)
+        return build_application(settings, stack, loaded, others, pictures=pictures, transcriber=transcriber)
 
     def ready() -> None:
         client = connect(settings.opensearch)

@@ -113,6 +113,7 @@ def preview_blueprint(
             "purchase_weight": search.purchase_weight,
             "judgements": "file" if kept else "browser",
             "pictures": settings.pictures.search,
+            "speech": settings.speech.search,
             "image_hosts": settings.preview.images,
             "domain": {
                 "title": domain.page.title,

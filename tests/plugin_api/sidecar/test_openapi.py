@@ -34,6 +34,7 @@ from plugin_api.sidecar.pipeline.routes import (
 from plugin_api.sidecar.preview.explain import ExplainRequest
 from plugin_api.sidecar.preview.routes import GradesRequest, JudgementRequest
 from plugin_api.sidecar.searches import search_kind
+from plugin_api.sidecar.speech import AudioRequest
 from plugin_api.sidecar.telemetry.metrics import CONTENT_TYPE, Metrics
 from plugin_api.sidecar.telemetry.middleware import Observer
 from reranker.behaviour.recommendation import RecommendationKind
@@ -62,6 +63,7 @@ TYPES: dict[str, Any] = {
     "QueryWord": QueryWord,
     "TokenText": TokenText,
     "ImageRequest": ImageRequest,
+    "AudioRequest": AudioRequest,
 }
 """Schema in the document → the type that requests are decoded to, or responses are made of."""
 

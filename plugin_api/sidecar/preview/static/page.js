@@ -9,13 +9,14 @@ import { Judgements } from "./judgements.js";
 import { listenToKeys, showKeys } from "./keys.js";
 import { Options } from "./options.js";
 import { allowImages, BY_KEYWORD, columnTitles, drawResults, drawSummary, keyOf, movement, showGrade } from "./results.js";
+import { Microphone } from "./microphone.js";
 import { Picture } from "./picture.js";
 import { Shopper } from "./shopper.js";
 import { switchLanguage, t, translatePage } from "./strings.js";
 
 const SHOWN_FIELDS = ["title", "name", "product_name", "brand", "category", "price", "available", "image", "url"];
 
-let options, judgements, facets, shopper, domain, picture;
+let options, judgements, facets, shopper, domain, picture, microphone;
 let ready = null; // the promise of options, judgements and facets
 let shown = null; // the last answers, with the query they are for
 let running = new AbortController();
@@ -82,12 +83,28 @@ async function configure() {
     search();
   });
   domain = new Domain(config.domain, search);
+  microphone ??= new Microphone(config.speech, { ask: transcribe, heard: searchFor, failed: (error) => fail(error, options.index) });
   picture ??= new Picture(config.pictures, () => prepared(search));
   options.draw();
   shopper.draw();
   domain.draw();
   drawView();
   byId("options-button").addEventListener("click", nameIndexes, { once: true });
+}
+
+/** What the sidecar understands of a recording. */
+async function transcribe(audio) {
+  const { ext } = await ask("search/audio", { audio, index: options.index, search: { size: 1, _source: false } });
+  return ext.attune.heard;
+}
+
+/** Searches for what was heard, which can be corrected in the search box. */
+function searchFor(text) {
+  byId("query").value = text;
+  byId("query").focus();
+  facets.clear();
+  remember();
+  search();
 }
 
 /** What the address says: q and index. */

@@ -90,6 +90,7 @@ def test_configuration_is_what_is_in_force(shop: PreviewShop) -> None:
         "purchase_weight": 0.5,
         "judgements": "browser",
         "pictures": False,
+        "speech": False,
         "image_hosts": [],
         "shoppers": [],
         "domain": {"title": "", "placeholder": "", "notice": "", "clients": {}},

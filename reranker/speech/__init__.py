@@ -1,0 +1,1 @@
+"""Turn spoken queries into text, by Whisper on the CPU."""

