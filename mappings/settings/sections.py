@@ -328,6 +328,12 @@ class ShopperSettings:
         ),
     ] = ""
     """Origins, separated by commas, whose pages may send events. With it, events need no API key."""
+    user_header: Annotated[
+        str, Meta(pattern=r"^[A-Za-z0-9-]{0,100}$", extra={"allowed": "the name of an HTTP header"})
+    ] = ""
+    """Header of a search that names its shopper, where `ext.attune.user` does not. Set it only where none but
+    the shop's own servers send it.
+    """
     events_per_minute: PositiveCount = 600
     """Events that one client address may send a minute."""
     type_field: Annotated[str, Meta(min_length=1)] = "category"

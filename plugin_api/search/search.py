@@ -131,6 +131,7 @@ class Searcher:
         self._index_words = IndexWords(client)
         self._settings, self._search_settings = settings.sidecar, settings.search
         self._origins = settings.origins
+        self._user_header = settings.shoppers.user_header.lower()
         self._schema_seconds = _SCHEMA_SHARE * settings.sidecar.deadline_ms / 1000
         self._observe = observe
         self.rules = ClientRules(load_domain(settings.domain.name).rules)
@@ -214,7 +215,8 @@ class Searcher:
     def _read(self, search: _Search) -> _Search:
         record = self._records.find(search.call, self._schema_seconds)
         tuned = record.tuned.over(self._search_settings, self._origins)
-        search = replace(search, settings=search.options.over(tuned))
+        options = search.options.with_shopper(search.call.headers.get(self._user_header, ""))
+        search = replace(search, options=options, settings=options.over(tuned))
         interpreter = record.interpreter
         if interpreter is None or search.options.verbatim or search.fixed:
             return search
@@ -311,7 +313,7 @@ class Searcher:
         What a caller can bring about by an option, a condition or a short time limit does not, nor does a
         late answer while the sidecar has more to do than its cores: each search ends by its own deadline.
         """
-        is_default = request.options == Options()
+        is_default = request.options.with_shopper("", replaces=True) == Options()
         is_condition = cause.reason is Reason.KNN_FAILED and bool(request.required)
         had_time = deadline.seconds >= _FULL_SHARE * self._settings.deadline_ms / 1000
         is_overload = cause.reason is Reason.OPENSEARCH_LATE and running > (os.cpu_count() or 1)

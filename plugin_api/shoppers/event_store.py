@@ -73,8 +73,10 @@ class EventStore:
                 rejected[place] = str(error)
         self._prepare()
         new = self._write(events)
-        for shopper, own in _group_by_shopper(new).items():
-            self._profiles.change(shopper, partial(_update_profile, events=own), format_time(now))
+        changes = {
+            shopper: partial(_update_profile, events=own) for shopper, own in _group_by_shopper(new).items()
+        }
+        self._profiles.change_all(changes, format_time(now))
         return EventReport(len(new), len(events) - len(new), rejected)
 
     def drop_old(self, now: float) -> list[str]:

@@ -54,11 +54,13 @@ CANDIDATE_FIELDS = (fields.KEY, PACKED)
 """Doc values by which a hit is read as a candidate."""
 
 _LEAST = 0.001
-_KEY_BYTES, _PACKED_KEY_BYTES = 6, 4
+_KEY_BYTES = 4
+"""Bytes by which a product is known in another's counts. Of a million, two in ten thousand share theirs."""
+
 _NUMBERS = struct.Struct("<ffe")
 """Popularity, recent purchases and the share of buyers who bought again."""
 
-_WEIGHT = struct.Struct(f"<{_PACKED_KEY_BYTES}sB")
+_WEIGHT = struct.Struct(f"<{_KEY_BYTES}sB")
 """A product's key and the code of its weight."""
 
 _MOST_WEIGHT, _STEPS = 2.0, 16
@@ -82,17 +84,13 @@ _NOT_COUNTED = _PackedCounts("", "", bytes(_NUMBERS.size), b"", b"")
 @lru_cache(100_000)
 def digest_product(product: str) -> bytes:
     """Return what a product is called in another's packed counts."""
-    return _digest(product)[:_PACKED_KEY_BYTES]
+    return hashlib.blake2b(product.encode(), digest_size=_KEY_BYTES).digest()
 
 
 @lru_cache(100_000)
 def make_product_key(product: str) -> str:
-    """Return what a product is called in another's counts: 8 characters, whatever its id holds."""
-    return base64.urlsafe_b64encode(_digest(product)).decode()
-
-
-def _digest(product: str) -> bytes:
-    return hashlib.blake2b(product.encode(), digest_size=_KEY_BYTES).digest()
+    """Return what a product is called in another's counts: 6 characters, whatever its id holds."""
+    return base64.urlsafe_b64encode(digest_product(product)).rstrip(b"=").decode()
 
 
 def build_product_counts(shop: ShopCounts, priors: Mapping[str, float]) -> dict[str, JsonObject]:
@@ -105,7 +103,8 @@ def build_product_counts(shop: ShopCounts, priors: Mapping[str, float]) -> dict[
     keys = [make_product_key(product) for product in shop.product_ids]
 
     def name(weights: Mapping[int, float]) -> dict[str, float]:
-        return {keys[row]: float(f"{weight:.2g}") for row, weight in weights.items() if weight >= _LEAST}
+        # To find candidates by, one digit is enough: they are scored by what is packed.
+        return {keys[row]: float(f"{weight:.1g}") for row, weight in weights.items() if weight >= _LEAST}
 
     def pack(weights: Mapping[int, float]) -> bytes:
         return b"".join(

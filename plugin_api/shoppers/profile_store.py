@@ -1,10 +1,11 @@
 """Profiles in OpenSearch: one small document a shopper. It is read by id: the next read sees a change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from mappings.types import JsonObject
+from plugin_api.opensearch.raw_json import dumps
 from plugin_api.shoppers.cluster import ClusterRequests, ShopperStoreError
 from reranker.behaviour.counts import ProductCount, Profile
 
@@ -52,24 +53,53 @@ class ProfileStore:
             return StoredProfile(Profile())
         return StoredProfile(unpack_profile(answer["_source"]), answer["_seq_no"], answer["_primary_term"])
 
-    def change(self, shopper: str, apply: Callable[[Profile], Profile], updated: str) -> None:
-        """Store what `apply` makes of a profile. Another change at the same time is not lost.
+    def change_all(self, changes: Mapping[str, Callable[[Profile], Profile]], updated: str) -> None:
+        """Store what each shopper's change makes of the profile. Others' changes meanwhile are not lost.
 
-        `updated` is an ISO 8601 time. Raises ShopperStoreError where others keep changing it.
+        It takes two requests, however many shoppers. `updated` is an ISO 8601 time. Raises ShopperStoreError
+        where others keep changing a profile.
         """
+        waiting = dict(changes)
         for _ in range(_ATTEMPTS):
-            stored = self.read(shopper)
-            body = {**pack_profile(apply(stored.profile)), "updated": updated}
-            version = (
-                "op_type=create"
-                if stored.seq_no < 0
-                else f"if_seq_no={stored.seq_no}&if_primary_term={stored.primary_term}"
-            )
-            if self._requests.ask("PUT", f"{profile_path(shopper)}?{version}", body, also=(409,))[0] != 409:
+            if not waiting:
                 return
-        raise ShopperStoreError(
-            f"a profile could not be changed in {_ATTEMPTS} attempts: others change it too"
-        )
+            lines = b"".join(
+                dumps(_name_version(shopper, stored))
+                + b"\n"
+                + dumps({**pack_profile(waiting[shopper](stored.profile)), "updated": updated})
+                + b"\n"
+                for shopper, stored in self._read_all(list(waiting)).items()
+            )
+            items = self._requests.ask("POST", f"/{USERS}/_bulk", lines)[1]["items"]
+            results = [next(iter(item.values())) for item in items]
+            for result in results:
+                if result["status"] >= 300 and result["status"] != 409:
+                    raise ShopperStoreError(f"OpenSearch refused a profile: {result['error']['reason']}")
+            late = {result["_id"] for result in results if result["status"] == 409}
+            waiting = {shopper: change for shopper, change in waiting.items() if shopper in late}
+        if waiting:
+            raise ShopperStoreError(
+                f"a profile could not be changed in {_ATTEMPTS} attempts: others change it too"
+            )
+
+    def _read_all(self, shoppers: Sequence[str]) -> dict[str, StoredProfile]:
+        documents = self._requests.ask("POST", f"/{USERS}/_mget", {"ids": shoppers})[1]["docs"]
+        return {
+            document["_id"]: StoredProfile(
+                unpack_profile(document["_source"]), document["_seq_no"], document["_primary_term"]
+            )
+            if document.get("found")
+            else StoredProfile(Profile())
+            for document in documents
+        }
+
+
+def _name_version(shopper: str, stored: StoredProfile) -> JsonObject:
+    """Return the action of a bulk request that writes a profile only where it is still as it was read."""
+    if stored.seq_no < 0:
+        return {"create": {"_id": shopper}}
+    version = {"if_seq_no": stored.seq_no, "if_primary_term": stored.primary_term}
+    return {"index": {"_id": shopper, **version}}
 
 
 def profile_path(shopper: str) -> str:

@@ -9,6 +9,7 @@ It makes shoppers of its own, with 200 products each, and forgets them at the en
 import json
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import click
 import numpy as np
@@ -27,6 +28,7 @@ from reranker.behaviour.recommendation import RecommendationKind
 from tests.bench.inputs import machine, percentiles
 
 SHOPPERS = 40
+LIVE_SHOPPERS, LIVE_REQUESTS, LIVE_CLIENTS = 100, 200, 4
 SEED = 7
 
 
@@ -54,8 +56,12 @@ def measure(url: str, alias: str, calls: int) -> JsonObject:
     hits = requests.ask("POST", f"/{alias}/_search", search)[1]["hits"]["hits"]
     products = [hit["_id"] for hit in hits]
     shoppers = [secrets.token_hex(8) for _ in range(SHOPPERS)]
+    live = [secrets.token_hex(8) for _ in range(LIVE_SHOPPERS)]
     events_a_second = _store_histories(store, shoppers, products, rng)
     result: JsonObject = {**facts, "events_a_second": events_a_second}
+    result["live_events_a_second"] = {
+        size: _store_live(store, live, products, size, rng) for size in (1, 20, 100)
+    }
     result["event_to_changed_answer_ms"] = _measure_changes(store, recommender, alias, shoppers, products)
     result["recommend_ms"] = {
         kind.value: _measure_calls(recommender, alias, kind, shoppers, products, calls)
@@ -66,7 +72,9 @@ def measure(url: str, alias: str, calls: int) -> JsonObject:
     stats = requests.ask("GET", f"/{USERS}/_stats/store,docs")[1]["_all"]["primaries"]
     result["bytes_a_user"] = round(stats["store"]["size_in_bytes"] / stats["docs"]["count"])
     result["users"] = stats["docs"]["count"]
-    left = [forget_shopper(requests, settings.shoppers.key, user).documents_left for user in shoppers]
+    left = [
+        forget_shopper(requests, settings.shoppers.key, user).documents_left for user in [*shoppers, *live]
+    ]
     result["left_after_forgetting"] = sum(left)
     return result
 
@@ -93,6 +101,24 @@ def _store_histories(
         events = [_buy(user, products[row], at) for row, at in zip(chosen, times.tolist(), strict=True)]
         count += store.store(events, now).stored
     return round(count / (time.perf_counter() - began))
+
+
+def _store_live(
+    store: EventStore, shoppers: list[str], products: list[str], size: int, rng: np.random.Generator
+) -> int:
+    """Return clicks a second of many shoppers, `size` of them a request, in parallel requests."""
+
+    def click_one() -> dict[str, object]:
+        user, product = rng.choice(shoppers), products[int(rng.integers(len(products)))]
+        return {**_buy(str(user), product, time.time()), "action_name": "click"}
+
+    batches = [[click_one() for _ in range(size)] for _ in range(LIVE_REQUESTS)]
+    began = time.perf_counter()
+    with ThreadPoolExecutor(LIVE_CLIENTS) as clients:
+        stored = sum(
+            report.stored for report in clients.map(lambda batch: store.store(batch, time.time()), batches)
+        )
+    return round(stored / (time.perf_counter() - began))
 
 
 def _measure_changes(

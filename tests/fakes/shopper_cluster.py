@@ -32,7 +32,11 @@ class ShopperCluster(JsonClient):
     def _answer(self, method: str, path: list[str], params: dict[str, str], body: bytes) -> tuple[int, Any]:
         match path:
             case ["_bulk"]:
-                return 200, self._create_all(body)
+                return 200, self._write_all("", body)
+            case [index, "_bulk"]:
+                return 200, self._write_all(index, body)
+            case [index, "_mget"]:
+                return 200, {"docs": [self._get(index, id_) for id_ in json.loads(body)["ids"]]}
             case ["_cat", "indices", patterns]:
                 names = [name for pattern in patterns.split(",") for name in self._match(pattern)]
                 return 200, [{"index": name} for name in names]
@@ -76,16 +80,20 @@ class ShopperCluster(JsonClient):
         self._seq_no += 1
         stored[id_] = (source, self._seq_no)
 
-    def _create_all(self, body: bytes) -> dict[str, Any]:
+    def _get(self, index: str, id_: str) -> dict[str, Any]:
+        status, answer = self._document("GET", index, id_, {}, b"")
+        return {"_id": id_, "found": status == 200, **answer}
+
+    def _write_all(self, index: str, body: bytes) -> dict[str, Any]:
         lines = [json.loads(line) for line in body.splitlines()]
         items = []
         for action, source in zip(lines[::2], lines[1::2], strict=True):
-            place = action["create"]
-            stored = self.documents.setdefault(place["_index"], {})
-            status = 409 if place["_id"] in stored else 201
-            if status == 201:
-                self._put(stored, place["_id"], source)
-            items.append({"create": {"status": status}})
+            ((kind, place),) = action.items()
+            params = {name: str(value) for name, value in place.items()} | {"op_type": kind}
+            status, _ = self._document(
+                "PUT", place.get("_index", index), place["_id"], params, json.dumps(source).encode()
+            )
+            items.append({kind: {"_id": place["_id"], "status": 201 if status == 200 else status}})
         return {"items": items}
 
     def _by_query(self, pattern: str, search: dict[str, Any], only_count: bool) -> dict[str, int]:

@@ -59,6 +59,7 @@ _RANKING_OPTIONS = (
 MAX_IMAGE = 40_000_000
 """Characters of a picture in base64: the settings bound its bytes and pixels further."""
 
+_MAX_USER = 256
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Weight = Annotated[float, Meta(ge=0, le=100)]
 
@@ -77,7 +78,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     click_weight: _Weight | None = None
     purchase_weight: _Weight | None = None
     image: Annotated[str, Meta(max_length=MAX_IMAGE)] = ""
-    user: Annotated[str, Meta(max_length=256)] = ""
+    user: Annotated[str, Meta(max_length=_MAX_USER)] = ""
     popularity: Annotated[float, Meta(ge=0, le=MAX_POPULARITY)] | None = None
     user_strength: Annotated[float, Meta(ge=0, le=MAX_STRENGTH)] | None = None
     client: dict[str, Any] | UnsetType = UNSET
@@ -87,6 +88,12 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         """Whether the search says itself how it is to be ranked."""
         names = (*_RANKING_OPTIONS, "vector_weight", "model")
         return any(getattr(self, name) is not None for name in names)
+
+    def with_shopper(self, user: str, replaces: bool = False) -> "Options":
+        """Return the options with a shopper where they name none, or in place of the one that they name."""
+        if self.user == user or (self.user and not replaces):
+            return self
+        return msgspec.structs.replace(self, user=user[:_MAX_USER])
 
     def over(self, settings: SearchSettings) -> SearchSettings:
         """Return the settings with these options in place of theirs. Raises BadRequest for weights of 0."""

@@ -62,6 +62,19 @@ def test_without_a_strength_a_history_changes_nothing(shop: ShopWithProfiles) ->
     assert _scores(_search(shop, "mouse", user="anna", user_strength=0)) == _scores(plain)
 
 
+def test_a_header_of_the_settings_names_the_shopper(shop: ShopWithProfiles) -> None:
+    shop.remember("anna", _ids(_search(shop, "mouse"))[1])
+    own = ShopperSettings(key=KEY, user_header="X-Customer")
+    searcher = Searcher(
+        shop, shipped_model(), Settings(sidecar=SidecarSettings(deadline_ms=30_000), shoppers=own)
+    )
+    body = json.dumps({"query": {"match": {"title": "mouse"}}, "size": 20}).encode()
+    for headers, reads in (({"x-customer": "anna"}, 1), ({}, 0), ({"x-customer": "anna", "dnt": "1"}, 0)):
+        before = shop.profile_reads
+        searcher.answer(SearchCall(ALIAS, body, {}, headers))
+        assert shop.profile_reads - before == reads
+
+
 @pytest.mark.parametrize("header", [("sec-gpc", "1"), ("dnt", "1"), ("x-attune-personal", "off")])
 def test_who_opts_out_is_not_looked_up(shop: ShopWithProfiles, header: tuple[str, str]) -> None:
     shop.remember("anna", _ids(_search(shop, "mouse"))[1])
