@@ -16,6 +16,7 @@ from reranker.model import load_model
 from reranker.text.product_text import build_product_text
 from reranker.training.run import threads
 from tests.bench.inputs import machine, middle, products, queries
+from tests.bench.inputs.demo_shop import as_the_command_does
 from tests.bench.rerank.cross_encoder import Runner, batches, encoded_pairs, runners, sizes_to_try
 
 ATTUNE_RUNS = 9
@@ -28,6 +29,7 @@ ATTUNE_RUNS = 9
 @click.option("--model", type=click.Path(path_type=Path), help="Model folder. Default: the shipped one.")
 def main(candidates: int, asked: int, model: Path | None) -> None:
     """Time reranking by Attune and by a cross-encoder on the same products; print one JSON object."""
+    as_the_command_does()
     click.echo(json.dumps(measure(candidates, asked, model), indent=2))
 
 
