@@ -33,7 +33,8 @@ class RankedHits:
     Where they are not `complete`, OpenSearch has more hits, in its own order. `behaviour` has the log-odds
     that popularity and a shopper's history added to hits, by feature. `variant` is what an experiment shows,
     `first_team` the hits that its first ranking put into an interleaved list. `picture` has the log-odds that
-    a picture in the search added, as `behaviour` does.
+    a picture in the search added, as `behaviour` does. `shell` is the answer without its hits, where that
+    holds for as long as the order does.
     """
 
     hits: tuple[Hit, ...]
@@ -46,6 +47,7 @@ class RankedHits:
     variant: Variant | None = None
     first_team: frozenset[HitKey] = frozenset()
     picture: Mapping[HitKey, Mapping[str, float]] = field(default_factory=dict)
+    shell: RawObject | None = None
 
     def page(self, request: RerankRequest) -> tuple[Hit, ...]:
         """Return the requested page."""

@@ -22,6 +22,7 @@ from plugin_api.search.retrieval.candidates import Candidates, gather, gather_ne
 from plugin_api.search.retrieval.gathering import Gathering
 from plugin_api.search.retrieval.hit import Hit
 from plugin_api.search.retrieval.page import (
+    copy_shell,
     fetch_hits,
     fetch_order,
     fetch_page,
@@ -85,7 +86,7 @@ class SearchReranker:
             return None
         started, ranked = time.perf_counter(), cached.value
         keys = [hit.key for hit in ranked.page(request)]
-        page = fetch_page(caller, request, ranked.additions.keys, keys, key.shards)
+        page = fetch_page(caller, request, ranked.additions.keys, keys, key.shards, ranked.shell)
         self._rankings.observe(key, page.fingerprint)
         if page.fingerprint.digest != cached.digest or page.hits.keys() != set(keys):
             return None
@@ -139,6 +140,7 @@ class SearchReranker:
             hits, own = fetch_hits(caller, request, ranked.additions.keys, keys, doubtful)
             shell = grow_total(found.shell, len(added) - own) if added else found.shell
             headers = found.headers
+            ranked = replace(ranked, shell=copy_shell(shell))
         else:
             page = fetch_page(caller, request, ranked.additions.keys, keys)
             hits, shell, headers = page.hits, page.shell, page.headers

@@ -77,22 +77,35 @@ def fetch_page(
     added: Sequence[HitKey],
     keys: Sequence[HitKey],
     shards: int = 0,
+    shell: RawObject | None = None,
 ) -> FetchedPage:
     """Fetch the hits of these keys, and the answer around them for the query widened by the `added` hits.
 
-    The fingerprint of the index is requested as well, in so many `shards`' searches. Raises as `gather` does.
+    That is not requested where it is known, as `shell`. The fingerprint of the index is requested as well, in
+    so many `shards`' searches. Raises as `gather` does.
     """
     query = request.query.widen(added)
-    around = {key: value for key, value in request.body.items() if key not in _SHAPE_KEYS}
-    # `from` has OpenSearch refuse a page that lies too deep.
-    searches = [CallerSearch({**around, "query": query, "from": request.end, "size": 0})]
+    searches = []
+    if shell is None:
+        around = {key: value for key, value in request.body.items() if key not in _SHAPE_KEYS}
+        # `from` has OpenSearch refuse a page that lies too deep.
+        searches.append(CallerSearch({**around, "query": query, "from": request.end, "size": 0}))
     if keys:
         searches.append(CallerSearch(_page_body(request, query, keys)))
     headers, answers = caller.search_all([*searches, *fingerprint_searches(shards, caller.has_identity)])
-    shell, _ = read_around(answers[0])
-    shell.pop("terminated_early", None)  # so OpenSearch says of a search that wants neither hits nor a total
-    hits = _read_hits(answers[1], keys) if keys else {}
+    if shell is None:
+        shell, _ = read_around(answers[0])
+        shell.pop("terminated_early", None)  # it is said of a search that wants neither hits nor a total
+    hits = _read_hits(answers[len(searches) - 1], keys) if keys else {}
     return FetchedPage(hits, shell, headers, read_fingerprint(answers[len(searches) :], beside=shell))
+
+
+def copy_shell(shell: RawObject) -> RawObject | None:
+    """Return an answer without its hits apart from the bytes it came in; None where it is not complete."""
+    shards: Any = decoded(shell.get("_shards"), {})
+    if decoded(shell.get("timed_out")) or shards.get("failed"):
+        return None
+    return {key: value.copy() for key, value in shell.items()}
 
 
 def fetch_hits(

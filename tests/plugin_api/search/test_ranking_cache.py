@@ -78,6 +78,15 @@ def test_a_kept_window_answers_as_the_ranked_one_did(stocked: Shop, ask: Asking)
     assert body == fresh
 
 
+def test_a_kept_window_keeps_its_total_where_hits_alone_are_requested(stocked: Shop) -> None:
+    ask = Asking(stocked)
+    fresh, _, again = ask(), ask(), ask()
+    assert is_cached(again)
+    assert again["hits"] == fresh["hits"]
+    page, fingerprint = stocked.requests[-1][2][1::2]
+    assert (page["size"], set(fingerprint["aggs"])) == (4, {"indexes"})
+
+
 def test_pages_of_a_kept_window_join_to_the_whole(stocked: Shop, ask: Asking) -> None:
     whole = ids(ask(aggs={"brands": {}}, size=4))
     pages = [ask(aggs={"brands": {}}, **{"from": start, "size": 1}) for start in range(4)]
