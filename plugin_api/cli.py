@@ -32,6 +32,7 @@ _COMMANDS = {
     "count": "plugin_api.commands.shoppers.command",
     "recommend": "plugin_api.commands.shoppers.command",
     "forget": "plugin_api.commands.shoppers.command",
+    "risk": "plugin_api.commands.risk.command",
     "evaluate": "plugin_api.commands.evaluate.command",
     "experiment": "plugin_api.commands.experiment.command",
     "serve": "plugin_api.commands.serve.command",

@@ -186,7 +186,7 @@ def fit_anchor(examples: Sequence[Example], blank: Scorer) -> Floats:
     inputs = np.concatenate([e.inputs for e in judged])
     wanted = np.concatenate([e.relevant for e in judged if e.relevant is not None])
     x = np.stack([_prior(inputs), np.ones(len(inputs))], 1)
-    return _fitted(x, wanted, np.zeros(len(x))).astype(np.float32)
+    return fit_logistic(x, wanted, np.zeros(len(x))).astype(np.float32)
 
 
 def _anchored(anchor: Floats, examples: Sequence[Example]) -> list[Example]:
@@ -218,14 +218,16 @@ def _platt(scorer: Scorer, judged: Sequence[Example], head: int) -> tuple[float,
     x, y = scorer.logits(inputs)[known, head].astype(np.float64), wanted[known]
     if not 0 < y.mean() < 1:
         return 1.0, 0.0
-    slope, shift = _fitted(np.stack([x, np.ones_like(x)], 1), y, np.zeros_like(x))
+    slope, shift = fit_logistic(np.stack([x, np.ones_like(x)], 1), y, np.zeros_like(x))
     if slope < _FLATTEST:
-        slope, (shift,) = _FLATTEST, _fitted(np.ones_like(x)[:, None], y, _FLATTEST * x)
+        slope, (shift,) = _FLATTEST, fit_logistic(np.ones_like(x)[:, None], y, _FLATTEST * x)
     return float(slope), float(shift)
 
 
-def _fitted(x: NDArray[np.float64], y: Floats, offset: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logistic regression: the weights w with which sigmoid(x·w + offset) makes y likeliest, by Newton."""
+def fit_logistic(
+    x: NDArray[np.float64], y: Floats | NDArray[np.float64], offset: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the weights (w,) with which sigmoid(x·w + offset) makes outcomes y (n,) likeliest, by Newton."""
     w = np.zeros(x.shape[1])
     for _ in range(30):  # the loss is convex
         p = 1 / (1 + np.exp(-np.clip(x @ w + offset, -30, 30)))

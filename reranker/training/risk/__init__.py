@@ -1,0 +1,1 @@
+"""Trains the risk scorer on a table of people whose outcome is known."""
