@@ -1,7 +1,5 @@
 """Where the pictures of products come from: a folder, or addresses on hosts that the shop allows."""
 
-import base64
-import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +15,6 @@ from mappings.types import Product
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
-_DATA_URL = re.compile(r"data:image/(?:jpeg|png|webp);base64,", re.ASCII)
 _UNSAFE = re.compile(r"[/\\\0]")
 _TIMEOUT = urllib3.Timeout(connect=5.0, read=15.0)
 _CHUNK = 1 << 16
@@ -65,8 +62,7 @@ class FolderPictures:
 class WebPictures:
     """The addresses in the catalogue, on the hosts that the setting `pictures.hosts` allows.
 
-    No redirect is followed: it could lead to a host that is not allowed. A `data:` address holds its picture
-    itself.
+    No redirect is followed: it could lead to a host that is not allowed.
     """
 
     settings: PictureSettings
@@ -75,8 +71,6 @@ class WebPictures:
     def find(self, product: Product, most: int) -> list[PictureFile]:
         """Return the picture that the catalogue names; none where its host is not allowed."""
         address = product.image
-        if most and _DATA_URL.match(address):
-            return [PictureFile(address, "", lambda: _decode(address))]
         if most and is_allowed(address, self.settings.allowed_hosts):
             return [PictureFile(address, "", lambda: self._fetch(address))]
         return []
@@ -144,10 +138,3 @@ def _matches(allowed: str, scheme: str, host: str, port: int | None) -> bool:
 def _open_file(path: Path) -> PictureFile:
     status = path.stat()
     return PictureFile(path.name, f"{status.st_mtime_ns}.{status.st_size}", path.read_bytes)
-
-
-def _decode(address: str) -> bytes:
-    try:
-        return base64.b64decode(address.partition(",")[2], validate=True)
-    except binascii.Error as error:
-        raise BadPicture(f"its data: address is not base64: {error}") from error

@@ -1,5 +1,6 @@
-import base64
+import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 import urllib3
@@ -49,15 +50,43 @@ def test_only_named_hosts_are_fetched_from(address: str, allowed: bool) -> None:
     assert is_allowed(address, ("cdn.example.com", "*.img.example.com")) is allowed
 
 
-def test_a_data_address_holds_its_picture() -> None:
-    source = WebPictures(PictureSettings(), urllib3.PoolManager())
-    data = draw_picture()
-    address = "data:image/png;base64," + base64.b64encode(data).decode()
-    [file] = source.find(Product("1", image=address), 3)
-    assert file.read() == data
-    [broken] = source.find(Product("1", image="data:image/png;base64,=="), 3)
-    with pytest.raises(BadPicture):
-        broken.read()
+class Pool(urllib3.PoolManager):
+    """Answers every request by a body, and records what was asked for."""
+
+    def __init__(self, body: bytes, status: int = 200) -> None:
+        super().__init__()
+        self.body, self.status = body, status
+        self.redirects: list[object] = []
+
+    def request(self, method: str, url: str, *args: Any, **options: Any) -> urllib3.HTTPResponse:  # type: ignore[override]
+        self.redirects.append(options["redirect"])
+        return urllib3.HTTPResponse(io.BytesIO(self.body), status=self.status, preload_content=False)
+
+
+def fetch(pool: Pool, settings: PictureSettings) -> bytes:
+    [file] = WebPictures(settings, pool).find(Product("1", image="https://cdn.example.com/1.png"), 3)
+    return file.read()
+
+
+def test_pictures_are_fetched_and_no_redirect_is_followed() -> None:
+    data, settings = draw_picture(), PictureSettings(hosts="cdn.example.com")
+    pool = Pool(data)
+    assert fetch(pool, settings) == data
+    assert pool.redirects == [False]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(302, "answered 302"), (404, "answered 404"), (200, "more than")]
+)
+def test_what_can_not_be_fetched_or_is_too_large_is_said(status: int, said: str) -> None:
+    settings = PictureSettings(hosts="cdn.example.com", max_bytes=100)
+    with pytest.raises(BadPicture, match=said):
+        fetch(Pool(draw_picture(), status), settings)
+
+
+def test_an_address_on_another_host_is_no_picture() -> None:
+    source = WebPictures(PictureSettings(hosts="cdn.example.com"), urllib3.PoolManager())
+    assert source.find(Product("1", image="http://169.254.169.254/latest"), 3) == []
 
 
 def test_web_without_hosts_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
