@@ -46,7 +46,7 @@ from reranker.training.scoring.figures import (
 )
 from reranker.training.scoring.preparation import PreparedScorer, encode_catalogue, prepare_scorer
 from reranker.training.scoring.probing import (
-    Source,
+    ModelOrigin,
     choose_source,
     measure_probes,
     summarise_probes,
@@ -98,7 +98,7 @@ class _Training:
         write_config(towers.folder / CONFIG, config)
         model = Model(towers.folder)
         figures: dict[str, Any] = {"product_tower_cosine": prepared.examples.tower_cosine}
-        source = Source.TRAINED
+        source = ModelOrigin.TRAINED
         if self._base:
             figures["known_item"] = self._measure_known_item(model, prepared, before)
             then, now = np.array(before["probes"]), self._measure_probes(model, prepared)
@@ -115,7 +115,7 @@ class _Training:
             named = {"query encoder": plan.query_encoder, "product encoder": plan.product_encoder}
             note = render_notice(config.origin, {part: source for part, source in named.items() if source})
             (towers.folder / NOTICE).write_text(note, encoding="utf-8")
-        made = towers.folder if source is Source.TRAINED else self._copy_start(figures)
+        made = towers.folder if source is ModelOrigin.TRAINED else self._copy_start(figures)
         version, seconds = Model(made).version, round(run.seconds, 1)
         run.finish(made)
         return TrainReport(
@@ -127,7 +127,7 @@ class _Training:
             seconds,
             run.resumed,
             figures,
-            source is Source.START,
+            source is ModelOrigin.START,
         )
 
     def _copy_start(self, figures: Mapping[str, Any]) -> Path:

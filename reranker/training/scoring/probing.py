@@ -30,7 +30,7 @@ class CatalogueProbe:
     rows: frozenset[int]
 
 
-class Source(StrEnum):
+class ModelOrigin(StrEnum):
     """Which model a training run hands over."""
 
     START = "start"
@@ -70,7 +70,7 @@ def choose_source(
     trained: Doubles,
     families: Sequence[str],
     judged: tuple[Sequence[float], Sequence[float]] = ((), ()),
-) -> Source:
+) -> ModelOrigin:
     """Return which model to hand over, by nDCG@10 of probes (n,) and of `judged` queries before and after.
 
     Where enough queries were judged that neither learnt from, they decide, if they can tell. Else the probes
@@ -79,10 +79,12 @@ def choose_source(
     if len(judged[0]) >= FEWEST:
         change = compare_probes(np.subtract(judged[1], judged[0]), ["judged"] * len(judged[0]))
         if change.low > 0 or change.high < 0:
-            return Source.TRAINED if change.low > 0 else Source.START
+            return ModelOrigin.TRAINED if change.low > 0 else ModelOrigin.START
     if not len(start):
-        return Source.START
-    return choose_setting(Source.START, {Source.START: start, Source.TRAINED: trained}, families)
+        return ModelOrigin.START
+    return choose_setting(
+        ModelOrigin.START, {ModelOrigin.START: start, ModelOrigin.TRAINED: trained}, families
+    )
 
 
 def summarise_probes(start: Doubles, trained: Doubles, families: Sequence[str]) -> Mapping[str, Any]:
