@@ -40,8 +40,9 @@ lint: $(VENV)/ready-test ## ruff, mypy and the packages' layering
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-weights: $(VENV)/ready-weights ## train the shipped weights again (an hour on 2 cores)
+weights: $(VENV)/ready-weights ## train the shipped weights again (an hour and a half on 2 cores)
 	@$(BIN)/python -m plugin_api.commands.train.weights
+	@$(BIN)/python -m plugin_api.commands.train.chinese_weights
 
 tower: $(VENV)/ready-weights ## export the shipped picture tower again
 	@$(BIN)/python -m plugin_api.commands.train.picture_tower

@@ -16,7 +16,7 @@ import unicodedata
 from collections.abc import Callable
 
 from indexer.catalogue.markup import strip_markup
-from mappings.errors import CatalogueError
+from reranker.text.chinese import simplify_characters
 
 _MAX_TEXT = 100_000
 """Characters of a cell that are cleaned; what follows is cut. The encoder reads 600 of a description."""
@@ -69,14 +69,14 @@ def clean_text(text: str) -> str:
 def make_cleaner(simplified: bool) -> Callable[[str], str]:
     """Return `clean_text`, or a function that also turns Traditional into Simplified Chinese.
 
-    Raises CatalogueError when `simplified` is set and OpenCC is not installed.
+    With OpenCC (extra `chinese`) by whole words, else character by character.
     """
     if not simplified:
         return clean_text
     try:
         from opencc import OpenCC
-    except ImportError as error:
-        raise CatalogueError("--simplified needs OpenCC: pip install 'attune[chinese]'") from error
+    except ImportError:
+        return lambda text: simplify_characters(clean_text(text))
     converter = OpenCC("t2s")
 
     def clean(text: str) -> str:

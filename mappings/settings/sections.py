@@ -219,7 +219,7 @@ class ModelSettings:
     """The model."""
 
     folder: str = ""
-    """Folder of the model; empty is the one shipped with Attune."""
+    """Folder of the model; empty is the one shipped with Attune for the language of the titles."""
     others: str = ""
     """Folders of further models, separated by commas. Each serves the indexes that it encoded, so that an
     index and its model change together.
@@ -373,7 +373,7 @@ class DomainSettings:
     """What kind of things the catalogue holds."""
 
     name: Annotated[str, Meta(min_length=1)] = SHOP_DOMAIN
-    """`shop`, `finance`, `medicine`, or a folder. Its settings replace the defaults of these."""
+    """`shop`, `finance`, or a folder. Its settings replace the defaults of these."""
 
 
 @dataclass(frozen=True)

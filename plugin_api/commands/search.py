@@ -19,6 +19,7 @@ from mappings.types import JsonObject
 from plugin_api.clients.rules import WARNING
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.domain_option import client_option, domain_option, parse_client
+from plugin_api.commands.index.models import model_folders
 from plugin_api.commands.searched_index import SearchedIndex, filter_query, open_searched_index, parse_term
 from plugin_api.opensearch.client import encode_credentials
 from plugin_api.opensearch.http_client import HttpClient
@@ -28,7 +29,7 @@ from plugin_api.search.query.types import SearchCall
 from plugin_api.search.reasons import RerankStatus
 from plugin_api.search.search import Searcher, without_time_limits
 from plugin_api.terminal import format_count
-from reranker.model import load_model
+from reranker.mixed_model import load_any_model
 
 _KEYWORD_DEPTH = 1000
 """Number of keyword hits in which `--compare` looks up a hit's rank."""
@@ -110,8 +111,10 @@ def search(
     query = filter_query(by_words, conditions)
     named = {"ext": {fields.ATTUNE: {"client": parse_client(client_values)}}} if client_values else {}
     # Someone who waits at a terminal prefers reranked hits to fast ones.
-    loaded = load_model(folder, settings.model.threads)
-    searcher = Searcher(opensearch, loaded, without_time_limits(settings))
+    threads = settings.model.threads
+    loaded = load_any_model(folder, threads)
+    others = [load_any_model(each, threads) for each in model_folders(model, settings.model).folders]
+    searcher = Searcher(opensearch, loaded, without_time_limits(settings), others)
 
     def make_call(body: JsonObject) -> SearchCall:
         headers = {**encode_credentials(settings.opensearch), "content-type": "application/json"}

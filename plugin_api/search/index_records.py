@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 from cachetools import LRUCache, cachedmethod
@@ -19,15 +20,18 @@ from msgspec import Raw, Struct
 from mappings.errors import AttuneError
 from mappings.settings import UNTUNED, TunedSettings
 from plugin_api.opensearch.client import OpenSearchClient
+from plugin_api.search.models import SearchModels
 from plugin_api.search.query.types import SearchCall
-from reranker.types import Floats, Reranker
+from reranker.types import Floats
 from reranker.understanding.interpreter import QueryInterpreter
 from reranker.understanding.vocabulary import read_vocabulary
 
 REFRESH_SECONDS = 60.0
 """Seconds after which an index is asked again for its record: a rebuild has another."""
 
-_PATHS = ",".join(f"*.mappings._meta.attune.{name}" for name in ("vocabulary", "tuning.settings", "pictures"))
+_PATHS = ",".join(
+    f"*.mappings._meta.attune.{name}" for name in ("vocabulary", "tuning.settings", "pictures", "model")
+)
 _TIMEOUT_SECONDS = 10.0
 _MAX_VIEWS = 256
 _MAX_INTERPRETERS = 8
@@ -45,6 +49,7 @@ class _Attune(Struct, frozen=True):
     vocabulary: str = ""
     tuning: Raw = Raw()
     pictures: str = ""
+    model: str = ""
 
 
 class _Meta(Struct, frozen=True):
@@ -66,12 +71,14 @@ _indexes = msgspec.json.Decoder(dict[str, _Index])
 class IndexRecord:
     """What an index records: the interpreter of its queries, None without a vocabulary, and its settings.
 
-    `pictures` is the version of the picture tower that it was made with, empty without pictures.
+    `pictures` is the version of the picture tower that it was made with, empty without pictures;
+    `model` that of the model that encoded its products.
     """
 
     interpreter: QueryInterpreter | None = None
     tuned: TunedSettings = UNTUNED
     pictures: str = ""
+    model: str = ""
 
 
 _NO_RECORD = IndexRecord()
@@ -97,17 +104,17 @@ class IndexRecords:
     def __init__(
         self,
         client: OpenSearchClient,
-        model: Reranker,
+        models: SearchModels,
         seconds: float = REFRESH_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         executor: Executor | None = None,
     ) -> None:
-        self._client, self._model, self._seconds, self._clock = client, model, seconds, clock
+        self._client, self._models, self._seconds, self._clock = client, models, seconds, clock
         self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="attune-record")
         self._lock = threading.Lock()
         self._views: LRUCache[str, _View] = LRUCache(_MAX_VIEWS)
         self._interpreters: LRUCache[bytes, QueryInterpreter] = LRUCache(_MAX_INTERPRETERS)
-        self._vectors: LRUCache[str, Floats] = LRUCache(_MAX_PHRASES)
+        self._vectors: LRUCache[tuple[str, str], Floats] = LRUCache(_MAX_PHRASES)
 
     def find(self, call: SearchCall, wait: float = 0.0) -> IndexRecord:
         """Return the record of what a call searches; an empty one where there is none, or none yet.
@@ -150,26 +157,30 @@ class IndexRecords:
         except (AttuneError, TimeoutError, msgspec.MsgspecError):
             return _NO_RECORD
         records = [each.mappings.meta.attune for each in indexes]
+        model = _only({each.model for each in records})
         return IndexRecord(
-            self._make_interpreter({each.vocabulary for each in records} - {""}),
+            self._make_interpreter({each.vocabulary for each in records} - {""}, model),
             _read_tuned({bytes(each.tuning) for each in records} - {b""}),
             _only({each.pictures for each in records}),
+            model,
         )
 
-    def _make_interpreter(self, artefacts: set[str]) -> QueryInterpreter | None:
+    def _make_interpreter(self, artefacts: set[str], model: str) -> QueryInterpreter | None:
         if len(artefacts) != 1:
             return None
         artefact = artefacts.pop()
-        digest = hashlib.blake2b(artefact.encode(), digest_size=16).digest()
+        digest = hashlib.blake2b(f"{model} {artefact}".encode(), digest_size=16).digest()
         interpreter = self._interpreters.get(digest)
         if interpreter is None:
-            interpreter = QueryInterpreter(read_vocabulary(artefact), self._encode).load()
+            interpreter = QueryInterpreter(read_vocabulary(artefact), partial(self._encode, model)).load()
             self._interpreters[digest] = interpreter
         return interpreter
 
-    @cachedmethod(lambda self: self._vectors, lock=lambda self: self._lock)
-    def _encode(self, text: str) -> Floats:
-        return self._model.encode_query(text).vector
+    @cachedmethod(
+        lambda self: self._vectors, key=lambda _self, model, text: (model, text), lock=lambda self: self._lock
+    )
+    def _encode(self, model: str, text: str) -> Floats:
+        return self._models.find(model).encode_query(text).vector
 
 
 def _only(versions: set[str]) -> str:

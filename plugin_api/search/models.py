@@ -47,9 +47,16 @@ class SearchModels:
         """Versions of the models, the default one first."""
         return tuple(dict.fromkeys((self._default.version, *self._models)))
 
+    def find(self, version: str) -> Reranker:
+        """Return the model of a version, the default one where there is none."""
+        return self._models.get(version, self._default)
+
     def choose(self, search: TextSearch) -> Reranker:
-        """Return the model to begin a search with. Raises BadRequest where it names an unknown one."""
-        version = search.options.model or self._default.version
+        """Return the model to begin a search with: the one that it names, or that the index was made with.
+
+        Raises BadRequest where it names an unknown one.
+        """
+        version = search.options.model or self.find(search.made_with).version
         if version not in self._models:
             loaded = ", ".join(self.versions)
             raise BadRequest(f"ext.attune.model: {version} is not loaded; there are: {loaded}")
@@ -59,7 +66,7 @@ class SearchModels:
         """Return the model that encoded the hits. Raises NotReranked where it may not be used."""
         for hit in hits:
             if hit.model and hit.model != model.version:
-                may_change = not search.options.model and model is self._default
+                may_change = not search.options.model and model is self.choose(search)
                 if not may_change or hit.model not in self._models:
                     details = {"index": hit.index, "made_with": hit.model, "model": model.version}
                     raise NotReranked(Reason.MODEL_MISMATCH.because(**details))

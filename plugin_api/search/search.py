@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from mappings.domains import load_domain
 from mappings.settings import Settings
-from plugin_api.clients.rules import load_client_rules
+from plugin_api.clients.rules import ClientRules
 from plugin_api.opensearch.client import OpenSearchClient, append_query
 from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.answer import Answer
@@ -125,7 +126,7 @@ class Searcher:
             personaliser,
             Experiment(settings, client),
         )
-        self._schemas, self._records = IndexSchemas(client), IndexRecords(client, reranker)
+        self._schemas, self._records = IndexSchemas(client), IndexRecords(client, self._models)
         self._pictures = PictureRanker(client, self._models, self._records, pictures)
         self._index_words = IndexWords(client)
         self._settings, self._search_settings = settings.sidecar, settings.search
@@ -133,7 +134,7 @@ class Searcher:
         self._user_header = settings.shoppers.user_header.lower()
         self._schema_seconds = _SCHEMA_SHARE * settings.sidecar.deadline_ms / 1000
         self._observe = observe
-        self.rules = load_client_rules(settings.domain.name)
+        self.rules = ClientRules(load_domain(settings.domain.name).rules)
         self.breaker = CircuitBreaker(timing.open_seconds)
         self._lock = threading.Lock()
         self._running = 0
@@ -215,7 +216,7 @@ class Searcher:
         record = self._records.find(search.call, self._schema_seconds)
         tuned = record.tuned.over(self._search_settings, self._origins)
         options = search.options.with_shopper(search.call.headers.get(self._user_header, ""))
-        search = replace(search, options=options, settings=options.over(tuned))
+        search = replace(search, options=options, settings=options.over(tuned), made_with=record.model)
         interpreter = record.interpreter
         if interpreter is None or search.options.verbatim or search.fixed:
             return search

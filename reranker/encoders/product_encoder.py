@@ -10,7 +10,12 @@ from tokenizers import Encoding, Tokenizer
 from mappings.types import Product
 from reranker.encoders.codec import normalise, pack_product
 from reranker.encoders.onnx_tower import Tower
-from reranker.text.product_text import ProductText, build_product_text, list_attribute_values
+from reranker.text.product_text import (
+    ProductText,
+    build_product_text,
+    list_attribute_values,
+    list_other_spellings,
+)
 from reranker.text.subword_tokens import Span, group_by_word, locate_tokens, select_tokens
 from reranker.text.word_tokens import WordHashes, hash_words, split_words
 from reranker.types import EncodedProduct, Floats
@@ -110,5 +115,5 @@ def average_words(states: Floats, groups: Sequence[int], most: int) -> Floats:
 
 def hash_product_words(product: Product) -> list[WordHashes]:
     """Return the word hashes of title, brand, category and everything else."""
-    other = " ".join([product.description, *list_attribute_values(product)])
+    other = " ".join([product.description, *list_attribute_values(product), *list_other_spellings(product)])
     return [hash_words(split_words(text)) for text in (product.title, product.brand, product.category, other)]

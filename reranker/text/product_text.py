@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 
 from mappings.types import AttributeValue, Product
+from reranker.text.brands import find_other_spellings
+from reranker.text.chinese import is_chinese
 
 _TEXT_ORDER = ("title", "brand", "category", "description", "attributes")
 
@@ -46,9 +48,16 @@ def list_pooled_fields(product: Product) -> list[tuple[str, str]]:
     parts: dict[str, str] = {}
     for name in _TEXT_ORDER[:4]:
         part = getattr(product, name)[:_FIELD_CHARS]
+        if name == "brand":
+            part = " ".join(filter(None, (part, *list_other_spellings(product))))
         if part:
             parts.setdefault(part, name)
     return [(name, part) for part, name in parts.items()]
+
+
+def list_other_spellings(product: Product) -> tuple[str, ...]:
+    """Return the brand's names in the other script, where the title is Chinese."""
+    return find_other_spellings(product.brand, product.title) if is_chinese(product.title) else ()
 
 
 def list_attribute_values(product: Product) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import snowballstemmer
 from numpy.typing import NDArray
 
+from reranker.text.chinese import simplify_characters
 from reranker.text.numbers import SPACED_UNIT
 
 WordHashes = NDArray[np.uint32]
@@ -37,7 +38,8 @@ _CACHED_STEMS = 32_768
 
 
 def split_words(text: str) -> tuple[str, ...]:
-    """Return the distinct words of `text` in order: NFKC, case-folded, plurals and endings stemmed.
+    """Return the distinct words of `text` in order: NFKC, case-folded, plurals and endings stemmed,
+    Traditional Chinese as Simplified.
 
     A model number stands whole and in its parts (`TN-2110` and `TN2110` both give tn, 2110 and tn2110), so
     does a number with its unit (`128gb` and `128 GB`: 128, gb, 128gb), and Chinese, Japanese and Korean text
@@ -45,7 +47,8 @@ def split_words(text: str) -> tuple[str, ...]:
     """
     distinct: dict[str, None] = {}
     # One character may become 18 by normalisation.
-    folded = unicodedata.normalize("NFKC", text[:_MAX_CHARACTERS])[:_MAX_CHARACTERS].casefold()
+    normalised = unicodedata.normalize("NFKC", text[:_MAX_CHARACTERS])[:_MAX_CHARACTERS]
+    folded = simplify_characters(normalised.casefold())
     for piece in _PIECES.findall(folded):
         if _IS_CJK.match(piece):
             distinct.update(dict.fromkeys(_pairs(piece)))
@@ -61,6 +64,11 @@ def split_words(text: str) -> tuple[str, ...]:
             if not compact.isdigit() and not compact.isalpha() and not _IS_CJK.search(compact):
                 distinct[compact] = None
     return tuple(distinct)
+
+
+def find_cjk_runs(text: str) -> list[str]:
+    """Return the runs of Han characters, kana and hangul of a text, in order."""
+    return [piece for piece in _PIECES.findall(text) if _IS_CJK.match(piece)]
 
 
 def is_cjk(character: str) -> bool:

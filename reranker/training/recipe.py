@@ -110,8 +110,9 @@ class Recipe:
 
     `query_main` and `query_others` say what the query encoder is distilled on, of the catalogue and of other
     catalogues: the number of products, the number of queries made from them, and their share of the batches.
-    `others_share` and `pairs_share` are the shares of other catalogues and of judged pairs in what the
-    product encoder reads.
+    `query_bits` are those of a weight of the query encoder's layers, and `product_layers` is how many of its
+    layers the product encoder starts from. `others_share` and `pairs_share` are the shares of other
+    catalogues and of judged pairs in what the product encoder reads.
     """
 
     query: QueryDistillationConfig = field(default_factory=QueryDistillationConfig)
@@ -121,6 +122,8 @@ class Recipe:
     soft: SoftConfig = field(default_factory=SoftConfig)
     scorer: ScorerConfig = field(default_factory=ScorerConfig)
     scratch: ScratchConfig = field(default_factory=ScratchConfig)
+    query_bits: Literal[4, 8] = 8
+    product_layers: int = 4
     token_width: int = 128
     product_tokens: int = 96
     stored_tokens: int = 24

@@ -3,6 +3,7 @@
 import re
 from functools import cache
 
+from reranker.text.word_tokens import CJK
 from reranker.understanding.lexicon import alternatives, load_lexicon
 
 _NUMBER = r"([0-9]{1,9}(?:[.,][0-9]{1,3})*)"
@@ -12,8 +13,9 @@ DIMENSIONS = re.compile(r"[0-9]+(?:x[0-9]+)+")
 BOUNDS = frozenset({"minimum", "maximum", "min", "max", "maxim", "minim", "mindest", "maximal"})
 """Stems of attributes' names that tell a bound, not what a product has: `maximum internal memory`."""
 
+_SIGN, _LETTER = rf"[^\W_{CJK}]", rf"[^\W\d_{CJK}]"
 MODEL_NUMBER = re.compile(
-    r"(?<![^\W_])(?:([^\W\d_]{1,4})[ -])?((?:[^\W_]+[-/.])*[^\W_]*[0-9][^\W_]*(?:[-/.][^\W_]+)*)", re.UNICODE
+    rf"(?<!{_SIGN})(?:({_LETTER}{{1,4}})[ -])?((?:{_SIGN}+[-/.])*{_SIGN}*[0-9]{_SIGN}*(?:[-/.]{_SIGN}+)*)"
 )
 
 

@@ -2,12 +2,20 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from reranker.text.chinese import simplify_characters
 from reranker.text.word_tokens import CJK, is_cjk, stem_word
 
 _MARKS = str.maketrans({"™": " ", "®": " ", "©": " ", "″": '"', "”": '"', "“": '"', "’": "'", "‑": "-"})
 _WORD = re.compile(rf"[{CJK}]+|[^\W_{CJK}]+(?:[.,][0-9]+|'[^\W\d_]+)*")
+_NUMERALS = dict(zip("一二两三四五六七八九", "1223456789", strict=True))
+_COUNTED = re.compile(
+    f"(?<![{''.join(_NUMERALS)}十百千万])([{''.join(_NUMERALS)}])(?=米|厘米|毫米|分米|公斤|千克|斤|英寸|寸|升|毫升|瓦|匹)"
+)
+"""A Chinese numeral before a unit: 两米 is 2米."""
+
 _FIRST_CJK = "\u3000"
 _BREAK = re.compile(r"[,;:|/()\[\]{}•–—]| - ")
 
@@ -23,8 +31,14 @@ class Word(NamedTuple):
 
 
 def normalise_text(text: str, most: int = 2000) -> str:
-    """Return a text without trademark signs, in NFKC, with single spaces. Reads at most `most` characters."""
-    return " ".join(unicodedata.normalize("NFKC", text[:most].translate(_MARKS)).split())
+    """Return a text without trademark signs, in NFKC, with single spaces.
+
+    Traditional Chinese becomes Simplified, and 两米 2米. Reads at most `most` characters.
+    """
+    normalised = " ".join(unicodedata.normalize("NFKC", text[:most].translate(_MARKS)).split())
+    if normalised.isascii():
+        return normalised
+    return _COUNTED.sub(lambda match: _NUMERALS[match[1]], simplify_characters(normalised))
 
 
 def list_words(text: str) -> list[Word]:
@@ -49,6 +63,19 @@ def list_words(text: str) -> list[Word]:
 def stem_words(text: str) -> tuple[str, ...]:
     """Return the stems of a text's words, in order."""
     return tuple(word.stem for word in list_words(normalise_text(text)))
+
+
+def join_words(words: Iterable[str]) -> str:
+    """Return words as one text, with spaces. Overlapping pairs of Chinese characters become a word again.
+
+    >>> join_words(["apple", "智能", "能手", "手机"])
+    'apple 智能手机'
+    """
+    text = ""
+    for word in words:
+        overlaps = text and is_cjk(word[0]) and text[-1] == word[0]
+        text += word[1:] if overlaps else f" {word}" if text else word
+    return text
 
 
 def compact_words(text: str) -> str:

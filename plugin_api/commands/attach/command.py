@@ -12,15 +12,18 @@ from indexer.attach.job import FollowJob, attach_index, detach_index, follow_ind
 from indexer.attach.sample import guess_shop_map, load_shop_map, read_sample
 from indexer.attach.shop_index import find_shop_indexes
 from indexer.attach.updater import AttachReport
+from indexer.catalogue.products import read_products
+from indexer.catalogue.records import Item
 from plugin_api.commands.attach.summary import summarize_estimate
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.index.attached import summarize_attach
 from plugin_api.commands.index.metrics import JobMetrics
-from plugin_api.commands.index.models import model_folders
+from plugin_api.commands.index.models import model_folders, names_model
 from plugin_api.commands.index.priority import lower_priority
 from plugin_api.commands.index.session import open_job_session, open_service_session
 from plugin_api.commands.index.signals import stop_on_signals
 from plugin_api.terminal import JobProgress, format_count
+from reranker.shipped_models import choose_shipped_model
 
 _A_PATH = click.Path(path_type=Path)
 
@@ -69,7 +72,8 @@ def attach(
     lower_priority()
     settings, stop = context.settings, threading.Event()
     with stop_on_signals(stop), JobProgress("attaching", hidden=as_json) as progress:
-        session = open_job_session(settings, name, model_folders(model, settings.model), stop, progress)
+        models = model_folders(model, settings.model)
+        session = open_job_session(settings, name, models, stop, progress)
         indexes = find_shop_indexes(session)
         sample = read_sample(session, indexes)
         earlier = next((index.attachment for index in indexes if index.attachment), None)
@@ -80,6 +84,9 @@ def attach(
         else:
             field_map = guess_shop_map(sample, language)
             progress.say(f"The field map, guessed; correct it by --fields:\n\n{field_map.as_toml()}\n")
+        if not names_model(model, settings.model):
+            sampled = read_products(sample.records(), field_map)
+            models.prefer(choose_shipped_model(each.product for each in sampled if isinstance(each, Item)))
         if dry_run:
             estimate = estimate_attaching(session, indexes, sample, field_map)
             report, summary = asdict(estimate), summarize_estimate(estimate)

@@ -27,6 +27,8 @@ _FOLDER = Path(__file__).parent / "data"
 CATALOGUE = _FOLDER / "electronics.jsonl.gz"
 FIELD_MAP = _FOLDER / "electronics.toml"
 PRODUCTS = 19_406
+_CHINESE = _FOLDER / "chinese.jsonl"
+_CHINESE_PRODUCTS = 275
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,13 @@ def open_demo_catalogue(domain: Domain) -> DemoCatalogue:
     return DemoCatalogue(
         source, source.name.rpartition("/")[2], replace(field_map, domain=domain.name), count
     )
+
+
+def open_chinese_catalogue() -> DemoCatalogue:
+    """Return the demo's small catalogue in Chinese."""
+    catalogue = open_catalogue(_CHINESE)
+    field_map = load_field_map(_CHINESE.with_suffix(".toml"), catalogue)
+    return DemoCatalogue(catalogue, _CHINESE.name, field_map, _CHINESE_PRODUCTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,16 @@ from mappings.domains import SHOP_DOMAIN, Domain
 from mappings.errors import AttuneError, NodeError
 from mappings.settings import Settings, SidecarSettings
 from plugin_api.commands.context import CommandContext
-from plugin_api.commands.demo.catalogue import DemoIndex, find_catalogue, index_catalogue, open_demo_catalogue
+from plugin_api.commands.demo.catalogue import (
+    DemoCatalogue,
+    DemoIndex,
+    find_catalogue,
+    index_catalogue,
+    open_chinese_catalogue,
+    open_demo_catalogue,
+)
 from plugin_api.commands.demo.comparison import QueryComparison, compare_query, serves_index
+from plugin_api.commands.demo.queries import CHINESE_QUERIES
 from plugin_api.commands.demo.report import (
     show_comparison,
     show_legend,
@@ -52,6 +60,7 @@ from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.opensearch.probe import get_json
 from plugin_api.terminal import JobProgress, output_console, task_progress
 from reranker.model import Model, load_model
+from reranker.shipped_models import locate_chinese_model
 
 
 @click.command()
@@ -66,12 +75,11 @@ from reranker.model import Model, load_model
 def demo(context: CommandContext, port: int | None, alias: str | None, once: bool, as_json: bool) -> None:
     """Compare keyword search and Attune on 19,406 products.
 
-    Starts OpenSearch (unless one answers at opensearch.url), indexes a catalogue of electronics,
-    starts the sidecar, and sends both a dozen queries. Then it compares what three made-up shoppers see with
-    what everybody sees. A second run reuses everything.
+    Starts OpenSearch (unless one answers at opensearch.url), indexes a catalogue of electronics and
+    a small Chinese one, starts the sidecar, and sends both some queries. Then it compares what
+    three made-up shoppers see with what everybody sees. A second run reuses everything.
 
-    --domain finance shows the same for investment products, and --domain medicine for diagnoses and
-    treatments, which needs `pip install 'attune[medicine]'`.
+    --domain finance shows the same for investment products.
 
     On a terminal the sidecar then serves until Ctrl-C, and OpenSearch runs until `attune down`.
     Otherwise, or with --once, the demo ends by itself and stops what it started. The index stays
@@ -100,12 +108,13 @@ def demo(context: CommandContext, port: int | None, alias: str | None, once: boo
             f"OpenSearch {version} at {settings.opensearch.url}",
             f"started in {node.seconds:.0f} s" if node else "runs already",
         )
-        index = _ensure_catalogue(client, model, settings, domain, hidden=as_json)
-        show_step(
-            console,
-            f"{index.products:,} products in {index.index}",
-            f"encoded and indexed in {index.seconds:.0f} s" if index.seconds else "indexed already",
+        index = _ensure_catalogue(
+            client, open_demo_catalogue(domain), settings.search.alias, model, settings, as_json
         )
+        _show_index(console, index)
+        chinese = _ensure_chinese(client, settings, as_json) if domain.name == SHOP_DOMAIN else None
+        if chinese:
+            _show_index(console, chinese)
         http = stack.enter_context(closing(HttpClient(settings.opensearch)))
         if domain.name == SHOP_DOMAIN:
             purchases = store_histories(http, settings)
@@ -131,6 +140,7 @@ def demo(context: CommandContext, port: int | None, alias: str | None, once: boo
                 "opensearch": {"url": settings.opensearch.url, "version": version}
                 | {"seconds": round(node.seconds, 1) if node else 0.0},
                 "catalogue": asdict(index) | {"seconds": round(index.seconds, 1)},
+                "chinese": asdict(chinese) | {"seconds": round(chinese.seconds, 1)} if chinese else None,
                 "sidecar": {"url": sidecar.url, "seconds": round(sidecar.seconds, 1)},
                 "model": model.version,
                 "seconds": round(seconds, 1),
@@ -170,12 +180,29 @@ def _ensure_opensearch(settings: Settings, client: OpenSearch) -> Node | None:
     return running if running.started else None
 
 
+def _show_index(console: Console, index: DemoIndex) -> None:
+    show_step(
+        console,
+        f"{index.products:,} products in {index.index}",
+        f"encoded and indexed in {index.seconds:.0f} s" if index.seconds else "indexed already",
+    )
+
+
+def _ensure_chinese(client: OpenSearch, settings: Settings, hidden: bool) -> DemoIndex:
+    """Return the index of the Chinese catalogue, and make it first where there is none."""
+    model = load_model(locate_chinese_model(), settings.model.threads)
+    alias = _chinese_alias(settings)
+    return _ensure_catalogue(client, open_chinese_catalogue(), alias, model, settings, hidden)
+
+
+def _chinese_alias(settings: Settings) -> str:
+    return f"{settings.search.alias}-chinese"
+
+
 def _ensure_catalogue(
-    client: OpenSearch, model: Model, settings: Settings, domain: Domain, hidden: bool
+    client: OpenSearch, demo: DemoCatalogue, alias: str, model: Model, settings: Settings, hidden: bool
 ) -> DemoIndex:
-    """Return the demo's index, and make it first where there is none."""
-    alias = settings.search.alias
-    demo = open_demo_catalogue(domain)
+    """Return the index of a catalogue, and make it first where there is none."""
     index = find_catalogue(client, alias, model.version, demo)
     if index:
         return index
@@ -207,14 +234,16 @@ def _compare(
     """Send every query to both, and print the rankings side by side."""
     started = time.monotonic()
     comparisons: list[QueryComparison] = []
-    queries, alias = domain.demo.queries, settings.search.alias
+    asked = [(settings.search.alias, query) for query in domain.demo.queries]
+    if domain.name == SHOP_DOMAIN:
+        asked += [(_chinese_alias(settings), query) for query in CHINESE_QUERIES]
     show_legend(console, filter(None, (domain.demo.source, domain.page.notice)))
     with closing(connect(replace(settings.opensearch, url=sidecar.url))) as reranking:
-        for number, query in enumerate(queries, start=1):
+        for number, (alias, query) in enumerate(asked, start=1):
             comparisons.append(compare_query(client, reranking, alias, query, domain.minimum_match))
-            show_comparison(console, number, len(queries), comparisons[-1])
+            show_comparison(console, number, len(asked), comparisons[-1])
     console.print()
-    show_step(console, f"{len(queries)} queries to both", f"in {time.monotonic() - started:.1f} s")
+    show_step(console, f"{len(asked)} queries to both", f"in {time.monotonic() - started:.1f} s")
     return comparisons
 
 

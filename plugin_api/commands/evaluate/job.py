@@ -1,14 +1,14 @@
 """One `attune evaluate`, from judgements to figures: who ranks, what is measured, what is left out."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from opensearchpy import OpenSearch
 
 from mappings.client import check_cluster, connect
-from mappings.errors import EvaluationError
+from mappings.errors import EvaluationError, ModelMismatch
 from mappings.settings import Settings
 from mappings.types import Judgement
 from plugin_api.commands.evaluate.article_recipe import run_article_recipe
@@ -22,7 +22,8 @@ from plugin_api.commands.evaluate.runs import (
     rank_queries,
 )
 from plugin_api.commands.evaluate.systems import SECOND, SHOP, SYSTEMS
-from plugin_api.commands.searched_index import open_searched_index, read_template
+from plugin_api.commands.index.models import model_folders
+from plugin_api.commands.searched_index import IndexFacts, open_searched_index, read_template
 from plugin_api.terminal import format_count
 from reranker.evaluation.comparison import (
     Evaluation,
@@ -43,7 +44,8 @@ from reranker.evaluation.judgements import normalise_query, read_judgements
 from reranker.evaluation.losses import QueryKind
 from reranker.evaluation.measures import Grades, find_trained_queries, group_by_query
 from reranker.evaluation.trec import read_qrels, read_queries, read_run
-from reranker.model import Model, load_model
+from reranker.mixed_model import AnyModel, MixedModel
+from reranker.model import Model
 
 Working = Callable[[str, int], AbstractContextManager[Advance]]
 """Name and size of a piece of work → where its progress is shown."""
@@ -132,7 +134,7 @@ class _Ranker:
     """A model, the alias of its index, and the judged queries that it was trained on."""
 
     label: str
-    model: Model
+    model: AnyModel
     alias: str
     trained: frozenset[str]
 
@@ -175,12 +177,15 @@ def _from_index(
     if asks:
         with working("searching", len(judged.grades)) as advance:
             runs = rank_queries(asks, judged.grades, job.depth, advance)
-    if "article" in job.systems:
+    model = first.model
+    if "article" in job.systems and isinstance(model, MixedModel):
+        notes.append("the article recipe is left out: it is for one model, and the index has two")
+    elif "article" in job.systems and isinstance(model, Model):
         with working("article recipe", len(judged.grades)) as advance:
             windows = searching.windows(judged.grades, advance)
         texts = {**products, **fetch_judged_products(client, job.alias, _new(windows, products), searched)}
         try:
-            runs.append(run_article_recipe(first.model, judged.grades, windows, texts))
+            runs.append(run_article_recipe(model, judged.grades, windows, texts))
         except ModuleNotFoundError as error:
             why = f"it is trained, which needs {error.name}: pip install 'attune[train]'"
             notes.append(f"the article recipe is left out: {why}")
@@ -198,11 +203,21 @@ def _rankers(
         named.append((f"Second model ({job.second[0].name})", *job.second))
     queries, rankers = list(queries), []
     for label, folder, alias in named:
-        model = load_model(folder, settings.model.threads)
-        check_version(look_up_index(client, alias), alias, model)
+        facts = look_up_index(client, alias)
+        model = _find_model(folder, settings, facts)
+        check_version(facts, alias, model)
         trained = frozenset(find_trained_queries(model.config.origin, queries))
         rankers.append(_Ranker(label, model, alias, trained))
     return rankers
+
+
+def _find_model(folder: Path | None, settings: Settings, facts: IndexFacts) -> AnyModel:
+    """Return the model in `folder`, or for None the one that made the index, or else the default one."""
+    folders = model_folders(folder, settings.model)
+    if folder is None and len(facts.models) == 1:
+        with suppress(ModelMismatch):
+            return folders.find(facts.models[0])
+    return folders.current
 
 
 def _held_out(

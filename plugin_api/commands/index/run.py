@@ -19,7 +19,7 @@ from indexer.change.job import ChangeJob, ChangesReport, apply_changes
 from indexer.rebuild.background import BackgroundEncoder
 from indexer.rebuild.job import Engine, rebuild_index
 from indexer.rebuild.loading import load_locally
-from indexer.rebuild.product_source import IndexSource, open_index_source
+from indexer.rebuild.product_source import CatalogueSource, IndexSource, open_index_source
 from indexer.rebuild.verify import verify_index
 from indexer.sources.files import describe_format
 from indexer.store.opensearch_errors import translate_errors
@@ -29,7 +29,7 @@ from mappings.errors import IndexingError, SettingsError
 from mappings.settings import Settings
 from plugin_api.commands.index.attached import reencode_attached, summarize_attach, summarize_check
 from plugin_api.commands.index.metrics import JobMetrics
-from plugin_api.commands.index.models import model_folders
+from plugin_api.commands.index.models import describe_choice, model_folders, names_model, sample_products
 from plugin_api.commands.index.pictures import open_pictures, summarize_pictures
 from plugin_api.commands.index.priority import lower_priority
 from plugin_api.commands.index.session import open_job_session
@@ -39,7 +39,8 @@ from plugin_api.commands.index.summary import summarize_changes, summarize_rebui
 from plugin_api.commands.index.tuning import find_template, tune_rebuilt_index
 from plugin_api.terminal import JobProgress
 from plugin_api.tuning.summary import summarize_tuning
-from reranker.model import load_model
+from reranker.mixed_model import load_any_model
+from reranker.shipped_models import choose_shipped_model
 
 _RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -71,10 +72,11 @@ class IndexRun:
         with stop_on_signals(self._stop):
             with self._report("rebuild") as (metrics, progress):
                 session = self._open_session(progress)
+                source = catalogue or self._open_live_index(session)
+                self._choose_model(source, progress)
                 background = self._yield_processors(session, progress)
                 if background:
                     session = replace(session, encoders=OneEncoder(background))
-                source = catalogue or self._open_live_index(session)
                 template = find_template(session.client, session.alias)
                 report = rebuild_index(session, source, rejects, self._make_engine(progress))
                 metrics.write_success(asdict(report))
@@ -145,7 +147,10 @@ class IndexRun:
                     raise IndexingError(f"alias {options.alias} has no index of Attune's to compare with")
                 if source and not dry:
                     catalogue = self._sources.make_source(source, live)
-                report = verify_index(session, catalogue or self._open_live_index(session), live)
+                verified = catalogue or self._open_live_index(session)
+                if dry or live is None or not self._models.prefer_version(live.model):
+                    self._choose_model(verified, progress)
+                report = verify_index(session, verified, live)
                 status = 0 if dry or report.equal else 1
                 metrics.write_success(asdict(report), status)
             self._print(asdict(report) | {"equal": report.equal}, summarize_verify(report, dry))
@@ -172,6 +177,15 @@ class IndexRun:
             report = reencode_attached(self._open_session(progress))
             metrics.write_success(asdict(report))
         self._print(asdict(report), summarize_attach(report))
+
+    def _choose_model(self, source: CatalogueSource | IndexSource, progress: JobProgress) -> None:
+        """Let the shipped model for the language of the products encode them, unless another is named."""
+        if names_model(self._options.model, self._settings.model):
+            return
+        chosen = choose_shipped_model(sample_products(source))
+        self._models.prefer(chosen)
+        if choice := describe_choice(chosen):
+            progress.say(choice)
 
     def _open_session(self, progress: JobProgress) -> IndexSession:
         session = open_job_session(self._settings, self._options.alias, self._models, self._stop, progress)
@@ -211,7 +225,7 @@ class IndexRun:
         folder = self._models.folders[0]
         return RayEngine(
             connect=partial(connect, settings.opensearch),
-            encoder=partial(load_model, folder.absolute() if folder else None),
+            encoder=partial(load_any_model, folder.absolute()),
             workers=options.workers,
             threads=settings.model.threads,
             address=os.environ.get("RAY_ADDRESS", ""),

@@ -17,7 +17,6 @@ from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.tuning.job import TuningJob, tune_index
 from plugin_api.tuning.record import read_tuned_template, record_tuning
 from plugin_api.tuning.report import TuningReport
-from reranker.model import Model, load_model
 
 _FEWEST_PRODUCTS = 500
 """Products from which on a rebuild ends with a check-up: in fewer every ranking finds what there is."""
@@ -71,7 +70,7 @@ def open_tuning(
     Raises IndexingError where there is no such index, or none with vectors, and ModelMismatch where no folder
     has its model.
     """
-    loaded = _load_model(settings, model, index, _find_version(client, index))
+    loaded = model_folders(model, settings.model).find(_find_version(client, index))
     searched = open_searched_index(client, index, template)
     opensearch = HttpClient(settings.opensearch)
     return TuningJob(
@@ -102,12 +101,3 @@ def _find_version(client: OpenSearch, index: str) -> str:
             f"index {index} has vectors of several models ({', '.join(versions)}): index it again"
         )
     return versions[0]
-
-
-def _load_model(settings: Settings, folder: Path | None, index: str, version: str) -> Model:
-    folders = model_folders(folder, settings.model).folders
-    for each in folders:
-        model = load_model(each, settings.model.threads)
-        if model.version == version:
-            return model
-    raise ModelMismatch(f"index {index} was made with model {version}: name its folder by --model")

@@ -62,16 +62,20 @@ def serve(
     def build(stack: AsyncExitStack) -> Application:
         # Imported in the worker: ONNX Runtime starts threads when imported, and a fork would lose them;
         # prometheus-client looks, when imported, where workers share their numbers.
+        from plugin_api.commands.serve.shipped_models import load_shipped_models
         from plugin_api.search.pictures.tower import open_picture_tower
         from plugin_api.sidecar.wiring import build_application
-        from reranker.model import load_model
+        from reranker.mixed_model import load_any_model
         from reranker.speech.transcriber import open_transcriber
 
-        loaded = load_model(folder, settings.model.threads).load()
-        others = [load_model(Path(of), settings.model.threads).load() for of in settings.model.other_folders]
+        threads = settings.model.threads
+        loaded = load_any_model(folder, threads).load()
+        others = [load_any_model(Path(each), threads).load() for each in settings.model.other_folders]
+        pictures = open_picture_tower(settings.pictures, [loaded, *others])
+        known = {each.version for each in (loaded, *others)}
+        others += load_shipped_models(settings.opensearch, threads, known)
         versions.extend(dict.fromkeys(each.version for each in (loaded, *others)))
         transcriber = open_transcriber(settings.speech)
-        pictures = open_picture_tower(settings.pictures, [loaded, *others])
         return build_application(settings, stack, loaded, others, pictures=pictures, transcriber=transcriber)
 
     def ready() -> None:

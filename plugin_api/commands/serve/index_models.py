@@ -28,6 +28,19 @@ def other_models(client: OpenSearch, alias: str, versions: Sequence[str]) -> Ite
             )
 
 
+def find_index_models(client: OpenSearch) -> set[str]:
+    """Return the versions of the models that indexes of the cluster were made with.
+
+    Raises OpenSearchException where the cluster does not answer.
+    """
+    path = f"*.mappings._meta.{META}.model"
+    mappings = client.indices.get_mapping(
+        index="*", params={"filter_path": path, "request_timeout": TIMEOUT_SECONDS}
+    )
+    versions = (_value(mapping, "mappings", "_meta", META, "model") for mapping in mappings.values())
+    return {version for version in versions if isinstance(version, str)}
+
+
 def _value(document: object, *path: str) -> object:
     """Return what stands at a path of keys; None where it is not there."""
     for key in path:

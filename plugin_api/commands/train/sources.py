@@ -3,10 +3,9 @@
 Imports torch by way of reranker.training: only the command that trains may import it, when it does.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from opensearchpy import OpenSearch
 
@@ -20,13 +19,15 @@ from indexer.sources.files import CatalogueFile, open_catalogue
 from indexer.store.retry import RetryPolicy
 from indexer.store.scan import scan_documents
 from mappings.errors import CatalogueError, SettingsError
-from mappings.settings import ClickSettings
+from mappings.settings import ClickSettings, ModelSettings
 from mappings.types import Judgement, Product
 from plugin_api.commands.searched_index import open_searched_index
 from plugin_api.commands.train.weights import read_esci_pairs
 from plugin_api.commands.ubi_indexes import read_ubi_cluster
 from plugin_api.terminal import format_count
 from reranker.evaluation.judgements import read_judgements
+from reranker.model import locate_shipped_model
+from reranker.shipped_models import choose_shipped_model, locate_chinese_model, locate_mixed_model
 from reranker.training.clicks.click_labels import ClickEvidence, derive_click_evidence
 from reranker.training.clicks.click_log import ClickLog
 from reranker.training.plan import TrainingPlan, TrainReport
@@ -129,12 +130,24 @@ def read_index(client: OpenSearch, name: str) -> list[Product]:
     return products
 
 
+def choose_base(settings: ModelSettings, products: Sequence[Product]) -> Path:
+    """Return the model folder that training continues: the setting's, or the shipped one for the titles.
+
+    Where titles are in two scripts, that is the default one: training makes one model.
+    """
+    if settings.folder:
+        return Path(settings.folder)
+    shipped = choose_shipped_model(products)
+    return locate_shipped_model() if shipped == locate_mixed_model() else shipped
+
+
 def select_pairs(plan: TrainingPlan) -> list[tuple[str, Product, float]]:
     """Return the shipped judged pairs, which teach the scorer what a probability is.
 
-    They are in English, so a plan with another encoder gets none.
+    They are in English, so a plan with another encoder or the Chinese base gets none.
     """
-    return list(read_esci_pairs()) if plan.continues_base else []
+    reads_english = plan.continues_base and plan.base != locate_chinese_model()
+    return list(read_esci_pairs()) if reads_english else []
 
 
 def summarise_training(report: TrainReport) -> Iterator[str]:
@@ -156,8 +169,6 @@ def summarise_training(report: TrainReport) -> Iterator[str]:
         f"product in the top 10 {before['recall@10']:.0%} before, {after['recall@10']:.0%} now; "
         f"nDCG@10 {before['ndcg@10']:.3f} before, {after['ndcg@10']:.3f} now."
     )
-    if report.figures["probes"]["queries"]:
-        yield _describe_probes(report.figures["probes"])
     if "test_ndcg@10" in judged:
         then = judged["test_ndcg@10_before"]
         yield (
@@ -166,22 +177,7 @@ def summarise_training(report: TrainReport) -> Iterator[str]:
         )
     elif judged:
         yield "Too few judged queries to hold some back: no figure on them is reported."
-    if report.kept_start:
-        yield (
-            "Training gained nothing that chance could not explain, so the start is kept: the folder holds "
-            "the model that training began from, and indexes made with it stay valid."
-        )
-        return
     yield f"Next: attune index FILE --model {report.folder} --alias NAME"
-
-
-def _describe_probes(figures: Mapping[str, Any]) -> str:
-    mean, low, high = figures["change"]
-    return (
-        f"{format_count(figures['queries'], 'made query', 'made queries')} of "
-        f"{format_count(len(figures['families']), 'kind')}: nDCG@10 changes by {mean:+.3f} "
-        f"({low:+.3f} to {high:+.3f})."
-    )
 
 
 def _field_map(catalogue: CatalogueFile, fields: Path | None) -> FieldMap:

@@ -173,6 +173,7 @@ class TextSearch:
     meet `required`, such as a tenant, before the nearest are chosen. `fixed` is true where none may be added,
     because the search has something that can't be asked of them. `understanding` is what the text demands,
     where the index has a vocabulary for an `interpreter`; `text` is then without prices and exclusions.
+    `made_with` is the version of the model that the index records, empty where it isn't known.
     """
 
     call: SearchCall
@@ -186,6 +187,7 @@ class TextSearch:
     fixed: bool = False
     understanding: Understanding | None = None
     interpreter: QueryInterpreter | None = None
+    made_with: str = ""
 
     @property
     def add_when(self) -> AddWhen:

@@ -24,13 +24,14 @@ from plugin_api.search.query.clauses import MATCH_ALL
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.query_text import QueryText
 from plugin_api.search.query.text import MAX_TEXT, parse_query
-from plugin_api.search.query.types import Options, RerankRequest, SearchCall, TextSearch
+from plugin_api.search.query.types import Options, SearchCall, TextSearch
 from plugin_api.search.retrieval.candidates import nearest
 from plugin_api.search.retrieval.named_clauses import count_numbers, number_clauses
 from plugin_api.sidecar.preview.explain_demands import explain_demands
 from reranker.behaviour.popularity import weigh_priors
 from reranker.explanation import ExplainableModel, Explanation, explain
 from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence
+from reranker.mixed_model import select_reader
 from reranker.text.query_type import is_identifier
 
 _LEAST = 1e-13
@@ -103,12 +104,11 @@ def explain_hit(
     settings: SearchSettings,
     timeout_seconds: float,
 ) -> JsonObject:
-    """Return the explanation of a hit as JSON, as the page shows it. `read` is what the search was read as,
-    with the settings that `attune tune` has chosen for the index; `settings` hold where it was not read.
+    """Return the explanation of a hit as JSON, as the page shows it. `read` is what the search was read as.
 
     Raises Refusal with OpenSearch's own error, BadRequest, ClusterDown, ModelError and TimeoutError.
     """
-    chosen = read.settings if read else request.options.over(settings)
+    chosen = request.options.over(settings)
     text = read.text if read else request.options.query or request.query
     encoded = model.encode_query(text)
     search = request.search if request.search is not None else keyword_query(request.query)
@@ -141,7 +141,8 @@ def explain_hit(
     hit = hits[0]
     product = restore_product(request.id, hit.get("_source", {}))
     stored, why_not = _read_vectors(hit, model)
-    explanation = explain(model, text, product, stored, chosen.head_weights)
+    reader = select_reader(model, product.title)
+    explanation = explain(reader, text, product, stored, chosen.head_weights)
     if stored is not None and not explanation.as_stored:
         why_not = "other_text"
     near_hits = near.get("hits", {}).get("hits", [])
@@ -151,8 +152,6 @@ def explain_hit(
     )
     if found.other_facts:
         why_not = why_not or "other_text"
-    if isinstance(read, RerankRequest) and read.keeps_order:
-        why_not = "order_kept"
     bound = 0.0 if is_identifier(text) else chosen.popularity
     priors = [_read_prior(each) for each in (hit, *keyword["hits"]["hits"], *near_hits)]
     popularity = float(weigh_priors(priors, bound)[0])

@@ -31,7 +31,7 @@ from reranker.training.encoders.hub import load_tokenizer
 from reranker.training.encoders.initialisation import build_tower_from_bert, load_gpt2_tower, spread_layers
 from reranker.training.encoders.restore import restore_tower
 from reranker.training.plan import TrainingPlan
-from reranker.training.recipe import DistillationConfig, Recipe
+from reranker.training.recipe import Recipe
 from reranker.training.run.files import write_atomically
 from reranker.training.run.progress import ReportStage, ignore_progress
 from reranker.training.run.run_folder import TrainingRun
@@ -50,14 +50,14 @@ class StartingPoint:
     tokenizer: Tokenizer
 
 
-def choose_start(plan: TrainingPlan, base: Model | None, encoder: Encoder, positions: int) -> StartingPoint:
+def choose_start(plan: TrainingPlan, base: Model | None, encoder: Encoder, recipe: Recipe) -> StartingPoint:
     """Return the tower that training starts from: the base's, a GPT-2's, or the query encoder's own layers.
 
-    A new tower reads at most `positions` tokens. Raises ModelError where the named encoders don't fit.
+    Raises ModelError where the named encoders don't fit.
     """
     if base and plan.continues_base:
         return start_from_base(base, encoder)
-    return start_from_encoder(encoder, plan.product_encoder, positions)
+    return start_from_encoder(encoder, plan.product_encoder, recipe)
 
 
 def start_from_base(base: Model, encoder: Encoder) -> StartingPoint:
@@ -74,16 +74,17 @@ def start_from_base(base: Model, encoder: Encoder) -> StartingPoint:
     return StartingPoint(tower, base.product_tokenizer)
 
 
-def start_from_encoder(encoder: Encoder, source: str | None, positions: int) -> StartingPoint:
+def start_from_encoder(encoder: Encoder, source: str | None, recipe: Recipe) -> StartingPoint:
     """Start from the GPT-2 named by `source`, or for None from the query encoder's own layers.
 
     Raises ModelError where it can't be loaded or is not a GPT-2.
     """
+    positions = recipe.product_tokens
     if source:
         return StartingPoint(load_gpt2_tower(source, encoder.dimension, positions), load_tokenizer(source))
     if not isinstance(encoder, Bert):
         raise ModelError("no GPT-2 to start from: name --product-encoder")
-    layers = spread_layers(encoder.network.config.num_hidden_layers)
+    layers = spread_layers(encoder.network.config.num_hidden_layers, recipe.product_layers)
     return StartingPoint(build_tower_from_bert(encoder, layers, positions), encoder.tokenizer)
 
 
@@ -148,7 +149,7 @@ def make_towers(
     bert: Encoder,
     start: StartingPoint,
     texts: TowerTexts,
-    config: DistillationConfig,
+    recipe: Recipe,
     seconds: float | None,
     stages: ReportStage,
     base: Path | None = None,
@@ -172,10 +173,10 @@ def make_towers(
         remaining = None if until is None else until - time.monotonic()
         queries = compute_query_states(bert, texts.queries, _QUERY_TOKENS) if texts.queries else None
         tower, steps = distil_within_budget(
-            run, start.tower, teacher, texts.chances, config, remaining, learning, queries
+            run, start.tower, teacher, texts.chances, recipe.product, remaining, learning, queries
         )
         run.decide("steps", steps)
-        _write_query_tower(bert, start, base, folder)
+        _write_query_tower(bert, start, base, folder, recipe)
         with write_atomically(folder / PRODUCT) as unfinished:
             export_product_tower(tower, unfinished)
     main = TeacherStates(teacher.ids[: texts.main], teacher.states[: texts.main])
@@ -183,10 +184,12 @@ def make_towers(
     return Towers(folder, main, sizes.n_positions, sizes.n_head, run.decided["steps"])
 
 
-def _write_query_tower(bert: Encoder, start: StartingPoint, base: Path | None, folder: Path) -> None:
+def _write_query_tower(
+    bert: Encoder, start: StartingPoint, base: Path | None, folder: Path, recipe: Recipe
+) -> None:
     if isinstance(bert, Bert):
         bert.network.cpu()
-        export_query_tower(bert, folder / QUERY)
+        export_query_tower(bert, folder / QUERY, "int4-blocks" if recipe.query_bits == 4 else "int8-blocks")
         bert.tokenizer.save(str(folder / TOKENIZER))
     elif base:
         for name in (QUERY, TOKENIZER):

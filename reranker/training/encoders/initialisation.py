@@ -14,9 +14,6 @@ from reranker.training.encoders.bert import Bert
 from reranker.training.encoders.gpt2 import Block, Conv1D, GPT2Config, ProductTower
 from reranker.training.encoders.hub import load_config, load_network
 
-_TAKEN_LAYERS = 4
-"""How many of a BERT's layers the product tower starts from."""
-
 _FIXED = {
     "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
     "scale_attn_weights": (True,),
@@ -26,10 +23,12 @@ _FIXED = {
 """What a GPT-2's config may say of its blocks: they are built one way here."""
 
 
-def spread_layers(total: int) -> tuple[int, ...]:
-    """Return which of a BERT's `total` layers to take, evenly, the first and the last among them."""
+def spread_layers(total: int, count: int) -> tuple[int, ...]:
+    """Return which `count` (2 or more) of a BERT's `total` layers to take, evenly, the first and the last
+    among them.
+    """
     last = total - 1
-    return tuple(sorted({math.ceil(i * last / (_TAKEN_LAYERS - 1)) for i in range(_TAKEN_LAYERS)}))
+    return tuple(sorted({math.ceil(i * last / (count - 1)) for i in range(count)}))
 
 
 def load_gpt2_tower(source: str | Path, dimension: int, positions: int) -> ProductTower:

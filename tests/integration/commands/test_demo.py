@@ -52,7 +52,10 @@ def test_a_second_run_finds_everything_in_place(opensearch: str) -> None:
     first: dict[str, Any] = json.loads(demo(opensearch, "--json"))
     assert first["catalogue"]["products"] == PRODUCTS
     assert first["catalogue"]["seconds"] > 0
-    assert len(first["queries"]) == 12
+    assert len(first["queries"]) == 15
+    phones = [hit["title"] for hit in first["queries"][-2]["attune"]]
+    assert phones
+    assert all("手机" in title and "手机壳" not in title for title in phones)
     assert {query["reason"] for query in first["queries"]} == {""}
     assert [shopper["shopper"] for shopper in first["shoppers"]] == ["anna", "ben", "carla"]
     again = demo(opensearch)

@@ -146,7 +146,7 @@ def test_distillation_crosses_tokenizers_and_widths(
     tiny_bert: Path, tiny_gpt2: Path, products: list[Product]
 ) -> None:
     bert = Bert(tiny_bert)
-    start = start_from_encoder(bert, str(tiny_gpt2), 32)
+    start = start_from_encoder(bert, str(tiny_gpt2), Recipe(product_tokens=32))
     texts = tokenise_readings(
         bert, start.tokenizer, [build_product_text(p) for p in products], start.tower.positions
     )
@@ -225,7 +225,7 @@ def test_chinese_towers_of_the_hubs_kind_load_from_vocab_txt(tmp_path: Path) -> 
     saved(GPT2LMHeadModel(gpt2_config(characters(product, CHINESE[::-1]))), product)
     bert = Bert(query)
     assert bert.tokenizer.encode("新款手机").tokens == ["[CLS]", "新", "款", "手", "机", "[SEP]"]
-    start = start_from_encoder(bert, str(product), 32)
+    start = start_from_encoder(bert, str(product), Recipe(product_tokens=32))
     [reading] = tokenise_readings(bert, start.tokenizer, [ProductText("苹果 iPhone 手机", "新款")], 32)
     assert reading.product.words[1:3] == [0, 1]  # each character is a word
     [states] = compute_product_states(bert, [reading], quiet).states
@@ -283,11 +283,12 @@ def test_a_roberta_can_be_what_the_product_tower_starts_from(tmp_path: Path) -> 
 def test_an_encoder_laid_out_otherwise_needs_a_gpt2_beside(kind: str, tmp_path: Path) -> None:
     bert = Bert(saved(ENCODERS[kind](characters(tmp_path, CHINESE)), tmp_path))
     with pytest.raises(ModelError, match="name a GPT-2"):
-        start_from_encoder(bert, None, 32)
+        start_from_encoder(bert, None, Recipe(product_tokens=32))
 
 
 def test_layers_are_taken_evenly() -> None:
-    assert [spread_layers(n) for n in (1, 2, 6, 12)] == [(0,), (0, 1), (0, 2, 4, 5), (0, 4, 8, 11)]
+    assert [spread_layers(n, 4) for n in (1, 2, 6, 12)] == [(0,), (0, 1), (0, 2, 4, 5), (0, 4, 8, 11)]
+    assert [spread_layers(n, 2) for n in (1, 2, 4)] == [(0,), (0, 1), (0, 3)]
 
 
 def test_what_is_no_encoder_is_refused(tmp_path: Path, tiny_gpt2: Path) -> None:
