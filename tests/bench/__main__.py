@@ -8,7 +8,7 @@ from pathlib import Path
 NAMES = (
     "rerank", "encode", "compression", "token_vectors", "serve", "proxy", "candidates", "relevance",
     "hostile", "rebuild", "attach", "price_changes", "searching_during", "index_memory", "reading",
-    "experiments", "behaviour", "tuning", "chinese",
+    "experiments", "behaviour", "tuning",
 )  # fmt: skip
 RESULTS = Path(__file__).parents[2] / "bench-results"
 
