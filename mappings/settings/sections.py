@@ -373,7 +373,7 @@ class DomainSettings:
     """What kind of things the catalogue holds."""
 
     name: Annotated[str, Meta(min_length=1)] = SHOP_DOMAIN
-    """`shop`, `finance`, or a folder. Its settings replace the defaults of these."""
+    """`shop`, `finance`, `medicine`, or a folder. Its settings replace the defaults of these."""
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from msgspec import Raw
 
 from mappings import fields
-from mappings.domains import ClientRule
+from mappings.domains import ClientRule, load_domain, read_word_lines
 from mappings.errors import BadRequest
 from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import RawObject, as_list, decoded, dumps, raw_object, raw_objects
@@ -52,6 +52,8 @@ class ClientRules:
     """The rules of a domain. Falsy where it has none: then no search may name a client."""
 
     rules: tuple[ClientRule, ...] = ()
+    synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    """The words of the domain's own thesaurus that mean the same, by each of them: for `lacks`."""
 
     def __bool__(self) -> bool:
         return bool(self.rules)
@@ -68,7 +70,11 @@ class ClientRules:
             raise BadRequest(f'ext.attune.client.{SHOW} must be "{MARKED}", not {client[SHOW]!r:.40}')
         if lacking := [rule.name for rule in self.rules if rule.required and rule.name not in values]:
             raise BadRequest(f"ext.attune.client needs {' and '.join(lacking)}")
-        built = [(rule, _build_filter(rule, values[rule.name])) for rule in self.rules if rule.name in values]
+        built = [
+            (rule, _build_filter(rule, values[rule.name], self.synonyms))
+            for rule in self.rules
+            if rule.name in values
+        ]
         if SHOW not in client:
             return AppliedRules(filters=tuple(allowed for _, allowed in built))
         return AppliedRules(
@@ -109,14 +115,28 @@ class ClientRules:
         return tuple((rule, re.compile(rule.pattern, re.IGNORECASE)) for rule in self.rules if rule.pattern)
 
 
+def load_client_rules(name: str) -> ClientRules:
+    """Return the rules of a domain. Raises SettingsError where it can't be read."""
+    domain = load_domain(name)
+    if not domain.rules:
+        return ClientRules()
+    synonyms: dict[str, tuple[str, ...]] = {}
+    for line in read_word_lines(domain.thesaurus_file) if domain.thesaurus_file else ():
+        group = tuple(word.strip() for word in line.split("|") if word.strip())
+        synonyms |= {word.casefold(): group for word in group}
+    return ClientRules(domain.rules, synonyms)
+
+
 WARNING = f"{fields.ATTUNE}.warning"
 """Name under `fields` of a hit's warnings."""
 
 
-def _build_filter(rule: ClientRule, value: object) -> JsonObject:
+def _build_filter(rule: ClientRule, value: object, synonyms: Mapping[str, tuple[str, ...]]) -> JsonObject:
     """Return the filter for products that a client with this value may be shown."""
     if rule.test == "lacks":
-        phrases = [{"match_phrase": {rule.field: each}} for each in _list_values(rule, value)]
+        given = list(_list_values(rule, value))
+        same = dict.fromkeys(word for each in given for word in (each, *synonyms.get(each, ())))
+        phrases = [{"match_phrase": {rule.field: word}} for word in same]
         return {"bool": {"must_not": phrases}}
     if rule.test == "none_of":
         return {"bool": {"must_not": [{"terms": {rule.field: list(_list_values(rule, value))}}]}}

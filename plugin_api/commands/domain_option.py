@@ -27,7 +27,7 @@ def domain_option(command: Callable[..., None]) -> Callable[..., None]:
     return click.option(
         "--domain",
         metavar="NAME|FOLDER",
-        help="shop, finance, or a folder. Default: the setting domain.name.",
+        help="shop, finance, medicine, or a folder. Default: the setting domain.name.",
     )(run)
 
 

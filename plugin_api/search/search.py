@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from mappings.domains import load_domain
 from mappings.settings import Settings
-from plugin_api.clients.rules import ClientRules
+from plugin_api.clients.rules import load_client_rules
 from plugin_api.opensearch.client import OpenSearchClient, append_query
 from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.answer import Answer
@@ -134,7 +133,7 @@ class Searcher:
         self._user_header = settings.shoppers.user_header.lower()
         self._schema_seconds = _SCHEMA_SHARE * settings.sidecar.deadline_ms / 1000
         self._observe = observe
-        self.rules = ClientRules(load_domain(settings.domain.name).rules)
+        self.rules = load_client_rules(settings.domain.name)
         self.breaker = CircuitBreaker(timing.open_seconds)
         self._lock = threading.Lock()
         self._running = 0

@@ -11,11 +11,10 @@ import numpy as np
 from msgspec import UNSET
 
 from mappings import fields
-from mappings.domains import load_domain
 from mappings.errors import BadRequest
 from mappings.settings import Settings
 from mappings.types import JsonObject
-from plugin_api.clients.rules import SHOW, ClientRules
+from plugin_api.clients.rules import SHOW, load_client_rules
 from plugin_api.opensearch.client import OpenSearchClient, encode_credentials
 from plugin_api.opensearch.raw_json import dumps
 from plugin_api.shoppers.behaviour_store import BehaviourStore
@@ -69,7 +68,7 @@ class Recommender:
 
     def __init__(self, client: OpenSearchClient, settings: Settings) -> None:
         self._client, self._settings = client, settings
-        self._rules = ClientRules(load_domain(settings.domain.name).rules)
+        self._rules = load_client_rules(settings.domain.name)
         requests = ClusterRequests(client, encode_credentials(settings.opensearch))
         self._profiles, self._models = ProfileStore(requests), BehaviourStore(requests)
 

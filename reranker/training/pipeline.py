@@ -3,12 +3,17 @@
 The stages, each of which continues where an earlier process stopped: prepare the query encoder; select what
 there is time to learn from; measure the base model; let the teacher read the products; distil the product
 tower; export; encode the catalogue; make the scorer's examples; train the scorer; measure; finish the folder.
+A model that continues its base and is not shown to be better is dropped: the folder then holds the base.
 """
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mappings.types import Product
 from reranker.evaluation.measures import find_trained_queries, fingerprint_query, select_answerable
@@ -30,17 +35,28 @@ from reranker.training.run.notice import NOTICE, render_notice
 from reranker.training.run.progress import ReportStage
 from reranker.training.run.run_folder import TrainingRun, open_run
 from reranker.training.run.time_plan import limit_steps
+from reranker.training.scoring.catalogue_ranker import CatalogueRanker
 from reranker.training.scoring.cross_validation import cross_validate
 from reranker.training.scoring.examples import make_click_examples, make_graded_examples
 from reranker.training.scoring.figures import (
     measure_judged_ndcg,
-    measure_judged_pool,
+    measure_judged_queries,
     measure_known_item,
     rank_ids,
 )
 from reranker.training.scoring.preparation import PreparedScorer, encode_catalogue, prepare_scorer
+from reranker.training.scoring.probing import (
+    ModelOrigin,
+    choose_source,
+    measure_probes,
+    summarise_probes,
+)
 from reranker.training.scoring.scorer import train_scorer
 from reranker.training.selection import Selection, compute_distillation_seconds, select_data
+from reranker.types import Doubles
+
+OUTCOME = "training.json"
+"""Beside a start that was kept: the figures of the model that was trained from it and dropped."""
 
 _BASE_LEARNING_RATE, _BASE_WARMUP = 3e-4, 20
 """Learning rate and warm-up where the base's product tower is continued, which has little left to learn."""
@@ -82,19 +98,26 @@ class _Training:
         write_config(towers.folder / CONFIG, config)
         model = Model(towers.folder)
         figures: dict[str, Any] = {"product_tower_cosine": prepared.examples.tower_cosine}
+        source = ModelOrigin.TRAINED
         if self._base:
             figures["known_item"] = self._measure_known_item(model, prepared, before)
+            then, now = np.array(before["probes"]), self._measure_probes(model, prepared)
+            families = [probe.family for probe in selection.probes]
+            figures["probes"] = summarise_probes(then, now, families)
         if plan.cross_validate:
             figures |= cross_validate(prepared.model, data, prepared.examples, self._recipe.scorer)
         elif plan.judgements:
             figures["judged"] = self._measure_judged(model, dev_ndcg, before)
+        if self._base and plan.continues_base and plan.must_gain:
+            source = choose_source(then, now, families, self._pair_judged(model, before))
         write_config(towers.folder / CONFIG, replace(config, figures=figures))
         if self._base:
             named = {"query encoder": plan.query_encoder, "product encoder": plan.product_encoder}
             note = render_notice(config.origin, {part: source for part, source in named.items() if source})
             (towers.folder / NOTICE).write_text(note, encoding="utf-8")
-        version, seconds = Model(towers.folder).version, round(run.seconds, 1)
-        run.finish(towers.folder)
+        made = towers.folder if source is ModelOrigin.TRAINED else self._copy_start(figures)
+        version, seconds = Model(made).version, round(run.seconds, 1)
+        run.finish(made)
         return TrainReport(
             plan.folder,
             version,
@@ -104,7 +127,19 @@ class _Training:
             seconds,
             run.resumed,
             figures,
+            source is ModelOrigin.START,
         )
+
+    def _copy_start(self, figures: Mapping[str, Any]) -> Path:
+        """Copy the base as it is, so that indexes made with it stay valid, and say beside it why."""
+        assert self._plan.base is not None
+        folder = self._run.work / "start"
+        folder.mkdir(exist_ok=True)
+        for file in filter(Path.is_file, self._plan.base.iterdir()):
+            shutil.copyfile(file, folder / file.name)
+        reason = {"kept": "start", "figures": figures}
+        (folder / OUTCOME).write_text(json.dumps(reason, indent=2), encoding="utf-8")
+        return folder
 
     def _measure_base(self, selection: Selection) -> dict[str, Any]:
         """Return the base model's figures on this catalogue and on the held-out judged queries."""
@@ -113,14 +148,13 @@ class _Training:
         sample = selection.sample
         encoded = encode_catalogue(self._base, sample, self._stages("base model is measured"))
         known_item = measure_known_item(self._base, sample, encoded, selection.queries)
-        figures: dict[str, Any] = {"known_item": known_item}
+        ranker = CatalogueRanker(self._base, sample, encoded)
+        probes = measure_probes(ranker, selection.probes).tolist()
+        figures: dict[str, Any] = {"known_item": known_item, "probes": probes, "judged": {}}
         test = self._labels.test
-        if select_answerable(test):
-            trained = find_trained_queries(self._base.config.origin, test)
-            # The figure of a base that learnt from these queries would flatter it.
-            figures["test_ndcg@10"] = (
-                None if trained else measure_judged_pool(self._base, self._plan.products, test)
-            )
+        # The figure of a base that learnt from these queries would flatter it.
+        if not find_trained_queries(self._base.config.origin, test):
+            figures["judged"] = measure_judged_queries(self._base, self._plan.products, test)
         return figures
 
     def _make_towers(self, data: TrainingData) -> Towers:
@@ -228,7 +262,21 @@ class _Training:
         }
         if dev_ndcg is not None:
             figures["dev_ndcg@10"] = round(dev_ndcg, 4)
-        if select_answerable(labels.test):
-            figures["test_ndcg@10"] = measure_judged_pool(model, self._plan.products, labels.test)
-            figures["test_ndcg@10_before"] = before.get("test_ndcg@10")
+        after = measure_judged_queries(model, self._plan.products, labels.test)
+        if after:
+            then = before.get("judged")
+            figures["test_ndcg@10"] = round(float(np.mean(list(after.values()))), 4)
+            figures["test_ndcg@10_before"] = round(float(np.mean(list(then.values()))), 4) if then else None
         return figures
+
+    def _measure_probes(self, model: Model, prepared: PreparedScorer) -> Doubles:
+        sample, catalogue = self._selection.sample, prepared.catalogue
+        encoded = {p.id: e for p, e in zip(catalogue.products, catalogue.encoded, strict=True)}
+        ranker = CatalogueRanker(model, sample, [encoded[p.id] for p in sample])
+        return measure_probes(ranker, self._selection.probes)
+
+    def _pair_judged(self, model: Model, before: Mapping[str, Any]) -> tuple[list[float], list[float]]:
+        """Return nDCG@10 of the judged queries that neither the base nor the model learnt from."""
+        then = before["judged"]
+        now = measure_judged_queries(model, self._plan.products, self._labels.test) if then else {}
+        return list(then.values()), [now[query] for query in then]

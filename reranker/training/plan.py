@@ -33,7 +33,8 @@ class TrainingPlan:
 
     `steps` is how many steps the product encoder is distilled for, instead of what `budget_minutes` allow.
     Without either, it is the recipe's. The same steps and seed make the same model. `sources` names for
-    people what the data came from. `replaces` allows `folder` to exist already. `checkpoint_seconds` is the
+    people what the data came from. A model that continues its base `must_gain` beyond chance, or the folder
+    holds the base. `replaces` allows `folder` to exist already. `checkpoint_seconds` is the
     time between two checkpoints.
     """
 
@@ -56,6 +57,7 @@ class TrainingPlan:
     fresh: bool = False
     replaces: bool = False
     checkpoint_seconds: float = 45.0
+    must_gain: bool = True
     recipe: Recipe = field(default_factory=Recipe)
     sources: Mapping[str, str] = field(default_factory=dict)
 
@@ -76,7 +78,11 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What a run made. `learnt` is how many of the `products` there was time to learn from."""
+    """What a run made. `learnt` is how many of the `products` there was time to learn from.
+
+    `kept_start` is true where nothing showed the trained model to be better than its start, which the folder
+    then holds.
+    """
 
     folder: Path
     model: str
@@ -86,6 +92,7 @@ class TrainReport:
     seconds: float
     resumed: bool
     figures: Mapping[str, Any]
+    kept_start: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from reranker.training.run.time_plan import (
     select_rows,
 )
 from reranker.training.scoring.figures import hold_out_queries, measure_known_item
+from reranker.training.scoring.probing import CatalogueProbe, make_catalogue_probes
 
 _TRIAL_PRODUCTS = 96
 """Products that measure this machine's speed."""
@@ -36,13 +37,14 @@ class Selection:
     """What a run learns from and is measured by.
 
     `products` are learnt from. Each of the held-out `queries` was made from one product of `sample` and is to
-    find it there. `recipe` makes no more queries than there is time for. `speed` is None where time is not
-    limited.
+    find it there. `probes` are made queries of every kind, and what of `sample` answers them.
+    `recipe` makes no more queries than there is time for. `speed` is None where time is not limited.
     """
 
     products: Sequence[Product]
     sample: Sequence[Product]
     queries: Mapping[str, Product]
+    probes: Sequence[CatalogueProbe]
     recipe: Recipe
     speed: MachineSpeed | None
 
@@ -73,7 +75,8 @@ def select_data(
         products = list(plan.products)
     trained = [text for text, _ in make_queries(products, recipe.soft.queries, recipe.soft.seed)]
     queries = hold_out_queries(sample, trained, plan.seed, _HELD_OUT_QUERIES) if base else {}
-    return Selection(products, sample, queries, recipe, speed)
+    probes = make_catalogue_probes(sample, trained, plan.seed) if base else []
+    return Selection(products, sample, queries, probes, recipe, speed)
 
 
 def compute_distillation_seconds(plan: TrainingPlan, run: TrainingRun, selection: Selection) -> float | None:

@@ -13,7 +13,7 @@ from reranker.types import Doubles, Floats
 from reranker.understanding.demands import TypeDemand, Understanding
 from reranker.understanding.facts import FactBatch, unpack_facts
 from reranker.understanding.matching import CONTRADICTION, MATCH, Outcome, match_demand
-from reranker.understanding.types import TypeIndex
+from reranker.understanding.types import NEAR_ENOUGH, TypeIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,6 @@ def adjust_scores(
     return Adjustment(compute_probabilities(adjusted).tolist(), outcomes, moved)
 
 
-_NEAR_ENOUGH = 0.7
 _NEAREST, _FARTHEST = 0.12, 0.45
 """How much less near than the nearest type a product's type may be at no cost, and where the cost ends."""
 
@@ -99,7 +98,7 @@ _NEAREST, _FARTHEST = 0.12, 0.45
 def match_type(types: TypeIndex | None, near: Floats | None, batch: FactBatch) -> Outcome:
     """Return how n products are of the type that is sought (n, 3), by the nearness of each type (T,)."""
     outcome = np.zeros((batch.count, 3), dtype=np.float32)
-    if types is not None and near is not None and len(near) and near.max() >= _NEAR_ENOUGH:
+    if types is not None and near is not None and len(near) and near.max() >= NEAR_ENOUGH:
         lacking = types.compare(near, batch)
         outcome[:, MATCH] = lacking <= 0.03
         outcome[:, CONTRADICTION] = np.clip((lacking - _NEAREST) / (_FARTHEST - _NEAREST), 0, 1)

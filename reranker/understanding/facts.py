@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,13 +43,18 @@ _IS_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,2})?")
 _LONGEST_FLAG = 16
 _TITLE_WORDS = 40
 _ATTRIBUTE_WORDS = 12
+_SIZES = re.compile(r"(?<![\w.,])([0-9]{1,4}) x ([0-9]{1,4})(?![\w.,]*[0-9])", re.IGNORECASE)
+_MOST_SIZES = 4
 _ATTRIBUTES = 160
 _MODELS = 64
 _DESCRIPTION = 400
-AFTER_BREAK, AFTER_FOR, OF_BRAND, OF_MEASURE = 1 << 8, 1 << 9, 1 << 10, 1 << 11
+AFTER_BREAK, AFTER_FOR, OF_BRAND, OF_MEASURE, ABSENT = 1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12
 """Flags of a title's word: something separates it from the word before; it follows "for"; it is of the brand
-at the title's start; it is a measure's unit.
+at the title's start; it is a measure's unit; the title says that the product is without it.
 """
+
+_ABSENT_WORDS = 2
+"""Words after "without" that a title may mean by it."""
 
 Hashes = NDArray[np.uint32]
 
@@ -105,6 +111,7 @@ def _list_records(product: Product) -> Iterator[tuple[int, int]]:
     brand = list_words(normalise_text(product.brand, 60))[:3]
     measures = find_measures(title)[:12]
     yield from _title_records(words[:_TITLE_WORDS], {word.stem for word in brand}, measures)
+    yield from _size_records(hash_key("title"), title)
     for word in brand:
         yield _key(GROUP, 0), hash_stem(word.stem)
     for word in list_words(normalise_text(re.split(r"[>|/]", product.category[-120:])[-1], 60))[:6]:
@@ -134,14 +141,24 @@ def _list_records(product: Product) -> Iterator[tuple[int, int]]:
 def _title_records(
     words: Sequence[Word], brand: Collection[str], measures: Sequence[Measure]
 ) -> Iterator[tuple[int, int]]:
-    after_for, leading = False, True
+    after_for, leading, absent = False, True, 0
+    without = load_lexicon().without
     for place, word in enumerate(words):
+        absent = 0 if word.after_break else absent - 1
         after_for = (after_for and not word.after_break) or word.text in ("for", "für", "para", "pour")
         flags = (AFTER_BREAK if word.after_break else 0) | (AFTER_FOR if after_for else 0)
         leading = leading and word.stem in brand
         flags |= OF_BRAND if leading else 0
         flags |= OF_MEASURE if any(m.start <= word.start < m.end for m in measures) else 0
+        flags |= ABSENT if absent > 0 or _says_free(words, place) else 0
+        absent = _ABSENT_WORDS + 1 if word.text in without else absent
         yield _key(TITLE, place | flags), hash_stem(word.stem)
+
+
+def _says_free(words: Sequence[Word], place: int) -> bool:
+    """Return whether `free` or the like follows a word: `sugar-free`."""
+    following = words[place + 1 : place + 2]
+    return bool(following) and following[0].text in load_lexicon().free and not following[0].after_break
 
 
 def _text_records(hashed: int, text: str) -> Iterator[tuple[int, int]]:
@@ -155,10 +172,17 @@ def _text_records(hashed: int, text: str) -> Iterator[tuple[int, int]]:
         return
     for word in list_words(text)[:_ATTRIBUTE_WORDS]:
         yield _key(TEXT, hashed), hash_stem(word.stem)
+    yield from _size_records(hashed, text)
     for measure in find_measures(text)[:3]:
         if measure.end - measure.start == len(text):
             yield _key(NUMBER, hashed), _bits(measure.number)
         yield _key(MEASURE, measure.unit.number), _bits(measure.value)
+
+
+def _size_records(hashed: int, text: str) -> Iterator[tuple[int, int]]:
+    """Yield the sizes of a text that are written apart as one word: `10 x 15 cm` as 10x15."""
+    for match in islice(_SIZES.finditer(text), _MOST_SIZES):
+        yield _key(TEXT, hashed), hash_stem("x".join(match.groups()))
 
 
 def _measure_records(measures: Sequence[Measure], words: Sequence[Word]) -> Iterator[tuple[int, int]]:

@@ -17,7 +17,7 @@ from reranker.understanding.facts import FactBatch, hash_key, hash_stem, pack_fa
 from reranker.understanding.lexicon import VALUE_KINDS, load_lexicon
 from reranker.understanding.measures import UNITS, find_unit
 from reranker.understanding.spelling.spellings import SpellingsLearner
-from reranker.understanding.types import choose_nouns, learn_types
+from reranker.understanding.types import choose_nouns, learn_types, puts_heads_first
 from reranker.understanding.vocabulary import CatalogueVocabulary, NumberAttribute, ValueMeaning
 from reranker.understanding.words import list_words, normalise_text, stem_words
 
@@ -94,7 +94,7 @@ class VocabularyLearner:
             words=_common(self._words, _STORED_WORDS),
             brands=_common(self._brands, _STORED_BRANDS),
             nouns=tuple(nouns),
-            types=learn_types(batch, nouns),
+            types={} if puts_heads_first(self._words) else learn_types(batch, nouns),
             spellings=self._spellings.learn(),
         )
 
@@ -218,7 +218,7 @@ def _learn_values(
                 has[key, word],
             )
             for key in keys_of
-            if both[key, word] >= _RELIABLE * could[key, word]
+            if both[key, word] >= _RELIABLE * could[key, word] or _is_short_number(stems[word])
         ]
         meanings.sort(key=lambda meaning: -meaning.count)
         is_number = stems[word].isdecimal()
@@ -226,6 +226,11 @@ def _learn_values(
         if meanings and (covered or is_number):
             learnt[stems[word]] = tuple(meanings[: _NUMBER_MEANINGS if is_number else 8])
     return learnt
+
+
+def _is_short_number(stem: str) -> bool:
+    """Return whether a word is a number that only counts within a name: the 2 of Core 2 Duo."""
+    return stem.isdecimal() and len(stem) < 3
 
 
 def _learn_kinds(batch: FactBatch, names: Mapping[str, int]) -> dict[str, tuple[str, ...]]:

@@ -20,7 +20,8 @@ class Lexicon:
 
     `values` give the kind and name of a stem (`gray`: colour, grey); `synonyms` all stems of a kind and name.
     `attributes` give the stems by which attributes of each kind are called. `absent` maps a stem to the stems
-    of words that say a product has none of it (`cabl`: wireless).
+    of words that say a product has none of it (`cabl`: wireless). `without` has the words before what a text
+    excludes, `free` those behind it.
     """
 
     values: dict[str, tuple[str, str]]
@@ -30,6 +31,8 @@ class Lexicon:
     none: frozenset[str]
     yes: frozenset[str]
     stops: frozenset[str]
+    without: frozenset[str]
+    free: frozenset[str]
     absent: dict[str, frozenset[str]]
     words: dict[str, Any]
 
@@ -59,6 +62,8 @@ def load_lexicon() -> Lexicon:
         none=frozenset(words["none"]),
         yes=frozenset(words["yes"]),
         stops=frozenset(stem for word in words["stops"] for stem in stem_words(word)),
+        without=frozenset(phrase for phrase in words["without"] if " " not in phrase),
+        free=frozenset(words["free_after"]).difference(words["stops"]),
         absent={thing: frozenset(stems) for thing, stems in absent.items()},
         words=words,
     )

@@ -101,7 +101,7 @@ def _match_measure(demand: MeasureDemand, batch: FactBatch, outcome: Outcome) ->
         _limit_to_company(demand, batch, owners, values[weighed], distances)
     np.minimum.at(best, owners, distances)
     outcome[:, MATCH] = np.where(best <= EXACT, 1.0, _NOT_QUITE * (best <= demand.tolerance))
-    outcome[:, CLOSE] = (best > demand.tolerance) & (best <= _NEAR)
+    outcome[:, CLOSE] = np.where(best > demand.tolerance, np.clip(1 - best / _NEAR, 0, 1), 0)
     outcome[:, CONTRADICTION] = (best > _NEAR) & np.isfinite(best)
 
 
@@ -165,10 +165,10 @@ def _match_presence(demand: PresenceDemand, batch: FactBatch, outcome: Outcome) 
     titled = np.ones(batch.count, dtype=bool)
     for stem in demand.stems:
         titled &= _owners(batch, facts.TITLE, values=[hash_stem(stem)])
-    instead = np.zeros(batch.count, dtype=bool)
+    instead = _lack_in_title(batch, demand.stems)
     if demand.instead:
         hashes = [hash_stem(stem) for stem in demand.instead]
-        instead = _owners(batch, facts.TITLE, values=hashes) | _owners(batch, facts.TEXT, values=hashes)
+        instead |= _owners(batch, facts.TITLE, values=hashes) | _owners(batch, facts.TEXT, values=hashes)
     if demand.kind == "feature":
         outcome[:, MATCH] = on | (titled & ~off)
         outcome[:, CONTRADICTION] = off & ~on & ~titled
@@ -176,3 +176,14 @@ def _match_presence(demand: PresenceDemand, batch: FactBatch, outcome: Outcome) 
     outcome[:, MATCH] = off | instead
     outcome[:, CLOSE] = ~on & ~off & ~titled & ~instead
     outcome[:, CONTRADICTION] = (on | titled) & ~off & ~instead
+
+
+def _lack_in_title(batch: FactBatch, stems: Sequence[str]) -> Bools:
+    """Return which products' titles (n,) say that they are without a thing of these stems."""
+    lacking = np.ones(batch.count, dtype=bool)
+    said = (batch.kinds == facts.TITLE) & ((batch.keys & facts.ABSENT) > 0)
+    for stem in stems:
+        present = np.zeros(batch.count, dtype=bool)
+        present[batch.owners[said & (batch.values == np.uint32(hash_stem(stem)))]] = True
+        lacking &= present
+    return lacking

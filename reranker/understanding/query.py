@@ -110,12 +110,20 @@ class _Reading:
             words.pop()
         names = [word for word in words if word.stem in self._nouns]
         before_for = [word for word in names if not self._is_after_for(word)]
-        stems = tuple(word.stem for word in before_for or names)
+        if not before_for and any(not self._is_after_for(word) for word in words):
+            return  # what is sought has a name that the catalogue does not know
+        stems = self._cut_unnamed([word.stem for word in before_for or names])
         if stems:
             shown = [*self._values_before(words[0]), *words]
             yield TypeDemand(
                 QuerySpan(shown[0].start, words[-1].end), join_words(w.text for w in shown), stems
             )
+
+    def _cut_unnamed(self, stems: Sequence[str]) -> tuple[str, ...]:
+        """Return the stems up to the last that ends a type's name: `pc` of `pc athlon`."""
+        ends = self._vocabulary.type_heads
+        last = max((place for place, stem in enumerate(stems, start=1) if stem in ends), default=len(stems))
+        return tuple(stems[:last])
 
     def _values_before(self, word: Word) -> list[Word]:
         """Return the value right before a type that is part of its name in titles: `usb` in `usb stick`."""
@@ -175,6 +183,9 @@ class _Reading:
                 some = things[:count]
                 stems = tuple(word.stem for word in some)
                 attributes = self._find_attributes(some)
+                told = [place for place, stem in enumerate(stems, start=1) if stem in self._lexicon.absent]
+                if not attributes and told and told[-1] < count:
+                    continue  # `without cable pink` excludes no pink
                 instead = sorted({s for stem in stems for s in self._lexicon.absent.get(stem, ())})
                 if attributes or instead or count == 1:
                     span = QuerySpan(match.start(), some[-1].end)
@@ -246,6 +257,9 @@ class _Reading:
         after = [word for word in words if word.start >= measure.end][:2]
         before = [word for word in words if word.end <= measure.start][-1:]
         after = after[: next((i for i, word in enumerate(after) if word.text in operators()), 2)]
+        named_so = self._list_name()
+        after = [word for word in after if word.start not in named_so]
+        before = [word for word in before if word.start not in named_so]
         numbers = self._vocabulary.numbers
         company = [word for word in after if self._may_accompany(word)]
         scored = []
@@ -274,6 +288,21 @@ class _Reading:
         types = self._vocabulary.types
         others = [other for other in self._words if other.stem in types and other.stem != word.stem]
         return word.stem not in types or bool(others)
+
+    def _list_name(self) -> set[int]:
+        """Return where the words of the product's name start, where it is a type of several words.
+
+        The memory of `64 GB memory card` is no attribute: nothing but the card is left to be sought.
+        """
+        free = self._free_words()
+        for length in (3, 2):
+            for i in range(len(free) - length + 1):
+                some = free[i : i + length]
+                if " ".join(word.stem for word in some) in self._vocabulary.types:
+                    own = {word.start for word in some}
+                    others = [word for word in free if word.start not in own]
+                    return set() if any(word.stem in self._vocabulary.types for word in others) else own
+        return set()
 
     def _features(self) -> Iterator[PresenceDemand]:
         """Read what the query wants the product to have: the full name of an attribute that is yes or no."""

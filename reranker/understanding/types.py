@@ -42,6 +42,13 @@ _SAME, _SAME_WIDTH = 0.87, 0.03
 With the shipped model: notebook PC 0.86, tablet PC 0.87, LCD monitor 0.90, sofa bed 0.89; mouse pad 0.84,
 notebook case 0.81, coffee maker 0.84, shoe laces 0.84, projector lamp 0.81.
 """
+NEAR_ENOUGH = 0.7
+"""Cosine from which on a type of the catalogue may be what a query's words name."""
+
+_COMMONER, _NAMED = 2, 0.1
+"""How many times as common as the types with a query's own words another is that is meant as well, and by how
+much it is less near at least.
+"""
 _UNKNOWN = 0.22
 """By how much a product without any known type counts as less near than the nearest type."""
 
@@ -54,7 +61,11 @@ def choose_nouns(
 ) -> list[str]:
     """Return the stems that may name a product, or stand before its name."""
     lexicon = load_lexicon()
-    stops = lexicon.stops | {stem for brand in brands for stem in _only(stem_words(brand))}
+    stops = (
+        lexicon.stops
+        | lexicon.attributes["colour"]
+        | {stem for brand in brands for stem in _only(stem_words(brand))}
+    )
     nouns: dict[str, int] = {}
     for word, count in words.most_common(2 * _NOUNS):
         for stem in _only(stem_words(word)):
@@ -67,6 +78,19 @@ def choose_nouns(
             if stem.isalpha() and len(stem) > 1 and not (stem in stops or of_kind or is_value):
                 nouns[stem] = nouns.get(stem, 0) + count
     return [stem for stem, count in nouns.items() if count >= _FEWEST][:_NOUNS]
+
+
+_HEADS_FIRST = frozenset("de del para con la el y du des pour avec et di da do dos per com e".split())  # noqa: SIM905
+_HEADS_LAST = frozenset("for with and of the in on für mit und aus".split())  # noqa: SIM905
+
+
+def puts_heads_first(words: Mapping[str, int]) -> bool:
+    """Return whether a catalogue's language has the name of a thing first, as Spanish and French do.
+
+    Told by the small words of titles. `words` are the numbers of titles that have each word.
+    """
+    first, last = (sum(words.get(word, 0) for word in small) for small in (_HEADS_FIRST, _HEADS_LAST))
+    return first > last
 
 
 def names_type(attribute: str) -> bool:
@@ -177,6 +201,7 @@ class TypeIndex:
         """Return how near each type (T,) is to what a query's words name, given by vector (d,) and stems."""
         near: Floats = (self.vectors @ vector).astype(np.float32)
         head = stems[-1] if stems else ""
+        named = []
         for i in self._by_stem.get(head, ()):
             phrase = self.phrases[i]
             if head in phrase.stems[:-1] and head != phrase.stems[-1]:
@@ -184,8 +209,31 @@ class TypeIndex:
                 another = np.clip((_SAME - near[i]) / _SAME_WIDTH, 0, 1)
                 near[i] = max(near[i], 0.95) if means_it else near[i] - _OF_KIND * another
             elif phrase.stems[-len(stems) :] == tuple(stems):
-                near[i] = max(near[i], 1.0)
+                named.append(i)
+        if named:
+            self._rank_named(near, stems, named)
         return near
+
+    def _rank_named(self, near: Floats, stems: Sequence[str], named: Sequence[int]) -> None:
+        """Put the types with the query's own words first: clearly, unless near ones are commoner.
+
+        Where few products are called laptop bags and many notebook cases, these are meant as well; laptops
+        are not. A toner cartridge is no ink cartridge: what has the same last word differs by the others.
+        """
+        own = sum(self.phrases[i].count for i in self._list_ending(stems[-1]))
+        others = [
+            float(near[i])
+            for i in np.flatnonzero(near >= NEAR_ENOUGH).tolist()
+            if self.phrases[i].count >= _COMMONER * own and self.phrases[i].stems[-1] not in stems
+        ]
+        if others:
+            for stem in {*stems[:-1]} - {stems[-1]}:
+                near[self._list_ending(stem)] -= _OF_KIND
+        near[named] = np.maximum(near[named], min(1.0, max(others, default=1.0) + _NAMED))
+
+    def _list_ending(self, stem: str) -> list[int]:
+        """Return the types whose name ends in a stem."""
+        return [i for i in self._by_stem.get(stem, ()) if self.phrases[i].stems[-1] == stem]
 
     @cached_property
     def _by_stem(self) -> dict[str, list[int]]:

@@ -99,6 +99,11 @@ class CatalogueVocabulary:
         return frozenset(self.nouns)
 
     @cached_property
+    def type_heads(self) -> frozenset[str]:
+        """The last stems of types' names."""
+        return frozenset(phrase.stems[-1] for phrase in self.types.values())
+
+    @cached_property
     def modifiers(self) -> frozenset[str]:
         """Words that stand before a type's name in titles, as part of it: the usb of `usb cable`."""
         types = {phrase.stems[0] for phrase in self.types.values()}

@@ -59,9 +59,6 @@ def measure(url: str, alias: str, calls: int) -> JsonObject:
     live = [secrets.token_hex(8) for _ in range(LIVE_SHOPPERS)]
     events_a_second = _store_histories(store, shoppers, products, rng)
     result: JsonObject = {**facts, "events_a_second": events_a_second}
-    result["live_events_a_second"] = {
-        size: _store_live(store, live, products, size, rng) for size in (1, 20, 100)
-    }
     result["event_to_changed_answer_ms"] = _measure_changes(store, recommender, alias, shoppers, products)
     result["recommend_ms"] = {
         kind.value: _measure_calls(recommender, alias, kind, shoppers, products, calls)
@@ -72,6 +69,9 @@ def measure(url: str, alias: str, calls: int) -> JsonObject:
     stats = requests.ask("GET", f"/{USERS}/_stats/store,docs")[1]["_all"]["primaries"]
     result["bytes_a_user"] = round(stats["store"]["size_in_bytes"] / stats["docs"]["count"])
     result["users"] = stats["docs"]["count"]
+    result["live_events_a_second"] = {
+        size: _store_live(store, live, products, size, rng) for size in (1, 20, 100)
+    }
     left = [
         forget_shopper(requests, settings.shoppers.key, user).documents_left for user in [*shoppers, *live]
     ]

@@ -23,7 +23,7 @@ from indexer.rebuild.product_source import CatalogueSource
 from indexer.sources.files import open_catalogue
 from indexer.store.session import IndexSession, OneEncoder
 from mappings.settings import OpenSearchSettings, Settings
-from mappings.types import JsonObject
+from mappings.types import JsonObject, Product
 from plugin_api.commands.demo.catalogue import index_catalogue
 from plugin_api.commands.index.tuning import open_tuning
 from plugin_api.commands.train.weights import read_electronics_judgements
@@ -59,7 +59,7 @@ def main(url: str, seconds: float, queries: int, catalogues: tuple[str, ...]) ->
         alias = f"bench-{name}"
         if not client.indices.exists(index=alias):
             _index(client, name, alias)
-        grades = _read_grades(name)
+        grades = read_grades(name)
         chosen = random.Random(_SEED).sample(sorted(grades), min(queries, len(grades)))
         figures[name] = _compare(client, settings, alias, {query: grades[query] for query in chosen}, seconds)
     print(json.dumps(figures, indent=2))
@@ -132,7 +132,24 @@ def _index(client: OpenSearch, name: str, alias: str) -> None:
         rebuild_index(session, source, Path(folder) / "rejects.jsonl")
 
 
-def _read_grades(name: str) -> Mapping[str, Grades]:
+def list_esci_products(name: str) -> list[Product]:
+    """Return the products of ESCI in one language, each once."""
+    rows = {row["product_id"]: row for row in _read_esci(name)}
+    return [
+        Product(
+            product_id,
+            title=row["product_title"],
+            brand=row["product_brand"],
+            description=f"{row['product_bullet_point']} {row['product_description']}".strip(),
+            attributes={"color": row["product_color_name"]} if row["product_color_name"] else {},
+        )
+        for product_id, row in rows.items()
+        if row["product_title"]
+    ]
+
+
+def read_grades(name: str) -> Mapping[str, Grades]:
+    """Return the grades of a catalogue's answerable queries."""
     if name == "electronics":
         return select_answerable(group_by_query(read_electronics_judgements()))
     grades: dict[str, dict[str, int]] = {}

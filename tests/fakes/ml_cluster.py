@@ -22,7 +22,10 @@ NONE: Answer = (404, {"error": {"type": "resource_not_found_exception", "reason"
 
 
 class MlCluster:
-    """`refuse` maps "METHOD path", a regular expression, to answers given in turn instead of its own."""
+    """`refuse` maps "METHOD path", a regular expression, to answers given in turn instead of its own.
+
+    `tuned` are the settings that a check-up has recorded in every index.
+    """
 
     def __init__(self) -> None:
         self.version = "2.19.1"
@@ -38,6 +41,7 @@ class MlCluster:
         self.connectors: dict[str, Any] = {}
         self.models: dict[str, Any] = {}
         self.indexes: dict[str, dict[str, str]] = {"shop-1": {}, "other": {}}
+        self.tuned: dict[str, Any] = {}
         self.refuse: dict[str, list[Answer]] = {}
         self.sent: list[tuple[str, str, Any]] = []
         self.made = 0
@@ -86,6 +90,9 @@ class MlCluster:
             return self._ml(kind, parts[2], method, parts[3:], body)
         if len(parts) == 1:
             return self._describe(parts[0])
+        if parts[1] == "_mapping":
+            meta = {"attune": {"tuning": {"settings": self.tuned}}}
+            return 200, {f"{parts[0]}-1": {"mappings": {"_meta": meta}}}
         if parts[1] == "_settings":
             return self._index(method, parts[0], body)
         raise AssertionError(f"unexpected request {method} {path}")

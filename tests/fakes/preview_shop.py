@@ -54,6 +54,7 @@ class PreviewShop:
         self.hidden: set[str] = set()
         self.late = False
         self.vocabulary = ""
+        self.tuned: JsonObject = {}
         self.models: dict[str, str] = {}
         self.requests: list[tuple[str, str, list[JsonObject], Mapping[str, str]]] = []
 
@@ -102,8 +103,9 @@ class PreviewShop:
             has = {"brand.keyword", "category.keyword", "facets", "price", "available"}
             wanted = params["fields"][0].split(",")
             return {"fields": {name: {"any": {"aggregatable": True}} for name in wanted if name in has}}
-        if path.endswith("/_mapping") and self.vocabulary:
-            return {INDEX: {"mappings": {"_meta": {"attune": {"vocabulary": self.vocabulary}}}}}
+        if path.endswith("/_mapping") and (self.vocabulary or self.tuned):
+            recorded = {"vocabulary": self.vocabulary, "tuning": {"settings": self.tuned}}
+            return {INDEX: {"mappings": {"_meta": {"attune": recorded}}}}
         if path == "/_cat/aliases":
             return [{"alias": ALIAS}]
         if path == "/_cat/indices":

@@ -2,13 +2,14 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 import click
 
 from mappings.client import connect
 from mappings.errors import InstallError
-from mappings.settings import FusionMethod
+from mappings.settings import FusionMethod, Settings, TunedSettings
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.install.bodies import PIPELINE_NAME, InstallPlan
 from plugin_api.commands.install.cluster import Cluster, Step
@@ -21,6 +22,7 @@ from plugin_api.commands.install.installer import (
 )
 from plugin_api.commands.install.uninstaller import uninstall as uninstall_all
 from plugin_api.terminal import format_count
+from plugin_api.tuning.record import read_tunings
 
 
 @click.command()
@@ -96,7 +98,8 @@ def install(
     """
     settings = context.settings
     steps: list[Step] = []
-    cluster = Cluster(connect(settings.opensearch), steps.append, dry_run)
+    client = connect(settings.opensearch)
+    cluster = Cluster(client, steps.append, dry_run)
     warning, after = "", ""
     nothing = "Installed already: nothing to change."
     if uninstall:
@@ -129,6 +132,8 @@ def install(
         plan = InstallPlan(url, depth, search, api_key or "", add_hits)
         install_pipeline(cluster, plan, (alias or search.alias) if as_default else "")
         warning = _without_hybrid(restricted) if restricted else ""
+        if as_default and (tuned := read_tunings(client, alias or search.alias)):
+            warning = "\n".join(filter(None, (warning, _describe_untuned(tuned, settings))))
         after = _after(as_default, alias or search.alias, depth)
     _print_steps(_masked(steps), as_json, dry_run, warning, nothing)
     if after and steps and not (dry_run or as_json):
@@ -177,6 +182,22 @@ def _without_hybrid(roles: tuple[str, ...]) -> str:
     return (
         f"Vectors order hits but add none: users of {', '.join(roles)} have document-level security, and "
         "this version of OpenSearch refuses their hybrid queries. --hybrid adds hits all the same."
+    )
+
+
+def _describe_untuned(tunings: Mapping[str, TunedSettings], settings: Settings) -> str:
+    """Say which settings that `attune tune` has chosen for an index the pipeline does without."""
+    lacking = {
+        f"search.{name} = {value}"
+        for tuned in tunings.values()
+        for name, value in tuned.values.items()
+        if getattr(settings.search, name) != value
+    }
+    if not lacking:
+        return ""
+    return (
+        f"attune tune has chosen {', '.join(sorted(lacking))} for this index. A pipeline does not read that: "
+        "set it where `attune serve` reads its settings, and install again."
     )
 
 

@@ -69,6 +69,9 @@ _INTERRUPTED = 130
     "--steps", type=click.IntRange(1), help="Steps of distillation. Default: as many as the budget allows."
 )
 @click.option("--seed", type=int, default=7, show_default=True, help="Seed of all random numbers.")
+@click.option(
+    "--unproven", is_flag=True, help="Hand over the trained model even where nothing shows it to be better."
+)
 @click.option("--fresh", is_flag=True, help="Start over, and replace a finished folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
 @click.pass_obj
@@ -90,6 +93,7 @@ def train(
     budget: float,
     steps: int | None,
     seed: int,
+    unproven: bool,
     fresh: bool,
     as_json: bool,
 ) -> None:
@@ -98,7 +102,8 @@ def train(
     FILE is read as `attune index` reads it. With --index, products come from an index of Attune's or one that
     `attune attach` read. The catalogue alone is enough: the product encoder learns
     its texts from the query encoder, and the scorer learns from queries made of the products.
-    Judgements and clicks add what people think.
+    Judgements and clicks add what people think. Where neither made queries nor judged ones show the new
+    model to be better beyond chance, the folder holds the model that training started from.
 
     \b
       attune train products.csv --out shop-model
@@ -154,6 +159,7 @@ def train(
         steps=steps,
         seed=seed,
         fresh=fresh,
+        must_gain=not unproven,
         sources=sources.named(),
     )
     plan = replace(plan, pairs=training.select_pairs(plan))

@@ -3,9 +3,10 @@
 Imports torch by way of reranker.training: only the command that trains may import it, when it does.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from opensearchpy import OpenSearch
 
@@ -169,6 +170,8 @@ def summarise_training(report: TrainReport) -> Iterator[str]:
         f"product in the top 10 {before['recall@10']:.0%} before, {after['recall@10']:.0%} now; "
         f"nDCG@10 {before['ndcg@10']:.3f} before, {after['ndcg@10']:.3f} now."
     )
+    if report.figures["probes"]["queries"]:
+        yield _describe_probes(report.figures["probes"])
     if "test_ndcg@10" in judged:
         then = judged["test_ndcg@10_before"]
         yield (
@@ -177,7 +180,22 @@ def summarise_training(report: TrainReport) -> Iterator[str]:
         )
     elif judged:
         yield "Too few judged queries to hold some back: no figure on them is reported."
+    if report.kept_start:
+        yield (
+            "Training gained nothing that chance could not explain, so the start is kept: the folder holds "
+            "the model that training began from, and indexes made with it stay valid."
+        )
+        return
     yield f"Next: attune index FILE --model {report.folder} --alias NAME"
+
+
+def _describe_probes(figures: Mapping[str, Any]) -> str:
+    mean, low, high = figures["change"]
+    return (
+        f"{format_count(figures['queries'], 'made query', 'made queries')} of "
+        f"{format_count(len(figures['families']), 'kind')}: nDCG@10 changes by {mean:+.3f} "
+        f"({low:+.3f} to {high:+.3f})."
+    )
 
 
 def _field_map(catalogue: CatalogueFile, fields: Path | None) -> FieldMap:

@@ -2,7 +2,8 @@
 
 A search pipeline calls twice, both times with the caller's search as it came: before the search, to make it
 hybrid, and after it, to score the hits by the vectors that came with them. Nothing is remembered in between,
-and nothing is requested from OpenSearch: the sidecar sees only what the caller's own search found.
+and nothing is requested from OpenSearch: the sidecar sees only what the caller's own search found. So what
+`attune tune` has recorded in an index does not hold here; the sidecar's own settings do.
 """
 
 import binascii
@@ -51,8 +52,8 @@ class ClusterSearch:
         A `window` of 0 leaves the page as it is; without `hybrid` the query stays what it is. What can't be
         reranked comes back as it came.
         """
-        request = parse_call(SearchCall("", search))
-        if not isinstance(request, RerankRequest) or request.end > _PAGINATION_DEPTH:
+        request = parse_call(SearchCall("", search), self._settings)
+        if not isinstance(request, RerankRequest) or request.end > _PAGINATION_DEPTH or request.keeps_order:
             return search
         try:
             query = self._encode(request)
@@ -84,9 +85,11 @@ class ClusterSearch:
         Where there are more hits than the caller's page has, the page's score higher than all others.
         Raises NotReranked; BadRequest where tokens and models are not of the same hits.
         """
-        request = parse_call(SearchCall("", search))
+        request = parse_call(SearchCall("", search), self._settings)
         if not isinstance(request, RerankRequest):
             raise NotReranked(request.cause)
+        if request.keeps_order:
+            raise NotReranked(Reason.ORDER_KEPT.because(kind=request.kind))
         if len(tokens) != len(models):
             raise BadRequest(f"{len(tokens)} tokens and {len(models)} models: one of each for every hit")
         if other := next((model for model in models if model != self._reranker.version), ""):

@@ -24,7 +24,7 @@ from plugin_api.search.query.clauses import MATCH_ALL
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.query_text import QueryText
 from plugin_api.search.query.text import MAX_TEXT, parse_query
-from plugin_api.search.query.types import Options, SearchCall, TextSearch
+from plugin_api.search.query.types import Options, RerankRequest, SearchCall, TextSearch
 from plugin_api.search.retrieval.candidates import nearest
 from plugin_api.search.retrieval.named_clauses import count_numbers, number_clauses
 from plugin_api.sidecar.preview.explain_demands import explain_demands
@@ -104,11 +104,12 @@ def explain_hit(
     settings: SearchSettings,
     timeout_seconds: float,
 ) -> JsonObject:
-    """Return the explanation of a hit as JSON, as the page shows it. `read` is what the search was read as.
+    """Return the explanation of a hit as JSON, as the page shows it. `read` is what the search was read as,
+    with the settings that `attune tune` has chosen for the index; `settings` hold where it was not read.
 
     Raises Refusal with OpenSearch's own error, BadRequest, ClusterDown, ModelError and TimeoutError.
     """
-    chosen = request.options.over(settings)
+    chosen = read.settings if read else request.options.over(settings)
     text = read.text if read else request.options.query or request.query
     encoded = model.encode_query(text)
     search = request.search if request.search is not None else keyword_query(request.query)
@@ -152,6 +153,8 @@ def explain_hit(
     )
     if found.other_facts:
         why_not = why_not or "other_text"
+    if isinstance(read, RerankRequest) and read.keeps_order:
+        why_not = "order_kept"
     bound = 0.0 if is_identifier(text) else chosen.popularity
     priors = [_read_prior(each) for each in (hit, *keyword["hits"]["hits"], *near_hits)]
     popularity = float(weigh_priors(priors, bound)[0])

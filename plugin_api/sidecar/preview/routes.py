@@ -121,6 +121,7 @@ def preview_blueprint(
                 "notice": domain.page.notice,
                 "clients": {client.name: client.values for client in domain.demo.clients},
             },
+            "experiment": settings.experiment.name,
             "shoppers": settings.preview.sample_shoppers if settings.shoppers.key else (),
         })  # fmt: skip
 

@@ -3,12 +3,14 @@
 POST   /_attune/events             UBI documents: one, or a list
 GET    /_attune/collector.js       the script by which a shop's pages send them
 POST   /_attune/recommend          recommendations in the shape of a search's answer; GET too
+GET    /_attune/experiment         what came of the experiment so far
 DELETE /_attune/users/ID           forget a shopper
 """
 
 import hashlib
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib import resources
 from typing import Any
 
@@ -16,7 +18,7 @@ import msgspec
 from flask import Blueprint, Response, request
 
 from mappings.errors import BadRequest
-from mappings.settings import Settings
+from mappings.settings import Settings, list_variants
 from plugin_api.opensearch.client import OpenSearchClient, encode_credentials
 from plugin_api.opensearch.json_depth import check_values
 from plugin_api.opensearch.raw_json import dumps
@@ -24,6 +26,7 @@ from plugin_api.search.answer import Answer, error_answer
 from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.event_store import EventStore
 from plugin_api.shoppers.events import MAX_EVENTS
+from plugin_api.shoppers.experiment_results import count_current
 from plugin_api.shoppers.forget import forget_shopper
 from plugin_api.shoppers.pseudonyms import has_opted_out
 from plugin_api.shoppers.recommend_call import RecommendCall
@@ -89,6 +92,15 @@ def shoppers_blueprint(settings: Settings, client: OpenSearchClient) -> Blueprin
             return _json(
                 recommender.recommend(call, headers, personal=not has_opted_out(dict(request.headers)))
             )
+
+    @blueprint.get("/_attune/experiment")
+    def _experiment() -> Response:
+        name = settings.experiment.name
+        if not name:
+            raise BadRequest("there is no experiment: see the setting experiment.name")
+        with limiter.slot():
+            result = count_current(requests, settings, name)
+        return _json({**asdict(result), "written": list_variants(settings.experiment)})
 
     @blueprint.delete("/_attune/users/<path:shopper>")
     def _forget(shopper: str) -> Response:

@@ -6,14 +6,17 @@ import numpy as np
 
 from mappings.errors import ModelError
 from mappings.types import Product
-from reranker.evaluation.measures import Grades, find_trained_queries, measure, select_answerable
+from reranker.evaluation.measures import (
+    Grades,
+    find_trained_queries,
+    measure,
+    measure_by_query,
+    select_answerable,
+)
 from reranker.model import Model
 from reranker.probes.known_items import make_queries
-from reranker.training.datasets.bm25 import KeywordIndex
+from reranker.training.scoring.catalogue_ranker import CatalogueRanker
 from reranker.types import EncodedProduct, Floats
-
-_DEPTH = 50
-"""How many of the best by BM25 and by vector the scorer orders."""
 
 _HELD_SEED = 1_000_003
 
@@ -38,16 +41,10 @@ def measure_known_item(
 
     As a search does: the best by BM25 and by vector, ordered by the scorer.
     """
-    keywords = KeywordIndex(products)
-    vectors = np.stack([e.vector for e in encoded])  # (N, d)
+    ranker = CatalogueRanker(model, products, encoded)
     places = []
     for text, wanted in queries.items():
-        query, keyword = model.encode_query(text), keywords.scores(text)
-        near = np.argsort(-(vectors @ query.vector), kind="stable")[:_DEPTH]
-        matching = np.argsort(-keyword, kind="stable")[:_DEPTH]
-        rows = np.union1d(near, matching[keyword[matching] > 0])
-        scores = _scores(model, text, [encoded[i] for i in rows])
-        best = rank_ids([products[i].id for i in rows], scores)[:10]
+        best = [products[row].id for row in ranker.rank(text)[:10]]
         places.append(best.index(wanted.id) if wanted.id in best else None)
     ranks = [place for place in places if place is not None]
     count = max(1, len(places))
@@ -57,8 +54,10 @@ def measure_known_item(
     }
 
 
-def measure_judged_pool(model: Model, products: Sequence[Product], grades: Mapping[str, Grades]) -> float:
-    """Return nDCG@10 over each query's judged products; NaN where no query has a product that answers it.
+def measure_judged_queries(
+    model: Model, products: Sequence[Product], grades: Mapping[str, Grades]
+) -> dict[str, float]:
+    """Return nDCG@10 of each answerable query over its judged products; empty where there is none.
 
     Raises ModelError where the model learnt from one of these queries.
     """
@@ -68,7 +67,9 @@ def measure_judged_pool(model: Model, products: Sequence[Product], grades: Mappi
             f"model {model.version} was trained on {len(seen)} of these {len(grades)} queries "
             f"({', '.join(seen[:3])} ...): no figure on them is reported"
         )
-    return round(measure_judged_ndcg(_rankings(model, products, grades), grades), 4)
+    counts = select_answerable(grades)
+    values = measure_by_query(_rankings(model, products, grades), counts)
+    return {query: value["ndcg@10"] for query, value in values.items()}
 
 
 def measure_judged_ndcg(rankings: Mapping[str, Sequence[str]], grades: Mapping[str, Grades]) -> float:

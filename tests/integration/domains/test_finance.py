@@ -1,14 +1,11 @@
 """The finance demo on a real OpenSearch, and what its clients are shown by a sidecar."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from opensearchpy import OpenSearch
-from testcontainers.core.container import DockerContainer
-from testcontainers.core.wait_strategies import HttpWaitStrategy
 
 from mappings.client import connect
 from mappings.settings import OpenSearchSettings, load_settings
@@ -16,7 +13,6 @@ from plugin_api.cli import attune
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.sidecar.app import create_app
 from reranker.model import load_model
-from tests.integration.stack import OPENSEARCH, SLOW_MACHINE_SECONDS, address
 
 CLIENT = {"risk": 2, "horizon": 3}
 SEARCHES: list[dict[str, Any]] = [
@@ -27,15 +23,6 @@ SEARCHES: list[dict[str, Any]] = [
     {"query": {"match": {"title": "fund"}}, "collapse": {"field": "brand.keyword"}},
     {"size": 100},
 ]
-
-
-@pytest.fixture(scope="module")
-def opensearch(docker: None) -> Iterator[str]:
-    container = DockerContainer("opensearchproject/opensearch:3.5.0").with_exposed_ports(9200)
-    container.with_envs(**OPENSEARCH).with_kwargs(init=True)
-    up = HttpWaitStrategy(9200, "/_cluster/health?wait_for_status=yellow")
-    with container.waiting_for(up.with_startup_timeout(SLOW_MACHINE_SECONDS)):
-        yield address(container, 9200)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mappings.domains import ClientRule, load_domain
 from mappings.errors import BadRequest
-from plugin_api.clients.rules import WARNING, ClientRules
+from plugin_api.clients.rules import WARNING, ClientRules, load_client_rules
 from plugin_api.opensearch.raw_json import decoded, raw_object
 from plugin_api.search.client_search import restrict_call
 from plugin_api.search.query.request import parse_call
@@ -146,3 +146,9 @@ def test_values_have_other_words() -> None:
     rule = ClientRule("history", "h", "none_of", "x", values={"pregnancy": "pregnant|怀孕"})
     (condition,) = ClientRules((rule,)).apply({"history": "Pregnant"}).filters
     assert condition == {"bool": {"must_not": [{"terms": {"h": ["pregnant", "pregnancy"]}}]}}
+
+
+def test_what_is_lacking_is_known_by_its_other_words() -> None:
+    (lacks,) = load_client_rules("medicine").apply({"without": ["发烧"]}).filters
+    assert {"match_phrase": {"title": "fever"}} in lacks["bool"]["must_not"]
+    assert not load_client_rules("shop")

@@ -243,6 +243,7 @@ def merged(alternatives: list[dict[str, Any]]) -> dict[str, Any]:
         ("Saved", "POST", "/_attune/judgements", {"query": "mouse", "product_id": "1", "grade": 3}),
         ("Grades", "POST", "/_attune/grades", {"query": "mouse", "product_ids": ["1"]}),
         ("Error", "GET", "/_attune/assets/none.js", None),
+        ("Error", "GET", "/_attune/experiment", None),
         ("Error", "POST", "/_attune/judgements", {}),
         ("Error", "POST", "/_attune/cluster/rewrite", {}),
         ("Error", "POST", f"/{ALIAS}/_search", {**MOUSE, "ext": {"attune": {"window": 0}}}),

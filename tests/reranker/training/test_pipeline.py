@@ -1,3 +1,4 @@
+import json
 import shutil
 import signal
 from dataclasses import replace
@@ -12,7 +13,7 @@ from reranker.evaluation.judgements import assign_side
 from reranker.evaluation.measures import fingerprint_query
 from reranker.model import QUERY, load_model, locate_shipped_model, read_config
 from reranker.training.clicks.click_labels import ClickEvidence
-from reranker.training.pipeline import run_training
+from reranker.training.pipeline import OUTCOME, run_training
 from reranker.training.plan import TrainingPlan
 from reranker.training.recipe import DistillationConfig, Recipe, ScorerConfig, SmallQueryConfig, SoftConfig
 from reranker.training.run.progress import ReportProgress
@@ -172,12 +173,31 @@ def test_a_finished_folder_is_refused_but_for_fresh(job: TrainingPlan, made: str
 
 def test_training_goes_on_from_a_model_folder(job: TrainingPlan, made: str, tmp_path: Path) -> None:
     more = replace(job, folder=tmp_path / "more", base=job.folder, query_encoder=None, judgements=())
-    run_training(more, Stages())
+    more = replace(more, must_gain=False)
+    assert not run_training(more, Stages()).kept_start
     first, second = read_config(job.folder / "config.json"), read_config(more.folder / "config.json")
     assert second.origin["base"] == made
     assert set(first.origin["trained_queries"]) <= set(second.origin["trained_queries"])
     assert second.figures["product_tower_cosine"] >= first.figures["product_tower_cosine"] - 0.01
     assert (more.folder / "query.onnx").read_bytes() == (job.folder / "query.onnx").read_bytes()
+
+
+def test_a_model_that_gains_nothing_leaves_the_start_in_the_folder(
+    job: TrainingPlan, made: str, tmp_path: Path
+) -> None:
+    idle = Recipe(
+        product=DistillationConfig(batch=8, warmup=2, learning_rate=1e-12),
+        soft=SoftConfig(queries=20),
+        scorer=ScorerConfig(epochs=1, learning_rate=1e-12),
+        token_width=16,
+        product_tokens=32,
+    )
+    more = replace(job, folder=tmp_path / "more", base=job.folder, query_encoder=None, recipe=idle, steps=2)
+    more = replace(more, judgements=(), clicks=())
+    report = run_training(more, Stages())
+    assert (report.kept_start, report.model, load_model(more.folder).version) == (True, made, made)
+    outcome = json.loads((more.folder / OUTCOME).read_text(encoding="utf-8"))
+    assert outcome["figures"]["probes"]["queries"] > 20
 
 
 def test_the_budget_is_kept(job: TrainingPlan, tmp_path: Path) -> None:

@@ -95,3 +95,62 @@ def test_a_catalogue_without_types_has_no_say_in_them(small_catalogue: list[Prod
 
 def test_model_numbers_of_a_text() -> None:
     assert {"hl2140", "2140", "dcp7055"} <= set(list_models("Brother HL-2140, DCP 7055"))
+
+
+def learn_interpreter(products: Sequence[Product]) -> QueryInterpreter:
+    return QueryInterpreter(learn_vocabulary(products), encode_by_words)
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("bikini sin tirantes", "Bikini rojo sin tirantes"),
+        ("gum without sugar", "Gum sugar-free"),
+        ("top without sleeves", "Top no sleeves"),
+    ],
+)
+def test_a_title_may_say_itself_what_a_product_is_without(query: str, first: str) -> None:
+    thing = query.split()[0]
+    excluded = query.split()[-1]
+    products = [
+        Product("a", f"{thing} {excluded}"),
+        Product("b", first),
+        Product("c", f"{thing} {excluded} x"),
+    ]
+    assert rank(learn_interpreter(products), products, query)[0].title == first
+
+
+@pytest.mark.parametrize("query", ["paper 10x15", "paper 10 x 15 cm"])
+def test_sizes_match_however_they_are_spaced(query: str) -> None:
+    products = [
+        Product("a", "Photo paper A4"),
+        Product("b", "Photo paper", attributes={"media sizes": "A3, 10 x 15 cm, 13 x 18 cm"}),
+        Product("c", "Photo paper", attributes={"media sizes": "A3, 10x30"}),
+    ]
+    assert rank(learn_interpreter(products), products, query)[0].id == "b"
+
+
+def test_a_measure_that_misses_by_less_comes_first(
+    interpreter: QueryInterpreter, small_catalogue: list[Product]
+) -> None:
+    screens = [product for product in small_catalogue if product.id in ("screen-1", "screen-2", "screen-4")]
+    ranked = rank(interpreter, screens, "23 inch monitor")
+    order = [product.attributes["display diagonal"] for product in ranked]
+    assert order == [24.0, 22.0, 32.0]
+
+
+def test_a_rare_name_of_a_type_leaves_room_for_the_common_one() -> None:
+    def encode(text: str) -> Floats:
+        alike = {"laptop bag": "notebook case", "laptop bags": "notebook case"}
+        return (0.7 * encode_by_words(alike.get(text, text)) + 0.3 * encode_by_words(text)).astype(np.float32)
+
+    products = [
+        Product(f"{noun}-{i}", f"{brand} {noun} {i}", brand)
+        for noun, count in (("notebook case", 30), ("laptop bag", 5), ("laptop", 10))
+        for i in range(count)
+        for brand in (("Acme", "Bolt", "Cobra")[i % 3],)
+    ]
+    interpreter = QueryInterpreter(learn_vocabulary(products), encode)
+    order = [product.id.partition("-")[0] for product in rank(interpreter, products, "laptop bag")]
+    assert order[:5] == ["laptop bag"] * 5
+    assert order[-10:] == ["laptop"] * 10

@@ -52,3 +52,11 @@ def test_a_long_catalogue_takes_no_more_memory_than_its_sample() -> None:
         learner.add(Product(str(number), f"Thing {number} lamp", attributes={f"a{number}": 1.0}))
     assert learner.learn().products == 2000
     assert len(learner._sample) == 50
+
+
+def test_no_types_are_mined_where_names_come_first() -> None:
+    titles = ("Zapatillas de mujer para correr", "Patas de mesa con ruedas", "Funda de cojin para sofa")
+    learner = VocabularyLearner()
+    for place, title in enumerate(titles * 8):
+        learner.add(Product(str(place), f"{title} {place}", ("Acme", "Bolt")[place % 2]))
+    assert learner.learn().types == {}

@@ -144,3 +144,35 @@ def test_products_are_sought_by_precise_demands(query: str, kinds: set[str]) -> 
         *(Product(f"m{i}", f"Acme wireless mouse {i}", "Acme") for i in range(20)),
     ])  # fmt: skip
     assert {demand.kind for demand in understand(query, vocabulary).sought} == kinds
+
+
+@pytest.mark.parametrize("query", ["64gb memory card", "memory card 64 GB"])
+def test_a_types_own_words_do_not_say_what_is_measured(query: str) -> None:
+    vocabulary = learn("memory card 64 GB", "notebook 16 GB", **{"internal memory": 64.0, "capacity": 64.0})
+    [measure] = [d for d in understand(query, vocabulary).demands if isinstance(d, MeasureDemand)]
+    assert not measure.named
+
+
+def test_a_number_may_be_part_of_a_value() -> None:
+    families = ("Duplex 2 Max", "Duplex 4 Max", "Solo")
+    vocabulary = learn_vocabulary([
+        Product(f"{i}", f"Acme notebook {family} {i % 9} GB", "Acme", attributes={"family": family})
+        for i, family in enumerate(families * 8)
+    ])  # fmt: skip
+    demands = understand("duplex 2 max notebook", vocabulary).demands
+    [value] = [d for d in demands if isinstance(d, ValueDemand)]
+    assert [sorted(stems) for stems in value.stems] == [["duplex"], ["2"], ["max"]]
+
+
+def test_an_exclusion_ends_with_what_is_excluded(vocabulary: CatalogueVocabulary) -> None:
+    demands = understand("mouse without cable pink", vocabulary).demands
+    assert [d.stems for d in demands if isinstance(d, PresenceDemand)] == [("cabl",)]
+
+
+def test_what_stands_before_for_names_the_product_or_nothing_does(vocabulary: CatalogueVocabulary) -> None:
+    def name(query: str) -> list[tuple[str, ...]]:
+        return [d.stems for d in understand(query, vocabulary).demands if isinstance(d, TypeDemand)]
+
+    assert name("case for notebook") == [("case",)]
+    assert name("gizmo for notebook") == []
+    assert name("notebook gizmo") == [("notebook",)]

@@ -11,6 +11,7 @@ import { Options } from "./options.js";
 import { allowImages, BY_KEYWORD, columnTitles, drawResults, drawSummary, keyOf, movement, showGrade } from "./results.js";
 import { Microphone } from "./microphone.js";
 import { Picture } from "./picture.js";
+import { offerExperiment } from "./experiment.js";
 import { Shopper } from "./shopper.js";
 import { switchLanguage, t, translatePage } from "./strings.js";
 
@@ -87,6 +88,7 @@ async function configure() {
   picture ??= new Picture(config.pictures, () => prepared(search));
   options.draw();
   shopper.draw();
+  offerExperiment(config.experiment);
   domain.draw();
   drawView();
   byId("options-button").addEventListener("click", nameIndexes, { once: true });

@@ -51,6 +51,16 @@ def test_as_default_it_is_the_alias_of_the_settings_unless_one_is_named(there: M
     assert there.indexes["shop-1"] == {DEFAULT: "attune"}
 
 
+def test_it_says_what_a_pipeline_does_not_read_of_an_index(
+    there: MlCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "attune tune" not in run(*URL, "--default").output
+    there.tuned = {"keep_order": "model", "window": 50}
+    assert "chosen search.keep_order = model, search.window = 50" in run(*URL, "--default").stderr
+    monkeypatch.setenv("ATTUNE_SEARCH_KEEP_ORDER", "model")
+    assert "chosen search.window = 50 for this index" in run(*URL, "--default").stderr
+
+
 def test_a_dry_run_shows_what_would_be_sent_but_no_key(there: MlCluster) -> None:
     before = there.state
     shown = run(*URL, "--dry-run", "--api-key", "sesame")

@@ -75,6 +75,16 @@ def test_what_is_not_reranked_comes_back_as_it_came(search: dict[str, Any]) -> N
         SEARCHING.score(json.dumps(search).encode(), ["/w"], ["0" * 12], 100)
 
 
+def test_kinds_of_queries_that_keep_their_order_come_back_as_they_came() -> None:
+    keeping = ClusterSearch(StandInModel(), Settings(search=SearchSettings(keep_order="head")))
+    search = json.dumps({"query": MATCH}).encode()
+    assert keeping.rewrite(search, 100) == search
+    with pytest.raises(NotReranked, match="keep OpenSearch's order"):
+        keeping.score(search, ["/w"], [VERSION], 100)
+    longer = json.dumps({"query": {"match": {"title": "quiet mouse for work"}}}).encode()
+    assert b"hybrid" in keeping.rewrite(longer, 100)
+
+
 def test_conditions_bind_neighbours_as_well() -> None:
     brand = {"term": {"brand.keyword": "HP"}}
     in_stock = {"term": {"available": True}}

@@ -273,6 +273,19 @@ def test_popularity_is_explained_as_the_search_ranks_by_it(web: FlaskClient, sho
     assert found["log_odds"] == pytest.approx(plain["log_odds"] + 0.75)
 
 
+def test_settings_that_were_tuned_for_the_index_are_explained(web: FlaskClient, shop: PreviewShop) -> None:
+    shop.vocabulary, shop.tuned = VOCABULARY, {"keyword_weight": 0.5}
+    found = explained(web, "wireless mouse", "mouse-m185")
+    shown = listed(web, keyword_query("wireless mouse"))
+    assert found["log_odds"] == pytest.approx(shown["mouse-m185"], abs=2e-3)
+
+
+def test_a_kind_of_query_that_keeps_its_order_is_said(web: FlaskClient, shop: PreviewShop) -> None:
+    shop.vocabulary, shop.tuned = VOCABULARY, {"keep_order": "colour"}
+    assert explained(web, "grey mouse", "mouse-m185")["why_not"] == "order_kept"
+    assert explained(web, "wireless mouse", "mouse-m185")["as_ranked"]
+
+
 def test_a_corrected_text_is_explained(web: FlaskClient, shop: PreviewShop) -> None:
     shop.vocabulary = VOCABULARY
     found = explained(web, "wirless moues", "mouse-m185")

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
-from mappings.settings import PreviewSettings, Settings, ShopperSettings, SidecarSettings
+from mappings.settings import ExperimentSettings, PreviewSettings, Settings, ShopperSettings, SidecarSettings
+from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.search.search import SearchTiming
 from plugin_api.sidecar.app import create_app
 from tests.fakes.chromium import open_chromium
@@ -79,7 +80,7 @@ Open = Callable[..., Visit]
 
 
 @pytest.fixture
-def open_page(browser: Browser, shop: PreviewShop) -> Iterator[Open]:
+def open_page(browser: Browser, shop: OpenSearchClient) -> Iterator[Open]:
     """Open the page of a new sidecar: `preview` and `sidecar` are its settings, the rest the browser's.
 
     At the end no page may have complained in its console, nor asked anything of another host.
@@ -92,12 +93,14 @@ def open_page(browser: Browser, shop: PreviewShop) -> Iterator[Open]:
             sidecar: SidecarSettings | None = None,
             address: str = "",
             shoppers: ShopperSettings | None = None,
+            experiment: ExperimentSettings | None = None,
             **context: Any,
         ) -> Visit:
             settings = Settings(
                 preview=preview or PreviewSettings(),
                 sidecar=sidecar or SidecarSettings(deadline_ms=30_000),
                 shoppers=shoppers or ShopperSettings(),
+                experiment=experiment or ExperimentSettings(),
             )
             timing = SearchTiming(settle_seconds=0.0)
             app = create_app(settings, shop, shipped_model(), [other_model()], timing=timing)
