@@ -16,9 +16,13 @@ from reranker.training.clicks.click_log import ClickLog, parse_action, parse_sea
 _QUERIES = "ubi_queries"
 _EVENTS = "ubi_events"
 
+_OWN_QUERIES, _OWN_EVENTS = "attune-queries-*", "attune-events-*"
+"""Attune's own: what `attune events`, the collector and `POST /_attune/events` stored."""
+
 _QUERY_FIELDS = (
     "query_id",
     "client_id",
+    "user_id",
     "user_query",
     "timestamp",
     "query_response_hit_ids",
@@ -28,12 +32,13 @@ _EVENT_FIELDS = (
     "action_name",
     "query_id",
     "client_id",
+    "user_id",
     "timestamp",
     "event_attributes.object.object_id",
     "event_attributes.object.internal_id",
     "event_attributes.position.ordinal",
 )
-_SHOPPER_FIELDS = ("application", "user_id", "event_id", "event_attributes.order_id")
+_SHOPPER_FIELDS = ("application", "event_id", "event_attributes.order_id")
 """Fields that say who did it, and in which order, beside those that a click log has."""
 
 _BATCH = 1000
@@ -55,9 +60,32 @@ def read_ubi_cluster(
     missing, closed to this user or can't be read whole, ClusterDown where OpenSearch does not answer.
     """
     return ClickLog(
-        (parse_search(s, at) for at, s in _scan_index(client, queries, _body(_QUERY_FIELDS, since, until))),
-        (parse_action(s, at) for at, s in _scan_index(client, events, _body(_EVENT_FIELDS, since, until))),
+        (
+            parse_search(_name_client(s), at)
+            for at, s in _scan_index(client, queries, _body(_QUERY_FIELDS, since, until))
+        ),
+        (
+            parse_action(_name_client(s), at)
+            for at, s in _scan_index(client, events, _body(_EVENT_FIELDS, since, until))
+        ),
     )
+
+
+def choose_click_indexes(client: OpenSearch) -> tuple[str, str]:
+    """Return the indexes of queries and of events that a click log is read from: Attune's own where they are.
+
+    Raises ClusterDown where OpenSearch does not answer.
+    """
+    try:
+        has_own = client.indices.exists(index=_OWN_QUERIES, allow_no_indices=False)
+    except NoConnection as error:
+        raise ClusterDown(f"OpenSearch does not answer: {error.error}") from error
+    return (_OWN_QUERIES, _OWN_EVENTS) if has_own else (_QUERIES, _EVENTS)
+
+
+def _name_client(source: JsonObject) -> JsonObject:
+    """Return a document whose client is the user that is logged in, where it names no browser."""
+    return source if source.get("client_id") else {**source, "client_id": source.get("user_id", "")}
 
 
 def read_shopper_documents(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mappings.errors import EvaluationError
 from mappings.types import JsonObject
-from reranker.experiments.bandit import Decision, LinearBandit, PolicyGuard
+from reranker.experiments.bandit import BASELINE_FLOOR, Decision, LinearBandit, PolicyGuard
 from reranker.experiments.off_policy import (
     PolicyValue,
     estimate_doubly_robust,
@@ -162,10 +162,11 @@ def _guard(rng: np.random.Generator, runs: int) -> JsonObject:
 
 
 def _watch(rng: np.random.Generator, rate: float, most: int) -> int:
-    guard = PolicyGuard(baseline=0)
+    guard = PolicyGuard(baseline=0, floor=BASELINE_FLOOR)
+    probabilities = (BASELINE_FLOOR, 1 - BASELINE_FLOOR)
     for at in range(most):
-        arm = int(rng.random() < 0.9)
-        decision = Decision(arm, (0.1, 0.9)[arm], (0.1, 0.9))
+        arm = int(rng.random() < probabilities[1])
+        decision = Decision(arm, probabilities[arm], probabilities)
         if guard.observe(decision, float(rng.random() < (0.3, rate)[arm])):
             return at + 1
     return most

@@ -43,7 +43,7 @@ _INTERRUPTED = 130
 @click.option(
     "--clicks-from-cluster",
     is_flag=True,
-    help="Read the click log from the indexes ubi_queries and ubi_events.",
+    help="Read the events that Attune stored, else ubi_queries and ubi_events.",
 )
 @click.option(
     "--base",

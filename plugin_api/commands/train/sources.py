@@ -24,7 +24,7 @@ from mappings.settings import ClickSettings, ModelSettings
 from mappings.types import Judgement, Product
 from plugin_api.commands.searched_index import open_searched_index
 from plugin_api.commands.train.weights import read_esci_pairs
-from plugin_api.commands.ubi_indexes import read_ubi_cluster
+from plugin_api.commands.ubi_indexes import choose_click_indexes, read_ubi_cluster
 from plugin_api.terminal import format_count
 from reranker.evaluation.judgements import read_judgements
 from reranker.model import locate_shipped_model
@@ -66,7 +66,7 @@ class Sources:
         if self.click_files:
             names["clicks"] = ", ".join(path.name for path in self.click_files)
         if self.click_cluster:
-            names["clicks"] = "ubi_queries and ubi_events of the cluster"
+            names["clicks"] = "the events stored in the cluster"
         return names
 
 
@@ -205,4 +205,7 @@ def _field_map(catalogue: CatalogueFile, fields: Path | None) -> FieldMap:
 def _click_log(sources: Sources) -> ClickLog | None:
     if sources.click_files:
         return read_ubi_files(*sources.click_files)
-    return read_ubi_cluster(sources.click_cluster) if sources.click_cluster else None
+    if sources.click_cluster is None:
+        return None
+    queries, events = choose_click_indexes(sources.click_cluster)
+    return read_ubi_cluster(sources.click_cluster, queries=queries, events=events)

@@ -9,13 +9,16 @@ import msgspec
 import pytest
 from opensearchpy import OpenSearch
 
-from mappings.settings import OpenSearchSettings, Settings, ShopperSettings
+from mappings.settings import ExperimentSettings, OpenSearchSettings, Settings, ShopperSettings
 from mappings.types import JsonObject
 from plugin_api.commands.evaluate.behaviour.recommend_job import evaluate_recommendations
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.count_job import CountReport, count_behaviour
 from plugin_api.shoppers.event_store import EventStore
+from plugin_api.shoppers.experiment_results import count_experiment
+from plugin_api.shoppers.experiment_tag import ExperimentTag, write_tag
+from plugin_api.shoppers.experiment_watch import REWARD_SECONDS, ExperimentWatch
 from plugin_api.shoppers.forget import forget_shopper
 from plugin_api.shoppers.recommend_call import RecommendBoost, RecommendCall
 from plugin_api.shoppers.recommender import ClusterRefusal, Recommender
@@ -193,3 +196,38 @@ def test_a_forgotten_shopper_is_a_stranger(counted: CountedShop) -> None:
     assert report.profiles_removed == 1
     assert report.events_removed == len({(p.order, p.product) for p in make_orders() if p.user == "s9"})
     assert counted.recommend(user="s9")[0]["fields"]["attune.reason"] == ["bought by many"]
+
+
+def test_popularity_is_written_as_a_doc_value_that_hits_show(counted: CountedShop) -> None:
+    body = {"query": {"match_all": {}}, "_source": False, "docvalue_fields": ["attune.behaviour.prior"]}
+    hits = counted.client.search(index=counted.alias, body={**body, "size": 100})["hits"]["hits"]
+    priors = {hit["_id"]: hit.get("fields", {}).get("attune.behaviour.prior", [0])[0] for hit in hits}
+    assert priors["bread"] > 0
+    assert priors["new tea"] == 0
+    assert counted.report.choices == 0  # no search was stored: the weights are the default
+
+
+def test_an_experiments_events_are_read_as_they_come(counted: CountedShop) -> None:
+    key = counted.settings.shoppers.key
+    store = EventStore(counted.requests, key, 400)
+    experiment = ExperimentSettings("words", "bandit", second="keyword_weight=9")
+    now = time.time()
+    watch = ExperimentWatch(counted.requests, experiment, key, 1, 1_000, lambda: now + REWARD_SECONDS + 1)
+    assert watch.refresh().is_known
+    for number in range(60):
+        tag = ExperimentTag("words", ("first", "second")[number % 2], propensity=0.5, at=int(now))
+        query_id = write_tag(tag, key)
+        documents: list[JsonObject] = [{"user_query": "tea", "query_id": query_id, "client_id": "b"}]
+        if number % 4 < 2:
+            thing = {"object_id": "tea", "object_detail": {"price": 2.5}}
+            event = {"action_name": "purchase", "query_id": query_id, "client_id": "b"}
+            documents.append({**event, "event_attributes": {"object": thing, "position": {"ordinal": 1}}})
+        store.store(documents, now)
+    counted.client.indices.refresh(index="attune-queries-*,attune-events-*")
+    state = watch.refresh()
+    assert not state.stopped
+    assert set(state.probabilities[0]) == {"first", "second"}
+    first, second = count_experiment(counted.requests, "words", key, 1_000, drawn=True).variants
+    assert (first.searches, first.acted, first.revenue) == (30, 15, 37.5)
+    assert (second.searches, second.acted) == (30, 15)
+    assert "fewer than 1000" in first.too_few

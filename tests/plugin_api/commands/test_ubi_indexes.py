@@ -7,7 +7,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionError as NoConnection
 
 from mappings.errors import ClusterDown, LabelsError
-from plugin_api.commands.ubi_indexes import read_shopper_documents, read_ubi_cluster
+from plugin_api.commands.ubi_indexes import choose_click_indexes, read_shopper_documents, read_ubi_cluster
 from reranker.training.clicks.click_log import LoggedAction, LoggedSearch, UnusableRecord
 from tests.fakes.memory_connection import ClientRequest, open_client
 
@@ -75,6 +75,16 @@ def test_reads_both_indexes_to_their_end(client: OpenSearch, log: Log) -> None:
     assert log.cleared == ["ubi_queries", "ubi_events"]
     assert all(body["query"] == {"match_all": {}} for body in log.bodies)
     assert "query" not in log.bodies[0]["_source"]
+
+
+def test_attunes_own_events_are_read_where_they_are(client: OpenSearch, log: Log) -> None:
+    assert choose_click_indexes(client) == ("ubi_queries", "ubi_events")
+    own = ("attune-queries-*", "attune-events-*")
+    log.indexes |= {own[0]: [{**QUERIES[0], "user_id": "anna"}], own[1]: EVENTS}
+    assert choose_click_indexes(client) == own
+    [search] = read_ubi_cluster(client, queries=own[0], events=own[1]).searches
+    assert isinstance(search, LoggedSearch)
+    assert search.client == "anna"
 
 
 def test_reads_a_span_of_time_from_indexes_of_other_names(client: OpenSearch, log: Log) -> None:
