@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -85,6 +85,7 @@ class ExperimentWatch:
         self._settled_to = float("-inf")
         self._state = ExperimentState()
         self._read_at = float("-inf")
+        self._reading: Future[None] | None = None
         self._lock = threading.Lock()
         self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="attune-experiment")
 
@@ -92,9 +93,10 @@ class ExperimentWatch:
     def state(self) -> ExperimentState:
         """What is known now. Asks for what is new where that was not done lately, without waiting for it."""
         with self._lock:
-            if self._clock() >= self._read_at + READ_SECONDS:
+            is_idle = self._reading is None or self._reading.done()
+            if is_idle and self._clock() >= self._read_at + READ_SECONDS:
                 self._read_at = self._clock()
-                self._executor.submit(self._refresh_safely)
+                self._reading = self._executor.submit(self._refresh_safely)
         return self._state
 
     def refresh(self) -> ExperimentState:
