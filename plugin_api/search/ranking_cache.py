@@ -1,11 +1,12 @@
 """Rankings of a moment ago: for the next page of the same query, and for the same query again.
 
-Only the order is cached. A ranking belongs to one caller and is used only while the index has the fingerprint
-that it had before the ranking was made; the fingerprint is requested together with the page's hits, totals
-and aggregations. A fingerprint that an index no longer has never comes back: one that is the same before and
-after was the same between. So a cached ranking never shows a change late, nor to anyone what OpenSearch would
-not. Copies of a shard show a change at different moments, up to a second apart by OpenSearch's defaults: a
-ranking made so soon after a change is not cached.
+Only the order is cached, and the total with it. A ranking belongs to one caller and is used only while the
+index has the fingerprint that it had before the ranking was made; the fingerprint is requested together with
+the page's hits and aggregations. A fingerprint that an index no longer has comes back only with an alias that
+is moved back, which ends all rankings: one that is the same before and after was the same between. So a
+cached ranking never shows a change late, nor to anyone what OpenSearch would not. Copies of a shard show a
+change at different moments, up to a second apart by OpenSearch's defaults: a ranking made so soon after a
+change is not cached.
 """
 
 import hashlib
@@ -68,10 +69,13 @@ class RankingKey:
 
 @dataclass(frozen=True, slots=True)
 class Cached(Generic[_T]):
-    """A ranking, or the additions to a text, and the fingerprint of the index that it holds for."""
+    """A ranking, or the additions to a text, the fingerprint of the index that it holds for, and since when
+    the index had that.
+    """
 
     value: _T
     digest: bytes
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,14 @@ class NewRanking:
     """What is made now, for the cache where it has a `key`.
 
     `digest` is the one that the index has had for a while, empty where there is none. The fingerprint is to
-    be requested in so many `shards`' searches; in none, for 0, where it is known.
+    be requested in so many `shards`' searches; in none, for 0, where it is known. `since` is when the index
+    was first seen to have it.
     """
 
     key: RankingKey | None = None
     digest: bytes = b""
     shards: int = 0
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,9 @@ class RankingCache:
         with self._lock:
             cached = self._cached.get(key.search)
             last = self._observations.get(key.view)
-            if cached is None or (last and cached.digest == last.fingerprint.digest):
+            if cached is None or (
+                last and (cached.digest, cached.since) == (last.fingerprint.digest, last.since)
+            ):
                 return cached
             self._cached.pop(key.search, None)
             return None
@@ -171,7 +179,7 @@ class RankingCache:
         if last is None or now < last.since + self._settle_seconds:
             return NewRanking(key, b"", key.shards)
         is_known = last.fingerprint.digest and now < last.seen + _KNOWN_SECONDS
-        return NewRanking(key, last.fingerprint.digest, 0 if is_known else key.shards)
+        return NewRanking(key, last.fingerprint.digest, 0 if is_known else key.shards, last.since)
 
     def observe(self, key: RankingKey, fingerprint: IndexFingerprint) -> None:
         """Record the fingerprint that the index had just now."""
@@ -191,12 +199,12 @@ class RankingCache:
         if new.shards:
             self.observe(new.key, fingerprint)
         if new.digest and (not new.shards or fingerprint.digest == new.digest):
-            self._put(new.key, value, new.digest)
+            self._put(new.key.search, Cached(value, new.digest, new.since))
 
-    def _put(self, key: RankingKey, value: RankedHits | Additions, digest: bytes) -> None:
-        if _size(value) <= self._cached.maxsize:
+    def _put(self, search: str, cached: Cached[Any]) -> None:
+        if _size(cached.value) <= self._cached.maxsize:
             with self._lock:
-                self._cached[key.search] = Cached(value, digest)
+                self._cached[search] = cached
 
 
 def _size(value: RankedHits | Additions) -> int:

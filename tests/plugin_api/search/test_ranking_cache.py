@@ -323,6 +323,21 @@ def test_a_fingerprint_that_was_just_seen_is_not_requested_again() -> None:
     assert requested == [1, 1, 0, 0, 1, 0, 1]
 
 
+def test_an_index_that_an_alias_is_moved_back_to_has_its_rankings_made_anew() -> None:
+    now = 0.0
+    cache = RankingCache(10.0, settle_seconds=0.0, clock=lambda: now)
+    key = cache.key(request_of("mouse"))
+    assert key
+    cache.observe(key, seen(b"one"))
+    cache.finish(cache.begin(key), NO_FINGERPRINT, ranking_of(1))  # perhaps of the other index already
+    assert cache.get(key)
+    now = 0.5
+    cache.observe(key, seen(b"other"))
+    now = 1.0
+    cache.observe(key, seen(b"one"))
+    assert cache.get(key) is None
+
+
 def test_rankings_grow_old_and_are_bounded() -> None:
     now = 0.0
     cache = RankingCache(10.0, clock=lambda: now, max_bytes=4000)
@@ -331,7 +346,8 @@ def test_rankings_grow_old_and_are_bounded() -> None:
         key = cache.key(request_of(text))
         assert key
         cache.observe(key, seen(b"digest"))
-        cache.finish(NewRanking(key, b"digest"), NO_FINGERPRINT, ranking_of(hits))
+        new = NewRanking(key, b"digest", since=cache.begin(key).since)
+        cache.finish(new, NO_FINGERPRINT, ranking_of(hits))
 
     def is_there(text: str) -> bool:
         key = cache.key(request_of(text))
