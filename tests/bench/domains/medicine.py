@@ -78,7 +78,7 @@ def make_patients(count: int, lay: Mapping[str, Sequence[str]], seed: int) -> It
     every = sorted({name for each in diseases for name in each.phenotypes})
     for disease in random_.sample(diseases, count):
         names = sorted(
-            disease.phenotypes, key=lambda each: random_.random() ** (1 / disease.phenotypes[each])
+            disease.phenotypes, key=lambda each: random_.random() ** (1 / max(disease.phenotypes[each], 0.01))
         )
         said = [_say(name, lay, random_) for name in names[-_FINDINGS:]]
         said.append(phenotypes[random_.choice(every)].name)

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
-from mappings.settings import ExperimentSettings, PreviewSettings, Settings, ShopperSettings, SidecarSettings
+from mappings.domains import SHOP_DOMAIN
+from mappings.settings import (
+    DomainSettings,
+    ExperimentSettings,
+    PreviewSettings,
+    Settings,
+    ShopperSettings,
+    SidecarSettings,
+)
 from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.search.search import SearchTiming
 from plugin_api.sidecar.app import create_app
@@ -94,6 +102,7 @@ def open_page(browser: Browser, shop: OpenSearchClient) -> Iterator[Open]:
             address: str = "",
             shoppers: ShopperSettings | None = None,
             experiment: ExperimentSettings | None = None,
+            domain: str = SHOP_DOMAIN,
             **context: Any,
         ) -> Visit:
             settings = Settings(
@@ -101,6 +110,7 @@ def open_page(browser: Browser, shop: OpenSearchClient) -> Iterator[Open]:
                 sidecar=sidecar or SidecarSettings(deadline_ms=30_000),
                 shoppers=shoppers or ShopperSettings(),
                 experiment=experiment or ExperimentSettings(),
+                domain=DomainSettings(domain),
             )
             timing = SearchTiming(settle_seconds=0.0)
             app = create_app(settings, shop, shipped_model(), [other_model()], timing=timing)
