@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reranker.log_odds import compute_log_odds, compute_probabilities
-from reranker.types import Doubles
+from reranker.types import Doubles, EncodedQuery
 
 TYPICAL_SHARE = 0.7
 """Share of the best BM25 score that says nothing for or against: so probabilities stay calibrated as a whole.
@@ -26,6 +26,27 @@ _HOLDER_LOG_ODDS = (-2.0, 5.0)
 
 _LEAST_EXACT = NUMBER_LOG_ODDS - NUMBER_WEIGHT + _HOLDER_LOG_ODDS[0]
 """Log-odds that a hit with a model number has at least, and any other at most."""
+
+
+_KNOWN_PIECES, _STRANGE_PIECES = 1.8, 3.0
+"""Tokens a word up to which a query is in a language that the encoder knows, and from which on it is not."""
+
+_UNKNOWN = 0.2
+"""Share of unknown tokens from which on a query is in a language that the encoder does not know."""
+
+_STRANGE_WEIGHT = 4.0
+"""How much more keywords weigh in such a language."""
+
+
+def weigh_keywords(weight: float, query: EncodedQuery) -> float:
+    """Return the weight of keyword scores for a query: more where the encoder knows its language less.
+
+    Whole-catalogue nDCG@10 on ESCI, at weights 3, 6, 12 and 20: Japanese, 3 or more tokens a word, 0.71,
+    0.76, 0.78, 0.78; Spanish, 2.2 to 3 tokens, 0.744, 0.757, 0.750, 0.733; English the same from 2.2 tokens on.
+    """
+    strange = (query.pieces - _KNOWN_PIECES) / (_STRANGE_PIECES - _KNOWN_PIECES)
+    strange = 1.0 if query.unknown >= _UNKNOWN else min(max(strange, 0.0), 1.0)
+    return weight * (1 + (_STRANGE_WEIGHT - 1) * strange)
 
 
 def compute_keyword_log_odds(first_scores: Sequence[float], weight: float) -> Doubles | None:

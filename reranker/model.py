@@ -34,6 +34,7 @@ from reranker.encoders.onnx_tower import Tower
 from reranker.encoders.product_encoder import encode_products
 from reranker.encoders.query_encoder import encode_query
 from reranker.fusion import FEATURES, HEADS, HIDDEN_UNITS, IdfTable, Scorer, score_products
+from reranker.text.subword_tokens import reads_cjk
 from reranker.text.word_tokens import hash_words
 from reranker.types import EncodedProduct, EncodedQuery, Floats
 
@@ -154,7 +155,12 @@ class Model:
 
     def encode_query(self, text: str) -> EncodedQuery:
         """Encode one query. Milliseconds, on the calling thread and the tower's."""
-        return encode_query(text, self.tokenizer, self.query_tower, self.projection, self.config.query_tokens)
+        parts = self.tokenizer, self.query_tower, self.projection
+        return encode_query(text, *parts, self.config.query_tokens, self._reads_cjk)
+
+    @cached_property
+    def _reads_cjk(self) -> bool:
+        return reads_cjk(self.tokenizer)
 
     def encode_products(self, products: Sequence[Product]) -> list[EncodedProduct]:
         """Encode products, in the order given, as many at a time as there are threads."""

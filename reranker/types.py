@@ -39,7 +39,7 @@ class EncodedQuery:
     """One query: its k-NN vector, its projected token vectors and its normalised words.
 
     `unknown` is the share of its tokens that the encoder's tokenizer doesn't know, `query_type` what it looks
-    like without intent words.
+    like without intent words, `pieces` into how many tokens its words are cut on average.
     """
 
     text: str
@@ -48,6 +48,7 @@ class EncodedQuery:
     words: tuple[str, ...]
     unknown: float = 0.0
     query_type: QueryType = QueryType.PHRASE
+    pieces: float = 1.0
 
 
 class Reranker(Protocol):

@@ -1,7 +1,7 @@
 """The window: the candidates that are scored, and their scores by all that is known of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from plugin_api.search.result_set import choose_additions
 from plugin_api.search.retrieval.candidates import Candidates
 from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.retrieval.hit import Hit
-from reranker.keyword_evidence import add_keyword_evidence
+from reranker.keyword_evidence import add_keyword_evidence, weigh_keywords
 from reranker.text.query_type import is_identifier
 from reranker.types import EncodedQuery
 from reranker.understanding.matching import MATCH
@@ -64,6 +64,9 @@ def order_window(
     is_all = len(found.own) < settings.window and len(window) == len(
         own.keys() | further.keys() | {hit.key for hit in near}
     )
+    weight = weigh_keywords(settings.keyword_weight, query)
+    if weight != settings.keyword_weight:
+        request = replace(request, settings=replace(settings, keyword_weight=weight))
     return ScoredWindow(window, *score_hits(request, window, probability), added, is_all)
 
 

@@ -7,15 +7,17 @@ from reranker.encoders.codec import normalise
 from reranker.encoders.onnx_tower import Tower
 from reranker.text.intent import trim_query
 from reranker.text.query_type import classify_query
-from reranker.text.subword_tokens import measure_unknown_share, select_tokens
+from reranker.text.subword_tokens import measure_pieces, measure_unknown_share, select_tokens
 from reranker.text.word_tokens import split_words
 from reranker.types import EncodedQuery, Floats
 
 
 def encode_query(
-    text: str, tokenizer: Tokenizer, tower: Tower, projection: Floats, most: int
+    text: str, tokenizer: Tokenizer, tower: Tower, projection: Floats, most: int, reads_cjk: bool = False
 ) -> EncodedQuery:
     """Encode one query of at most `most` tokens, the two markers included; the rest is not read.
+
+    `reads_cjk` tells whether the tokenizer is one of Chinese or Japanese.
 
     Intent words ("buy", 购买) are left out first. The vector is the mean of all token states, as
     all-MiniLM-L6-v2 was trained; markers such as [CLS] and [SEP] have no token vector, since they match
@@ -36,4 +38,5 @@ def encode_query(
         split_words(phrase),
         unknown,
         classify_query(phrase),
+        measure_pieces(encoding, phrase, reads_cjk),
     )

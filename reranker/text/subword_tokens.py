@@ -4,6 +4,7 @@ Nothing here knows a tokenizer's kind: WordPiece with [CLS] and [SEP], byte-leve
 Unigram all tell markers from text, and where in the text each token stands.
 """
 
+import re
 from collections.abc import Sequence
 
 from tokenizers import Encoding, Tokenizer
@@ -11,6 +12,9 @@ from tokenizers import Encoding, Tokenizer
 from reranker.text.word_tokens import is_cjk
 
 Span = tuple[int, int]
+
+_CJK_CHARACTERS = 2500
+"""Characters that a tokenizer of Chinese or Japanese knows: bert-base-chinese 7,000, English ones 500."""
 
 
 def select_tokens(encoding: Encoding, most: int) -> list[int]:
@@ -59,3 +63,28 @@ def measure_unknown_share(tokenizer: Tokenizer, ids: Sequence[int], marks: Seque
     if unknown is None or not text:
         return 0.0
     return sum(i == tokenizer.token_to_id(unknown) for i in text) / len(text)
+
+
+_LETTERS = re.compile(r"[^\W\d_]+")
+
+
+def measure_pieces(encoding: Encoding, text: str, reads_cjk: bool) -> float:
+    """Return into how many tokens a text's words of letters are cut, on average.
+
+    A tokenizer cuts words of a language that it was not made for into many. One whole word is counted
+    besides, so that a brand among few words does not look like another language. To tokenizers that
+    `reads_cjk` tells of, each Chinese or Japanese character is a word.
+    """
+    if reads_cjk and any(map(is_cjk, text)):
+        return 1.0
+    words = len(_LETTERS.findall(text))
+    pieces = sum(
+        not mark and any(map(str.isalpha, text[start:end]))
+        for mark, (start, end) in zip(encoding.special_tokens_mask, encoding.offsets, strict=True)
+    )
+    return (pieces + 1) / (words + 1)
+
+
+def reads_cjk(tokenizer: Tokenizer) -> bool:
+    """Return whether a tokenizer knows as many Chinese or Japanese characters as those languages use."""
+    return sum(len(token) == 1 and is_cjk(token) for token in tokenizer.get_vocab()) >= _CJK_CHARACTERS

@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from reranker.keyword_evidence import add_keyword_evidence, compute_keyword_log_odds
+from reranker.keyword_evidence import add_keyword_evidence, compute_keyword_log_odds, weigh_keywords
+from reranker.model import load_model
 
 
 def test_a_hit_that_keywords_find_as_well_needs_less_of_the_model() -> None:
@@ -70,3 +71,19 @@ def test_an_identifier_is_answered_in_the_keyword_searchs_order() -> None:
     scores = add_keyword_evidence(MODEL, BM25, 1.8, [1, 0, 0, 0], is_identifier=True)
     assert scores == pytest.approx([1.0, 8 / 9, 2 / 9, 0.0])
     assert add_keyword_evidence(MODEL, [0.0] * 4, 1.8, is_identifier=True) == MODEL
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("wireless mouse", 1.0),
+        ("logitech keyboard", 1.0),
+        ("27 inch monitor HL-2140", 1.0),
+        ("防水敷パッド", 4.0),
+        ("ヨガマット 折りたたみ", 4.0),
+        ("zapatillas deportivas", 2.0),
+    ],
+)
+def test_keywords_weigh_more_in_languages_that_the_encoder_does_not_know(text: str, more: float) -> None:
+    weight = weigh_keywords(3.0, load_model().encode_query(text))
+    assert weight == pytest.approx(3.0) if more == 1.0 else weight >= 3.0 * more

@@ -30,7 +30,7 @@ from plugin_api.search.retrieval.named_clauses import count_numbers, number_clau
 from plugin_api.sidecar.preview.explain_demands import explain_demands
 from reranker.behaviour.popularity import weigh_priors
 from reranker.explanation import ExplainableModel, Explanation, explain
-from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence
+from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence, weigh_keywords
 from reranker.mixed_model import select_reader
 from reranker.text.query_type import is_identifier
 
@@ -147,7 +147,8 @@ def explain_hit(
     if stored is not None and not explanation.as_stored:
         why_not = "other_text"
     near_hits = near.get("hits", {}).get("hits", [])
-    evidence = _evidence(hit, keyword["hits"]["hits"], near_hits, chosen, text, explanation.log_odds)
+    weight = weigh_keywords(chosen.keyword_weight, encoded)
+    evidence = _evidence(hit, keyword["hits"]["hits"], near_hits, weight, text, explanation.log_odds)
     found = explain_demands(
         read, product, _decode(hit, fields.FACTS), explanation.log_odds + evidence.log_odds
     )
@@ -222,11 +223,14 @@ def _evidence(
     hit: JsonObject,
     keyword: Sequence[JsonObject],
     near: Sequence[JsonObject],
-    settings: SearchSettings,
+    weight: float,
     text: str,
     log_odds: float,
 ) -> Evidence:
-    """Return what the first stage says of a hit that has these log-odds by the model alone."""
+    """Return what the first stage says of a hit that has these log-odds by the model alone.
+
+    `weight` is that of keyword scores.
+    """
 
     def rank(hits: Sequence[JsonObject]) -> int:
         same = (i for i, of in enumerate(hits, 1) if (of["_index"], of["_id"]) == (hit["_index"], hit["_id"]))
@@ -237,9 +241,7 @@ def _evidence(
     bm25 = scores[at - 1] if at else 0.0
     numbers = count_numbers(hit.get("matched_queries", ()))
     likely = 1 / (1 + math.exp(-log_odds))
-    weighed = add_keyword_evidence(
-        (likely, likely), (bm25, best), settings.keyword_weight, (numbers, 0), is_identifier(text)
-    )
+    weighed = add_keyword_evidence((likely, likely), (bm25, best), weight, (numbers, 0), is_identifier(text))
     score = min(max(weighed[0], _LEAST), 1 - _LEAST)
     moved = 0.0 if weighed[0] == likely else math.log(score / (1 - score)) - log_odds
     return Evidence(bm25, best, at, rank(near), numbers, moved)
