@@ -42,7 +42,7 @@ def weigh_keywords(weight: float, query: EncodedQuery) -> float:
     """Return the weight of keyword scores for a query: more where the encoder knows its language less.
 
     Whole-catalogue nDCG@10 on ESCI, at weights 3, 6, 12 and 20: Japanese, 3 or more tokens a word, 0.71,
-    0.76, 0.78, 0.78; Spanish, 2.2 to 3 tokens, 0.744, 0.757, 0.750, 0.733; English the same from 2.2 tokens on.
+    0.76, 0.78, 0.78; Spanish, 2.2 to 3 tokens, 0.744, 0.757, 0.750, 0.733; English the same from 2.2 on.
     """
     strange = (query.pieces - _KNOWN_PIECES) / (_STRANGE_PIECES - _KNOWN_PIECES)
     strange = 1.0 if query.unknown >= _UNKNOWN else min(max(strange, 0.0), 1.0)
