@@ -102,6 +102,7 @@ class MixedModel:
             first.words,
             first.unknown,
             first.query_type,
+            first.pieces,
             chinese,
             other,
         )
