@@ -84,7 +84,7 @@ def attach(
         else:
             field_map = guess_shop_map(sample, language)
             progress.say(f"The field map, guessed; correct it by --fields:\n\n{field_map.as_toml()}\n")
-        if not names_model(model, settings.model):
+        if not names_model(model, settings.model) and not (earlier and models.prefer_version(earlier.model)):
             sampled = read_products(sample.records(), field_map)
             models.prefer(choose_shipped_model(each.product for each in sampled if isinstance(each, Item)))
         if dry_run:

@@ -173,6 +173,9 @@ class IndexRun:
     def reencode_attached(self) -> None:
         """Encode the documents of an attached index anew by the model of the options."""
         lower_priority()
+        attachment = self.find_attachment()
+        if attachment and not names_model(self._options.model, self._settings.model):
+            self._models.prefer_version(attachment.model)
         with stop_on_signals(self._stop), self._report("reencode") as (metrics, progress):
             report = reencode_attached(self._open_session(progress))
             metrics.write_success(asdict(report))
