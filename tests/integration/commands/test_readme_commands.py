@@ -24,6 +24,8 @@ ELSEWHERE = {
     ("--engine",): "tests/integration/indexing/test_ray.py",
     ("--model",): "tests/plugin_api/commands/train/test_command.py",
     ("--second-model",): "tests/plugin_api/commands/evaluate/test_command.py",
+    ("--domain",): "tests/integration/domains/test_medicine.py",
+    ("risk",): "tests/plugin_api/commands/risk/test_command.py",
     ("evaluate", "--recommend"): "tests/integration/shoppers/test_shoppers.py",
     ("evaluate", "--personal"): "tests/plugin_api/commands/evaluate/behaviour/test_personal_job.py",
 }
