@@ -93,6 +93,7 @@ def test_configuration_is_what_is_in_force(shop: PreviewShop) -> None:
         "speech": False,
         "image_hosts": [],
         "shoppers": [],
+        "experiment": "",
         "domain": {"title": "", "placeholder": "", "notice": "", "clients": {}},
     }
 
