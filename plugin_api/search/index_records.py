@@ -30,7 +30,8 @@ REFRESH_SECONDS = 60.0
 """Seconds after which an index is asked again for its record: a rebuild has another."""
 
 _PATHS = ",".join(
-    f"*.mappings._meta.attune.{name}" for name in ("vocabulary", "tuning.settings", "pictures", "model")
+    f"*.mappings._meta.attune.{name}"
+    for name in ("vocabulary", "tuning.settings", "pictures", "model", "attached.model")
 )
 _TIMEOUT_SECONDS = 10.0
 _MAX_VIEWS = 256
@@ -45,11 +46,16 @@ class _Tuning(Struct, frozen=True):
     settings: TunedSettings = UNTUNED
 
 
+class _Attached(Struct, frozen=True):
+    model: str = ""
+
+
 class _Attune(Struct, frozen=True):
     vocabulary: str = ""
     tuning: Raw = Raw()
     pictures: str = ""
     model: str = ""
+    attached: _Attached = _Attached()
 
 
 class _Meta(Struct, frozen=True):
@@ -157,7 +163,7 @@ class IndexRecords:
         except (AttuneError, TimeoutError, msgspec.MsgspecError):
             return _NO_RECORD
         records = [each.mappings.meta.attune for each in indexes]
-        model = _only({each.model for each in records})
+        model = _only({each.model or each.attached.model for each in records})
         return IndexRecord(
             self._make_interpreter({each.vocabulary for each in records} - {""}, model),
             _read_tuned({bytes(each.tuning) for each in records} - {b""}),

@@ -33,11 +33,15 @@ def find_index_models(client: OpenSearch) -> set[str]:
 
     Raises OpenSearchException where the cluster does not answer.
     """
-    path = f"*.mappings._meta.{META}.model"
+    recorded = f"*.mappings._meta.{META}.model,*.mappings._meta.{META}.attached.model"
     mappings = client.indices.get_mapping(
-        index="*", params={"filter_path": path, "request_timeout": TIMEOUT_SECONDS}
+        index="*", params={"filter_path": recorded, "request_timeout": TIMEOUT_SECONDS}
     )
-    versions = (_value(mapping, "mappings", "_meta", META, "model") for mapping in mappings.values())
+    versions = [
+        _value(mapping, "mappings", "_meta", META, *path)
+        for mapping in mappings.values()
+        for path in (("model",), ("attached", "model"))
+    ]
     return {version for version in versions if isinstance(version, str)}
 
 
