@@ -9,6 +9,7 @@ two ends: inside, or before what makes another word of them, they belong to a na
 import re
 from collections.abc import Sequence
 
+from reranker.text.chinese import simplify_characters
 from reranker.text.word_tokens import is_cjk
 
 _BEFORE = {
@@ -39,8 +40,12 @@ _COUNTED = "(?:一[台部个件款双条套张把只]|[几一]款|一些|一下)
 
 
 def _either(phrases: dict[str, str], spaced: bool) -> str:
-    return "|".join(
-        alternatives for language, alternatives in phrases.items() if (language not in _UNSPACED) == spaced
+    return simplify_characters(
+        "|".join(
+            alternatives
+            for language, alternatives in phrases.items()
+            if (language not in _UNSPACED) == spaced
+        )
     )
 
 
@@ -61,7 +66,7 @@ def _compile(before: Sequence[str], after: Sequence[str]) -> tuple[re.Pattern[st
 
 
 def _join(own: str, domain: Sequence[str], spaced: bool) -> str:
-    phrases = [phrase for phrase in domain if any(map(is_cjk, phrase)) != spaced]
+    phrases = [simplify_characters(phrase) for phrase in domain if any(map(is_cjk, phrase)) != spaced]
     return "|".join([*sorted(phrases, key=len, reverse=True), own])
 
 
@@ -96,5 +101,9 @@ def strip_intent(text: str) -> str:
     """
     if len(text) > _MAX_PHRASE:
         return text
-    remainder = _trailing.sub("", _leading.sub("", text)).strip()
+    read = simplify_characters(text)  # as long as the text
+    leading = _leading.match(read)
+    start = leading.end() if leading else 0
+    end = start + len(_trailing.sub("", read[start:]))
+    remainder = text[start:end].strip()
     return remainder if any(map(str.isalnum, remainder)) else text

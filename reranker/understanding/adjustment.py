@@ -13,7 +13,7 @@ from reranker.types import Doubles, Floats
 from reranker.understanding.demands import TypeDemand, Understanding
 from reranker.understanding.facts import FactBatch, unpack_facts
 from reranker.understanding.matching import CONTRADICTION, MATCH, Outcome, match_demand
-from reranker.understanding.types import NEAR_ENOUGH, TypeIndex
+from reranker.understanding.types import NEAR_ENOUGH, TypeIndex, find_accessories
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def adjust_scores(
     """
     batch = unpack_facts(facts)
     outcomes = tuple(
-        match_type(types, near, batch)
+        match_type(demand, types, near, batch)
         if isinstance(demand, TypeDemand)
         else match_demand(demand, batch, prices)
         for demand in understanding.demands
@@ -95,13 +95,19 @@ _NEAREST, _FARTHEST = 0.12, 0.45
 """How much less near than the nearest type a product's type may be at no cost, and where the cost ends."""
 
 
-def match_type(types: TypeIndex | None, near: Floats | None, batch: FactBatch) -> Outcome:
-    """Return how n products are of the type that is sought (n, 3), by the nearness of each type (T,)."""
+def match_type(demand: TypeDemand, types: TypeIndex | None, near: Floats | None, batch: FactBatch) -> Outcome:
+    """Return how n products are of the type that is sought (n, 3), by the nearness of each type (T,).
+
+    What belongs to such a thing is none.
+    """
     outcome = np.zeros((batch.count, 3), dtype=np.float32)
     if types is not None and near is not None and len(near) and near.max() >= NEAR_ENOUGH:
         lacking = types.compare(near, batch)
         outcome[:, MATCH] = lacking <= 0.03
         outcome[:, CONTRADICTION] = np.clip((lacking - _NEAREST) / (_FARTHEST - _NEAREST), 0, 1)
+    if demand.accessories:
+        belongs = find_accessories(batch, demand.accessories)
+        outcome[belongs, MATCH], outcome[belongs, CONTRADICTION] = 0.0, 1.0
     return outcome
 
 

@@ -107,12 +107,17 @@ class ModelDemand:
 
 @dataclass(frozen=True, slots=True)
 class TypeDemand:
-    """What the product is: `words` as the query has them, and their stems."""
+    """What the product is: `words` as the query has them, and their stems.
+
+    `accessories` are stems of words that name what belongs to such a product, where the catalogue's types
+    are too few to tell.
+    """
 
     span: QuerySpan
     words: str
     stems: tuple[str, ...]
     kind: str = "type"
+    accessories: frozenset[str] = frozenset()
 
 
 Demand = MeasureDemand | ValueDemand | PriceDemand | PresenceDemand | ModelDemand | TypeDemand

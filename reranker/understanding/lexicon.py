@@ -21,7 +21,9 @@ class Lexicon:
     `values` give the kind and name of a stem (`gray`: colour, grey); `synonyms` all stems of a kind and name.
     `attributes` give the stems by which attributes of each kind are called. `absent` maps a stem to the stems
     of words that say a product has none of it (`cabl`: wireless). `without` has the words before what a text
-    excludes, `free` those behind it.
+    excludes, `free` those behind it. `accessories` name what belongs to a thing: stems, of Chinese two
+    characters of a word; in `accessory_endings` are the characters that make an accessory of a Chinese thing
+    that they follow.
     """
 
     values: dict[str, tuple[str, str]]
@@ -34,6 +36,8 @@ class Lexicon:
     without: frozenset[str]
     free: frozenset[str]
     absent: dict[str, frozenset[str]]
+    accessories: frozenset[str]
+    accessory_endings: str
     words: dict[str, Any]
 
 
@@ -65,6 +69,8 @@ def load_lexicon() -> Lexicon:
         without=frozenset(phrase for phrase in words["without"] if " " not in phrase),
         free=frozenset(words["free_after"]).difference(words["stops"]),
         absent={thing: frozenset(stems) for thing, stems in absent.items()},
+        accessories=frozenset(map(_stem, words["accessories"])),
+        accessory_endings=words["accessory_endings"],
         words=words,
     )
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
+from reranker.text.chinese import is_chinese
+from reranker.text.intent import strip_intent
 from reranker.text.numbers import is_measure
 from reranker.understanding.demands import (
     Demand,
@@ -42,6 +44,12 @@ _MAX_QUERY = 200
 """Characters of the longest query that is understood: beyond it is prose, which demands nothing precisely."""
 
 _MOST_ATTRIBUTES = 12
+
+_FEW_TYPES = 20
+"""Types of a catalogue that is too small to teach what is an accessory."""
+
+_THING = 6
+"""Words, of Chinese pairs of characters, in which a query at most names a thing."""
 
 
 def is_understood(query: str) -> bool:
@@ -110,14 +118,31 @@ class _Reading:
             words.pop()
         names = [word for word in words if word.stem in self._nouns]
         before_for = [word for word in names if not self._is_after_for(word)]
+        accessories = self._list_accessories(words)
         if not before_for and any(not self._is_after_for(word) for word in words):
-            return  # what is sought has a name that the catalogue does not know
+            if not accessories:
+                return  # what is sought has a name that the catalogue does not know
+            names = words
         stems = self._cut_unnamed([word.stem for word in before_for or names])
         if stems:
             shown = [*self._values_before(words[0]), *words]
-            yield TypeDemand(
-                QuerySpan(shown[0].start, words[-1].end), join_words(w.text for w in shown), stems
-            )
+            span = QuerySpan(shown[0].start, words[-1].end)
+            yield TypeDemand(span, join_words(w.text for w in shown), stems, accessories=accessories)
+
+    def _list_accessories(self, words: Sequence[Word]) -> frozenset[str]:
+        """Return the stems that name what belongs to a thing of these words; none where it is one itself.
+
+        They are asked of catalogues that are too small to teach types, and of Chinese titles: their words
+        are pairs of characters, which name types less surely.
+        """
+        lexicon, ending = self._lexicon, strip_intent(self._query)[-1:]
+        chinese = is_chinese(ending)
+        named = lexicon.accessories.intersection(word.stem for word in self._words)
+        few_types = len(self._vocabulary.types) < _FEW_TYPES
+        names_a_thing = not named and ending not in lexicon.accessory_endings and len(words) <= _THING
+        if not (names_a_thing and (chinese or few_types)) or any(map(self._is_after_for, words)):
+            return frozenset()
+        return lexicon.accessories.union(ending + after for after in lexicon.accessory_endings if chinese)
 
     def _cut_unnamed(self, stems: Sequence[str]) -> tuple[str, ...]:
         """Return the stems up to the last that ends a type's name: `pc` of `pc athlon`."""

@@ -7,7 +7,7 @@ of them are, so `laptop` is near `notebook`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -117,6 +117,9 @@ _TYPE_NAMES = frozenset(
 )
 
 
+_WITH = frozenset(stem for word in load_lexicon().words["with"] for stem in stem_words(word))
+
+
 def _only(stems: Sequence[str]) -> Sequence[str]:
     return stems if len(stems) == 1 else ()
 
@@ -143,6 +146,20 @@ def _is_among(words: facts.Hashes, ordered: facts.Hashes) -> NDArray[np.bool_]:
         return np.zeros(len(words), dtype=bool)
     place = np.minimum(np.searchsorted(ordered, words), len(ordered) - 1)
     return np.asarray(ordered[place] == words)
+
+
+def find_accessories(batch: FactBatch, accessories: Collection[str]) -> NDArray[np.bool_]:
+    """Return which products (n,) have a title that names an accessory, and not as what comes with a thing."""
+    title = np.flatnonzero(batch.kinds == facts.TITLE)
+    words, owners = batch.values[title], batch.owners[title]
+    names = _is_among(words, hash_nouns(sorted(accessories)))
+    comes_with = np.zeros(len(title), dtype=bool)
+    follows = _is_among(words, hash_nouns(sorted(_WITH)))
+    for distance in range(1, _PHRASE + 1):
+        comes_with[distance:] |= follows[:-distance] & (owners[:-distance] == owners[distance:])
+    belongs = np.zeros(batch.count, dtype=bool)
+    belongs[owners[names & ~comes_with]] = True
+    return belongs
 
 
 def hash_nouns(nouns: Sequence[str]) -> facts.Hashes:

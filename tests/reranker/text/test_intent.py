@@ -10,6 +10,8 @@ from reranker.text.intent import strip_intent
         ("我想买最新款的手机", "手机"),
         ("我想买一部手机", "手机"),
         ("手机推荐", "手机"),
+        ("買新款手機", "手機"),
+        ("我想購買華為手機", "華為手機"),
         ("哪里可以买华为 Mate 40 Pro？", "华为 Mate 40 Pro"),
         ("手机多少钱", "手机"),
         ("buy laptop", "laptop"),

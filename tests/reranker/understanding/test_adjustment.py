@@ -154,3 +154,47 @@ def test_a_rare_name_of_a_type_leaves_room_for_the_common_one() -> None:
     order = [product.id.partition("-")[0] for product in rank(interpreter, products, "laptop bag")]
     assert order[:5] == ["laptop bag"] * 5
     assert order[-10:] == ["laptop"] * 10
+
+
+def products_of(*titles: str) -> list[Product]:
+    return [Product(str(number), title=title) for number, title in enumerate(titles)]
+
+
+PHONES = (
+    "Apple iPhone 13 128GB",
+    "Huawei Mate 40 Pro with 66W charger",
+    "iPhone 13 silicone case",
+    "Phone charger 20W",
+    "Mate 40 Pro leather cover",
+)
+CHINESE_PHONES = (
+    "Apple iPhone 13 128GB 智能手机",
+    "华为 Mate 40 Pro 5G 手机",
+    "iPhone 13 手机壳 透明",
+    "20W 手机充电器",
+    "手机钢化膜",
+)
+
+
+@pytest.mark.parametrize(
+    ("titles", "query", "first"),
+    [
+        (PHONES, "phone", {0, 1}),
+        (PHONES, "buy a new phone", {0, 1}),
+        (PHONES, "phone charger", {0, 1, 2, 3, 4}),
+        (CHINESE_PHONES, "手机", {0, 1}),
+        (CHINESE_PHONES, "购买新款手机", {0, 1}),
+        (CHINESE_PHONES, "買新款手機", {0, 1}),
+        (CHINESE_PHONES, "手机壳", {0, 1, 2, 3, 4}),
+    ],
+)
+def test_a_thing_comes_before_what_belongs_to_it_where_no_types_are_known(
+    titles: tuple[str, ...], query: str, first: set[int]
+) -> None:
+    products = products_of(*titles)
+    small = QueryInterpreter(learn_vocabulary(products), encode_by_words)
+    facts = [pack_facts(product) for product in products]
+    scores = small.adjust(
+        small.understand(query), facts, [None] * len(products), [0.5] * len(products)
+    ).scores
+    assert {i for i, score in enumerate(scores) if score == max(scores)} == first
