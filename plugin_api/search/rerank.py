@@ -140,7 +140,8 @@ class SearchReranker:
             hits, own = fetch_hits(caller, request, ranked.additions.keys, keys, doubtful)
             shell = grow_total(found.shell, len(added) - own) if added else found.shell
             headers = found.headers
-            ranked = replace(ranked, shell=copy_shell(shell))
+            if not any(name.casefold() == "warning" for name, _ in headers):  # it comes with every search
+                ranked = replace(ranked, shell=copy_shell(shell))
         else:
             page = fetch_page(caller, request, ranked.additions.keys, keys)
             hits, shell, headers = page.hits, page.shell, page.headers

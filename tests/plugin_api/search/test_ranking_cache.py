@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,6 +86,25 @@ def test_a_kept_window_keeps_its_total_where_hits_alone_are_requested(stocked: S
     assert again["hits"] == fresh["hits"]
     page, fingerprint = stocked.requests[-1][2][1::2]
     assert (page["size"], set(fingerprint["aggs"])) == (4, {"indexes"})
+
+
+class Warns(Shop):
+    """Warns of the searches' own query."""
+
+    def request(self, method: str, target: str, headers: Any, body: bytes = b"", *rest: Any) -> Any:
+        response = super().request(method, target, headers, body, *rest)
+        warning = [("Warning", '299 OpenSearch "deprecated"')] if b'"mouse"' in body else []
+        return replace(response, headers=(*response.headers, *warning))
+
+
+def test_opensearch_warns_of_every_search_anew(stocked: Shop) -> None:
+    shop = Warns()
+    shop.products, shop.near = stocked.products, stocked.near
+    search = Asking(shop).search
+    call = SearchCall("shop", json.dumps({"query": MOUSE}).encode(), headers=ANN)
+    answers = [search.answer(call) for _ in range(3)]
+    assert is_cached(answers[-1].json())
+    assert all("Warning" in dict(answer.headers) for answer in answers)
 
 
 def test_pages_of_a_kept_window_join_to_the_whole(stocked: Shop, ask: Asking) -> None:
