@@ -3,8 +3,8 @@
     attune demo --domain medicine --once
     python -m tests.bench.domains.medicine
 
-Needs the packages of the extra `medicine`, a running OpenSearch and the demo's index. Nothing is trained. The
-domain's keyword weight was chosen on the first 60 patients of findings; nothing else was chosen on these queries.
+Needs the packages of the extra `medicine`, a running OpenSearch and the demo's index. Nothing is trained.
+The domain's keyword weight was chosen on the first 60 patients of findings, and nothing else on these.
 
 Findings to diseases: a patient has five of a disease's findings, the more frequent ones likelier, and one
 that has nothing to do with it. Of the five, two in ten are said less precisely (the broader term) and four in
