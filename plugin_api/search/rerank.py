@@ -32,7 +32,6 @@ from plugin_api.search.retrieval.page import (
 from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
 from plugin_api.search.window import ScoredWindow, list_candidates, order_window
 from plugin_api.shoppers.personaliser import Personaliser, apply_behaviour
-from plugin_api.shoppers.pseudonyms import has_opted_out
 from reranker.behaviour.counts import Profile
 from reranker.behaviour.popularity import weigh_priors
 from reranker.behaviour.window_products import StoredHit
@@ -66,7 +65,7 @@ class SearchReranker:
         caller = CallerClient(self._client, request.call, request.params, deadline)
         try:
             # A profile changes with every purchase, and no fingerprint of the index tells of it.
-            key = None if _is_personal(request) else self._rankings.key(request)
+            key = None if request.is_personal else self._rankings.key(request)
             page = self._cached_page(request, caller, key) if key else None
             return page or self._new_page(request, model, caller, key)
         except NotReranked:
@@ -220,10 +219,10 @@ class SearchReranker:
         """
         bound = 0.0 if is_identifier(request.text) else request.settings.popularity
         popular: list[float] = weigh_priors([hit.prior for hit in window.hits], bound).tolist()
-        if not profile.bought and not any(popular):
+        if not (profile.bought or profile.viewed or any(popular)):
             return window.scores, ()
         hits = [
-            StoredHit(hit.id, hit.vectors, rank, popularity)
+            StoredHit(hit.id, hit.vectors, rank, popularity, hit.price)
             for hit, rank, popularity in zip(window.hits, window.ranks, popular, strict=True)
         ]
         return apply_behaviour(profile, request.settings.user_strength, query, hits, window.scores)
@@ -242,16 +241,11 @@ class SearchReranker:
 
     def _read_profile(self, request: RerankRequest, deadline: Deadline) -> Profile:
         """Return the profile that a search is ranked by; an empty one where it is not personal."""
-        if not _is_personal(request) or is_identifier(request.text):
+        if not request.is_personal or is_identifier(request.text):
             return Profile()
         return self._personaliser.read(
             request.options.user, _PROFILE_SHARE * (deadline.at - time.monotonic())
         )
-
-
-def _is_personal(request: RerankRequest) -> bool:
-    """Return whether a search names its shopper, who has not opted out."""
-    return bool(request.options.user) and not has_opted_out(request.call.headers)
 
 
 def _check(found: Candidates) -> None:

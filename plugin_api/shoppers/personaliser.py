@@ -13,6 +13,7 @@ from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.events import SECONDS_A_DAY
 from plugin_api.shoppers.profile_store import ProfileStore
 from plugin_api.shoppers.pseudonyms import hash_shopper
+from reranker.behaviour.attention import attend_window, list_recent_actions
 from reranker.behaviour.counts import Profile
 from reranker.behaviour.personal_search import personalise
 from reranker.behaviour.window_products import StoredHit, read_window
@@ -51,13 +52,17 @@ def apply_behaviour(
 
     They come back as they were, and nothing, where neither popularity nor the profile bears on the window.
     """
+    day = time.time() / SECONDS_A_DAY
     bears = any(hit.id in profile.bought for hit in hits)
-    if not bears and not any(hit.popularity for hit in hits):
+    is_known = strength > 0 and bool(profile.bought or profile.viewed)
+    actions = list_recent_actions(profile, [hit.id for hit in hits], day) if is_known else []
+    if not bears and not actions and not any(hit.popularity for hit in hits):
         return list(probabilities), ()
     window = read_window(hits, query.words, with_kinds=bears)
+    attention = attend_window(actions, [hit.stored for hit in hits]) if actions else None
     log_odds = compute_log_odds(probabilities).astype(np.float32)
     history = {hit.id: hit for hit in window if hit.id in profile.bought}
-    scores = personalise(profile, history, window, log_odds, time.time() / SECONDS_A_DAY, strength)
+    scores = personalise(profile, history, window, log_odds, day, strength, attention)
     if scores.log_odds is log_odds:
         return list(probabilities), ()
     moved: list[float] = compute_probabilities(scores.log_odds).tolist()

@@ -1,8 +1,11 @@
-"""User_Features: what a shopper searched for and viewed, attended with products' vectors.
+"""User_Features: what a shopper searched for, viewed and bought, attended with products' vectors.
 
 The fusion of a search, softmax(X·Yᵀ)·Y, with the history in the query's place: X are the BERT token vectors
-of recent queries and of titles viewed, Y a product's GPT-2 token vectors. Each row of X weighs by what was
-done, and by how long ago.
+of recent queries and titles, or the GPT-2 token vectors of products of the history, which lie in the same
+space. Y are a product's GPT-2 token vectors. Each row of X weighs by what was done, and by how long ago.
+
+A search has no texts of its shopper's history, and no request to spare for them. So `attend_window` takes
+for X the products of the history that are in the window itself.
 """
 
 from collections.abc import Sequence
@@ -11,15 +14,25 @@ from math import exp
 
 import numpy as np
 
-from reranker.encoders.codec import StoredBatch
+from reranker.behaviour.counts import Profile
+from reranker.encoders.codec import StoredBatch, normalise, read_form, unpack_products
 from reranker.fusion import compute_attention
-from reranker.types import EncodedQuery, Floats
+from reranker.types import Doubles, Floats
 
 ACTION_WEIGHTS = {"purchase": 1.0, "cart": 0.6, "click": 0.3, "search": 0.3}
 """How much an action says of what a shopper wants."""
 
 _SESSION_DAYS = 7.0
 """Days after which an action counts e times less."""
+
+_MAX_AGE_DAYS = 28.0
+"""Days after which an action is not attended to any more: it would weigh less than 0.02."""
+
+_MAX_ACTIONS = 8
+"""Actions of a window that are attended to: those that weigh most."""
+
+_TEMPERATURE = 0.05
+"""τ of the attention in a search: that of both shipped models' scorers."""
 
 USER_FEATURES = ("history_cosine", "history_match", "history_attended")
 """Scalar features of a product for a shopper, before the pooled interaction:
@@ -30,39 +43,99 @@ history_attended  weighted mean cosine of a history token with what it attended 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryText:
-    """An encoded query or title, the action that it comes from and its age in days."""
+@dataclass(frozen=True, slots=True, eq=False)
+class HistoryItem:
+    """The vectors of a query, title or product, the action that it comes from and its age in days."""
 
-    encoded: EncodedQuery
+    vector: Floats  # (d,) unit length
+    tokens: Floats  # (L, t) unit rows
+    action: str
+    age_days: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowAction:
+    """An action on the product in this row of a window, and its age in days."""
+
+    row: int
     action: str
     age_days: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedHistory:
-    """A shopper's history as X: its rows sum to a weight of 1."""
+    """A shopper's history as X: the weights of its rows sum to 1.
+
+    `strength` is the sum of the actions' own weights, at most 1: little where all is long ago.
+    """
 
     vector: Floats  # (d,) unit length
     tokens: Floats  # (L, t) unit rows
     weights: Floats  # (L,)
+    strength: float = 1.0
 
 
-def encode_history(texts: Sequence[HistoryText]) -> EncodedHistory | None:
-    """Return texts as one history, None where none weighs anything."""
-    weights = [
-        ACTION_WEIGHTS.get(text.action, 0.0) * exp(-max(text.age_days, 0.0) / _SESSION_DAYS) for text in texts
-    ]
-    parts = [(text, weight) for text, weight in zip(texts, weights, strict=True) if weight > 0]
+def encode_history(items: Sequence[HistoryItem]) -> EncodedHistory | None:
+    """Return items as one history, None where none weighs anything.
+
+    Items without token vectors say nothing.
+    """
+    weighed = [(item, _weigh(item)) for item in items]
+    parts = [(item, weight) for item, weight in weighed if weight > 0 and len(item.tokens)]
     if not parts:
         return None
-    vector = np.sum([np.float32(weight) * text.encoded.vector for text, weight in parts], axis=0)
-    tokens = np.concatenate([text.encoded.tokens for text, _ in parts])  # (L, t)
-    rows = np.concatenate(
-        [np.full(len(text.encoded.tokens), weight / len(text.encoded.tokens)) for text, weight in parts]
-    )
+    vector = np.sum([np.float32(weight) * item.vector for item, weight in parts], axis=0)
+    tokens = np.concatenate([item.tokens for item, _ in parts])  # (L, t)
+    rows = np.concatenate([np.full(len(item.tokens), weight / len(item.tokens)) for item, weight in parts])
     norm = max(float(np.linalg.norm(vector)), 1e-9)
-    return EncodedHistory(vector / np.float32(norm), tokens, (rows / rows.sum()).astype(np.float32))
+    strength = min(sum(weight for _, weight in parts), 1.0)
+    shares = (rows / rows.sum()).astype(np.float32)
+    return EncodedHistory(vector / np.float32(norm), tokens, shares, strength)
+
+
+def list_recent_actions(profile: Profile, products: Sequence[str], day: float) -> list[WindowAction]:
+    """Return what the shopper lately did with products of a window, given by their ids.
+
+    Of each product it is what weighs most; of all products the few that weigh most.
+    """
+    actions = []
+    for row, product in enumerate(products):
+        done = []
+        if product in profile.bought:
+            done.append(WindowAction(row, "purchase", max(day - profile.bought[product].last, 0.0)))
+        if product in profile.viewed:
+            done.append(WindowAction(row, "click", max(day - profile.viewed[product], 0.0)))
+        actions += sorted((each for each in done if each.age_days <= _MAX_AGE_DAYS), key=_weigh)[-1:]
+    return sorted(actions, key=_weigh, reverse=True)[:_MAX_ACTIONS]
+
+
+def attend_window(actions: Sequence[WindowAction], stored: Sequence[bytes]) -> Doubles:
+    """Return how much more each product of a window (n,) is attended to than the mean of them.
+
+    It is `history_attended` of USER_FEATURES, less its mean, times the strength of the history. `stored` are
+    well-formed; where they are of several models, actions bear on products of their own model alone.
+    """
+    result = np.zeros(len(stored))
+    forms = [read_form(each) for each in stored]
+    for form in {forms[action.row] for action in actions}:
+        rows = [row for row, other in enumerate(forms) if other == form]
+        batch = unpack_products([stored[row] for row in rows], form.dimension, form.width)
+        items = [
+            HistoryItem(
+                batch.vectors[at],
+                normalise(batch.tokens[at][batch.mask[at]]),
+                action.action,
+                action.age_days,
+            )
+            for action in actions
+            if forms[action.row] == form
+            for at in [rows.index(action.row)]
+        ]
+        if history := encode_history(items):
+            weights, cosines, _ = compute_attention(history.tokens, batch, _TEMPERATURE)
+            attended = _pool_attended(history, weights, cosines)
+            result[rows] = history.strength * (attended - attended.mean())
+    return result
 
 
 def build_user_features(history: EncodedHistory, batch: StoredBatch, temperature: float) -> Floats:
@@ -73,6 +146,17 @@ def build_user_features(history: EncodedHistory, batch: StoredBatch, temperature
     result = np.empty((len(batch.vectors), scalars + history.tokens.shape[1]), dtype=np.float32)
     result[:, 0] = batch.vectors @ history.vector
     result[:, 1] = history.weights @ best
-    result[:, 2] = (weights * cosines).sum(2) @ history.weights
+    result[:, 2] = _pool_attended(history, weights, cosines)
     result[:, scalars:] = np.einsum("nlt,lt,l->nt", attended, history.tokens, history.weights)
     return result
+
+
+def _pool_attended(history: EncodedHistory, weights: Floats, cosines: Floats) -> Floats:
+    """Return the weighted mean cosine (n,) of the history's tokens with what they attended to (n, L, K)."""
+    pooled: Floats = (weights * cosines).sum(2) @ history.weights
+    return pooled
+
+
+def _weigh(done: HistoryItem | WindowAction) -> float:
+    """Return the weight of an action by its kind and age; 0 for kinds that say nothing."""
+    return ACTION_WEIGHTS.get(done.action, 0.0) * exp(-max(done.age_days, 0.0) / _SESSION_DAYS)

@@ -17,13 +17,15 @@ _TYPE = np.uint32(1 << WORD_FIELDS.index("category"))
 class StoredHit:
     """A hit: its id, its well-formed `attune.tokens`, and what popularity adds to its log-odds.
 
-    `rank` is greater where it holds more of the query's model numbers, or meets more of its demands.
+    `price` is None where it is unknown. `rank` is greater where it holds more of the query's model numbers,
+    or meets more of its demands.
     """
 
     id: str
     stored: bytes
     rank: int = 0
     popularity: float = 0.0
+    price: float | None = None
 
 
 def read_window(
@@ -40,7 +42,7 @@ def read_window(
         words = read_words(hit.stored)
         tier = 2 * hit.rank + wanted.issubset(select_hash_bits(words).tolist())
         kind, maker = (_name(words, _TYPE), _name(words, _MAKER)) if with_kinds else ("", "")
-        window.append(WindowProduct(hit.id, kind, maker, tier=tier, popularity=hit.popularity))
+        window.append(WindowProduct(hit.id, kind, maker, "", tier, hit.popularity, hit.price))
     return window
 
 

@@ -17,6 +17,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,6 +154,19 @@ def unpack_products(
         ends=distinct.cumsum(),
         sizes=sizes,
     )
+
+
+class StoredForm(NamedTuple):
+    """What products of one model have in common: their format, d and t."""
+
+    format: int
+    dimension: int
+    width: int
+
+
+def read_form(stored: bytes) -> StoredForm:
+    """Return the form of a well-formed product."""
+    return StoredForm(*_read_head(stored)[:3])
 
 
 def unpack_vectors(stored: Sequence[bytes]) -> Floats:

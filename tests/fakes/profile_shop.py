@@ -8,7 +8,7 @@ from plugin_api.opensearch.client import OpenSearchResponse
 from plugin_api.shoppers.behaviour_store import MODELS
 from plugin_api.shoppers.profile_store import USERS, pack_profile
 from plugin_api.shoppers.pseudonyms import hash_shopper
-from reranker.behaviour.counts import Profile, add_purchases
+from reranker.behaviour.counts import Profile, add_purchases, add_views
 from tests.fakes.preview_shop import PreviewShop, shipped_model
 
 KEY = "secret"
@@ -51,3 +51,7 @@ class ShopWithProfiles(PreviewShop):
         for week in range(5):
             profile = add_purchases(profile, products, today - 7 * week)
         self.profiles[hash_shopper(KEY, user)] = profile
+
+    def show(self, user: str, *products: str) -> None:
+        """Make a shopper who viewed products just now, and bought nothing."""
+        self.profiles[hash_shopper(KEY, user)] = add_views(Profile(), products, time.time() / 86_400)

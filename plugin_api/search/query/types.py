@@ -21,6 +21,7 @@ from plugin_api.search.caller_key import make_caller_key
 from plugin_api.search.query.query_text import QueryText
 from plugin_api.search.query.text import MAX_TEXT
 from plugin_api.search.reasons import Cause
+from plugin_api.shoppers.pseudonyms import has_opted_out
 from reranker.behaviour.personal_search import MAX_STRENGTH
 from reranker.behaviour.popularity import MAX_POPULARITY
 from reranker.text.query_type import is_identifier, names_one_model
@@ -188,6 +189,11 @@ class TextSearch:
     understanding: Understanding | None = None
     interpreter: QueryInterpreter | None = None
     made_with: str = ""
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether a search names its shopper, who has not opted out."""
+        return bool(self.options.user) and not has_opted_out(self.call.headers)
 
     @property
     def add_when(self) -> AddWhen:

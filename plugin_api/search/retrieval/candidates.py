@@ -310,7 +310,8 @@ def _demand_clauses(search: TextSearch) -> list[JsonObject]:
 
 
 def _asks_for_price(search: TextSearch) -> bool:
-    return any(isinstance(demand, PriceDemand) for demand in search.demands)
+    """Return whether ranking needs prices: of demands, or of what a shopper usually pays."""
+    return search.is_personal or any(isinstance(demand, PriceDemand) for demand in search.demands)
 
 
 def _collapse_field(search: TextSearch) -> str:

@@ -14,8 +14,8 @@ class Hit(Struct, frozen=True, gc=False):
     requested; `model` is the version that encoded them. A neighbour that `meets` the conditions of the
     caller's query may be one of its hits. `numbers` counts the model numbers of the text that the product
     holds, `group` is the value by which hits are collapsed, as JSON. `score` is the one that the answer
-    shows. `facts` is what `attune.facts` holds; `price` is there where the text demands one. `prior` is what
-    the product's popularity adds to the log-odds, 0 where it was not counted.
+    shows. `facts` is what `attune.facts` holds; `price` is there where the text demands one, or the search
+    is personal. `prior` is what the product's popularity adds to the log-odds, 0 where it was not counted.
     """
 
     index: str

@@ -87,6 +87,49 @@ def test_a_search_that_names_nobody_reads_no_profile(shop: ShopWithProfiles) -> 
     assert shop.profile_reads == 0
 
 
+def test_products_like_those_viewed_just_now_say_so(shop: ShopWithProfiles) -> None:
+    plain = _search(shop, "mouse")
+    first = _ids(plain)[0]
+    shop.show("carl", first)
+    personal = _search(shop, "mouse", user="carl")
+    added = personal["ext"]["attune"]["behaviour"]
+    assert {name for parts in added.values() for name in parts} == {"history_attention"}
+    assert (
+        added[first]["history_attention"] == max(parts["history_attention"] for parts in added.values()) > 0
+    )
+    assert _scores(_search(shop, "mouse", user="carl", user_strength=0)) == _scores(plain)
+    shop.show("dora", "nothing of this shop")
+    assert _scores(_search(shop, "mouse", user="dora")) == _scores(plain)
+
+
+def test_the_usual_price_of_a_type_is_known_from_what_was_bought(shop: ShopWithProfiles) -> None:
+    ids = _ids(_search(shop, "mouse"))
+    kinds: dict[str, list[str]] = {}
+    for product in ids:
+        kinds.setdefault(shop.documents[product]["category"], []).append(product)
+    bought, near, dear = next(products for products in kinds.values() if len(products) >= 3)[:3]
+    for product, price in ((bought, 20.0), (near, 21.0), (dear, 300.0)):
+        shop.documents[product]["price"] = price
+    shop.remember("anna", bought)
+    added = _search(shop, "mouse", user="anna")["ext"]["attune"]["behaviour"]
+    assert added[near]["price_level"] > 0 > added[dear]["price_level"]
+
+
+def test_only_a_personal_search_asks_for_prices_and_in_the_same_requests(shop: ShopWithProfiles) -> None:
+    _search(shop, "mouse")
+    plain = shop.searches()
+    assert "attune.price" not in str(plain)
+    shop.remember("anna", _ids(_search(shop, "mouse"))[0])
+    before = len(shop.searches())
+    _search(shop, "mouse", {"dnt": "1"}, user="anna")
+    assert "attune.price" not in str(shop.searches()[before:])
+    before = len(shop.searches())
+    _search(shop, "mouse", user="anna")
+    personal = shop.searches()[before:]
+    assert "attune.price" in str(personal)
+    assert len(personal) == len(plain)
+
+
 def _make_popular(shop: ShopWithProfiles, product: str, prior: float = 3.0) -> None:
     shop.documents[product]["attune"]["behaviour.prior"] = prior
 

@@ -58,3 +58,51 @@ def test_a_maker_bought_before_lifts_its_other_products() -> None:
     result = personalise(_profile("x"), _history(bought), window, np.zeros(2, np.float32), 40)
     assert result.log_odds[1] > result.log_odds[0]
     assert set(result.reasons[1]) == {"maker"}
+
+
+def _priced(id_: str, kind: str, price: float | None) -> WindowProduct:
+    return WindowProduct(id_, kind, "", price=price)
+
+
+def _price_levels(window: list[WindowProduct], *bought: WindowProduct) -> list[float]:
+    scores = personalise(
+        _profile(*(product.id for product in bought)),
+        _history(*bought),
+        window,
+        np.zeros(len(window), np.float32),
+        40,
+    )
+    return [reasons.get("price_level", 0.0) for reasons in scores.reasons]
+
+
+def test_products_that_cost_what_the_shopper_pays_for_their_type_rise() -> None:
+    window = [
+        _priced("cheap", "wine", 4.0),
+        _priced("usual", "wine", 9.0),
+        _priced("dear", "wine", 60.0),
+        _priced("other", "cheese", 9.0),
+    ]
+    cheap, usual, dear, other = _price_levels(window, _priced("x", "wine", 10.0))
+    assert usual > 0 > dear
+    assert usual > cheap > dear
+    assert other == 0
+
+
+def test_unknown_prices_and_types_say_nothing_of_a_price_level() -> None:
+    window = [_priced("a", "wine", 4.0), _priced("b", "wine", None), _priced("c", "", 9.0)]
+    assert _price_levels(window, _priced("x", "wine", 10.0))[1:] == [0, 0]
+    assert _price_levels(window, _priced("x", "wine", None)) == [0, 0, 0]
+    assert _price_levels(window, _priced("x", "", 10.0)) == [0, 0, 0]
+    assert _price_levels(window, _priced("x", "wine", 0.0)) == [0, 0, 0]
+
+
+def test_attention_is_a_named_part_within_the_bound_and_after_the_words() -> None:
+    attention = np.array([-0.4, 0.6, 0.9])
+    result = personalise(Profile(), {}, WINDOW, PLAIN, 40, attention=attention)
+    assert [set(reasons) for reasons in result.reasons] == [{"history_attention"}] * 3
+    assert result.log_odds[1] > PLAIN[1]
+    assert result.log_odds[2] < result.log_odds[:2].min()
+    bounded = personalise(Profile(), {}, WINDOW, PLAIN, 40, 0.1, attention * 9)
+    assert np.abs(bounded.log_odds - PLAIN)[:2].max() <= 0.1 + 1e-6
+    assert personalise(Profile(), {}, WINDOW, PLAIN, 40, 0, attention).log_odds is PLAIN
+    assert personalise(Profile(), {}, WINDOW, PLAIN, 40, attention=np.zeros(3)).log_odds is PLAIN
