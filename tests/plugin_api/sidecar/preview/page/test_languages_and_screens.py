@@ -6,6 +6,7 @@ from playwright.sync_api import Page, expect
 
 from mappings.settings import SidecarSettings
 from plugin_api.search.reasons import Reason, RerankStatus
+from reranker.behaviour.personal_search import PERSONAL_WEIGHTS
 from reranker.fusion import FEATURES, HEADS
 from reranker.understanding.demands import KINDS
 from tests.fakes.preview_shop import other_model
@@ -93,6 +94,7 @@ def test_whatever_the_sidecar_may_say_has_words() -> None:
     wanted = {
         *(f"feature_{name}" for name in (*FEATURES, "interaction", "keyword")),
         *(f"head_{name}" for name in HEADS),
+        *(f"personal_{name}" for name in (*PERSONAL_WEIGHTS, "popularity")),
         *(f"status_{status.value}" for status in RerankStatus),
         *(f"reason_{reason.value}" for reason in Reason),
         *(f"not_{why}" for why in ("no_vectors", "other_model", "other_text", "same", "reranked")),
