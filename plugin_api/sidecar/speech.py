@@ -25,7 +25,7 @@ from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimite
 from plugin_api.sidecar.passthrough import make_wsgi_response, read_wsgi_headers
 from reranker.speech.audio import read_audio
 from reranker.speech.transcriber import Transcriber, Transcript
-from reranker.understanding.spoken_hints import list_spoken_hints
+from reranker.understanding.spoken_hints import SpokenNames, list_spoken_hints, list_spoken_names
 
 _PATH = "/_attune/search/audio"
 
@@ -70,10 +70,11 @@ def speech_blueprint(settings: Settings, searcher: Searcher, transcriber: Transc
         index = wanted.index or settings.search.alias
         interpreter = searcher.find_interpreter(SearchCall.of(index, headers=headers))
         hints = list_spoken_hints(interpreter.vocabulary) if interpreter else ""
+        names = list_spoken_names(interpreter.vocabulary) if interpreter else SpokenNames()
         try:
             samples = read_audio(_decode_base64(wanted.audio), settings.speech)
             with limiter.slot():
-                heard = transcriber.transcribe(samples, hints)
+                heard = transcriber.transcribe(samples, hints, names)
         except BadAudio as error:
             raise BadRequest(f"audio: {error}") from error
         except AtCapacity:
@@ -106,7 +107,13 @@ def _add_transcript(answer: Answer, heard: Transcript) -> Answer:
     body: JsonObject = dict(raw_object(answer.body))
     ext = dict(raw_object(body["ext"])) if "ext" in body else {}
     own = dict(raw_object(ext[fields.ATTUNE])) if fields.ATTUNE in ext else {}
-    said = {"heard": heard.text, "heard_probability": heard.probability, "language": heard.language}
+    said: JsonObject = {
+        "heard": heard.text,
+        "heard_probability": heard.probability,
+        "language": heard.language,
+    }
+    if heard.uncorrected:
+        said["heard_uncorrected"] = heard.uncorrected
     body["ext"] = {**ext, fields.ATTUNE: {**own, **said}}
     return Answer(answer.status, dumps(body), answer.headers)
 

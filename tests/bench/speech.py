@@ -5,8 +5,9 @@
 Needs espeak-ng and the extra `speech`. 100 queries are drawn from the types of products that the vocabulary
 of 1,000 products of the demo holds, a third of them with a brand before it, spoken by six voices in turn. All
 are such that, typed, they show their type among the first three products. A query is understood where what
-was heard does. Everything runs with and without the catalogue's words as hints. The search is by BM25 and
-vectors in memory, scored as a search is, its spelling corrected.
+was heard does. Everything runs with and without the catalogue's words as hints, and with hints and what was
+heard corrected to the catalogue's names. The correction was made on every other query: the rest is held out.
+The search is by BM25 and vectors in memory, scored as a search is, its spelling corrected.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from reranker.speech.transcriber import Transcriber, locate_model
 from reranker.types import Floats
 from reranker.understanding.interpreter import QueryInterpreter
 from reranker.understanding.learning import VocabularyLearner
-from reranker.understanding.spoken_hints import list_spoken_hints
+from reranker.understanding.spoken_hints import SpokenNames, list_spoken_hints, list_spoken_names
 from reranker.understanding.words import stem_words
 
 VOICES = ("en-us", "en-gb", "en-us+f3", "en-gb+f2", "en-us+m4", "en-gb-x-rp")
@@ -111,16 +112,22 @@ def measure(count: int, noise_db: float) -> dict[str, Any]:
     noisy = [add_noise(samples, noise_db, np.random.default_rng(n)) for n, samples in enumerate(recordings)]
     result: dict[str, Any] = {"queries": len(queries), "voices": len(VOICES), "noise_db": noise_db}
     seconds: list[float] = []
-    for name, words in (("with hints", hints), ("without hints", "")):
+    ways = (
+        ("with hints, corrected", hints, list_spoken_names(vocabulary)),
+        ("with hints", hints, SpokenNames()),
+        ("without hints", "", SpokenNames()),
+    )
+    for name, words, names in ways:
         for condition, samples in (("clean", recordings), ("noise", noisy)):
             heard = []
             for each in samples:
                 began = time.perf_counter()
-                heard.append(transcriber.transcribe(each, words).text)
+                heard.append(transcriber.transcribe(each, words, names).text)
                 seconds.append(time.perf_counter() - began)
             pairs = list(zip(heard, queries, strict=True))
             result[f"{condition}, {name}"] = {
                 "right type in the first three": rate([shop.shows(text, query) for text, query in pairs]),
+                "held-out half": rate([shop.shows(text, query) for text, query in pairs[1::2]]),
                 "same words": rate([stem_words(text) == stem_words(query.text) for text, query in pairs]),
                 "examples": [[query.text, text] for text, query in pairs[:8]],
             }

@@ -16,6 +16,7 @@ from plugin_api.sidecar.app import create_app
 from plugin_api.sidecar.speech import AudioRequest, make_spoken_body
 from reranker.speech.transcriber import Transcriber, Transcript
 from reranker.types import Floats
+from reranker.understanding.spoken_hints import SpokenNames
 from tests.fakes.shop import Shop, StandInModel
 
 needs_av = pytest.mark.skipif(find_spec("av") is None, reason="needs pip install 'attune[speech]'")
@@ -26,13 +27,13 @@ PATH = "/_attune/search/audio"
 class Listener(Transcriber):
     """Understands what it was told to."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, text: str, uncorrected: str = "") -> None:
+        self.text, self.uncorrected = text, uncorrected
         self.seconds = 0.0
 
-    def transcribe(self, samples: Floats, hints: str = "") -> Transcript:
+    def transcribe(self, samples: Floats, hints: str = "", names: SpokenNames = SpokenNames()) -> Transcript:
         self.seconds = len(samples) / 16_000
-        return Transcript(self.text, "en", 0.9)
+        return Transcript(self.text, "en", 0.9, self.uncorrected)
 
 
 def record(seconds: float = 1.0, level: int = 5000, rate: int = 8000) -> bytes:
@@ -75,6 +76,15 @@ def test_what_was_heard_is_searched_for_and_said() -> None:
     assert (said["heard"], said["language"], said["rerank_status"]) == ("wireless mouse", "en", "reranked")
     assert [hit["_id"] for hit in answer.json["hits"]["hits"]] == ["1", "2"]
     assert listener.seconds == pytest.approx(2.0, abs=0.1)
+    assert "heard_uncorrected" not in said
+
+
+@needs_av
+def test_a_correction_is_searched_for_and_said_beside_what_was_heard() -> None:
+    web, listener = open_web()
+    listener.uncorrected = "wire list mouse"
+    said = web.post(PATH, json={"audio": encoded(record()), "index": "products"}).json["ext"]["attune"]
+    assert (said["heard"], said["heard_uncorrected"]) == ("wireless mouse", "wire list mouse")
 
 
 @needs_av

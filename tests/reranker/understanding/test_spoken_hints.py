@@ -1,4 +1,4 @@
-from reranker.understanding.spoken_hints import list_spoken_hints
+from reranker.understanding.spoken_hints import SpokenNames, list_spoken_hints, list_spoken_names
 from reranker.understanding.vocabulary import CatalogueVocabulary, TypePhrase
 
 
@@ -18,3 +18,15 @@ def test_hints_stay_within_what_whisper_reads() -> None:
 
 def test_a_catalogue_without_a_vocabulary_has_none() -> None:
     assert list_spoken_hints(CatalogueVocabulary()) == ""
+
+
+def test_names_are_types_and_brands_the_commonest_first() -> None:
+    vocabulary = CatalogueVocabulary(
+        words={"cable": 9, "mouse": 3},
+        brands={"sony": 5, "hp": 9, "canon": 7},
+        types={
+            "mous": TypePhrase(("mous",), 2, 1.0),
+            "patch cabl": TypePhrase(("patch", "cabl"), 7, 1.0),
+        },
+    )
+    assert list_spoken_names(vocabulary) == SpokenNames(("patch cable", "mouse"), ("canon", "sony"))
