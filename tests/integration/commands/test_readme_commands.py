@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from opensearchpy import OpenSearch
+from PIL import Image
 
 from tests.integration.stack import ROOT, SLOW_MACHINE_SECONDS
 from tests.readmes import Command, commands
@@ -21,6 +22,7 @@ ELSEWHERE = {
     ("follow",): "tests/integration/attach/test_follow.py",
     ("--follow",): "tests/integration/indexing/test_index_command.py",
     ("--reencode",): "tests/integration/indexing/test_model_change.py",
+    ("--images", "web"): "tests/indexer/pictures/test_sources.py",
     ("--engine",): "tests/integration/indexing/test_ray.py",
     ("--model",): "tests/plugin_api/commands/train/test_command.py",
     ("--second-model",): "tests/plugin_api/commands/evaluate/test_command.py",
@@ -77,6 +79,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
+    (folder / "photos").mkdir()
+    Image.new("RGB", (64, 64), "navy").save(folder / "photos" / "1.jpg")
     return folder
 
 
