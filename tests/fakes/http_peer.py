@@ -62,13 +62,18 @@ class Peer:
         self._listener = socket.create_server(("127.0.0.1", 0))
         scheme = "https" if context else "http"
         self.url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._conversing: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
     def close(self) -> None:
-        """Stop accepting, and wait for what is under way."""
+        """Stop accepting, and wait until what came is read: a client may leave its connections open."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._threads[0].join()
+        for sock in self._conversing:
+            with suppress(OSError):  # it is closed
+                sock.shutdown(socket.SHUT_RD)
         for thread in self._threads:
             thread.join()
 
@@ -88,6 +93,7 @@ class Peer:
         with suppress(OSError), sock:
             if self._context:
                 sock = self._context.wrap_socket(sock, server_side=True)
+            self._conversing.append(sock)
             with sock:
                 self._script(Conversation(sock))
 
