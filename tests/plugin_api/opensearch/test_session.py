@@ -30,8 +30,15 @@ def serve() -> Iterator[Callable[[Script], Peer]]:
         end()
 
 
-def send(server: Peer, *requests: tuple[str, str, Headers, Callable[[], Body]]) -> list[Answer]:
-    """Send requests over one session and return their answers."""
+def send(
+    server: Peer,
+    *requests: tuple[str, str, Headers, Callable[[], Body]],
+    closed: threading.Event | None = None,
+) -> list[Answer]:
+    """Send requests over one session and return their answers.
+
+    The server sets `closed` when the connection is closed: until then, what is left of a body is sent.
+    """
 
     async def run() -> list[Answer]:
         session = OpenSearchSession(OpenSearchSettings(url=server.url))
@@ -42,6 +49,8 @@ def send(server: Peer, *requests: tuple[str, str, Headers, Callable[[], Body]]) 
                     answers.append((response.status, read_headers(response), await response.read()))
         finally:
             await session.close()
+            if closed:
+                assert await asyncio.to_thread(closed.wait, 10)
         return answers
 
     return asyncio.run(run())
@@ -168,15 +177,20 @@ def test_an_answer_that_comes_before_the_whole_body_is_the_answer(serve: Callabl
         conversation.sock.recv(65536)
         conversation.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
         conversation.sock.shutdown(socket.SHUT_WR)
-        while conversation.sock.recv(1 << 20):
-            pass
+        try:
+            while conversation.sock.recv(1 << 20):
+                pass
+        finally:
+            closed.set()
+
+    closed = threading.Event()
 
     async def endless() -> AsyncIterator[bytes]:
         while True:
             yield b"x" * 65536
             await asyncio.sleep(0)
 
-    ((status, _, body),) = send(serve(script), ("POST", "/_bulk", (), endless))
+    ((status, _, body),) = send(serve(script), ("POST", "/_bulk", (), endless), closed=closed)
     assert (status, body) == (413, b"big")
 
 
