@@ -46,7 +46,7 @@ GOOD = Fault()
 class FaultyCluster:
     """Answers as `shop` does, unless there is a fault for what is asked.
 
-    That is "msearch", "fetch" (a page), "cached" (a page of a cached ranking) or "first".
+    That is "gather" (candidates), "fetch" (a page), "cached" (a page of a cached ranking) or "first".
     """
 
     shop: Shop = field(default_factory=Shop)
@@ -54,7 +54,7 @@ class FaultyCluster:
     asked: list[str] = field(default_factory=list)
     port: int = 0
     held: threading.Event = field(default_factory=threading.Event)
-    """Lists of searches are answered while this is set."""
+    """Candidates are gathered while this is set."""
 
     def __post_init__(self) -> None:
         self.held.set()
@@ -116,10 +116,10 @@ class _Handler(BaseHTTPRequestHandler):
             known = self.served.shop.request(self.command, self.path, {}, body)
             self._send(GOOD, known.status, known.body)
             return
-        listed, page = "_msearch" in self.path, b'"ids"' in body
-        kind = ("cached" if b'"_seq_no"' in body else "fetch") if page else "msearch" if listed else "first"
+        gathers, page = "_msearch" in self.path or b'"attune.key"' in body, b'"ids"' in body
+        kind = ("cached" if b'"_seq_no"' in body else "fetch") if page else "gather" if gathers else "first"
         self.served.asked.append(kind)
-        if kind == "msearch":
+        if kind == "gather":
             self.served.held.wait(30)
         reply = self.served.shop.request(self.command, self.path, {}, body)
         self._send(self.served.faults.get(kind, GOOD), reply.status, reply.body)

@@ -106,7 +106,7 @@ def reranked_again(server: Server) -> None:
     assert (status, report(answer)[0], hits(answer)) == (200, "reranked", RERANKED)
 
 
-@pytest.mark.parametrize("part", ["msearch", "fetch", "cached"])
+@pytest.mark.parametrize("part", ["gather", "fetch", "cached"])
 @pytest.mark.parametrize("how", FAULTS)
 def test_reranking_that_fails_leaves_opensearchs_hits(
     cluster: FaultyCluster, sidecar: Server, how: str, part: str
@@ -131,7 +131,7 @@ def test_reasons_are_counted_by_class(cluster: FaultyCluster, sidecar: Server) -
         fault, status, _ = FAULTS[how]
         line = f'attune_unranked_total{{reason="{name}",rerank_status="{status}"}}'
         before = counted(sidecar, line)
-        cluster.faults["msearch"] = fault
+        cluster.faults["gather"] = fault
         ask(sidecar)
         assert counted(sidecar, line) == before + 1
     cluster.faults.clear()
@@ -142,7 +142,7 @@ def test_reasons_are_counted_by_class(cluster: FaultyCluster, sidecar: Server) -
 def test_an_error_of_the_whole_cluster_is_its_own(
     cluster: FaultyCluster, sidecar: Server, status: int
 ) -> None:
-    cluster.faults |= dict.fromkeys(("msearch", "fetch", "first"), Fault(status=status))
+    cluster.faults |= dict.fromkeys(("gather", "fetch", "first"), Fault(status=status))
     for _ in range(FAILURES_TO_OPEN + 1):
         code, answer = ask(sidecar)
         assert code == status
@@ -155,7 +155,7 @@ def test_an_error_of_the_whole_cluster_is_its_own(
 def test_a_cluster_that_breaks_every_connection_is_an_error_in_its_shape(
     cluster: FaultyCluster, sidecar: Server
 ) -> None:
-    cluster.faults |= dict.fromkeys(("msearch", "fetch", "first"), Fault(breaks_off=True))
+    cluster.faults |= dict.fromkeys(("gather", "fetch", "first"), Fault(breaks_off=True))
     code, answer = ask(sidecar)
     assert code == 503
     assert is_error(answer, 503)
@@ -165,7 +165,7 @@ def test_a_cluster_that_breaks_every_connection_is_an_error_in_its_shape(
 
 
 def test_the_first_stage_takes_the_time_it_takes(cluster: FaultyCluster, sidecar: Server) -> None:
-    cluster.faults |= {"msearch": Fault(late_headers=LATE), "first": Fault(late_headers=1.0, late_body=0.5)}
+    cluster.faults |= {"gather": Fault(late_headers=LATE), "first": Fault(late_headers=1.0, late_body=0.5)}
     code, answer = ask(sidecar)
     assert (code, hits(answer), report(answer)[0]) == (200, OWN, "timeout")
 
@@ -195,7 +195,7 @@ def test_a_template_that_is_rendered_late_goes_on_as_it_came(cluster: FaultyClus
 
 
 def test_lists_of_searches_fall_back_one_by_one(cluster: FaultyCluster, sidecar: Server) -> None:
-    cluster.faults["msearch"] = Fault(status=500)
+    cluster.faults["gather"] = Fault(status=500)
     connection = http.client.HTTPConnection("127.0.0.1", sidecar.port, timeout=30)
     lines = (b"{}\n" + json.dumps(mouse()).encode() + b"\n") * 2
     connection.request("POST", "/shop/_msearch", lines, {"Content-Type": "application/x-ndjson"})
@@ -206,15 +206,15 @@ def test_lists_of_searches_fall_back_one_by_one(cluster: FaultyCluster, sidecar:
 
 def test_what_keeps_failing_rests_and_comes_back(cluster: FaultyCluster, sidecar: Server) -> None:
     reranked_again(sidecar)
-    cluster.faults["msearch"] = Fault(status=500)
+    cluster.faults["gather"] = Fault(status=500)
     for _ in range(FAILURES_TO_OPEN):
         assert report(ask(sidecar)[1])[0] == "failed"
     assert counted(sidecar, "attune_circuits_open") == 1
-    asked = cluster.asked.count("msearch")
+    asked = cluster.asked.count("gather")
     _, answer = ask(sidecar)
     assert (hits(answer), report(answer)[0]) == (OWN, "skipped")
     assert "failed 5 times in a row, the last time because OpenSearch answered 500" in report(answer)[1]
-    assert cluster.asked.count("msearch") == asked
+    assert cluster.asked.count("gather") == asked
     assert counted(sidecar, 'attune_unranked_total{reason="circuit_open",rerank_status="skipped"}') >= 1
     cluster.faults.clear()
     time.sleep(OPEN_SECONDS)
@@ -223,7 +223,7 @@ def test_what_keeps_failing_rests_and_comes_back(cluster: FaultyCluster, sidecar
 
 
 def test_a_slow_cluster_rests_as_well(cluster: FaultyCluster, sidecar: Server) -> None:
-    cluster.faults["msearch"] = Fault(late_headers=LATE)
+    cluster.faults["gather"] = Fault(late_headers=LATE)
     for _ in range(FAILURES_TO_OPEN):
         assert report(ask(sidecar)[1])[0] == "timeout"
     began = time.monotonic()
@@ -242,12 +242,12 @@ def test_what_is_too_much_is_shed_before_it_queues() -> None:
     ):
         reranked_again(server)
         cluster.held.clear()
-        asked = cluster.asked.count("msearch")
+        asked = cluster.asked.count("gather")
         answers: list[Any] = []
         threads = [threading.Thread(target=lambda: answers.append(ask(server)[1])) for _ in range(2)]
         for thread in threads:
             thread.start()
-        wait_until(lambda: cluster.asked.count("msearch") == asked + 2)
+        wait_until(lambda: cluster.asked.count("gather") == asked + 2)
         for _ in range(3):
             code, answer = ask(server)
             assert (code, hits(answer), report(answer)[0]) == (200, OWN, "shed")
@@ -265,7 +265,7 @@ def test_a_killed_worker_is_replaced_and_only_its_own_requests_are_lost() -> Non
         reranked_again(server)
         (worker,) = psutil.Process(server.process.pid).children()
         cluster.held.clear()
-        asked = cluster.asked.count("msearch")
+        asked = cluster.asked.count("gather")
         lost: list[Exception] = []
 
         def run() -> None:
@@ -277,7 +277,7 @@ def test_a_killed_worker_is_replaced_and_only_its_own_requests_are_lost() -> Non
         threads = [threading.Thread(target=run) for _ in range(3)]
         for thread in threads:
             thread.start()
-        wait_until(lambda: cluster.asked.count("msearch") == asked + 3)
+        wait_until(lambda: cluster.asked.count("gather") == asked + 3)
         worker.kill()
         for thread in threads:
             thread.join()

@@ -174,12 +174,12 @@ def test_who_hangs_up_holds_nobody_up(
 ) -> None:
     cluster.held.clear()  # from here on OpenSearch does not answer
     try:
-        asked = cluster.asked.count("msearch")
+        asked = cluster.asked.count("gather")
         with ExitStack() as stack:
             for _ in range(4):  # as many as there are threads
                 sock = stack.enter_context(connected(sidecar.port))
                 sock.sendall(head + b"Host: shop\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-            wait_until(lambda: cluster.asked.count("msearch") == asked + 4)
+            wait_until(lambda: cluster.asked.count("gather") == asked + 4)
             assert healthy(sidecar)
         wait_until(lambda: in_flight(sidecar) == 1, 15)  # the question itself: all others were given up
     finally:
