@@ -68,7 +68,8 @@ def test_the_model_reads_the_language_that_the_shipped_one_does_not(folder: Path
 
 def test_a_model_with_an_encoder_of_its_own_can_be_gone_on_from(folder: Path, tmp_path: Path) -> None:
     made = tmp_path / "next"
-    run_training(TrainingPlan(made, sample(), folder, steps=1, recipe=RECIPE), lambda _: quiet)
+    plan = TrainingPlan(made, sample(), folder, steps=1, recipe=RECIPE, must_gain=False)
+    run_training(plan, lambda _: quiet)
     assert (made / "query.onnx").read_bytes() == (folder / "query.onnx").read_bytes()
     assert (made / "product.onnx").read_bytes() != (folder / "product.onnx").read_bytes()
 
