@@ -3,20 +3,14 @@
 It is a `_search` of the index with `ext.attune.image`, whose picture may be larger than a search is.
 """
 
-import base64
 from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
-from flask import Blueprint, Request, Response, request
+from flask import Blueprint, Response, request
 from msgspec import Meta, Struct
 
-from mappings import fields
-from mappings.errors import BadRequest
 from mappings.settings import Settings
-from mappings.types import JsonObject
-from plugin_api.opensearch.json_depth import check_values
-from plugin_api.opensearch.raw_json import dumps
 from plugin_api.search.answer import Answer, error_answer
 from plugin_api.search.query.clauses import MATCH_ALL
 from plugin_api.search.query.keyword_query import keyword_query
@@ -25,12 +19,10 @@ from plugin_api.search.query.types import MAX_IMAGE, RerankRequest, SearchCall
 from plugin_api.search.reasons import RerankStatus
 from plugin_api.search.report import REASON_HEADER, STATUS_HEADER
 from plugin_api.search.search import Searcher
-from plugin_api.sidecar.passthrough import make_wsgi_response, read_wsgi_headers
+from plugin_api.sidecar.passthrough import make_wsgi_response
+from plugin_api.sidecar.uploads import make_search_body, read_search_headers, read_upload
 
 _PATH = "/_attune/search/image"
-
-_OWN_HEADERS = frozenset({"content-length", "content-type", "content-encoding", "x-api-key", "accept"})
-"""Headers that are about this request, and not for OpenSearch."""
 
 _IN_ITS_PLACE = "image"
 """What stands for the picture while the rest of the search is read."""
@@ -56,14 +48,9 @@ def pictures_blueprint(settings: Settings, searcher: Searcher) -> Blueprint:
     @routes.post(_PATH)
     def _search() -> Response:
         request.max_content_length = settings.sidecar.max_body_bytes
-        wanted = _read(request)
+        wanted = read_upload(request, ImageRequest, "image")
         index = wanted.index or settings.search.alias
-        headers = {
-            name: value
-            for name, value in read_wsgi_headers(request.environ).items()
-            if name not in _OWN_HEADERS
-        }
-        call = SearchCall.of(index, make_body(wanted), headers=headers)
+        call = SearchCall.of(index, make_body(wanted), headers=read_search_headers(request))
         parsed = searcher.parse(call)
         if isinstance(parsed, RerankRequest):
             options = msgspec.structs.replace(parsed.options, image=wanted.image)
@@ -86,37 +73,5 @@ def make_body(wanted: ImageRequest) -> bytes:
     """
     text = " ".join(wanted.text.split())
     query = wanted.search.get("query") or (keyword_query(text) if text else MATCH_ALL)
-    ext = wanted.search.get("ext", {})
-    own = ext.get(fields.ATTUNE, {}) if isinstance(ext, dict) else None
-    if not isinstance(own, dict):
-        raise BadRequest("ext and ext.attune of the search must be objects")
-    options: JsonObject = {**own, "image": _IN_ITS_PLACE, **({"query": text} if text else {})}
-    return dumps({**wanted.search, "query": query, "ext": {**ext, fields.ATTUNE: options}})
-
-
-def _read(call: Request) -> ImageRequest:
-    """Return what a form or JSON asks for. Raises BadRequest."""
-    if call.mimetype == "multipart/form-data":
-        file = call.files.get("image")
-        if file is None:
-            raise BadRequest("the form has no file named image")
-        values = {name: call.form[name] for name in ("index", "text") if name in call.form}
-        search = _decode(call.form.get("search", "{}").encode("utf-8", "surrogatepass"), dict[str, Any])
-        image = base64.b64encode(file.read()).decode("ascii")
-        try:
-            return msgspec.convert({**values, "image": image, "search": search}, ImageRequest)
-        except msgspec.ValidationError as error:
-            raise BadRequest(f"the form can't be read: {error}") from error
-    if call.mimetype != "application/json":
-        raise BadRequest("send multipart/form-data with a file named image, or application/json")
-    data = call.get_data(cache=False)
-    check_values(data)
-    wanted: ImageRequest = _decode(data, ImageRequest)
-    return wanted
-
-
-def _decode(data: bytes, kind: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"the request can't be read: {error}") from error
+    options = {"image": _IN_ITS_PLACE, **({"query": text} if text else {})}
+    return make_search_body(wanted.search, query, options)

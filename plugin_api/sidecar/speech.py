@@ -3,34 +3,29 @@
 The recording becomes the text of a `_search`; the answer says what was understood, as `ext.attune.heard`.
 """
 
-import base64
-import binascii
 from typing import Annotated, Any
 
-import msgspec
-from flask import Blueprint, Request, Response, request
+from flask import Blueprint, Response, request
 from msgspec import Meta, Struct
 
 from mappings import fields
 from mappings.errors import BadAudio, BadRequest
 from mappings.settings import Settings
 from mappings.types import JsonObject
-from plugin_api.opensearch.json_depth import check_values
 from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.answer import Answer, error_answer
+from plugin_api.search.query.base64_data import decode_base64
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.types import SearchCall
 from plugin_api.search.search import Searcher
 from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
-from plugin_api.sidecar.passthrough import make_wsgi_response, read_wsgi_headers
+from plugin_api.sidecar.passthrough import make_wsgi_response
+from plugin_api.sidecar.uploads import make_search_body, read_search_headers, read_upload
 from reranker.speech.audio import read_audio
 from reranker.speech.transcriber import Transcriber, Transcript
 from reranker.understanding.spoken_hints import SpokenNames, list_spoken_hints, list_spoken_names
 
 _PATH = "/_attune/search/audio"
-
-_OWN_HEADERS = frozenset({"content-length", "content-type", "content-encoding", "x-api-key", "accept"})
-"""Headers that are about this request, and not for OpenSearch."""
 
 _MAX_AUDIO = 40_000_000
 """Characters of a recording in base64: the settings bound its bytes and seconds further."""
@@ -59,20 +54,19 @@ def speech_blueprint(settings: Settings, searcher: Searcher, transcriber: Transc
     @routes.post(_PATH)
     def _search() -> Response:
         request.max_content_length = settings.sidecar.max_body_bytes
-        wanted = _read(request)
+        wanted = read_upload(request, AudioRequest, "audio")
         if transcriber is None:
             raise BadRequest(
                 "searches by speech are off: set speech.search = true, which needs "
                 "pip install 'attune[speech]'"
             )
-        sent = read_wsgi_headers(request.environ)
-        headers = {name: value for name, value in sent.items() if name not in _OWN_HEADERS}
+        headers = read_search_headers(request)
         index = wanted.index or settings.search.alias
         interpreter = searcher.find_interpreter(SearchCall.of(index, headers=headers))
         hints = list_spoken_hints(interpreter.vocabulary) if interpreter else ""
         names = list_spoken_names(interpreter.vocabulary) if interpreter else SpokenNames()
         try:
-            samples = read_audio(_decode_base64(wanted.audio), settings.speech)
+            samples = read_audio(decode_base64(wanted.audio, "audio"), settings.speech)
             with limiter.slot():
                 heard = transcriber.transcribe(samples, hints, names)
         except BadAudio as error:
@@ -92,12 +86,7 @@ def speech_blueprint(settings: Settings, searcher: Searcher, transcriber: Transc
 
 def make_spoken_body(wanted: AudioRequest, text: str) -> bytes:
     """Return the body of the `_search` for a text. Raises BadRequest where `ext` is not an object."""
-    ext = wanted.search.get("ext", {})
-    own = ext.get(fields.ATTUNE, {}) if isinstance(ext, dict) else None
-    if not isinstance(own, dict):
-        raise BadRequest("ext and ext.attune of the search must be objects")
-    query = wanted.search.get("query") or keyword_query(text)
-    return dumps({**wanted.search, "query": query, "ext": {**ext, fields.ATTUNE: {**own, "query": text}}})
+    return make_search_body(wanted.search, wanted.search.get("query") or keyword_query(text), {"query": text})
 
 
 def _add_transcript(answer: Answer, heard: Transcript) -> Answer:
@@ -116,41 +105,3 @@ def _add_transcript(answer: Answer, heard: Transcript) -> Answer:
         said["heard_uncorrected"] = heard.uncorrected
     body["ext"] = {**ext, fields.ATTUNE: {**own, **said}}
     return Answer(answer.status, dumps(body), answer.headers)
-
-
-def _read(call: Request) -> AudioRequest:
-    """Return what a form or JSON asks for. Raises BadRequest."""
-    if call.mimetype == "multipart/form-data":
-        file = call.files.get("audio")
-        if file is None:
-            raise BadRequest("the form has no file named audio")
-        values: JsonObject = {"audio": base64.b64encode(file.read()).decode("ascii")}
-        values |= {"index": call.form["index"]} if "index" in call.form else {}
-        search = call.form.get("search", "{}").encode("utf-8", "surrogatepass")
-        return _convert({**values, "search": _parse(search)})
-    if call.mimetype != "application/json":
-        raise BadRequest("send multipart/form-data with a file named audio, or application/json")
-    data = call.get_data(cache=False)
-    check_values(data)
-    return _convert(_parse(data))
-
-
-def _parse(data: bytes) -> Any:
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"the request can't be read: {error}") from error
-
-
-def _convert(values: Any) -> AudioRequest:
-    try:
-        return msgspec.convert(values, AudioRequest)
-    except msgspec.ValidationError as error:
-        raise BadRequest(f"the request can't be read: {error}") from error
-
-
-def _decode_base64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text.rpartition(";base64,")[2], validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadRequest(f"audio is not base64: {error}") from error

@@ -7,9 +7,9 @@ of them are, so `laptop` is near `notebook`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,18 +148,23 @@ def _is_among(words: facts.Hashes, ordered: facts.Hashes) -> NDArray[np.bool_]:
     return np.asarray(ordered[place] == words)
 
 
-def find_accessories(batch: FactBatch, accessories: Collection[str]) -> NDArray[np.bool_]:
+def find_accessories(batch: FactBatch, accessories: frozenset[str]) -> NDArray[np.bool_]:
     """Return which products (n,) have a title that names an accessory, and not as what comes with a thing."""
     title = np.flatnonzero(batch.kinds == facts.TITLE)
     words, owners = batch.values[title], batch.owners[title]
-    names = _is_among(words, hash_nouns(sorted(accessories)))
+    names = _is_among(words, _hash_set(accessories))
     comes_with = np.zeros(len(title), dtype=bool)
-    follows = _is_among(words, hash_nouns(sorted(_WITH)))
+    follows = _is_among(words, _hash_set(_WITH))
     for distance in range(1, _PHRASE + 1):
         comes_with[distance:] |= follows[:-distance] & (owners[:-distance] == owners[distance:])
     belongs = np.zeros(batch.count, dtype=bool)
     belongs[owners[names & ~comes_with]] = True
     return belongs
+
+
+@lru_cache(maxsize=64)
+def _hash_set(stems: frozenset[str]) -> facts.Hashes:
+    return hash_nouns(tuple(stems))
 
 
 def hash_nouns(nouns: Sequence[str]) -> facts.Hashes:

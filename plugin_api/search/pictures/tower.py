@@ -1,7 +1,5 @@
 """The picture tower of a process, and its way into the text space of each model."""
 
-import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -10,6 +8,7 @@ from typing import Protocol
 
 from mappings.errors import BadPicture, BadRequest, SettingsError
 from mappings.settings import PictureSettings
+from plugin_api.search.query.base64_data import decode_base64
 from reranker.pictures.encoder import PictureEncoder, load_picture_encoder
 from reranker.pictures.projection import PictureProjection, open_projection
 from reranker.pictures.reading import read_picture
@@ -76,12 +75,9 @@ class PictureSearchTower:
 
     def encode(self, text: str, model: str) -> PictureQuery:
         """Encode a picture in base64, for products of the model of this version. Raises BadRequest."""
-        _, _, encoded = text.rpartition(";base64,")
+        data = decode_base64(text, "ext.attune.image")
         try:
-            data = base64.b64decode(encoded, validate=True)
             pixels = read_picture(data, self._encoder.config.size, self._settings)
-        except binascii.Error as error:
-            raise BadRequest(f"ext.attune.image is not base64: {error}") from error
         except BadPicture as error:
             raise BadRequest(f"ext.attune.image: {error}") from error
         [picture] = self._encoder.encode([pixels])
