@@ -152,10 +152,21 @@ def _title(hit: JsonObject) -> str:
     return str(hit.get("_source", {}).get(fields.TITLE, hit["_id"]))
 
 
+_WORDS = {
+    "bought": "bought before",
+    "maker": "maker",
+    "type": "kind",
+    "size": "size",
+    "price_level": "usual price",
+    "history_attention": "like what was seen lately",
+    "popularity": "popular",
+}
+"""What each feature of behaviour is called."""
+
+
 def describe_reason(parts: dict[str, float]) -> str:
-    """Return what a history added to a hit, in words."""
-    words = {"bought": "bought before", "maker": "maker", "type": "kind", "size": "size"}
-    return ", ".join(f"{words[name]} {value:+.1f}" for name, value in parts.items() if value)
+    """Return what behaviour added to a hit, in words."""
+    return ", ".join(f"{_WORDS[name]} {value:+.1f}" for name, value in parts.items() if value)
 
 
 def is_personal(comparisons: Sequence[PersonalComparison]) -> bool:

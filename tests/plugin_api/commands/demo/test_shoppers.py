@@ -16,12 +16,14 @@ from plugin_api.commands.demo.shoppers import (
     DemoShopper,
     PersonalComparison,
     compare_shoppers,
+    describe_reason,
     is_personal,
     store_histories,
     with_demo_shoppers,
 )
 from plugin_api.shoppers.profile_store import unpack_profile
 from plugin_api.sidecar.app import create_app
+from reranker.behaviour.personal_search import PERSONAL_WEIGHTS
 from tests.fakes.memory_connection import ClientRequest, open_client
 from tests.fakes.preview_shop import shipped_model
 from tests.fakes.profile_shop import KEY, ShopWithProfiles
@@ -96,3 +98,8 @@ def test_the_table_shows_both_rankings_and_why() -> None:
         assert part in shown
     assert "recommended: Epson ink  you buy it every 4 weeks" in shown
     assert not is_personal([replace(ANNA, reasons=({}, {}))])
+
+
+def test_every_feature_of_behaviour_has_words() -> None:
+    features = dict.fromkeys((*PERSONAL_WEIGHTS, "popularity"), 0.5)
+    assert len(describe_reason(features).split(", ")) == len(features)
