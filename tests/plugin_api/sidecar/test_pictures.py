@@ -52,6 +52,7 @@ def test_the_search_is_the_callers_with_a_place_for_the_picture() -> None:
     ("image", "said"),
     [
         ("%%%", "not base64"),
+        ("bild für dich", "not base64"),
         (base64.b64encode(b"no picture").decode(), "not a JPEG, PNG or WebP"),
         (base64.b64encode(draw_picture(kind="GIF")).decode(), "not a JPEG, PNG or WebP"),
         (base64.b64encode(bytes(30_000)).decode(), "at most 20,000"),
