@@ -165,8 +165,8 @@ _WORDS = {
 
 
 def describe_reason(parts: dict[str, float]) -> str:
-    """Return what behaviour added to a hit, in words."""
-    return ", ".join(f"{_WORDS[name]} {value:+.1f}" for name, value in parts.items() if value)
+    """Return what behaviour added to a hit, in words; what rounds to 0.0 is left out."""
+    return ", ".join(f"{_WORDS[name]} {value:+.1f}" for name, value in parts.items() if round(value, 1))
 
 
 def is_personal(comparisons: Sequence[PersonalComparison]) -> bool:
