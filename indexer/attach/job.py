@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from indexer.attach.removal import remove_vectors
 from indexer.attach.shards import read_positions
 from indexer.attach.shop_index import (
-    Attachment,
-    ShopIndex,
     check_attachable,
     check_knn,
     find_shop_indexes,
+    make_attachment,
     put_attune_fields,
     put_metadata,
 )
@@ -78,7 +77,7 @@ def attach_index(session: IndexSession, field_map: FieldMap) -> AttachReport:
             check_attachable(index)
         report = AttachReport(session.alias)
         for index in indexes:
-            attachment = _make_attachment(session, index, field_map)
+            attachment = make_attachment(session, index, field_map)
             if index.allows_vectors:
                 finish_switch(session, jobs, index, lock)
                 put_attune_fields(session, index, attachment)
@@ -144,18 +143,6 @@ def return_to_original(session: IndexSession) -> Switch:
         if len(copies) != 1:
             raise IndexingError(f"{session.alias} is not an alias of one index that is a copy of a shop's")
         return restore_original(session, jobs, copies[0], lock)
-
-
-def _make_attachment(session: IndexSession, index: ShopIndex, field_map: FieldMap) -> Attachment:
-    encoder = session.encoders.current
-    before = index.attachment
-    return Attachment(
-        model=encoder.version,
-        dimension=encoder.dimension,
-        vectors=before.vectors if before else session.settings.vectors,
-        field_map=field_map,
-        copied_from=before.copied_from if before else "",
-    )
 
 
 class _Follower:
@@ -248,7 +235,7 @@ class _Follower:
             if index.uuid not in self._updaters:
                 if attachment is None:
                     check_attachable(index)
-                    attachment = _make_attachment(session, index, known)
+                    attachment = make_attachment(session, index, known)
                     put_attune_fields(session, index, attachment)
                 self._updaters[index.uuid] = IndexUpdater(
                     session, self._jobs, index, attachment, self._job.full

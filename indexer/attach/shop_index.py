@@ -93,6 +93,19 @@ class ShopIndex:
         return _read_metadata(self.mappings)
 
 
+def make_attachment(session: IndexSession, index: ShopIndex, field_map: FieldMap) -> Attachment:
+    """Return the attachment of an index by the session's model and a field map."""
+    encoder = session.encoders.current
+    before = index.attachment
+    return Attachment(
+        model=encoder.version,
+        dimension=encoder.dimension,
+        vectors=before.vectors if before else session.settings.vectors,
+        field_map=field_map,
+        copied_from=before.copied_from if before else "",
+    )
+
+
 def make_meta(index: ShopIndex, attachment: Attachment | None, vocabulary: str = "") -> JsonObject:
     """Return the `_meta` of an index's mapping with an attachment in place of the present one, or without.
 

@@ -10,8 +10,8 @@ def summarize_estimate(estimate: AttachEstimate) -> str:
     names, remaining = ", ".join(estimate.indexes), estimate.documents - estimate.encoded
     lines = [
         f"Attaching would encode {remaining:,} of {format_count(estimate.documents, 'document')} of {names} "
-        f"{way}. Encoding takes about {_duration(estimate.seconds)} on this machine; the vectors "
-        f"add at most {estimate.bytes / 1e6:,.1f} MB to each copy of the data."
+        f"{way}. Measured on a few, that takes about {_duration(estimate.seconds)} from this machine; "
+        f"the vectors add at most {estimate.bytes / 1e6:,.1f} MB to each copy of the data."
     ]
     if estimate.without_text:
         lines.append(f"{estimate.without_text:.0%} of a sample have no title or description to encode.")
