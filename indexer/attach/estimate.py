@@ -27,14 +27,15 @@ _GRAPH_BYTES = 2 * 16 * 4
 class AttachEstimate:
     """What attaching would do.
 
-    Of `documents`, `encoded` have vectors of this model already. `seconds` is the time of all that is done
+    Copies take the place of the indexes `copied`; the others are attached as they are. Of `documents`,
+    `encoded` have vectors of this model already. `seconds` is the time of all that is done
     for the others from this machine, `bytes` the most that they add to the index. `products` are some of the
     sample as they would be encoded, `without_text` the share of the sample without a text to encode.
     """
 
     name: str
     indexes: tuple[str, ...]
-    in_place: bool
+    copied: tuple[str, ...]
     documents: int
     encoded: int
     seconds: float
@@ -81,18 +82,18 @@ def estimate_attaching(
     largest = indexes[counts.index(max(counts))]
     attachment = make_attachment(session, largest, field_map)
     times = measure_attaching(session, largest, attachment) if remaining else AttachTimes()
-    copied = sum(count for index, count in zip(indexes, counts, strict=True) if not index.allows_vectors)
+    copies = sum(count for index, count in zip(indexes, counts, strict=True) if not index.allows_vectors)
     seconds = (
         loading
         + times.preparing
-        + times.copying * copied
+        + times.copying * copies
         + times.encoding * remaining
         + times.learning * min(documents, SAMPLE)
     )
     return AttachEstimate(
         name=session.alias,
         indexes=tuple(index.name for index in indexes),
-        in_place=all(index.allows_vectors for index in indexes),
+        copied=tuple(index.name for index in indexes if not index.allows_vectors),
         documents=documents,
         encoded=encoded,
         seconds=round(seconds, 1),

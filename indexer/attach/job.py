@@ -69,6 +69,7 @@ def attach_index(session: IndexSession, field_map: FieldMap) -> AttachReport:
     next one. Raises IndexingError where the cluster has no k-NN plugin or an index does not keep all of
     `_source`, JobRunning, JobStopped, ClusterDown and ModelError.
     """
+    began = time.monotonic()
     jobs = session.open_jobs()
     with hold_lock(jobs, session.alias, ATTACHING) as lock:
         indexes = find_shop_indexes(session)
@@ -86,7 +87,9 @@ def attach_index(session: IndexSession, field_map: FieldMap) -> AttachReport:
                 report.kept = (*report.kept, switch.kept)
                 report.refusing_seconds = max(report.refusing_seconds, switch.seconds)
         job = FollowJob(once=True)
-        return _Follower(session, jobs, lock, job, lambda _: None, report).run(threading.Event())
+        _Follower(session, jobs, lock, job, lambda _: None, report).run(threading.Event())
+        report.set_time(began)
+        return report
 
 
 def follow_index(
@@ -132,17 +135,21 @@ def detach_index(session: IndexSession) -> DetachReport:
     return DetachReport(session.alias, names, documents, round(time.monotonic() - began, 3))
 
 
-def return_to_original(session: IndexSession) -> Switch:
-    """Put the index that a copy took the place of back in it. What was written since is copied to it.
+def return_to_originals(session: IndexSession) -> list[Switch]:
+    """Put the indexes that copies took the place of back in it. What was written since is copied to them.
 
     Raises IndexingError where no copy is behind the session's name, JobRunning, JobStopped and ClusterDown.
     """
     jobs = session.open_jobs()
     with hold_lock(jobs, session.alias, ATTACHING) as lock:
-        copies = [index for index in find_shop_indexes(session) if index.name != session.alias]
-        if len(copies) != 1:
-            raise IndexingError(f"{session.alias} is not an alias of one index that is a copy of a shop's")
-        return restore_original(session, jobs, copies[0], lock)
+        indexes = find_shop_indexes(session)
+        copies = [index for index in indexes if index.attachment and index.attachment.copied_from]
+        if not copies:
+            raise IndexingError(
+                f"no index behind {session.alias} is a copy of one of the shop's: `attune detach "
+                f"{session.alias}` takes the vectors out"
+            )
+        return [restore_original(session, jobs, copy, lock) for copy in copies]
 
 
 class _Follower:
@@ -174,8 +181,7 @@ class _Follower:
             for _ in self._rounds(stop):
                 changed = self._catch_up()
                 self._teach()
-                report.seconds = round(time.monotonic() - began, 3)
-                report.documents_per_second = round(report.documents / max(report.seconds, 1e-3), 1)
+                report.set_time(began)
                 if changed:
                     self._on_report(report)
                 elif self._job.once:

@@ -68,6 +68,11 @@ class AttachReport:
     seconds: float = 0.0
     documents_per_second: float = 0.0
 
+    def set_time(self, began: float) -> None:
+        """Record the time since a moment of the monotonic clock, and the rate."""
+        self.seconds = round(time.monotonic() - began, 3)
+        self.documents_per_second = round(self.documents / max(self.seconds, 1e-3), 1)
+
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
