@@ -89,10 +89,7 @@ def index_body(
     body["settings"]["index"]["knn.derived_source.enabled"] = False
     if same_characters:
         _map_characters(body["settings"]["analysis"], same_characters)
-    own = attune_properties(dimension, settings)
-    if picture_dimension:
-        own["picture"] = copy.deepcopy(own["vector"]) | {"dimension": picture_dimension}
-        own["pictured"] = {"type": "keyword", "index": False, "doc_values": False}
+    own = attune_properties(dimension, settings, picture_dimension)
     body["mappings"]["properties"]["attune"]["properties"] |= own
     return body
 
@@ -105,17 +102,21 @@ def _map_characters(analysis: JsonObject, same: Mapping[int, str]) -> None:
         analyzer["char_filter"] = ["attune_characters", *analyzer["char_filter"]]
 
 
-def attune_properties(dimension: int, settings: IndexSettings) -> JsonObject:
+def attune_properties(dimension: int, settings: IndexSettings, picture_dimension: int = 0) -> JsonObject:
     """Return the mappings of the fields under `attune` that a search needs of every index.
 
-    Product vectors have `dimension` components.
+    Product vectors have `dimension` components, those of pictures `picture_dimension`: 0 leaves them out.
     """
     own = _load_template()["mappings"]["properties"]["attune"]["properties"]
     vector = own["vector"]
     vector["dimension"] = dimension
     vector["data_type"] = settings.vectors
     vector["method"]["engine"] = settings.engine
-    return {name: own[name] for name in _EVERYWHERE}
+    properties = {name: own[name] for name in _EVERYWHERE}
+    if picture_dimension:
+        properties["picture"] = copy.deepcopy(vector) | {"dimension": picture_dimension}
+        properties["pictured"] = {"type": "keyword", "index": False, "doc_values": False}
+    return properties
 
 
 def _load_template() -> JsonObject:

@@ -9,6 +9,7 @@ for less than two seconds; then one atomic request moves every name to the copy.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from indexer.attach.attachment import Attachment
 from indexer.attach.documents import ShopDocument, fetch_documents, list_missing
 from indexer.attach.shards import (
     BEFORE_ALL,
@@ -19,7 +20,7 @@ from indexer.attach.shards import (
     parse_positions,
     read_positions,
 )
-from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes, make_meta, make_properties
+from indexer.attach.shop_index import ShopIndex, get_shop_indexes, make_meta, make_properties
 from indexer.store.alias import make_index_name
 from indexer.store.bulk import BulkResult, map_in_order, split_chunks, write_bulk
 from indexer.store.index_settings import create_index

@@ -65,9 +65,10 @@ class DetachReport:
 def attach_index(session: IndexSession, field_map: FieldMap) -> AttachReport:
     """Give every index behind the session's name Attune's fields, and its documents their vectors.
 
-    An index that can't have vectors is replaced by a copy that can. A job that is killed is continued by the
-    next one. Raises IndexingError where the cluster has no k-NN plugin or an index does not keep all of
-    `_source`, JobRunning, JobStopped, ClusterDown and ModelError.
+    An index that can't have vectors is replaced by a copy that can. Pictures are encoded where the session
+    has any; where it has none, those that documents have stay. A job that is killed is continued by the next
+    one. Raises IndexingError where the cluster has no k-NN plugin or an index does not keep all of `_source`,
+    JobRunning, JobStopped, ClusterDown and ModelError.
     """
     began = time.monotonic()
     jobs = session.open_jobs()

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
+from indexer.attach.attachment import Attachment
 from indexer.attach.copying import NO_PIPELINES, IndexCopier, copy_key, create_copy, select_final_settings
 from indexer.attach.demanded_fields import end_copying
 from indexer.attach.shards import dump_positions, parse_positions
-from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes, put_metadata
+from indexer.attach.shop_index import ShopIndex, get_shop_indexes, put_metadata
 from indexer.attach.updater import AttachReport, IndexUpdater
 from indexer.store.alias import make_index_name
 from indexer.store.index_settings import put_settings, wait_for_replicas

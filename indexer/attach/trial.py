@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
+from indexer.attach.attachment import Attachment
 from indexer.attach.copying import NO_PIPELINES, CopiedDocument, create_empty_copy
 from indexer.attach.documents import ShopDocument, fetch_documents
 from indexer.attach.shards import DocumentKey, read_positions
-from indexer.attach.shop_index import Attachment, ShopIndex
+from indexer.attach.shop_index import ShopIndex
 from indexer.attach.updater import AttachReport, IndexUpdater, state_key
 from indexer.attach.vocabulary import teach_vocabulary
 from indexer.store.alias import make_index_name
