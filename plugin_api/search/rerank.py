@@ -31,8 +31,9 @@ from plugin_api.search.retrieval.page import (
 )
 from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
 from plugin_api.search.window import ScoredWindow, list_candidates, order_window
-from plugin_api.shoppers.personaliser import Personaliser, apply_behaviour
-from reranker.behaviour.counts import Profile
+from plugin_api.shoppers.events import SECONDS_A_DAY
+from plugin_api.shoppers.personaliser import Personaliser, ShopperHistory, apply_behaviour
+from reranker.behaviour.attention import encode_recent_texts
 from reranker.behaviour.popularity import weigh_priors
 from reranker.behaviour.window_products import StoredHit
 from reranker.text.query_type import is_identifier
@@ -172,7 +173,7 @@ class SearchReranker:
         alike.
         """
         score = cache(partial(self._models.score, model, query, list_candidates(found)))
-        read_profile = cache(partial(self._read_profile, request, deadline))
+        read_history = cache(partial(self._read_history, request, model, query, deadline))
         return self._experiment.rank(
             request,
             lambda varied: self._order(
@@ -181,7 +182,7 @@ class SearchReranker:
                 query,
                 found,
                 score(varied.settings.head_weights, deadline),
-                read_profile(),
+                read_history(),
                 rescued,
             ),
         )
@@ -193,12 +194,12 @@ class SearchReranker:
         query: EncodedQuery,
         found: Candidates,
         probability: Mapping[HitKey, float],
-        profile: Profile,
+        shopper: ShopperHistory,
         rescued: bool,
     ) -> RankedHits:
         """Return the order of the window by the settings of the request."""
         window = order_window(request, query, found, probability)
-        weighed, reasons = self._apply_behaviour(request, query, window, profile)
+        weighed, reasons = self._apply_behaviour(request, query, window, shopper)
         behaviour = {hit.key: parts for hit, parts in zip(window.hits, reasons, strict=False) if parts}
         hits = rank(found.own, window.hits, weighed)
         if request.collapse_field and not request.fixed:  # OpenSearch has collapsed a search sent whole
@@ -211,7 +212,7 @@ class SearchReranker:
         )
 
     def _apply_behaviour(
-        self, request: RerankRequest, query: EncodedQuery, window: ScoredWindow, profile: Profile
+        self, request: RerankRequest, query: EncodedQuery, window: ScoredWindow, shopper: ShopperHistory
     ) -> tuple[list[float], Sequence[Mapping[str, float]]]:
         """Return the scores of a window with what behaviour adds, and by feature what it added to each hit.
 
@@ -219,13 +220,14 @@ class SearchReranker:
         """
         bound = 0.0 if is_identifier(request.text) else request.settings.popularity
         popular: list[float] = weigh_priors([hit.prior for hit in window.hits], bound).tolist()
-        if not (profile.bought or profile.viewed or any(popular)):
+        known = shopper.profile.bought or shopper.profile.viewed or shopper.texts
+        if not known and not any(popular):
             return window.scores, ()
         hits = [
             StoredHit(hit.id, hit.vectors, rank, popularity, hit.price)
             for hit, rank, popularity in zip(window.hits, window.ranks, popular, strict=True)
         ]
-        return apply_behaviour(profile, request.settings.user_strength, query, hits, window.scores)
+        return apply_behaviour(shopper, request.settings.user_strength, query, hits, window.scores)
 
     def _with_rest(
         self, request: RerankRequest, found: Candidates, ranked: RankedHits, caller: CallerClient
@@ -239,12 +241,23 @@ class SearchReranker:
         hits = append_rest(ranked.hits, order, bool(request.collapse_field) and not request.fixed)
         return replace(ranked, hits=tuple(hits), complete=False)
 
-    def _read_profile(self, request: RerankRequest, deadline: Deadline) -> Profile:
-        """Return the profile that a search is ranked by; an empty one where it is not personal."""
+    def _read_history(
+        self, request: RerankRequest, model: Reranker, query: EncodedQuery, deadline: Deadline
+    ) -> ShopperHistory:
+        """Return what a search is ranked by of its shopper; nothing where it is not personal."""
         if not request.is_personal or is_identifier(request.text):
-            return Profile()
-        return self._personaliser.read(
-            request.options.user, _PROFILE_SHARE * (deadline.at - time.monotonic())
+            return ShopperHistory()
+        limit = Deadline.after(_PROFILE_SHARE * (deadline.at - time.monotonic()))
+        profile = self._personaliser.read(request.options.user, limit.at - time.monotonic())
+
+        def encode(text: str) -> EncodedQuery | None:
+            try:
+                return self._models.encode(model, text, limit)
+            except NotReranked:
+                return None
+
+        return ShopperHistory(
+            profile, encode_recent_texts(profile, query, time.time() / SECONDS_A_DAY, encode)
         )
 
 

@@ -1,6 +1,7 @@
 """Writes events once each, brings profiles up to date, and removes what is too old."""
 
 import threading
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -8,12 +9,21 @@ from functools import partial
 from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import dumps
 from plugin_api.shoppers.cluster import ClusterRequests, ShopperStoreError
-from plugin_api.shoppers.events import SECONDS_A_DAY, ShopperEvent, format_month, format_time, read_event
+from plugin_api.shoppers.events import (
+    MAX_EVENTS,
+    SECONDS_A_DAY,
+    ShopperEvent,
+    format_month,
+    format_time,
+    read_event,
+)
 from plugin_api.shoppers.profile_store import ProfileStore
-from reranker.behaviour.counts import Profile, add_purchases, add_views
+from reranker.behaviour.counts import Profile, add_purchases, add_texts, add_views
 
 EVENT_INDEXES = "attune-events-*"
 QUERY_INDEXES = "attune-queries-*"
+
+_DUPLICATE = "duplicate"
 
 _KEYWORD = {"type": "keyword", "ignore_above": 512}
 _TEMPLATE: JsonObject = {
@@ -49,14 +59,29 @@ class EventReport:
     rejected: Mapping[int, str] = field(default_factory=dict)
 
 
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """Events of one call. Once it is `done`, `new` of them were not there before, or `error` is set."""
+
+    events: Sequence[ShopperEvent]
+    done: bool = False
+    new: int = 0
+    error: Exception | None = None
+
+
 class EventStore:
-    """Stores events in indexes of a month each. Thread-safe."""
+    """Stores events in indexes of a month each. Thread-safe.
+
+    One call writes at a time, together with what other calls brought meanwhile: writing takes three requests,
+    however many events they are of.
+    """
 
     def __init__(self, requests: ClusterRequests, key: str, retention_days: int) -> None:
         self._requests, self._key, self._retention = requests, key, retention_days
         self._profiles = ProfileStore(requests)
         self._ready = False
-        self._preparing = threading.Lock()
+        self._writing = threading.Lock()
+        self._queue: deque[_Waiting] = deque()
 
     def store(self, documents: Sequence[Mapping[str, object]], now: float) -> EventReport:
         """Store documents, each once, then what they say of their shoppers. `now` is seconds since 1970.
@@ -71,34 +96,72 @@ class EventStore:
                 events.append(read_event(document, self._key, now, oldest))
             except (ValueError, OverflowError) as error:
                 rejected[place] = str(error)
-        self._prepare()
-        new = self._write(events)
-        changes = {
-            shopper: partial(_update_profile, events=own) for shopper, own in _group_by_shopper(new).items()
-        }
-        self._profiles.change_all(changes, format_time(now))
-        return EventReport(len(new), len(events) - len(new), rejected)
+        waiting = _Waiting(events)
+        self._queue.append(waiting)
+        while not waiting.done:
+            with self._writing:
+                if not waiting.done:  # else another call wrote them with its own
+                    self._write_queue(now)
+        if waiting.error is not None:
+            raise waiting.error
+        return EventReport(waiting.new, len(events) - waiting.new, rejected)
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait until another one has written."""
+        return len(self._queue)
 
     def drop_old(self, now: float) -> list[str]:
-        """Delete the indexes of months that ended before the retention; return their names."""
+        """Delete what is older than the retention: indexes of months, whose names are returned, and profiles
+        that nothing changed since.
+        """
         _, answer = self._requests.ask(
             "GET", f"/_cat/indices/{EVENT_INDEXES},{QUERY_INDEXES}?format=json&h=index"
         )
-        oldest = format_month(now - self._retention * SECONDS_A_DAY)
-        old = sorted(row["index"] for row in answer["list"] if row["index"][-7:] < oldest)
+        oldest = now - self._retention * SECONDS_A_DAY
+        old = sorted(row["index"] for row in answer["list"] if row["index"][-7:] < format_month(oldest))
         for name in old:
             self._requests.ask("DELETE", f"/{name}", also=(404,))
+        self._profiles.drop_old(format_time(oldest))
         return old
 
     def _prepare(self) -> None:
-        with self._preparing:
-            if not self._ready:
-                self._requests.ask("PUT", "/_index_template/attune-behaviour", _TEMPLATE)
-                self._profiles.create_index()
-                self._ready = True
+        if not self._ready:
+            self._requests.ask("PUT", "/_index_template/attune-behaviour", _TEMPLATE)
+            self._profiles.create_index()
+            self._ready = True
 
-    def _write(self, events: Sequence[ShopperEvent]) -> list[ShopperEvent]:
-        """Create the documents; return those that were not there yet."""
+    def _write_queue(self, now: float) -> None:
+        """Write what waits, and what it says of its shoppers."""
+        group: list[_Waiting] = []
+        while self._queue and sum(len(waiting.events) for waiting in group) < MAX_EVENTS:
+            group.append(self._queue.popleft())
+        try:
+            self._prepare()
+            statuses = iter(self._create([event for waiting in group for event in waiting.events]))
+            new: list[ShopperEvent] = []
+            for waiting in group:
+                own = list(zip(waiting.events, statuses, strict=False))
+                created = [event for event, status in own if status == ""]
+                waiting.new = len(created)
+                new += created
+                refused = [status for _, status in own if status not in ("", _DUPLICATE)]
+                if refused:
+                    waiting.error = ShopperStoreError(f"OpenSearch refused an event: {refused[0]}")
+            changes = {
+                shopper: partial(_update_profile, events=own)
+                for shopper, own in _group_by_shopper(new).items()
+            }
+            self._profiles.change_all(changes, format_time(now))
+        except Exception as error:  # noqa: BLE001  # each of the calls raises it
+            for waiting in group:
+                waiting.error = waiting.error or error
+        finally:
+            for waiting in group:
+                waiting.done = True
+
+    def _create(self, events: Sequence[ShopperEvent]) -> list[str]:
+        """Create the documents; return of each why it was not created: empty where it was."""
         if not events:
             return []
         lines = b"".join(
@@ -106,15 +169,11 @@ class EventStore:
             for event in events
         )
         _, answer = self._requests.ask("POST", "/_bulk", lines)
-        new = []
-        for event, item in zip(events, answer["items"], strict=True):
-            status = item["create"]["status"]
-            if status == 201:
-                new.append(event)
-            elif status != 409:
-                reason = item["create"]["error"]["reason"]
-                raise ShopperStoreError(f"OpenSearch refused an event with {status}: {reason}")
-        return new
+        results = [item["create"] for item in answer["items"]]
+        return [
+            "" if result["status"] == 201 else _DUPLICATE if result["status"] == 409 else str(result["error"])
+            for result in results
+        ]
 
 
 def _update_profile(profile: Profile, events: Iterable[ShopperEvent]) -> Profile:
@@ -124,8 +183,10 @@ def _update_profile(profile: Profile, events: Iterable[ShopperEvent]) -> Profile
         if event.action == "purchase":
             order = str(event.body["event_attributes"].get("order_id", ""))
             orders.setdefault((int(event.day), order), []).append(event.product)
+        elif event.action:
+            profile = add_texts(add_views(profile, [event.product], event.day), [event.text], event.day)
         else:
-            profile = add_views(profile, [event.product], event.day)
+            profile = add_texts(profile, [event.text], event.day)
     for (day, _), products in sorted(orders.items()):
         profile = add_purchases(profile, products, day)
     return profile
@@ -135,6 +196,7 @@ def _group_by_shopper(events: Iterable[ShopperEvent]) -> dict[str, list[ShopperE
     """Group the events that change a profile."""
     grouped: dict[str, list[ShopperEvent]] = {}
     for event in sorted(events, key=lambda event: event.day):
-        if event.product and event.action in ("purchase", "click", "cart"):
+        acts = event.product and event.action in ("purchase", "click", "cart")
+        if acts or "user_query" in event.body:
             grouped.setdefault(event.shopper, []).append(event)
     return grouped

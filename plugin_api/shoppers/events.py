@@ -35,10 +35,11 @@ class EventDetail(msgspec.Struct, frozen=True):
 
 
 class EventObject(msgspec.Struct, frozen=True):
-    """The product that an event is about."""
+    """The product that an event is about. `description` is its title, as the page shows it."""
 
     object_id: _Id | int = ""
     internal_id: _Id | int = ""
+    description: Annotated[str, Meta(max_length=1_000)] = ""
     object_detail: EventDetail = EventDetail()
 
 
@@ -79,7 +80,7 @@ class ShopperEvent:
     """A valid document: where it goes, its deterministic id, and what it says of a shopper.
 
     `product` is empty where it speaks of none; `action` is None for queries and for actions that say nothing
-    of a product.
+    of a product. `text` is the query, or the title of the product where the event has it.
     """
 
     index: str
@@ -89,6 +90,7 @@ class ShopperEvent:
     day: float
     action: ActionKind | None
     product: str
+    text: str
 
 
 def read_event(document: Mapping[str, object], key: str, now: float, oldest: float) -> ShopperEvent:
@@ -137,6 +139,7 @@ def read_event(document: Mapping[str, object], key: str, now: float, oldest: flo
         at / SECONDS_A_DAY,
         ACTIONS.get(ubi.action_name.lower()),
         product,
+        ubi.user_query if kind == "queries" else attributes.object.description,
     )
 
 

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.events import SECONDS_A_DAY
 from plugin_api.shoppers.profile_store import ProfileStore
 from plugin_api.shoppers.pseudonyms import hash_shopper
-from reranker.behaviour.attention import attend_window, list_recent_actions
+from reranker.behaviour.attention import HistoryItem, attend_window, list_recent_actions
 from reranker.behaviour.counts import Profile
 from reranker.behaviour.personal_search import personalise
 from reranker.behaviour.window_products import StoredHit, read_window
@@ -21,6 +22,14 @@ from reranker.log_odds import compute_log_odds, compute_probabilities
 from reranker.types import EncodedQuery
 
 _log = logging.getLogger("attune")
+
+
+@dataclass(frozen=True, slots=True)
+class ShopperHistory:
+    """A shopper's profile, and its texts that are about what a query is about, encoded."""
+
+    profile: Profile = field(default_factory=Profile)
+    texts: Sequence[HistoryItem] = ()
 
 
 class Personaliser:
@@ -42,7 +51,7 @@ class Personaliser:
 
 
 def apply_behaviour(
-    profile: Profile,
+    shopper: ShopperHistory,
     strength: float,
     query: EncodedQuery,
     hits: Sequence[StoredHit],
@@ -50,16 +59,18 @@ def apply_behaviour(
 ) -> tuple[list[float], Sequence[Mapping[str, float]]]:
     """Return the probabilities (n,) of a window with what behaviour adds, and by feature what it added.
 
-    They come back as they were, and nothing, where neither popularity nor the profile bears on the window.
+    They come back as they were, and nothing, where neither popularity nor the history bears on the window.
     """
-    day = time.time() / SECONDS_A_DAY
+    day, profile = time.time() / SECONDS_A_DAY, shopper.profile
     bears = any(hit.id in profile.bought for hit in hits)
     is_known = strength > 0 and bool(profile.bought or profile.viewed)
     actions = list_recent_actions(profile, [hit.id for hit in hits], day) if is_known else []
-    if not bears and not actions and not any(hit.popularity for hit in hits):
+    texts = shopper.texts if strength > 0 else ()
+    if not bears and not actions and not texts and not any(hit.popularity for hit in hits):
         return list(probabilities), ()
     window = read_window(hits, query.words, with_kinds=bears)
-    attention = attend_window(actions, [hit.stored for hit in hits]) if actions else None
+    attends = bool(actions or texts)
+    attention = attend_window(actions, [hit.stored for hit in hits], texts) if attends else None
     log_odds = compute_log_odds(probabilities).astype(np.float32)
     history = {hit.id: hit for hit in window if hit.id in profile.bought}
     scores = personalise(profile, history, window, log_odds, day, strength, attention)

@@ -82,6 +82,14 @@ class ProfileStore:
                 f"a profile could not be changed in {_ATTEMPTS} attempts: others change it too"
             )
 
+    def drop_old(self, oldest: str) -> int:
+        """Delete the profiles that nothing changed since `oldest`, an ISO 8601 time; return how many."""
+        query = {"query": {"range": {"updated": {"lt": oldest}}}}
+        self._requests.ask("POST", f"/{USERS}/_refresh", also=(404,))
+        target = f"/{USERS}/_delete_by_query?conflicts=proceed&refresh=true"
+        status, answer = self._requests.ask("POST", target, query, also=(404,))
+        return int(answer["deleted"]) if status == 200 else 0
+
     def _read_all(self, shoppers: Sequence[str]) -> dict[str, StoredProfile]:
         documents = self._requests.ask("POST", f"/{USERS}/_mget", {"ids": shoppers})[1]["docs"]
         return {
@@ -120,6 +128,8 @@ def pack_profile(profile: Profile) -> JsonObject:
         "spans": [count.last - count.first for count in counts],
         "viewed": list(profile.viewed),
         "views": [round(at, 3) for at in profile.viewed.values()],
+        "texts": list(profile.texts),
+        "read": [round(at, 3) for at in profile.texts.values()],
     }
 
 
@@ -131,4 +141,8 @@ def unpack_profile(source: JsonObject) -> Profile:
         product: ProductCount(count, orders, day - age - span, day - age)
         for product, count, orders, age, span in zip(*columns, strict=True)
     }
-    return Profile(bought, dict(zip(source["viewed"], source["views"], strict=True)))
+    viewed, texts = (
+        dict(zip(source[name], source[days], strict=True))
+        for name, days in (("viewed", "views"), ("texts", "read"))
+    )
+    return Profile(bought, viewed, texts)

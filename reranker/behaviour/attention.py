@@ -4,11 +4,11 @@ The fusion of a search, softmax(X·Yᵀ)·Y, with the history in the query's pla
 of recent queries and titles, or the GPT-2 token vectors of products of the history, which lie in the same
 space. Y are a product's GPT-2 token vectors. Each row of X weighs by what was done, and by how long ago.
 
-A search has no texts of its shopper's history, and no request to spare for them. So `attend_window` takes
-for X the products of the history that are in the window itself.
+A search has no request to spare for the vectors of its shopper's history. So `attend_window` takes for X the
+products of the history that are in the window itself, and the texts that a profile holds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp
 
@@ -17,7 +17,7 @@ import numpy as np
 from reranker.behaviour.counts import Profile
 from reranker.encoders.codec import StoredBatch, normalise, read_form, unpack_products
 from reranker.fusion import compute_attention
-from reranker.types import Doubles, Floats
+from reranker.types import Doubles, EncodedQuery, Floats
 
 ACTION_WEIGHTS = {"purchase": 1.0, "cart": 0.6, "click": 0.3, "search": 0.3}
 """How much an action says of what a shopper wants."""
@@ -30,6 +30,14 @@ _MAX_AGE_DAYS = 28.0
 
 _MAX_ACTIONS = 8
 """Actions of a window that are attended to: those that weigh most."""
+
+_MAX_ENCODED = 3
+"""Texts of a profile that a search encodes: those read last."""
+
+_NEAR_COSINE = 0.6
+"""Least cosine of a text with the query: below, they are about other things. By the shipped model "wireless
+mouse" and the title of one have 0.71, "wireless mouse" and "laptop" 0.48, "milk" and "bread" 0.55.
+"""
 
 _TEMPERATURE = 0.05
 """τ of the attention in a search: that of both shipped models' scorers."""
@@ -109,15 +117,44 @@ def list_recent_actions(profile: Profile, products: Sequence[str], day: float) -
     return sorted(actions, key=_weigh, reverse=True)[:_MAX_ACTIONS]
 
 
-def attend_window(actions: Sequence[WindowAction], stored: Sequence[bytes]) -> Doubles:
+def encode_recent_texts(
+    profile: Profile, query: EncodedQuery, day: float, encode: Callable[[str], EncodedQuery | None]
+) -> list[HistoryItem]:
+    """Return the latest texts of a profile that are about what the query is about, encoded.
+
+    The query's own text is not among them: it says nothing that the search does not know. `encode` returns
+    None for a text that it can't read.
+    """
+    own = " ".join(query.text.split()).lower()
+    recent = [
+        (text, max(day - at, 0.0))
+        for text, at in profile.texts.items()
+        if day - at <= _MAX_AGE_DAYS and text.lower() != own
+    ]
+    encoded = [(encode(text), age) for text, age in recent[-_MAX_ENCODED:]]
+    return [
+        HistoryItem(text.vector, text.tokens, "search", age)
+        for text, age in encoded
+        if text is not None and text.vector @ query.vector >= _NEAR_COSINE
+    ]
+
+
+def attend_window(
+    actions: Sequence[WindowAction], stored: Sequence[bytes], texts: Sequence[HistoryItem] = ()
+) -> Doubles:
     """Return how much more each product of a window (n,) is attended to than the mean of them.
 
-    It is `history_attended` of USER_FEATURES, less its mean, times the strength of the history. `stored` are
-    well-formed; where they are of several models, actions bear on products of their own model alone.
+    It is `history_attended` of USER_FEATURES, less its mean, times the strength of the history: actions on
+    products of the window, and texts. `stored` are well-formed; where they are of several models, actions and
+    texts bear on products of their own model alone.
     """
     result = np.zeros(len(stored))
     forms = [read_form(each) for each in stored]
-    for form in {forms[action.row] for action in actions}:
+    acted = {forms[action.row] for action in actions}
+    for form in dict.fromkeys(forms):
+        read = [text for text in texts if (len(text.vector), text.tokens.shape[1]) == form[1:]]
+        if form not in acted and not read:
+            continue
         rows = [row for row, other in enumerate(forms) if other == form]
         batch = unpack_products([stored[row] for row in rows], form.dimension, form.width)
         items = [
@@ -131,7 +168,7 @@ def attend_window(actions: Sequence[WindowAction], stored: Sequence[bytes]) -> D
             if forms[action.row] == form
             for at in [rows.index(action.row)]
         ]
-        if history := encode_history(items):
+        if history := encode_history([*items, *read]):
             weights, cosines, _ = compute_attention(history.tokens, batch, _TEMPERATURE)
             attended = _pool_attended(history, weights, cosines)
             result[rows] = history.strength * (attended - attended.mean())

@@ -1,7 +1,7 @@
 """Decayed counts: how often, and how lately, a product was bought by one shopper or by all."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp
 
 import numpy as np
@@ -23,6 +23,15 @@ MAX_PRODUCTS = 200
 
 MAX_VIEWS = 50
 """Products viewed lately that a profile holds."""
+
+MAX_TEXTS = 10
+"""Texts that a profile holds: the latest queries, and titles of products viewed."""
+
+TEXT_CHARACTERS = 100
+"""Characters of a text that a profile holds."""
+
+TEXT_DAYS = 28.0
+"""Days that a profile holds a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +55,14 @@ class ProductCount:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One shopper: counts of what was bought, and when products were viewed last, oldest first."""
+    """One shopper: counts of what was bought, and when products were viewed last, oldest first.
+
+    `texts` are queries and titles of products viewed, each with the day when it came last, oldest first.
+    """
 
     bought: Mapping[str, ProductCount] = field(default_factory=dict)
     viewed: Mapping[str, float] = field(default_factory=dict)
+    texts: Mapping[str, float] = field(default_factory=dict)
 
     def counts(self, day: float) -> dict[str, float]:
         """Return each bought product's decayed count on `day`."""
@@ -75,7 +88,7 @@ def add_purchases(profile: Profile, products: Iterable[str], day: float) -> Prof
         best = sorted(bought, key=lambda product: -bought[product].at(date))[:MAX_PRODUCTS]
         chosen = set(best)
         bought = {product: count for product, count in bought.items() if product in chosen}
-    return Profile(bought, profile.viewed)
+    return replace(profile, bought=bought)
 
 
 def add_views(profile: Profile, products: Iterable[str], day: float) -> Profile:
@@ -84,7 +97,20 @@ def add_views(profile: Profile, products: Iterable[str], day: float) -> Profile:
     for product in products:
         viewed[product] = max(day, viewed.pop(product, day))
     latest = sorted(viewed.items(), key=lambda item: item[1])[-MAX_VIEWS:]
-    return Profile(profile.bought, dict(latest))
+    return replace(profile, viewed=dict(latest))
+
+
+def add_texts(profile: Profile, texts: Iterable[str], day: float) -> Profile:
+    """Return a profile after queries or titles were read on `day`, cut to the last MAX_TEXTS.
+
+    Texts that are TEXT_DAYS older than the latest are left out.
+    """
+    dated = dict(profile.texts)
+    for text in texts:
+        cut = " ".join(text.split())[:TEXT_CHARACTERS]
+        dated[cut] = max(day, dated.pop(cut, day))
+    latest = sorted(((text, at) for text, at in dated.items() if text), key=lambda item: item[1])[-MAX_TEXTS:]
+    return replace(profile, texts={text: at for text, at in latest if at >= latest[-1][1] - TEXT_DAYS})
 
 
 def count_popularity(log: PurchaseLog, day: float, decay_days: float = DECAY_DAYS) -> Doubles:

@@ -8,7 +8,7 @@ from plugin_api.opensearch.client import OpenSearchResponse
 from plugin_api.shoppers.behaviour_store import MODELS
 from plugin_api.shoppers.profile_store import USERS, pack_profile
 from plugin_api.shoppers.pseudonyms import hash_shopper
-from reranker.behaviour.counts import Profile, add_purchases, add_views
+from reranker.behaviour.counts import Profile, add_purchases, add_texts, add_views
 from tests.fakes.preview_shop import PreviewShop, shipped_model
 
 KEY = "secret"
@@ -55,3 +55,7 @@ class ShopWithProfiles(PreviewShop):
     def show(self, user: str, *products: str) -> None:
         """Make a shopper who viewed products just now, and bought nothing."""
         self.profiles[hash_shopper(KEY, user)] = add_views(Profile(), products, time.time() / 86_400)
+
+    def read_texts(self, user: str, *texts: str) -> None:
+        """Make a shopper who just searched for texts, and did nothing else."""
+        self.profiles[hash_shopper(KEY, user)] = add_texts(Profile(), texts, time.time() / 86_400)

@@ -97,11 +97,17 @@ class ShopperCluster(JsonClient):
         return {"items": items}
 
     def _by_query(self, pattern: str, search: dict[str, Any], only_count: bool) -> dict[str, int]:
-        terms = [term for clause in search["query"]["bool"]["should"] for term in clause["term"].items()]
+        query = search["query"]
+        terms = [
+            term for clause in query.get("bool", {}).get("should", ()) for term in clause["term"].items()
+        ]
+        before = [(field, limit["lt"]) for field, limit in query.get("range", {}).items()]
         count = 0
         for name in self._match(pattern):
             for id_, (source, _) in list(self.documents[name].items()):
-                if any(source.get(field) == value for field, value in terms):
+                if any(source.get(field) == value for field, value in terms) or any(
+                    source[field] < limit for field, limit in before
+                ):
                     count += 1
                     if not only_count:
                         del self.documents[name][id_]

@@ -1,4 +1,4 @@
-"""The pictures of `attune index --images` and `attune attach --images`."""
+"""The pictures of `attune index --images`."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -11,11 +11,10 @@ from mappings.settings import Settings
 from reranker.pictures.encoder import load_picture_encoder
 
 
-def open_pictures(place: str, settings: Settings, vectors: str = "") -> CataloguePictures | None:
+def open_pictures(place: str, settings: Settings) -> CataloguePictures | None:
     """Return the pictures at a place: a folder or `web`; None for no place.
 
-    `vectors` is the type of the index's vectors, by default the setting `index.vectors`. Raises SettingsError
-    and ModelError.
+    Raises SettingsError and ModelError.
     """
     if not place:
         return None
@@ -24,7 +23,7 @@ def open_pictures(place: str, settings: Settings, vectors: str = "") -> Catalogu
     folder = Path(settings.pictures.folder) if settings.pictures.folder else None
     encoder = load_picture_encoder(folder, settings.model.threads)
     source = open_picture_source(place, settings.pictures)
-    return CataloguePictures(source, encoder, settings.pictures, vectors or settings.index.vectors)
+    return CataloguePictures(source, encoder, settings.pictures, settings.index.vectors)
 
 
 def summarize_pictures(stats: PictureStats) -> Iterator[str]:
@@ -33,8 +32,6 @@ def summarize_pictures(stats: PictureStats) -> Iterator[str]:
         f"Pictures: {stats.encoded:,} products encoded, {stats.reused:,} had theirs, "
         f"{stats.without:,} have none."
     )
-    if stats.kept:
-        yield f"{stats.kept:,} keep an earlier one, for theirs could not be read."
     if stats.broken:
         yield f"{stats.broken:,} pictures could not be read, among them:"
         yield from (f"  {name}: {reason}" for name, reason in list(stats.examples.items())[:5])

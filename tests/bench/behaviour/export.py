@@ -40,6 +40,7 @@ def main(folder: Path, remainder: int, most: int) -> None:
                 "title": data.titles[row],
                 "category": data.types[row],
                 "brand": data.makers[row],
+                "price": data.prices[row],
             }
             file.write(json.dumps(line) + "\n")
     shift = int(time.time() / _DAY) - int(data.log.days.max()) - 1

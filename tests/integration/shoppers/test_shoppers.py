@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 from opensearchpy import OpenSearch
+from opensearchpy.helpers import scan
 
 from mappings.settings import ExperimentSettings, OpenSearchSettings, Settings, ShopperSettings
 from mappings.types import JsonObject
@@ -20,6 +21,7 @@ from plugin_api.shoppers.experiment_results import count_experiment
 from plugin_api.shoppers.experiment_tag import ExperimentTag, write_tag
 from plugin_api.shoppers.experiment_watch import REWARD_SECONDS, ExperimentWatch
 from plugin_api.shoppers.forget import forget_shopper
+from plugin_api.shoppers.pseudonyms import hash_shopper
 from plugin_api.shoppers.recommend_call import RecommendBoost, RecommendCall
 from plugin_api.shoppers.recommender import ClusterRefusal, Recommender
 from plugin_api.terminal import task_progress
@@ -192,10 +194,23 @@ def test_recommendations_are_measured_on_the_stored_orders(counted: CountedShop)
 
 
 def test_a_forgotten_shopper_is_a_stranger(counted: CountedShop) -> None:
-    report = forget_shopper(counted.requests, counted.settings.shoppers.key, "s9")
-    assert report.profiles_removed == 1
+    key = counted.settings.shoppers.key
+    query = {"user_query": "a very rare herb", "user_id": "s9", "client_id": "phone"}
+    EventStore(counted.requests, key, 400).store([query], time.time())
+    traces = (hash_shopper(key, "s9"), "a very rare herb")
+    assert all(trace in _dump_everything(counted) for trace in traces)
+    report = forget_shopper(counted.requests, key, "s9")
+    assert (report.profiles_removed, report.queries_removed) == (1, 1)
+    assert not any(trace in _dump_everything(counted) for trace in traces)
     assert report.events_removed == len({(p.order, p.product) for p in make_orders() if p.user == "s9"})
     assert counted.recommend(user="s9")[0]["fields"]["attune.reason"] == ["bought by many"]
+
+
+def _dump_everything(counted: CountedShop) -> str:
+    """Return all that is stored in Attune's own indexes and in the shop's."""
+    indexes = f"attune-*,{counted.alias}"
+    counted.client.indices.refresh(index=indexes)
+    return str(list(scan(counted.client, index=indexes)))
 
 
 def test_popularity_is_written_as_a_doc_value_that_hits_show(counted: CountedShop) -> None:

@@ -102,6 +102,18 @@ def test_products_like_those_viewed_just_now_say_so(shop: ShopWithProfiles) -> N
     assert _scores(_search(shop, "mouse", user="dora")) == _scores(plain)
 
 
+def test_what_was_searched_for_before_bears_on_a_search_about_the_same(shop: ShopWithProfiles) -> None:
+    plain = _search(shop, "mouse")
+    shop.read_texts("carl", "wireless gaming mouse", "garden hose")
+    added = _search(shop, "mouse", user="carl")["ext"]["attune"]["behaviour"]
+    assert {name for parts in added.values() for name in parts} == {"history_attention"}
+    for text in ("garden hose", "mouse", "\u2603"):
+        shop.read_texts("dora", text)
+        assert _scores(_search(shop, "mouse", user="dora")) == _scores(plain)
+    shop.read_texts("carl", "wireless gaming mouse")
+    assert _scores(_search(shop, "mouse", user="carl", user_strength=0)) == _scores(plain)
+
+
 def test_the_usual_price_of_a_type_is_known_from_what_was_bought(shop: ShopWithProfiles) -> None:
     ids = _ids(_search(shop, "mouse"))
     kinds: dict[str, list[str]] = {}

@@ -1,3 +1,5 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -6,7 +8,7 @@ from plugin_api.shoppers.cluster import ClusterRequests, ShopperStoreError
 from plugin_api.shoppers.event_store import EventStore
 from plugin_api.shoppers.profile_store import USERS, ProfileStore
 from plugin_api.shoppers.pseudonyms import hash_shopper
-from reranker.behaviour.counts import Profile
+from reranker.behaviour.counts import MAX_TEXTS, TEXT_CHARACTERS, Profile
 from tests.fakes.shopper_cluster import ShopperCluster
 
 NOW = 1_800_000_000.0
@@ -97,3 +99,76 @@ def test_a_profile_of_200_products_is_small(store: EventStore, cluster: ShopperC
     (source,) = cluster.sources(USERS)
     assert len(source["products"]) == 200
     assert len(str(source)) < 8_000  # before compression
+
+
+def _search(text: str, days_ago: float = 0.0) -> dict[str, Any]:
+    return {"user_query": text, "user_id": "anna", "timestamp": (NOW - days_ago * DAY) * 1000}
+
+
+def test_queries_and_titles_viewed_are_remembered_for_a_while(
+    store: EventStore, cluster: ShopperCluster
+) -> None:
+    click = {**_buy("tea", 1), "action_name": "click"}
+    click["event_attributes"]["object"]["description"] = "Green tea,  loose 100 g"
+    store.store([_search("diapers", 40), _search("herbal tea", 2), click, _search("x" * 500)], NOW)
+    assert list(_profile(cluster).texts) == ["herbal tea", "Green tea, loose 100 g", "x" * TEXT_CHARACTERS]
+    store.store([_search(f"tea {number}") for number in range(30)], NOW)
+    assert len(_profile(cluster).texts) == MAX_TEXTS
+
+
+def test_titles_are_in_no_stored_event(store: EventStore, cluster: ShopperCluster) -> None:
+    click = _buy("tea") | {"action_name": "click"}
+    click["event_attributes"]["object"]["description"] = "Green tea"
+    store.store([click], NOW)
+    assert "Green tea" not in str(cluster.sources("attune-events-*"))
+
+
+def test_profiles_that_nothing_changed_in_the_retention_are_deleted(
+    store: EventStore, cluster: ShopperCluster
+) -> None:
+    store.store([_buy("tea")], NOW)
+    store.drop_old(NOW + 399 * DAY)
+    assert _profile(cluster).bought
+    store.drop_old(NOW + 401 * DAY)
+    assert _profile(cluster) == Profile()
+
+
+class _SlowCluster(ShopperCluster):
+    """Its first bulk request waits until `go` is set, and says so by `writes`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes, self.go = threading.Event(), threading.Event()
+
+    def answer(self, method: str, target: str, body: bytes) -> tuple[int, Any]:
+        if target == "/_bulk":
+            self.writes.set()
+            assert self.go.wait(60)
+        return super().answer(method, target, body)
+
+
+def test_what_comes_while_others_write_is_written_together() -> None:
+    cluster = _SlowCluster()
+    store = EventStore(ClusterRequests(cluster, {}), "key", 400)
+    calls = [[_buy("first")], *([_buy(f"p{n}", user=f"u{n % 3}")] for n in range(9)), [_buy("p0", user="u0")]]
+    with ThreadPoolExecutor(len(calls)) as pool:
+        leading = pool.submit(store.store, calls[0], NOW)
+        assert cluster.writes.wait(60)
+        others = [pool.submit(store.store, call, NOW) for call in calls[1:]]
+        while store.waiting < len(others):
+            assert not leading.done()
+        cluster.go.set()
+        reports = [other.result(60) for other in others]
+    assert cluster.requests.count(("POST", "/_bulk")) == 2
+    assert sum(report.stored for report in reports) == 9
+    assert sum(report.duplicates for report in reports) == 1
+    assert set(_profile(cluster, hash_shopper("key", "u1")).bought) == {"p1", "p4", "p7"}
+
+
+def test_a_failure_reaches_every_call_and_the_next_one_is_stored() -> None:
+    cluster = ShopperCluster()
+    store = EventStore(ClusterRequests(cluster, {}), "key", 400)
+    cluster.meddle = [ANNA] * 8
+    with pytest.raises(ShopperStoreError, match="others change it too"):
+        store.store([_buy("tea")], NOW)
+    assert store.store([_buy("milk")], NOW).stored == 1

@@ -9,9 +9,10 @@ from reranker.behaviour.attention import (
     attend_window,
     build_user_features,
     encode_history,
+    encode_recent_texts,
     list_recent_actions,
 )
-from reranker.behaviour.counts import Profile, add_purchases, add_views
+from reranker.behaviour.counts import Profile, add_purchases, add_texts, add_views
 from reranker.encoders.codec import pack_product, unpack_products
 from reranker.model import Model, load_model
 from reranker.text.word_tokens import hash_words
@@ -105,3 +106,23 @@ def test_recent_actions_are_those_of_the_window_that_weigh_most() -> None:
     profile = add_purchases(profile, ["b"], 99)
     actions = list_recent_actions(profile, ["a", "b", "old", "new"], 100.0)
     assert actions == [WindowAction(1, "purchase", 1.0), WindowAction(0, "click", 0.5)]
+
+
+def _read(model: Model, query: str, **texts: float) -> list[HistoryItem]:
+    profile = Profile()
+    for text, day in sorted(texts.items(), key=lambda item: item[1]):
+        profile = add_texts(profile, [text.replace("_", " ")], day)
+    return encode_recent_texts(profile, model.encode_query(query), 100.0, model.encode_query)
+
+
+def test_texts_of_other_things_than_the_query_do_not_bear(model: Model) -> None:
+    assert not _read(model, "wireless mouse", espresso_coffee_beans=99.9, laser_printer_toner=99.5)
+    assert len(_read(model, "wireless mouse", gaming_mouse=99.9, wireless_mouse=99.95)) == 1
+    assert not _read(model, "wireless mouse", gaming_mouse=70.0)
+
+
+def test_products_like_what_was_searched_for_before_are_attended_to(model: Model) -> None:
+    texts = _read(model, "mouse", gaming_mouse_for_gamers=99.9)
+    attention = attend_window([], _stored(model), texts)
+    assert set(attention.argsort()[::-1][:2].tolist()) == {0, 3}
+    assert attention[1] < 0

@@ -1,13 +1,13 @@
-// Sends what shoppers do as events of UBI 1.3: see SHOPPERS.md.
+// Sends events of UBI 1.3: see SHOPPERS.md.
 (() => {
 const { src, dataset } = document.currentScript;
 const url = new URL('events', src);
 const makeId = () => crypto.getRandomValues(new Uint32Array(4)).join('-');
-let own = {}; // client, off, and the last search
-let queue = [], pending = [], timer; // a search is pending until the shopper rests
+let own = {}; // client, off, last search
+let queue = [], pending = [], timer; // a search, until the shopper rests
 try {
   own = JSON.parse(localStorage.attune);
-} catch {} // nothing is stored
+} catch {}
 const save = (value) => {
   own = value;
   try {
@@ -46,12 +46,12 @@ const attune = (window.attune = {
     }
     return own.id;
   },
-  event(action_name, ids, order_id) {
+  event(action_name, ids, order_id, description) {
     if (optedOut()) return;
     queue.push(...pending);
     pending = [];
     for (const object_id of [ids].flat().map(String)) {
-      const event_attributes = { object: { object_id }, order_id };
+      const event_attributes = { object: { object_id, description }, order_id };
       const place = own.ids?.indexOf(object_id) + 1;
       if (place) event_attributes.position = { ordinal: own.from + place };
       queue.push(...describe({ action_name, query_id: place ? own.id : undefined, event_attributes }));
@@ -59,17 +59,17 @@ const attune = (window.attune = {
   },
   instantsearch({ instantSearchInstance: page }) {
     const read = () => {
-      const found = page.mainIndex.getResults();
-      const ids = found?.hits.map((hit) => hit.objectID);
-      if (found?.query) attune.query(found.query, ids, { queryId: found.queryID, from: found.page * found.hitsPerPage });
+      const now = page.mainIndex.getResults();
+      const ids = now?.hits.map((hit) => hit.objectID);
+      if (now?.query) attune.query(now.query, ids, { queryId: now.queryID, from: now.page * now.hitsPerPage });
     };
     return { subscribe: () => page.on('render', read), unsubscribe() {}, onStateChange() {} };
   },
 });
 
 addEventListener('click', ({ target }) => {
-  const id = target.closest('[data-attune-id]')?.dataset.attuneId;
-  if (id) attune.event(target.closest('[data-attune-action]')?.dataset.attuneAction ?? 'click', id);
+  const { attuneId, attuneTitle } = target.closest('[data-attune-id]')?.dataset ?? {};
+  if (attuneId) attune.event(target.closest('[data-attune-action]')?.dataset.attuneAction ?? 'click', attuneId, void 0, attuneTitle);
 }, true);
 document.addEventListener('visibilitychange', () => document.hidden && send());
 })();

@@ -16,7 +16,7 @@ from tests.fakes.shopper_cluster import ShopperCluster
 
 PAGE = """<!doctype html><script src="{sidecar}/_attune/collector.js" data-application="shop"></script>
 <ul><li data-attune-id="tea"><b>Tea</b> <button data-attune-action="add_to_cart">Buy</button></li>
-<li data-attune-id="milk">Milk</li></ul><p>Nothing</p>"""
+<li data-attune-id="milk" data-attune-title="Whole milk">Milk</li></ul><p>Nothing</p>"""
 
 OpenPage = Callable[..., Page]
 
@@ -68,7 +68,7 @@ def _send(page: Page, *actions: Callable[[], object]) -> list[dict[str, Any]]:
 def test_a_search_a_click_and_a_purchase_are_stored_under_a_pseudonym(
     open_page: OpenPage, cluster: ShopperCluster
 ) -> None:
-    page = open_page()
+    page = open_page("window.rests = []; window.setTimeout = (send) => rests.push(send)")
     sent = _send(
         page,
         lambda: page.evaluate("attune.query('te', ['milk'])"),  # typed on before the shopper rested
@@ -77,6 +77,7 @@ def test_a_search_a_click_and_a_purchase_are_stored_under_a_pseudonym(
         lambda: page.click("button"),
         lambda: page.click("p"),
         lambda: page.evaluate("attune.event('purchase', ['tea', 'jam'], 'A-17')"),
+        lambda: page.evaluate("rests.at(-1)()"),
     )
     query, *events = sent
     assert (query["user_query"], query["query_response_hit_ids"]) == ("tea", ["milk", "tea"])
@@ -97,6 +98,14 @@ def test_a_search_a_click_and_a_purchase_are_stored_under_a_pseudonym(
     assert len(cluster.sources("attune-events-*")) == 4
     assert len(cluster.sources("attune-queries-*")) == 1
     assert client not in str(cluster.documents)
+
+
+def test_a_title_on_the_page_comes_with_the_click(open_page: OpenPage, cluster: ShopperCluster) -> None:
+    page = open_page()
+    (event,) = _send(page, lambda: page.click("li[data-attune-id=milk]"))
+    assert event["event_attributes"]["object"] == {"object_id": "milk", "description": "Whole milk"}
+    (profile,) = cluster.sources("attune-users")
+    assert profile["texts"] == ["Whole milk"]
 
 
 def test_the_next_page_knows_the_search_that_led_to_it(open_page: OpenPage) -> None:
