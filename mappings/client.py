@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Mapping
 from importlib import resources
 
 from opensearchpy import OpenSearch
@@ -64,10 +65,17 @@ def _innermost(error: SSLError) -> str:
     return str(error.info).rpartition("Caused by ")[2][:200]
 
 
-def index_body(dimension: int, settings: IndexSettings, picture_dimension: int = 0) -> JsonObject:
+def index_body(
+    dimension: int,
+    settings: IndexSettings,
+    picture_dimension: int = 0,
+    same_characters: Mapping[int, str] | None = None,
+) -> JsonObject:
     """Settings and mappings of a new index whose product vectors have `dimension` components.
 
     `picture_dimension` is the number of components of a picture's vector, 0 for an index without pictures.
+    `same_characters` are characters that are searched as others, by their code points: Traditional Chinese
+    as Simplified.
 
     Text is analysed so that "phones" finds "phone", and model numbers and measures are found however they are
     spaced: "TN2110", "tn 2110" and "TN-2110", or "3.5mm" and "3.5 mm", find each other. Han and kana
@@ -79,25 +87,36 @@ def index_body(dimension: int, settings: IndexSettings, picture_dimension: int =
     # A source without its vectors is smaller by a third, but on 3.x every search that returns it can fail for
     # good after a reindex, a scroll or a merge (opensearch-project/OpenSearch#20622).
     body["settings"]["index"]["knn.derived_source.enabled"] = False
-    own = attune_properties(dimension, settings)
-    if picture_dimension:
-        own["picture"] = copy.deepcopy(own["vector"]) | {"dimension": picture_dimension}
-        own["pictured"] = {"type": "keyword", "index": False, "doc_values": False}
+    if same_characters:
+        _map_characters(body["settings"]["analysis"], same_characters)
+    own = attune_properties(dimension, settings, picture_dimension)
     body["mappings"]["properties"]["attune"]["properties"] |= own
     return body
 
 
-def attune_properties(dimension: int, settings: IndexSettings) -> JsonObject:
+def _map_characters(analysis: JsonObject, same: Mapping[int, str]) -> None:
+    """Let all analyzers read characters as others; highlights show the text as it is."""
+    mapped = [f"{chr(one)}=>{other}" for one, other in same.items()]
+    analysis["char_filter"]["attune_characters"] = {"type": "mapping", "mappings": mapped}
+    for analyzer in analysis["analyzer"].values():
+        analyzer["char_filter"] = ["attune_characters", *analyzer["char_filter"]]
+
+
+def attune_properties(dimension: int, settings: IndexSettings, picture_dimension: int = 0) -> JsonObject:
     """Return the mappings of the fields under `attune` that a search needs of every index.
 
-    Product vectors have `dimension` components.
+    Product vectors have `dimension` components, those of pictures `picture_dimension`: 0 leaves them out.
     """
     own = _load_template()["mappings"]["properties"]["attune"]["properties"]
     vector = own["vector"]
     vector["dimension"] = dimension
     vector["data_type"] = settings.vectors
     vector["method"]["engine"] = settings.engine
-    return {name: own[name] for name in _EVERYWHERE}
+    properties = {name: own[name] for name in _EVERYWHERE}
+    if picture_dimension:
+        properties["picture"] = copy.deepcopy(vector) | {"dimension": picture_dimension}
+        properties["pictured"] = {"type": "keyword", "index": False, "doc_values": False}
+    return properties
 
 
 def _load_template() -> JsonObject:

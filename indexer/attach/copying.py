@@ -9,6 +9,7 @@ for less than two seconds; then one atomic request moves every name to the copy.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from indexer.attach.attachment import Attachment
 from indexer.attach.documents import ShopDocument, fetch_documents, list_missing
 from indexer.attach.shards import (
     BEFORE_ALL,
@@ -19,7 +20,7 @@ from indexer.attach.shards import (
     parse_positions,
     read_positions,
 )
-from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes, make_meta, make_properties
+from indexer.attach.shop_index import ShopIndex, get_shop_indexes, make_meta, make_properties
 from indexer.store.alias import make_index_name
 from indexer.store.bulk import BulkResult, map_in_order, split_chunks, write_bulk
 from indexer.store.index_settings import create_index
@@ -43,7 +44,7 @@ _LOADING: JsonObject = {"refresh_interval": "-1", "number_of_replicas": 0, **NO_
 
 
 @dataclass(frozen=True, slots=True)
-class _CopiedDocument:
+class CopiedDocument:
     """A document as the copy gets it. Without `versioned` it replaces whatever the copy has."""
 
     document: ShopDocument
@@ -51,9 +52,11 @@ class _CopiedDocument:
 
     @property
     def id(self) -> str:
+        """The document's id."""
         return self.document.key.id
 
     def as_action(self, index: str) -> JsonObject:
+        """Return the action as the client's bulk helpers take it."""
         version = {"version": self.document.version, "version_type": "external_gte"}
         return {
             "_op_type": "index",
@@ -85,22 +88,33 @@ def create_copy(
 ) -> ShopIndex:
     """Return the copy of an index that is to be filled: a new one, or that of a killed job."""
     state = jobs.load(copy_key(source)) or {}
-    client, retry = session.client, session.retry
     begun = get_shop_indexes(session, str(state.get("copy", "")))
     wanted = replace(attachment, copied_from=source.name)
     if begun and begun[0].attachment == wanted:
         return begun[0]
     name = make_index_name(f"attune-{source.name}", now_ms())
-    settings = {
+    copy = create_empty_copy(session, name, source, wanted, _LOADING)
+    jobs.save(copy_key(source), {"copy": name, "shards": {}})
+    return copy
+
+
+def create_empty_copy(
+    session: IndexSession, name: str, source: ShopIndex, attachment: Attachment, settings: JsonObject
+) -> ShopIndex:
+    """Create an index like another one, attached but without documents, aliases and pipelines.
+
+    `settings` come on top of those of the source; one that is None is left out.
+    """
+    client, retry = session.client, session.retry
+    own = {
         key: value for key, value in source.settings.items() if key not in (*_OWN_SETTINGS, *_FINAL_SETTINGS)
     }
-    settings.get("routing", {}).get("allocation", {}).pop("initial_recovery", None)
+    own.get("routing", {}).get("allocation", {}).pop("initial_recovery", None)
     vectors: JsonObject = {"knn": True, "knn.derived_source.enabled": False}
+    together = {key: value for key, value in (own | vectors | settings).items() if value is not None}
     properties = source.mappings.get("properties", {}) | make_properties(session, source, attachment)
-    mappings = {**source.mappings, "properties": properties, "_meta": make_meta(source, wanted)}
-    body = {"settings": {"index": settings | vectors | _LOADING}, "mappings": mappings}
-    create_index(client, name, body, retry)
-    jobs.save(copy_key(source), {"copy": name, "shards": {}})
+    mappings = {**source.mappings, "properties": properties, "_meta": make_meta(source, attachment)}
+    create_index(client, name, {"settings": {"index": together}, "mappings": mappings}, retry)
     (copy,) = get_shop_indexes(session, name)
     if copy.aliases:  # of an index template: searches must not see the copy yet
         retry.call(
@@ -177,11 +191,11 @@ class IndexCopier:
         session = self._session
         client, name, retry = session.client, self.copy.name, session.retry
         documents = fetch_documents(client, self.source.name, keys, retry)
-        results = write_bulk(client, name, [_CopiedDocument(document) for document in documents], retry)
+        results = write_bulk(client, name, [CopiedDocument(document) for document in documents], retry)
         self._check(results)
         # A document that was deleted and made again has a lower version than the one that the copy has.
         pairs = zip(documents, results, strict=True)
-        again = [_CopiedDocument(document, versioned=False) for document, result in pairs if result.stale]
+        again = [CopiedDocument(document, versioned=False) for document, result in pairs if result.stale]
         self._check(write_bulk(client, name, again, retry))
         return len(documents)
 

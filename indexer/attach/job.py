@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from indexer.attach.removal import remove_vectors
 from indexer.attach.shards import read_positions
 from indexer.attach.shop_index import (
-    Attachment,
-    ShopIndex,
     check_attachable,
     check_knn,
     find_shop_indexes,
+    make_attachment,
     put_attune_fields,
     put_metadata,
 )
@@ -66,10 +65,12 @@ class DetachReport:
 def attach_index(session: IndexSession, field_map: FieldMap) -> AttachReport:
     """Give every index behind the session's name Attune's fields, and its documents their vectors.
 
-    An index that can't have vectors is replaced by a copy that can. A job that is killed is continued by the
-    next one. Raises IndexingError where the cluster has no k-NN plugin or an index does not keep all of
-    `_source`, JobRunning, JobStopped, ClusterDown and ModelError.
+    An index that can't have vectors is replaced by a copy that can. Pictures are encoded where the session
+    has any; where it has none, those that documents have stay. A job that is killed is continued by the next
+    one. Raises IndexingError where the cluster has no k-NN plugin or an index does not keep all of `_source`,
+    JobRunning, JobStopped, ClusterDown and ModelError.
     """
+    began = time.monotonic()
     jobs = session.open_jobs()
     with hold_lock(jobs, session.alias, ATTACHING) as lock:
         indexes = find_shop_indexes(session)
@@ -78,7 +79,7 @@ def attach_index(session: IndexSession, field_map: FieldMap) -> AttachReport:
             check_attachable(index)
         report = AttachReport(session.alias)
         for index in indexes:
-            attachment = _make_attachment(session, index, field_map)
+            attachment = make_attachment(session, index, field_map)
             if index.allows_vectors:
                 finish_switch(session, jobs, index, lock)
                 put_attune_fields(session, index, attachment)
@@ -87,7 +88,9 @@ def attach_index(session: IndexSession, field_map: FieldMap) -> AttachReport:
                 report.kept = (*report.kept, switch.kept)
                 report.refusing_seconds = max(report.refusing_seconds, switch.seconds)
         job = FollowJob(once=True)
-        return _Follower(session, jobs, lock, job, lambda _: None, report).run(threading.Event())
+        _Follower(session, jobs, lock, job, lambda _: None, report).run(threading.Event())
+        report.set_time(began)
+        return report
 
 
 def follow_index(
@@ -133,29 +136,21 @@ def detach_index(session: IndexSession) -> DetachReport:
     return DetachReport(session.alias, names, documents, round(time.monotonic() - began, 3))
 
 
-def return_to_original(session: IndexSession) -> Switch:
-    """Put the index that a copy took the place of back in it. What was written since is copied to it.
+def return_to_originals(session: IndexSession) -> list[Switch]:
+    """Put the indexes that copies took the place of back in it. What was written since is copied to them.
 
     Raises IndexingError where no copy is behind the session's name, JobRunning, JobStopped and ClusterDown.
     """
     jobs = session.open_jobs()
     with hold_lock(jobs, session.alias, ATTACHING) as lock:
-        copies = [index for index in find_shop_indexes(session) if index.name != session.alias]
-        if len(copies) != 1:
-            raise IndexingError(f"{session.alias} is not an alias of one index that is a copy of a shop's")
-        return restore_original(session, jobs, copies[0], lock)
-
-
-def _make_attachment(session: IndexSession, index: ShopIndex, field_map: FieldMap) -> Attachment:
-    encoder = session.encoders.current
-    before = index.attachment
-    return Attachment(
-        model=encoder.version,
-        dimension=encoder.dimension,
-        vectors=before.vectors if before else session.settings.vectors,
-        field_map=field_map,
-        copied_from=before.copied_from if before else "",
-    )
+        indexes = find_shop_indexes(session)
+        copies = [index for index in indexes if index.attachment and index.attachment.copied_from]
+        if not copies:
+            raise IndexingError(
+                f"no index behind {session.alias} is a copy of one of the shop's: `attune detach "
+                f"{session.alias}` takes the vectors out"
+            )
+        return [restore_original(session, jobs, copy, lock) for copy in copies]
 
 
 class _Follower:
@@ -187,8 +182,7 @@ class _Follower:
             for _ in self._rounds(stop):
                 changed = self._catch_up()
                 self._teach()
-                report.seconds = round(time.monotonic() - began, 3)
-                report.documents_per_second = round(report.documents / max(report.seconds, 1e-3), 1)
+                report.set_time(began)
                 if changed:
                     self._on_report(report)
                 elif self._job.once:
@@ -248,7 +242,7 @@ class _Follower:
             if index.uuid not in self._updaters:
                 if attachment is None:
                     check_attachable(index)
-                    attachment = _make_attachment(session, index, known)
+                    attachment = make_attachment(session, index, known)
                     put_attune_fields(session, index, attachment)
                 self._updaters[index.uuid] = IndexUpdater(
                     session, self._jobs, index, attachment, self._job.full

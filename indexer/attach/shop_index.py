@@ -1,14 +1,15 @@
 """The indexes of a shop behind a name, and what Attune adds to their mappings."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import AuthorizationException, NotFoundError, TransportError
 
+from indexer.attach.attachment import AttachedPictures, Attachment, parse_attachment
 from indexer.attach.demanded_fields import end_copying, map_demanded_fields
-from indexer.catalogue.field_map import FieldMap, field_map_from
-from indexer.store.alias import META, VOCABULARY
+from indexer.catalogue.field_map import FieldMap
+from indexer.store.alias import META, PICTURES, VOCABULARY
 from indexer.store.retry import RetryPolicy
 from indexer.store.session import IndexSession
 from mappings.client import attune_properties
@@ -21,31 +22,6 @@ INGEST_PREFIX = "attune-"
 
 ATTACHED = "attached"
 """Key of an attachment in Attune's metadata: other indexes of Attune's have none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """What an attached index records: the model of its vectors, their type, and the field map.
-
-    `vectors` is the setting `index.vectors`. `copied_from` is the index of the shop's that this one took the
-    place of, empty where Attune was attached in place.
-    """
-
-    model: str
-    dimension: int
-    vectors: str
-    field_map: FieldMap
-    copied_from: str = ""
-
-    def as_json(self) -> JsonObject:
-        """Return the attachment as the mapping's metadata holds it."""
-        values: JsonObject = {
-            "model": self.model,
-            "dimension": self.dimension,
-            "vectors": self.vectors,
-            "fields": self.field_map.as_json(),
-        }
-        return values | ({"copied_from": self.copied_from} if self.copied_from else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +46,7 @@ class ShopIndex:
     @property
     def attachment(self) -> Attachment | None:
         """What attaching recorded, None where the index is not attached. Raises SettingsError."""
-        return _parse_attachment(self.metadata.get(ATTACHED), self.name)
+        return parse_attachment(self.metadata.get(ATTACHED), self.name)
 
     @property
     def is_encoded_at_write_time(self) -> bool:
@@ -93,6 +69,24 @@ class ShopIndex:
         return _read_metadata(self.mappings)
 
 
+def make_attachment(session: IndexSession, index: ShopIndex, field_map: FieldMap) -> Attachment:
+    """Return the attachment of an index by the session's model, pictures and a field map."""
+    encoder = session.encoders.current
+    before = index.attachment
+    pictures = before.pictures if before else None
+    if session.pictures:
+        tower = session.pictures
+        pictures = AttachedPictures(tower.place, tower.version, tower.dimension)
+    return Attachment(
+        model=encoder.version,
+        dimension=encoder.dimension,
+        vectors=before.vectors if before else session.settings.vectors,
+        field_map=field_map,
+        copied_from=before.copied_from if before else "",
+        pictures=pictures,
+    )
+
+
 def make_meta(index: ShopIndex, attachment: Attachment | None, vocabulary: str = "") -> JsonObject:
     """Return the `_meta` of an index's mapping with an attachment in place of the present one, or without.
 
@@ -105,8 +99,9 @@ def make_meta(index: ShopIndex, attachment: Attachment | None, vocabulary: str =
     before = index.attachment
     is_same = before is not None and before.field_map == attachment.field_map
     known = index.metadata if is_same else {}
-    learnt = {VOCABULARY: vocabulary} if vocabulary else {}
-    return others | {META: {**known, ATTACHED: attachment.as_json(), **learnt}}
+    own: JsonObject = {VOCABULARY: vocabulary} if vocabulary else {}
+    own |= {PICTURES: attachment.pictures.tower} if attachment.pictures else {}
+    return others | {META: {**known, ATTACHED: attachment.as_json(), **own}}
 
 
 def get_shop_indexes(session: IndexSession, name: str, wait: bool = False) -> list[ShopIndex]:
@@ -161,7 +156,7 @@ def read_attachment(client: OpenSearch, name: str) -> Attachment | None:
     except NotFoundError:
         return None
     for index, body in sorted(answer.items()):
-        if attachment := _parse_attachment(_read_metadata(body["mappings"]).get(ATTACHED), index):
+        if attachment := parse_attachment(_read_metadata(body["mappings"]).get(ATTACHED), index):
             return attachment
     return None
 
@@ -170,18 +165,6 @@ def _read_metadata(mappings: JsonObject) -> JsonObject:
     """Return Attune's metadata in the mappings of an index, empty where it has none."""
     metadata = mappings.get("_meta", {}).get(META)
     return metadata if isinstance(metadata, dict) else {}
-
-
-def _parse_attachment(values: object, index: str) -> Attachment | None:
-    if not isinstance(values, dict):
-        return None
-    return Attachment(
-        model=str(values["model"]),
-        dimension=int(values["dimension"]),
-        vectors=str(values["vectors"]),
-        field_map=field_map_from(values["fields"], f"the record of index {index}"),
-        copied_from=str(values.get("copied_from", "")),
-    )
 
 
 def check_attachable(index: ShopIndex) -> None:
@@ -233,7 +216,9 @@ def make_properties(session: IndexSession, index: ShopIndex, attachment: Attachm
     Raises IndexingError where an earlier field map left a field that does not fit this one.
     """
     demanded = map_demanded_fields(index.mappings, attachment.field_map)
-    own = attune_properties(attachment.dimension, session.settings) | demanded.own
+    pictures = attachment.pictures.dimension if attachment.pictures else 0
+    settings = replace(session.settings, vectors="byte" if attachment.vectors == "byte" else "float")
+    own = attune_properties(attachment.dimension, settings, pictures) | demanded.own
     return {**demanded.shops, ATTUNE: {"dynamic": False, "properties": own}}
 
 
@@ -245,12 +230,11 @@ def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attac
             f"`attune attach {session.alias}` replaces it by a copy that has it"
         )
     present = index.mappings.get("properties", {}).get(ATTUNE, {}).get("properties", {})
-    if present and present.get("vector", {}).get("dimension") != attachment.dimension:
-        raise IndexingError(
-            f"index {index.name} has vectors of {present.get('vector', {}).get('dimension')} components, and "
-            f"model {attachment.model} makes {attachment.dimension}: a field's dimension can't be changed. "
-            "Attach with a model of that dimension, or reindex into a new index without `attune` fields"
-        )
+    if present:
+        _check_dimension(index, present.get("vector"), attachment.dimension, f"model {attachment.model}")
+    if attachment.pictures and "picture" in present:
+        tower = f"picture tower {attachment.pictures.tower}"
+        _check_dimension(index, present["picture"], attachment.pictures.dimension, tower)
     properties = make_properties(session, index, attachment)
     own = properties.pop(ATTUNE)
     missing = {
@@ -267,6 +251,16 @@ def put_attune_fields(session: IndexSession, index: ShopIndex, attachment: Attac
         f"adding Attune's fields to {index.name}",
         lambda: session.client.indices.put_mapping(index=index.name, body=body),
     )
+
+
+def _check_dimension(index: ShopIndex, field: JsonObject | None, dimension: int, encoder: str) -> None:
+    present = (field or {}).get("dimension")
+    if present != dimension:
+        raise IndexingError(
+            f"index {index.name} has vectors of {present} components, and {encoder} makes {dimension}: a "
+            "field's dimension can't be changed. Attach with one of that dimension, or reindex into a new "
+            "index without `attune` fields"
+        )
 
 
 def put_metadata(

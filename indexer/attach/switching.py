@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
+from indexer.attach.attachment import Attachment
 from indexer.attach.copying import NO_PIPELINES, IndexCopier, copy_key, create_copy, select_final_settings
 from indexer.attach.demanded_fields import end_copying
 from indexer.attach.shards import dump_positions, parse_positions
-from indexer.attach.shop_index import Attachment, ShopIndex, get_shop_indexes, put_metadata
+from indexer.attach.shop_index import ShopIndex, get_shop_indexes, put_metadata
 from indexer.attach.updater import AttachReport, IndexUpdater
 from indexer.store.alias import make_index_name
 from indexer.store.index_settings import put_settings, wait_for_replicas
@@ -65,6 +66,7 @@ def replace_by_copy(
             updater.catch_up(copier.positions(), report, lock)
             if copied <= _FEW:
                 break
+        updater.catch_up(copier.positions(), report, lock)  # its own writes need no second look
         updater.save()
     finally:
         updater.close()
@@ -171,13 +173,16 @@ def _make_ready(session: IndexSession, source: ShopIndex, copy: ShopIndex) -> No
 
 
 def _clone(session: IndexSession, source: ShopIndex) -> str:
-    """Clone an index that refuses writes; return the clone's name. It refuses them too."""
+    """Clone an index that refuses writes; return the clone's name. It refuses them too.
+
+    Its replicas are filled afterwards: writes would be refused for as long as that takes.
+    """
     client, name = session.client, make_index_name(f"attune-before-{source.name}", now_ms())
+    replicas = source.settings.get("number_of_replicas")  # a clone gets the default
+    body = {"settings": {"index": {"number_of_replicas": replicas}}}
     session.retry.call(
         f"cloning {source.name}",
-        lambda: client.indices.clone(
-            index=source.name, target=name, params={"wait_for_active_shards": "all"}
-        ),
+        lambda: client.indices.clone(index=source.name, target=name, body=body),
     )
     return name
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from indexer.attach.attachment import Attachment
 from indexer.attach.documents import (
     ShopDocument,
     ShopProducts,
@@ -22,15 +23,17 @@ from indexer.attach.shards import (
     list_changes,
     parse_positions,
 )
-from indexer.attach.shop_index import Attachment, ShopIndex
+from indexer.attach.shop_index import ShopIndex
 from indexer.sources.prefetcher import Prefetcher
 from indexer.store.bulk import CONCURRENT_REQUESTS, BulkResult, map_in_order, split_chunks, write_bulk
-from indexer.store.encoder import ProductEncoder
+from indexer.store.documents import make_no_picture_fields, read_picture_fields
+from indexer.store.encoder import EncodedPictures, ProductEncoder
 from indexer.store.id_set import IdSet
 from indexer.store.jobs_index import JobsIndex
 from indexer.store.lock import Lock
 from indexer.store.scan import refresh_index
 from indexer.store.session import IndexSession
+from mappings.errors import ModelMismatch
 from mappings.types import JsonObject, Product
 
 _PREFETCHED = 2
@@ -47,10 +50,11 @@ _SAVE_SECONDS = 5.0
 class AttachReport:
     """What was done to the documents of the indexes behind a name.
 
-    Of the `documents` looked at, `encoded` got new vectors, `unchanged` had those of their text, and
-    `without_text` have nothing to encode. `overtaken` were written by the shop at the same moment: they are
-    looked at again. `refused` counts what OpenSearch would not take, with the first reason in `refusal`.
-    `kept` are the shop's indexes that copies took the place of; for `refusing_seconds` they refused writes.
+    Of the `documents` looked at, `encoded` got new vectors, `unchanged` had those of their text and
+    pictures, and `without_text` have nothing to encode. `overtaken` were written by the shop at the same
+    moment: they are looked at again. `refused` counts what OpenSearch would not take, with the first reason
+    in `refusal`. `kept` are the shop's indexes that copies took the place of; for `refusing_seconds` they
+    refused writes.
     """
 
     name: str
@@ -67,6 +71,11 @@ class AttachReport:
     refusing_seconds: float = 0.0
     seconds: float = 0.0
     documents_per_second: float = 0.0
+
+    def set_time(self, began: float) -> None:
+        """Record the time since a moment of the monotonic clock, and the rate."""
+        self.seconds = round(time.monotonic() - began, 3)
+        self.documents_per_second = round(self.documents / max(self.seconds, 1e-3), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,7 @@ class IndexUpdater:
         self.attachment = attachment
         self._encoder: ProductEncoder = session.encoders.find(attachment.model)
         self._products = ShopProducts(attachment.field_map)
+        self._pictures = _check_pictures(session, index, attachment)
         self._state = {} if full else self._load_state()
         self._written = IdSet()
         self._lock = threading.Lock()
@@ -159,6 +169,8 @@ class IndexUpdater:
     def _basis(self) -> JsonObject:
         """Return what vectors depend on besides the documents: with another model all are outdated."""
         basis = {"model": self.attachment.model, "fields": self.attachment.field_map.as_json()}
+        if self.attachment.pictures:
+            basis["images"] = self.attachment.pictures.as_json()
         stored: JsonObject = json.loads(json.dumps(basis))
         return stored
 
@@ -196,24 +208,54 @@ class IndexUpdater:
     def _plan(self, page: ChangePage) -> _Plan:
         session = self._session
         documents = fetch_documents(session.client, self._index.name, page.documents, session.retry)
-        outdated: list[tuple[ShopDocument, Product]] = []
-        updates: list[VectorUpdate] = []
+        found: list[tuple[ShopDocument, Product]] = []
         removals: list[VectorRemoval] = []
-        without_text = 0
         for document in documents:
             product = self._products.read(document.key.id, document.source)
-            if product is None:
-                without_text += 1
-                if document.attune:
-                    removals.append(VectorRemoval(document.key))
-            elif not self._products.is_current(document.attune, product, self._encoder.version):
-                outdated.append((document, product))
-        unchanged = len(documents) - len(outdated) - without_text
+            if product is not None:
+                found.append((document, product))
+            elif document.attune:
+                removals.append(VectorRemoval(document.key))
+        texts, pictures = self._encode_texts(found), self._encode_pictures(found)
+        changes = [texts.get(each.key, {}) | pictures.get(each.key, {}) for each, _ in found]
+        updates = tuple(
+            VectorUpdate(document, values)
+            for (document, _), values in zip(found, changes, strict=True)
+            if values
+        )
+        unchanged, without_text = len(found) - len(updates), len(documents) - len(found)
+        return _Plan(page, updates, tuple(removals), unchanged, without_text)
+
+    def _encode_texts(
+        self, documents: Sequence[tuple[ShopDocument, Product]]
+    ) -> dict[DocumentKey, JsonObject]:
+        """Return the fields under `attune` of those documents whose text is not what theirs were made of."""
+        version, vectors = self._encoder.version, self.attachment.vectors
+        outdated = [
+            (document, product)
+            for document, product in documents
+            if not self._products.is_current(document.attune, product, version)
+        ]
         encoded = self._encoder.encode_products([product for _, product in outdated]) if outdated else []
-        for (document, product), vectors in zip(outdated, encoded, strict=True):
-            how = (self._encoder.version, self.attachment.vectors)
-            updates.append(VectorUpdate(document, self._products.make_values(product, vectors, *how)))
-        return _Plan(page, tuple(updates), tuple(removals), unchanged, without_text)
+        return {
+            document.key: self._products.make_values(product, each, version, vectors)
+            for (document, product), each in zip(outdated, encoded, strict=True)
+        }
+
+    def _encode_pictures(
+        self, documents: Sequence[tuple[ShopDocument, Product]]
+    ) -> dict[DocumentKey, JsonObject]:
+        """Return the picture fields that change; none where the job reads no pictures."""
+        if self._pictures is None or not documents:
+            return {}
+        before = {product.id: read_picture_fields(document.attune) for document, product in documents}
+        made = self._pictures.make_fields([product for _, product in documents], before)
+        changed: dict[DocumentKey, JsonObject] = {}
+        for document, product in documents:
+            own, now = read_picture_fields(document.attune), made.get(product.id, {})
+            if own != now:
+                changed[document.key] = now or make_no_picture_fields()
+        return changed
 
     def _write(self, plan: _Plan) -> list[BulkResult]:
         writes: list[VectorUpdate | VectorRemoval] = [*plan.updates, *plan.removals]
@@ -234,6 +276,20 @@ class IndexUpdater:
         report.documents += plan.unchanged + plan.without_text + len(plan.updates)
         report.unchanged += plan.unchanged
         report.without_text += plan.without_text
+
+
+def _check_pictures(
+    session: IndexSession, index: ShopIndex, attachment: Attachment
+) -> EncodedPictures | None:
+    """Return the pictures of a job. Raises ModelMismatch where the index is not made for their tower."""
+    pictures, tower = session.pictures, attachment.pictures.tower if attachment.pictures else ""
+    if pictures and pictures.version != tower:
+        how = f"with picture tower {tower}" if tower else "without pictures"
+        raise ModelMismatch(
+            f"index {index.name} was attached {how}, and --images encodes with {pictures.version}: "
+            f"`attune attach {session.alias} --images PLACE` encodes all of its pictures with that"
+        )
+    return pictures
 
 
 def state_key(index: ShopIndex) -> str:

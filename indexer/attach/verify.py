@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from indexer.attach.attachment import Attachment
 from indexer.attach.documents import ShopDocument, ShopProducts, fetch_documents
 from indexer.attach.shards import BEFORE_ALL, list_changes, read_positions
-from indexer.attach.shop_index import Attachment, ShopIndex, find_shop_indexes
+from indexer.attach.shop_index import ShopIndex, find_shop_indexes
 from indexer.store.bulk import split_chunks
 from indexer.store.scan import refresh_index
 from indexer.store.session import IndexSession

@@ -3,8 +3,9 @@
 import binascii
 from collections.abc import Iterator, Mapping
 
+from indexer.attach.attachment import Attachment
 from indexer.attach.documents import ShopProducts
-from indexer.attach.shop_index import Attachment, find_shop_indexes, put_metadata
+from indexer.attach.shop_index import find_shop_indexes, put_metadata
 from indexer.store.session import IndexSession
 from mappings.fields import ATTUNE, FACTS
 from mappings.types import JsonObject

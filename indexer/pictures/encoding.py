@@ -53,11 +53,13 @@ class PictureStats:
     """Products by what became of their pictures, and why pictures could not be read: name → reason.
 
     The pictures of `reused` products had been encoded before; `without` have none that was found, or none
-    that could be read. `broken` counts pictures.
+    that could be read, and `kept` products of which none could be read keep their earlier vector. `broken`
+    counts pictures.
     """
 
     encoded: int = 0
     reused: int = 0
+    kept: int = 0
     without: int = 0
     broken: int = 0
     examples: dict[str, str] = field(default_factory=dict)
@@ -89,14 +91,20 @@ class CataloguePictures:
         """Components of a picture's vector."""
         return self._encoder.config.dimension
 
+    @property
+    def place(self) -> str:
+        """Where the pictures come from, as `--images` names it."""
+        return self._source.place
+
     def make_fields(
         self, products: Iterable[Product], known: Mapping[str, JsonObject]
     ) -> dict[str, JsonObject]:
         """Return the picture fields of those products that have a picture: id → fields under `attune`.
 
         `known` are the fields under `attune` of the products' documents, as far as there are any: pictures
-        that are the same are not encoded again. A picture that can't be read costs no other one. Raises
-        ModelError, and SettingsError where Pillow is not installed.
+        that are the same are not encoded again. A picture that can't be read costs no other one; where a
+        product has no other one, it keeps the vector that it had. Raises ModelError, and SettingsError where
+        Pillow is not installed.
         """
         made: dict[str, JsonObject] = {}
         with ThreadPoolExecutor(_READERS, thread_name_prefix="attune-pictures") as pool:
@@ -109,8 +117,8 @@ class CataloguePictures:
     ) -> dict[str, JsonObject]:
         made: dict[str, JsonObject] = {}
         new: list[tuple[Product, str, list[PictureFile]]] = []
-        for product in products:
-            files = self._source.find(product, self._settings.per_product)
+        listed = pool.map(lambda product: self._source.find(product, self._settings.per_product), products)
+        for product, files in zip(products, listed, strict=True):
             key = self._make_key(files)
             before = read_picture_fields(known.get(product.id, {}))
             if not files:
@@ -128,7 +136,10 @@ class CataloguePictures:
             usable = [next(vectors).vector for each in pixels[at : at + len(files)] if each is not None]
             at += len(files)
             if not usable:
-                self.stats.without += 1
+                before = read_picture_fields(known.get(product.id, {}))
+                made |= {product.id: before} if before else {}
+                self.stats.without += not before
+                self.stats.kept += bool(before)
                 continue
             mean = normalise(np.mean(usable, axis=0, dtype=np.float32))
             made[product.id] = make_picture_fields(mean, key, self._vectors)

@@ -4,14 +4,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 
 from mappings.errors import BadPicture, SettingsError
 from mappings.settings import PictureSettings
 from mappings.types import Product
+
+WEB = "web"
+"""The place of pictures at the catalogue's addresses."""
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -32,6 +36,11 @@ class PictureFile:
 class PictureSource(Protocol):
     """Finds the pictures of a product."""
 
+    @property
+    def place(self) -> str:
+        """Where they come from, as `--images` names it: attached indexes record it."""
+        ...
+
     def find(self, product: Product, most: int) -> list[PictureFile]:
         """Return the product's first pictures, `most` of them; none where it has none. Reads nothing yet."""
         ...
@@ -46,34 +55,58 @@ class FolderPictures:
 
     folder: Path
 
+    @property
+    def place(self) -> str:
+        """The folder's whole path."""
+        return str(self.folder.absolute())
+
     def find(self, product: Product, most: int) -> list[PictureFile]:
         """Return the product's pictures that are in the folder."""
-        named = Path(urlsplit(product.image).path).name if product.image else ""
         stem = "" if _UNSAFE.search(product.id) else product.id
         stems = [stem, *(f"{stem}{mark}{n}" for n in range(1, most + 1) for mark in "-_")] if stem else []
-        names = [named, *(f"{each}{suffix}" for each in stems for suffix in _SUFFIXES)]
+        names = [*_list_names(product.image), *(f"{each}{suffix}" for each in stems for suffix in _SUFFIXES)]
         paths = {
             self.folder / name: None for name in names if name and Path(name).suffix.lower() in _SUFFIXES
         }
-        return [_open_file(path) for path in paths if path.is_file()][:most]
+        files = (_open_file(path) for path in paths)
+        return [file for file in files if file is not None][:most]
 
 
 @dataclass(frozen=True, slots=True)
 class WebPictures:
     """The addresses in the catalogue, on the hosts that the setting `pictures.hosts` allows.
 
-    No redirect is followed: it could lead to a host that is not allowed.
+    No redirect is followed: it could lead to a host that is not allowed. Under an address that was encoded
+    before the same picture is assumed, unless the setting `pictures.recheck` has its server asked.
     """
 
     settings: PictureSettings
     pool: urllib3.PoolManager
 
+    @property
+    def place(self) -> str:
+        """What `--images` calls it."""
+        return WEB
+
     def find(self, product: Product, most: int) -> list[PictureFile]:
         """Return the picture that the catalogue names; none where its host is not allowed."""
         address = product.image
         if most and is_allowed(address, self.settings.allowed_hosts):
-            return [PictureFile(address, "", lambda: self._fetch(address))]
+            stamp = self._read_stamp(address) if self.settings.recheck else ""
+            return [PictureFile(address, stamp, lambda: self._fetch(address))]
         return []
+
+    def _read_stamp(self, address: str) -> str:
+        """Return what its server says of a picture without sending it; empty where it says nothing."""
+        try:
+            response = self.pool.request("HEAD", address, redirect=False, timeout=_TIMEOUT, retries=1)
+        except urllib3.exceptions.HTTPError:
+            return ""
+        if response.status != 200:
+            return ""
+        return response.headers.get("etag") or " ".join(
+            response.headers.get(name, "") for name in ("last-modified", "content-length")
+        )
 
     def _fetch(self, address: str) -> bytes:
         limit = self.settings.max_bytes
@@ -101,7 +134,7 @@ def open_picture_source(place: str, settings: PictureSettings) -> PictureSource:
 
     Raises SettingsError for a folder that is missing, and for `web` where no host is allowed.
     """
-    if place == "web":
+    if place == WEB:
         if not settings.allowed_hosts:
             raise SettingsError(
                 "--images web fetches from hosts that the setting pictures.hosts names: it names none"
@@ -135,6 +168,20 @@ def _matches(allowed: str, scheme: str, host: str, port: int | None) -> bool:
     return host.endswith(name[1:]) if name.startswith("*.") else host == name
 
 
-def _open_file(path: Path) -> PictureFile:
-    status = path.stat()
+def _list_names(address: str) -> list[str]:
+    """Return the names that the file at an address may have in a folder: as it is written, and decoded."""
+    try:
+        path = urlsplit(address).path
+    except ValueError:  # an address that no server could have
+        return []
+    return list(dict.fromkeys([Path(path).name, Path(unquote(path)).name]))
+
+
+def _open_file(path: Path) -> PictureFile | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # missing, or a name that no file can have
+        return None
+    if not S_ISREG(status.st_mode):
+        return None
     return PictureFile(path.name, f"{status.st_mtime_ns}.{status.st_size}", path.read_bytes)

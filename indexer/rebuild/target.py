@@ -19,6 +19,7 @@ from indexer.store.scan import count_documents, refresh_index
 from indexer.store.session import IndexSession
 from mappings.client import index_body
 from mappings.types import JsonObject
+from reranker.text.chinese import simplified_table
 
 _LATER_METADATA = ("version", REPLACED, "records", "unreadable", VOCABULARY)
 """What is recorded when the catalogue was read."""
@@ -97,6 +98,7 @@ class TargetIndexes:
             session.encoders.current.dimension,
             session.settings,
             session.pictures.dimension if session.pictures else 0,
+            simplified_table(),
         )
         body["mappings"]["_meta"] = {META: metadata}
         body["settings"]["index"] |= _LOADING_SETTINGS

@@ -55,7 +55,12 @@ def make_picture_fields(vector: Floats, key: str, vectors: str) -> JsonObject:
 def read_picture_fields(own: JsonObject) -> JsonObject:
     """Return the same fields of a document's `attune`; none where it has no picture."""
     names = [_own_name(name) for name in (fields.PICTURE, fields.PICTURED)]
-    return {name: own[name] for name in names if name in own}
+    return {name: own[name] for name in names if own.get(name) is not None}
+
+
+def make_no_picture_fields() -> JsonObject:
+    """Return the same fields for an update that takes a document's picture out of the index."""
+    return {_own_name(name): None for name in (fields.PICTURE, fields.PICTURED)}
 
 
 class SamePictures:

@@ -47,6 +47,11 @@ class EncodedPictures(ProductPictures, Protocol):
         ...
 
     @property
+    def place(self) -> str:
+        """Where the pictures come from, as `--images` names it."""
+        ...
+
+    @property
     def dimension(self) -> int:
         """Components of a picture's vector."""
         ...

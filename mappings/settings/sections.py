@@ -242,7 +242,11 @@ class PictureSettings:
     folder: str = ""
     """Folder of the picture tower; empty is the one shipped with Attune."""
     hosts: HostList = ""
-    """Hosts, separated by commas, that `attune index --images web` may fetch pictures from."""
+    """Hosts, separated by commas, that `--images web` may fetch pictures from."""
+    recheck: bool = False
+    """Have `--images web` ask the servers (HEAD) whether another picture is at an address that was encoded
+    before. Else an address stands for one picture.
+    """
     per_product: Annotated[int, Meta(ge=1, le=20)] = 3
     """Pictures of a product that are encoded: its first ones, of which the mean is stored."""
     max_bytes: PositiveCount = 10_000_000

@@ -22,15 +22,15 @@ from plugin_api.terminal import format_count
 def rollback(context: CommandContext, alias: str | None, to: str, model: Path | None, as_json: bool) -> None:
     """Return searches to the index before the last rebuild.
 
-    Points the alias back at that index.     Changes made since are copied to that index first, so only
-    the rebuild is undone. The other index is kept: `attune rollback --to INDEX` returns to it. The
+    Points the alias back at that index. Changes made since are copied to it first, so only the
+    rebuild is undone. The other index is kept: `attune rollback --to INDEX` returns to it. The
     setting index.keep_previous says how many are kept.
 
-    Where `attune attach` replaced a shop's index by a copy, the shop's index takes its place again.
+    Where `attune attach` replaced a shop's indexes by copies, these take their places again.
     """
     lower_priority()
     # Imported after that: imports take two thirds of a rollback's time.
-    from indexer.attach.job import return_to_original
+    from indexer.attach.job import return_to_originals
     from indexer.attach.shop_index import read_attachment
     from indexer.rebuild.rollback import roll_back
     from indexer.store.retry import RetryPolicy
@@ -51,9 +51,15 @@ def rollback(context: CommandContext, alias: str | None, to: str, model: Path | 
             retry=RetryPolicy(settings.index.retry_seconds, stop=stop),
         )
         if read_attachment(client, session.alias):
-            switch = return_to_original(session)
-            done = f"{session.alias} is {switch.index} again, with all that was written since."
-            click.echo(json.dumps(asdict(switch)) if as_json else f"{done} {switch.kept} is kept.")
+            switches = return_to_originals(session)
+            if as_json:
+                click.echo(json.dumps({"name": session.alias, "switches": list(map(asdict, switches))}))
+                return
+            for switch in switches:
+                click.echo(
+                    f"{switch.index} is behind {session.alias} again, with all that was written since. "
+                    f"{switch.kept} is kept."
+                )
             return
         report = roll_back(session, to)
         if as_json:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from reranker.text.chinese import is_chinese
 from reranker.text.intent import strip_intent
 from reranker.text.numbers import is_measure
+from reranker.understanding.chinese_absences import find_chinese_absences, is_chinese_absence
 from reranker.understanding.demands import (
     Demand,
     MeasureDemand,
@@ -198,7 +199,12 @@ class _Reading:
                     yield PriceDemand(span, low, high, bounds == "cheap")
 
     def _absences(self) -> Iterator[PresenceDemand]:
+        for absence in find_chinese_absences(self._query, self._vocabulary):
+            if self._is_free(absence.span.start, absence.span.end):
+                yield absence
         for match in absence_pattern().finditer(self._query):
+            if is_chinese_absence(match.group(), self._query[match.end() :]):
+                continue
             after = [
                 word._replace(start=word.start + match.end(), end=word.end + match.end())
                 for word in list_words(self._query[match.end() :])

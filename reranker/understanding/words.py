@@ -16,6 +16,9 @@ _COUNTED = re.compile(
 )
 """A Chinese numeral before a unit: 两米 is 2米."""
 
+_ZERO = re.compile("(?<![\\d.,])0(?=[糖脂卡盐蔗添])")
+"""Nothing of what food is without: 0糖 is 零糖."""
+
 _FIRST_CJK = "\u3000"
 _BREAK = re.compile(r"[,;:|/()\[\]{}•–—]| - ")
 
@@ -33,12 +36,13 @@ class Word(NamedTuple):
 def normalise_text(text: str, most: int = 2000) -> str:
     """Return a text without trademark signs, in NFKC, with single spaces.
 
-    Traditional Chinese becomes Simplified, and 两米 2米. Reads at most `most` characters.
+    Traditional Chinese becomes Simplified, 两米 2米 and 0糖 零糖. Reads at most `most` characters.
     """
     normalised = " ".join(unicodedata.normalize("NFKC", text[:most].translate(_MARKS)).split())
     if normalised.isascii():
         return normalised
-    return _COUNTED.sub(lambda match: _NUMERALS[match[1]], simplify_characters(normalised))
+    simplified = _ZERO.sub("零", simplify_characters(normalised))
+    return _COUNTED.sub(lambda match: _NUMERALS[match[1]], simplified)
 
 
 def list_words(text: str) -> list[Word]:

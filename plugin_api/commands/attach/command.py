@@ -2,23 +2,32 @@
 
 import json
 import threading
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
+from indexer.attach.attachment import Attachment
 from indexer.attach.estimate import estimate_attaching
 from indexer.attach.job import FollowJob, attach_index, detach_index, follow_index
 from indexer.attach.sample import guess_shop_map, load_shop_map, read_sample
-from indexer.attach.shop_index import find_shop_indexes
+from indexer.attach.shop_index import find_shop_indexes, read_attachment
 from indexer.attach.updater import AttachReport
 from indexer.catalogue.products import read_products
 from indexer.catalogue.records import Item
+from indexer.pictures.encoding import CataloguePictures
+from indexer.pictures.sources import WEB
+from indexer.store.opensearch_errors import translate_errors
+from mappings.errors import SettingsError
+from mappings.settings import Settings
 from plugin_api.commands.attach.summary import summarize_estimate
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.index.attached import summarize_attach
 from plugin_api.commands.index.metrics import JobMetrics
 from plugin_api.commands.index.models import model_folders, names_model
+from plugin_api.commands.index.pictures import open_pictures, summarize_pictures
 from plugin_api.commands.index.priority import lower_priority
 from plugin_api.commands.index.session import open_job_session, open_service_session
 from plugin_api.commands.index.signals import stop_on_signals
@@ -35,6 +44,10 @@ _A_PATH = click.Path(path_type=Path)
     help="Field map in TOML. Default: that of an earlier run, else guessed and printed.",
 )  # fmt: skip
 @click.option("--language", default="", help='Of fields in several languages, encode this one, such as "de".')
+@click.option(
+    "--images", default="", metavar="PLACE",
+    help="Encode pictures: a folder of files named by id or as in documents, or `web`.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would be done, how long it takes and what it adds.")
 @click.option("--model", type=_A_PATH, help="Model folder. Default: the one shipped with Attune.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
@@ -44,6 +57,7 @@ def attach(
     name: str,
     fields: Path | None,
     language: str,
+    images: str,
     dry_run: bool,
     model: Path | None,
     as_json: bool,
@@ -65,6 +79,7 @@ def attach(
       description = ["teaser", "body"]     # several fields are joined
       price = "offers.price"
       attributes = ["color", "specs"]
+      image = "media.url"                  # of the picture, for --images
 
     Afterwards `attune follow INDEX` keeps the vectors in step with the shop's writers, and `attune detach
     INDEX` takes them out again.
@@ -77,6 +92,8 @@ def attach(
         indexes = find_shop_indexes(session)
         sample = read_sample(session, indexes)
         earlier = next((index.attachment for index in indexes if index.attachment), None)
+        pictures = _open_pictures(images, earlier, settings)
+        session = replace(session, pictures=pictures)
         if fields:
             field_map = load_shop_map(fields, sample)
         elif earlier and not language:
@@ -92,7 +109,8 @@ def attach(
             report, summary = asdict(estimate), summarize_estimate(estimate)
         else:
             done = attach_index(session, field_map)
-            report, summary = asdict(done), summarize_attach(done)
+            report = asdict(done) | _report_pictures(pictures)
+            summary = "\n".join([*_summarize_pictures(pictures), summarize_attach(done)])
     click.echo(
         json.dumps(report | {"fields": field_map.as_json()}, ensure_ascii=False) if as_json else summary
     )
@@ -107,7 +125,11 @@ def attach(
 @click.option(
     "--once", is_flag=True, help="End when all changes up to now are done, as a job of a scheduler."
 )
-@click.option("--full", is_flag=True, help="Begin with a look at every document.")
+@click.option("--full", is_flag=True, help="Begin with a look at every document, and at its pictures.")
+@click.option(
+    "--images", default="", metavar="PLACE",
+    help="Folder of the pictures, or `web`. Default: where `attune attach` had them from.",
+)  # fmt: skip
 @click.option("--model", type=_A_PATH, help="Folder of the model that INDEX was attached with.")
 @click.option("--metrics", type=_A_PATH, help="Write metrics for Prometheus to this .prom file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
@@ -118,6 +140,7 @@ def follow(
     every: float,
     once: bool,
     full: bool,
+    images: str,
     model: Path | None,
     metrics: Path | None,
     as_json: bool,
@@ -144,13 +167,20 @@ def follow(
             session = open_job_session(settings, name, models, stop_now, progress)
         else:
             session = open_service_session(settings, name, models, (stop, stop_now), progress)
+        with translate_errors(f"looking up {name}"):
+            earlier = read_attachment(session.client, name)
+        pictures = _open_pictures(images, earlier, settings)
+        session = replace(session, pictures=pictures)
 
         def write_running(report: AttachReport) -> None:
             file.write_running(asdict(report))
 
         report = follow_index(session, FollowJob(every, once, full), stop, write_running)
         file.write_success(asdict(report))
-    click.echo(json.dumps(asdict(report), ensure_ascii=False) if as_json else summarize_attach(report))
+    if as_json:
+        click.echo(json.dumps(asdict(report) | _report_pictures(pictures), ensure_ascii=False))
+    else:
+        click.echo("\n".join([*_summarize_pictures(pictures), summarize_attach(report)]))
 
 
 @click.command()
@@ -175,3 +205,22 @@ def detach(context: CommandContext, name: str, as_json: bool) -> None:
             f"Took the vectors of {format_count(report.documents, 'document')} "
             f"out of {', '.join(report.indexes)}."
         )
+
+
+def _open_pictures(images: str, earlier: Attachment | None, settings: Settings) -> CataloguePictures | None:
+    """Return the pictures at the place that is named, by default at that of an earlier run."""
+    recorded = earlier.pictures.place if earlier and earlier.pictures else ""
+    if recorded not in ("", WEB) and not images and not Path(recorded).is_dir():
+        raise SettingsError(
+            f"the index was attached with pictures of the folder {recorded}, which is not on this machine: "
+            "name the folder that they are in by --images"
+        )
+    return open_pictures(images or recorded, settings, earlier.vectors if earlier else "")
+
+
+def _report_pictures(pictures: CataloguePictures | None) -> dict[str, Any]:
+    return {"pictures": asdict(pictures.stats)} if pictures else {}
+
+
+def _summarize_pictures(pictures: CataloguePictures | None) -> Iterator[str]:
+    return summarize_pictures(pictures.stats) if pictures else iter(())

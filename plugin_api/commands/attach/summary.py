@@ -6,13 +6,17 @@ from plugin_api.terminal import format_count
 
 def summarize_estimate(estimate: AttachEstimate) -> str:
     """Return what attaching would do."""
-    way = "in place" if estimate.in_place else "in a copy that takes the place of the index"
     names, remaining = ", ".join(estimate.indexes), estimate.documents - estimate.encoded
     lines = [
-        f"Attaching would encode {remaining:,} of {format_count(estimate.documents, 'document')} of {names} "
-        f"{way}. Encoding takes about {_duration(estimate.seconds)} on this machine; the vectors "
+        f"Attaching would encode {remaining:,} of {format_count(estimate.documents, 'document')} of {names}. "
+        f"Measured on a few, that takes about {_duration(estimate.seconds)} from this machine; the vectors "
         f"add at most {estimate.bytes / 1e6:,.1f} MB to each copy of the data."
     ]
+    if estimate.copied:
+        lines.append(
+            f"{', '.join(estimate.copied)}: made without index.knn, so a copy takes the place of each. What "
+            "was there is kept."
+        )
     if estimate.without_text:
         lines.append(f"{estimate.without_text:.0%} of a sample have no title or description to encode.")
     lines += ["", "Some of them, as the model would read them:"]

@@ -6,6 +6,6 @@ DemoQuery = DomainQuery
 DEMO_QUERIES = load_domain(SHOP_DOMAIN).demo.queries
 CHINESE_QUERIES = (
     DemoQuery("购买新款手机", '"buy a new phone": phones; by keyword, a phone cord comes first'),
-    DemoQuery("華為手機", '"Huawei phone" in Traditional characters: no keyword matches'),
+    DemoQuery("華為手機", '"Huawei phone" in Traditional characters: titles are in Simplified ones'),
 )
 """Asked of the Chinese catalogue."""

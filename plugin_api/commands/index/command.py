@@ -145,8 +145,13 @@ def index(
         raise SettingsError(
             "--reencode reads the index itself: leave SOURCE out. `attune index --help` says more"
         )
-    if images and (engine == "ray" or mode == "verify"):
-        raise SettingsError("--images is for --full, --reencode and --changes, with --engine local")
+    if images and engine == "ray":
+        raise SettingsError(
+            "--engine ray encodes no pictures: leave --engine out, and this machine encodes texts and "
+            "pictures by all of its cores"
+        )
+    if images and mode == "verify":
+        raise SettingsError("--verify compares no pictures: leave --images out")
     if engine == "ray" and (mode in ("changes", "verify") or dry_run):
         raise SettingsError("--engine ray is for rebuilds: --full and --reencode")
     options = IndexOptions(

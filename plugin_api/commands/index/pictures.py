@@ -1,4 +1,4 @@
-"""The pictures of `attune index --images`."""
+"""The pictures of `attune index --images` and `attune attach --images`."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -11,10 +11,11 @@ from mappings.settings import Settings
 from reranker.pictures.encoder import load_picture_encoder
 
 
-def open_pictures(place: str, settings: Settings) -> CataloguePictures | None:
+def open_pictures(place: str, settings: Settings, vectors: str = "") -> CataloguePictures | None:
     """Return the pictures at a place: a folder or `web`; None for no place.
 
-    Raises SettingsError and ModelError.
+    `vectors` is the type of the index's vectors, by default the setting `index.vectors`. Raises SettingsError
+    and ModelError.
     """
     if not place:
         return None
@@ -23,7 +24,7 @@ def open_pictures(place: str, settings: Settings) -> CataloguePictures | None:
     folder = Path(settings.pictures.folder) if settings.pictures.folder else None
     encoder = load_picture_encoder(folder, settings.model.threads)
     source = open_picture_source(place, settings.pictures)
-    return CataloguePictures(source, encoder, settings.pictures, settings.index.vectors)
+    return CataloguePictures(source, encoder, settings.pictures, vectors or settings.index.vectors)
 
 
 def summarize_pictures(stats: PictureStats) -> Iterator[str]:
@@ -32,6 +33,8 @@ def summarize_pictures(stats: PictureStats) -> Iterator[str]:
         f"Pictures: {stats.encoded:,} products encoded, {stats.reused:,} had theirs, "
         f"{stats.without:,} have none."
     )
+    if stats.kept:
+        yield f"{stats.kept:,} keep an earlier one, for theirs could not be read."
     if stats.broken:
         yield f"{stats.broken:,} pictures could not be read, among them:"
         yield from (f"  {name}: {reason}" for name, reason in list(stats.examples.items())[:5])

@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from indexer.attach.shop_index import Attachment, read_attachment
+from indexer.attach.attachment import Attachment
+from indexer.attach.shop_index import read_attachment
 from indexer.attach.verify import verify_vectors
 from indexer.catalogue.recorded_field_map import was_simplified
 from indexer.change.job import ChangeJob, ChangesReport, apply_changes

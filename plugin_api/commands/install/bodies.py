@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
-from indexer.attach.shop_index import Attachment
+from indexer.attach.attachment import Attachment
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
 

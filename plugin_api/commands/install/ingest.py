@@ -8,8 +8,9 @@ import json
 
 from opensearchpy.exceptions import NotFoundError
 
+from indexer.attach.attachment import Attachment
 from indexer.attach.documents import ID_COLUMN
-from indexer.attach.shop_index import INGEST_PREFIX, Attachment, ShopIndex, read_shop_indexes
+from indexer.attach.shop_index import INGEST_PREFIX, ShopIndex, read_shop_indexes
 from mappings.errors import InstallError
 from mappings.types import JsonObject
 from plugin_api.commands.install.bodies import DOCUMENT_CALL, MADE_BY, InstallPlan, ingest_body, with_model

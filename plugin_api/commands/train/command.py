@@ -112,8 +112,9 @@ def train(
       attune train products.csv --out shop-model --clicks queries.jsonl.gz events.jsonl.gz
       attune index products.csv --model shop-model --alias shop
       attune serve --model shop-model
-    With --images it learns which texts a shop's pictures belong to, from an index made by `attune index
-    --images`: OUT is a folder for the setting pictures.folder. That takes seconds, and not the extra train.
+    With --images it learns which texts a shop's pictures belong to, from an index made by `attune index`
+    or `attune attach` with --images: OUT is a folder for the setting pictures.folder. That takes seconds,
+    and not the extra train.
 
     Ctrl-C stops it; the same command continues where it stopped. A GPU is used where there is one.
     Needs the extra train: pip install 'attune[train]'.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from opensearchpy import OpenSearch
 
+from indexer.attach.shop_index import read_attachment
 from indexer.store.alias import PICTURES, AliasIndexes
 from indexer.store.bulk import split_chunks
 from indexer.store.retry import RetryPolicy
@@ -42,19 +43,19 @@ def train_pictures(
     if out.exists() and any(out.iterdir()):
         raise SettingsError(f"{out} is not empty: name another folder by --out")
     retry = RetryPolicy(settings.index.retry_seconds)
-    live = AliasIndexes(client, alias, retry).find_live()
-    made_with = live.metadata.get(PICTURES) if live else None
-    if live is None or made_with != encoder.version:
+    index, made_with, text_model = _find_index(client, alias, retry)
+    if made_with != encoder.version:
         what = f"was made with picture tower {made_with}" if made_with else "has no pictures"
         raise SettingsError(
-            f"alias {alias} {what}: `attune index --images` encodes them with tower {encoder.version}"
+            f"{alias} {what}: `attune index --images`, or `attune attach --images` for a shop's own index, "
+            f"encodes them with tower {encoder.version}"
         )
-    if live.model != model.version:
+    if text_model != model.version:
         raise SettingsError(
-            f"alias {alias} was made with model {live.model}, this one is {model.version}: name its folder "
-            "by --base"
+            f"{alias} was made with model {text_model}, this one is {model.version}: name "
+            "its folder by --base"
         )
-    pairs = _read_pairs(client, live.name, retry)
+    pairs = _read_pairs(client, index, retry)
     before = read_projection(encoder.folder / PROJECTION)
     learnt, report = fit_projection(pairs, model.text_space, before, seed)
     if report.is_better:
@@ -76,6 +77,14 @@ def describe_projection(report: ProjectionReport, out: Path) -> tuple[dict[str, 
         else "That is not better beyond chance: nothing was written, and what there was stays."
     )
     return asdict(report), f"{found}\n{done}"
+
+
+def _find_index(client: OpenSearch, alias: str, retry: RetryPolicy) -> tuple[str, str, str]:
+    """Return the index behind a name, the version of its picture tower, and that of its text model."""
+    if attached := retry.call(f"looking up {alias}", lambda: read_attachment(client, alias)):
+        return alias, attached.pictures.tower if attached.pictures else "", attached.model
+    live = AliasIndexes(client, alias, retry).find_live()
+    return (live.name, live.metadata.get(PICTURES, ""), live.model) if live else (alias, "", "")
 
 
 def _read_pairs(client: OpenSearch, index: str, retry: RetryPolicy) -> Iterator[tuple[Floats, Floats]]:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from indexer.attach.shop_index import Attachment, ShopIndex, check_attachable, check_knn, make_meta
+from indexer.attach.attachment import Attachment
+from indexer.attach.shop_index import ShopIndex, check_attachable, check_knn, make_meta
 from indexer.catalogue.field_map import FieldMap
 from indexer.store.retry import RetryPolicy
 from mappings.errors import IndexingError

@@ -1,6 +1,5 @@
 """Products' pictures through whole jobs, on an OpenSearch in memory."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,25 +17,10 @@ from indexer.sources.files import open_catalogue
 from mappings.errors import SettingsError
 from mappings.settings import PictureSettings
 from mappings.types import JsonObject
-from reranker.pictures.encoder import EncodedPicture, PictureConfig, Pixels
 from tests.fakes.drawings import draw_picture
+from tests.fakes.mean_colours import MeanColours
 from tests.fakes.memory_opensearch import MemoryCluster, open_memory
 from tests.fakes.mug_jobs import MUGS, T0, open_session, rebuild_mugs, write_mugs
-
-
-class MeanColours:
-    """A picture tower whose vector is the mean colour."""
-
-    version = "colours"
-    config = PictureConfig(32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 3)
-
-    def __init__(self) -> None:
-        self.encoded = 0
-
-    def encode(self, pictures: Sequence[Pixels]) -> list[EncodedPicture]:
-        self.encoded += len(pictures)
-        means = [picture.mean((0, 1), dtype=np.float32) for picture in pictures]
-        return [EncodedPicture(mean / np.linalg.norm(mean)) for mean in means]
 
 
 @pytest.fixture
@@ -119,6 +103,18 @@ def test_a_broken_picture_costs_that_picture_alone(
     assert [key for key in sorted(documents) if "picture" in documents[key]] == ["0", "2"]
     assert pictures.stats.broken == 2
     assert set(pictures.stats.examples) == {"1.png", "2-2.png"}
+
+
+def test_a_product_whose_pictures_can_no_longer_be_read_keeps_its_vector(
+    tmp_path: Path, cluster: MemoryCluster, photos: Path
+) -> None:
+    before = rebuild(cluster, tmp_path, read_folder(photos))
+    (photos / "1.png").write_bytes(b"half an upload")
+    pictures = read_folder(photos)
+    assert rebuild(cluster, tmp_path, pictures)["1"]["picture"] == before["1"]["picture"]
+    assert (pictures.stats.kept, pictures.stats.broken, pictures.stats.without) == (1, 1, 7)
+    (photos / "1.png").write_bytes(draw_picture("square", "yellow"))
+    assert rebuild(cluster, tmp_path, read_folder(photos))["1"]["picture"] != before["1"]["picture"]
 
 
 def test_pictures_that_are_the_same_are_not_encoded_again(

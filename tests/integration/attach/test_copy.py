@@ -7,7 +7,7 @@ import pytest
 from opensearchpy.exceptions import AuthorizationException
 
 from indexer.attach import switching
-from indexer.attach.job import FollowJob, follow_index, return_to_original
+from indexer.attach.job import FollowJob, follow_index, return_to_originals
 from mappings.errors import IndexingError
 from mappings.types import JsonObject
 from tests.integration.attach.conftest import AttachedShop
@@ -67,6 +67,8 @@ def test_the_name_of_the_index_moves_and_a_clone_is_kept(bare_shop: AttachedShop
     assert body["aliases"][f"{bare_shop.name}-stock"] == {"filter": {"term": {"stock": 1}}}
     client = bare_shop.client
     assert client.count(index=kept)["count"] == 20
+    settings = client.indices.get_settings(index=kept)[kept]["settings"]["index"]
+    assert settings["number_of_replicas"] == "0"  # as the shop's: more may have no room, and hold writes up
     client.indices.delete(index=f"{name},{kept}")
 
 
@@ -155,7 +157,7 @@ def test_the_shops_index_takes_its_place_again_with_what_came_since(
     shop.put(20)
     shop.client.delete(index=shop.name, id="4")
     expected = shop.shop_fields()
-    switch = return_to_original(shop.session)
+    (switch,) = return_to_originals(shop.session)
     assert switch.index == kept
     assert index_of(shop)[0] == kept
     assert shop.documents() == expected
@@ -165,7 +167,25 @@ def test_the_shops_index_takes_its_place_again_with_what_came_since(
     shop.client.indices.delete(index=f"{switch.index},{switch.kept}")
 
 
+def test_of_several_indexes_those_that_need_it_are_copied_and_return(empty_shop: AttachedShop) -> None:
+    client, name = empty_shop.client, empty_shop.name
+    for suffix in ("old", "older", "young"):
+        empty_shop.create(f"{name}-{suffix}", knn=suffix == "young")
+        empty_shop.put(f"mug-{suffix}", index=f"{name}-{suffix}")
+        client.indices.put_alias(index=f"{name}-{suffix}", name=name)
+    report = empty_shop.attach()
+    assert report.kept == (f"{name}-old", f"{name}-older")
+    assert (report.documents, report.encoded) == (3, 3)
+    empty_shop.check_in_step()
+    copies = set(client.indices.get_alias(name=name)) - {f"{name}-young"}
+    switches = return_to_originals(empty_shop.session)
+    assert [switch.index for switch in switches] == [f"{name}-old", f"{name}-older"]
+    assert set(client.indices.get_alias(name=name)) == {f"{name}-{age}" for age in ("old", "older", "young")}
+    assert len(empty_shop.documents()) == 3
+    client.indices.delete(index=",".join(copies))
+
+
 def test_what_is_not_a_copy_has_nothing_to_return_to(own_shop: AttachedShop) -> None:
     own_shop.attach()
-    with pytest.raises(IndexingError, match="is not an alias of one index that is a copy"):
-        return_to_original(own_shop.session)
+    with pytest.raises(IndexingError, match="is a copy of one of the shop's: `attune detach"):
+        return_to_originals(own_shop.session)

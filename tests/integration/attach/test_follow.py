@@ -73,6 +73,20 @@ def test_a_split_and_a_shrunk_index_are_recognised(own_shop: AttachedShop) -> No
         shop.check_in_step()
 
 
+def test_after_another_primary_only_what_changed_is_looked_at(own_shop: AttachedShop) -> None:
+    own_shop.attach()
+    client, name = own_shop.client, own_shop.name
+    client.indices.close(index=name)
+    client.indices.open(index=name)
+    own_shop.update(1, name="Cup 1")
+    own_shop.update(2, stock=0)
+    assert client.get(index=name, id="1")["_primary_term"] > 1
+    report = own_shop.follow()
+    assert (report.documents, report.encoded) == (2, 1)
+    own_shop.check_in_step()
+    assert own_shop.follow().documents == 0
+
+
 @pytest.mark.parametrize("before", ["deleted", "closed"])
 def test_a_restored_snapshot_is_looked_at_from_the_start(own_shop: AttachedShop, before: str) -> None:
     """Its numbers go back, and those that come next mean other writes than the job remembers."""

@@ -61,6 +61,7 @@ def ids(client: OpenSearch, query: dict[str, Any]) -> list[str]:
         ("lady shoe", ["3"]),
         ("ladies’", ["3"]),
         ("蓝牙", ["4"]),
+        ("無線藍牙耳機", ["4"]),
         ("ＴＮ２１１０", ["1"]),
     ],
 )

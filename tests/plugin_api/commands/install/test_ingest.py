@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from indexer.attach.shop_index import Attachment
+from indexer.attach.attachment import Attachment
 from indexer.catalogue.field_map import FieldMap
 from mappings.errors import InstallError
 from mappings.settings import SearchSettings
