@@ -14,7 +14,8 @@ class Product:
 
     `currency` is a code of ISO 4217. `identifiers` are the article numbers that shoppers may type: SKU, GTIN,
     MPN and the like, of all variants, without the id. `group` is shared by the variants of one product where
-    each is a product of its own.
+    each is a product of its own. `concepts` are ids of a domain's thesaurus: what the text says, and what
+    that is a kind of.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Product:
     currency: str = ""
     identifiers: tuple[str, ...] = ()
     group: str = ""
+    concepts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,31 @@
-"""Words that mean the same: a product that is described by some of them is found by the others too.
+"""A domain's thesaurus: words that mean the same, and what they are kinds of.
 
-They are added when a product is indexed, behind its description, so that searches need nothing of it: keyword
-and vector search both read them.
+When a product is indexed, the other words for what it says are added behind its description, so that keyword
+and vector search both find it by them. Its concepts, with all broader ones, are stored beside: a search that
+names a concept, or a kind of the same broader one, finds the product by them whatever the words are.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
-from indexer.terminologies import load_synonyms
-from mappings.domains import load_domain, read_word_lines
+from indexer.terminologies import load_concepts
+from mappings.domains import Concept, load_domain, read_concepts
 from mappings.types import Product
 from reranker.text.word_tokens import CJK
 
 _WORD = re.compile(rf"[{CJK}]|[^\W_{CJK}]+")
-_MOST_ADDED = 24
-"""Groups of words that are added to one product."""
+_BREAK = re.compile(r"[,;.!?\n，；。、！？]")
+"""What no phrase goes across."""
+
+_MOST_ADDED = 64
+"""Concepts whose other words are added to one product."""
+
+_MOST_LEVELS = 8
+"""Levels of broader concepts that are looked up: the ontology of phenotypes has up to 14, the uppermost of
+which tell nothing apart.
+"""
 
 _INTRODUCTION = " · "
 """What stands between a description and the words that are added to it."""
@@ -24,54 +33,72 @@ _INTRODUCTION = " · "
 
 @dataclass(frozen=True)
 class Thesaurus:
-    """Groups of words that mean the same. Each is a list of phrases."""
+    """The concepts of a domain. A phrase may name several."""
 
-    groups: Sequence[tuple[str, ...]] = ()
-    _by_first: dict[str, list[tuple[tuple[str, ...], int]]] = field(default_factory=dict, repr=False)
+    concepts: Sequence[Concept] = ()
+    _by_phrase: dict[tuple[str, ...], list[Concept]] = field(default_factory=dict, repr=False)
+    _lengths: dict[str, list[int]] = field(default_factory=dict, repr=False)
+    """By the first word of phrases: their numbers of words, the longest first."""
+    _by_id: dict[str, Concept] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        for number, group in enumerate(self.groups):
-            for phrase in group:
-                words = _list_words(phrase)
+        lengths: dict[str, set[int]] = {}
+        for concept in self.concepts:
+            self._by_id.setdefault(concept.id, concept)
+            for words in dict.fromkeys(map(_list_words, concept.words)):
                 if words:
-                    self._by_first.setdefault(words[0], []).append((words, number))
+                    self._by_phrase.setdefault(words, []).append(concept)
+                    lengths.setdefault(words[0], set()).add(len(words))
+        self._lengths.update((word, sorted(each, reverse=True)) for word, each in lengths.items())
 
     def expand(self, product: Product) -> Product:
-        """Return the product with the other words for what its title, category and description say."""
-        if not self.groups:
+        """Return the product with the other words for what its title, category and description say, and with
+        its concepts.
+        """
+        if not self.concepts:
             return product
         text = " \n ".join((product.title, product.category, product.description))
         present = text.casefold()
+        named = list(dict.fromkeys(concept for phrase in self.find_phrases(text) for concept in phrase))
         added: dict[str, None] = {}
-        for number in list(dict.fromkeys(self._find(_list_words(text))))[:_MOST_ADDED]:
-            added |= dict.fromkeys(each for each in self.groups[number] if each.casefold() not in present)
+        for concept in named[:_MOST_ADDED]:
+            added |= dict.fromkeys(word for word in concept.words if word.casefold() not in present)
+        ids = dict.fromkeys(each for concept in named for each in self.list_broader(concept))
         if not added:
-            return product
-        return replace(product, description=f"{product.description}{_INTRODUCTION}{', '.join(added)}")
+            return replace(product, concepts=tuple(ids)) if ids else product
+        description = f"{product.description}{_INTRODUCTION}{', '.join(added)}"
+        return replace(product, description=description, concepts=tuple(ids))
 
-    def _find(self, words: Sequence[str]) -> Iterable[int]:
-        """Yield the groups that the words have a phrase of; where a longer phrase stands, no shorter one."""
-        at = 0
-        while at < len(words):
-            longest = 0
-            for phrase, number in self._by_first.get(words[at], ()):
-                if len(phrase) >= longest and tuple(words[at : at + len(phrase)]) == phrase:
-                    longest = len(phrase)
-                    yield number
-            at += max(longest, 1)
+    def find_phrases(self, text: str) -> Iterator[tuple[Concept, ...]]:
+        """Yield what each phrase of a text names; where a longer phrase stands, no shorter one."""
+        for part in _BREAK.split(text):
+            words, at = _list_words(part), 0
+            while at < len(words):
+                phrases = (words[at : at + length] for length in self._lengths.get(words[at], ()))
+                phrase = next((each for each in phrases if each in self._by_phrase), ())
+                if phrase:
+                    yield tuple(self._by_phrase[phrase])
+                at += max(len(phrase), 1)
+
+    def list_broader(self, concept: Concept) -> Mapping[str, int]:
+        """Return the ids of a concept and of the broader ones, each with how many levels it is above."""
+        levels: dict[str, int] = {}
+        level = [concept.id]
+        for distance in range(_MOST_LEVELS + 1):
+            new = [each for each in dict.fromkeys(level) if each not in levels]
+            levels |= dict.fromkeys(new, distance)
+            level = [name for each in new if each in self._by_id for name in self._by_id[each].broader]
+        return levels
 
 
 @cache
 def load_thesaurus(domain: str) -> Thesaurus:
-    """Return the thesaurus of a domain, empty where it has none. Raises SettingsError."""
+    """Return the thesaurus of a domain, empty where it has none. Raises SettingsError, CatalogueError."""
     chosen = load_domain(domain)
-    groups = [
-        tuple(phrase for part in line.split("|") if (phrase := part.strip()))
-        for line in (read_word_lines(chosen.thesaurus_file) if chosen.thesaurus_file else ())
-    ]
+    concepts = list(read_concepts(chosen.thesaurus_file)) if chosen.thesaurus_file else []
     for name in chosen.thesaurus:
-        groups.extend(load_synonyms(name))
-    return Thesaurus(groups)
+        concepts.extend(load_concepts(name))
+    return Thesaurus(concepts)
 
 
 def _list_words(text: str) -> tuple[str, ...]:

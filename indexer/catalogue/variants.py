@@ -79,6 +79,7 @@ def merge_products(products: Sequence[Product]) -> Product:
         currency=_first(product.currency for product in ([priced_by] if priced_by else products)),
         identifiers=tuple(dict.fromkeys(identifiers)),
         group=head.group,
+        concepts=tuple(dict.fromkeys(concept for product in products for concept in product.concepts)),
     )
 
 

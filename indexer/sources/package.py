@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from indexer.catalogue.records import Record, Reject, Source
@@ -73,8 +73,15 @@ class JoinedCatalogue:
         return max(part.moment_ms for part in self.parts)
 
     def records(self) -> Iterator[Record | Reject]:
-        """Yield every record of each part."""
-        return chain.from_iterable(part.records() for part in self.parts)
+        """Yield every record of each part, with the share of all that is read by then."""
+        counts = [sum(1 for _ in part.records()) for part in self.parts]
+        total, before = max(sum(counts), 1), 0
+        for part, count in zip(self.parts, counts, strict=True):
+            for record in part.records():
+                if isinstance(record, Record):
+                    record = replace(record, share=(before + record.share * count) / total)
+                yield record
+            before += count
 
     def columns(self) -> tuple[str, ...]:
         """Return the columns of all parts."""

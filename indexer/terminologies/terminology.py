@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from mappings.domains import Concept
 from mappings.types import JsonObject
 
 
 @dataclass(frozen=True)
 class Terminology:
-    """Entries as records of a catalogue, groups of words that mean the same, and the moment of the data."""
+    """Entries as records of a catalogue, concepts, and the moment of the data."""
 
     entries: Sequence[JsonObject]
-    synonyms: Sequence[tuple[str, ...]]
+    concepts: Sequence[Concept]
     moment_ms: int
 
 

@@ -1,5 +1,6 @@
 """The domains that come with Attune, each a folder, and how such a folder is read."""
 
+from mappings.domains.concepts import Concept, make_concept_id, read_concepts
 from mappings.domains.domain import (
     SHOP_DOMAIN,
     ClientRule,
@@ -10,12 +11,12 @@ from mappings.domains.domain import (
     DomainQuery,
     list_domains,
     load_domain,
-    read_word_lines,
 )
 
 __all__ = [
     "SHOP_DOMAIN",
     "ClientRule",
+    "Concept",
     "Domain",
     "DomainClient",
     "DomainLanguage",
@@ -23,5 +24,6 @@ __all__ = [
     "DomainQuery",
     "list_domains",
     "load_domain",
-    "read_word_lines",
+    "make_concept_id",
+    "read_concepts",
 ]

@@ -2,14 +2,15 @@
 
     domain.toml      settings, rules, units, intent words, wording of the page, and the demo
     fields.toml      the field map of its catalogues; the order of columns is the order that is encoded
-    thesaurus.txt    words that mean the same, one group a line, separated by |
+    thesaurus.txt    words that mean the same, one group a line, separated by |, and behind < what they are
+                     kinds of
     and whatever files its demo's catalogue is in
 
 Every part may be missing: an empty folder is a domain in which everything is as in a shop.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -105,6 +106,8 @@ class Domain(Struct, frozen=True, forbid_unknown_fields=True):
     `settings` are by section and key: they replace defaults, and a file or the environment replaces them.
     `minimum_match` is how many words of a query must match, as in OpenSearch's `minimum_should_match`; empty
     is as in a shop. `thesaurus` has further sources of words, `package:NAME`, beside thesaurus.txt.
+    `concept_weight` is what a concept that query and product share counts beside the words, and
+    `concept_decay` by how much less the next broader one does; at a weight of 0 concepts count nothing.
     """
 
     name: str = SHOP_DOMAIN
@@ -115,6 +118,8 @@ class Domain(Struct, frozen=True, forbid_unknown_fields=True):
     demo: DomainDemo = DomainDemo()
     minimum_match: str = ""
     thesaurus: tuple[str, ...] = ()
+    concept_weight: Annotated[float, Meta(ge=0, le=100)] = 0.0
+    concept_decay: Annotated[float, Meta(gt=0, le=1)] = 0.8
 
     @property
     def folder(self) -> Path:
@@ -170,18 +175,6 @@ def _check_pattern(name: str, rule: ClientRule) -> None:
             raise SettingsError(f"domain {name}: the rule {rule.name} has a bad pattern: {error}") from error
     if rule.pattern and not re.compile(rule.pattern).groups:
         raise SettingsError(f"domain {name}: the pattern of the rule {rule.name} has no group")
-
-
-def read_word_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file without comments (#) and empty lines. Raises SettingsError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} can't be read: {error}") from error
-    for line in text.splitlines():
-        content = line.partition("#")[0].strip()
-        if content:
-            yield content
 
 
 def find_settings(domain: Domain) -> Mapping[str, object]:

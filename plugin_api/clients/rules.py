@@ -4,13 +4,14 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import cached_property
 from typing import Any
 
 from msgspec import Raw
 
 from mappings import fields
-from mappings.domains import ClientRule, load_domain, read_word_lines
+from mappings.domains import ClientRule, load_domain, read_concepts
 from mappings.errors import BadRequest
 from mappings.types import JsonObject
 from plugin_api.opensearch.raw_json import RawObject, as_list, decoded, dumps, raw_object, raw_objects
@@ -31,19 +32,33 @@ _MOST_VALUES = 100
 """Values of one rule that a client may have."""
 
 
+class ShownPart(Enum):
+    """What of a search is shown: what its client asks for, or of a search that shows marked products those
+    that suit alone, or those that break a rule alone.
+    """
+
+    ASKED = auto()
+    SUITING = auto()
+    BREAKING = auto()
+
+
 @dataclass(frozen=True)
 class AppliedRules:
     """Rules with one client's values: `filters` that every shown product meets, or `marks` for those that
-    break a rule, as named clauses of no score.
+    break a rule, as named clauses of no score. Where one is `required`, only what breaks a rule is shown.
     """
 
     filters: tuple[JsonObject, ...] = ()
     marks: tuple[JsonObject, ...] = ()
+    required: bool = False
 
     def restrict(self, query: object) -> JsonObject:
         """Return the query with the filters, or with the clauses that mark hits."""
         if self.filters:
             return {"bool": {"must": [query], "filter": list(self.filters)}}
+        if self.required:
+            breaks = {"bool": {"should": list(self.marks), "minimum_should_match": 1}}
+            return {"bool": {"must": [query], "filter": [breaks], "should": list(self.marks)}}
         return {"bool": {"must": [query], "should": list(self.marks)}}
 
 
@@ -58,7 +73,7 @@ class ClientRules:
     def __bool__(self) -> bool:
         return bool(self.rules)
 
-    def apply(self, client: object) -> AppliedRules:
+    def apply(self, client: object, part: ShownPart = ShownPart.ASKED) -> AppliedRules:
         """Return the rules with a client's values. Raises BadRequest for a client that can't be read."""
         if not isinstance(client, dict):
             raise BadRequest(f"ext.attune.client must be an object, not {client!r:.40}")
@@ -75,13 +90,14 @@ class ClientRules:
             for rule in self.rules
             if rule.name in values
         ]
-        if SHOW not in client:
+        if SHOW not in client or part is ShownPart.SUITING:
             return AppliedRules(filters=tuple(allowed for _, allowed in built))
         return AppliedRules(
             marks=tuple(
                 {"bool": {"must_not": [allowed], "boost": 0, "_name": _name_mark(rule, values[rule.name])}}
                 for rule, allowed in built
-            )
+            ),
+            required=part is ShownPart.BREAKING,
         )
 
     def read_client(self, text: str) -> dict[str, object]:
@@ -97,6 +113,13 @@ class ClientRules:
                 parts = (part for value in values for part in _split(rule, value))
                 said[rule.name] = list(dict.fromkeys(part.casefold() for part in parts))[:_MOST_VALUES]
         return said
+
+    def drop_absent(self, text: str) -> str:
+        """Return a query without what it says to be absent, by the patterns of `lacks` rules."""
+        for rule, pattern in self._patterns:
+            if rule.test == "lacks":
+                text = pattern.sub(" ", text[:_READ])
+        return text
 
     def mark(self, body: RawObject) -> RawObject:
         """Return an answer whose marked hits stand last on its page, each with its warnings in `fields`."""
@@ -121,9 +144,8 @@ def load_client_rules(name: str) -> ClientRules:
     if not domain.rules:
         return ClientRules()
     synonyms: dict[str, tuple[str, ...]] = {}
-    for line in read_word_lines(domain.thesaurus_file) if domain.thesaurus_file else ():
-        group = tuple(word.strip() for word in line.split("|") if word.strip())
-        synonyms |= {word.casefold(): group for word in group}
+    for concept in read_concepts(domain.thesaurus_file) if domain.thesaurus_file else ():
+        synonyms |= {word.casefold(): concept.words for word in concept.words}
     return ClientRules(domain.rules, synonyms)
 
 

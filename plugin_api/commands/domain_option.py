@@ -1,11 +1,16 @@
 """The options `--domain` and `--client` of commands that index, search or serve."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
 import click
 
+from indexer.catalogue.field_map import FieldMap, load_field_map
+from indexer.catalogue.records import Source
+from mappings.domains import SHOP_DOMAIN, Domain
+from mappings.errors import SettingsError
 from mappings.types import JsonObject
 from plugin_api.commands.context import CommandContext
 from reranker.understanding.domain_language import use_language
@@ -29,6 +34,25 @@ def domain_option(command: Callable[..., None]) -> Callable[..., None]:
         metavar="NAME|FOLDER",
         help="shop, finance, medicine, or a folder. Default: the setting domain.name.",
     )(run)
+
+
+def put_domain(field_map: FieldMap, domain: Domain) -> FieldMap:
+    """Return the map with a domain, whose thesaurus then holds for the index and its changes.
+
+    A map that names one keeps it.
+    """
+    is_shop = domain.name == SHOP_DOMAIN
+    return field_map if is_shop or field_map.domain else replace(field_map, domain=domain.name)
+
+
+def fit_domain_map(catalogue: Source, domain: Domain) -> FieldMap | None:
+    """Return the field map of a domain; None where it has none, or the catalogue has other columns."""
+    if domain.field_map is None:
+        return None
+    try:
+        return put_domain(load_field_map(domain.field_map, catalogue), domain)
+    except SettingsError:
+        return None
 
 
 def client_option(command: Any) -> Any:

@@ -97,7 +97,8 @@ class MultiSearch:
         return self.answer(replace(call, body=b"\n".join(lines)), deadline)
 
     def _answer_items(self, call: SearchCall, items: Sequence[_Item], deadline: Deadline) -> Answer:
-        own = {n: item for n, item in enumerate(items) if not _goes_on(item.request)}
+        marked = {n for n, item in enumerate(items) if self._searcher.shows_marked(item.call)}
+        own = {n: item for n, item in enumerate(items) if n in marked or not _goes_on(item.request)}
         others = {n: item for n, item in enumerate(items) if n not in own}
         queue = deque(own.items())
         running = self._submit(queue, {}, deadline)
@@ -108,6 +109,9 @@ class MultiSearch:
             answers |= {running[future]: future.result() for future in done}
             running = {future: number for future, number in running.items() if future not in done}
             running |= self._submit(queue, running, deadline)
+        # What shows marked products is more than one search, and never one of a list that is sent on.
+        answers |= {number: self._answer_item(item, deadline) for number, item in queue if number in marked}
+        queue = deque((number, item) for number, item in queue if number not in marked)
         late = Reason.DEADLINE.because(stage="waiting", milliseconds=round(deadline.seconds * 1000))
         parts, headers = self._send(call, [_fallback_item(item, late) for _, item in queue])
         answers |= zip((number for number, _ in queue), ((part, headers) for part in parts), strict=True)
@@ -172,6 +176,7 @@ class MultiSearch:
             number: replace(item, request=unmodified)
             for number, (answer, item, request) in enumerate(zip(answers, items, requests, strict=True))
             if bytes(answer.get("status", b"")) == b"400"
+            and not self._searcher.rules
             and (unmodified := unmodified_request(item.call, request))
         }
         retried = dict(zip(again, self._send(call, list(again.values()))[0], strict=True))

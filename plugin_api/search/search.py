@@ -4,22 +4,26 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import msgspec
+
 from mappings.settings import Settings
-from plugin_api.clients.rules import load_client_rules
+from plugin_api.clients.rules import ShownPart, load_client_rules
 from plugin_api.opensearch.client import OpenSearchClient, append_query
 from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.answer import Answer
 from plugin_api.search.circuit_breaker import OPEN_SECONDS, CircuitBreaker
-from plugin_api.search.client_search import mark_answer, restrict_call
+from plugin_api.search.client_search import mark_answer, restrict_call, shows_marked
+from plugin_api.search.concept_search import load_concept_search
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.experiment import Experiment
 from plugin_api.search.index_records import IndexRecords
 from plugin_api.search.index_words import IndexWords
+from plugin_api.search.marked_page import MarkedPage
 from plugin_api.search.models import SearchModels
 from plugin_api.search.pictures.ranker import PictureRanker
 from plugin_api.search.pictures.tower import PictureSearchTower
@@ -134,6 +138,7 @@ class Searcher:
         self._schema_seconds = _SCHEMA_SHARE * settings.sidecar.deadline_ms / 1000
         self._observe = observe
         self.rules = load_client_rules(settings.domain.name)
+        self._concepts = load_concept_search(settings.domain.name)
         self.breaker = CircuitBreaker(timing.open_seconds)
         self._lock = threading.Lock()
         self._running = 0
@@ -145,16 +150,31 @@ class Searcher:
 
     def parse(self, call: SearchCall) -> RerankRequest | FallbackRequest:
         """Decide what to do with a call. Raises BadRequest."""
-        return self._understand(self._restrict(call))
+        return self._understand(self._parse_restricted(self._restrict(call)))
 
-    def _restrict(self, call: SearchCall) -> RerankRequest | FallbackRequest:
-        """Return a call parsed, for what its client may be shown. Raises BadRequest."""
+    def _parse_restricted(self, restricted: SearchCall) -> RerankRequest | FallbackRequest:
+        request = self._parse(restricted)
+        search = _find_text(request)
+        if search and self._concepts:
+            said = self.rules.drop_absent(search.text)
+            reinforced = self._concepts.reinforce(restricted, search, said)
+            request = request if reinforced is restricted else self._parse(reinforced)
+        return request
+
+    def _restrict(self, call: SearchCall) -> SearchCall:
+        """Return a call for what its client may be shown, whom the call or its text tells of.
+
+        Raises BadRequest.
+        """
         if not self.rules:
-            return self._parse(call)
-        request = self._parse(restrict_call(call, self.rules, {}))
-        search = request if isinstance(request, RerankRequest) else request.search
-        said = self.rules.read_client(search.text) if search else {}
-        return self._parse(restrict_call(call, self.rules, said)) if said else request
+            return call
+        said = self._read_client(call)
+        return restrict_call(call, self.rules, said)
+
+    def _read_client(self, call: SearchCall) -> Mapping[str, object]:
+        """Return what the text of a call says of its client. Raises BadRequest."""
+        search = _find_text(self._parse(restrict_call(call, self.rules, {})))
+        return self.rules.read_client(search.text) if search else {}
 
     def _parse(self, call: SearchCall) -> RerankRequest | FallbackRequest:
         return parse_call(call, self._search_settings, self._schema(call))
@@ -167,6 +187,11 @@ class Searcher:
         self, call: SearchCall, request: RerankRequest | FallbackRequest, deadline: Deadline | None = None
     ) -> Answer:
         """Answer a parsed search, where there is a `deadline` by then. Raises as `answer` does."""
+        if self.shows_marked(call):
+            image = request.options.image if isinstance(request, RerankRequest) else ""
+            return self._fetch_marked(
+                call, lambda part: self.answer_request(part, self._parse_part(part, image), deadline)
+            )
         started = time.perf_counter()
         if isinstance(request, RerankRequest) and request.keeps_order:
             request = request.as_unranked(Reason.ORDER_KEPT.because(kind=request.kind))
@@ -178,9 +203,26 @@ class Searcher:
         self._observe(report, time.perf_counter() - started)
         return mark_answer(answer, self.rules) if self.rules else answer
 
+    def shows_marked(self, call: SearchCall) -> bool:
+        """Return whether a search asks for what does not suit its client, too."""
+        return bool(self.rules) and shows_marked(call)
+
+    def _fetch_marked(self, call: SearchCall, answer: Callable[[SearchCall], Answer]) -> Answer:
+        """Answer a search that shows what does not suit its client, behind all that does."""
+        said = self._read_client(call)
+        parts = (ShownPart.SUITING, ShownPart.BREAKING, ShownPart.ASKED)
+        return MarkedPage(*(restrict_call(call, self.rules, said, part) for part in parts)).fetch(answer)
+
+    def _parse_part(self, part: SearchCall, image: str) -> RerankRequest | FallbackRequest:
+        """Return a part of a marked search parsed, with the picture that its body does not have."""
+        parsed = self._understand(self._parse_restricted(part))
+        if not isinstance(parsed, RerankRequest) or not image:
+            return parsed
+        return replace(parsed, options=msgspec.structs.replace(parsed.options, image=image))
+
     def answer_count(self, call: SearchCall) -> Answer:
         """Answer one `_count`, of all that the same query finds in a search. Raises as `answer` does."""
-        counted = restrict_call(call, self.rules, {}) if self.rules else call
+        counted = self._restrict(call)
         request = self._understand(parse_count(counted, self._search_settings, self._schema(call)))
         widened, report = self._widen(request, self._time_for(math.inf, None))
         return self._send(replace(call, action="_count"), widened, report)
@@ -191,8 +233,7 @@ class Searcher:
         Waits for the vocabulary of the index. Raises BadRequest.
         """
         self.find_interpreter(call)
-        request = self.parse(call)
-        return request if isinstance(request, RerankRequest) else request.search
+        return _find_text(self.parse(call))
 
     def understand(self, call: SearchCall, text: str) -> Understanding | None:
         """Return what a text demands of the products in a call's index; None where nothing tells."""
@@ -258,7 +299,13 @@ class Searcher:
 
     def answer_unranked(self, call: SearchCall) -> Answer:
         """Answer one `_search` without reranking. Raises as `answer` does."""
-        request = self.parse(call)
+        if self.shows_marked(call):
+            return self._fetch_marked(
+                call, lambda part: self._send_unranked(part, self._parse_part(part, ""))
+            )
+        return self._send_unranked(call, self.parse(call))
+
+    def _send_unranked(self, call: SearchCall, request: RerankRequest | FallbackRequest) -> Answer:
         fallback = request.fallback if isinstance(request, RerankRequest) else request
         answer = self._send(call, fallback, self.report(Reason.NOT_REQUESTED.because()))
         return mark_answer(answer, self.rules) if self.rules else answer
@@ -329,7 +376,8 @@ class Searcher:
         method = "POST" if request.body else call.method
         target = append_query(call.path, request.params)
         original = self._client.request(method, target, headers, request.body)
-        unmodified = unmodified_request(call, request) if original.status == 400 else None
+        # Unmodified, a search would show what its client may not be shown.
+        unmodified = unmodified_request(call, request) if original.status == 400 and not self.rules else None
         if unmodified:
             return self._send(call, unmodified, report)
         unread = Answer(original.status, original.body, (*original.headers, *report.headers))
@@ -353,3 +401,8 @@ def unmodified_request(call: SearchCall, request: FallbackRequest) -> FallbackRe
     if request.verbatim or b'"attune"' in call.body:
         return None
     return FallbackRequest(call.body, call.params, request.cause, verbatim=True)
+
+
+def _find_text(request: RerankRequest | FallbackRequest) -> TextSearch | None:
+    """Return the text that a request searches for; None where it has none."""
+    return request if isinstance(request, RerankRequest) else request.search

@@ -3,16 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-from zipfile import BadZipFile
 
 import numpy as np
 
 from mappings.errors import ModelError
 from reranker.behaviour.features import BEHAVIOUR_FEATURES, KERNEL_SHIFT
+from reranker.npz import Arrays, load_npz
 from reranker.types import Floats
 
 BEHAVIOUR_UNITS = 128
 """Width of the hidden layer."""
+
+_KIND = "behaviour scorer"
 
 _DUE_DAYS = 30.0
 _LEAST_DUE = 0.2
@@ -53,33 +55,32 @@ class BehaviourScorer:
 
 def load_behaviour_scorer(path: Path) -> BehaviourScorer:
     """Read what BehaviourScorer.save wrote. Raises ModelError for a file of other features or sizes."""
-    try:
-        with path.open("rb") as file:
-            return parse_behaviour_scorer(file, str(path))
-    except OSError as error:
-        raise ModelError(f"{path} holds no behaviour scorer: {error}") from error
+    return _check(*load_npz(path, str(path), _KIND, _build_scorer), str(path))
 
 
 def parse_behaviour_scorer(file: BinaryIO, path: str) -> BehaviourScorer:
     """Read a scorer from an open file; `path` names it in errors. Raises ModelError."""
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            values = {name: arrays[name] for name in arrays.files}
-        names = tuple(values["features"].tolist())
-        scorer = BehaviourScorer(
-            values["mean"],
-            values["scale"],
-            values["hidden"],
-            values["hidden_bias"],
-            values["output"],
-            float(values["output_bias"]),
-        )
-    except (EOFError, BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} holds no behaviour scorer: {error}") from error
-    size = len(BEHAVIOUR_FEATURES)
-    if names != BEHAVIOUR_FEATURES or scorer.hidden.shape != (size, BEHAVIOUR_UNITS):
+    return _check(*load_npz(file, path, _KIND, _build_scorer), path)
+
+
+def _build_scorer(values: Arrays) -> tuple[BehaviourScorer, tuple[str, ...]]:
+    scorer = BehaviourScorer(
+        values["mean"],
+        values["scale"],
+        values["hidden"],
+        values["hidden_bias"],
+        values["output"],
+        float(values["output_bias"]),
+    )
+    return scorer, tuple(values["features"].tolist())
+
+
+def _check(scorer: BehaviourScorer, names: tuple[str, ...], path: str) -> BehaviourScorer:
+    """Return the scorer. Raises ModelError where it has other features, or values that are not numbers."""
+    if names != BEHAVIOUR_FEATURES or scorer.hidden.shape != (len(BEHAVIOUR_FEATURES), BEHAVIOUR_UNITS):
         raise ModelError(f"{path} was trained on other features than this version has: train it again")
-    if not all(np.isfinite(value).all() for name, value in values.items() if name != "features"):
+    parameters = (scorer.mean, scorer.scale, scorer.hidden, scorer.hidden_bias, scorer.output)
+    if not all(np.isfinite(each).all() for each in (*parameters, scorer.output_bias)):
         raise ModelError(f"{path} holds values that are not numbers: train it again")
     return scorer
 

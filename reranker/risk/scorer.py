@@ -4,12 +4,11 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
-from mappings.errors import ModelError
 from reranker.log_odds import compute_probabilities
+from reranker.npz import Arrays, load_npz
 from reranker.types import Doubles, Floats
 
 RISK_CLASSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
@@ -102,22 +101,20 @@ class RiskScorer:
 
 def load_risk_scorer(path: Path) -> RiskScorer:
     """Read what RiskScorer.save wrote. Raises ModelError where the file holds no risk scorer."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            values = {name: arrays[name] for name in arrays.files}
-        names = tuple(map(str, values["features"].tolist()))
-        inputs = RiskInputs(values["mean"], values["scale"], values["knots"])
-        scorer = RiskScorer(
-            names,
-            inputs,
-            values["hidden"],
-            values["hidden_bias"],
-            values["output"],
-            float(values["output_bias"]),
-        )
-        scorer.log_odds(np.zeros((1, len(names))))
-    except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError, IndexError) as error:
-        raise ModelError(f"{path} holds no risk scorer: {error}") from error
+    return load_npz(path, str(path), "risk scorer", _build_scorer)
+
+
+def _build_scorer(values: Arrays) -> RiskScorer:
+    names = tuple(map(str, values["features"].tolist()))
+    scorer = RiskScorer(
+        names,
+        RiskInputs(values["mean"], values["scale"], values["knots"]),
+        values["hidden"],
+        values["hidden_bias"],
+        values["output"],
+        float(values["output_bias"]),
+    )
+    scorer.log_odds(np.zeros((1, len(names))))
     return scorer
 
 

@@ -13,17 +13,13 @@ from pathlib import Path
 
 import pytest
 from opensearchpy import OpenSearch
-from testcontainers.core.container import DockerContainer
-from testcontainers.core.wait_strategies import HttpWaitStrategy
 
 from tests.integration.indexing.shop import Shop
 from tests.integration.stack import (
     COMPOSE,
-    OPENSEARCH,
     ROOT,
-    SLOW_MACHINE_SECONDS,
     Stack,
-    address,
+    running_opensearch,
     running_stack,
 )
 
@@ -110,12 +106,9 @@ def stack(request: pytest.FixtureRequest, images: None, catalogue: Path) -> Iter
 
 @pytest.fixture(scope="session")
 def opensearch(docker: None) -> Iterator[str]:
-    """The address of an OpenSearch 3.5.0 that all tests of indexing share."""
-    container = DockerContainer("opensearchproject/opensearch:3.5.0").with_exposed_ports(9200)
-    container.with_envs(**OPENSEARCH).with_kwargs(init=True)
-    up = HttpWaitStrategy(9200, "/_cluster/health?wait_for_status=yellow")
-    with container.waiting_for(up.with_startup_timeout(SLOW_MACHINE_SECONDS)):
-        yield address(container, 9200)
+    """The address of an OpenSearch 3.5.0 that tests of indexing and of domains share."""
+    with running_opensearch() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

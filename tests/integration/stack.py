@@ -43,6 +43,16 @@ LOCKED_DOWN = {
 }
 
 
+@contextmanager
+def running_opensearch() -> Iterator[str]:
+    """Run an OpenSearch 3.5.0 alone, and yield its address."""
+    container = DockerContainer("opensearchproject/opensearch:3.5.0").with_exposed_ports(9200)
+    container.with_envs(**OPENSEARCH).with_kwargs(init=True)
+    up = HttpWaitStrategy(9200, "/_cluster/health?wait_for_status=yellow")
+    with container.waiting_for(up.with_startup_timeout(SLOW_MACHINE_SECONDS)):
+        yield address(container, 9200)
+
+
 @dataclass(frozen=True)
 class Stack:
     """One OpenSearch with the sample behind the alias `products`, and a sidecar in front of it."""

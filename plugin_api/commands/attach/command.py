@@ -24,6 +24,7 @@ from mappings.errors import SettingsError
 from mappings.settings import Settings
 from plugin_api.commands.attach.summary import summarize_estimate
 from plugin_api.commands.context import CommandContext
+from plugin_api.commands.domain_option import domain_option, put_domain
 from plugin_api.commands.index.attached import summarize_attach
 from plugin_api.commands.index.metrics import JobMetrics
 from plugin_api.commands.index.models import model_folders, names_model
@@ -52,6 +53,7 @@ _A_PATH = click.Path(path_type=Path)
 @click.option("--model", type=_A_PATH, help="Model folder. Default: the one shipped with Attune.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
 @click.pass_obj
+@domain_option
 def attach(
     context: CommandContext,
     name: str,
@@ -95,11 +97,11 @@ def attach(
         pictures = _open_pictures(images, earlier, settings)
         session = replace(session, pictures=pictures)
         if fields:
-            field_map = load_shop_map(fields, sample)
+            field_map = put_domain(load_shop_map(fields, sample), context.domain)
         elif earlier and not language:
             field_map = earlier.field_map
         else:
-            field_map = guess_shop_map(sample, language)
+            field_map = put_domain(guess_shop_map(sample, language), context.domain)
             progress.say(f"The field map, guessed; correct it by --fields:\n\n{field_map.as_toml()}\n")
         if not names_model(model, settings.model) and not (earlier and models.prefer_version(earlier.model)):
             sampled = read_products(sample.records(), field_map)
@@ -134,6 +136,7 @@ def attach(
 @click.option("--metrics", type=_A_PATH, help="Write metrics for Prometheus to this .prom file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
 @click.pass_obj
+@domain_option
 def follow(
     context: CommandContext,
     name: str,

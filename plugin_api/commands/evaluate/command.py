@@ -8,6 +8,7 @@ import click
 from mappings.client import check_cluster, connect
 from mappings.errors import EvaluationError
 from plugin_api.commands.context import CommandContext
+from plugin_api.commands.domain_option import domain_option
 from plugin_api.commands.evaluate.systems import SECOND, SYSTEMS
 from plugin_api.commands.searched_index import open_searched_index, read_template
 from plugin_api.opensearch.client import encode_credentials
@@ -78,6 +79,7 @@ _A_PATH = click.Path(path_type=Path)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the figures of every query.")
 @click.option("--html", type=_A_PATH, help="Also write a report with plots to this file.")
 @click.pass_obj
+@domain_option
 def evaluate(
     context: CommandContext,
     judgements: Path | None,

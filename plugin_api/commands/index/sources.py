@@ -24,10 +24,11 @@ from indexer.sources.standard_input import StandardInput
 from indexer.store.alias import ManagedIndex
 from indexer.store.jobs_index import JobsIndex
 from indexer.store.session import IndexSession
-from mappings.domains import SHOP_DOMAIN, Domain
+from mappings.domains import Domain
 from mappings.errors import SettingsError
 from mappings.settings import DatabaseSettings
 from mappings.types import JsonObject
+from plugin_api.commands.domain_option import fit_domain_map, put_domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,34 +133,21 @@ class IndexSources:
         """Return the map of the option, the recorded map of the index, or a guess, which is printed."""
         options = self.options
         if options.fields:
-            field_map = self._with_domain(judge_prices(catalogue, load_field_map(options.fields, catalogue)))
+            field_map = put_domain(
+                judge_prices(catalogue, load_field_map(options.fields, catalogue)), options.domain
+            )
             # Versioned by the moment of reading, rows would look newer than changes that commit meanwhile.
             return _with_version(field_map) if options.watermark else field_map
         if recorded := load_recorded_field_map(live, catalogue):
             return recorded
-        if fitting := self._fit_domain_map(catalogue):
+        if not options.preset and (fitting := fit_domain_map(catalogue, options.domain)):
             return fitting
-        field_map = self._with_domain(guess_field_map(catalogue, preset=options.preset))
+        field_map = put_domain(guess_field_map(catalogue, preset=options.preset), options.domain)
         if not options.as_json:
             known = f"of the preset {field_map.preset}" if field_map.preset else "guessed from the columns"
             click.echo(f"Field map {known} (correct it by --fields):")
             click.echo("".join(f"  {line}\n" for line in field_map.as_toml().splitlines()))
         return field_map
-
-    def _fit_domain_map(self, catalogue: Source) -> FieldMap | None:
-        """Return the field map of the domain; None where the catalogue has other columns."""
-        path = self.options.domain.field_map
-        if path is None or self.options.preset:
-            return None
-        try:
-            return self._with_domain(load_field_map(path, catalogue))
-        except SettingsError:
-            return None
-
-    def _with_domain(self, field_map: FieldMap) -> FieldMap:
-        """Return the map with the domain, whose thesaurus then holds for the index and its changes."""
-        name = self.options.domain.name
-        return field_map if name == SHOP_DOMAIN or field_map.domain else replace(field_map, domain=name)
 
     def choose_change_map(self, changes: Source, live: ManagedIndex | None) -> FieldMap:
         """Return the map of the option, the recorded map of the index, or a guess."""

@@ -99,6 +99,7 @@ def events(
 @click.option("--train/--no-train", default=False, help="Train the scorer too (needs the extra `train`).")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
+@domain_option
 def count(context: CommandContext, alias: str | None, train: bool, as_json: bool) -> None:
     """Count what is bought, how often and together.
 

@@ -12,6 +12,7 @@ from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, SettingsError
 from mappings.settings import Settings
 from plugin_api.commands.context import CommandContext
+from plugin_api.commands.domain_option import domain_option
 from plugin_api.commands.train.pictures import describe_projection, train_pictures
 from plugin_api.terminal import StageProgress
 
@@ -75,6 +76,7 @@ _INTERRUPTED = 130
 @click.option("--fresh", is_flag=True, help="Start over, and replace a finished folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
 @click.pass_obj
+@domain_option
 def train(
     context: CommandContext,
     file: Path | None,
@@ -143,7 +145,7 @@ def train(
     if clicks_from_cluster or index_name:
         check_cluster(client, settings.opensearch)
     cluster = client if clicks_from_cluster else None
-    sources = training.Sources(catalogue, fields, simplified, judgements, clicks, cluster)
+    sources = training.Sources(catalogue, fields, simplified, judgements, clicks, cluster, context.domain)
     read = training.read_sources(
         sources, settings.clicks, lambda line: None if as_json else click.echo(line, err=True)
     )

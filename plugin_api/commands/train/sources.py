@@ -4,7 +4,7 @@ Imports torch by way of reranker.training: only the command that trains may impo
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from indexer.clicks.ubi_files import read_ubi_files
 from indexer.sources.files import CatalogueFile, open_catalogue
 from indexer.store.retry import RetryPolicy
 from indexer.store.scan import scan_documents
+from mappings.domains import Domain
 from mappings.errors import CatalogueError, SettingsError
 from mappings.settings import ClickSettings, ModelSettings
 from mappings.types import Judgement, Product
+from plugin_api.commands.domain_option import fit_domain_map, put_domain
 from plugin_api.commands.searched_index import open_searched_index
 from plugin_api.commands.train.weights import read_esci_pairs
 from plugin_api.commands.ubi_indexes import choose_click_indexes, read_ubi_cluster
@@ -52,6 +54,7 @@ class Sources:
     judgements: Path | None = None
     click_files: tuple[Path, Path] | None = None
     click_cluster: OpenSearch | None = None
+    domain: Domain = field(default_factory=Domain)
 
     @property
     def name(self) -> str:
@@ -82,7 +85,7 @@ class LoadedSources:
 def read_sources(sources: Sources, settings: ClickSettings, note: Note) -> LoadedSources:
     """Read everything, telling `note` what was found. Raises CatalogueError, LabelsError, ClusterDown."""
     if isinstance(sources.catalogue, Path):
-        products = read_catalogue(sources.catalogue, sources.fields, sources.simplified)
+        products = read_catalogue(sources.catalogue, sources.fields, sources.simplified, sources.domain)
     else:
         products = read_index(*sources.catalogue)
     note(f"{format_count(len(products), 'product')} in {sources.name}")
@@ -107,13 +110,17 @@ def _other_names(sources: Sources, column: str) -> dict[str, str]:
             "clicks.id_column names a column of a catalogue's file: train from that, not --index"
         )
     catalogue = open_catalogue(sources.catalogue)
-    return read_product_names(catalogue.records(), _field_map(catalogue, sources.fields).id, column)
+    return read_product_names(
+        catalogue.records(), _field_map(catalogue, sources.fields, sources.domain).id, column
+    )
 
 
-def read_catalogue(path: Path, fields: Path | None, simplified: bool = False) -> list[Product]:
+def read_catalogue(
+    path: Path, fields: Path | None, simplified: bool = False, domain: Domain | None = None
+) -> list[Product]:
     """Read a whole catalogue, cleaned as for indexing. Raises CatalogueError where nothing can be used."""
     catalogue = open_catalogue(path)
-    items = read_products(catalogue.records(), _field_map(catalogue, fields), simplified)
+    items = read_products(catalogue.records(), _field_map(catalogue, fields, domain or Domain()), simplified)
     products = [item.product for item in items if isinstance(item, Item)]
     if not products:
         raise CatalogueError(f"{path} holds no usable product: `attune index` says why, record by record")
@@ -198,8 +205,10 @@ def _describe_probes(figures: Mapping[str, Any]) -> str:
     )
 
 
-def _field_map(catalogue: CatalogueFile, fields: Path | None) -> FieldMap:
-    return load_field_map(fields, catalogue) if fields else guess_field_map(catalogue)
+def _field_map(catalogue: CatalogueFile, fields: Path | None, domain: Domain) -> FieldMap:
+    if fields:
+        return put_domain(load_field_map(fields, catalogue), domain)
+    return fit_domain_map(catalogue, domain) or put_domain(guess_field_map(catalogue), domain)
 
 
 def _click_log(sources: Sources) -> ClickLog | None:

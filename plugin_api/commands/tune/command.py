@@ -7,6 +7,7 @@ import click
 
 from mappings.client import check_cluster, connect
 from plugin_api.commands.context import CommandContext
+from plugin_api.commands.domain_option import domain_option
 from plugin_api.commands.tune.table import print_tuning
 from plugin_api.terminal import task_progress
 
@@ -32,6 +33,7 @@ _SECONDS = 60.0
 @click.option("--reset", is_flag=True, help="Forget what was chosen for the index, and probe nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
+@domain_option
 def tune(
     context: CommandContext,
     alias: str | None,

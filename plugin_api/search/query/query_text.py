@@ -72,6 +72,10 @@ class QueryText:
         added = {"bool": {"must": [match_hits(keys)], "boost": 0}}
         return self._replace(lambda clause: {"bool": {"should": [clause, added]}})
 
+    def reinforce(self, clauses: Sequence[JsonObject]) -> JsonObject:
+        """Return the query that finds the same, and scores what meets these clauses higher."""
+        return self._replace(lambda clause: {"bool": {"must": [clause], "should": list(clauses)}})
+
     def relax(self) -> JsonObject:
         """Return the query for all products that meet its other clauses."""
         return fold_alternatives(self._replace(lambda _: MATCH_ALL))

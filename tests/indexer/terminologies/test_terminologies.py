@@ -8,9 +8,10 @@ from indexer.catalogue.field_map import load_field_map
 from indexer.catalogue.products import read_products
 from indexer.catalogue.records import Item
 from indexer.sources.package import open_named_catalogue
-from indexer.terminologies import load_synonyms, read_terminology
+from indexer.terminologies import load_concepts, read_terminology
 from indexer.terminologies.hpo import read_diseases, read_frequency, read_hpo, read_phenotypes
 from indexer.terminologies.icd10cm import read_icd10cm, read_icd10cm_categories
+from mappings.domains import Concept
 from mappings.errors import CatalogueError
 
 CODES = """<?xml version="1.0"?><ICD10CM.tabular><chapter><name>18</name><desc>Symptoms (R00-R99)</desc>
@@ -101,7 +102,10 @@ def test_diseases_have_what_patients_have_and_nothing_that_they_lack() -> None:
     (entry,) = read_terminology("hpo").entries
     assert (entry["id"], entry["findings"], entry["broader"]) == ("OMIM:1", "Epileptic spasm", "Seizure")
     assert entry["min_age"] == 16
-    assert load_synonyms("hpo") == [("Seizure", "Seizures", "Epileptic seizure")]
+    assert list(load_concepts("hpo")) == [
+        Concept("HP:0001250", ("Seizure", "Seizures", "Epileptic seizure")),
+        Concept("HP:0011097", ("Epileptic spasm",), ("HP:0001250",)),
+    ]
     assert read_phenotypes()["HP:0001250"].lay == ["Seizures"]
 
 

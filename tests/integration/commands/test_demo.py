@@ -9,24 +9,20 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from opensearchpy import OpenSearch
-from testcontainers.core.container import DockerContainer
-from testcontainers.core.wait_strategies import HttpWaitStrategy
 
 from mappings.errors import AttuneError
 from plugin_api.cli import attune
 from plugin_api.commands.demo import catalogue as demo_catalogue
-from tests.integration.stack import OPENSEARCH, SLOW_MACHINE_SECONDS, address
+from tests.integration.stack import running_opensearch
 
 PRODUCTS = 200
 
 
 @pytest.fixture(scope="module")
 def opensearch(docker: None) -> Iterator[str]:
-    container = DockerContainer("opensearchproject/opensearch:3.5.0").with_exposed_ports(9200)
-    container.with_envs(**OPENSEARCH).with_kwargs(init=True)
-    up = HttpWaitStrategy(9200, "/_cluster/health?wait_for_status=yellow")
-    with container.waiting_for(up.with_startup_timeout(SLOW_MACHINE_SECONDS)):
-        yield address(container, 9200)
+    """The address of an OpenSearch that nothing was indexed in."""
+    with running_opensearch() as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)

@@ -9,15 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from mappings.domains import load_domain
-from mappings.settings import load_settings
-from plugin_api.cli import attune
-from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.query.keyword_query import keyword_query
-from plugin_api.sidecar.app import create_app
-from reranker.model import load_model
+from tests.integration.domains.domain_demo import open_sidecar, run_demo
 
 CODES = (
     ("R51.9", "Headache, unspecified", ""),
@@ -74,20 +69,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def demo(opensearch: str, folder: str) -> dict[str, Any]:
-    environment = {"ATTUNE_OPENSEARCH_URL": opensearch, "ATTUNE_SIDECAR_DEADLINE_MS": "10000"}
-    arguments = ["demo", "--domain", folder, "--port", "0", "--json"]
-    result = CliRunner().invoke(attune, arguments, env=environment)
-    if result.exception:
-        raise result.exception
-    report: dict[str, Any] = json.loads(result.output)
-    return report
+    return run_demo(opensearch, folder)
 
 
 @pytest.fixture(scope="module")
 def sidecar(opensearch: str, folder: str, demo: dict[str, Any]) -> Any:
-    environment = {"ATTUNE_OPENSEARCH_URL": opensearch, "ATTUNE_SIDECAR_DEADLINE_MS": "10000"}
-    settings = load_settings(None, environment, folder)
-    return create_app(settings, HttpClient(settings.opensearch), load_model()).test_client()
+    return open_sidecar(opensearch, folder)
 
 
 def search(
@@ -97,7 +84,7 @@ def search(
     filters = ({"term": {"attributes.kind": kind}},) if kind else ()
     query = keyword_query(text, filters, load_domain("medicine").minimum_match)
     ext = {"ext": {"attune": {"client": client}}} if client else {}
-    answer = sidecar.post("/medicine/_search", json={"query": query, "size": 50, **ext}).json
+    answer: Any = sidecar.post("/medicine/_search", json={"query": query, "size": 50, **ext}).json
     assert "error" not in answer, answer
     hits: list[dict[str, Any]] = answer["hits"]["hits"]
     return hits
@@ -161,7 +148,9 @@ def test_contraindicated_treatments_are_not_recommended(sidecar: Any) -> None:
     assert not any(title.startswith(("Ibuprofen", "Aspirin", "Naproxen", "Propranolol")) for title in titles)
 
 
-def test_contraindicated_treatments_come_last_below_their_warning_where_asked_for(sidecar: Any) -> None:
+def test_contraindicated_treatments_come_last_below_their_warning_where_asked_for(
+    sidecar: Any,
+) -> None:
     hits = search(sidecar, "medicine for fever and pain", "treatment", {**ULCER, "show": "marked"})
     warned = ["attune.warning" in hit.get("fields", {}) for hit in hits]
     assert sorted(warned) == warned
