@@ -41,7 +41,8 @@ from tests.bench.inputs.demo_shop import patient_client
 
 _ESCI = Path(__file__).parents[2] / "reranker/training/data/esci/pairs.csv.gz"
 _GRADES = {"exact": 3, "substitute": 1, "complement": 0, "irrelevant": 0}
-_CATALOGUES = ("electronics", "esci-us", "esci-es")
+CATALOGUES = ("electronics", "esci-us", "esci-es", "esci-jp")
+_TUNED = CATALOGUES[:3]
 _DEPTH = 10
 _SEED = 4
 
@@ -50,15 +51,13 @@ _SEED = 4
 @click.option("--url", default=OpenSearchSettings().url, show_default=True, help="OpenSearch.")
 @click.option("--seconds", default=60.0, show_default=True, help="Time to probe each catalogue in.")
 @click.option("--queries", default=250, show_default=True, help="Judged queries of each catalogue, at most.")
-@click.argument("catalogues", nargs=-1, type=click.Choice(_CATALOGUES))
+@click.argument("catalogues", nargs=-1, type=click.Choice(CATALOGUES))
 def main(url: str, seconds: float, queries: int, catalogues: tuple[str, ...]) -> None:
     """Measure and print."""
     client, figures = patient_client(url), {}
     settings = without_time_limits(Settings(opensearch=OpenSearchSettings(url=url)))
-    for name in catalogues or _CATALOGUES:
-        alias = f"bench-{name}"
-        if not client.indices.exists(index=alias):
-            _index(client, name, alias)
+    for name in catalogues or _TUNED:
+        alias = index_judged(client, name)
         grades = read_grades(name)
         chosen = random.Random(_SEED).sample(sorted(grades), min(queries, len(grades)))
         figures[name] = _compare(client, settings, alias, {query: grades[query] for query in chosen}, seconds)
@@ -69,7 +68,7 @@ def _compare(
     client: OpenSearch, settings: Settings, alias: str, grades: Mapping[str, Grades], seconds: float
 ) -> JsonObject:
     forget_tuning(client, alias)
-    own = _measure({query: _search_own(client, alias, query) for query in grades}, grades)
+    own = _measure({query: search_own(client, alias, query) for query in grades}, grades)
     before = _measure(_search(settings, alias, list(grades)), grades)
     report = tune_index(open_tuning(client, settings, alias, None, seconds))
     record_tuning(client, alias, report)
@@ -97,7 +96,8 @@ def _measure(rankings: Mapping[str, Sequence[str]], grades: Mapping[str, Grades]
     return {query: values["ndcg@10"] for query, values in measure_by_query(rankings, grades).items()}
 
 
-def _search_own(client: OpenSearch, alias: str, query: str) -> list[str]:
+def search_own(client: OpenSearch, alias: str, query: str) -> list[str]:
+    """Return the ids of the best hits of the keyword query."""
     body = {"query": keyword_query(query), "size": _DEPTH, "_source": False}
     return [hit["_id"] for hit in client.search(index=alias, body=body)["hits"]["hits"]]
 
@@ -111,6 +111,14 @@ def _search(settings: Settings, alias: str, queries: Sequence[str]) -> dict[str,
         answer = searcher.answer(SearchCall.of(alias, json.dumps(body).encode())).json()
         rankings[query] = [hit["_id"] for hit in answer["hits"]["hits"]]
     return rankings
+
+
+def index_judged(client: OpenSearch, name: str) -> str:
+    """Return the alias of a judged catalogue, which is indexed where it is not there yet."""
+    alias = f"bench-{name}"
+    if not client.indices.exists(index=alias):
+        _index(client, name, alias)
+    return alias
 
 
 def _index(client: OpenSearch, name: str, alias: str) -> None:

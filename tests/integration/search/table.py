@@ -52,6 +52,9 @@ fails or takes too long, OpenSearch's answer comes back, and `ext.attune.rerank_
 
 A hit without vectors keeps its place in the caller's own order, among the reranked hits;
 `ext.attune.without_vectors` counts such hits.
+
+A pipeline inside the cluster (`attune install`) does not tell the sidecar which index is searched. So of what this page says,
+spelling, demands and what `attune tune` recorded in an index do not hold there: the sidecar's own settings do.
 """  # noqa: E501
 
 REASONS_HEAD = """## Reasons
