@@ -146,9 +146,9 @@ class Understanding:
     corrections: tuple[Correction, ...] = ()
 
     @property
-    def is_worded(self) -> bool:
-        """Whether every demand is of a kind that any word may be read as."""
-        return all(demand.kind in _SOFT_KINDS for demand in self.demands)
+    def is_checked(self) -> bool:
+        """Whether the catalogue's facts can be checked for a demand that is no part of products' names."""
+        return any(_is_precise(demand) and is_checkable(demand) for demand in self.demands)
 
     @property
     def is_soft(self) -> bool:
@@ -163,3 +163,19 @@ class Understanding:
 
 def _is_precise(demand: Demand) -> bool:
     return demand.kind not in _SOFT_KINDS or (isinstance(demand, ValueDemand) and demand.precise)
+
+
+def is_checkable(demand: Demand) -> bool:
+    """Return whether a catalogue has facts that meet a demand or contradict it, not only words in texts.
+
+    Women are no fact where no attribute says whom products are for: those that leave it open are not worse.
+    """
+    if isinstance(demand, TypeDemand):
+        return False
+    if isinstance(demand, ValueDemand | PresenceDemand) and not demand.attributes:
+        return isinstance(demand, ValueDemand) and any(map(_has_digit, demand.stems))
+    return True
+
+
+def _has_digit(stems: frozenset[str]) -> bool:
+    return any(character.isdigit() for stem in stems for character in stem)

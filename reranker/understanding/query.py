@@ -167,6 +167,11 @@ class _Reading:
         """Return whether titles have two words side by side."""
         return self._vocabulary.spellings.count_apart(first.text, second.text) > 0
 
+    def _continues_name(self, start: int) -> bool:
+        """Return whether titles have the word that starts here behind the one before it."""
+        pairs = zip(self._words, self._words[1:], strict=False)
+        return any(after.start == start and self._is_pair(before, after) for before, after in pairs)
+
     def _is_property(self, words: Sequence[Word]) -> bool:
         """Return whether a value tells what a product has, and is no part of its name."""
         nouns = [word for word in self._free_words() if word.stem in self._nouns and word not in words]
@@ -190,6 +195,8 @@ class _Reading:
                 span = QuerySpan(*match.span())
                 if not self._is_free(span.start, span.end) or self._is_measured(span.start, span.end):
                     continue
+                if self._continues_name(span.start):
+                    continue  # `air max 90`
                 numbers = [parse_number(text) for text in match.groups() if text and text[0].isdigit()]
                 if bounds != "cheap" and not numbers:
                     continue
@@ -262,8 +269,10 @@ class _Reading:
             bare = [n for n in names if n.isdecimal() and len(n) > 2]
             number = match.group(2).casefold()
             is_known = compact_words(number) in self._vocabulary.values or is_measure(number)
-            beside_noun = bool(bare) and self._query[start:end].partition(" ")[0].casefold() in self._nouns
-            if is_known or not (mixed or (after_for and bare)) or (beside_noun and not after_for):
+            first = self._query[start:end].partition(" ")[0].casefold()
+            beside_noun = bool(bare) and first in self._nouns
+            is_size = first in self._lexicon.attributes["size"]
+            if is_size or is_known or not (mixed or (after_for and bare)) or (beside_noun and not after_for):
                 continue
             yield ModelDemand(QuerySpan(start, end), (*mixed, *bare), after_for)
 

@@ -11,8 +11,9 @@ from mappings.types import JsonObject
 from reranker.keyword_evidence import add_keyword_evidence
 from reranker.log_odds import compute_log_odds
 from reranker.types import Doubles, Floats
-from reranker.understanding.adjustment import load_weights, weigh
+from reranker.understanding.adjustment import DemandWeights, Weights, load_weights, move_log_odds, weigh
 from reranker.understanding.demands import KINDS, Understanding
+from reranker.understanding.matching import Outcome
 from tests.bench.demands.figures import PLACES, measure_query
 from tests.bench.demands.kinds import DemandQuery
 from tests.bench.demands.systems import Options, Shop, gather_window
@@ -29,7 +30,7 @@ class _Case:
     query: DemandQuery
     rows: list[int]
     logits: Doubles  # (n,)
-    outcomes: Floats  # (n, kinds, 3)
+    outcomes: tuple[Outcome, ...]  # of each demand
     understanding: Understanding
 
 
@@ -55,8 +56,7 @@ def fit_weights(shop: Shop, queries: Sequence[DemandQuery], settings: SearchSett
         kind: {"match": row[0], "near": row[1], "contradiction": row[2]}
         for kind, row in zip(KINDS, weights.tolist(), strict=True)
     }
-    soft = {"soft_prior": start.soft_prior, "soft": start.soft}  # chosen on judgements
-    return {"prior": prior, **soft, "kinds": kinds}
+    return {"prior": prior, "soft": start.soft, "kinds": kinds}  # soft was chosen on judgements
 
 
 def _prepare(shop: Shop, query: DemandQuery, settings: SearchSettings) -> _Case:
@@ -66,20 +66,15 @@ def _prepare(shop: Shop, query: DemandQuery, settings: SearchSettings) -> _Case:
     facts = [shop.facts[row] for row in window.rows]
     prices = [shop.products[row].price for row in window.rows]
     adjusted = shop.interpreter.adjust(window.understanding, facts, prices, scores)
-    outcomes = np.zeros((len(window.rows), len(KINDS), 3), dtype=np.float32)
-    for demand, outcome in zip(window.understanding.demands, adjusted.outcomes, strict=True):
-        outcomes[:, KINDS.index(demand.kind)] += outcome
-    return _Case(query, window.rows, compute_log_odds(scores), outcomes, window.understanding)
+    return _Case(query, window.rows, compute_log_odds(scores), adjusted.outcomes, window.understanding)
 
 
 def _evaluate(cases: Sequence[_Case], weights: Floats, prior: float) -> float:
     """Return the share of places that are satisfied, averaged over the kinds."""
     shares: defaultdict[str, list[float]] = defaultdict(list)
-    soft = load_weights()
+    rows = {kind: DemandWeights(*row) for kind, row in zip(KINDS, weights.tolist(), strict=True)}
+    tried = Weights(prior, load_weights().soft, rows)
     for case in cases:
-        own_prior = soft.soft_prior if case.understanding.is_worded else prior
-        share = soft.soft if case.understanding.is_soft else 1.0
-        moved = share * np.einsum("nkj,kj->n", case.outcomes, weights)
-        order = np.argsort(-(case.logits * own_prior + moved), kind="stable")
+        order = np.argsort(-move_log_odds(case.understanding, case.outcomes, case.logits, tried)[0])
         shares[case.query.kind].append(measure_query(case.query, [case.rows[i] for i in order[:PLACES]])[0])
     return float(np.mean([np.mean(satisfied) for satisfied in shares.values()]))

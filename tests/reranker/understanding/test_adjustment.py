@@ -198,3 +198,29 @@ def test_a_thing_comes_before_what_belongs_to_it_where_no_types_are_known(
         small.understand(query), facts, [None] * len(products), [0.5] * len(products)
     ).scores
     assert {i for i, score in enumerate(scores) if score == max(scores)} == first
+
+
+@pytest.fixture(scope="module")
+def clothes() -> QueryInterpreter:
+    """A shop whose products have no attribute that says whom they are for, or how large they are."""
+    titles = [f"{name} No {number}" for number in range(40) for name in ("Canvas Print", "Cotton Hoodie")]
+    return QueryInterpreter(learn_vocabulary(Product(title, title) for title in titles), encode_by_words)
+
+
+@pytest.mark.parametrize("query", ["large canvas print", "canvas print for women"])
+def test_what_a_query_names_comes_before_what_only_meets_its_demand(
+    clothes: QueryInterpreter, query: str
+) -> None:
+    titles = ["Canvas Print Sunset", "Cotton Hoodie Women Large"]
+    facts = [pack_facts(Product(title, title)) for title in titles]
+    understanding = clothes.understand(query)
+    assert {demand.kind for demand in understanding.demands} & {"size", "gender"}
+    scores = clothes.adjust(understanding, facts, [None, None], [0.8, 0.05]).scores
+    assert scores[0] > scores[1]
+
+
+def test_a_demand_chooses_among_what_a_query_names(clothes: QueryInterpreter) -> None:
+    titles = ["Cotton Hoodie Grey", "Cotton Hoodie Women"]
+    facts = [pack_facts(Product(title, title)) for title in titles]
+    scores = clothes.adjust(clothes.understand("hoodie for women"), facts, [None, None], [0.8, 0.7]).scores
+    assert scores[1] > scores[0]

@@ -119,15 +119,29 @@ def test_a_value_may_stand_beside_its_attributes_name(vocabulary: CatalogueVocab
     assert [d.words for d in demands if isinstance(d, TypeDemand)] == ["notebook"]
 
 
-@pytest.mark.parametrize(("query", "is_soft"), [("notebook i7", False), ("wireless mouse", True)])
-def test_what_products_are_named_by_is_no_property(query: str, is_soft: bool) -> None:
+@pytest.mark.parametrize(("query", "is_checked"), [("notebook i7", True), ("wireless mouse", False)])
+def test_what_products_are_named_by_is_no_property(query: str, is_checked: bool) -> None:
     vocabulary = learn_vocabulary([
         *make_small_catalogue(),
         *(Product(f"m{i}", f"Acme wireless mouse {i}", "Acme") for i in range(20)),
     ])  # fmt: skip
-    understanding = understand(query, vocabulary)
-    assert understanding.is_worded
-    assert understanding.is_soft == is_soft
+    assert understand(query, vocabulary).is_checked == is_checked
+
+
+def test_women_are_no_fact_where_no_attribute_names_them(vocabulary: CatalogueVocabulary) -> None:
+    assert not understand("notebook for women", vocabulary).is_checked
+
+
+@pytest.mark.parametrize(("query", "kinds"), [("air max 90", []), ("shoes max 90", ["price"])])
+def test_a_bound_that_belongs_to_a_name_limits_no_price(query: str, kinds: list[str]) -> None:
+    vocabulary = learn(*(f"Swift Air Max {number} Shoes" for number in range(6)))
+    assert [demand.kind for demand in understand(query, vocabulary).demands if demand.kind != "type"] == kinds
+
+
+def test_a_size_is_no_model_number(vocabulary: CatalogueVocabulary) -> None:
+    assert not [
+        demand for demand in understand("size 11 rings", vocabulary).demands if demand.kind == "model"
+    ]
 
 
 @pytest.mark.parametrize(
