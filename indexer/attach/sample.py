@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from indexer.attach.documents import ID_COLUMN
+from indexer.attach.documents import ID_COLUMN, ShopProducts
 from indexer.attach.shop_index import ShopIndex
 from indexer.catalogue.field_map import FieldMap, format_columns, load_field_map
 from indexer.catalogue.guessing import column_names as names
@@ -80,12 +80,22 @@ class ShopSample:
 
 
 def load_shop_map(path: Path, sample: ShopSample) -> FieldMap:
-    """Read a field map file. Raises SettingsError, as for a field that no document of the sample has."""
+    """Read a field map file.
+
+    Raises SettingsError, as for a field that no document of the sample has, and where none has a text by it.
+    """
     field_map = load_field_map(path, sample, default_id=ID_COLUMN)
     if field_map.id != ID_COLUMN or field_map.preset:
         raise SettingsError(
             f"field map {path}: leave id and preset out. The id of a document is always its {ID_COLUMN}, and "
             "presets are for exports"
+        )
+    reader = ShopProducts(field_map)
+    if sample.documents and not any(reader.read("", document) for document in sample.documents):
+        raise SettingsError(
+            f"field map {path}: none of {len(sample.documents)} documents of {sample.name} has a text in "
+            f"{', '.join((*field_map.title, *field_map.description))}; the fields are "
+            f"{format_columns(sample.paths)}"
         )
     return field_map
 

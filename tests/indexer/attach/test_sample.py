@@ -87,13 +87,17 @@ def test_a_field_map_file_may_lead_into_objects_and_needs_no_id(tmp_path: Path) 
         ('title = "nmae"', "has no column nmae"),
         ('id = "sku"\ntitle = "name"', "leave id and preset out"),
         ('title = "name"\nfoo = "bar"', "unknown key 'foo'"),
+        (
+            'title = "title.fr"',
+            r"has a text in title\.fr; the fields are name, sku, title\.de",
+        ),
     ],
 )
 def test_a_wrong_field_map_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "map.toml"
     file.write_text(text)
     with pytest.raises(SettingsError, match=message):
-        load_shop_map(file, sample_of({"name": "Mug", "sku": "A-1"}))
+        load_shop_map(file, sample_of({"name": "Mug", "sku": "A-1", "title": {"de": "Becher"}}))
 
 
 def test_a_document_without_a_text_is_no_product() -> None:
