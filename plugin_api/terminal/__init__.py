@@ -1,4 +1,4 @@
-"""Everything that the commands draw on a terminal: progress bars, counts and the width of their output."""
+"""What the commands show: progress bars and counts on a terminal, and the style of reports in HTML."""
 
 from plugin_api.terminal.console import output_console
 from plugin_api.terminal.progress import JobProgress, StageProgress, task_progress

@@ -1,13 +1,12 @@
 """An evaluation as one HTML file. It has no script and makes no request; its plots are inline SVG."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
 
-from plugin_api.commands.evaluate.html import render_html, write_html
 from plugin_api.commands.evaluate.losses import find_baseline, format_range, list_kinds
 from plugin_api.commands.evaluate.plots import (
     draw_changes,
@@ -18,9 +17,12 @@ from plugin_api.commands.evaluate.plots import (
 from plugin_api.commands.evaluate.table import (
     HEADINGS,
     SIGNIFICANT,
+    format_bounds,
+    format_share,
     list_caveats,
     select_columns,
 )
+from plugin_api.terminal.html import render_html, write_html
 from reranker.evaluation.comparison import HEADLINE, Evaluation, Figures, Protocol
 from reranker.evaluation.losses import LOSS_MARGIN, LossReport, LostShare
 from reranker.evaluation.measures import GOOD
@@ -82,9 +84,17 @@ def render_report(evaluation: Evaluation) -> str:
     sections = [_section(protocol) for protocol in evaluation.protocols]
     pool = evaluation.protocols[-1]
     clicks = evaluation.clicks
+    filters: dict[str, Callable[..., str]] = {
+        "fixed": _fixed,
+        "signed": _signed,
+        "range": format_range,
+        "share": format_share,
+        "bounds": format_bounds,
+    }
     return render_html(
+        "plugin_api.commands.evaluate",
         "report.html",
-        {"fixed": _fixed, "signed": _signed, "range": format_range},
+        filters,
         evaluation=evaluation,
         name=Path(evaluation.judgements).name,
         sections=sections,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from plugin_api.commands.evaluate.behaviour.evaluation import BehaviourEvaluation
 from plugin_api.commands.evaluate.behaviour.table import CAVEATS, HEADINGS_OF_ORDERS
-from plugin_api.commands.evaluate.html import render_html, write_html
 from plugin_api.commands.evaluate.plots import draw_means
-from plugin_api.commands.evaluate.table import SIGNIFICANT
+from plugin_api.commands.evaluate.table import SIGNIFICANT, format_bounds, format_share
+from plugin_api.terminal.html import render_html, write_html
 
 
 def write_behaviour_report(evaluation: BehaviourEvaluation, path: Path) -> None:
@@ -19,8 +19,9 @@ def write_behaviour_report(evaluation: BehaviourEvaluation, path: Path) -> None:
         for part in evaluation.parts
     }
     html = render_html(
-        "behaviour/report.html",
-        {},
+        "plugin_api.commands.evaluate.behaviour",
+        "report.html",
+        {"share": format_share, "bounds": format_bounds},
         evaluation=evaluation,
         columns=HEADINGS_OF_ORDERS,
         plots=plots,

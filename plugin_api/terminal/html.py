@@ -1,24 +1,25 @@
-"""Reports as one HTML file each, without a script or a request."""
+"""Reports as one HTML file each, without a script or a request. Templates include this room's `style.css`."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from mappings.errors import EvaluationError
-from plugin_api.commands.evaluate.table import format_bounds, format_share
 
 
-def render_html(template: str, filters: Mapping[str, Callable[..., str]], **values: object) -> str:
-    """Return the HTML of a template in this folder. `filters` come beside those of shares and bounds."""
+def render_html(
+    package: str, template: str, filters: Mapping[str, Callable[..., str]], **values: object
+) -> str:
+    """Return the HTML of a template that lies in a package's folder."""
     environment = Environment(
-        loader=PackageLoader("plugin_api.commands.evaluate", "."),
+        loader=ChoiceLoader([PackageLoader(name, ".") for name in (package, "plugin_api.terminal")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"share": format_share, "bounds": format_bounds, **filters}
+    environment.filters |= dict(filters)
     return environment.get_template(template).render(**values)
 
 
