@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from indexer.attach.documents import ID_COLUMN, ShopProducts
 from indexer.attach.sample import ShopSample
-from indexer.attach.shop_index import ShopIndex, check_attachable, check_knn, make_attachment
+from indexer.attach.shop_index import ShopIndex, check_knn, make_attachment
 from indexer.attach.trial import AttachTimes, measure_attaching
 from indexer.catalogue.field_map import FieldMap
 from indexer.store.documents import vector_fields
@@ -47,15 +47,13 @@ class AttachEstimate:
 def estimate_attaching(
     session: IndexSession, indexes: list[ShopIndex], sample: ShopSample, field_map: FieldMap
 ) -> AttachEstimate:
-    """Check that the indexes can be attached, and estimate the work by a sample.
+    """Estimate the work of attaching indexes, of which a sample was read.
 
     The time is measured on copies of a few documents, in an index that is deleted afterwards. Raises
-    IndexingError where the indexes can't be attached, ClusterDown, JobStopped and ModelError.
+    IndexingError where the cluster has no k-NN plugin, ClusterDown, JobStopped and ModelError.
     """
     client, retry = session.client, session.retry
     check_knn(client, retry)
-    for index in indexes:
-        check_attachable(index)
     encoder = session.encoders.current
     counts = [count_documents(client, index.name, {"match_all": {}}, retry) for index in indexes]
     current: JsonObject = {"term": {fields.MODEL: encoder.version}}

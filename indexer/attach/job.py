@@ -104,7 +104,7 @@ def follow_index(
     """
     jobs = session.open_jobs()
     with hold_lock(jobs, session.alias, ATTACHING) as lock:
-        if not any(index.attachment for index in find_shop_indexes(session)):
+        if not any(index.attachment for index in find_shop_indexes(session, wait=not job.once)):
             raise IndexingError(f"{session.alias} is not attached: attune attach {session.alias}")
         report = AttachReport(session.alias)
         return _Follower(session, jobs, lock, job, on_report, report).run(stop)

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from indexer.attach.documents import ID_COLUMN, ShopProducts
-from indexer.attach.shop_index import ShopIndex
+from indexer.attach.shop_index import ShopIndex, check_attachable
 from indexer.catalogue.field_map import FieldMap, format_columns, load_field_map
 from indexer.catalogue.guessing import column_names as names
 from indexer.catalogue.guessing import judge_prices
@@ -101,9 +101,13 @@ def load_shop_map(path: Path, sample: ShopSample) -> FieldMap:
 
 
 def read_sample(session: IndexSession, indexes: list[ShopIndex]) -> ShopSample:
-    """Read some documents of every index, and the fields that they and the mappings have."""
+    """Read some documents of every index, and the fields that they and the mappings have.
+
+    Raises IndexingError where an index can't be attached, and ClusterDown.
+    """
     documents: list[JsonObject] = []
     for index in indexes:
+        check_attachable(index)
         documents += _read_documents(session, index.name, _SIZE // len(indexes) or 1)
     mapped = [path for index in indexes for path in _list_mapped(index.mappings.get("properties", {}))]
     paths = list_filled(documents) or tuple(dict.fromkeys(mapped))
@@ -133,6 +137,8 @@ def guess_shop_map(sample: ShopSample, language: str = "") -> FieldMap:
     Of fields in several languages take those in `language`, such as `de`; without one, English or the first.
     Raises CatalogueError where no field looks like a title or a description.
     """
+    if not sample.paths:
+        raise CatalogueError(f"{sample.name} has neither documents nor fields: attach it when it has some")
     labelled = {path.removesuffix("_value") for path in sample.paths if path.endswith("_value")}
     # Where there is a label, as `color_value`, the field itself has a number for it.
     paths = [path for path in _choose_language(sample.paths, language) if path not in labelled]

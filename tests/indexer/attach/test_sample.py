@@ -100,5 +100,10 @@ def test_a_wrong_field_map_file_is_refused(tmp_path: Path, text: str, message: s
         load_shop_map(file, sample_of({"name": "Mug", "sku": "A-1", "title": {"de": "Becher"}}))
 
 
+def test_an_empty_index_is_to_be_attached_later() -> None:
+    with pytest.raises(CatalogueError, match="shop has neither documents nor fields"):
+        guess()
+
+
 def test_a_document_without_a_text_is_no_product() -> None:
     assert ShopProducts(FieldMap("_id", title=("name",))).read("1", {"name": " ", "price": 3}) is None

@@ -9,6 +9,8 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError
 
 from indexer.attach.job import attach_index
+from indexer.attach.sample import read_sample
+from indexer.attach.shop_index import find_shop_indexes
 from indexer.catalogue.field_map import FieldMap
 from mappings.errors import IndexingError, JobRunning
 from mappings.types import JsonObject
@@ -181,6 +183,8 @@ def test_an_index_that_does_not_keep_its_documents_is_refused(
     empty_shop.client.indices.create(index=empty_shop.name, body=body)
     with pytest.raises(IndexingError, match=message):
         attach_index(empty_shop.session, NAME_ONLY)
+    with pytest.raises(IndexingError, match=message):  # as the command does first
+        read_sample(empty_shop.session, find_shop_indexes(empty_shop.session))
 
 
 def test_a_field_of_the_same_name_is_not_touched(empty_shop: AttachedShop) -> None:

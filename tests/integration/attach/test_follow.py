@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from indexer.attach.verify import verify_vectors
+from mappings.errors import IndexingError
 from tests.integration.attach.conftest import AttachedShop
 from tests.integration.stack import SNAPSHOTS
 
@@ -177,5 +178,17 @@ def test_following_goes_on_when_the_alias_is_away_for_a_moment(own_shop: Attache
         client.indices.delete_alias(index=name, name=f"{name}-live")
         own_shop.put(5, "Cup 5")
         client.indices.put_alias(index=name, name=f"{name}-live")
+        assert changed.wait(60)
+    own_shop.check_in_step()
+
+
+def test_following_waits_for_an_alias_that_is_away_at_its_start(own_shop: AttachedShop) -> None:
+    own_shop.attach()
+    own_shop.put(5, "Cup 5")
+    shop = AttachedShop(own_shop.client, f"{own_shop.name}-live", own_shop.encoder)
+    with pytest.raises(IndexingError, match="there is no index or alias"):
+        shop.follow()
+    with shop.following() as changed:
+        own_shop.client.indices.put_alias(index=own_shop.name, name=shop.name)
         assert changed.wait(60)
     own_shop.check_in_step()
