@@ -10,10 +10,10 @@ from plugin_api.search.deadline import Deadline
 from plugin_api.search.experiment import Experiment
 from plugin_api.search.failures import find_cause
 from plugin_api.search.hit_key import HitKey
+from plugin_api.search.memory.ranking_cache import RankingCache, RankingKey
 from plugin_api.search.models import SearchModels
 from plugin_api.search.query.types import AddWhen, RerankRequest
 from plugin_api.search.ranking import Additions, RankedHits, RankedPage, append_rest, collapse, rank
-from plugin_api.search.ranking_cache import RankingCache, RankingKey
 from plugin_api.search.reasons import NotReranked, Reason
 from plugin_api.search.report import StageTimes
 from plugin_api.search.result_set import ResultSets

@@ -12,10 +12,10 @@ from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.failures import find_cause
 from plugin_api.search.hit_key import HitKey
+from plugin_api.search.memory.ranking_cache import RankingCache, RankingKey
 from plugin_api.search.models import SearchModels
 from plugin_api.search.query.types import AddWhen, TextSearch
 from plugin_api.search.ranking import NO_ADDITIONS, Additions
-from plugin_api.search.ranking_cache import RankingCache, RankingKey
 from plugin_api.search.reasons import NotReranked, Reason
 from plugin_api.search.retrieval.caller_client import CallerClient
 from plugin_api.search.retrieval.candidates import count_hits, gather_neighbours

@@ -16,14 +16,15 @@ from plugin_api.clients.rules import ShownPart, load_client_rules
 from plugin_api.opensearch.client import OpenSearchClient, append_query
 from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.answer import Answer
-from plugin_api.search.circuit_breaker import OPEN_SECONDS, CircuitBreaker
 from plugin_api.search.client_search import mark_answer, restrict_call, shows_marked
 from plugin_api.search.concept_search import load_concept_search
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.experiment import Experiment
-from plugin_api.search.index_records import IndexRecords
-from plugin_api.search.index_words import IndexWords
 from plugin_api.search.marked_page import MarkedPage
+from plugin_api.search.memory.circuit_breaker import OPEN_SECONDS, CircuitBreaker
+from plugin_api.search.memory.index_records import IndexRecords
+from plugin_api.search.memory.index_words import IndexWords
+from plugin_api.search.memory.ranking_cache import SETTLE_SECONDS, RankingCache
 from plugin_api.search.models import SearchModels
 from plugin_api.search.pictures.ranker import PictureRanker
 from plugin_api.search.pictures.tower import PictureSearchTower
@@ -37,7 +38,6 @@ from plugin_api.search.query.types import (
     SearchCall,
     TextSearch,
 )
-from plugin_api.search.ranking_cache import SETTLE_SECONDS, RankingCache
 from plugin_api.search.reasons import Cause, NotReranked, Reason
 from plugin_api.search.render import add_report, json_headers, render_page
 from plugin_api.search.report import RerankReport

@@ -23,7 +23,7 @@ from mappings.settings import OpenSearchSettings, Settings
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.opensearch.http_client import HttpClient
-from plugin_api.search.index_records import IndexRecord, IndexRecords
+from plugin_api.search.memory.index_records import IndexRecord, IndexRecords
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.types import SearchCall
 from plugin_api.search.search import Searcher, without_time_limits

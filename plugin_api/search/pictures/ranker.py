@@ -17,7 +17,7 @@ from plugin_api.opensearch.raw_json import dumps
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.failures import find_cause
 from plugin_api.search.hit_key import HitKey
-from plugin_api.search.index_records import IndexRecords
+from plugin_api.search.memory.index_records import IndexRecords
 from plugin_api.search.models import SearchModels
 from plugin_api.search.pictures.candidates import (
     PictureCandidates,

@@ -15,8 +15,8 @@ import requests
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HealthcheckWaitStrategy
 
-from plugin_api.search.circuit_breaker import FAILURES_TO_OPEN
-from plugin_api.search.ranking_cache import SETTLE_SECONDS
+from plugin_api.search.memory.circuit_breaker import FAILURES_TO_OPEN
+from plugin_api.search.memory.ranking_cache import SETTLE_SECONDS
 from tests.integration.security.secured import KEY, PASSWORD, PREDICT, Secured, by_text
 from tests.integration.stack import LOCKED_DOWN, SLOW_MACHINE_SECONDS, address
 

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from mappings.errors import ClusterDown
 from mappings.settings import SearchSettings, Settings, SidecarSettings
 from plugin_api.opensearch.client import OpenSearchResponse
-from plugin_api.search.circuit_breaker import FAILURES_TO_OPEN
+from plugin_api.search.memory.circuit_breaker import FAILURES_TO_OPEN
 from plugin_api.search.msearch import MAX_LIST_LENGTH
 from plugin_api.search.reasons import Reason
 from plugin_api.sidecar.app import create_app

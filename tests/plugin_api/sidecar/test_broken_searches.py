@@ -11,7 +11,7 @@ import pytest
 from mappings.product_key import ProductKey
 from mappings.settings import Settings
 from plugin_api.opensearch.client import OpenSearchResponse
-from plugin_api.search.circuit_breaker import CircuitBreaker
+from plugin_api.search.memory.circuit_breaker import CircuitBreaker
 from plugin_api.sidecar.app import create_app
 from tests.fakes.shop import StandInModel, stored_bytes
 from tests.plugin_api.sidecar.broken_searches import cases

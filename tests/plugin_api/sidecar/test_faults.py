@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from plugin_api.search.circuit_breaker import FAILURES_TO_OPEN
+from plugin_api.search.memory.circuit_breaker import FAILURES_TO_OPEN
 from tests.fakes.echo_server import Server, wait_until
 from tests.fakes.faulty_cluster import (
     OPEN_SECONDS,

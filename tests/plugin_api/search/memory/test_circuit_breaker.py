@@ -4,7 +4,7 @@ import pytest
 
 from mappings.settings import SearchSettings, Settings, SidecarSettings
 from plugin_api.search.caller_key import make_caller_key
-from plugin_api.search.circuit_breaker import FAILURES_TO_OPEN, OPEN_SECONDS, CircuitBreaker
+from plugin_api.search.memory.circuit_breaker import FAILURES_TO_OPEN, OPEN_SECONDS, CircuitBreaker
 from plugin_api.search.query.types import SearchCall
 from plugin_api.search.reasons import Reason
 from plugin_api.search.search import Searcher

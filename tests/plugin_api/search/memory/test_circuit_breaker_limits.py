@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from plugin_api.search.circuit_breaker import FAILURES_TO_OPEN, MAX_KEYS, OPEN_SECONDS, CircuitBreaker
+from plugin_api.search.memory.circuit_breaker import FAILURES_TO_OPEN, MAX_KEYS, OPEN_SECONDS, CircuitBreaker
 from plugin_api.search.reasons import Cause, Reason
 
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from mappings.settings import SearchSettings, Settings, SidecarSettings
+from plugin_api.search.memory.ranking_cache import NewRanking, RankingCache
 from plugin_api.search.query.request import parse_call
 from plugin_api.search.query.types import RerankRequest, SearchCall
 from plugin_api.search.ranking import RankedHits
-from plugin_api.search.ranking_cache import NewRanking, RankingCache
 from plugin_api.search.retrieval.hit import Hit
 from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH, NO_FINGERPRINT, IndexFingerprint
 from plugin_api.search.search import Searcher, SearchTiming

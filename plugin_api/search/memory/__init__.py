@@ -1,0 +1,1 @@
+"""What a sidecar remembers from one search to the next."""
