@@ -67,11 +67,16 @@ class DomainLanguage(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DomainPage(Struct, frozen=True, forbid_unknown_fields=True):
-    """Wording of the preview page, and of the demo: what is sought, and what everybody must know of it."""
+    """Wording of the preview page, and of the demo: what is sought, and what everybody must know of it.
+
+    `evidence` is the field that says where a product's facts are from, such as `attributes.source`; it is
+    shown beside every hit.
+    """
 
     title: str = ""
     placeholder: str = ""
     notice: str = ""
+    evidence: str = ""
 
 
 class DomainQuery(Struct, frozen=True, forbid_unknown_fields=True):

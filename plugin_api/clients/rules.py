@@ -69,6 +69,8 @@ class ClientRules:
     rules: tuple[ClientRule, ...] = ()
     synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     """The words of the domain's own thesaurus that mean the same, by each of them: for `lacks`."""
+    notice: str = ""
+    """What everybody must know of the answers."""
 
     def __bool__(self) -> bool:
         return bool(self.rules)
@@ -142,11 +144,11 @@ def load_client_rules(name: str) -> ClientRules:
     """Return the rules of a domain. Raises SettingsError where it can't be read."""
     domain = load_domain(name)
     if not domain.rules:
-        return ClientRules()
+        return ClientRules(notice=domain.page.notice)
     synonyms: dict[str, tuple[str, ...]] = {}
     for concept in read_concepts(domain.thesaurus_file) if domain.thesaurus_file else ():
         synonyms |= {word.casefold(): concept.words for word in concept.words}
-    return ClientRules(domain.rules, synonyms)
+    return ClientRules(domain.rules, synonyms, domain.page.notice)
 
 
 WARNING = f"{fields.ATTUNE}.warning"

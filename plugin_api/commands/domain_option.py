@@ -1,5 +1,7 @@
 """The options `--domain` and `--client` of commands that index, search or serve."""
 
+import json
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import wraps
@@ -53,6 +55,12 @@ def fit_domain_map(catalogue: Source, domain: Domain) -> FieldMap | None:
         return put_domain(load_field_map(domain.field_map, catalogue), domain)
     except SettingsError:
         return None
+
+
+def format_example_query(domain: Domain) -> str:
+    """Return the body of a search that a domain has something for, quoted for a shell."""
+    text = domain.page.placeholder or "wireless mouse"
+    return shlex.quote(json.dumps({"query": {"match": {"title": text}}}, ensure_ascii=False))
 
 
 def client_option(command: Any) -> Any:

@@ -47,6 +47,7 @@ class SearchRow:
     title: str
     price: float | None
     warnings: tuple[str, ...] = ()
+    evidence: str = ""
 
 
 @click.command()
@@ -130,7 +131,11 @@ def search(
         call = make_call({"query": query, "size": _KEYWORD_DEPTH, "_source": False, **named})
         by_keyword = _read(searcher.answer_unranked(call), client, index)
         ranks = {hit["_id"]: rank for rank, hit in enumerate(by_keyword["hits"]["hits"], start=1)}
-    rows = [_row(rank, hit, ranks, searched) for rank, hit in enumerate(response["hits"]["hits"], start=1)]
+    evidence = domain.page.evidence
+    rows = [
+        _row(rank, hit, ranks, searched, evidence)
+        for rank, hit in enumerate(response["hits"]["hits"], start=1)
+    ]
     if as_json:
         shown = {"query": text, "index": index, "took_ms": response["took"], **report}
         click.echo(json.dumps({**shown, "hits": [asdict(row) for row in rows]}, ensure_ascii=False, indent=2))
@@ -174,7 +179,9 @@ def _read(answer: Answer, client: OpenSearch, index: str) -> JsonObject:
     return body
 
 
-def _row(rank: int, hit: JsonObject, ranks: Mapping[str, int], searched: SearchedIndex) -> SearchRow:
+def _row(
+    rank: int, hit: JsonObject, ranks: Mapping[str, int], searched: SearchedIndex, evidence: str
+) -> SearchRow:
     product = searched.read_product(hit["_id"], hit.get("_source", {}))
     return SearchRow(
         rank,
@@ -185,7 +192,16 @@ def _row(rank: int, hit: JsonObject, ranks: Mapping[str, int], searched: Searche
         product.title,
         product.price,
         tuple(hit.get("fields", {}).get(WARNING, ())),
+        _read_evidence(hit, evidence),
     )
+
+
+def _read_evidence(hit: JsonObject, name: str) -> str:
+    """Return what a hit's field says of where its facts are from; empty where it says nothing."""
+    value: object = hit.get("_source", {})
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return "; ".join(map(str, value)) if isinstance(value, list) else str(value or "")
 
 
 def _print(rows: Sequence[SearchRow], response: JsonObject, compare: bool) -> None:
@@ -207,6 +223,8 @@ def _print(rows: Sequence[SearchRow], response: JsonObject, compare: bool) -> No
         price = "" if row.price is None else f"{row.price:,.2f}"
         # Text, not str: rich reads brackets in a str as markup.
         title = Text(row.title)
+        if row.evidence:
+            title += Text(f"\n{row.evidence}", style="dim")
         if row.warnings:  # first: nobody may read the product without it
             title = Text(f"WARNING: {'; '.join(row.warnings)}\n", style="bold red") + title
         table.add_row(str(row.rank), f"{row.score:.3f}", *keyword, Text(row.brand), title, price)

@@ -65,7 +65,7 @@ def shows_marked(call: SearchCall) -> bool:
 
 def mark_answer(answer: Answer, rules: ClientRules) -> Answer:
     """Return the answer with its marked hits last on the page, each with its warnings."""
-    if answer.status != 200:
+    if answer.status != 200 or not rules:
         return answer
     body = answer.read()
     try:

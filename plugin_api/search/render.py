@@ -21,7 +21,7 @@ from plugin_api.search.retrieval.page import HEAD_BOOST
 _OPTIONAL = frozenset({
     "reason_code", "reason", "text", "cached", "rescued", "without_vectors", "behaviour", "understood",
     "corrected", "original", "experiment",
-    "picture", "labels",
+    "picture", "labels", "notice",
 })  # fmt: skip
 """Parts of a report that are shown only where they say something."""
 

@@ -53,7 +53,7 @@ class RerankReport:
     popularity and the shopper's history added, by feature; `picture` those that the search's picture added,
     and `labels` are the classes that it was taken for. `understood` is what the text demands of products.
     `corrected` is the text with its spelling corrected, which products are ranked by, and `original` as it
-    came.
+    came. `notice` is what the domain wants everybody to know of the answer.
     """
 
     rerank_status: RerankStatus
@@ -73,6 +73,7 @@ class RerankReport:
     corrected: str = ""
     original: str = ""
     experiment: ShownExperiment | None = None
+    notice: str = ""
 
     def with_text(self, search: TextSearch) -> "RerankReport":
         """Return the report with the text that a search is ranked by."""

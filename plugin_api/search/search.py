@@ -201,7 +201,7 @@ class Searcher:
             widened, report = self._widen(request, self._time_for(math.inf, deadline))
             answer = self._send(call, widened, report)
         self._observe(report, time.perf_counter() - started)
-        return mark_answer(answer, self.rules) if self.rules else answer
+        return mark_answer(answer, self.rules)
 
     def shows_marked(self, call: SearchCall) -> bool:
         """Return whether a search asks for what does not suit its client, too."""
@@ -308,11 +308,12 @@ class Searcher:
     def _send_unranked(self, call: SearchCall, request: RerankRequest | FallbackRequest) -> Answer:
         fallback = request.fallback if isinstance(request, RerankRequest) else request
         answer = self._send(call, fallback, self.report(Reason.NOT_REQUESTED.because()))
-        return mark_answer(answer, self.rules) if self.rules else answer
+        return mark_answer(answer, self.rules)
 
     def report(self, cause: Cause) -> RerankReport:
         """Return the report on a search that is not reranked."""
-        return RerankReport(cause.reason.status, self.models[0], cause.reason, cause.sentence)
+        report = RerankReport(cause.reason.status, self.models[0], cause.reason, cause.sentence)
+        return replace(report, notice=self.rules.notice)
 
     def _rerank(self, request: RerankRequest, deadline: Deadline) -> tuple[Answer, RerankReport]:
         """Answer a search with reranked hits, or with the fallback where that fails."""
@@ -323,7 +324,7 @@ class Searcher:
                 page = ranker.rerank(request, deadline)
                 self.breaker.record_success(call.caller_key)
                 took_ms = round((time.perf_counter() - started) * 1000)
-                report = page.report
+                report = replace(page.report, notice=self.rules.notice)
                 return render_page(page, report, request, took_ms), report
         except NotReranked as error:
             cause = error.cause

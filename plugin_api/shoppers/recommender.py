@@ -119,6 +119,7 @@ class Recommender:
                     "candidates": len(pool),
                     "known_products": len(profile.bought),
                     "trained": model.scorer is not None,
+                    **({"notice": self._rules.notice} if self._rules.notice else {}),
                 }
             },
         }

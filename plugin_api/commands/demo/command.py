@@ -53,7 +53,7 @@ from plugin_api.commands.demo.sidecar_process import (
     sidecar_url,
     start_sidecar,
 )
-from plugin_api.commands.domain_option import domain_option
+from plugin_api.commands.domain_option import domain_option, format_example_query
 from plugin_api.commands.node.checks import LOCAL_HOSTS, local_port
 from plugin_api.commands.node.lifecycle import Node, find_node, node_home, start_node, stop_node
 from plugin_api.opensearch.http_client import HttpClient
@@ -87,7 +87,7 @@ def demo(context: CommandContext, port: int | None, alias: str | None, once: boo
     on disk.
     """
     domain = context.domain
-    settings = _demo_settings(context.settings, port, alias)
+    settings = _demo_settings(context.settings, port, alias, domain)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # titles have characters that not every terminal can show
     console = output_console()
@@ -156,10 +156,10 @@ def demo(context: CommandContext, port: int | None, alias: str | None, once: boo
             console.print(f"\nThe sidecar is stopped. {_keeps_running(settings)}")
 
 
-def _demo_settings(settings: Settings, port: int | None, alias: str | None) -> Settings:
+def _demo_settings(settings: Settings, port: int | None, alias: str | None, domain: Domain) -> Settings:
     sidecar = settings.sidecar if port is None else replace(settings.sidecar, port=port)
     search = replace(settings.search, alias=alias or settings.search.alias)
-    return choose_free_port(with_demo_shoppers(replace(settings, sidecar=sidecar, search=search)))
+    return choose_free_port(with_demo_shoppers(replace(settings, sidecar=sidecar, search=search), domain))
 
 
 def _check_served(served: str, model: Model, settings: Settings) -> None:
@@ -282,7 +282,7 @@ def _next(
     yield f'{attune} search "{own}" --compare{option} --alias {alias}', "a search of your own"
     yield (
         f"curl '{sidecar.url}/{alias}/_search?pretty' -H 'Content-Type: application/json' "
-        """-d '{"query": {"match": {"title": "wireless mouse"}}}'""",
+        f"-d {format_example_query(domain)}",
         "the same from any program: OpenSearch's own _search, reranked",
     )
     yield (

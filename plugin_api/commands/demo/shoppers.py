@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from opensearchpy import OpenSearch
 
 from mappings import fields
+from mappings.domains import SHOP_DOMAIN, Domain
 from mappings.settings import Settings
 from mappings.types import JsonObject
 from plugin_api.commands.demo.comparison import AttuneHit, one_line_errors
@@ -78,8 +79,13 @@ class PersonalComparison:
     recommended: tuple[tuple[str, str], ...]
 
 
-def with_demo_shoppers(settings: Settings) -> Settings:
-    """Return the settings with a key for the demo's shoppers where there is none, and them on the page."""
+def with_demo_shoppers(settings: Settings, domain: Domain) -> Settings:
+    """Return the settings with a key for the demo's shoppers where there is none, and them on the page.
+
+    Only a shop has them: with a key events are stored, and of patients nothing is by default.
+    """
+    if domain.name != SHOP_DOMAIN:
+        return settings
     names = ", ".join(shopper.name for shopper in DEMO_SHOPPERS)
     return replace(
         settings,

@@ -8,7 +8,7 @@ import click
 
 from mappings.client import connect
 from plugin_api.commands.context import CommandContext
-from plugin_api.commands.domain_option import domain_option
+from plugin_api.commands.domain_option import domain_option, format_example_query
 from plugin_api.commands.serve.index_models import other_models
 from plugin_api.sidecar.server import listen, run_sidecar
 from plugin_api.sidecar.serving.asgi import Application
@@ -86,7 +86,7 @@ def serve(
         click.echo(f"Attune reranks the searches of {settings.opensearch.url} at {address}. Try:")
         click.echo(
             f"  curl '{address}/{settings.search.alias}/_search?pretty' -H 'Content-Type: application/json' "
-            """-d '{"query": {"match": {"title": "wireless mouse"}}}'"""
+            f"-d {format_example_query(context.domain)}"
         )
         click.echo(f"Rankings side by side: {address}/_attune/")
 

@@ -203,6 +203,8 @@ def recommend(
         title = str(hit.get("_source", {}).get(fields.TITLE, ""))
         table.add_row(str(rank), Text(hit["_id"]), Text(title), Text(hit["fields"]["attune.reason"][0]))
     Console().print(table)
+    if context.domain.page.notice:
+        click.echo(context.domain.page.notice)
 
 
 @click.command()

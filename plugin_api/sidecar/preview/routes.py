@@ -119,6 +119,7 @@ def preview_blueprint(
                 "title": domain.page.title,
                 "placeholder": domain.page.placeholder,
                 "notice": domain.page.notice,
+                "evidence": domain.page.evidence,
                 "clients": {client.name: client.values for client in domain.demo.clients},
             },
             "experiment": settings.experiment.name,

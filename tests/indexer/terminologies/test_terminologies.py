@@ -6,7 +6,7 @@ import pytest
 
 from indexer.catalogue.field_map import load_field_map
 from indexer.catalogue.products import read_products
-from indexer.catalogue.records import Item
+from indexer.catalogue.records import Item, Record
 from indexer.sources.package import open_named_catalogue
 from indexer.terminologies import load_concepts, read_terminology
 from indexer.terminologies.hpo import read_diseases, read_frequency, read_hpo, read_phenotypes
@@ -119,6 +119,9 @@ def test_a_packages_catalogue_is_read_beside_files(tmp_path: Path) -> None:
     assert [item.product.id for item in items] == ["OMIM:1", "t1", "R50", "R50.9", "R50.91", "O00"]
     assert source.missing(["title", "colour"]) == ("colour",)
     assert source.name == "package:hpo,more.jsonl,package:icd-10-cm"
+    shares = [record.share for record in source.records() if isinstance(record, Record)]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
 
 
 @pytest.mark.parametrize(

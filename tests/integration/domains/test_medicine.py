@@ -99,6 +99,15 @@ def test_a_domain_of_ones_own_has_its_demo(demo: dict[str, Any]) -> None:
     assert all(query["attune"] for query in demo["queries"] if "lens" not in query["query"])
 
 
+def test_every_answer_says_what_it_is_for(sidecar: Any) -> None:
+    notice = load_domain("medicine").page.notice
+    body = {"query": {"match": {"title": "fever"}}}
+    for each in (body, {**body, "size": 0}, {"sort": ["price"]}):
+        assert sidecar.post("/medicine/_search", json=each).json["ext"]["attune"]["notice"] == notice
+    recommended = sidecar.post("/_attune/recommend", json={"kind": "trending"}).json
+    assert recommended["ext"]["attune"]["notice"] == notice
+
+
 def test_findings_in_chinese_find_their_codes(sidecar: Any) -> None:
     assert set(ids(search(sidecar, "头痛 发烧 咳嗽", "code"))[:4]) >= {"R51.9", "R50.9", "R05.9"}
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mappings.domains import ClientRule, load_domain
 from mappings.errors import BadRequest
-from plugin_api.clients.rules import WARNING, ClientRules, load_client_rules
+from plugin_api.clients.rules import WARNING, ClientRules, ShownPart, load_client_rules
 from plugin_api.opensearch.raw_json import decoded, raw_object
 from plugin_api.search.client_search import restrict_call
 from plugin_api.search.query.request import parse_call
@@ -152,3 +152,23 @@ def test_what_is_lacking_is_known_by_its_other_words() -> None:
     (lacks,) = load_client_rules("medicine").apply({"without": ["发烧"]}).filters
     assert {"match_phrase": {"title": "fever"}} in lacks["bool"]["must_not"]
     assert not load_client_rules("shop")
+
+
+def test_what_is_absent_is_dropped_before_concepts_are_sought() -> None:
+    rules = load_client_rules("medicine")
+    assert rules.drop_absent("headache, no fever or chills").split() == ["headache,"]
+    assert "fever" not in rules.drop_absent("denies any fever, has a cough")
+    assert "发烧" not in rules.drop_absent("头痛 没有发烧")
+    assert rules.drop_absent("headache") == "headache"
+
+
+@pytest.mark.parametrize("part", ShownPart)
+def test_a_search_for_marked_products_has_two_parts(part: ShownPart) -> None:
+    applied = FINANCE.apply({"risk": 2, "horizon": 3, "show": "marked"}, part)
+    query = applied.restrict({"match_all": {}})["bool"]
+    assert ("filter" in query) == (part is not ShownPart.ASKED)
+    assert ("should" in query) == (part is not ShownPart.SUITING)
+    if part is ShownPart.BREAKING:
+        (breaks,) = query["filter"]
+        assert breaks["bool"]["minimum_should_match"] == 1
+        assert breaks["bool"]["should"] == query["should"]

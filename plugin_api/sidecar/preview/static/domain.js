@@ -5,8 +5,19 @@ import { t } from "./strings.js";
 
 export class Domain {
   /** `config` is the sidecar's; `changed` is called when another client is chosen. */
-  constructor({ title, placeholder, notice, clients }, changed) {
-    Object.assign(this, { title, placeholder, notice, changed, clients: clients ?? {}, name: "" });
+  constructor({ title, placeholder, notice, evidence, clients }, changed) {
+    Object.assign(this, { title, placeholder, notice, evidence, changed, clients: clients ?? {}, name: "" });
+  }
+
+  /** Fields of a product that the page shows for this domain. */
+  get shownFields() {
+    return this.evidence ? [this.evidence] : [];
+  }
+
+  /** Where a hit's facts are from, as its own paragraph; null where nothing says so. */
+  showEvidence(hit) {
+    const said = (this.evidence ?? "").split(".").reduce((value, name) => value?.[name], hit._source);
+    return typeof said === "string" || Array.isArray(said) ? element("p", { className: "soft evidence" }, [said].flat().join("; ")) : null;
   }
 
   draw() {

@@ -162,7 +162,7 @@ async function search() {
     const own = !text ? { match_all: {} } : options.hasTemplate ? options.query(text) : (await ask(`query?text=${encodeURIComponent(text)}`, undefined, signal)).query;
     const query = { bool: { must: [own], filter: facets.filters, _name: BY_KEYWORD } };
     const ext = { ...options.ext, ...(options.hasTemplate ? { query: text } : {}) };
-    const body = { query, _source: SHOWN_FIELDS, highlight: { fields: { title: { number_of_fragments: 0 } }, pre_tags: [MARK], post_tags: [END] } };
+    const body = { query, _source: [...SHOWN_FIELDS, ...domain.shownFields], highlight: { fields: { title: { number_of_fragments: 0 } }, pre_tags: [MARK], post_tags: [END] } };
     const where = `${path(index)}/_search`;
     // One after the other, or each would be timed with the other's work in it.
     const began = performance.now();
@@ -196,7 +196,7 @@ async function search() {
 function redraw() {
   judgements?.draw();
   if (!shown) return;
-  const actions = { explain, judge, grade: (hit) => judgements.grade(hit._id) };
+  const actions = { explain, judge, grade: (hit) => judgements.grade(hit._id), evidence: (hit) => domain.showEvidence(hit) };
   drawSummary(shown);
   drawResults({ ...shown, actions });
   if (shown.withoutFacets) byId("summary").append(element("p", { className: "notice" }, t("facets_failed", { reason: shown.withoutFacets })));

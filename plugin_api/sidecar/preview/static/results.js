@@ -78,7 +78,7 @@ function card(hit, rank, moved, actions, scored, personal) {
       element("h3", {}, link(source.url, lit ? marked(lit) : title)),
       element("p", { className: "soft" }, about, about && price(source.price) ? " · " : "", price(source.price) && element("b", {}, price(source.price)),
         source.available === false && element("span", { className: "out" }, ` ${t("unavailable")}`)),
-      personal,
+      actions.evidence(hit), personal,
       element("div", { className: "row" }, moved, scored && probability(hit._score),
         element("button", { type: "button", className: "link", "aria-label": t("why_long", { title }), "aria-haspopup": "dialog",
           onclick: () => actions.explain(hit) }, t("why")),

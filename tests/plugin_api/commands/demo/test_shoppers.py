@@ -8,6 +8,7 @@ import pytest
 from opensearchpy import OpenSearch
 from rich.console import Console
 
+from mappings.domains import load_domain
 from mappings.settings import PreviewSettings, Settings, ShopperSettings, SidecarSettings
 from plugin_api.commands.demo.comparison import AttuneHit
 from plugin_api.commands.demo.report import show_personal
@@ -41,16 +42,16 @@ ANNA = PersonalComparison(
 
 
 def test_a_key_and_shoppers_of_the_shops_own_are_kept() -> None:
-    demo = with_demo_shoppers(Settings())
+    demo = with_demo_shoppers(Settings(), load_domain("shop"))
     assert demo.shoppers.key
     assert demo.preview.sample_shoppers == ("anna", "ben", "carla")
     own = Settings(shoppers=ShopperSettings(key="own"), preview=PreviewSettings(shoppers="zoe"))
-    assert with_demo_shoppers(own) == own
+    assert with_demo_shoppers(own, load_domain("shop")) == own
 
 
 def test_histories_are_stored_once() -> None:
     cluster = ShopperCluster()
-    settings = with_demo_shoppers(Settings())
+    settings = with_demo_shoppers(Settings(), load_domain("shop"))
     bought = sum(sum(shopper.bought.values()) for shopper in DEMO_SHOPPERS)
     assert store_histories(cluster, settings) == bought
     assert store_histories(cluster, settings) == 0
@@ -103,3 +104,8 @@ def test_the_table_shows_both_rankings_and_why() -> None:
 def test_every_feature_of_behaviour_has_words() -> None:
     features = dict.fromkeys((*PERSONAL_WEIGHTS, "popularity"), 0.5)
     assert len(describe_reason(features).split(", ")) == len(features)
+
+
+@pytest.mark.parametrize("name", ["finance", "medicine"])
+def test_the_demo_of_another_domain_stores_no_events(name: str) -> None:
+    assert with_demo_shoppers(Settings(), load_domain(name)).shoppers.key == ""

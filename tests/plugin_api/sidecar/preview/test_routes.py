@@ -94,7 +94,7 @@ def test_configuration_is_what_is_in_force(shop: PreviewShop) -> None:
         "image_hosts": [],
         "shoppers": [],
         "experiment": "",
-        "domain": {"title": "", "placeholder": "", "notice": "", "clients": {}},
+        "domain": {"title": "", "placeholder": "", "notice": "", "evidence": "", "clients": {}},
     }
 
 
