@@ -93,7 +93,7 @@ def _measure_speed(
     trial = sample[:_TRIAL_PRODUCTS]
     texts = [build_product_text(p) for p in trial]
     started = time.monotonic()
-    rows = tokenise_readings(encoder, encoder.tokenizer, texts, recipe.product_tokens)
+    rows = tokenise_readings(encoder, encoder.product_tokenizer, texts, recipe.product_tokens)
     compute_product_states(encoder, rows, ignore_progress)
     read = time.monotonic()
     encoded = base.encode_products(trial)

@@ -6,6 +6,9 @@ and mostly not all of it: a fifth of the brands in their other script, a fifth o
 
     python -m tests.bench.chinese --url http://localhost:9200 --teacher FOLDER
 
+The same queries are asked in Traditional characters, too, and with one character of a word missing or twice.
+Of these only BM25 and Attune are measured.
+
 FOLDER is where `make weights` unpacked bge-small-zh-v1.5; without it the teacher is left out. `--titles` and
 `--queries` are files of JSON lines with `id` and `title`, and with `query` and `id`. An index of the titles
 is made under `--index` by the shipped model for their language, and removed at the end.
@@ -34,6 +37,7 @@ from plugin_api.search.search import Searcher
 from reranker.encoders.codec import normalise
 from reranker.mixed_model import load_any_model
 from reranker.shipped_models import choose_shipped_model
+from reranker.text.chinese import simplified_table
 from reranker.text.product_text import build_product_text
 from reranker.training.datasets.made_shop import MadeShop
 from reranker.training.distillation.teacher import compute_teacher_states
@@ -82,6 +86,23 @@ def read_queries(file: Path | None, count: int) -> list[tuple[str, str]]:
         if len(queries) == count:
             break
     return queries
+
+
+def write_traditional(query: str) -> str:
+    """Return a query in Traditional characters, each Simplified one as the first that is written so."""
+    traditional: dict[int, str] = {}
+    for code, simplified in simplified_table().items():
+        traditional.setdefault(ord(simplified), chr(code))
+    return query.translate(traditional)
+
+
+def misspell(query: str, twice: bool, chooser: random.Random) -> str:
+    """Return a query of which one letter or Chinese character, not the first, is missing or there twice."""
+    places = [i for i, sign in enumerate(query) if i and sign.isalpha()]
+    if not places:
+        return query
+    place = chooser.choice(places)
+    return query[:place] + query[place] * 2 * twice + query[place + 1 :]
 
 
 def encode_texts(teacher: Bert, texts: Sequence[str]) -> tuple[Floats, Floats]:
@@ -145,6 +166,12 @@ def main(
             Path(work) / "rejects.jsonl",
         )
     runs: dict[str, dict[str, Ranking]] = {}
+    changed: dict[str, dict[str, str]] = {
+        "Traditional": {write_traditional(q): i for q, i in source.items()},
+        "a character missing": {misspell(q, False, random.Random(q)): i for q, i in source.items()},
+        "a character twice": {misspell(q, True, random.Random(q)): i for q, i in source.items()},
+    }
+    others: dict[str, dict[str, float]] = {}
     ids = [p.id for p in products]
     try:
         searching = Searcher(HttpClient(settings.opensearch), loaded, settings)
@@ -153,6 +180,11 @@ def main(
         runs["Attune, its own keyword query"] = {
             q: attune_ranking(searching, index, keyword_query(q)) for q in source
         }
+        for kind, queries in changed.items():
+            bm25 = {q: list(searched(client, index, {"match": {"title": q}})) for q in queries}
+            ours = {q: attune_ranking(searching, index, keyword_query(q)) for q in queries}
+            others[f"{kind}: BM25"] = measure_known_items(bm25, queries)
+            others[f"{kind}: Attune"] = measure_known_items(ours, queries)
         if folder:
             bert, texts = Bert(folder), [build_product_text(Product(p.id, p.title)).pooled for p in products]
             names = ("the teacher, its first state", "the teacher, mean of its states")
@@ -171,7 +203,7 @@ def main(
     finally:
         for name in client.indices.get_alias(name=index):
             client.indices.delete(index=name)
-    report = {name: measure_known_items(run, source) for name, run in runs.items()}
+    report = {name: measure_known_items(run, source) for name, run in runs.items()} | others
     print(
         json.dumps(
             {

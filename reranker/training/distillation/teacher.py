@@ -56,7 +56,8 @@ def compute_query_states(bert: Encoder, queries: Sequence[tuple[str, int]], most
     read = compute_teacher_states(
         bert, bert.token_ids([text for text, _ in queries], most), lambda *_: None
     ).states
-    inner = [states[1:-1] if len(states) > 2 else states for states in read]
+    first = max(1, len(bert.tokenizer.encode("").ids) - 1)  # markers before the text; one closes it
+    inner = [states[first:-1] if len(states) > first + 1 else states for states in read]
     return QueryStates(
         normalise(np.stack([states.astype(np.float32).mean(0) for states in read])),
         [normalise(states.astype(np.float32)).astype(np.float16) for states in inner],
@@ -85,9 +86,9 @@ def tokenise_readings(
     A teacher with another tokenizer may take twice as many tokens for the same text.
     """
     rows = tokenise_products(tokenizer, texts, most)
-    if tokenizer.to_str() == bert.tokenizer.to_str():
+    if tokenizer.to_str() == bert.product_tokenizer.to_str():
         return [Reading(row, row) for row in rows]
-    own = tokenise_products(bert.tokenizer, texts, min(2 * most, bert.most_tokens))
+    own = tokenise_products(bert.product_tokenizer, texts, min(2 * most, bert.most_tokens))
     return [Reading(*both) for both in zip(own, rows, strict=True)]
 
 

@@ -85,7 +85,7 @@ def start_from_encoder(encoder: Encoder, source: str | None, recipe: Recipe) -> 
     if not isinstance(encoder, Bert):
         raise ModelError("no GPT-2 to start from: name --product-encoder")
     layers = spread_layers(encoder.network.config.num_hidden_layers, recipe.product_layers)
-    return StartingPoint(build_tower_from_bert(encoder, layers, positions), encoder.tokenizer)
+    return StartingPoint(build_tower_from_bert(encoder, layers, positions), encoder.product_tokenizer)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import AutoModel
 
 from mappings.errors import ModelError
-from reranker.model import TOKENIZER, Model, read_tokenizer
+from reranker.model import PRODUCT_TOKENIZER, TOKENIZER, Model, read_tokenizer
 from reranker.training.encoders.hub import load_config, load_network, load_tokenizer
 from reranker.training.run.device import use_half_precision
 
@@ -31,9 +31,13 @@ def locate_minilm() -> Path:
 
 
 class Encoder(Protocol):
-    """What training needs of a query encoder that nothing changes: Bert and QueryTower are some."""
+    """What training needs of a query encoder that nothing changes: Bert and QueryTower are some.
+
+    `product_tokenizer` is what products are read by: another one where the encoder was trained so.
+    """
 
     tokenizer: Tokenizer
+    product_tokenizer: Tokenizer
 
     @property
     def dimension(self) -> int:
@@ -56,6 +60,7 @@ class QueryTower:
     def __init__(self, model: Model) -> None:
         self._model = model
         self.tokenizer = read_tokenizer(model.folder / TOKENIZER)
+        self.product_tokenizer = self.tokenizer
 
     @property
     def dimension(self) -> int:
@@ -92,6 +97,8 @@ class Bert:
         self.network = load_network(AutoModel, source)
         self.network.requires_grad_(False)
         self.tokenizer = load_tokenizer(source)
+        own = Path(source) / PRODUCT_TOKENIZER
+        self.product_tokenizer = read_tokenizer(own) if own.is_file() else self.tokenizer
         known, numbered = len(self.word_embeddings), self.tokenizer.get_vocab_size()
         if numbered > known:
             raise ModelError(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mappings.types import Product
-from reranker.text.product_text import format_attribute_values
+from reranker.text.product_text import format_attribute_values, list_other_spellings
 from reranker.text.word_tokens import CJK, is_cjk, stem_word
 from reranker.understanding.words import Word, list_words, normalise_text
 
@@ -34,10 +34,11 @@ class Spellings:
     """What a catalogue of `products` products teaches about spelling.
 
     `words` gives the number of products that have a word in their title, brand or category: what a query's
-    word may be corrected to. `pairs` gives the number of titles in which two words stand together, joined by
-    a space or a hyphen: the commonest, and those that titles also have as one word. Both begin with the
-    commonest. `known` is a Bloom filter of all words of products' texts and of their stems, in base64. Words
-    are of letters alone, case-folded; Chinese, Japanese and Korean ones are left out.
+    word may be corrected to. A brand that is known by two names has both. `pairs` gives the number of titles
+    in which two words stand together, joined by a space or a hyphen: the commonest, and those that titles
+    also have as one word. Both begin with the commonest. `known` is a Bloom filter of all words of products'
+    texts and of their stems, in base64. Words are of letters alone, case-folded; Chinese, Japanese and Korean
+    ones are left out.
     """
 
     products: int = 0
@@ -76,14 +77,15 @@ class SpellingsLearner:
         self._products += 1
         title = normalise_text(product.title, 400)
         words = list_words(title)
-        parts = (title, product.brand, re.split(r"[>|/]", product.category[-120:])[-1])
+        brands = (product.brand, *list_other_spellings(product))
+        parts = (title, *brands, re.split(r"[>|/]", product.category[-120:])[-1])
         self._words.update({word for part in parts for word in find_letter_words(part)})
         self._pairs.update({pair for pair, _, _ in find_pairs(title, words)})
         for counts in (self._words, self._pairs):
             _trim(counts)
         if len(self._known) < _KNOWN:
             values = map(format_attribute_values, product.attributes.values())
-            texts = (title, product.brand, product.category, product.description, *product.attributes)
+            texts = (title, *brands, product.category, product.description, *product.attributes)
             for text in chain(texts, *values):
                 self._known.update(find_letter_words(text))
 

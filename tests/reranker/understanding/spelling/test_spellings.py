@@ -48,6 +48,12 @@ def test_numbers_and_chinese_are_no_words() -> None:
     assert spellings.pairs == {}
 
 
+def test_brands_of_chinese_titles_are_known_by_both_names() -> None:
+    spellings = learn(Product("1", title="华为 Mate 40 手机", brand="华为"))
+    assert spellings.words == {"mate": 1, "huawei": 1}
+    assert spellings.knows("huawei")
+
+
 def test_few_unknown_words_pass_for_known() -> None:
     spellings = learn(*(Product(str(i), title=_spell(i)) for i in range(2000)))
     assert all(spellings.knows(_spell(i)) for i in range(2000))
