@@ -12,7 +12,7 @@ from indexer.catalogue.guessing.sample import Sample
 from indexer.catalogue.nested import find_cell
 from indexer.catalogue.presets import find_preset, prepare_records, recognise_preset
 from indexer.catalogue.prices import judge_decimal
-from indexer.catalogue.records import Record, Source
+from indexer.catalogue.records import Record, Reject, Source
 from mappings.errors import CatalogueError
 
 _SAMPLE = 2000
@@ -55,6 +55,8 @@ def guess_field_map(catalogue: Source, partial: bool = False, preset: str = "") 
     lacking = [] if field_map.id else ["the id"]
     if not partial and not field_map.title and not field_map.description:
         lacking.append("a title or description")
+    if lacking and not columns and not partial:
+        raise CatalogueError(_explain_emptiness(catalogue))
     if lacking:
         raise CatalogueError(
             f"{catalogue.name}: no column looks like {' or '.join(lacking)}; it has "
@@ -73,6 +75,14 @@ def judge_prices(catalogue: Source, field_map: FieldMap) -> FieldMap:
     if field_map.decimal or not field_map.price:
         return field_map
     return replace(field_map, decimal=judge_decimal(_price_cells(catalogue, field_map)))
+
+
+def _explain_emptiness(catalogue: Source) -> str:
+    """Return why a catalogue has no columns."""
+    first = next(iter(catalogue.records()), None)
+    if isinstance(first, Reject):
+        return f"{catalogue.name} has no record that can be read: line {first.line}: {first.reason}"
+    return f"{catalogue.name} has no records"
 
 
 def _take_sample(catalogue: Source, partial: bool) -> Sample:

@@ -117,6 +117,16 @@ def test_changes_need_only_an_id(tmp_path: Path) -> None:
         guess_field_map(open_catalogue(tmp_path / "gone.csv"), partial=True)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "a.json has no records"), ('{"id": 1', "a.json has no record that can be read: line 1: ")],
+)
+def test_a_file_without_records_is_said_to_have_none(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(CatalogueError, match=message):
+        guess_field_map(open_catalogue(tmp_path / "a.json"))
+
+
 def guess_json(tmp_path: Path, *records: object) -> FieldMap:
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
     return guess_field_map(open_catalogue(tmp_path / "a.jsonl"))
