@@ -115,14 +115,14 @@ def _take_over(session: IndexSession, jobs: JobsIndex, copier: IndexCopier, lock
         copier.catch_up(lock)
         copier.check_complete()
         upto = copier.positions()
-        kept = _clone(session, source) if session.alias == source.name else source.name
-        jobs.save(copy_key(copy), {"source": kept, "upto": dump_positions(upto)})
+        previous = _clone(session, source) if session.alias == source.name else source.name
+        jobs.save(copy_key(copy), {"source": previous, "upto": dump_positions(upto)})
         lock.check()
         _move_names(session, source, copy)
     seconds = round(time.monotonic() - began, 3)
     finish_switch(session, jobs, copy, lock)
     jobs.forget(copy_key(source))
-    return Switch(copy.name, kept, seconds)
+    return Switch(copy.name, previous, seconds)
 
 
 def finish_switch(session: IndexSession, jobs: JobsIndex, copy: ShopIndex, lock: Lock) -> None:

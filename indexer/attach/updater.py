@@ -208,22 +208,22 @@ class IndexUpdater:
     def _plan(self, page: ChangePage) -> _Plan:
         session = self._session
         documents = fetch_documents(session.client, self._index.name, page.documents, session.retry)
-        found: list[tuple[ShopDocument, Product]] = []
+        readable: list[tuple[ShopDocument, Product]] = []
         removals: list[VectorRemoval] = []
         for document in documents:
             product = self._products.read(document.key.id, document.source)
             if product is not None:
-                found.append((document, product))
+                readable.append((document, product))
             elif document.attune:
                 removals.append(VectorRemoval(document.key))
-        texts, pictures = self._encode_texts(found), self._encode_pictures(found)
-        changes = [texts.get(each.key, {}) | pictures.get(each.key, {}) for each, _ in found]
+        texts, pictures = self._encode_texts(readable), self._encode_pictures(readable)
+        changes = [texts.get(each.key, {}) | pictures.get(each.key, {}) for each, _ in readable]
         updates = tuple(
             VectorUpdate(document, values)
-            for (document, _), values in zip(found, changes, strict=True)
+            for (document, _), values in zip(readable, changes, strict=True)
             if values
         )
-        unchanged, without_text = len(found) - len(updates), len(documents) - len(found)
+        unchanged, without_text = len(readable) - len(updates), len(documents) - len(readable)
         return _Plan(page, updates, tuple(removals), unchanged, without_text)
 
     def _encode_texts(

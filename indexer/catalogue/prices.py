@@ -195,8 +195,8 @@ def _amount(token: str, decimal: str, currency: str) -> float:
             separator = mark if mark == "." and (not currency or currency in THREE_DECIMALS) else ""
     if not separator:
         return float(re.sub(r"[.,]", "", token))
-    whole, _, cents = token.rpartition(separator)
-    return float(f"{re.sub(r'[.,]', '', whole) or '0'}.{cents}")
+    units, _, cents = token.rpartition(separator)
+    return float(f"{re.sub(r'[.,]', '', units) or '0'}.{cents}")
 
 
 def _certain_decimal(token: str) -> str:
@@ -210,8 +210,8 @@ def _certain_decimal(token: str) -> str:
         return "" if token.count(mark) > 1 else mark
     if token.count(mark) > 1:
         return ""
-    whole, digits = token[:last], token[last + 1 :]
-    thousands = len(digits) == 3 and 1 <= len(whole) <= 3 and not whole.startswith("0")
+    units, digits = token[:last], token[last + 1 :]
+    thousands = len(digits) == 3 and 1 <= len(units) <= 3 and not units.startswith("0")
     return "" if thousands else mark
 
 

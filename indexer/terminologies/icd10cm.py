@@ -42,9 +42,9 @@ def read_icd10cm() -> Terminology:
 @cache
 def read_icd10cm_categories() -> Terminology:
     """Return its codes of three and four characters. Raises as `read_icd10cm` does."""
-    whole = read_icd10cm()
-    short = [entry for entry in whole.entries if len(entry["id"].replace(".", "")) <= _CATEGORY]
-    return Terminology(short, (), whole.moment_ms)
+    terminology = read_icd10cm()
+    short = [entry for entry in terminology.entries if len(entry["id"].replace(".", "")) <= _CATEGORY]
+    return Terminology(short, (), terminology.moment_ms)
 
 
 def _list_codes(node: ElementTree.Element, above: tuple[str, ...]) -> Iterator[JsonObject]:

@@ -83,8 +83,8 @@ def load_settings(path: Path | None, environment: Mapping[str, str], domain: str
                 **{
                     key: value
                     for name, value in values.items()
-                    for of, _, key in [name.partition(".")]
-                    if of == section
+                    for owner, _, key in [name.partition(".")]
+                    if owner == section
                 }
             )
             for section, kind in SECTIONS.items()

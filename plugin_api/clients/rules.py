@@ -166,8 +166,8 @@ def _build_filter(rule: ClientRule, value: object, synonyms: Mapping[str, tuple[
         return {"bool": {"must_not": [{"terms": {rule.field: list(_list_values(rule, value))}}]}}
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise BadRequest(f"ext.attune.client.{rule.name} must be a number, not {value!r:.40}")
-    whole = range(rule.range[0], rule.range[1] + 1)
-    allowed = [n for n in whole if (n <= value if rule.test == "at_most" else n >= value)]
+    numbers = range(rule.range[0], rule.range[1] + 1)
+    allowed = [n for n in numbers if (n <= value if rule.test == "at_most" else n >= value)]
     terms: JsonObject = {"terms": {rule.field: [str(n) for n in allowed]}}
     if rule.missing == "refuse":
         return terms

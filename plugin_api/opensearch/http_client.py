@@ -100,8 +100,8 @@ class HttpClient:
             raise cluster_down(self._settings.url, connecting=False)
         status = curl.getinfo(pycurl.RESPONSE_CODE)
         body = transfer.decompressed()
-        kept = (pair for pair in transfer.headers if pair[0] != "content-encoding")
-        return OpenSearchResponse(status, tuple(drop_hop_headers(kept)), body)
+        decoded_headers = (pair for pair in transfer.headers if pair[0] != "content-encoding")
+        return OpenSearchResponse(status, tuple(drop_hop_headers(decoded_headers)), body)
 
     def close(self) -> None:
         """Close this thread's connection, and have other threads open new ones."""

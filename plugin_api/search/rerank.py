@@ -111,35 +111,35 @@ class SearchReranker:
         how = Gathering.by(vectors, new.shards)
         window = request.settings.window
         vector = query.vector if request.add_when is AddWhen.ALWAYS else None
-        found = gather(caller, request, vector, window, how)
+        candidates = gather(caller, request, vector, window, how)
         rescued = False
-        if self._needs_more(request, found, caller):
+        if self._needs_more(request, candidates, caller):
             more = gather_neighbours(caller, request, query.vector, window, how)
-            found = replace(
-                found,
+            candidates = replace(
+                candidates,
                 neighbours=more.neighbours,
                 near_satisfying=more.near_satisfying,
                 neighbours_error=more.neighbours_error,
             )
             rescued = request.add_when is AddWhen.NOTHING_FOUND
         gathered = time.perf_counter()
-        other = self._models.choose_for(request, model, (*found.own, *found.neighbours))
+        other = self._models.choose_for(request, model, (*candidates.own, *candidates.neighbours))
         if other is not model:
             return self._new_page(request, other, caller, key, is_retry)
-        _check(found)
-        ranked = self._rank(request, model, query, found, caller.deadline, rescued)
+        _check(candidates)
+        ranked = self._rank(request, model, query, candidates, caller.deadline, rescued)
         scored = time.perf_counter()
         if request.end > len(ranked.hits) and not ranked.complete:
-            ranked = self._with_rest(request, found, ranked, caller)
+            ranked = self._with_rest(request, candidates, ranked, caller)
         keys = [hit.key for hit in ranked.page(request)]
-        if found.complete:
-            hits, shell, headers = found.complete.hits, found.complete.shell, found.headers
-        elif found.shell is not None:
-            added = _list_added(found, ranked) if has_exact_total(found.shell) else []
-            doubtful = added if len(found.own) >= window else []
+        if candidates.complete:
+            hits, shell, headers = candidates.complete.hits, candidates.complete.shell, candidates.headers
+        elif candidates.shell is not None:
+            added = _list_added(candidates, ranked) if has_exact_total(candidates.shell) else []
+            doubtful = added if len(candidates.own) >= window else []
             hits, own = fetch_hits(caller, request, ranked.additions.keys, keys, doubtful)
-            shell = grow_total(found.shell, len(added) - own) if added else found.shell
-            headers = found.headers
+            shell = grow_total(candidates.shell, len(added) - own) if added else candidates.shell
+            headers = candidates.headers
             if not any(name.casefold() == "warning" for name, _ in headers):  # it comes with every search
                 ranked = replace(ranked, shell=copy_shell(shell))
         else:
@@ -147,23 +147,27 @@ class SearchReranker:
             hits, shell, headers = page.hits, page.shell, page.headers
         if keys and not hits and not is_retry:  # the alias was moved to another index meanwhile
             return self._new_page(request, model, caller, key, is_retry=True)
-        self._rankings.finish(new, found.fingerprint, ranked)
+        self._rankings.finish(new, candidates.fingerprint, ranked)
         times = (started, encoded, gathered, scored, time.perf_counter())
         took = StageTimes(*map(_milliseconds, times, times[1:]))
         experiment = self._experiment.describe(request, ranked, took)
         return RankedPage(ranked, hits, shell, headers, took, request, experiment=experiment)
 
-    def _needs_more(self, request: RerankRequest, found: Candidates, caller: CallerClient) -> bool:
+    def _needs_more(self, request: RerankRequest, candidates: Candidates, caller: CallerClient) -> bool:
         """Return whether the text finds so little that products are added."""
         may_add = request.add_when in (AddWhen.FEW_FOUND, AddWhen.NOTHING_FOUND)
-        return may_add and len(found.own) < request.min_hits and self._result_sets.finds_few(request, caller)
+        return (
+            may_add
+            and len(candidates.own) < request.min_hits
+            and self._result_sets.finds_few(request, caller)
+        )
 
     def _rank(
         self,
         request: RerankRequest,
         model: Reranker,
         query: EncodedQuery,
-        found: Candidates,
+        candidates: Candidates,
         deadline: Deadline,
         rescued: bool,
     ) -> RankedHits:
@@ -172,7 +176,7 @@ class SearchReranker:
         Two rankings of an experiment are made of one profile, and of one scoring where they weigh the heads
         alike.
         """
-        score = cache(partial(self._models.score, model, query, list_candidates(found)))
+        score = cache(partial(self._models.score, model, query, list_candidates(candidates)))
         read_history = cache(partial(self._read_history, request, model, query, deadline))
         return self._experiment.rank(
             request,
@@ -180,7 +184,7 @@ class SearchReranker:
                 varied,
                 model,
                 query,
-                found,
+                candidates,
                 score(varied.settings.head_weights, deadline),
                 read_history(),
                 rescued,
@@ -192,21 +196,21 @@ class SearchReranker:
         request: RerankRequest,
         model: Reranker,
         query: EncodedQuery,
-        found: Candidates,
+        candidates: Candidates,
         probability: Mapping[HitKey, float],
         shopper: ShopperHistory,
         rescued: bool,
     ) -> RankedHits:
         """Return the order of the window by the settings of the request."""
-        window = order_window(request, query, found, probability)
+        window = order_window(request, query, candidates, probability)
         weighed, reasons = self._apply_behaviour(request, query, window, shopper)
         behaviour = {hit.key: parts for hit, parts in zip(window.hits, reasons, strict=False) if parts}
-        hits = rank(found.own, window.hits, weighed)
+        hits = rank(candidates.own, window.hits, weighed)
         if request.collapse_field and not request.fixed:  # OpenSearch has collapsed a search sent whole
             hits = collapse(hits)
         added = window.added
         additions = Additions(() if request.query.optional else added, rescued and bool(added))
-        unscored = sum(not hit.vectors for hit in found.own)
+        unscored = sum(not hit.vectors for hit in candidates.own)
         return RankedHits(
             tuple(hits), len(window.hits), unscored, model.version, additions, window.is_all, behaviour
         )
@@ -230,12 +234,12 @@ class SearchReranker:
         return apply_behaviour(shopper, request.settings.user_strength, query, hits, window.scores)
 
     def _with_rest(
-        self, request: RerankRequest, found: Candidates, ranked: RankedHits, caller: CallerClient
+        self, request: RerankRequest, candidates: Candidates, ranked: RankedHits, caller: CallerClient
     ) -> RankedHits:
         """Return the order down to the end of a page that lies below the window."""
         order: tuple[Hit, ...]
-        if found.complete:
-            order = (*found.own, *found.complete.below)
+        if candidates.complete:
+            order = (*candidates.own, *candidates.complete.below)
         else:
             order = fetch_order(caller, request, ranked.additions.keys, request.end)
         hits = append_rest(ranked.hits, order, bool(request.collapse_field) and not request.fixed)
@@ -261,20 +265,20 @@ class SearchReranker:
         )
 
 
-def _check(found: Candidates) -> None:
+def _check(candidates: Candidates) -> None:
     """Raise NotReranked where the hits can't be ranked."""
-    if not all(hit.id for hit in found.own):  # neither `_id` was requested nor is there an `attune.key`
+    if not all(hit.id for hit in candidates.own):  # neither `_id` was requested nor is there an `attune.key`
         raise NotReranked(Reason.HITS_WITHOUT_ID.because())
-    if found.own and not any(hit.vectors for hit in (*found.own, *found.neighbours)):
+    if candidates.own and not any(hit.vectors for hit in (*candidates.own, *candidates.neighbours)):
         raise NotReranked(Reason.NOT_INDEXED.because())
-    if found.neighbours_error:
-        raise NotReranked(Reason.KNN_FAILED.because(error=found.neighbours_error))
+    if candidates.neighbours_error:
+        raise NotReranked(Reason.KNN_FAILED.because(error=candidates.neighbours_error))
 
 
-def _list_added(found: Candidates, ranked: RankedHits) -> list[HitKey]:
+def _list_added(candidates: Candidates, ranked: RankedHits) -> list[HitKey]:
     """Return the hits that are not among the best of the caller's own query, but may be further down."""
-    own, added = {hit.key for hit in found.own}, set(ranked.additions.keys)
-    return [hit.key for hit in found.neighbours if hit.meets and hit.key in added and hit.key not in own]
+    own, added = {hit.key for hit in candidates.own}, set(ranked.additions.keys)
+    return [hit.key for hit in candidates.neighbours if hit.meets and hit.key in added and hit.key not in own]
 
 
 def _milliseconds(start: float, end: float) -> float:

@@ -75,16 +75,16 @@ class ResultSets:
         new = self._rankings.begin(key)
         vectors = CallerVectors(self._vectors, search.call.caller_key, model.is_readable)
         how = Gathering.by(vectors, new.shards)
-        found = gather_neighbours(caller, search, query.vector, search.settings.window, how)
-        if found.neighbours_error:
-            raise NotReranked(Reason.KNN_FAILED.because(error=found.neighbours_error))
-        other = self._models.choose_for(search, model, found.neighbours)
+        gathered = gather_neighbours(caller, search, query.vector, search.settings.window, how)
+        if gathered.neighbours_error:
+            raise NotReranked(Reason.KNN_FAILED.because(error=gathered.neighbours_error))
+        other = self._models.choose_for(search, model, gathered.neighbours)
         if other is not model:
             return self._find(search, other, caller, key)
-        near = [hit for hit in found.neighbours if hit.vectors]
+        near = [hit for hit in gathered.neighbours if hit.vectors]
         probability = self._models.score(model, query, near, search.settings.head_weights, caller.deadline)
         additions = Additions(choose_additions(near, probability, search.settings))
-        self._rankings.finish(new, found.fingerprint, additions)
+        self._rankings.finish(new, gathered.fingerprint, additions)
         return additions
 
 

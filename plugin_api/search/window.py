@@ -36,32 +36,36 @@ class ScoredWindow:
     is_all: bool
 
 
-def list_candidates(found: Candidates) -> list[Hit]:
+def list_candidates(candidates: Candidates) -> list[Hit]:
     """Return the candidates that the model can score, each once."""
     return list(
-        {hit.key: hit for hit in (*found.neighbours, *found.satisfying, *found.own) if hit.vectors}.values()
+        {
+            hit.key: hit
+            for hit in (*candidates.neighbours, *candidates.satisfying, *candidates.own)
+            if hit.vectors
+        }.values()
     )
 
 
 def order_window(
-    request: RerankRequest, query: EncodedQuery, found: Candidates, probability: Mapping[HitKey, float]
+    request: RerankRequest, query: EncodedQuery, candidates: Candidates, probability: Mapping[HitKey, float]
 ) -> ScoredWindow:
     """Choose the window by the request's settings, and score it.
 
     `probability` is the model's, by the key of each candidate.
     """
     settings = request.settings
-    own = {hit.key: hit for hit in found.own if hit.vectors}
-    neighbours = [hit for hit in found.neighbours if hit.vectors]
-    further = {hit.key: hit for hit in found.satisfying if hit.vectors and hit.key not in own}
+    own = {hit.key: hit for hit in candidates.own if hit.vectors}
+    neighbours = [hit for hit in candidates.neighbours if hit.vectors]
+    further = {hit.key: hit for hit in candidates.satisfying if hit.vectors and hit.key not in own}
     added = choose_additions(neighbours, probability, settings)
     likely = set(added)
     near = [hit for hit in neighbours if hit.key in own or (hit.meets and hit.key in likely)]
     window = fuse(list(own.values()), near, settings, query.query_type)
     inside = {hit.key for hit in window}
-    demanded = further | {hit.key: hit for hit in near if hit.key in found.near_satisfying}
+    demanded = further | {hit.key: hit for hit in near if hit.key in candidates.near_satisfying}
     window += [hit for hit in demanded.values() if hit.key not in inside]
-    is_all = len(found.own) < settings.window and len(window) == len(
+    is_all = len(candidates.own) < settings.window and len(window) == len(
         own.keys() | further.keys() | {hit.key for hit in near}
     )
     weight = weigh_keywords(settings.keyword_weight, query)

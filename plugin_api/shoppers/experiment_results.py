@@ -153,8 +153,8 @@ def _predict(trials: Sequence[Trial], name: str, rewards: Doubles) -> Doubles:
     predicted = np.zeros(len(trials))
     for own in (0, 1):
         for context in set(contexts.tolist()):
-            told = shown & (half != own) & (contexts == context)
+            others = shown & (half != own) & (contexts == context)
             # A search more that earns the mean of all: without it a context that tells nothing has no mean.
-            mean = (rewards[told].sum() + rewards.mean()) / (told.sum() + 1)
+            mean = (rewards[others].sum() + rewards.mean()) / (others.sum() + 1)
             predicted[(half == own) & (contexts == context)] = mean
     return predicted

@@ -114,11 +114,11 @@ class ExperimentWatch:
             else:
                 self._counts.add_revenue(trial)
         self._settled_to = max(due, self._settled_to)
-        found = dict(self._counts.check_guardrails())
+        failing = dict(self._counts.check_guardrails())
         if returned:
-            found |= dict.fromkeys(self._names[1:], "the bandit earns less than the first ranking")
-        if new := found.keys() - stopped.keys():
-            stopped |= {name: found[name] for name in new}
+            failing |= dict.fromkeys(self._names[1:], "the bandit earns less than the first ranking")
+        if new := failing.keys() - stopped.keys():
+            stopped |= {name: failing[name] for name in new}
             self._requests.create_index(STATES, _BODY)
             self._requests.ask("PUT", f"/{STATES}/_doc/{self._settings.name}", {"stopped": stopped})
             _log.warning("experiment %s: %s", self._settings.name, stopped)

@@ -35,11 +35,11 @@ def forget_shopper(requests: ClusterRequests, key: str, shopper: str) -> ForgetR
     document = profile_path(pseudonym)
     status, _ = requests.ask("DELETE", f"{document}?refresh=true", also=(404,))
     removed = [_delete(requests, indexes, pseudonym) for indexes in (EVENT_INDEXES, QUERY_INDEXES)]
-    left = sum(_count(requests, indexes, pseudonym) for indexes in (EVENT_INDEXES, QUERY_INDEXES))
-    left += requests.ask("GET", f"{document}?_source=false", also=(404,))[0] == 200
-    if left:
-        raise ShopperStoreError(f"{left} documents of the shopper are left: forget them again")
-    return ForgetReport(int(status != 404), removed[0], removed[1], left)
+    remaining = sum(_count(requests, indexes, pseudonym) for indexes in (EVENT_INDEXES, QUERY_INDEXES))
+    remaining += requests.ask("GET", f"{document}?_source=false", also=(404,))[0] == 200
+    if remaining:
+        raise ShopperStoreError(f"{remaining} documents of the shopper are left: forget them again")
+    return ForgetReport(int(status != 404), removed[0], removed[1], remaining)
 
 
 def _query(pseudonym: str) -> JsonObject:

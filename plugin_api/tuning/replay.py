@@ -51,12 +51,12 @@ class Replay:
 
     def measure_attune(self, settings: SearchSettings) -> float:
         """Return nDCG@10 of the order that a search has under these settings."""
-        found, width = self.found, settings.window
+        candidates, width = self.found, settings.window
         cut = replace(
-            found,
-            own=found.own[:width],
-            neighbours=found.neighbours[:width],
-            satisfying=found.satisfying[:width],
+            candidates,
+            own=candidates.own[:width],
+            neighbours=candidates.neighbours[:width],
+            satisfying=candidates.satisfying[:width],
         )
         window = order_window(replace(self.request, settings=settings), self.query, cut, self.probability)
         return self._measure([hit.id for hit in rank(cut.own, window.hits, window.scores)])
@@ -99,8 +99,10 @@ class ProbeSearches:
         gathered = self._gather(probe.text)
         if gathered is None:
             return None
-        request, query, found, probability = gathered
-        ids = list(dict.fromkeys(hit.id for hit in (*found.own, *found.neighbours, *found.satisfying)))
+        request, query, candidates, probability = gathered
+        ids = list(
+            dict.fromkeys(hit.id for hit in (*candidates.own, *candidates.neighbours, *candidates.satisfying))
+        )
         known = facts.fetch(ids)
         products = ProbedProducts(
             ids, unpack_facts([known[i].facts for i in ids]), [known[i].price for i in ids]
@@ -109,15 +111,15 @@ class ProbeSearches:
         relevant = frozenset(i for i, is_answer in zip(ids, answers.tolist(), strict=True) if is_answer)
         if not relevant:
             return None
-        return Replay(probe, request.kind, request, query, found, probability, relevant)
+        return Replay(probe, request.kind, request, query, candidates, probability, relevant)
 
     def find_likeliest(self, text: str) -> float | None:
         """Return the greatest probability of a product near a text; None where it is not searched for."""
         gathered = self._gather(text)
         if gathered is None:
             return None
-        _, _, found, probability = gathered
-        return max((probability[hit.key] for hit in found.neighbours if hit.vectors), default=0.0)
+        _, _, candidates, probability = gathered
+        return max((probability[hit.key] for hit in candidates.neighbours if hit.vectors), default=0.0)
 
     def _make_call(self, text: str, size: int) -> SearchCall:
         body = json.dumps({"query": self._make_query(text), "size": size, "_source": False}).encode()
@@ -134,13 +136,13 @@ class ProbeSearches:
         deadline = Deadline.after(self._settings.opensearch.timeout_seconds)
         caller = CallerClient(self._client, call, request.params, deadline)
         try:
-            found = gather(caller, request, query.vector, self._width)
+            gathered = gather(caller, request, query.vector, self._width)
         except SearchRefused as error:  # a template may make a query of some text that can't be parsed
             self.refusal = error
             return None
-        candidates = list_candidates(found)
-        if found.neighbours_error or not candidates:
+        candidates = list_candidates(gathered)
+        if gathered.neighbours_error or not candidates:
             return None
         heads = self._settings.search.head_weights
         scores = self._model.score(query, [hit.vectors for hit in candidates], heads).tolist()
-        return request, query, found, dict(zip((hit.key for hit in candidates), scores, strict=True))
+        return request, query, gathered, dict(zip((hit.key for hit in candidates), scores, strict=True))

@@ -137,10 +137,10 @@ def choose_floor(
     likeliest product that answers each made query and that only the vectors find. The current floor stays
     unless it fails beyond chance, and where no other does better.
     """
-    found, kept = _count_at(current, nonsense), _count_at(current, known)
-    if found.low <= _NONSENSE_FOUND and kept.high >= _KNOWN_KEPT:
+    nonsense_share, known_share = _count_at(current, nonsense), _count_at(current, known)
+    if nonsense_share.low <= _NONSENSE_FOUND and known_share.high >= _KNOWN_KEPT:
         return current
-    needed = min(_KNOWN_KEPT, kept.mean) if kept.high >= _KNOWN_KEPT else _KNOWN_KEPT
+    needed = min(_KNOWN_KEPT, known_share.mean) if known_share.high >= _KNOWN_KEPT else _KNOWN_KEPT
     good = [
         floor
         for floor in floors

@@ -106,9 +106,9 @@ def locate_model(settings: SpeechSettings) -> Path:
     """Return the folder of the model: that of the setting, or of the package in the extra `speech`."""
     if settings.folder:
         return Path(settings.folder)
-    found = find_spec(_PACKAGE)
-    if found is None or found.origin is None:
+    spec = find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
         raise SettingsError(
             "speech needs a Whisper model: pip install 'attune[speech]', or name a folder by speech.folder"
         )
-    return Path(found.origin).parent / "model"
+    return Path(spec.origin).parent / "model"

@@ -65,8 +65,8 @@ def _prepare(
 def _read_options(text: str) -> list[tuple[str, str]]:
     """Return (name, value) of options: `[RT]Color=Red,[RT]Size=M` or `Type=List|Name=Size|Value=M`."""
     if "Name=" in text and "Value=" in text:
-        found = re.findall(r"Name=([^|,]+)\|Value=(.*?)(?=Type=|\||,(?=Type|Name)|;|$)", text[:10_000])
-        return [(name.strip(), re.sub(r"\[#[^\]]*\]", "", value).strip()) for name, value in found]
+        matches = re.findall(r"Name=([^|,]+)\|Value=(.*?)(?=Type=|\||,(?=Type|Name)|;|$)", text[:10_000])
+        return [(name.strip(), re.sub(r"\[#[^\]]*\]", "", value).strip()) for name, value in matches]
     pairs = (part.partition("=") for part in re.split(r",(?=\[)", text[:10_000]))
     return [(re.sub(r"^\[\w+\]", "", name).strip(), value.strip()) for name, equals, value in pairs if equals]
 

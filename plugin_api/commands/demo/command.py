@@ -235,16 +235,16 @@ def _compare(
     """Send every query to both, and print the rankings side by side."""
     started = time.monotonic()
     comparisons: list[QueryComparison] = []
-    asked = [(settings.search.alias, query) for query in domain.demo.queries]
+    queries = [(settings.search.alias, query) for query in domain.demo.queries]
     if domain.name == SHOP_DOMAIN:
-        asked += [(_chinese_alias(settings), query) for query in CHINESE_QUERIES]
+        queries += [(_chinese_alias(settings), query) for query in CHINESE_QUERIES]
     show_legend(console, filter(None, (domain.demo.source, domain.page.notice)))
     with closing(connect(replace(settings.opensearch, url=sidecar.url))) as reranking:
-        for number, (alias, query) in enumerate(asked, start=1):
+        for number, (alias, query) in enumerate(queries, start=1):
             comparisons.append(compare_query(client, reranking, alias, query, domain.minimum_match))
-            show_comparison(console, number, len(asked), comparisons[-1])
+            show_comparison(console, number, len(queries), comparisons[-1])
     console.print()
-    show_step(console, f"{len(asked)} queries to both", f"in {time.monotonic() - started:.1f} s")
+    show_step(console, f"{len(queries)} queries to both", f"in {time.monotonic() - started:.1f} s")
     return comparisons
 
 

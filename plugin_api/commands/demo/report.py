@@ -46,16 +46,16 @@ def show_comparison(console: Console, number: int, total: int, comparison: Query
     heading = f"Attune, {comparison.attune_ms:.0f} ms, {reranking}"
     table.add_column(heading, ratio=1, no_wrap=True, overflow="ellipsis")
     for rank in range(1, max(len(comparison.keyword), len(comparison.attune)) + 1):
-        left = comparison.keyword[rank - 1] if rank <= len(comparison.keyword) else ""
-        if rank == 1 and not left:
-            left = _NO_HITS
+        keyword_title = comparison.keyword[rank - 1] if rank <= len(comparison.keyword) else ""
+        if rank == 1 and not keyword_title:
+            keyword_title = _NO_HITS
         right = comparison.attune[rank - 1] if rank <= len(comparison.attune) else AttuneHit("", rank)
         mark = format_move(rank, right.keyword_rank) if right.title else Text()
         # Text, not str: rich reads brackets in a str as markup.
         title = Text(right.title)
         if right.warnings:  # first: nobody may read the product without it
             title = Text(f"WARNING: {'; '.join(right.warnings)}: ", style="bold red") + title
-        table.add_row(str(rank), Text(left), mark, title)
+        table.add_row(str(rank), Text(keyword_title), mark, title)
     if not (comparison.keyword or comparison.attune):
         table.add_row("", Text(_NO_HITS), Text(), Text(_NO_HITS))
     console.print(table)

@@ -77,10 +77,12 @@ def set_index_pipeline(cluster: Cluster, setting: str, index: str, name: str) ->
 def find_own_pipelines(cluster: Cluster) -> dict[tuple[PipelineKind, str], JsonObject]:
     """Return the pipelines that Attune made, by their kind and name."""
     search = cluster.pipeline(PIPELINE_NAME)
-    found: dict[tuple[PipelineKind, str], JsonObject] = {("search", PIPELINE_NAME): search} if search else {}
+    pipelines: dict[tuple[PipelineKind, str], JsonObject] = (
+        {("search", PIPELINE_NAME): search} if search else {}
+    )
     ingest = cluster.ingest_pipelines(f"{INGEST_PREFIX}*")
-    found |= {("ingest", name): body for name, body in sorted(ingest.items())}
-    return {key: body for key, body in found.items() if MADE_BY in body.get("description", "")}
+    pipelines |= {("ingest", name): body for name, body in sorted(ingest.items())}
+    return {key: body for key, body in pipelines.items() if MADE_BY in body.get("description", "")}
 
 
 def notes_in(pipeline: JsonObject | None) -> JsonObject:

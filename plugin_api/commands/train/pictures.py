@@ -66,7 +66,7 @@ def train_pictures(
 
 def describe_projection(report: ProjectionReport, out: Path) -> tuple[dict[str, Any], str]:
     """Return the report for programs and for people."""
-    found = (
+    outcome = (
         f"Of {report.aside:,} pictures kept aside, {report.recall:.0%} find their text among the nearest ten "
         f"(before {report.before:.0%}, by chance {report.chance:.0%}); trained on "
         f"{report.pairs - report.aside:,} pairs."
@@ -76,7 +76,7 @@ def describe_projection(report: ProjectionReport, out: Path) -> tuple[dict[str, 
         if report.is_better
         else "That is not better beyond chance: nothing was written, and what there was stays."
     )
-    return asdict(report), f"{found}\n{done}"
+    return asdict(report), f"{outcome}\n{done}"
 
 
 def _find_index(client: OpenSearch, alias: str, retry: RetryPolicy) -> tuple[str, str, str]:

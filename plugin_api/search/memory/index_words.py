@@ -60,9 +60,9 @@ class IndexWords:
             known = {
                 word: is_known for word in words if (is_known := self._known.get((fields, word))) is not None
             }
-        if asked := [word for word in words if word not in known]:
+        if unknown := [word for word in words if word not in known]:
             try:
-                answers = self._ask(search, asked, deadline)
+                answers = self._ask(search, unknown, deadline)
             except (AttuneError, TimeoutError, msgspec.MsgspecError):
                 return frozenset(words)
             with self._lock:

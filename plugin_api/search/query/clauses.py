@@ -93,4 +93,4 @@ def required_filters(query: JsonObject, names: Collection[str]) -> tuple[JsonObj
     else:
         inner = [body[key] for key in ("query", "filter", "positive") if isinstance(body.get(key), dict)]
         inner = inner if kind in _TRANSPARENT else []
-    return tuple(found for clause in inner for found in required_filters(clause, names))  # type: ignore[arg-type]
+    return tuple(required for clause in inner for required in required_filters(clause, names))  # type: ignore[arg-type]

@@ -82,8 +82,8 @@ class QueryText:
 
     def look_for(self, text: str) -> list[JsonObject]:
         """Return the text's clauses, made to look for all words of another text."""
-        found = (_look_for(value_at(self.query, clause.path), text) for clause in self.clauses)
-        return [clause for clause in found if clause]
+        clauses = (_look_for(value_at(self.query, clause.path), text) for clause in self.clauses)
+        return [clause for clause in clauses if clause]
 
     def _replace(self, change: Callable[[JsonObject], JsonObject]) -> JsonObject:
         query = self.query
@@ -97,8 +97,8 @@ class QueryText:
 def _look_for(clause: JsonObject, text: str) -> JsonObject | None:
     ((name, body),) = clause.items()
     if name in ("multi_match", "combined_fields"):
-        kept = {key: body[key] for key in ("fields", "type", "analyzer", "lenient") if key in body}
-        return {name: {**kept, "query": text, "operator": "and"}}
+        options = {key: body[key] for key in ("fields", "type", "analyzer", "lenient") if key in body}
+        return {name: {**options, "query": text, "operator": "and"}}
     if name in ("query_string", "simple_query_string"):
         fields = [str(field) for field in as_list(body.get("fields", body.get("default_field")))]
         return {

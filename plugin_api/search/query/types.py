@@ -268,8 +268,8 @@ class RerankRequest(TextSearch):
     @property
     def keeps_order(self) -> bool:
         """Whether OpenSearch's order is kept, because the query is of a kind for which that is set."""
-        kept = self.settings.kept_kinds
-        return bool(kept) and not self.options.sets_ranking and self.kind in kept
+        kinds = self.settings.kept_kinds
+        return bool(kinds) and not self.options.sets_ranking and self.kind in kinds
 
     def as_unranked(self, cause: Cause) -> FallbackRequest:
         """Return the search in OpenSearch's order, with the same result set."""

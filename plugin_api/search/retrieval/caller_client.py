@@ -84,7 +84,11 @@ class CallerClient:
             return self._search_each(searches, {})
         index = f"/{self.call.index}" if self.call.index else ""
         shared = {name: value for name, value in self.params.items() if name in SHARED_PARAMETERS}
-        lines = (dumps(part).replace(b"\n", b" ") for of in searches for part in (self._header(of), of.body))
+        lines = (
+            dumps(part).replace(b"\n", b" ")
+            for search in searches
+            for part in (self._header(search), search.body)
+        )
         response = self._post(f"{index}/_msearch", shared, b"\n".join(lines) + b"\n", _NDJSON)
         if response.status == 403:
             return self._search_each(searches, shared)

@@ -241,7 +241,7 @@ def _gather_whole(
     shell, complete = read_around(response.body)
     known = {hit.key: read_vectors(hit, vectors) for hit in slim}
     hits = tuple(_own_hits(slim, known, []))
-    by_key = {hit.key: whole for hit, whole in zip(slim, raw_objects(complete), strict=True)}
+    by_key = {hit.key: full for hit, full in zip(slim, raw_objects(complete), strict=True)}
     answer = CompleteAnswer(shell, by_key, hits[window:])
     return Candidates(hits[:window], headers=response.headers, complete=answer)
 

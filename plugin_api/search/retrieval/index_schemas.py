@@ -89,10 +89,10 @@ class IndexSchemas:
         if answer is None:
             return {}
         try:
-            found = _capabilities.decode(answer).fields
+            types = _capabilities.decode(answer).fields
         except msgspec.DecodeError:
-            found = {}
-        return {name: frozenset(found.get(name, ())) for name in names}
+            types = {}
+        return {name: frozenset(types.get(name, ())) for name in names}
 
     def _find_alias_filter(self, call: SearchCall, deadline: Deadline) -> tuple[JsonObject, ...] | None:
         """Return the filter of the alias that a call names; None where OpenSearch does not tell now."""

@@ -24,8 +24,8 @@ def number_clauses(query: QueryText, text: str) -> list[JsonObject]:
     """Return a named clause for each model number of the text, in the fields that the query looks in."""
     clauses = []
     for place, number in enumerate(find_model_numbers(text)[:_MAX_NUMBERS]):
-        if found := query.look_for(number):
-            clauses.append(_name(f"{HOLDS_NUMBER}.{place}", {"should": found}))
+        if holding := query.look_for(number):
+            clauses.append(_name(f"{HOLDS_NUMBER}.{place}", {"should": holding}))
     return clauses
 
 

@@ -42,13 +42,13 @@ class JudgementsFile:
         if not self._path.exists():
             return {}
         with self._open(fcntl.LOCK_SH, os.O_RDONLY) as (file, table):
-            found: dict[str, int] = {}
+            grade_by_product: dict[str, int] = {}
             for product_id in product_ids:
                 for offset, length in table.find(query, product_id):
                     grade = os.pread(file, length, offset).strip()
                     if grade in _GRADES:
-                        found[product_id] = int(grade)
-            return found
+                        grade_by_product[product_id] = int(grade)
+            return grade_by_product
 
     def save(self, query: str, product_id: str, grade: int | None) -> None:
         """Save one judgement in place of an earlier one; None takes it back."""
@@ -200,14 +200,14 @@ class _Table:
         )
         row: list[tuple[int, int]] = []
         while at < len(data):
-            found = cell.match(data, at)
-            if not found:
+            match = cell.match(data, at)
+            if not match:
                 raise LabelsError(
                     f"{self._path} is broken CSV at byte {at:,}: correct it or use another file"
                 )
-            row.append(found.span(1) if found[1] is not None else found.span(2))
-            at = found.end()
-            if found[3] != delimiter:
+            row.append(match.span(1) if match[1] is not None else match.span(2))
+            at = match.end()
+            if match[3] != delimiter:
                 if any(begin < end for begin, end in row):
                     yield row
                 row = []

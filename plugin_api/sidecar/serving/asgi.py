@@ -47,7 +47,7 @@ def select_headers(scope: Scope) -> list[tuple[str, str]]:
 
 def find_header(scope: Scope, name: bytes) -> str:
     """Return the first value of a request's header; empty where it is not there."""
-    return next((value.decode("latin-1") for found, value in scope["headers"] if found == name), "")
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
 async def respond(send: Send, answer: Answer, *more: tuple[bytes, bytes]) -> None:

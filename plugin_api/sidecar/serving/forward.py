@@ -79,9 +79,9 @@ async def _forward(
         length = response.content_length
         try:
             if length is not None and length <= _SHORT_BYTES:
-                whole = await response.read()
+                complete = await response.read()
                 await send(start)
-                await send({"type": "http.response.body", "body": whole})
+                await send({"type": "http.response.body", "body": complete})
                 return
             await send(start)
             async for piece in response.content.iter_chunked(_PIECE_BYTES):

@@ -38,9 +38,9 @@ class Tracing:
             raise SettingsError(
                 "sidecar.tracing_endpoint needs OpenTelemetry: pip install 'attune[tracing]'"
             ) from error
-        whole = endpoint if endpoint.endswith(TRACES_PATH) else endpoint.rstrip("/") + TRACES_PATH
+        address = endpoint if endpoint.endswith(TRACES_PATH) else endpoint.rstrip("/") + TRACES_PATH
         self._provider = TracerProvider(resource=Resource.create({"service.name": "attune"}))
-        exporter = OTLPSpanExporter(endpoint=whole, timeout=EXPORT_SECONDS)
+        exporter = OTLPSpanExporter(endpoint=address, timeout=EXPORT_SECONDS)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("attune")
         self._propagator = TraceContextTextMapPropagator()
@@ -57,8 +57,8 @@ class Tracing:
         span = self._tracer.start_span(name, self._propagator.extract(came), SpanKind.SERVER)
         going: dict[str, str] = {}
         self._propagator.inject(going, set_span_in_context(span))
-        kept = [pair for pair in headers if pair[0].decode("latin-1") not in _HEADERS]
-        return span, [*kept, *((key.encode(), value.encode()) for key, value in going.items())]
+        others = [pair for pair in headers if pair[0].decode("latin-1") not in _HEADERS]
+        return span, [*others, *((key.encode(), value.encode()) for key, value in going.items())]
 
     @contextmanager
     def current(self, span: "Span") -> Iterator[None]:

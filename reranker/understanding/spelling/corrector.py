@@ -134,9 +134,9 @@ class SpellingCorrector:
         if not _SHORTEST <= len(word) <= _LONGEST:
             return ""
         likely = []
-        for found in self._errors.lookup(word, Verbosity.ALL, max_edit_distance=_EDITS):
-            rarity = _RARITY * log(self._spellings.products / found.count)
-            likely.append((measure_edits(word, found.term) + rarity, found.term))
+        for suggestion in self._errors.lookup(word, Verbosity.ALL, max_edit_distance=_EDITS):
+            rarity = _RARITY * log(self._spellings.products / suggestion.count)
+            likely.append((measure_edits(word, suggestion.term) + rarity, suggestion.term))
         cost, best = min(likely, default=(inf, ""))
         return best if cost <= min(limit, _LIMITS.get(len(word), _LIMIT)) else ""
 

@@ -51,7 +51,8 @@ and points in time are OpenSearch's own over one set, and agree.
 fails or takes too long, OpenSearch's answer comes back, and `ext.attune.rerank_status` says so.
 
 A hit without vectors keeps its place in the caller's own order, among the reranked hits;
-`ext.attune.without_vectors` counts such hits.
+`ext.attune.without_vectors` counts such hits. Of all that were considered, their share is
+`attune_hits_without_vectors_total / (attune_hits_without_vectors_total + attune_window_sum)` at `/_attune/metrics`.
 
 A pipeline inside the cluster (`attune install`) does not tell the sidecar which index is searched. So of what this page says,
 spelling, demands and what `attune tune` recorded in an index do not hold there: the sidecar's own settings do.

@@ -74,12 +74,12 @@ class Dialect:
             raw = re.sub(re.escape(self.escape) + ".", "__", raw, flags=re.DOTALL)
         raw = raw.rstrip("\r\n")
         blanks = " *" if self.padded else ""
-        whole = re.compile(
+        cell = re.compile(
             f"{blanks}{quote}(?:[^{quote}]|{quote}{quote})*+{quote}(?={re.escape(delimiter)}|$)"
         )
         start = 0
         while start <= len(raw):
-            if match := whole.match(raw, start):
+            if match := cell.match(raw, start):
                 start = match.end() + 1
                 continue
             end = raw.find(delimiter, start)
