@@ -251,8 +251,8 @@ class PictureSettings:
     """Pictures of a product that are encoded: its first ones, of which the mean is stored."""
     max_bytes: PositiveCount = 10_000_000
     """Largest picture, in bytes, that is read."""
-    max_pixels: PositiveCount = 40_000_000
-    """Most pixels of a picture that is read."""
+    max_pixels: Annotated[int, Meta(ge=1, le=89_000_000)] = 40_000_000
+    """Most pixels of a picture that is read: four bytes of memory each, for as long as that takes."""
     weight: Annotated[float, Meta(ge=0, le=100)] = 1.0
     """How much a picture in a search moves the log-odds of a product, beside the words. 0 leaves the order
     to the words.

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 import numpy as np
@@ -113,12 +113,24 @@ class SearchModels:
         self, stage: str, deadline: Deadline, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs
     ) -> _R:
         """Run `work` on the model's threads. Raises NotReranked when the deadline passes first."""
-        future: Future[_R] = self._executor.submit(work, *args, **kwargs)
-        try:
-            return future.result(timeout=deadline.remaining())
-        except TimeoutError as error:
-            future.cancel()
-            raise NotReranked(describe_delay(stage, deadline)) from error
+        return run_in_time(self._executor, stage, deadline, work, *args, **kwargs)
+
+
+def run_in_time(
+    executor: Executor,
+    stage: str,
+    deadline: Deadline,
+    work: Callable[_P, _R],
+    *args: _P.args,
+    **kwargs: _P.kwargs,
+) -> _R:
+    """Run `work` on an executor's threads. Raises NotReranked when the deadline passes first."""
+    future: Future[_R] = executor.submit(work, *args, **kwargs)
+    try:
+        return future.result(timeout=deadline.remaining())
+    except TimeoutError as error:
+        future.cancel()
+        raise NotReranked(describe_delay(stage, deadline)) from error
 
 
 def _query_bytes(query: EncodedQuery) -> int:

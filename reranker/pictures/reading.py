@@ -27,17 +27,19 @@ def read_picture(data: bytes, size: int, settings: PictureSettings) -> Pixels:
     if len(data) > settings.max_bytes:
         raise BadPicture(f"a picture of {len(data):,} bytes: at most {settings.max_bytes:,} are read")
     try:
-        from PIL import Image, ImageOps, UnidentifiedImageError
+        from PIL import Image, UnidentifiedImageError
     except ImportError as error:
         raise SettingsError("pictures need Pillow: pip install 'attune[pictures]'") from error
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _check_size(image, settings)  # before a pixel of it is unpacked
             image.draft("RGB", (2 * size, 2 * size))
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(_fit(upright, size), dtype=np.uint8)
+            # Scaled before all else: each further copy of a large picture would take 160 MB.
+            return np.asarray(_place(_turn(_scale(image, size)), size), dtype=np.uint8)
     except BadPicture:
         raise
+    except Image.DecompressionBombError as error:
+        raise BadPicture(f"a picture of too many pixels: at most {settings.max_pixels:,} are read") from error
     except UnidentifiedImageError as error:
         raise BadPicture("not a JPEG, PNG or WebP picture") from error
     except Exception as error:  # Pillow raises a dozen kinds for broken data
@@ -52,16 +54,33 @@ def _check_size(image: "Image", settings: PictureSettings) -> None:
         raise BadPicture(f"a picture of {width} x {height} pixels is too narrow to show anything")
 
 
-def _fit(image: "Image", size: int) -> "Image":
-    """Return the picture on a white square of so many pixels a side."""
+def _scale(image: "Image", size: int) -> "Image":
+    """Return the picture with its longer side of so many pixels, in RGB or RGBA."""
     from PIL import Image
 
-    has_alpha = "A" in image.getbands() or "transparency" in image.info
-    image = image.convert("RGBA" if has_alpha else "RGB")
+    mode = "RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
     share = size / max(image.size)
     fitted = (max(round(image.width * share), 1), max(round(image.height * share), 1))
-    image = image.resize(fitted, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return image.resize(fitted, Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+
+def _turn(image: "Image") -> "Image":
+    """Return the picture as its camera was held; as it is where what says so can't be read."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001  # broken EXIF: Pillow raises SyntaxError, struct.error and others
+        return image
+
+
+def _place(image: "Image", size: int) -> "Image":
+    """Return the picture in the middle of a white square of so many pixels a side."""
+    from PIL import Image
+
     square = Image.new("RGB", (size, size), (255, 255, 255))
     corner = ((size - image.width) // 2, (size - image.height) // 2)
-    square.paste(image, corner, image if has_alpha else None)
+    square.paste(image, corner, image if image.mode == "RGBA" else None)
     return square

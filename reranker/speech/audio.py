@@ -30,15 +30,10 @@ def read_audio(data: bytes, settings: SpeechSettings) -> Floats:
         raise BadAudio("not a WAV, FLAC, OGG or WebM recording")
     import av
 
-    samples: list[Floats] = []
-    length, most = 0, int(settings.max_seconds * RATE)
     try:
         with av.open(io.BytesIO(data), mode="r", format=kind) as container:
-            for part in _decode(container, av.AudioResampler(format="s16", layout="mono", rate=RATE)):
-                length += len(part)
-                if length > most:
-                    raise BadAudio(f"a recording of more than {settings.max_seconds:g} s")
-                samples.append(part)
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+            samples = list(_decode(container, resampler, settings.max_seconds))
     except BadAudio:
         raise
     except Exception as error:  # PyAV raises a dozen kinds for broken data
@@ -48,8 +43,16 @@ def read_audio(data: bytes, settings: SpeechSettings) -> Floats:
     return np.concatenate(samples)
 
 
-def _decode(container: Any, resampler: Any) -> Iterator[Floats]:
+def _decode(container: Any, resampler: Any, most_seconds: float) -> Iterator[Floats]:
+    """Yield the samples. Raises BadAudio before more than so many seconds are unpacked.
+
+    A frame is measured before it is resampled: one of a few kB may claim to last for hours.
+    """
+    seconds = 0.0
     for frame in container.decode(audio=0):
+        seconds += frame.samples / max(frame.sample_rate, 1)
+        if seconds > most_seconds:
+            raise BadAudio(f"a recording of more than {most_seconds:g} s")
         for resampled in resampler.resample(frame):
             yield _as_floats(resampled)
     for resampled in resampler.resample(None):  # what it still holds

@@ -41,6 +41,13 @@ def test_a_photograph_is_turned_as_its_camera_was_held() -> None:
     assert pixels[30, 10].mean() > 200
 
 
+@pytest.mark.parametrize("exif", [b"Exif\0\0no TIFF at all", b"Exif\0\0MM\0*\0\0"], ids=["text", "cut"])
+def test_a_photograph_with_broken_exif_is_read_as_it_is(exif: bytes) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (60, 60), "red").save(file, "JPEG", exif=exif)
+    assert read_picture(file.getvalue(), 60, SETTINGS)[30, 30, 0] > 200
+
+
 def bomb(side: int) -> bytes:
     """A PNG of a few bytes that claims `side` times `side` pixels."""
 
@@ -72,6 +79,12 @@ def bomb(side: int) -> bytes:
 def test_what_is_no_picture_or_too_much_is_refused(data: bytes) -> None:
     with pytest.raises(BadPicture):
         read_picture(data, 64, SETTINGS)
+
+
+def test_a_claim_of_too_many_pixels_is_said_to_be_that() -> None:
+    for side in (8_000, 60_000):
+        with pytest.raises(BadPicture, match="at most 40,000,000"):
+            read_picture(bomb(side), 64, SETTINGS)
 
 
 def test_a_picture_of_too_many_bytes_is_refused_unread() -> None:
