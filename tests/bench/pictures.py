@@ -36,7 +36,7 @@ from mappings.types import Product
 from reranker import load_model
 from reranker.encoders.codec import normalise
 from reranker.pictures.encoder import TOWER, EncodedPicture, PictureEncoder, load_picture_encoder
-from reranker.pictures.evidence import compute_picture_evidence
+from reranker.pictures.evidence import PictureScale, compute_picture_evidence
 from reranker.pictures.fitting import fit_projection
 from reranker.pictures.projection import PictureProjection, encode_names, open_projection
 from reranker.pictures.reading import read_picture
@@ -206,7 +206,9 @@ def near(projection: PictureProjection, pictures: Sequence[EncodedPicture], text
 def weigh(alike: np.ndarray, words: np.ndarray, slope: float) -> np.ndarray:
     """Return what both features add to each product's log-odds (n, n), as a search does."""
     rows = zip(alike.astype(np.float32), words.astype(np.float32), strict=True)
-    return np.stack([sum(compute_picture_evidence(a, w, slope, 1.0).values()) for a, w in rows])
+    return np.stack(
+        [sum(compute_picture_evidence(a, w, PictureScale(words_slope=slope), 1.0).values()) for a, w in rows]
+    )
 
 
 def compare_colours(emoji: Sequence[Emoji]) -> np.ndarray:

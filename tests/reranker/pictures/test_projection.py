@@ -6,7 +6,7 @@ import pytest
 
 from mappings.errors import ModelError
 from reranker.pictures.encoder import PROJECTION, EncodedPicture, load_picture_encoder, locate_shipped_tower
-from reranker.pictures.evidence import compute_picture_evidence
+from reranker.pictures.evidence import PictureScale, compute_picture_evidence
 from reranker.pictures.projection import LearntProjection, PictureProjection, open_projection
 from tests.fakes.preview_shop import shipped_model
 
@@ -74,11 +74,11 @@ def test_a_projection_of_another_size_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_likely_picture_raises_a_product_and_none_leaves_it_as_it_is() -> None:
-    parts = compute_picture_evidence(
-        np.array([0.9, 0.0, np.nan], np.float32), np.array([0.5, 0.0, 0.5], np.float32), 6.0, 1.0
-    )
+    scale = PictureScale(words_slope=6.0)
+    pictures, words = np.array([0.9, 0.0, np.nan], np.float32), np.array([0.5, 0.0, 0.5], np.float32)
+    parts = compute_picture_evidence(pictures, words, scale, 1.0)
     assert parts["picture"][0] > 0 > parts["picture"][1]
     assert parts["picture"][2] == 0
     assert parts["picture_words"][2] == parts["picture_words"][0] > 0
-    none = compute_picture_evidence(np.array([0.9], np.float32), None, 6.0, 0.0)
+    none = compute_picture_evidence(np.array([0.9], np.float32), None, scale, 0.0)
     assert (none["picture"][0], none["picture_words"][0]) == (0, 0)
