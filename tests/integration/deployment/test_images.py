@@ -44,6 +44,16 @@ def test_only_the_indexer_reads_parquet(images: None) -> None:
     assert has == {"attune-sidecar": False, "attune-indexer": True}
 
 
+@pytest.mark.parametrize("image", ["attune-sidecar", "attune-indexer"])
+def test_image_reads_pictures(images: None, image: str) -> None:
+    code = (
+        "import PIL; from reranker.pictures.encoder import PictureEncoder, locate_shipped_tower as locate; "
+    )
+    code += "print(PictureEncoder(locate()).version)"
+    done = docker("run", "--rm", "--read-only", "--entrypoint", "python", image, "-c", code)
+    assert len(done.stdout.strip()) == 12, done.stderr
+
+
 def test_indexer_has_room_for_temporary_files_on_a_read_only_root(images: None) -> None:
     code = "import tempfile; tempfile.TemporaryFile().write(bytes(100_000_000)); open('/opt/attune/x', 'w')"
     done = docker("run", "--rm", "--read-only", "--entrypoint", "python", "attune-indexer", "-c", code)
