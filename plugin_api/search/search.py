@@ -27,7 +27,7 @@ from plugin_api.search.memory.index_words import IndexWords
 from plugin_api.search.memory.ranking_cache import SETTLE_SECONDS, RankingCache
 from plugin_api.search.models import SearchModels
 from plugin_api.search.pictures.ranker import PictureRanker
-from plugin_api.search.pictures.tower import PictureSearchTower
+from plugin_api.search.pictures.tower import PictureSearchTower, SearchedPicture
 from plugin_api.search.query.field_types import IndexSchema
 from plugin_api.search.query.request import parse_call, parse_count
 from plugin_api.search.query.types import (
@@ -234,6 +234,10 @@ class Searcher:
         """
         self.find_interpreter(call)
         return _find_text(self.parse(call))
+
+    def encode_picture(self, call: SearchCall, image: str, model: str) -> SearchedPicture:
+        """Encode the picture of a search, as its hits are ranked by a model's version. Raises BadRequest."""
+        return self._pictures.encode(call, image, model)
 
     def understand(self, call: SearchCall, text: str) -> Understanding | None:
         """Return what a text demands of the products in a call's index; None where nothing tells."""

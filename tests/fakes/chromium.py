@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -15,8 +15,9 @@ ARGUMENTS = (
 
 
 @contextmanager
-def open_chromium() -> Iterator[Browser]:
-    """Open the system's Chromium, else Playwright's own. Without one the test is skipped.
+def open_chromium(arguments: Sequence[str] = ()) -> Iterator[Browser]:
+    """Open the system's Chromium, else Playwright's own, with further arguments. Without one the test is
+    skipped.
 
     Where TESTS_REQUIRE_BROWSER is set it fails. Open it for a module at most: while it is there, asyncio.run
     fails in other tests.
@@ -24,7 +25,7 @@ def open_chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         try:
             opened = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=list(ARGUMENTS)
+                executable_path=shutil.which("chromium"), args=[*ARGUMENTS, *arguments]
             )
         except Error as error:
             reason = (

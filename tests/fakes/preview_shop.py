@@ -154,6 +154,8 @@ class PreviewShop:
             return float(body.get("boost", 1)) * sum(of for of in (*must, *should) if of is not None)
         if kind == "match_all":
             return 1.0
+        if kind == "match_none":
+            return None
         if kind == "constant_score":
             inner = self._score(body["filter"], id_, [])
             return None if inner is None else float(body["boost"])

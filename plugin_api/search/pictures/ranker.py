@@ -5,6 +5,7 @@ that OpenSearch could look for. Facets, totals and pages are of that set.
 """
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 
@@ -18,16 +19,16 @@ from plugin_api.search.deadline import Deadline
 from plugin_api.search.failures import find_cause
 from plugin_api.search.hit_key import HitKey
 from plugin_api.search.memory.index_records import IndexRecords
-from plugin_api.search.models import SearchModels
+from plugin_api.search.models import SearchModels, run_in_time
 from plugin_api.search.pictures.candidates import (
     PictureCandidates,
     compute_words_cosines,
     gather_by_picture,
 )
-from plugin_api.search.pictures.tower import PictureQuery, PictureSearchTower
+from plugin_api.search.pictures.tower import PictureQuery, PictureSearchTower, SearchedPicture
 from plugin_api.search.query.clauses import match_hits
 from plugin_api.search.query.query_text import QueryText
-from plugin_api.search.query.types import RerankRequest
+from plugin_api.search.query.types import RerankRequest, SearchCall
 from plugin_api.search.ranking import RankedHits, RankedPage, collapse
 from plugin_api.search.reasons import NotReranked, Reason
 from plugin_api.search.report import StageTimes
@@ -39,6 +40,9 @@ from reranker.encoders.codec import unpack_vectors
 from reranker.log_odds import compute_log_odds, compute_probabilities
 from reranker.pictures.evidence import compute_picture_evidence
 from reranker.types import EncodedQuery, Floats, Reranker
+
+_AT_ONCE = 2
+"""Pictures that a process unpacks at a time: each may take 160 MB, and must not keep texts waiting."""
 
 
 class PictureRanker:
@@ -52,33 +56,52 @@ class PictureRanker:
         tower: PictureSearchTower | None,
     ) -> None:
         self._client, self._models, self._records, self._tower = client, models, records, tower
+        self._executor = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="attune-picture")
 
     def rerank(self, request: RerankRequest, deadline: Deadline) -> RankedPage:
         """Rank a search by the picture in its options.
 
         Raises NotReranked, and BadRequest where the picture can't be read or no tower is loaded.
         """
+        tower = self._require_tower()
+        model = self._models.choose(request)
+        caller = CallerClient(self._client, request.call, request.params, deadline)
+        try:
+            return self._rank_page(request, model, caller, tower)
+        except (NotReranked, BadRequest):
+            raise
+        except Exception as error:  # the caller still gets OpenSearch's own hits, and why
+            raise NotReranked(find_cause(error, deadline)) from error
+
+    def encode(self, call: SearchCall, image: str, model: str) -> SearchedPicture:
+        """Encode the picture of a call, as its hits are ranked by the model of this version.
+
+        Raises BadRequest where the picture can't be read or no tower is loaded.
+        """
+        tower = self._require_tower()
+        is_comparable = self._records.find(call).pictures == tower.version
+        return SearchedPicture(tower.encode(image, model), is_comparable, tower.weight)
+
+    def _require_tower(self) -> PictureSearchTower:
         if self._tower is None:
             raise BadRequest(
                 "ext.attune.image: searches by picture are off: set pictures.search = true, which needs "
                 "pip install 'attune[pictures]'"
             )
-        model = self._models.choose(request)
-        caller = CallerClient(self._client, request.call, request.params, deadline)
-        try:
-            return self._rank_page(request, model, caller, self._tower)
-        except (NotReranked, BadRequest):
-            raise
-        except Exception as error:  # the caller still gets OpenSearch's own hits, and why
-            raise NotReranked(find_cause(error, deadline)) from error
+        return self._tower
 
     def _rank_page(
         self, request: RerankRequest, model: Reranker, caller: CallerClient, tower: PictureSearchTower
     ) -> RankedPage:
         started = time.perf_counter()
         deadline = caller.deadline
-        picture = self._models.run(
-            "encoding the picture", deadline, tower.encode, request.options.image, model.version
+        picture = run_in_time(
+            self._executor,
+            "encoding the picture",
+            deadline,
+            tower.encode,
+            request.options.image,
+            model.version,
         )
         query = self._models.encode(model, request.text, deadline) if request.text else None
         encoded = time.perf_counter()
@@ -116,7 +139,7 @@ class PictureRanker:
             scores, ranks = score_hits(request, hits, probability)
             log_odds = compute_log_odds(scores)
         alike = np.array([found.alike.get(hit.key, np.nan) for hit in hits], np.float32)
-        evidence = compute_picture_evidence(alike, _compare_words(picture, hits), picture.words_slope, weight)
+        evidence = compute_picture_evidence(alike, _compare_words(picture, hits), picture.scale, weight)
         total = compute_probabilities(log_odds + sum(evidence.values()))
         order = sorted(range(len(hits)), key=lambda i: (ranks[i], total[i]), reverse=True)
         best = [hits[i].with_score(float(total[i])) for i in order]

@@ -10,6 +10,7 @@ from mappings.errors import BadPicture, BadRequest, SettingsError
 from mappings.settings import PictureSettings
 from plugin_api.search.query.base64_data import decode_base64
 from reranker.pictures.encoder import PictureEncoder, load_picture_encoder
+from reranker.pictures.evidence import PictureScale
 from reranker.pictures.projection import PictureProjection, open_projection
 from reranker.pictures.reading import read_picture
 from reranker.types import EncodedQuery, Floats
@@ -43,13 +44,24 @@ class PictureQuery:
     """A picture that is searched for.
 
     `vector` is compared with products' pictures, `words` with their texts, None where nothing leads there.
-    `words_slope` is the log-odds by cosine of those. `labels` are the classes that the tower takes it for.
+    `scale` says what their cosines mean. `labels` are the classes that the tower takes it for.
     """
 
     vector: Floats  # (d,)
     words: Floats | None  # (t,)
-    words_slope: float = 0.0
+    scale: PictureScale
     labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedPicture:
+    """A picture that is searched for, and how it counts: whether products' pictures can be compared with it
+    in the index that is searched, and the setting `pictures.weight`.
+    """
+
+    query: PictureQuery
+    is_comparable: bool
+    weight: float
 
 
 class PictureSearchTower:
@@ -84,8 +96,13 @@ class PictureSearchTower:
         projection = self._projections.get(model)
         labels = self._label(picture.classes)
         if projection is None:
-            return PictureQuery(picture.vector, None, labels=labels)
-        return PictureQuery(picture.vector, projection.place(picture), projection.slope, labels)
+            return PictureQuery(picture.vector, None, self._make_scale(0.0), labels)
+        scale = self._make_scale(projection.slope)
+        return PictureQuery(picture.vector, projection.place(picture), scale, labels)
+
+    def _make_scale(self, words_slope: float) -> PictureScale:
+        config = self._encoder.config
+        return PictureScale(config.slope, config.typical, words_slope)
 
     def _label(self, classes: Floats | None) -> tuple[str, ...]:
         names = self._encoder.class_names

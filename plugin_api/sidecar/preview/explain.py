@@ -4,60 +4,41 @@ The product, the keyword scores and the nearest vectors are requested from OpenS
 own credentials: a product or a field that OpenSearch does not show this caller is not explained.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Protocol
-
-import msgspec
-from msgspec import Meta
+from typing import Protocol
 
 from indexer.store.documents import restore_product
 from mappings import fields
-from mappings.errors import BadRequest
 from mappings.settings import SearchSettings
 from mappings.types import JsonObject
-from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse
+from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.opensearch.doc_values import read_binary, read_lowest
+from plugin_api.search.pictures.tower import SearchedPicture
 from plugin_api.search.query.clauses import MATCH_ALL
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.query_text import QueryText
-from plugin_api.search.query.text import MAX_TEXT, parse_query
-from plugin_api.search.query.types import Options, RerankRequest, SearchCall, TextSearch
+from plugin_api.search.query.text import parse_query
+from plugin_api.search.query.types import RerankRequest, TextSearch
 from plugin_api.search.retrieval.candidates import nearest
 from plugin_api.search.retrieval.named_clauses import count_numbers, number_clauses
 from plugin_api.sidecar.preview.explain_demands import explain_demands
+from plugin_api.sidecar.preview.explain_picture import explain_picture
+from plugin_api.sidecar.preview.explain_sources import (
+    ExplainRequest,
+    gather_evidence,
+    list_hits,
+    read_product_hit,
+)
 from reranker.behaviour.popularity import weigh_priors
-from reranker.explanation import ExplainableModel, Explanation, explain
+from reranker.explanation import Contribution, ExplainableModel, Explanation, explain
 from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence, weigh_keywords
 from reranker.mixed_model import select_reader
 from reranker.text.query_type import is_identifier
 
 _LEAST = 1e-13
 """The least probability that is told from 0."""
-
-
-class ExplainRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which hit to explain, of which search.
-
-    `index` is what was searched, `hit_index` the hit's own where an alias has several. `search` is the
-    search's `query`, by default the keyword query that `attune search` asks; `options` its `ext.attune`.
-    """
-
-    index: Annotated[str, Meta(min_length=1, max_length=1000)]
-    id: Annotated[str, Meta(min_length=1, max_length=512)]
-    query: Annotated[str, Meta(max_length=MAX_TEXT)]
-    hit_index: str = ""
-    search: dict[str, Any] | None = None
-    options: Options = Options()
-
-    def as_call(self, headers: Mapping[str, str]) -> SearchCall:
-        """Return the search whose hit is explained, as its caller sent it."""
-        search = self.search if self.search is not None else keyword_query(self.query)
-        options = {"query": self.query, **msgspec.to_builtins(self.options)}
-        body = {"query": search, "ext": {fields.ATTUNE: options}}
-        return SearchCall.of(self.index, json.dumps(body).encode("utf-8", "surrogatepass"), headers=headers)
 
 
 class ExplainModel(ExplainableModel, Protocol):
@@ -69,14 +50,6 @@ class ExplainModel(ExplainableModel, Protocol):
 
     def is_readable(self, stored: bytes) -> bool:
         """Return whether the model can read a stored product."""
-
-
-class Refusal(Exception):
-    """OpenSearch's own error, which the caller gets as it came."""
-
-    def __init__(self, reply: OpenSearchResponse) -> None:
-        super().__init__(f"OpenSearch answered {reply.status}")
-        self.reply = reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +76,18 @@ def explain_hit(
     model: ExplainModel,
     settings: SearchSettings,
     timeout_seconds: float,
+    picture: SearchedPicture | None = None,
 ) -> JsonObject:
     """Return the explanation of a hit as JSON, as the page shows it. `read` is what the search was read as,
     with the settings that `attune tune` has chosen for the index; `settings` hold where it was not read.
+    `picture` is that of the search, whose text may be empty then.
 
     Raises Refusal with OpenSearch's own error, BadRequest, ClusterDown, ModelError and TimeoutError.
     """
     chosen = read.settings if read else request.options.over(settings)
     text = read.text if read else request.options.query or request.query
+    if not text and picture:
+        return _explain_picture_alone(request, client, headers, model, timeout_seconds, picture)
     encoded = model.encode_query(text)
     search = request.search if request.search is not None else keyword_query(request.query)
     query = parse_query(search)
@@ -124,7 +101,7 @@ def explain_hit(
         "track_total_hits": False,
         "docvalue_fields": [fields.POPULARITY_PRIOR],
     }
-    product_answer, keyword, near = _search_all(
+    product_answer, keyword, near, alike = gather_evidence(
         request,
         client,
         headers,
@@ -132,21 +109,16 @@ def explain_hit(
         numbers,
         {"query": search, **slim},
         {"query": nearest(encoded.vector, chosen.window, conditions), **slim},
+        picture,
     )
-    hits = product_answer["hits"]["hits"]
-    if not hits:
-        raise BadRequest(
-            f"there is no product {request.id} in {request.index}, or none that you may see",
-            "document_missing_exception",
-        )
-    hit = hits[0]
+    hit = read_product_hit(request, product_answer)
     product = restore_product(request.id, hit.get("_source", {}))
     stored, why_not = _read_vectors(hit, model)
     reader = select_reader(model, product.title)
     explanation = explain(reader, text, product, stored, chosen.head_weights)
     if stored is not None and not explanation.as_stored:
         why_not = "other_text"
-    near_hits = near.get("hits", {}).get("hits", [])
+    near_hits = list_hits(near)
     weight = weigh_keywords(chosen.keyword_weight, encoded)
     evidence = _evidence(hit, keyword["hits"]["hits"], near_hits, weight, text, explanation.log_odds)
     found = explain_demands(
@@ -158,15 +130,11 @@ def explain_hit(
         why_not = "order_kept"
     bound = 0.0 if is_identifier(text) else chosen.popularity
     priors = [_read_prior(each) for each in (hit, *keyword["hits"]["hits"], *near_hits)]
-    popularity = float(weigh_priors(priors, bound)[0])
-    log_odds = found.log_odds + popularity
+    popularity = float(weigh_priors(priors, bound)[0]) if picture is None else 0.0
+    parts = explain_picture(picture, list_hits(alike), stored) if picture else []
+    log_odds = found.log_odds + popularity + sum(part.log_odds for part in parts)
     return {
-        "index": hit["_index"],
-        "id": request.id,
-        "query": text,
-        "model": model.version,
-        "score": 1 / (1 + math.exp(-min(max(log_odds, -30.0), 30.0))),
-        "log_odds": log_odds,
+        **_render_score(request, hit, text, model, log_odds, parts),
         "unknown": encoded.unknown,
         "as_ranked": not why_not,
         "why_not": why_not,
@@ -179,44 +147,58 @@ def explain_hit(
     }
 
 
-def _search_all(
+def _explain_picture_alone(
     request: ExplainRequest,
     client: OpenSearchClient,
     headers: Mapping[str, str],
+    model: ExplainModel,
     timeout_seconds: float,
-    numbers: Sequence[JsonObject],
-    *others: JsonObject,
-) -> list[JsonObject]:
-    """Request in one round trip the product as this caller sees it, the keyword hits and the neighbours.
-
-    The product tells which of the clauses for `numbers` it matches.
-    """
-    filters: list[JsonObject] = [{"ids": {"values": [request.id]}}]
-    if request.hit_index:
-        filters.append({"term": {"_index": request.hit_index}})
-    product_search = {
-        "query": {"bool": {"filter": filters, "should": list(numbers)}},
-        "size": 1,
-        "_source": {"excludes": list(fields.HIDDEN)},
-        "docvalue_fields": [fields.TOKENS, fields.MODEL, fields.FACTS, fields.POPULARITY_PRIOR],
-    }
-    header = json.dumps({"index": request.index})
-    lines = "".join(f"{header}\n{json.dumps(body)}\n" for body in (product_search, *others))
-    sent = {**headers, "content-type": "application/x-ndjson"}
-    answer = client.request(
-        "POST", "/_msearch", sent, lines.encode("utf-8", "surrogatepass"), timeout_seconds
+    picture: SearchedPicture,
+) -> JsonObject:
+    """Return the explanation of a hit of a search without words: the picture alone decides there."""
+    nothing: JsonObject = {"query": {"match_none": {}}, "size": 0}
+    product_answer, *_, alike = gather_evidence(
+        request, client, headers, timeout_seconds, (), nothing, nothing, picture
     )
-    if answer.status != 200:
-        raise Refusal(answer)
-    responses: list[JsonObject] = msgspec.json.decode(answer.body)["responses"]
-    for response in responses[:2]:  # an index without vectors has no neighbours, and can be explained
-        if "error" in response:
-            status = int(response.get("status", 400))
-            body = msgspec.json.encode({"error": response["error"], "status": status})
-            raise Refusal(
-                OpenSearchResponse(status, (("content-type", "application/json; charset=UTF-8"),), body)
-            )
-    return responses
+    hit = read_product_hit(request, product_answer)
+    stored, why_not = _read_vectors(hit, model)
+    parts = explain_picture(picture, list_hits(alike), stored)
+    return {
+        **_render_score(request, hit, "", model, sum(part.log_odds for part in parts), parts),
+        "unknown": 0.0,
+        "as_ranked": not why_not,
+        "why_not": why_not,
+        "evidence": {**asdict(Evidence(0.0, 0.0, 0, 0, 0, 0.0)), "typical_share": TYPICAL_SHARE},
+        "demands": [],
+        "demands_log_odds": 0.0,
+        "popularity_log_odds": 0.0,
+        "original": "",
+        "model_log_odds": 0.0,
+        "heads": {},
+        "features": [],
+        "words": [],
+        "attention": {"query": [], "product": [], "weights": [], "cosines": [], "log_odds": []},
+    }
+
+
+def _render_score(
+    request: ExplainRequest,
+    hit: JsonObject,
+    text: str,
+    model: ExplainModel,
+    log_odds: float,
+    picture: Sequence[Contribution],
+) -> JsonObject:
+    return {
+        "index": hit["_index"],
+        "id": request.id,
+        "query": text,
+        "model": model.version,
+        "score": 1 / (1 + math.exp(-min(max(log_odds, -30.0), 30.0))),
+        "log_odds": log_odds,
+        "picture": [asdict(part) for part in picture],
+        "picture_log_odds": sum(part.log_odds for part in picture),
+    }
 
 
 def _evidence(

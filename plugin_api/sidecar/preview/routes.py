@@ -28,7 +28,8 @@ from plugin_api.search.query.text import MAX_TEXT
 from plugin_api.search.search import Searcher
 from plugin_api.sidecar.concurrency_limiter import AtCapacity, ConcurrencyLimiter
 from plugin_api.sidecar.passthrough import make_wsgi_response, read_wsgi_headers
-from plugin_api.sidecar.preview.explain import ExplainModel, ExplainRequest, Refusal, explain_hit
+from plugin_api.sidecar.preview.explain import ExplainModel, explain_hit
+from plugin_api.sidecar.preview.explain_sources import ExplainRequest, Refusal
 from plugin_api.sidecar.preview.judgements import JudgementsFile
 
 PAGE = "index.html"
@@ -141,7 +142,9 @@ def preview_blueprint(
         seconds = settings.opensearch.timeout_seconds
         try:
             with limiter.slot():
-                read = searcher.read_text(wanted.as_call(_callers(request.environ)))
+                call, image = wanted.as_call(_callers(request.environ)), wanted.options.image
+                read = searcher.read_text(call)
+                picture = searcher.encode_picture(call, image, version) if image else None
                 found = explain_hit(
                     wanted,
                     read,
@@ -150,6 +153,7 @@ def preview_blueprint(
                     by_version[version],
                     settings.search,
                     seconds,
+                    picture,
                 )
         except AtCapacity:
             return _refused(429, "rejected_execution_exception", "too many explanations at once: try again")

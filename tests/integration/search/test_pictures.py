@@ -23,6 +23,7 @@ from mappings.client import connect
 from mappings.settings import IndexSettings, OpenSearchSettings, PictureSettings, Settings, SidecarSettings
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.pictures.tower import open_picture_tower
+from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.sidecar.app import create_app
 from reranker.pictures.encoder import load_picture_encoder
 from tests.fakes.drawings import Shape, draw_picture
@@ -132,6 +133,39 @@ def test_hits_are_collapsed_by_their_best(web: FlaskClient) -> None:
     found = ask(web, draw_picture("triangle", "red"), search=search)
     assert len(ids(found)) == 4
     assert ids(found)[0] == "triangle-red"
+
+
+@pytest.mark.parametrize("text", ["", "wall sign in green"])
+@pytest.mark.parametrize("place", [0, 4])
+def test_the_explanation_is_of_the_score_that_the_search_shows(
+    web: FlaskClient, text: str, place: int
+) -> None:
+    drawing = draw_picture("triangle", "green", (200, 150), "JPEG")
+    found = ask(web, drawing, text=text)
+    hit = found["hits"]["hits"][place]
+    body = {
+        "index": ALIAS,
+        "id": hit["_id"],
+        "query": text,
+        "search": keyword_query(text) if text else {"match_all": {}},
+        "options": {"image": base64.b64encode(drawing).decode()},
+    }
+    answer = web.post("/_attune/explain", json=body)
+    assert answer.status_code == 200, answer.data
+    explained: dict[str, Any] = answer.json or {}
+    assert explained["as_ranked"]
+    assert explained["score"] == pytest.approx(hit["_score"], abs=2e-3)
+    parts = {part["name"]: part["log_odds"] for part in explained["picture"]}
+    assert parts == pytest.approx(found["ext"]["attune"]["picture"][hit["_id"]], abs=2e-3)
+    assert explained["picture_log_odds"] == pytest.approx(sum(parts.values()))
+    assert bool(explained["words"]) == bool(text)
+
+
+def test_a_product_without_a_picture_is_explained_by_its_text_alone(web: FlaskClient) -> None:
+    options = {"image": base64.b64encode(draw_picture()).decode()}
+    body = {"index": ALIAS, "id": "balloon", "query": "", "options": options}
+    explained: dict[str, Any] = web.post("/_attune/explain", json=body).json or {}
+    assert [part["name"] for part in explained["picture"]] == ["picture_words"]
 
 
 def test_vectors_of_pictures_stay_out_of_answers(web: FlaskClient) -> None:

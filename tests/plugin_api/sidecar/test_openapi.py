@@ -31,7 +31,7 @@ from plugin_api.sidecar.pipeline.routes import (
     Rewritten,
     ScoreCall,
 )
-from plugin_api.sidecar.preview.explain import ExplainRequest
+from plugin_api.sidecar.preview.explain_sources import ExplainRequest
 from plugin_api.sidecar.preview.routes import GradesRequest, JudgementRequest
 from plugin_api.sidecar.searches import search_kind
 from plugin_api.sidecar.speech import AudioRequest

@@ -85,6 +85,14 @@ def test_where_it_is_off_the_answer_says_how_to_turn_it_on() -> None:
     assert "pictures.search" in refusal(web.post(PATH, json={"image": RED, "index": "products"}))
 
 
+def test_explaining_a_hit_of_a_picture_needs_the_tower_too(web: FlaskClient) -> None:
+    body = {"index": "products", "id": "1", "query": "", "options": {"image": RED}}
+    off = create_app(Settings(), Shop(), StandInModel()).test_client()
+    assert "pictures.search" in refusal(off.post("/_attune/explain", json=body))
+    body["options"] = {"image": base64.b64encode(b"no picture").decode()}
+    assert "not a JPEG" in refusal(web.post("/_attune/explain", json=body))
+
+
 def test_without_words_no_other_products_stand_in_for_those_of_the_picture(web: FlaskClient) -> None:
     # This tower has no way to texts, and the index no pictures.
     answer = web.post(PATH, json={"image": RED, "index": "products"})

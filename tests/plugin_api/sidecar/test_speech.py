@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import struct
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,37 +13,12 @@ from mappings.errors import BadRequest
 from mappings.settings import Settings, SidecarSettings, SpeechSettings
 from plugin_api.sidecar.app import create_app
 from plugin_api.sidecar.speech import AudioRequest, make_spoken_body
-from reranker.speech.transcriber import Transcriber, Transcript
-from reranker.types import Floats
-from reranker.understanding.spoken_hints import SpokenNames
+from tests.fakes.listener import Listener, record
 from tests.fakes.shop import Shop, StandInModel
 
 needs_av = pytest.mark.skipif(find_spec("av") is None, reason="needs pip install 'attune[speech]'")
 
 PATH = "/_attune/search/audio"
-
-
-class Listener(Transcriber):
-    """Understands what it was told to."""
-
-    def __init__(self, text: str, uncorrected: str = "") -> None:
-        self.text, self.uncorrected = text, uncorrected
-        self.seconds = 0.0
-
-    def transcribe(self, samples: Floats, hints: str = "", names: SpokenNames = SpokenNames()) -> Transcript:
-        self.seconds = len(samples) / 16_000
-        return Transcript(self.text, "en", 0.9, self.uncorrected)
-
-
-def record(seconds: float = 1.0, level: int = 5000, rate: int = 8000) -> bytes:
-    """A WAV file with a square wave."""
-    samples = b"".join(
-        struct.pack("<h", level if i // 20 % 2 else -level) for i in range(int(seconds * rate))
-    )
-    head = struct.pack(
-        "<4sI4s4sIHHIIHH", b"RIFF", 36 + len(samples), b"WAVE", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16
-    )
-    return head + struct.pack("<4sI", b"data", len(samples)) + samples
 
 
 def open_web(text: str = "wireless mouse", shop: Shop | None = None) -> tuple[FlaskClient, Listener]:

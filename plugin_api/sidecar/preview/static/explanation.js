@@ -7,7 +7,7 @@ const TELLING = 0.05; // log-odds below which a cause is not worth a word
 const WORDS_SAID = 6;
 
 /** Opens the dialog for a hit; `explained` is a promise of the sidecar's answer, `place` says where it stands. */
-export async function showExplanation({ title, explained, place, failed, picture }) {
+export async function showExplanation({ title, explained, place, failed }) {
   const dialog = byId("explanation");
   const body = element("div", {}, element("p", { className: "soft" }, t("explaining")));
   fill(dialog, dialogHead(dialog, title, t("close")), body);
@@ -15,7 +15,7 @@ export async function showExplanation({ title, explained, place, failed, picture
   dialog.scrollTop = 0;
   try {
     const found = await explained;
-    fill(body, found ? sections(found, place) : [], picture ? pictureParts(picture) : []);
+    fill(body, found.query ? sections(found, place) : pictureAlone(found, place));
   } catch (error) {
     fill(body, element("p", { className: "notice wrong", role: "alert" }, failed(error)));
   }
@@ -24,10 +24,11 @@ export async function showExplanation({ title, explained, place, failed, picture
 function sections(found, place) {
   return [
     element("p", { className: "headline" }, element("b", {}, percent(found.score)), " ",
-      element("span", { className: "soft" }, t("score_how", { model: signed(found.model_log_odds), keyword: signed(found.evidence.log_odds), demands: signed(found.demands_log_odds), popularity: signed(found.popularity_log_odds), whole: signed(found.log_odds) }))),
+      element("span", { className: "soft" }, t(found.picture.length ? "score_how_picture" : "score_how", { model: signed(found.model_log_odds), keyword: signed(found.evidence.log_odds), demands: signed(found.demands_log_odds), popularity: signed(found.popularity_log_odds), picture: signed(found.picture_log_odds), whole: signed(found.log_odds) }))),
     note(found, place),
     found.original && element("p", { className: "notice" }, t("corrected", { corrected: found.query, original: found.original })),
     element("ul", { className: "says" }, sentences(found, place).map((said) => element("li", {}, said))),
+    ...pictureParts(found.picture),
     ...found.demands.length ? [element("h3", {}, t("demands")), element("p", { className: "soft" }, t("demands_text")), demands(found)] : [],
     element("h3", {}, t("contributions")), element("p", { className: "soft" }, t("contributions_text")), contributions(found),
     element("h3", {}, t("words")), element("p", { className: "soft" }, t("words_text")), words(found),
@@ -36,13 +37,19 @@ function sections(found, place) {
   ];
 }
 
-/** What the picture in the search adds, by feature. */
+/** A search without words: the picture alone decides. */
+function pictureAlone(found, place) {
+  return [
+    element("p", { className: "headline" }, element("b", {}, percent(found.score)), " ", element("span", { className: "soft" }, t("score_picture", { whole: signed(found.log_odds) }))),
+    note(found, place),
+    ...pictureParts(found.picture),
+  ];
+}
+
+/** What the picture in the search adds, by feature; nothing without a picture. */
 function pictureParts(parts) {
-  const causes = Object.entries(parts);
-  const most = Math.max(...causes.map(([, value]) => Math.abs(value)), 1e-9);
-  return [element("h3", {}, t("picture_parts")), element("p", { className: "soft" }, t("picture_parts_text")),
-    element("table", { className: "causes" }, element("tbody", {}, causes.map(([name, value]) => element("tr", {},
-      element("th", { scope: "row" }, t(`feature_${name}`)), element("td", { className: "effect" }, diverging(value, most))))))];
+  if (!parts.length) return [];
+  return [element("h3", {}, t("picture_parts")), element("p", { className: "soft" }, t("picture_parts_text")), causesTable(parts)];
 }
 
 function note(found, { listed, reranked }) {
@@ -109,7 +116,11 @@ function causesOf(found) {
 }
 
 function contributions(found) {
-  const causes = causesOf(found);
+  return causesTable(causesOf(found));
+}
+
+/** Causes with what they are here, what they usually are, and what they add. */
+function causesTable(causes) {
   const most = Math.max(...causes.map((cause) => Math.abs(cause.log_odds)), 1e-9);
   return element("table", { className: "causes" },
     element("thead", {}, element("tr", {}, ["cause", "value", "typical", "effect"].map((name) => element("th", { scope: "col" }, t(`column_${name}`))))),

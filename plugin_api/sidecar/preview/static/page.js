@@ -9,7 +9,7 @@ import { Judgements } from "./judgements.js";
 import { listenToKeys, showKeys } from "./keys.js";
 import { Options } from "./options.js";
 import { allowImages, BY_KEYWORD, columnTitles, drawResults, drawSummary, keyOf, movement, showGrade } from "./results.js";
-import { Microphone } from "./microphone.js";
+import { heardNote, Microphone } from "./microphone.js";
 import { Picture } from "./picture.js";
 import { offerExperiment } from "./experiment.js";
 import { Shopper } from "./shopper.js";
@@ -20,6 +20,7 @@ const SHOWN_FIELDS = ["title", "name", "product_name", "brand", "category", "pri
 let options, judgements, facets, shopper, domain, picture, microphone;
 let ready = null; // the promise of options, judgements and facets
 let shown = null; // the last answers, with the query they are for
+let heard = null; // what was understood of the last recording
 let running = new AbortController();
 
 function start() {
@@ -84,7 +85,7 @@ async function configure() {
     search();
   });
   domain = new Domain(config.domain, search);
-  microphone ??= new Microphone(config.speech, { ask: transcribe, heard: searchFor, failed: (error) => fail(error, options.index) });
+  microphone ??= new Microphone(config.speech, { ask: transcribe, heard: searchHeard, failed: (error) => fail(error, options.index) });
   picture ??= new Picture(config.pictures, () => prepared(search));
   options.draw();
   shopper.draw();
@@ -97,10 +98,15 @@ async function configure() {
 /** What the sidecar understands of a recording. */
 async function transcribe(audio) {
   const { ext } = await ask("search/audio", { audio, index: options.index, search: { size: 1, _source: false } });
-  return ext.attune.heard;
+  return ext.attune;
 }
 
-/** Searches for what was heard, which can be corrected in the search box. */
+/** Searches for what was understood, which can be corrected in the search box. */
+function searchHeard(said) {
+  heard = said;
+  searchFor(said.heard);
+}
+
 function searchFor(text) {
   byId("query").value = text;
   byId("query").focus();
@@ -199,10 +205,15 @@ function redraw() {
   const actions = { explain, judge, grade: (hit) => judgements.grade(hit._id), evidence: (hit) => domain.showEvidence(hit) };
   drawSummary(shown);
   drawResults({ ...shown, actions });
+  if (heard && heard.heard === shown.text) byId("summary").prepend(heardNote(heard, searchFor));
   if (shown.withoutFacets) byId("summary").append(element("p", { className: "notice" }, t("facets_failed", { reason: shown.withoutFacets })));
   if (!shown.attune.hits.hits.length) byId("summary").append(element("p", {}, t(facets.count ? "nothing_filtered" : "nothing")));
   facets.draw(shown.index, shown.keyword.aggregations);
-  byId("view").hidden = false;
+  byId("view").hidden = !shown.text;
+  if (!shown.text && document.body.dataset.view === "keyword") {
+    document.body.dataset.view = "attune";
+    drawView();
+  }
 }
 
 /** Says in words what went wrong, in the place of the results. */
@@ -219,6 +230,7 @@ function inWords(error, index) {
   if (error.status === 0) return t("error_no_answer");
   if (error.kind === "cluster_down_exception") return t("error_down", values);
   if (error.kind === "index_not_found_exception") return t("error_index", values);
+  if (error.kind === "not_understood_exception") return t("microphone_nothing");
   if (error.status === 401) return t("error_signed_out", values);
   if (error.status === 403) return t("error_denied", values);
   if (error.status === 429) return t("error_busy");
@@ -232,10 +244,10 @@ function explain(hit) {
   const at = (hits) => hits.findIndex((other) => keyOf(other) === keyOf(hit)) + 1 || undefined;
   const listed = shown.attune.hits.hits.find((other) => keyOf(other) === keyOf(hit))?._score;
   const reranked = shown.attune.ext?.attune?.rerank_status === "reranked";
-  const parts = shown.attune.ext?.attune?.picture?.[hit._id];
-  const explained = !shown.text ? Promise.resolve(null) : ask("explain", { index: shown.index, id: hit._id, hit_index: hit._index, query: shown.text, search: shown.filtered, options: shown.ext });
+  const options = { ...shown.ext, ...(shown.image ? { image: shown.image } : {}) };
+  const explained = ask("explain", { index: shown.index, id: hit._id, hit_index: hit._index, query: shown.text, search: shown.filtered, options });
   showExplanation({
-    title: String(hit._source?.title ?? hit._source?.name ?? hit._id), explained, picture: parts, failed: (error) => inWords(error, shown?.index),
+    title: String(hit._source?.title ?? hit._source?.name ?? hit._id), explained, failed: (error) => inWords(error, shown?.index),
     place: { rank: at(shown.attune.hits.hits), before: at(shown.keyword.hits.hits), size: shown.size, window: shown.window, listed: reranked ? listed : undefined, reranked,
       byVectors: movement(hit, 0, at(shown.keyword.hits.hits)).kind === "vectors" },
   });

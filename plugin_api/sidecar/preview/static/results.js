@@ -12,15 +12,16 @@ const STAGES = ["encode", "search", "score", "fetch"];
 export const keyOf = (hit) => `${hit._index}/${hit._id}`;
 
 /** Draws both columns. `actions` has explain(hit), judge(hit, grade) and grade(hit). */
-export function drawResults({ keyword, attune, size, window: candidates, shopper, actions }) {
+export function drawResults({ text: words, keyword, attune, size, window: candidates, shopper, actions }) {
   const reranked = attune.ext?.attune?.rerank_status === "reranked"; // else a score is OpenSearch's, no probability
   const ranks = new Map(keyword.hits.hits.map((hit, i) => [keyOf(hit), i + 1]));
   const better = new Map(attune.hits.hits.map((hit, i) => [keyOf(hit), i + 1]));
   const [left, right] = columnTitles(shopper);
   column("keyword", left, keyword.hits, keyword.hits.hits.slice(0, size), (hit, rank) => toBadge(rank, better.get(keyOf(hit)), size, shopper || "Attune"), actions,
     shopper && reranked);
-  column("attune", right, attune.hits, attune.hits.hits, (hit, rank) => fromBadge(hit, rank, ranks.get(keyOf(hit)), candidates), actions, reranked,
+  column("attune", right, attune.hits, attune.hits.hits, (hit, rank) => words ? fromBadge(hit, rank, ranks.get(keyOf(hit)), candidates) : null, actions, reranked,
     joined(attune.ext?.attune?.behaviour, attune.ext?.attune?.picture));
+  byId("keyword").hidden = !words; // a picture alone has no keywords
 }
 
 /** What behaviour and a picture add to hits, by id and feature. */
@@ -179,7 +180,7 @@ function price(value) {
 }
 
 /** Draws the outcome of reranking, how much moved, and where the time went. */
-export function drawSummary({ keyword, attune, size, rerankMs, keywordMs, window: candidates, shopper }) {
+export function drawSummary({ text: words, keyword, attune, size, rerankMs, keywordMs, window: candidates, shopper }) {
   const report = attune.ext?.attune;
   const status = report?.rerank_status ?? "none";
   const hits = attune.hits.hits;
@@ -190,8 +191,8 @@ export function drawSummary({ keyword, attune, size, rerankMs, keywordMs, window
   fill(byId("summary"),
     element("p", {},
       element("span", { className: `status ${status}` }, t(`status_${status}`)), " ",
-      status === "reranked" && t("best", { n: report.window || candidates }), status === "reranked" && " · ",
-      hits.length > 0 && (moved ? t("changed", { moved, n: Math.min(size, hits.length), vectors }) : t("same", { n: Math.min(size, hits.length) })),
+      status === "reranked" && t("best", { n: report.window || candidates }), status === "reranked" && words && " · ",
+      words && hits.length > 0 && (moved ? t("changed", { moved, n: Math.min(size, hits.length), vectors }) : t("same", { n: Math.min(size, hits.length) })),
       report?.cached && element("small", {}, " · ", t("cached")),
       report?.without_vectors && element("small", {}, " · ", t("without_vectors", { n: report.without_vectors })),
       report?.model && element("small", {}, " · ", t("model", { version: report.model }))),
@@ -199,7 +200,7 @@ export function drawSummary({ keyword, attune, size, rerankMs, keywordMs, window
     report?.labels && element("p", { className: "soft" }, t("picture_labels", { list: report.labels.join(", ") })),
     report?.understood && element("p", { className: "soft" }, t("understood", { list: report.understood.map(({ text, kind }) => t("understood_part", { text, kind: t(`kind_${kind}`) })).join(", ") })),
     report?.reason_code && reason(report),
-    timing(report?.took_ms ?? {}, rerankMs, keywordMs, shopper ? "everybody_ms" : "keyword_ms"));
+    timing(report?.took_ms ?? {}, rerankMs, words ? keywordMs : null, shopper ? "everybody_ms" : "keyword_ms"));
 }
 
 /** Why the search was not reranked: in the page's language, and as the sidecar says it with the details. */
@@ -217,5 +218,5 @@ function timing(took, whole, keywordMs, beside) {
       parts.map(([stage, value]) => element("span", { className: stage, style: { "flex-grow": value }, title: t(`stage_${stage}_long`) }))),
     element("ul", {},
       parts.map(([stage, value]) => element("li", { className: stage, title: t(`stage_${stage}_long`) }, t(`stage_${stage}`), " ", element("b", {}, ms(value)))),
-      element("li", { className: "whole" }, t("total_ms", { ms: decimal(whole, 0) }), " · ", t(beside, { ms: decimal(keywordMs, 0) }))));
+      element("li", { className: "whole" }, t("total_ms", { ms: decimal(whole, 0) }), keywordMs !== null && " · ", keywordMs !== null && t(beside, { ms: decimal(keywordMs, 0) }))));
 }

@@ -15,14 +15,18 @@ from mappings.domains import SHOP_DOMAIN
 from mappings.settings import (
     DomainSettings,
     ExperimentSettings,
+    PictureSettings,
     PreviewSettings,
     Settings,
     ShopperSettings,
     SidecarSettings,
+    SpeechSettings,
 )
 from plugin_api.opensearch.client import OpenSearchClient
+from plugin_api.search.pictures.tower import PictureSearchTower
 from plugin_api.search.search import SearchTiming
 from plugin_api.sidecar.app import create_app
+from reranker.speech.transcriber import Transcriber
 from tests.fakes.chromium import open_chromium
 from tests.fakes.preview_shop import PreviewShop, other_model, served, shipped_model, stocked_shop
 
@@ -78,6 +82,11 @@ class Visit:
         self.page.locator(f"#{column} .hit[data-id='{product_id}'] button[aria-haspopup=dialog]").click()
         self.page.wait_for_selector("#explanation .map td")
 
+    def explain_picture(self, product_id: str) -> None:
+        """Open the explanation of a hit that a picture alone found."""
+        self.page.locator(f"#attune .hit[data-id='{product_id}'] button[aria-haspopup=dialog]").click()
+        self.page.wait_for_selector("#explanation .causes")
+
     def picture(self, name: str) -> None:
         """Keep a screenshot where they are wanted."""
         if folder := os.environ.get("TESTS_SCREENSHOTS"):
@@ -103,6 +112,8 @@ def open_page(browser: Browser, shop: OpenSearchClient) -> Iterator[Open]:
             shoppers: ShopperSettings | None = None,
             experiment: ExperimentSettings | None = None,
             domain: str = SHOP_DOMAIN,
+            pictures: PictureSearchTower | None = None,
+            transcriber: Transcriber | None = None,
             **context: Any,
         ) -> Visit:
             settings = Settings(
@@ -111,9 +122,19 @@ def open_page(browser: Browser, shop: OpenSearchClient) -> Iterator[Open]:
                 shoppers=shoppers or ShopperSettings(),
                 experiment=experiment or ExperimentSettings(),
                 domain=DomainSettings(domain),
+                pictures=PictureSettings(search=pictures is not None),
+                speech=SpeechSettings(search=transcriber is not None),
             )
             timing = SearchTiming(settle_seconds=0.0)
-            app = create_app(settings, shop, shipped_model(), [other_model()], timing=timing)
+            app = create_app(
+                settings,
+                shop,
+                shipped_model(),
+                [other_model()],
+                timing=timing,
+                pictures=pictures,
+                transcriber=transcriber,
+            )
             url = stack.enter_context(served(app))
             viewport = {"width": 1360, "height": 900}
             window: BrowserContext = browser.new_context(
