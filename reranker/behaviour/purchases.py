@@ -1,5 +1,6 @@
 """Purchases as columns: the input of all counting."""
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -56,17 +57,24 @@ def build_purchase_log(purchases: Iterable[Purchase]) -> PurchaseLog:
     """Return purchases as a log. A product that an order holds twice counts once."""
     users: dict[str, int] = {}
     products: dict[str, int] = {}
-    orders: dict[tuple[str, str], int] = {}
-    rows: dict[tuple[int, int], tuple[int, float]] = {}
+    orders: dict[tuple[int, str], int] = {}
+    owners, bought, of_order, days = array("q"), array("q"), array("q"), array("d")
     for purchase in purchases:
         user = users.setdefault(purchase.user, len(users))
-        order = orders.setdefault((purchase.user, purchase.order), len(orders))
-        product = products.setdefault(purchase.product, len(products))
-        rows.setdefault((order, product), (user, purchase.day))
-    pairs = np.array(list(rows), dtype=np.int64).reshape(-1, 2)
-    owners = np.array([user for user, _ in rows.values()], dtype=np.int64)
-    days = np.array([day for _, day in rows.values()], dtype=np.float64)
-    return sort_purchases(owners, pairs[:, 1], pairs[:, 0], days, list(users), list(products))
+        owners.append(user)
+        bought.append(products.setdefault(purchase.product, len(products)))
+        of_order.append(orders.setdefault((user, purchase.order), len(orders)))
+        days.append(purchase.day)
+    keys = np.array(of_order) * max(len(products), 1) + np.array(bought)
+    first = np.unique(keys, return_index=True)[1]
+    return sort_purchases(
+        np.array(owners)[first],
+        np.array(bought)[first],
+        np.array(of_order)[first],
+        np.array(days)[first],
+        list(users),
+        list(products),
+    )
 
 
 def sort_purchases(

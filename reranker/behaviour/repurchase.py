@@ -35,15 +35,17 @@ def fit_kernels(log: PurchaseLog, types: list[str], end: float) -> RepurchaseKer
     A kernel's step is the number of times that it was bought again so long after, over the days that this
     was waited for (Kaplan and Meier's hazard). Types with few are drawn to that of all.
     """
-    by = np.lexsort((log.days, log.products, log.users))
+    by = np.argsort(log.users * len(log.product_ids) + log.products, kind="stable")  # by day within
     users, products, days = log.users[by], log.products[by], log.days[by]
     same = (users[1:] == users[:-1]) & (products[1:] == products[:-1])
     waits = np.append(np.where(same, days[1:] - days[:-1], end - days[:-1]), end - days[-1:])
+    waits = np.maximum(waits, 0.0)
     again = np.append(same, np.zeros(min(len(days), 1), dtype=bool))
     names = {name: row for row, name in enumerate(sorted(set(types)), 1)}
     rows = np.array([names[name] for name in types], dtype=np.int64)[products]
-    events = _histogram(rows[again], waits[again], len(names) + 1)
-    exposure = _exposure(rows, waits, len(names) + 1)
+    size = len(names) + 1
+    events = _bin_waits(rows[again], waits[again], size)[0]
+    exposure = _measure_exposure(*_bin_waits(rows, waits, size))
     events[0], exposure[0] = events.sum(0), exposure.sum(0)
     general = events[0] / np.maximum(exposure[0], 1e-9)  # (22,)
     prior = _PRIOR_EVENTS * np.ones_like(general)
@@ -51,16 +53,17 @@ def fit_kernels(log: PurchaseLog, types: list[str], end: float) -> RepurchaseKer
     return RepurchaseKernels(names, rates.astype(np.float32))
 
 
-def _histogram(rows: Ints, waits: Doubles, size: int) -> Doubles:
-    steps = np.searchsorted(_EDGES, waits, side="right") - 1
-    flat = np.bincount(rows * len(_EDGES) + steps, minlength=size * len(_EDGES))
-    return flat.reshape(size, len(_EDGES)).astype(np.float64)
+def _bin_waits(rows: Ints, waits: Doubles, size: int) -> tuple[Doubles, Doubles]:
+    """Return how many waits end in each step (size, 22), and their sum."""
+    flat = rows * len(_EDGES) + np.searchsorted(_EDGES, waits, side="right") - 1
+    bins = size * len(_EDGES)
+    counts = np.bincount(flat, minlength=bins).reshape(size, -1).astype(np.float64)
+    return counts, np.bincount(flat, waits, bins).reshape(size, -1).astype(np.float64)
 
 
-def _exposure(rows: Ints, waits: Doubles, size: int) -> Doubles:
-    """Return the days waited in each step (size, 22)."""
-    result = np.empty((size, len(_EDGES)))
-    ends = np.append(_EDGES[1:], np.inf)
-    for step, (begin, end) in enumerate(zip(_EDGES, ends, strict=True)):
-        result[:, step] = np.bincount(rows, np.clip(waits - begin, 0, end - begin), size)
+def _measure_exposure(counts: Doubles, sums: Doubles) -> Doubles:
+    """Return the days waited in each step (size, 22), from how many waits end there, and their sum."""
+    longer = counts.sum(1, keepdims=True) - counts.cumsum(1)  # waits that end in a later step
+    widths = np.append(np.diff(_EDGES), 0.0)
+    result: Doubles = sums - counts * _EDGES + longer * widths
     return result

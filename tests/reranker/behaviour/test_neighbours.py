@@ -23,6 +23,27 @@ def test_products_of_one_order_find_each_other(log: PurchaseLog) -> None:
         assert _best_target(cosine, log, second) == first
 
 
+@pytest.mark.parametrize("pairs_at_once", [1, 300, 1_000_000])
+def test_pairs_are_counted_alike_however_many_at_once(log: PurchaseLog, pairs_at_once: int) -> None:
+    orders: dict[int, set[int]] = {}
+    owners: dict[tuple[int, int], set[int]] = {}
+    for user, order, product in zip(
+        log.users.tolist(), log.orders.tolist(), log.products.tolist(), strict=True
+    ):
+        orders.setdefault(order, set()).add(product)
+        for other in orders[order] - {product}:
+            owners.setdefault((product, other), set()).add(user)
+            owners.setdefault((other, product), set()).add(user)
+    cosine = fit_cosine(log, pairs_at_once).by_target()
+    totals = np.bincount(log.products)
+    assert cosine
+    for target, sources in cosine.items():
+        for source, weight in sources.items():
+            both = sum({source, target} <= basket for basket in orders.values())
+            assert len(owners[source, target]) >= MIN_USERS
+            assert weight == pytest.approx(both / (totals[source] ** 0.7 * totals[target] ** 0.3))
+
+
 def test_ease_is_the_closed_form_of_its_paper() -> None:
     rng = np.random.default_rng(1)
     x = (rng.random((60, 12)) < 0.4).astype(float)

@@ -22,3 +22,11 @@ def test_an_unknown_type_has_the_kernel_of_all() -> None:
     kernels = fit_kernels(log, ["dairy"], 215)
     ages = np.array([7.0])
     assert kernels.rate(["unheard of"], ages) == pytest.approx(kernels.rates[0, 6])
+
+
+def test_a_rate_is_events_over_the_days_waited() -> None:
+    rows = [Purchase(f"s{s}", "milk", f"{s}-{w}", w * 7.0) for s in range(400) for w in range(10)]
+    kernels = fit_kernels(build_purchase_log(rows), ["dairy"], 70)
+    early, due = kernels.rate(["dairy", "dairy"], np.array([5.0, 6.0]))
+    assert early == pytest.approx(0, abs=0.01)
+    assert due == pytest.approx(3_600 / 4_000, rel=0.01)  # no wait goes on after day 7
