@@ -20,7 +20,7 @@ from reranker.encoders.codec import quantise_vector
 
 CANDIDATES_FETCHED = 150
 _WITH_VECTORS = 100
-"""Candidates where each comes with its vector, of 1.5 kB."""
+"""Candidates that are scored by their vectors."""
 
 _SOURCES = 100
 """Products of the history that may speak for others."""

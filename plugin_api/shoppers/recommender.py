@@ -29,11 +29,11 @@ from plugin_api.shoppers.cluster import JSON_HEADERS, ClusterRequests
 from plugin_api.shoppers.events import SECONDS_A_DAY
 from plugin_api.shoppers.product_counts import (
     CANDIDATE_FIELDS,
+    VECTOR_FIELDS,
     digest_product,
-    read_candidate,
+    read_candidates,
     read_hit_id,
     read_text,
-    read_vector,
 )
 from plugin_api.shoppers.profile_store import ProfileStore
 from plugin_api.shoppers.pseudonyms import hash_shopper
@@ -96,8 +96,6 @@ class Recommender:
         request = RecommendationRequest(call.kind, call.size, day, profile, context, call.diversity)
         model = self._models.read(index) or _UNCOUNTED
         pool, known, boosts = self._gather(index, call, request, headers)
-        if call.diversity > 0 and not needs_vectors(request):
-            pool = self._add_vectors(index, pool, headers)
         ranked = recommend_products(
             replace(request, size=len(pool)) if boosts else request, pool, known, model
         )
@@ -160,16 +158,14 @@ class Recommender:
         """Return the same; `is_near` says whether candidates are looked for near the sources too."""
         strengths = weigh_sources(request)
         known = self._read_sources(index, request, strengths, headers) if is_near else {}
-        body = build_candidate_query(call, request, strengths, known) | _SLIM
-        if needs_vectors(request):
-            body = _with_ids(body) | {"_source": [fields.VECTOR]}
+        slim = _SLIM_WITH_VECTORS if needs_vectors(request) or call.diversity > 0 else _SLIM
+        body = build_candidate_query(call, request, strengths, known) | slim
         distant = [] if known else list_distant_purchases(call, request)
         bodies = [body, *([_search_ids(distant, False) | _SLIM] if distant else [])]
         hits, *others = self._search_slim(index, bodies, headers)
-        names = {digest_product(product): product for product in strengths}
-        pool = [candidate for hit in hits if (candidate := read_candidate(hit, names))]
+        pool = read_candidates(hits, {digest_product(product): product for product in strengths})
         if not known:
-            rest = [candidate for more in others for hit in more if (candidate := read_candidate(hit, {}))]
+            rest = [candidate for more in others for candidate in read_candidates(more, {})]
             bought = [candidate for candidate in pool if candidate.id in request.profile.bought]
             known = {candidate.id: candidate for candidate in (*bought, *rest)}
         weights = [boost.weight for boost in call.boosts]
@@ -195,27 +191,16 @@ class Recommender:
         strengths: Mapping[str, float],
         headers: Mapping[str, str],
     ) -> dict[str, Candidate]:
-        """Read type and maker of products bought or given, and vectors of the first sources."""
-        ids = list(dict.fromkeys((*strengths, *request.profile.bought)))
-        if not ids:
-            return {}
+        """Read the vectors of the first sources, and type and maker of what else the shopper bought."""
         lead = list(strengths)[:_VECTOR_SOURCES]
-        bodies = [_search_ids(ids, False) | _SLIM, _search_ids(lead, [fields.VECTOR])]
-        hits, with_vectors = self._search_slim(index, bodies, headers)
-        known = [candidate for hit in hits if (candidate := read_candidate(hit, {}))]
-        return {candidate.id: candidate for candidate in self._attach_vectors(known, with_vectors)}
-
-    def _add_vectors(
-        self, index: str, pool: Sequence[Candidate], headers: Mapping[str, str]
-    ) -> list[Candidate]:
-        ids = [candidate.id for candidate in pool]
-        hits = self._search_all(index, [_search_ids(ids, [fields.VECTOR])], headers)[0]
-        return self._attach_vectors(pool, hits)
-
-    def _attach_vectors(self, candidates: Sequence[Candidate], hits: Sequence[JsonObject]) -> list[Candidate]:
-        """Return candidates with the vectors that hits have for them."""
-        vectors = {hit["_id"]: read_vector(hit) for hit in hits}
-        return [replace(candidate, vector=vectors.get(candidate.id)) for candidate in candidates]
+        bought = request.profile.bought if request.kind is RecommendationKind.NEXT_PURCHASE else {}
+        others = [product for product in bought if product not in lead]
+        bodies = [
+            *([_search_ids(lead, False) | _SLIM_WITH_VECTORS] if lead else []),
+            *([_search_ids(others, False) | _SLIM] if others else []),
+        ]
+        found = self._search_slim(index, bodies, headers) if bodies else []
+        return {candidate.id: candidate for hits in found for candidate in read_candidates(hits, {})}
 
     def _fetch_hits(
         self,
@@ -272,6 +257,8 @@ class Recommender:
 
 _SLIM: JsonObject = {"stored_fields": "_none_", "docvalue_fields": list(CANDIDATE_FIELDS)}
 """Fetch doc values alone: stored fields, `_id` among them, take most of the time of a search for 150 hits."""
+
+_SLIM_WITH_VECTORS: JsonObject = {**_SLIM, "docvalue_fields": list(VECTOR_FIELDS)}
 
 
 def _with_ids(body: JsonObject) -> JsonObject:

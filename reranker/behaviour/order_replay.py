@@ -16,12 +16,17 @@ MIN_ORDER = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OrderExample:
-    """An order on `day`, and its shopper's profile before it. `products` are rows of the log's products."""
+    """An order on `day`, and its shopper's profile before it.
+
+    `products` and `earlier` are rows of the log's products: those of the order, and all that the shopper
+    bought before, more than a profile may hold.
+    """
 
     user: int
     day: float
     profile: Profile
     products: Ints
+    earlier: Ints
 
 
 def replay_orders(
@@ -43,10 +48,12 @@ def replay_orders(
         usable = np.flatnonzero((moments >= begin) & (moments < end) & (sizes >= MIN_ORDER))
         chosen = set(usable[choose(len(usable))].tolist())
         profile = Profile()
+        bought: set[int] = set()
         for at, (number, day) in enumerate(zip(numbers, moments.tolist(), strict=True)):
             if chosen and at > max(chosen):
                 break
             basket = products[orders == number]
             if at in chosen and profile.bought:
-                yield OrderExample(user, day, profile, basket)
+                yield OrderExample(user, day, profile, basket, np.array(sorted(bought), dtype=np.int64))
+            bought.update(basket.tolist())
             profile = add_purchases(profile, [log.product_ids[row] for row in basket], day)

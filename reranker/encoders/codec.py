@@ -35,6 +35,7 @@ _SIGNS_COSINE = math.sqrt(2 / math.pi)
 WORD_FIELDS = ("title", "brand", "category", "other")
 _HEADER = 5 + len(WORD_FIELDS)
 _HEAD_BYTES = 2 * _HEADER
+_FORM_BYTES = 6
 _read_head = struct.Struct(f"<{_HEADER}H").unpack_from
 
 MAX_TOKENS = 256
@@ -145,9 +146,7 @@ def unpack_products(
     packed = _join_rows([s[tokens_at : tokens_at + longest].ljust(longest, b"\0") for s in stored], longest)
     starts = words_at.tolist()
     return StoredBatch(
-        vectors=_normalise_in_place(
-            _LEVELS_OF_BYTE.take(block[:, _HEAD_BYTES:], axis=0).reshape(n, -1)[:, :dimension]
-        ),
+        vectors=_read_pooled(block, dimension),
         tokens=_read_rows(packed.reshape(n, slots, row_bytes), one_bit),
         mask=np.arange(slots) < counts[:, None],
         words=np.frombuffer(b"".join([s[at:] for s, at in zip(stored, starts, strict=True)]), dtype="<u4"),
@@ -170,14 +169,24 @@ def read_form(stored: bytes) -> StoredForm:
 
 
 def unpack_vectors(stored: Sequence[bytes]) -> Floats:
-    """Return the pooled vectors (n, d) of stored products, of unit length.
+    """Return the pooled vectors (n, d) of stored products, of unit length. Nothing else is unpacked.
 
-    All are of one model, and well-formed. Raises ModelError where they are not.
+    Raises ModelError where they are cut short, or not all of one model.
     """
     if not stored or len(stored[0]) < _HEAD_BYTES:
         raise ModelError("stored product vectors have another format: index the catalogue again")
-    _, dimension, width, *_ = _read_head(stored[0])
-    return unpack_products(stored, dimension, width).vectors
+    dimension = read_form(stored[0]).dimension
+    width = _HEAD_BYTES + (dimension + 1) // 2
+    block = _join_rows([s[:width] for s in stored], width)
+    if (block[:, :_FORM_BYTES] != block[0, :_FORM_BYTES]).any():
+        raise ModelError("stored product vectors are of several models: index the catalogue again")
+    return _read_pooled(block, dimension)
+
+
+def _read_pooled(block: NDArray[np.uint8], dimension: int) -> Floats:
+    """Return the pooled vectors (n, d) of rows that hold a header and then 4 bits a component."""
+    levels = _LEVELS_OF_BYTE.take(block[:, _HEAD_BYTES:], axis=0)
+    return _normalise_in_place(levels.reshape(len(block), -1)[:, :dimension])
 
 
 def is_well_formed(stored: bytes, dimension: int, width: int, most: int, bits: int) -> bool:

@@ -34,17 +34,18 @@ class OrderRanking:
 def rank_orders(
     examples: Iterable[OrderExample],
     rankings: Mapping[str, OrderRanking],
-    rows: Mapping[str, int],
+    size: int,
     advance: Callable[[int], None] | None = None,
 ) -> dict[str, dict[str, RankingValues]]:
-    """Return kind → ranking → its values. `rows` maps ids of products to their rows.
+    """Return kind → ranking → its values, of a shop of `size` products.
 
-    `advance` is called with 1 after each order.
+    What a shopper bought before is all of it, not only what the profile holds. `advance` is called with 1
+    after each order.
     """
     values = {kind: {name: RankingValues() for name in rankings} for kind in KINDS_OF_ORDERS}
     for example in examples:
-        known = np.zeros(len(rows), dtype=bool)
-        known[[rows[product] for product in example.profile.bought if product in rows]] = True
+        known = np.zeros(size, dtype=bool)
+        known[example.earlier] = True
         allowed: dict[str, NDArray[np.bool_]] = {
             "all": np.ones_like(known),
             "repeat": known,

@@ -45,6 +45,11 @@ class RankingValues:
             self._values.setdefault(shopper, []).append(measure_order(ranking, wanted))
             self.shown.append(ranking[:TOP])
 
+    def merge(self, other: "RankingValues") -> None:
+        """Take in the values of another ranking, of other shoppers."""
+        self._values |= other._values
+        self.shown += other.shown
+
     def average(self, measure: str) -> dict[str, float]:
         """Return each shopper's mean of a measure."""
         at = MEASURES_OF_ORDERS.index(measure)

@@ -12,22 +12,26 @@ from reranker.types import Doubles
 _TOP = 10
 
 
-def measure_bought_together(split: OrderSplit, shop: ShopCounts) -> JsonObject:
-    """Return recall@10 of the hidden product, anonymous and with the household's history."""
+TogetherValues = dict[str, dict[int, list[float]]]
+"""Way to score → household → 1 for each order whose hidden product was found, 0 for others."""
+
+
+def hide_products(split: OrderSplit, shop: ShopCounts) -> TogetherValues:
+    """Return whether the hidden product is found, anonymous and with the household's history."""
     rng = np.random.default_rng(7)
     popularity = shop.popularity / shop.popularity.sum() * 1e-3
-    recalls: dict[str, dict[int, list[float]]] = {}
-
+    recalls: TogetherValues = {}
     for example in split.examples():
         hidden = int(rng.integers(len(example.products)))
         wanted, rest = example.products[hidden], np.delete(example.products, hidden)
         rows, counts = shop.history(example.profile, example.day)
         own = np.zeros(len(popularity))
         own[rows] = counts
-        together = shop.by_orders.score(rest, np.ones(len(rest))) + popularity
+        one = np.ones(len(rest))
+        together = shop.by_orders.score(rest, one) + popularity
         ways: dict[str, Doubles] = {
             "popularity": popularity.copy(),
-            "EASE": shop.by_shoppers.score(rest, np.ones(len(rest))) + popularity,
+            "EASE": shop.by_shoppers.score(rest, one) + popularity,
             "anonymous": together,
             "household known": together + HISTORY_SHARE * own,
         }
@@ -35,6 +39,11 @@ def measure_bought_together(split: OrderSplit, shop: ShopCounts) -> JsonObject:
             scores[rest] = -1
             hit = float((scores > scores[wanted]).sum() < _TOP)
             recalls.setdefault(name, {}).setdefault(example.user, []).append(hit)
+    return recalls
+
+
+def summarise_together(recalls: TogetherValues) -> JsonObject:
+    """Return recall@10 of the hidden product by way to score."""
     result: JsonObject = {}
     for name, households in recalls.items():
         mean = bootstrap_mean([float(np.mean(hits)) for hits in households.values()])

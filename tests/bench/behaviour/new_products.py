@@ -17,8 +17,8 @@ from reranker.types import Floats
 from tests.bench.behaviour.next_basket import list_figures
 
 
-def measure_new_products(split: OrderSplit, shop: ShopCounts, vectors: Floats) -> JsonObject:
-    """Return recall@20 of new products by vectors, by type and maker, and by both."""
+def rank_new_products(split: OrderSplit, shop: ShopCounts, vectors: Floats) -> dict[str, RankingValues]:
+    """Return the values of rankings of new products by vectors, by type and maker, and by both."""
     rng = np.random.default_rng(7)
     new = np.flatnonzero(rng.random(len(shop.product_ids)) < 0.2)
     is_new = np.zeros(len(shop.product_ids), dtype=bool)
@@ -48,4 +48,9 @@ def measure_new_products(split: OrderSplit, shop: ShopCounts, vectors: Floats) -
         }
         for name, scores in ways.items():
             values[name].add(str(example.user), new[pick_best(scores)], wanted)
+    return values
+
+
+def summarise_new_products(values: dict[str, RankingValues], shop: ShopCounts, vectors: Floats) -> JsonObject:
+    """Return the figures of each ranking."""
     return list_figures(summarise_rankings(values, "both", ShownProducts(shop.popularity, vectors)))

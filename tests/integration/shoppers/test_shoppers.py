@@ -1,11 +1,13 @@
 """Events, counting, recommendations and forgetting on real OpenSearch."""
 
+import base64
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
+import numpy as np
 import pytest
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import scan
@@ -26,6 +28,7 @@ from plugin_api.shoppers.recommend_call import RecommendBoost, RecommendCall
 from plugin_api.shoppers.recommender import ClusterRefusal, Recommender
 from plugin_api.terminal import task_progress
 from reranker.behaviour.recommendation import RecommendationKind
+from reranker.encoders.codec import pack_product
 from tests.fakes.orders import make_orders
 
 VECTORS = {"tea": [100, 10, 0, 0], "honey": [90, 40, 0, 0], "new tea": [100, 12, 0, 0]}
@@ -59,7 +62,7 @@ def counted(opensearch: str, client: OpenSearch) -> Iterator[CountedShop]:
     text = {"type": "text", "fields": {"keyword": {"type": "keyword"}}}
     properties = {
         "title": text,
-        "attune": {"properties": {"vector": vector}},
+        "attune": {"properties": {"vector": vector, "tokens": {"type": "binary", "doc_values": True}}},
         "available": {"type": "boolean"},
     }
     client.indices.create(
@@ -67,11 +70,12 @@ def counted(opensearch: str, client: OpenSearch) -> Iterator[CountedShop]:
         body={"settings": {"index.knn": True}, "mappings": {"dynamic": False, "properties": properties}},
     )
     for at, product in enumerate(sorted({p.product for p in orders} | {"new tea"})):
+        own = VECTORS.get(product, [0, 0, 1 + at, 100])
         body = {
             "title": product.title(),
             "category": product.rstrip("0123456789"),
             "available": product != "butter",
-            "attune": {"vector": VECTORS.get(product, [0, 0, 1 + at, 100])},
+            "attune": {"vector": own, "tokens": _pack(own)},
         }
         client.index(index=alias, id=product, body=body)
     http = HttpClient(settings.opensearch)
@@ -94,6 +98,13 @@ def counted(opensearch: str, client: OpenSearch) -> Iterator[CountedShop]:
     yield CountedShop(client, alias, settings, requests, Recommender(http, settings), report)
     client.indices.delete(index=f"{alias},attune-events-*,attune-queries-*,attune-users,attune-behaviour")
     http.close()
+
+
+def _pack(vector: list[int]) -> str:
+    words = [np.empty(0, np.uint32)] * 4
+    return base64.b64encode(
+        pack_product(np.array(vector, np.float32), np.zeros((1, 8), np.float32), words)
+    ).decode()
 
 
 _METHOD = {"name": "hnsw", "space_type": "cosinesimil", "engine": "lucene"}

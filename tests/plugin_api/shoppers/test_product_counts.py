@@ -1,18 +1,22 @@
 import base64
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from mappings.errors import ModelError
 from mappings.product_key import ProductKey
 from plugin_api.shoppers.product_counts import (
     build_product_counts,
     digest_product,
     make_product_key,
-    read_candidate,
+    read_candidates,
     read_hit_id,
+    read_vectors,
 )
 from reranker.behaviour.shop_counts import count_shop
+from reranker.encoders.codec import pack_product
 from tests.fakes.orders import make_order_log
 
 LOG = make_order_log()
@@ -26,8 +30,7 @@ def _hit(packed: str, **more: Any) -> dict[str, Any]:
 
 def test_what_is_packed_is_read_as_a_candidate() -> None:
     names = {digest_product(product): product for product in ("pasta", "tea")}
-    candidate = read_candidate(_hit(COUNTS["sauce"]["packed"], _id="sauce"), names)
-    assert candidate is not None
+    [candidate] = read_candidates([_hit(COUNTS["sauce"]["packed"], _id="sauce")], names)
     assert (candidate.id, candidate.type, candidate.maker) == ("sauce", "sauce", "")
     row = SHOP.rows["sauce"]
     assert candidate.popularity == pytest.approx(SHOP.popularity[row], rel=1e-3)
@@ -51,19 +54,34 @@ def test_popularity_counts_for_what_was_only_clicked_too() -> None:
 
 def test_a_product_that_nobody_bought_has_no_counts() -> None:
     key = base64.b64encode(ProductKey("new", "d1f84f576108", "00ff00ff00ff00ff").pack()).decode()
-    candidate = read_candidate({"fields": {"attune.key": [key]}}, {})
-    assert candidate is not None
+    [candidate] = read_candidates([{"fields": {"attune.key": [key]}}], {})
     assert (candidate.id, candidate.popularity, candidate.by_shoppers) == ("new", 0, {})
 
 
 def test_a_hit_that_tells_no_id_is_no_candidate() -> None:
-    assert read_candidate(_hit(COUNTS["sauce"]["packed"]), {}) is None
+    assert read_candidates([_hit(COUNTS["sauce"]["packed"])], {}) == []
     assert read_hit_id({"fields": {"attune.key": ["AAAA"]}}) == ""
     assert read_hit_id({"_id": "x"}) == "x"
 
 
-def test_a_vector_comes_with_the_source() -> None:
-    candidate = read_candidate({"_id": "x", "_source": {"attune": {"vector": [3, 4]}}}, {})
-    assert candidate is not None
-    assert candidate.vector is not None
-    assert np.allclose(candidate.vector, [0.6, 0.8])
+def test_vectors_are_read_whatever_models_they_are_of() -> None:
+    stored = [_pack([3, 4]), _pack([0, 1, 0]), ""]
+    hits = [{"_id": str(row), "fields": {"attune.tokens": [text]}} for row, text in enumerate(stored)]
+    first, second, none = (candidate.vector for candidate in read_candidates(hits, {}))
+    assert first is not None
+    assert second is not None
+    assert first @ np.array([0.6, 0.8]) > 0.99
+    assert second @ np.array([0, 1, 0]) > 0.9
+    assert none is None
+
+
+def test_vectors_that_are_cut_short_say_so() -> None:
+    hits = [{"_id": "x", "fields": {"attune.tokens": [_pack(range(64))[:32]]}}]
+    with pytest.raises(ModelError, match="cut short"):
+        read_vectors(hits)
+
+
+def _pack(vector: Iterable[float]) -> str:
+    words = [np.empty(0, np.uint32)] * 4
+    packed = pack_product(np.array(list(vector), np.float32), np.zeros((1, 8), np.float32), words)
+    return base64.b64encode(packed).decode()

@@ -14,7 +14,7 @@ from plugin_api.opensearch.raw_json import dumps
 from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.count_job import Train
 from plugin_api.shoppers.order_history import read_actions, read_product_kinds
-from plugin_api.shoppers.product_counts import read_vector
+from plugin_api.shoppers.product_counts import read_vectors
 from reranker.behaviour.evaluation.next_orders import OrderRanking, pick_diverse, rank_orders
 from reranker.behaviour.evaluation.order_scores import fit_implicit, make_baselines, score_by_attune
 from reranker.behaviour.evaluation.order_split import (
@@ -125,7 +125,7 @@ def _measure(
     rankings |= {name: OrderRanking(score) for name, score in simple.items()}
     orders = list(split.examples())
     with working(f"orders {split.name}", len(orders)) as advance:
-        values = rank_orders(orders, rankings, shop.rows, advance)
+        values = rank_orders(orders, rankings, len(shop.product_ids), advance)
     shown = ShownProducts(shop.popularity, vectors)
     figures = {kind: summarise_rankings(of_kind, _FIRST, shown) for kind, of_kind in values.items()}
     return [
@@ -142,15 +142,20 @@ def _read_vectors(requests: ClusterRequests, alias: str, ids: Sequence[str]) -> 
     """
     if len(ids) > _MAX_VECTORS:
         return None
-    found: dict[str, Floats] = {}
+    vectors: list[Floats | None] = []
     for begin in range(0, len(ids), _CHUNK):
         some = list(ids[begin : begin + _CHUNK])
-        body = {"query": {"ids": {"values": some}}, "size": len(some), "_source": [fields.VECTOR]}
+        body = {
+            "query": {"ids": {"values": some}},
+            "size": len(some),
+            "_source": False,
+            "docvalue_fields": [fields.TOKENS],
+        }
         _, answer = requests.ask("POST", f"/{quote(alias, safe='')}/_search", dumps(body))
-        for hit in answer["hits"]["hits"]:
-            if (vector := read_vector(hit)) is not None:
-                found[hit["_id"]] = vector
-    if not found:
+        hits = answer["hits"]["hits"]
+        by_id = dict(zip((hit["_id"] for hit in hits), read_vectors(hits), strict=True))
+        vectors += [by_id.get(product) for product in some]
+    some_vector = next((vector for vector in vectors if vector is not None), None)
+    if some_vector is None:
         return None
-    none = np.zeros(len(next(iter(found.values()))), dtype=np.float32)
-    return np.stack([found.get(product, none) for product in ids])
+    return np.stack([np.zeros_like(some_vector) if vector is None else vector for vector in vectors])

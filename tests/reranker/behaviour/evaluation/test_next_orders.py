@@ -48,8 +48,7 @@ def test_the_shoppers_own_staple_is_found_by_history_alone(split: OrderSplit) ->
         **{name: OrderRanking(score) for name, score in make_baselines(split.shop_at).items()},
     }
     counted: list[int] = []
-    rows = {product: row for row, product in enumerate(LOG.product_ids)}
-    values = rank_orders(split.examples(), rankings, rows, counted.append)
+    values = rank_orders(split.examples(), rankings, len(LOG.product_ids), counted.append)
     assert len(counted) == len(list(split.examples()))
     mrr = {name: np.mean(list(value.average("mrr").values())) for name, value in values["all"].items()}
     assert mrr["Attune"] == mrr["personal popularity with decay"] == 1  # the staple is in every order
