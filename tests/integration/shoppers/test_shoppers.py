@@ -70,12 +70,12 @@ def counted(opensearch: str, client: OpenSearch) -> Iterator[CountedShop]:
         body={"settings": {"index.knn": True}, "mappings": {"dynamic": False, "properties": properties}},
     )
     for at, product in enumerate(sorted({p.product for p in orders} | {"new tea"})):
-        own = VECTORS.get(product, [0, 0, 1 + at, 100])
+        values = VECTORS.get(product, [0, 0, 1 + at, 100])
         body = {
             "title": product.title(),
             "category": product.rstrip("0123456789"),
             "available": product != "butter",
-            "attune": {"vector": own, "tokens": _pack(own)},
+            "attune": {"vector": values, "tokens": _pack(values)},
         }
         client.index(index=alias, id=product, body=body)
     http = HttpClient(settings.opensearch)
