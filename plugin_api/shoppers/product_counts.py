@@ -148,7 +148,7 @@ def read_candidates(hits: Sequence[JsonObject], names: Mapping[bytes, str]) -> l
     """
     return [
         _read_candidate(product, _read_counts(hit), names, vector)
-        for hit, vector in zip(hits, read_vectors(hits), strict=True)
+        for hit, vector in zip(hits, read_hit_vectors(hits), strict=True)
         if (product := read_hit_id(hit))
     ]
 
@@ -197,7 +197,7 @@ def _encode_weight(weight: float) -> int:
     return min(max(round(_STEPS * math.log2(_MOST_WEIGHT / weight)), 0), 255)
 
 
-def read_vectors(hits: Sequence[JsonObject]) -> list[Floats | None]:
+def read_hit_vectors(hits: Sequence[JsonObject]) -> list[Floats | None]:
     """Return the unit vector of each hit, None where it has none. Raises ModelError where it is cut short."""
     stored = [_read_binary(hit, fields.TOKENS) for hit in hits]
     rows: dict[StoredForm, list[int]] = {}

@@ -13,7 +13,7 @@ from plugin_api.shoppers.product_counts import (
     make_product_key,
     read_candidates,
     read_hit_id,
-    read_vectors,
+    read_hit_vectors,
 )
 from reranker.behaviour.shop_counts import count_shop
 from reranker.encoders.codec import pack_product
@@ -78,7 +78,7 @@ def test_vectors_are_read_whatever_models_they_are_of() -> None:
 def test_vectors_that_are_cut_short_say_so() -> None:
     hits = [{"_id": "x", "fields": {"attune.tokens": [_pack(range(64))[:32]]}}]
     with pytest.raises(ModelError, match="cut short"):
-        read_vectors(hits)
+        read_hit_vectors(hits)
 
 
 def _pack(vector: Iterable[float]) -> str:

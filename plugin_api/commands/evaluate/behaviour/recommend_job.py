@@ -14,7 +14,7 @@ from plugin_api.opensearch.raw_json import dumps
 from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.count_job import Train
 from plugin_api.shoppers.order_history import read_actions, read_product_kinds
-from plugin_api.shoppers.product_counts import read_vectors
+from plugin_api.shoppers.product_counts import read_hit_vectors
 from reranker.behaviour.evaluation.next_orders import OrderRanking, pick_diverse, rank_orders
 from reranker.behaviour.evaluation.order_scores import fit_implicit, make_baselines, score_by_attune
 from reranker.behaviour.evaluation.order_split import (
@@ -153,7 +153,7 @@ def _read_vectors(requests: ClusterRequests, alias: str, ids: Sequence[str]) -> 
         }
         _, answer = requests.ask("POST", f"/{quote(alias, safe='')}/_search", dumps(body))
         hits = answer["hits"]["hits"]
-        by_id = dict(zip((hit["_id"] for hit in hits), read_vectors(hits), strict=True))
+        by_id = dict(zip((hit["_id"] for hit in hits), read_hit_vectors(hits), strict=True))
         vectors += [by_id.get(product) for product in some]
     some_vector = next((vector for vector in vectors if vector is not None), None)
     if some_vector is None:
