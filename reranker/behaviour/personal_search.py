@@ -20,17 +20,17 @@ MAX_STRENGTH = 4.0
 DEFAULT_STRENGTH = 2.0
 
 PERSONAL_WEIGHTS = {
-    "bought": 2.0,
-    "maker": 0.5,
-    "size": 0.35,
-    "type": 0.5,
+    "bought": 1.0,
+    "maker": 0.2,
+    "type": 0.2,
     "price_level": 0.3,
     "history_attention": 0.5,
 }
-"""Weights of the personal features; measured, `bought` alone is 92 to 95 % of the gain.
+"""Weights of the personal features, chosen on 697 searches replayed on a year of groceries.
 
-Those of `price_level` and `history_attention` are chosen small, not measured: on a year of groceries, the
-vectors of products with a history added nothing.
+`bought` is the gain: 2 gains as much, and costs 0.018 of MRR more (0.009 to 0.030) where another product was
+wanted. `history_attention` adds 0.0014 (0.0001 to 0.003). The others change nothing beyond chance; they are
+for shops whose products are seldom bought again, and greater weights cost where another product was wanted.
 """
 
 _MOST_COUNTS = 2.0
@@ -49,7 +49,6 @@ class WindowProduct:
     id: str
     type: str = ""
     maker: str = ""
-    size: str = ""
     tier: int = 0
     popularity: float = 0.0
     price: float | None = None
@@ -105,7 +104,7 @@ def _weigh_parts(
     """Return each feature of the window (n,), weighted."""
     bought = np.array([min(np.log1p(counts.get(hit.id, 0.0)), _MOST_COUNTS) for hit in window])
     parts = {"bought": PERSONAL_WEIGHTS["bought"] * bought}
-    for name in ("maker", "size", "type"):
+    for name in ("maker", "type"):
         own: dict[str, float] = {}
         for product, count in counts.items():
             value = getattr(history[product], name)

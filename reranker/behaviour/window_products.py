@@ -42,7 +42,7 @@ def read_window(
         words = read_words(hit.stored)
         tier = 2 * hit.rank + wanted.issubset(select_hash_bits(words).tolist())
         kind, maker = (_name(words, _TYPE), _name(words, _MAKER)) if with_kinds else ("", "")
-        window.append(WindowProduct(hit.id, kind, maker, "", tier, hit.popularity, hit.price))
+        window.append(WindowProduct(hit.id, kind, maker, tier, hit.popularity, hit.price))
     return window
 
 

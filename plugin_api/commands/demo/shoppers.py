@@ -162,7 +162,6 @@ _WORDS = {
     "bought": "bought before",
     "maker": "maker",
     "type": "kind",
-    "size": "size",
     "price_level": "usual price",
     "history_attention": "like what was seen lately",
     "popularity": "popular",

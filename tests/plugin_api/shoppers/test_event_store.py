@@ -149,7 +149,7 @@ class _SlowCluster(ShopperCluster):
 
 def test_what_comes_while_others_write_is_written_together() -> None:
     cluster = _SlowCluster()
-    store = EventStore(ClusterRequests(cluster, {}), "key", 400)
+    store = EventStore(ClusterRequests(cluster, {}), "key", 400, writers=1)
     calls = [[_buy("first")], *([_buy(f"p{n}", user=f"u{n % 3}")] for n in range(9)), [_buy("p0", user="u0")]]
     with ThreadPoolExecutor(len(calls)) as pool:
         leading = pool.submit(store.store, calls[0], NOW)

@@ -4,9 +4,9 @@ from reranker.behaviour.counts import Profile, add_purchases
 from reranker.behaviour.personal_search import WindowProduct, personalise
 
 WINDOW = [
-    WindowProduct("a", "milk", "acme", "1 l", 1),
-    WindowProduct("b", "milk", "best", "1 l", 1),
-    WindowProduct("c", "cream", "acme", "2 l", 0),
+    WindowProduct("a", "milk", "acme", 1),
+    WindowProduct("b", "milk", "best", 1),
+    WindowProduct("c", "cream", "acme", 0),
 ]
 PLAIN = np.array([1.0, 0.5, 0.0], np.float32)
 
@@ -29,7 +29,7 @@ def test_what_was_bought_before_rises_and_says_why() -> None:
 
 
 def test_a_history_of_other_things_changes_nothing() -> None:
-    other = WindowProduct("x", "lamp", "shine", "small")
+    other = WindowProduct("x", "lamp", "shine")
     result = personalise(_profile("x"), _history(other), WINDOW, PLAIN, 40)
     assert result.log_odds is PLAIN
     assert result.reasons == ({}, {}, {})
@@ -53,7 +53,7 @@ def test_a_hit_that_lacks_words_stays_below_those_that_have_them() -> None:
 
 
 def test_a_maker_bought_before_lifts_its_other_products() -> None:
-    bought = WindowProduct("x", "butter", "best", "250 g")
+    bought = WindowProduct("x", "butter", "best")
     window = [WindowProduct("a", "milk", "acme"), WindowProduct("b", "milk", "best")]
     result = personalise(_profile("x"), _history(bought), window, np.zeros(2, np.float32), 40)
     assert result.log_odds[1] > result.log_odds[0]

@@ -86,9 +86,9 @@ function card(hit, rank, moved, actions, scored, personal) {
         grades(hit, actions))));
 }
 
-/** What a shopper's history adds to a hit, in words; null where that is nothing. */
+/** What a shopper's history adds to a hit, in words; null where that rounds to nothing. */
 function personalReason(parts) {
-  const named = Object.entries(parts ?? {}).filter(([, value]) => value);
+  const named = Object.entries(parts ?? {}).filter(([, value]) => Math.abs(value) >= 0.05);
   if (!named.length) return null;
   const list = named.map(([name, value]) => `${t(`personal_${name}`)} ${signed(value)}`).join(", ");
   return element("p", { className: "personal", title: t("personal_long") }, list);
