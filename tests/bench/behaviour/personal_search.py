@@ -205,56 +205,46 @@ def order_window(window: ReplayedWindow, features: Sequence[str]) -> tuple[Float
 def measure_windows(
     windows: Sequence[ReplayedWindow], ways: Mapping[str, tuple[str, ...]] = WAYS
 ) -> JsonObject:
-    """Return MRR of the first 20 plain and by popularity, how each way changes the latter, and what the first
-    hits hold.
+    """Return MRR of the first 20 plain and by popularity, how each way changes the latter, and in how many
+    searches the first ten hits hold fewer of the query's words, numbers and demands than the plain ones.
     """
-    changes: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(_lists))
-    plain: dict[str, dict[str, list[float]]] = defaultdict(_lists)
-    ranks: dict[str, dict[str, list[float]]] = defaultdict(_lists)
-    held: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    fewer: dict[str, int] = defaultdict(int)
+    values: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(_lists))
+    less: dict[str, int] = dict.fromkeys(("popularity", *ways), 0)
     for window in windows:
-        base, _ = order_window(window, ())
+        popular, _ = order_window(window, ())
         groups = ["all", "history bears" if order_window(window, WAYS["all"])[1] else "does not bear"]
         if groups[1] == "history bears" and not window.knows_wanted:
             groups.append("bears, another wanted")
-        before = _reciprocal(base, window.wanted)
-        first = _describe_first(window, base)
-        held["plain"].append(_describe_first(window, window.log_odds))
-        held["popularity"].append(first)
+        before = _reciprocal(popular, window.wanted)
+        orders = {
+            "popularity": popular,
+            **{way: order_window(window, named)[0] for way, named in ways.items()},
+        }
+        changes = {way: _reciprocal(orders[way], window.wanted) - before for way in ways}
+        plain = _list_tiers(window, window.log_odds)
+        for way, order in orders.items():
+            tiers = _list_tiers(window, order)
+            less[way] += any(own < other for own, other in zip(tiers, plain, strict=True))
         for group in groups:
-            plain[group][window.user].append(_reciprocal(window.log_odds, window.wanted))
-            ranks[group][window.user].append(before)
-        for way, features in ways.items():
-            moved, _ = order_window(window, features)
-            after, now = _reciprocal(moved, window.wanted), _describe_first(window, moved)
-            held[way].append(now)
-            fewer[way] += now < first
-            for group in groups:
-                changes[group][way][window.user].append(after - before)
+            values[group]["plain"][window.user].append(_reciprocal(window.log_odds, window.wanted))
+            values[group]["popularity"][window.user].append(before)
+            for way, change in changes.items():
+                values[group][way][window.user].append(change)
     return {
         "mrr": {
-            group: {
-                "searches": sum(map(len, users.values())),
-                "plain": _summarise(plain[group]),
-                "popularity": _summarise(users),
-                **{way: _summarise(changes[group][way]) for way in ways},
-            }
-            for group, users in ranks.items()
+            group: {"searches": sum(map(len, by_way["plain"].values()))}
+            | {way: _summarise(households) for way, households in by_way.items()}
+            for group, by_way in values.items()
         },
-        "first_hits_hold_all_words": {
-            way: round(float(np.mean([words for _, words in values])), 4) for way, values in held.items()
-        },
-        "searches_whose_first_hits_hold_fewer_words_or_demands": dict(fewer),
+        "first_hits_meet_it_less": less,
     }
 
 
-def _describe_first(window: ReplayedWindow, log_odds: Floats) -> tuple[float, float]:
-    """Return the mean rank of the first ten hits, and the share of them that holds all words."""
+def _list_tiers(window: ReplayedWindow, log_odds: Floats) -> list[int]:
+    """Return the tiers of the first ten hits, the best first."""
     tiers = [product.tier for product in read_window(window.hits, window.query.words, with_kinds=False)]
     first = np.argsort(-log_odds, kind="stable")[:_FIRST]
-    chosen = np.array([tiers[row] for row in first])
-    return float((chosen // 2).mean()), float((chosen % 2).mean())
+    return sorted((tiers[row] for row in first.tolist()), reverse=True)
 
 
 def _reciprocal(log_odds: Floats, wanted: int | None) -> float:
