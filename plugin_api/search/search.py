@@ -4,7 +4,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -12,15 +12,13 @@ from typing import TypeVar
 import msgspec
 
 from mappings.settings import Settings
-from plugin_api.clients.rules import ShownPart, load_client_rules
 from plugin_api.opensearch.client import OpenSearchClient, append_query
 from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.answer import Answer
-from plugin_api.search.client_search import mark_answer, restrict_call, shows_marked
-from plugin_api.search.concept_search import load_concept_search
+from plugin_api.search.calls.call_parser import CallParser, find_text
+from plugin_api.search.calls.client_search import mark_answer
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.experiment import Experiment
-from plugin_api.search.marked_page import MarkedPage
 from plugin_api.search.memory.circuit_breaker import OPEN_SECONDS, CircuitBreaker
 from plugin_api.search.memory.index_records import IndexRecords
 from plugin_api.search.memory.index_words import IndexWords
@@ -28,8 +26,6 @@ from plugin_api.search.memory.ranking_cache import SETTLE_SECONDS, RankingCache
 from plugin_api.search.models import SearchModels
 from plugin_api.search.pictures.ranker import PictureRanker
 from plugin_api.search.pictures.tower import PictureSearchTower, SearchedPicture
-from plugin_api.search.query.field_types import IndexSchema
-from plugin_api.search.query.request import parse_call, parse_count
 from plugin_api.search.query.types import (
     AddWhen,
     FallbackRequest,
@@ -43,7 +39,6 @@ from plugin_api.search.render import add_report, json_headers, render_page
 from plugin_api.search.report import RerankReport
 from plugin_api.search.rerank import SearchReranker
 from plugin_api.search.result_set import ResultSets
-from plugin_api.search.retrieval.index_schemas import IndexSchemas
 from plugin_api.search.retrieval.vector_cache import VectorCache
 from plugin_api.shoppers.personaliser import Personaliser
 from reranker.types import Reranker
@@ -129,7 +124,7 @@ class Searcher:
             personaliser,
             Experiment(settings, client),
         )
-        self._schemas, self._records = IndexSchemas(client), IndexRecords(client, self._models)
+        self._records = IndexRecords(client, self._models)
         self._pictures = PictureRanker(client, self._models, self._records, pictures)
         self._index_words = IndexWords(client)
         self._settings, self._search_settings = settings.sidecar, settings.search
@@ -137,8 +132,8 @@ class Searcher:
         self._user_header = settings.shoppers.user_header.lower()
         self._schema_seconds = _SCHEMA_SHARE * settings.sidecar.deadline_ms / 1000
         self._observe = observe
-        self.rules = load_client_rules(settings.domain.name)
-        self._concepts = load_concept_search(settings.domain.name)
+        self._parser = CallParser(client, settings.search, settings.domain.name, self._schema_seconds)
+        self.rules = self._parser.rules
         self.breaker = CircuitBreaker(timing.open_seconds)
         self._lock = threading.Lock()
         self._running = 0
@@ -150,34 +145,7 @@ class Searcher:
 
     def parse(self, call: SearchCall) -> RerankRequest | FallbackRequest:
         """Decide what to do with a call. Raises BadRequest."""
-        return self._understand(self._parse_restricted(self._restrict(call)))
-
-    def _parse_restricted(self, restricted: SearchCall) -> RerankRequest | FallbackRequest:
-        request = self._parse(restricted)
-        search = _find_text(request)
-        if search and self._concepts:
-            said = self.rules.drop_absent(search.text)
-            reinforced = self._concepts.reinforce(restricted, search, said)
-            request = request if reinforced is restricted else self._parse(reinforced)
-        return request
-
-    def _restrict(self, call: SearchCall) -> SearchCall:
-        """Return a call for what its client may be shown, whom the call or its text tells of.
-
-        Raises BadRequest.
-        """
-        if not self.rules:
-            return call
-        said = self._read_client(call)
-        return restrict_call(call, self.rules, said)
-
-    def _read_client(self, call: SearchCall) -> Mapping[str, object]:
-        """Return what the text of a call says of its client. Raises BadRequest."""
-        search = _find_text(self._parse(restrict_call(call, self.rules, {})))
-        return self.rules.read_client(search.text) if search else {}
-
-    def _parse(self, call: SearchCall) -> RerankRequest | FallbackRequest:
-        return parse_call(call, self._search_settings, self._schema(call))
+        return self._understand(self._parser.parse(call))
 
     def answer(self, call: SearchCall) -> Answer:
         """Answer one `_search`. Raises ClusterDown when OpenSearch does not answer, BadRequest."""
@@ -189,8 +157,8 @@ class Searcher:
         """Answer a parsed search, where there is a `deadline` by then. Raises as `answer` does."""
         if self.shows_marked(call):
             image = request.options.image if isinstance(request, RerankRequest) else ""
-            return self._fetch_marked(
-                call, lambda part: self.answer_request(part, self._parse_part(part, image), deadline)
+            return self._parser.split_marked(call).fetch(
+                lambda part: self.answer_request(part, self._parse_part(part, image), deadline)
             )
         started = time.perf_counter()
         if isinstance(request, RerankRequest) and request.keeps_order:
@@ -205,25 +173,18 @@ class Searcher:
 
     def shows_marked(self, call: SearchCall) -> bool:
         """Return whether a search asks for what does not suit its client, too."""
-        return bool(self.rules) and shows_marked(call)
-
-    def _fetch_marked(self, call: SearchCall, answer: Callable[[SearchCall], Answer]) -> Answer:
-        """Answer a search that shows what does not suit its client, behind all that does."""
-        said = self._read_client(call)
-        parts = (ShownPart.SUITING, ShownPart.BREAKING, ShownPart.ASKED)
-        return MarkedPage(*(restrict_call(call, self.rules, said, part) for part in parts)).fetch(answer)
+        return self._parser.shows_marked(call)
 
     def _parse_part(self, part: SearchCall, image: str) -> RerankRequest | FallbackRequest:
         """Return a part of a marked search parsed, with the picture that its body does not have."""
-        parsed = self._understand(self._parse_restricted(part))
+        parsed = self._understand(self._parser.parse_part(part))
         if not isinstance(parsed, RerankRequest) or not image:
             return parsed
         return replace(parsed, options=msgspec.structs.replace(parsed.options, image=image))
 
     def answer_count(self, call: SearchCall) -> Answer:
         """Answer one `_count`, of all that the same query finds in a search. Raises as `answer` does."""
-        counted = self._restrict(call)
-        request = self._understand(parse_count(counted, self._search_settings, self._schema(call)))
+        request = self._understand(self._parser.parse_count(call))
         widened, report = self._widen(request, self._time_for(math.inf, None))
         return self._send(replace(call, action="_count"), widened, report)
 
@@ -233,7 +194,7 @@ class Searcher:
         Waits for the vocabulary of the index. Raises BadRequest.
         """
         self.find_interpreter(call)
-        return _find_text(self.parse(call))
+        return find_text(self.parse(call))
 
     def encode_picture(self, call: SearchCall, image: str, model: str) -> SearchedPicture:
         """Encode the picture of a search, as its hits are ranked by a model's version. Raises BadRequest."""
@@ -274,10 +235,6 @@ class Searcher:
         known = self._index_words.find(search, unknown, Deadline.after(self._schema_seconds))
         return interpreter.understand(search.text, keep=known) if known else understanding
 
-    def _schema(self, call: SearchCall) -> IndexSchema:
-        """Return what the index of a call is like, as far as OpenSearch tells in time."""
-        return self._schemas.find(call, Deadline.after(self._schema_seconds))
-
     def _time_for(self, limit: float, deadline: Deadline | None) -> Deadline:
         """Return by when Attune's part of a search must be done, of the time that the search has."""
         now = time.monotonic()
@@ -304,8 +261,8 @@ class Searcher:
     def answer_unranked(self, call: SearchCall) -> Answer:
         """Answer one `_search` without reranking. Raises as `answer` does."""
         if self.shows_marked(call):
-            return self._fetch_marked(
-                call, lambda part: self._send_unranked(part, self._parse_part(part, ""))
+            return self._parser.split_marked(call).fetch(
+                lambda part: self._send_unranked(part, self._parse_part(part, ""))
             )
         return self._send_unranked(call, self.parse(call))
 
@@ -406,8 +363,3 @@ def unmodified_request(call: SearchCall, request: FallbackRequest) -> FallbackRe
     if request.verbatim or b'"attune"' in call.body:
         return None
     return FallbackRequest(call.body, call.params, request.cause, verbatim=True)
-
-
-def _find_text(request: RerankRequest | FallbackRequest) -> TextSearch | None:
-    """Return the text that a request searches for; None where it has none."""
-    return request if isinstance(request, RerankRequest) else request.search

@@ -17,6 +17,7 @@ words of patients, which no thesaurus holds.
 Lay words to codes: the code whose title or inclusion term is a phenotype's name, asked for by the phenotype's
 words of patients.
 
+"Words and concepts" are nearly without the model: keywords weigh 100. "Words alone" are the keyword search.
 BM25 is OpenSearch's over the plain texts, without thesaurus and broader terms. The vectors are Attune's own,
 alone; MiniLM is all-MiniLM-L6-v2 over the codes' plain texts.
 """
@@ -250,8 +251,8 @@ def main(alias: str, patients: int, half: str, minilm: bool, codes: bool, option
         click.echo(f"{name}: {len(cases):,} queries, such as {cases[0][0]!r}")
         systems: dict[str, Search] = {
             "Attune": domain_search(app, alias, kind, given),
-            "its keywords and concepts": domain_search(app, alias, kind, {"rerank": False}),
-            "its keywords alone": domain_search(app, alias, kind, {"rerank": False, "verbatim": True}),
+            "its words and concepts": domain_search(app, alias, kind, {"keyword_weight": 100}),
+            "its words alone": domain_search(app, alias, kind, {"rerank": False, "verbatim": True}),
             "its vectors alone": vector_search(client, alias, kind, encode),
             "BM25 over the plain texts": plain_search(client, kind),
         }

@@ -9,7 +9,7 @@ from mappings.domains import ClientRule, load_domain
 from mappings.errors import BadRequest
 from plugin_api.clients.rules import WARNING, ClientRules, ShownPart, load_client_rules
 from plugin_api.opensearch.raw_json import decoded, raw_object
-from plugin_api.search.client_search import restrict_call
+from plugin_api.search.calls.client_search import restrict_call
 from plugin_api.search.query.request import parse_call
 from plugin_api.search.query.types import SearchCall
 

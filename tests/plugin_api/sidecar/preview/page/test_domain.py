@@ -1,5 +1,7 @@
 """What a domain adds to the page: its wording, and clients as whom it searches."""
 
+from pathlib import Path
+
 from playwright.sync_api import expect
 
 from mappings.domains import load_domain
@@ -28,3 +30,19 @@ def test_a_shops_page_has_no_clients_and_no_notice(open_page: Open) -> None:
     page.wait_for_selector("#page-title")
     expect(page.locator("#client")).to_be_hidden()
     expect(page.locator("#domain-notice")).to_be_hidden()
+
+
+def test_every_hit_says_where_its_facts_are_from(open_page: Open, tmp_path: Path) -> None:
+    (tmp_path / "domain.toml").write_text('[page]\nevidence = "brand"\n', encoding="utf-8")
+    visit = open_page(domain=str(tmp_path))
+    visit.search("mouse")
+    hits = visit.page.locator("#attune .hit")
+    assert hits.count() > 0
+    expect(visit.page.locator("#attune .hit .evidence")).to_have_count(hits.count())
+    assert all(visit.page.locator("#attune .hit .evidence").all_inner_texts())
+
+
+def test_a_shops_hits_have_no_evidence(open_page: Open) -> None:
+    visit = open_page()
+    visit.search("mouse")
+    expect(visit.page.locator(".evidence")).to_have_count(0)

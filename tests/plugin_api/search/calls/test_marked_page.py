@@ -5,7 +5,7 @@ import pytest
 
 from mappings.errors import BadRequest
 from plugin_api.search.answer import Answer, error_answer
-from plugin_api.search.marked_page import MarkedPage, check_marked
+from plugin_api.search.calls.marked_page import MarkedPage, check_marked
 from plugin_api.search.query.types import SearchCall
 
 SUITING, BREAKING = [f"s{n}" for n in range(7)], [f"b{n}" for n in range(5)]

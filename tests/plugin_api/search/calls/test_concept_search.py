@@ -6,7 +6,7 @@ import pytest
 from indexer.catalogue.thesaurus import Thesaurus
 from mappings.domains import Concept
 from mappings.types import JsonObject
-from plugin_api.search.concept_search import ConceptSearch, load_concept_search
+from plugin_api.search.calls.concept_search import ConceptSearch, load_concept_search
 from plugin_api.search.query.purity import is_pure
 from plugin_api.search.query.request import parse_call
 from plugin_api.search.query.types import RerankRequest, SearchCall

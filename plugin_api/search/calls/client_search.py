@@ -15,7 +15,7 @@ from mappings.types import JsonObject
 from plugin_api.clients.rules import MARKED, SHOW, ClientRules, ShownPart
 from plugin_api.opensearch.raw_json import RawObject, decoded, dumps, raw_object
 from plugin_api.search.answer import Answer
-from plugin_api.search.marked_page import check_marked
+from plugin_api.search.calls.marked_page import check_marked
 from plugin_api.search.query.clauses import MATCH_ALL
 from plugin_api.search.query.request import query_of_url, with_body_of_url
 from plugin_api.search.query.types import QUERY_PARAMETERS, SearchCall
