@@ -119,6 +119,8 @@ def _limit_to_sought(
     for i, demand in enumerate(understanding.demands):
         if isinstance(demand, ModelDemand):
             continue  # a model number is sought, whatever the encoders make of it
+        if isinstance(demand, TypeDemand) and demand.accessories:
+            continue  # an accessory is named by its title: it comes behind things that are less likely, too
         is_checked = is_checkable(demand) or (isinstance(demand, TypeDemand) and understanding.is_checked)
         low, high = _CHECKED if is_checked else _WORDED
         share = np.clip((log_odds - low) / (high - low), 0, 1)  # (n,)

@@ -127,7 +127,7 @@ def _index(client: OpenSearch, name: str, alias: str) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "products.jsonl"
-        products = {row["product_id"]: row for row in _read_esci(name)}
+        products = {row["product_id"]: row for row in read_esci(name)}
         with path.open("w", encoding="utf-8") as lines:
             for product_id, row in products.items():
                 text = f"{row['product_bullet_point']} {row['product_description']}".strip()
@@ -142,7 +142,7 @@ def _index(client: OpenSearch, name: str, alias: str) -> None:
 
 def list_esci_products(name: str) -> list[Product]:
     """Return the products of ESCI in one language, each once."""
-    rows = {row["product_id"]: row for row in _read_esci(name)}
+    rows = {row["product_id"]: row for row in read_esci(name)}
     return [
         Product(
             product_id,
@@ -161,12 +161,13 @@ def read_grades(name: str) -> Mapping[str, Grades]:
     if name == "electronics":
         return select_answerable(group_by_query(read_electronics_judgements()))
     grades: dict[str, dict[str, int]] = {}
-    for row in _read_esci(name):
+    for row in read_esci(name):
         grades.setdefault(row["query"], {})[row["product_id"]] = _GRADES[row["esci_label"]]
     return select_answerable(grades)
 
 
-def _read_esci(name: str) -> list[dict[str, str]]:
+def read_esci(name: str) -> list[dict[str, str]]:
+    """Return the rows of a locale of ESCI, such as esci-jp."""
     csv.field_size_limit(1_000_000)
     with gzip.open(_ESCI, "rt", encoding="utf-8", newline="") as lines:
         return [row for row in csv.DictReader(lines) if name == f"esci-{row['query_locale']}"]

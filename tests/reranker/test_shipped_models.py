@@ -16,6 +16,7 @@ from reranker.shipped_models import (
     locate_chinese_model,
     locate_mixed_model,
 )
+from reranker.understanding import QueryInterpreter, learn_vocabulary, pack_facts
 
 DATA = Path(__file__).parents[2] / "plugin_api" / "commands" / "demo" / "data" / "chinese.jsonl"
 MOUSE = Product("mouse", "Logitech M185 wireless mouse", "Logitech")
@@ -68,6 +69,43 @@ def test_the_chinese_model_is_small() -> None:
 
 def test_every_shipped_model_has_a_version_of_its_own() -> None:
     assert len({load_any_model(folder).version for folder in list_shipped_models()}) == 3
+
+
+ENGLISH = {
+    "Apple iPhone 13 128GB": "Phones",
+    "Huawei Mate 40 Pro 5G": "Phones",
+    "iPhone 13 case": "Phone accessories",
+    "USB-C phone charger": "Phone accessories",
+    "Mouse": "Mice",
+}
+CHINESE = {
+    "苹果 iPhone 13 128GB": "手机",
+    "华为 Mate 40 Pro 5G": "手机",
+    "iPhone 13 手机壳": "手机配件",
+    "手机充电器 快充": "手机配件",
+    "无线鼠标": "鼠标",
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "titles"),
+    [
+        ("购买新款手机", CHINESE),
+        ("購買新款手機", CHINESE),
+        ("buy a new phone", ENGLISH),
+    ],
+)
+def test_phones_come_before_cases_and_chargers(query: str, titles: dict[str, str]) -> None:
+    products = [Product(title, title, category=category) for title, category in titles.items()]
+    model = load_model(choose_shipped_model(products), threads=1)
+    interpreter = QueryInterpreter(learn_vocabulary(products), lambda text: model.encode_query(text).vector)
+    probable = model.score(
+        model.encode_query(query), [each.stored for each in model.encode_products(products)]
+    )
+    scores = interpreter.adjust(
+        interpreter.understand(query), [pack_facts(p) for p in products], [None] * 5, probable.tolist()
+    ).scores
+    assert set(np.argsort(scores)[-2:].tolist()) == {0, 1}
 
 
 def test_a_new_phone_is_a_phone_and_no_case(

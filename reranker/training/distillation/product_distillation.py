@@ -34,6 +34,9 @@ from reranker.training.run.progress import ReportProgress
 _Tower = TypeVar("_Tower", bound=nn.Module)
 """Maps right-padded ids (B, T) to states (B, T, d)."""
 
+_WARMUP_PART = 5
+"""Part of its steps that a short distillation warms up for at most: it has to reach the full rate."""
+
 _GROUP = 32
 """Batches that are drawn together, so that texts of like length meet in one."""
 
@@ -143,7 +146,7 @@ class Distillation(Generic[_Tower]):
 
     def _schedule(self) -> float:
         """Share of the full learning rate: up while warming up, then down in a cosine."""
-        warmup = self._config.warmup
+        warmup = min(self._config.warmup, self.steps // _WARMUP_PART)
         if self.step < warmup:
             return (self.step + 1) / warmup
         done = (self.step - warmup) / max(1, self.steps - warmup)
