@@ -6,7 +6,7 @@ import numpy as np
 
 from reranker.types import Doubles, Floats
 
-PICTURE, PICTURE_WORDS = PICTURE_FEATURES = ("picture", "picture_words")
+PICTURE, PICTURE_WORDS = ("picture", "picture_words")
 """How alike a product's own picture is, and how near its text is to what the picture shows."""
 
 SLOPE, TYPICAL = 6.0, 0.35
