@@ -97,11 +97,11 @@ def attune(ctx: click.Context, config: Path | None) -> None:
     First steps:
       attune demo                             see it on a sample catalogue
       attune up                               start a local OpenSearch
-      attune inspect products.csv             see what an index of a file would hold
+      attune inspect products.csv             see what would be indexed
       attune index products.csv --alias shop  clean, encode and index a catalogue
-      attune attach shop                      or add vectors to an index that you have
+      attune attach shop                      add vectors to an index you have
       attune search "wireless mouse" --alias shop
-      attune serve                            start the sidecar: point your search box at it
+      attune serve                            start what the search box asks
     """
     ctx.obj = CommandContext(config)
 

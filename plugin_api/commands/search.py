@@ -88,7 +88,7 @@ def search(
       attune search "wireless mouse" --filter brand=Logitech
       attune search "lego star wars" --compare --alias shop
       attune search "usb c cable" --filter attributes.color=black --json
-      attune search "safe savings" --domain finance --client risk=2 --client horizon=3
+      attune search "safe savings" --domain finance --client risk=2
     """
     if not text.strip():
         raise click.BadParameter("it is empty: give the words to search for", param_hint="TEXT")

@@ -15,6 +15,7 @@ COMMANDS = attune.list_commands(click.Context(attune))
 def test_the_list_of_commands_fits_on_a_terminal() -> None:
     shown = CliRunner().invoke(attune, ["--help"], terminal_width=80).stdout
     assert "..." not in shown.partition("Commands:")[2]
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
     for command in COMMANDS:
         assert f"\n  {command} " in shown
 
@@ -26,7 +27,9 @@ def test_every_command_and_option_says_what_it_does(name: str) -> None:
     assert command.help
     options = [option for option in command.params if isinstance(option, click.Option)]
     assert [option.name for option in options if not option.help] == []
-    assert CliRunner().invoke(attune, [name, "--help"]).exit_code == 0
+    shown = CliRunner().invoke(attune, [name, "--help"], terminal_width=80)
+    assert shown.exit_code == 0
+    assert [line for line in shown.stdout.splitlines() if len(line) > 80] == []
 
 
 def test_a_misspelt_command_is_refused_with_the_nearest_one() -> None:

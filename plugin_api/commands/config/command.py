@@ -19,10 +19,12 @@ from plugin_api.commands.context import CommandContext
 def config(context: CommandContext, alias: str | None, as_json: bool) -> None:
     """Show the settings in force and where each came from.
 
-    \b
     Settings come from defaults, then a TOML file (--config or ATTUNE_CONFIG), then the environment:
+
+    \b
       [search]                   ATTUNE_SEARCH_WINDOW=50
       window = 50
+
     Searches of an index use what `attune tune` has chosen for it where a setting has its default; with
     --alias that is shown, and the cluster is asked for it.
     """

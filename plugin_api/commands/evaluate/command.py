@@ -108,10 +108,12 @@ def evaluate(
 
     \b
       attune evaluate --judgements judged.csv --alias shop --html report.html
-      attune evaluate --judgements judged.csv --alias shop --second-model NEW --second-alias shop-new
+      attune evaluate --judgements judged.csv --alias shop \\
+        --second-model NEW --second-alias shop-new
       attune evaluate --qrels qrels.txt --run old=old.trec --run new=new.trec
       attune evaluate --recommend --alias shop
       attune evaluate --personal --alias shop
+
     With --run but neither --alias nor --system, no index is searched: OpenSearch is not needed then.
 
     Every ranking is measured over the whole catalogue, where products that nobody judged count as irrelevant,

@@ -132,6 +132,7 @@ def index(
       attributes = ["colour", "attr_*"]  # * matches any text
       version = "updated_at"
       operation = "event"
+
     Records that can't be used are written to the reject file with line number and reason.
 
     Of an index that `attune attach` gave its vectors, --verify without SOURCE compares documents and vectors,

@@ -40,7 +40,8 @@ def serve(
 
     \b
       attune serve
-      curl 'localhost:8080/products/_search?pretty' -H 'Content-Type: application/json' \\
+      curl 'localhost:8080/products/_search?pretty' \\
+        -H 'Content-Type: application/json' \\
         -d '{"query": {"match": {"title": "wireless mouse"}}}'
     """
     settings = context.settings

@@ -111,10 +111,12 @@ def train(
     \b
       attune train products.csv --out shop-model
       attune train --index shop --out shop-model
-      attune train products.csv --out shop-model --judgements judged.csv --budget 10
-      attune train products.csv --out shop-model --clicks queries.jsonl.gz events.jsonl.gz
+      attune train products.csv --out shop-model --judgements judged.csv
+      attune train products.csv --out shop-model \\
+        --clicks queries.jsonl.gz events.jsonl.gz
       attune index products.csv --model shop-model --alias shop
       attune serve --model shop-model
+
     With --images it learns which texts a shop's pictures belong to, from an index made by `attune index`
     or `attune attach` with --images: OUT is a folder for the setting pictures.folder. That takes seconds,
     and not the extra train.

@@ -54,6 +54,7 @@ def tune(
     \b
       attune tune --alias shop --dry-run
       attune tune --alias shop --query-template search.json
+
     What is chosen is recorded in the index and used by its searches, unless the settings say otherwise:
     `attune config --alias shop` shows both. A rebuild does the same at its end (index.tune_seconds).
     """
