@@ -1,6 +1,6 @@
 """`attune count`: from stored orders to counts in product documents, and a behaviour model of the shop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -13,14 +13,16 @@ from plugin_api.shoppers.behaviour_store import BehaviourStore
 from plugin_api.shoppers.cluster import ClusterRequests, ShopperStoreError
 from plugin_api.shoppers.event_store import EventStore
 from plugin_api.shoppers.events import SECONDS_A_DAY
+from plugin_api.shoppers.new_products import borrow_neighbours
 from plugin_api.shoppers.order_history import read_actions, read_product_kinds, scan_hits
 from plugin_api.shoppers.popularity_job import count_priors
-from plugin_api.shoppers.product_counts import COUNTS_MAPPING, build_product_counts
+from plugin_api.shoppers.product_counts import COUNTS_MAPPING, PACKED, build_product_counts, lend_neighbours
+from reranker.behaviour.neighbours import MIN_USERS
 from reranker.behaviour.popularity import POPULARITY_FEATURES
 from reranker.behaviour.purchases import PurchaseLog, build_purchase_log
 from reranker.behaviour.recommendation import BehaviourModel
 from reranker.behaviour.scorer import BehaviourScorer
-from reranker.behaviour.shop_counts import count_shop
+from reranker.behaviour.shop_counts import ShopCounts, count_shop
 
 _BULK = 1_000
 _SCRIPT = (
@@ -44,7 +46,8 @@ def load_trainer() -> Train | None:
 
 @dataclass(frozen=True, slots=True)
 class CountReport:
-    """What was counted. `not_trained` says why there is no trained scorer; `dropped` are expired indexes.
+    """What was counted. `products_lent` new products borrow neighbours. `not_trained` says why there is no
+    trained scorer; `dropped` are expired indexes.
 
     `popularity` has the log-odds a unit of each feature of popularity, learnt from so many `choices`; they
     are the default where that is 0.
@@ -54,6 +57,7 @@ class CountReport:
     shoppers: int
     products_bought: int
     products_updated: int
+    products_lent: int
     trained: bool
     not_trained: str
     popularity: dict[str, float]
@@ -87,13 +91,14 @@ def count_behaviour(
         except LabelsError as error:
             why_not = str(error)
     priors, weights = count_priors(requests, log, products, day)
-    updated = _write_counts(requests, alias, build_product_counts(shop, priors))
+    updated, lent = _write_all(requests, alias, shop, build_product_counts(shop, priors), products)
     BehaviourStore(requests).write(alias, BehaviourModel(shop.kernels, shop.shares, scorer))
     return CountReport(
         len(log),
         len(log.user_ids),
         len(log.product_ids),
         updated,
+        lent,
         scorer is not None,
         why_not,
         dict(zip(POPULARITY_FEATURES, weights.values, strict=True)),
@@ -102,12 +107,40 @@ def count_behaviour(
     )
 
 
-def _write_counts(requests: ClusterRequests, alias: str, counts: dict[str, JsonObject]) -> int:
-    """Write each product's counts, and remove those of products that have none any more."""
+def _write_all(
+    requests: ClusterRequests,
+    alias: str,
+    shop: ShopCounts,
+    counts: dict[str, JsonObject],
+    kinds: Mapping[str, tuple[str, str]],
+) -> tuple[int, int]:
+    """Write each product's counts; return how many changed, and how many new products borrow neighbours.
+
+    Those of products that have none any more are removed.
+    """
     requests.ask("PUT", f"/{quote(alias, safe='')}/_mapping", COUNTS_MAPPING)
-    had = {"query": {"exists": {"field": fields.POPULARITY_PRIOR}}, "_source": False}
-    gone = [hit["_id"] for hit in scan_hits(requests, alias, had) if hit["_id"] not in counts]
-    changes: list[tuple[str, JsonObject | None]] = [*counts.items(), *((product, None) for product in gone)]
+    bought = {product for product, row in shop.rows.items() if shop.buyers[row] >= MIN_USERS}
+    updated = _update(requests, alias, {product: counts[product] for product in bought & counts.keys()})
+    new = [product for product in kinds if product not in bought]
+    lent = {
+        product: lend_neighbours(counts.get(product, {}), kinds[product], neighbours)
+        for product, neighbours in borrow_neighbours(requests, alias, new, bought)
+        if neighbours
+    }
+    rest = {product: own for product, own in counts.items() if product not in bought} | lent
+    had = {
+        "query": {
+            "bool": {"should": [{"exists": {"field": name}} for name in (fields.POPULARITY_PRIOR, PACKED)]}
+        },
+        "_source": False,
+    }
+    gone = [hit["_id"] for hit in scan_hits(requests, alias, had) if hit["_id"] not in bought | rest.keys()]
+    return updated + _update(requests, alias, {**rest, **dict.fromkeys(gone)}), len(lent)
+
+
+def _update(requests: ClusterRequests, alias: str, counts: Mapping[str, JsonObject | None]) -> int:
+    """Write the counts of products, remove those that are None, and return how many changed."""
+    changes = list(counts.items())
     updated = 0
     for begin in range(0, len(changes), _BULK):
         lines = b"".join(

@@ -78,6 +78,7 @@ class _PackedCounts(msgspec.Struct, frozen=True, array_like=True):
     numbers: bytes
     by_shoppers: bytes
     by_orders: bytes
+    borrowed: bool = False
 
 
 _NOT_COUNTED = _PackedCounts("", "", bytes(_NUMBERS.size), b"", b"")
@@ -101,43 +102,62 @@ def build_product_counts(shop: ShopCounts, priors: Mapping[str, float]) -> dict[
     `priors` say what each one's popularity adds in searches.
     """
     shoppers, orders = shop.by_shoppers.by_target(), shop.by_orders.by_target()
-    digests = [digest_product(product) for product in shop.product_ids]
-    keys = [make_product_key(product) for product in shop.product_ids]
-
-    def name(weights: Mapping[int, float]) -> dict[str, float]:
-        # To find candidates by, one digit is enough: they are scored by what is packed.
-        return {keys[row]: float(f"{weight:.1g}") for row, weight in weights.items() if weight >= _LEAST}
-
-    def pack(weights: Mapping[int, float]) -> bytes:
-        return b"".join(
-            _WEIGHT.pack(digests[row], _encode_weight(weight))
-            for row, weight in weights.items()
-            if weight >= _LEAST
-        )
-
+    ids = shop.product_ids
     counts: dict[str, JsonObject] = {product: {"prior": round(prior, 2)} for product, prior in priors.items()}
     for product, row in shop.rows.items():
         if shop.popularity[row] <= 0:
             continue
         popularity, recent = (max(round(float(of[row]), 3), _LEAST) for of in (shop.popularity, shop.recent))
-        by_shoppers, by_orders = shoppers.get(row, {}), orders.get(row, {})
-        numbers = (popularity, recent, float(shop.reorder[row]))
+        by_shoppers = {ids[source]: weight for source, weight in shoppers.get(row, {}).items()}
+        by_orders = {ids[source]: weight for source, weight in orders.get(row, {}).items()}
         packed = _PackedCounts(
             shop.types[row],
             shop.makers[row],
-            _NUMBERS.pack(*numbers),
-            pack(by_shoppers),
-            pack(by_orders),
+            _NUMBERS.pack(popularity, recent, float(shop.reorder[row])),
+            _pack_weights(by_shoppers),
+            _pack_weights(by_orders),
         )
         counts[product] = {
             **counts.get(product, {}),
             "popularity": popularity,
             "recent": recent,
-            "by_shoppers": name(by_shoppers),
-            "by_orders": name(by_orders),
-            "packed": base64.b64encode(msgspec.msgpack.encode(packed)).decode(),
+            "by_shoppers": _name_weights(by_shoppers),
+            "by_orders": _name_weights(by_orders),
+            "packed": _encode(packed),
         }
     return counts
+
+
+def lend_neighbours(
+    counts: JsonObject, kinds: tuple[str, str], neighbours: Mapping[str, float]
+) -> JsonObject:
+    """Return counts of a product that few have bought, with neighbours that are like it.
+
+    `counts` may be empty; `kinds` are its type and maker.
+    """
+    packed = _read_packed(base64.b64decode(counts["packed"])) if "packed" in counts else _NOT_COUNTED
+    lent = msgspec.structs.replace(
+        packed, type=kinds[0], maker=kinds[1], by_shoppers=_pack_weights(neighbours), borrowed=True
+    )
+    return {**counts, "by_shoppers": _name_weights(neighbours), "packed": _encode(lent)}
+
+
+def _name_weights(weights: Mapping[str, float]) -> dict[str, float]:
+    """Return weights as OpenSearch finds candidates by them: one digit is enough."""
+    return {
+        make_product_key(product): float(f"{weight:.1g}")
+        for product, weight in weights.items()
+        if weight >= _LEAST
+    }
+
+
+def _pack_weights(weights: Mapping[str, float]) -> bytes:
+    """Return weights as candidates are scored by them."""
+    return b"".join(
+        _WEIGHT.pack(digest_product(product), _encode_weight(weight))
+        for product, weight in weights.items()
+        if weight >= _LEAST
+    )
 
 
 def read_candidates(hits: Sequence[JsonObject], names: Mapping[bytes, str]) -> list[Candidate]:
@@ -167,6 +187,7 @@ def _read_candidate(
         _read_weights(counts.by_shoppers, names),
         _read_weights(counts.by_orders, names),
         vector,
+        counts.borrowed,
     )
 
 
@@ -180,7 +201,15 @@ def read_hit_id(hit: Mapping[str, object]) -> str:
 
 def _read_counts(hit: Mapping[str, object]) -> _PackedCounts:
     stored = _read_binary(hit, PACKED)
-    return msgspec.msgpack.decode(stored, type=_PackedCounts) if stored else _NOT_COUNTED
+    return _read_packed(stored) if stored else _NOT_COUNTED
+
+
+def _read_packed(packed: bytes) -> _PackedCounts:
+    return msgspec.msgpack.decode(packed, type=_PackedCounts)
+
+
+def _encode(packed: _PackedCounts) -> str:
+    return base64.b64encode(msgspec.msgpack.encode(packed)).decode()
 
 
 def _read_binary(hit: Mapping[str, object], field: str) -> bytes:

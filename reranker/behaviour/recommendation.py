@@ -14,6 +14,7 @@ from reranker.behaviour.features import (
     Shares,
     build_behaviour_features,
 )
+from reranker.behaviour.likeness import score_new_products
 from reranker.behaviour.reasons import RecommendationReason, explain_again, mask_parts, name_leading_parts
 from reranker.behaviour.repurchase import RepurchaseKernels
 from reranker.behaviour.scorer import BehaviourScorer, score_untrained
@@ -52,8 +53,9 @@ class RecommendationKind(StrEnum):
 class Candidate:
     """A product that may be recommended, and what counting says of it.
 
-    `by_shoppers` and `by_orders` map other products to what their purchase says for this one. `vector` is
-    None where the product has none.
+    `by_shoppers` and `by_orders` map other products to what their purchase says for this one. Where
+    `borrowed`, they are products like it, since few shoppers have bought it. `vector` is None where the
+    product has none.
     """
 
     id: str
@@ -65,6 +67,7 @@ class Candidate:
     by_shoppers: Mapping[str, float] = field(default_factory=dict)
     by_orders: Mapping[str, float] = field(default_factory=dict)
     vector: Floats | None = None
+    borrowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +175,9 @@ def _score_next_purchase(
     score = model.scorer.logits if model.scorer else score_untrained
     scores = score(features)
     is_new = facts.popularity <= 0
-    if is_new.any() and not is_new.all():  # no example had such a product: what the scorer says is a guess
-        scores = np.where(is_new, np.minimum(scores, scores[~is_new].min()), scores)
+    if is_new.any():  # no example had such a product: what the scorer says is a guess
+        floor = scores[~is_new].min() - 1 if not is_new.all() else 0.0
+        scores = np.where(is_new, floor + score_new_products(features), scores)
     parts = name_leading_parts(
         features, scores, {name: score(masked) for name, masked in mask_parts(features).items()}
     )
@@ -181,9 +185,9 @@ def _score_next_purchase(
     for candidate, part in zip(pool, parts, strict=True):
         if part == "again":
             reasons.append(explain_again(profile.bought[candidate.id]))
-        elif part == "together":
+        elif part == "together" or (candidate.borrowed and not candidate.popularity):
             source = _find_source((candidate.by_shoppers, candidate.by_orders), strengths)
-            reasons.append(RecommendationReason("together", (source,) if source else ()))
+            reasons.append(_explain_neighbour(candidate, source))
         else:
             reasons.append(RecommendationReason(part))
     return scores.astype(np.float64), reasons
@@ -228,7 +232,7 @@ def _score_together(
             reasons.append(explain_again(request.profile.bought[candidate.id]))
         elif kind == "together":
             source = _find_source((candidate.by_orders, candidate.by_shoppers), strengths)
-            reasons.append(RecommendationReason("together", (source,)))
+            reasons.append(_explain_neighbour(candidate, source))
         elif kind == "similar":
             reasons.append(RecommendationReason("similar", (nearest[row],)))
         else:
@@ -264,6 +268,12 @@ def _score_trending(pool: Sequence[Candidate]) -> tuple[Doubles, list[Recommenda
 
 def _weigh(weights: Mapping[str, float], strengths: Mapping[str, float]) -> float:
     return float(sum(weight * strengths[p] for p, weight in weights.items() if p in strengths))
+
+
+def _explain_neighbour(candidate: Candidate, source: str) -> RecommendationReason:
+    if candidate.borrowed and source:
+        return RecommendationReason("similar", (source,))
+    return RecommendationReason("together", (source,) if source else ())
 
 
 def _find_source(weights: Sequence[Mapping[str, float]], strengths: Mapping[str, float]) -> str:

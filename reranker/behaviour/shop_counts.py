@@ -34,6 +34,7 @@ class ShopCounts:
     popularity: Doubles  # (P,) decayed purchases
     recent: Doubles  # (P,) the same with a decay of 14 days
     reorder: Doubles  # (P,) share of buyers who bought again
+    buyers: Ints  # (P,) shoppers who bought it
     by_shoppers: Neighbours
     by_orders: Neighbours
     kernels: RepurchaseKernels
@@ -113,6 +114,7 @@ def count_shop(
         popularity,
         count_popularity(before, day, RECENT_DECAY_DAYS),
         (again + _PRIOR_AGAIN) / (buyers + _PRIOR_BUYERS),
+        buyers,
         by_shoppers,
         by_orders,
         fit_kernels(before, list(types), day),

@@ -122,6 +122,9 @@ def count(context: CommandContext, alias: str | None, train: bool, as_json: bool
         f"by {format_count(report.shoppers, 'shopper')}; "
         f"{format_count(report.products_updated, 'product')} updated."
     )
+    if report.products_lent:
+        lent = format_count(report.products_lent, "new product")
+        click.echo(f"{lent} can be recommended by what was bought of products like them.")
     if report.trained:
         click.echo("The scorer was trained.")
     elif train:

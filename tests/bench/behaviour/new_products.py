@@ -11,7 +11,9 @@ from reranker.behaviour.evaluation.ranking_values import (
     pick_best,
     summarise_rankings,
 )
-from reranker.behaviour.recommendation import score_by_likeness
+from reranker.behaviour.features import BEHAVIOUR_FEATURES
+from reranker.behaviour.likeness import LENDERS, score_new_products, weigh_likeness
+from reranker.behaviour.neighbours import MIN_USERS
 from reranker.behaviour.shop_counts import ShopCounts
 from reranker.types import Floats
 from tests.bench.behaviour.next_basket import list_figures
@@ -20,9 +22,13 @@ from tests.bench.behaviour.next_basket import list_figures
 def rank_new_products(split: OrderSplit, shop: ShopCounts, vectors: Floats) -> dict[str, RankingValues]:
     """Return the values of rankings of new products by vectors, by type and maker, and by both."""
     rng = np.random.default_rng(7)
-    new = np.flatnonzero(rng.random(len(shop.product_ids)) < 0.2)
-    is_new = np.zeros(len(shop.product_ids), dtype=bool)
-    is_new[new] = True
+    is_new = rng.random(len(shop.product_ids)) < 0.2
+    new = np.flatnonzero(is_new)
+    lenders = np.flatnonzero(~is_new & (shop.buyers >= MIN_USERS))
+    cosines = vectors[new] @ vectors[lenders].T  # (n, lenders)
+    near = np.argpartition(-cosines, LENDERS, axis=1)[:, :LENDERS]
+    weights = np.vectorize(weigh_likeness)(np.take_along_axis(cosines, near, 1))  # (n, LENDERS)
+    near = lenders[near]
     values = {name: RankingValues() for name in ("random", "vectors", "type and maker", "both")}
 
     for example in split.examples():
@@ -36,15 +42,17 @@ def rank_new_products(split: OrderSplit, shop: ShopCounts, vectors: Floats) -> d
         }
         profile = Profile(known)
         rows, counts = shop.history(profile, example.day)
-        likeness = score_by_likeness(vectors[new], vectors[rows], counts)
+        strengths = np.zeros(len(is_new))
+        strengths[rows] = np.sqrt(counts)
         features = shop.features(profile, new, example.day)
-        columns = features[:, 11] + features[:, 12]
-        by_columns = np.exp(np.clip(columns, -20, 20)).astype(np.float64)
+        borrowed = (weights * strengths[near]).sum(1)
+        features[:, BEHAVIOUR_FEATURES.index("neighbours")] = np.log1p(borrowed)
+        taste = [BEHAVIOUR_FEATURES.index(name) for name in ("type", "maker")]
         ways = {
             "random": rng.random(len(new)),
-            "vectors": likeness,
-            "type and maker": by_columns,
-            "both": likeness * np.sqrt(by_columns),
+            "vectors": borrowed,
+            "type and maker": features[:, taste].sum(1).astype(np.float64),
+            "both": score_new_products(features),
         }
         for name, scores in ways.items():
             values[name].add(str(example.user), new[pick_best(scores)], wanted)

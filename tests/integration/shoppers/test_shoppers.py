@@ -113,7 +113,8 @@ _METHOD = {"name": "hnsw", "space_type": "cosinesimil", "engine": "lucene"}
 def test_all_orders_were_counted(counted: CountedShop) -> None:
     assert counted.report.shoppers == 30
     assert counted.report.purchases == len({(p.user, p.order, p.product) for p in make_orders()})
-    assert counted.report.products_updated == counted.report.products_bought
+    assert counted.report.products_lent == 11  # ten staples of three shoppers each, and the new tea
+    assert counted.report.products_updated == counted.report.products_bought + 1
     body = counted.client.get(index=counted.alias, id="tea")["_source"]
     assert body["title"] == "Tea"  # nothing but the counts was changed
     assert body["attune"]["vector"] == VECTORS["tea"]
@@ -152,6 +153,17 @@ def test_products_bought_together(counted: CountedShop) -> None:
 def test_similar_products_are_near_and_may_be_new(counted: CountedShop) -> None:
     hits = counted.recommend(kind=RecommendationKind.SIMILAR, products=["tea"], size=2)
     assert [hit["_id"] for hit in hits] == ["new tea", "honey"]
+
+
+def test_a_new_product_is_recommended_to_who_buys_its_like(counted: CountedShop) -> None:
+    only = msgspec.Raw(b'{"ids": {"values": ["new tea", "butter"]}}')
+    reasons = {
+        hit["_id"]: hit["fields"]["attune.reason"][0] for hit in counted.recommend(user="s3", filter=only)
+    }
+    assert set(reasons) == {"new tea", "butter"}
+    assert reasons["new tea"] in ("like Tea", "like Honey")
+    again = count_behaviour(counted.requests, counted.alias, counted.settings.shoppers, time.time(), None)
+    assert (again.products_lent, again.products_updated) == (11, 0)
 
 
 def test_the_callers_filter_holds_for_every_kind(counted: CountedShop) -> None:

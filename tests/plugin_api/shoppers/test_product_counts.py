@@ -10,6 +10,7 @@ from mappings.product_key import ProductKey
 from plugin_api.shoppers.product_counts import (
     build_product_counts,
     digest_product,
+    lend_neighbours,
     make_product_key,
     read_candidates,
     read_hit_id,
@@ -39,6 +40,18 @@ def test_what_is_packed_is_read_as_a_candidate() -> None:
     weights = SHOP.by_orders.by_target()[row]
     assert candidate.by_orders["pasta"] == pytest.approx(weights[SHOP.rows["pasta"]], rel=0.022)
     assert set(candidate.by_orders) <= {"pasta", "tea"}
+
+
+def test_neighbours_can_be_lent_to_what_nobody_bought_and_to_what_few_did() -> None:
+    names = {digest_product(product): product for product in ("tea", "pasta")}
+    few = COUNTS["sauce"]
+    for counts in ({}, few):
+        lent = lend_neighbours(counts, ("teas", "maker"), {"tea": 0.02})
+        assert lent["by_shoppers"] == {make_product_key("tea"): 0.02}
+        [candidate] = read_candidates([_hit(lent["packed"], _id="x")], names)
+        assert (candidate.borrowed, candidate.type, candidate.maker) == (True, "teas", "maker")
+        assert candidate.by_shoppers == {"tea": pytest.approx(0.02, rel=0.022)}
+        assert bool(candidate.by_orders) == bool(candidate.popularity) == bool(counts)
 
 
 def test_what_opensearch_searches_by_is_beside_it() -> None:

@@ -161,5 +161,23 @@ def test_a_trained_scorer_does_not_guess_about_what_nobody_bought(
     assert [r.score for r in result if r.id == "new"] == [result[-1].score]
 
 
+def test_new_products_are_ranked_by_what_was_bought_of_their_like(
+    shop: ShopCounts, candidates: dict[str, Candidate]
+) -> None:
+    new = [
+        Candidate(name, kind, by_shoppers={source: 0.02}, borrowed=True)
+        for name, kind, source in (("new nail", "nail", "hammer"), ("new tea", "tea", "tea"))
+    ]
+    request = RecommendationRequest(
+        RecommendationKind.NEXT_PURCHASE, 100, DAY, add_purchases(Profile(), ["tea"], DAY)
+    )
+    model = BehaviourModel(shop.kernels, shop.shares)
+    result = recommend_products(request, [*new, *candidates.values()], candidates, model)
+    assert [each.id for each in result[-2:]] == ["new tea", "new nail"]
+    assert result[-2].reason.describe({"tea": "Tea"}) == "like Tea"
+    alone = recommend_products(request, new, candidates, model)  # a filter may leave nothing else
+    assert [each.id for each in alone] == ["new tea", "new nail"]
+
+
 def test_no_candidates_give_no_recommendations(shop: ShopCounts) -> None:
     assert _recommend(shop, {}, RecommendationKind.NEXT_PURCHASE) == []
