@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from mappings.types import JsonObject
 from reranker.keyword_evidence import add_keyword_evidence
 from reranker.log_odds import compute_log_odds
 from reranker.types import Doubles, Floats
-from reranker.understanding.adjustment import DemandWeights, Weights, load_weights, move_log_odds, weigh
+from reranker.understanding.adjustment import DemandWeights, load_weights, move_log_odds, weigh
 from reranker.understanding.demands import KINDS, Understanding
 from reranker.understanding.matching import Outcome
 from tests.bench.demands.figures import PLACES, measure_query
@@ -56,7 +56,8 @@ def fit_weights(shop: Shop, queries: Sequence[DemandQuery], settings: SearchSett
         kind: {"match": row[0], "near": row[1], "contradiction": row[2]}
         for kind, row in zip(KINDS, weights.tolist(), strict=True)
     }
-    return {"prior": prior, "soft": start.soft, "kinds": kinds}  # soft was chosen on judgements
+    soft = {"soft_prior": start.soft_prior, "soft": start.soft}  # chosen on judgements
+    return {"prior": prior, **soft, "kinds": kinds}
 
 
 def _prepare(shop: Shop, query: DemandQuery, settings: SearchSettings) -> _Case:
@@ -73,7 +74,7 @@ def _evaluate(cases: Sequence[_Case], weights: Floats, prior: float) -> float:
     """Return the share of places that are satisfied, averaged over the kinds."""
     shares: defaultdict[str, list[float]] = defaultdict(list)
     rows = {kind: DemandWeights(*row) for kind, row in zip(KINDS, weights.tolist(), strict=True)}
-    tried = Weights(prior, load_weights().soft, rows)
+    tried = replace(load_weights(), prior=prior, kinds=rows)
     for case in cases:
         order = np.argsort(-move_log_odds(case.understanding, case.outcomes, case.logits, tried)[0])
         shares[case.query.kind].append(measure_query(case.query, [case.rows[i] for i in order[:PLACES]])[0])
