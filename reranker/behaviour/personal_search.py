@@ -29,8 +29,8 @@ PERSONAL_WEIGHTS = {
 """Weights of the personal features, chosen on 697 searches replayed on a year of groceries.
 
 `bought` is the gain: 2 gains as much, and costs 0.018 of MRR more (0.009 to 0.030) where another product was
-wanted. `history_attention` adds 0.0014 (0.0001 to 0.003). The others change nothing beyond chance; they are
-for shops whose products are seldom bought again, and greater weights cost where another product was wanted.
+wanted. Beside it `history_attention` adds 0.0014 (0.0001 to 0.003), the others nothing beyond chance. They
+are for shops whose products are seldom bought again; greater weights cost where another product was wanted.
 """
 
 _MOST_COUNTS = 2.0

@@ -3,7 +3,8 @@
     attune events --orders orders.csv && attune count --alias shop
     python -m tests.bench.shoppers --alias shop
 
-It makes shoppers of its own, with 200 products each, and forgets them at the end.
+It makes shoppers of its own, with 200 products bought, 50 viewed and ten titles each, and forgets them at the
+end.
 """
 
 import json
@@ -23,7 +24,7 @@ from plugin_api.shoppers.forget import forget_shopper
 from plugin_api.shoppers.profile_store import USERS
 from plugin_api.shoppers.recommend_call import RecommendCall
 from plugin_api.shoppers.recommender import Recommender
-from reranker.behaviour.counts import MAX_PRODUCTS
+from reranker.behaviour.counts import MAX_PRODUCTS, MAX_VIEWS
 from reranker.behaviour.recommendation import RecommendationKind
 from tests.bench.inputs import machine, percentiles
 
@@ -52,12 +53,17 @@ def measure(url: str, alias: str, calls: int) -> JsonObject:
     requests = ClusterRequests(client, {})
     store = EventStore(requests, settings.shoppers.key, settings.shoppers.retention_days)
     recommender = Recommender(client, settings)
-    search = {"size": 2_000, "_source": False, "query": {"exists": {"field": "attune.behaviour.popularity"}}}
+    search = {
+        "size": 2_000,
+        "_source": ["title"],
+        "query": {"exists": {"field": "attune.behaviour.popularity"}},
+    }
     hits = requests.ask("POST", f"/{alias}/_search", search)[1]["hits"]["hits"]
     products = [hit["_id"] for hit in hits]
+    titles = [str(hit["_source"]["title"]) for hit in hits]
     shoppers = [secrets.token_hex(8) for _ in range(SHOPPERS)]
     live = [secrets.token_hex(8) for _ in range(LIVE_SHOPPERS)]
-    events_a_second = _store_histories(store, shoppers, products, rng)
+    events_a_second = _store_histories(store, shoppers, products, titles, rng)
     result: JsonObject = {**facts, "events_a_second": events_a_second}
     result["event_to_changed_answer_ms"] = _measure_changes(store, recommender, alias, shoppers, products)
     result["recommend_ms"] = {
@@ -89,9 +95,13 @@ def _buy(user: str, product: str, at: float) -> dict[str, object]:
 
 
 def _store_histories(
-    store: EventStore, shoppers: list[str], products: list[str], rng: np.random.Generator
+    store: EventStore,
+    shoppers: list[str],
+    products: list[str],
+    titles: list[str],
+    rng: np.random.Generator,
 ) -> float:
-    """Store an order history of each shopper; return events a second."""
+    """Store what each shopper bought and viewed; return events a second."""
     now = time.time()
     count = 0
     began = time.perf_counter()
@@ -99,6 +109,10 @@ def _store_histories(
         chosen = rng.choice(len(products), MAX_PRODUCTS, replace=False)
         times = now - 86_400 * rng.integers(1, 20, MAX_PRODUCTS)
         events = [_buy(user, products[row], at) for row, at in zip(chosen, times.tolist(), strict=True)]
+        for row in rng.choice(len(products), MAX_VIEWS, replace=False).tolist():
+            view = _buy(user, products[row], now - float(rng.integers(86_400)))
+            view["event_attributes"] = {"object": {"object_id": products[row], "description": titles[row]}}
+            events.append(view | {"action_name": "click"})
         count += store.store(events, now).stored
     return round(count / (time.perf_counter() - began))
 
