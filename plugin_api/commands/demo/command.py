@@ -80,7 +80,7 @@ def demo(context: CommandContext, port: int | None, alias: str | None, once: boo
     three made-up shoppers see with what everybody sees. A second run reuses everything.
 
     --domain finance shows the same for investment products, and --domain medicine for diagnoses and
-    treatments, which needs `pip install 'attune[medicine]'`.
+    treatments, which takes some three minutes and needs `pip install 'attune[medicine]'`.
 
     On a terminal the sidecar then serves until Ctrl-C, and OpenSearch runs until `attune down`.
     Otherwise, or with --once, the demo ends by itself and stops what it started. The index stays

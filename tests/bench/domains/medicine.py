@@ -222,7 +222,7 @@ def measure(cases: Sequence[Case], search: Search) -> tuple[float, float]:
 @click.option("--minilm/--no-minilm", default=True)
 @click.option("--codes/--no-codes", default=True)
 @click.option("--options", default="{}", help="JSON for ext.attune of Attune's searches.")
-@click.option("--only", default="", help="Only systems whose name contains this.")
+@click.option("--only", default="", help="Only these, as `SET` or `SET: SYSTEM`, both regular expressions.")
 def main(alias: str, patients: int, half: str, minilm: bool, codes: bool, options: str, only: str) -> None:
     """Print recall@10 and MRR@10 of every system."""
     environment = {"ATTUNE_SEARCH_ALIAS": alias, "ATTUNE_SIDECAR_DEADLINE_MS": "60000"}
@@ -248,6 +248,8 @@ def main(alias: str, patients: int, half: str, minilm: bool, codes: bool, option
     lay_minilm = minilm_search(texts) if minilm and codes else None
     given = json.loads(options)
     for name, kind, cases in sets:
+        if not re.search(only.partition(": ")[0], name):
+            continue
         click.echo(f"{name}: {len(cases):,} queries, such as {cases[0][0]!r}")
         systems: dict[str, Search] = {
             "Attune": domain_search(app, alias, kind, given),
@@ -259,7 +261,7 @@ def main(alias: str, patients: int, half: str, minilm: bool, codes: bool, option
         if lay_minilm and kind == "code":
             systems["MiniLM over the plain texts"] = lay_minilm
         for system, search in systems.items():
-            if only in system:
+            if re.search(only.partition(": ")[2], system):
                 recall, mrr = measure(cases, search)
                 click.echo(f"  {system:28} recall@10 {recall:.3f}  MRR@10 {mrr:.3f}")
     client.indices.delete(index=_PLAIN)
