@@ -20,7 +20,7 @@ from reranker.types import Doubles, Reranker
 from reranker.understanding.interpreter import QueryInterpreter
 from reranker.understanding.kinds import LOOKS
 from reranker.understanding.learning import learn_vocabulary
-from reranker.understanding.types import TypeIndex, build_type_index
+from reranker.understanding.type_index import TypeIndex, build_type_index
 from reranker.understanding.vocabulary import CatalogueVocabulary
 
 _SAMPLE = 2_000

@@ -34,7 +34,7 @@ from reranker.text.query_type import find_model_numbers
 from reranker.understanding.facts import pack_facts, unpack_facts
 from reranker.understanding.lexicon import VALUE_KINDS, load_lexicon
 from reranker.understanding.measures import UNITS
-from reranker.understanding.types import TypeIndex
+from reranker.understanding.type_index import TypeIndex
 from reranker.understanding.vocabulary import CatalogueVocabulary
 from reranker.understanding.words import compact_words, list_words, normalise_text, stem_words
 

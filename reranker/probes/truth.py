@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from reranker.understanding import facts
 from reranker.understanding.facts import FactBatch, hash_key, hash_stem
 from reranker.understanding.measures import UNITS
-from reranker.understanding.types import TypeIndex
+from reranker.understanding.type_index import TypeIndex
 
 _EQUAL = 0.01
 """Share of a number by which another may differ and still be the same."""

@@ -13,7 +13,8 @@ from reranker.types import Doubles, Floats
 from reranker.understanding.demands import ModelDemand, TypeDemand, Understanding, is_checkable
 from reranker.understanding.facts import FactBatch, unpack_facts
 from reranker.understanding.matching import CONTRADICTION, MATCH, Outcome, match_demand
-from reranker.understanding.types import NEAR_ENOUGH, TypeIndex, find_accessories
+from reranker.understanding.type_index import NEAR_ENOUGH, TypeIndex
+from reranker.understanding.types import find_accessories
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from reranker.understanding.adjustment import Adjustment, Weights, adjust_scores
 from reranker.understanding.demands import TypeDemand, Understanding
 from reranker.understanding.query import is_understood, understand
 from reranker.understanding.spelling.corrector import SpellingCorrector
-from reranker.understanding.types import TypeIndex, build_type_index
+from reranker.understanding.type_index import TypeIndex, build_type_index
 from reranker.understanding.vocabulary import CatalogueVocabulary
 from reranker.understanding.words import normalise_text
 

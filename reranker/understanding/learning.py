@@ -16,7 +16,9 @@ from reranker.understanding import facts
 from reranker.understanding.facts import FactBatch, hash_key, hash_stem, pack_facts, unpack_facts
 from reranker.understanding.lexicon import VALUE_KINDS, load_lexicon
 from reranker.understanding.measures import UNITS, find_unit
+from reranker.understanding.profiles import learn_profiles
 from reranker.understanding.spelling.spellings import SpellingsLearner
+from reranker.understanding.type_index import index_phrases
 from reranker.understanding.types import choose_nouns, learn_types, puts_heads_first
 from reranker.understanding.vocabulary import CatalogueVocabulary, NumberAttribute, ValueMeaning
 from reranker.understanding.words import list_words, normalise_text, stem_words
@@ -84,6 +86,7 @@ class VocabularyLearner:
         names = {kind: _common(counts, _STORED_NAMES) for kind, counts in self._names.items()}
         values = _learn_values(batch, names["text"], stems)
         nouns = choose_nouns(self._words, self._brands, values)
+        types = {} if puts_heads_first(self._words) else learn_types(batch, nouns)
         return CatalogueVocabulary(
             products=self._products,
             numbers=_learn_numbers(batch, {**names["text"], **names["number"]}, stems),
@@ -94,7 +97,10 @@ class VocabularyLearner:
             words=_common(self._words, _STORED_WORDS),
             brands=_common(self._brands, _STORED_BRANDS),
             nouns=tuple(nouns),
-            types={} if puts_heads_first(self._words) else learn_types(batch, nouns),
+            types=types,
+            profiles=learn_profiles(
+                batch, *index_phrases(types.values(), nouns).find_types(batch), len(types)
+            ),
             spellings=self._spellings.learn(),
         )
 

@@ -356,9 +356,26 @@ class _Reading:
                     stems
                 )
                 free_still = all(self._is_free(word.start, word.end) for word in some)
-                if names and free_still and some[0].stem not in self._lexicon.values:
+                if not names or not free_still or self._is_sought(some):
+                    continue
+                if some[0].stem not in self._lexicon.values:
                     span = QuerySpan(some[0].start, some[-1].end)
                     yield PresenceDemand(span, "feature", tuple(word.stem for word in some), tuple(names))
+
+    def _is_sought(self, words: Sequence[Word]) -> bool:
+        """Return whether words name what is sought, no feature of it: the charger of `charger for laptop`.
+
+        They are a type, and nothing else that is not after "for" is one.
+        """
+        if " ".join(word.stem for word in words) not in self._vocabulary.types:
+            return False
+        heads = self._vocabulary.type_heads
+        others = [
+            word
+            for word in self._free_words()
+            if word not in words and word.stem in heads and word.text not in self._vocabulary.brands
+        ]
+        return all(map(self._is_after_for, others)) and not self._is_after_for(words[0])
 
     def _values(self) -> Iterator[ValueDemand]:
         free = self._free_words()

@@ -11,6 +11,7 @@ import msgspec
 
 from mappings.errors import ModelError
 from reranker.understanding.measures import UNITS, Unit
+from reranker.understanding.profiles import TypeProfiles
 from reranker.understanding.spelling.spellings import Spellings
 from reranker.understanding.words import compact_words, stem_words
 
@@ -63,7 +64,8 @@ class CatalogueVocabulary:
     `numbers`, `flags` and `texts` are its attributes by name, `values` the meanings of a stem as an
     attribute's value, `kinds` the attributes of colours, materials and so on. `words` and `brands` give the
     number of products that have them, `nouns` are the stems that may name a product or stand before its name,
-    `types` the phrases that name what products are. `spellings` is what queries are corrected by.
+    `types` the phrases that name what products are, `profiles` the attributes that those have. `spellings` is
+    what queries are corrected by.
     """
 
     products: int = 0
@@ -76,6 +78,7 @@ class CatalogueVocabulary:
     brands: dict[str, int] = field(default_factory=dict)
     nouns: tuple[str, ...] = ()
     types: dict[str, TypePhrase] = field(default_factory=dict)
+    profiles: TypeProfiles = field(default_factory=TypeProfiles)
     spellings: Spellings = field(default_factory=Spellings)
 
     def to_text(self) -> str:

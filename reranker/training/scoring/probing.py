@@ -16,7 +16,7 @@ from reranker.training.scoring.catalogue_ranker import CatalogueRanker
 from reranker.types import Doubles
 from reranker.understanding.facts import pack_facts, unpack_facts
 from reranker.understanding.learning import learn_vocabulary
-from reranker.understanding.types import build_type_index
+from reranker.understanding.type_index import build_type_index
 
 _PLACES = 10
 

@@ -5,7 +5,7 @@ from reranker.probes.queries import CATEGORY, KNOWN_ITEM, TYPE, ProbeQuery, make
 from reranker.probes.truth import ProbedProducts
 from reranker.understanding import learn_vocabulary, pack_facts
 from reranker.understanding.facts import unpack_facts
-from reranker.understanding.types import build_type_index
+from reranker.understanding.type_index import build_type_index
 from tests.fakes.small_catalogue import make_small_catalogue
 
 CATALOGUE = make_small_catalogue()

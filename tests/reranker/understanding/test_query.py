@@ -190,3 +190,26 @@ def test_what_stands_before_for_names_the_product_or_nothing_does(vocabulary: Ca
     assert name("case for notebook") == [("case",)]
     assert name("gizmo for notebook") == []
     assert name("notebook gizmo") == [("notebook",)]
+
+
+def _learn_chargers() -> CatalogueVocabulary:
+    return learn_vocabulary(
+        Product(f"{noun}-{i}", f"{brand} {noun} {brand[0]}{i}", brand, attributes=attributes)
+        for noun, attributes in (("charger", {}), ("notebook", {"charger": True}), ("bag", {}))
+        for i in range(12)
+        for brand in (("Acme", "Bolt", "Cobra")[i % 3],)
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "kinds", "thing"),
+    [
+        ("charger for notebook", ["type"], "charger"),
+        ("charger", ["type"], "charger"),
+        ("notebook with charger", ["type", "feature"], "notebook"),
+    ],
+)
+def test_what_is_sought_is_not_taken_for_a_feature(query: str, kinds: list[str], thing: str) -> None:
+    demands = understand(query, _learn_chargers()).demands
+    assert [demand.kind for demand in demands] == kinds
+    assert [demand.stems for demand in demands if isinstance(demand, TypeDemand)] == [(thing,)]
