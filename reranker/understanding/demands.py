@@ -85,7 +85,8 @@ class PresenceDemand:
     """Something that the product must have (`feature`) or must not have (`absence`).
 
     `attributes` are those that tell; `stems` are its words, `instead` the stems of words that tell of its
-    absence, such as wireless for a cable.
+    absence, such as wireless for a cable. Where it is a value (`not leather`), `valued` are the attributes
+    that have it, and another value there tells of its absence.
     """
 
     span: QuerySpan
@@ -93,6 +94,7 @@ class PresenceDemand:
     stems: tuple[str, ...]
     attributes: tuple[str, ...]
     instead: tuple[str, ...] = ()
+    valued: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mappings.types import Product
 from reranker.understanding import facts
 from reranker.understanding.facts import FactBatch, hash_key, hash_stem, pack_facts, unpack_facts
-from reranker.understanding.lexicon import VALUE_KINDS, load_lexicon
+from reranker.understanding.lexicon import NUMBERED, VALUE_KINDS, load_lexicon
 from reranker.understanding.measures import UNITS, find_unit
 from reranker.understanding.profiles import learn_profiles
 from reranker.understanding.spelling.spellings import SpellingsLearner
@@ -39,6 +39,7 @@ _COVERAGE = 0.3
 _NUMBER_MEANINGS = 40
 _NAMED_SHARE, _UNNAMED_SHARE = 0.3, 0.7
 """Share of an attribute's values that are colours for it to be one of colours, by its name or without."""
+_LARGEST_SIZE = 200
 _VARIOUS = 6
 """Different colours that an attribute which is not called so must have."""
 
@@ -93,7 +94,8 @@ class VocabularyLearner:
             flags=names["flag"],
             texts=names["text"],
             values=values,
-            kinds=_learn_kinds(batch, names["text"]),
+            kinds=_learn_kinds(batch, names["text"])
+            | _learn_numbered(batch, {**names["text"], **names["number"]}),
             words=_common(self._words, _STORED_WORDS),
             brands=_common(self._brands, _STORED_BRANDS),
             nouns=tuple(nouns),
@@ -260,6 +262,23 @@ def _learn_kinds(batch: FactBatch, names: Mapping[str, int]) -> dict[str, tuple[
             if having[key] >= _FEWEST and (share >= _NAMED_SHARE if is_named else various >= _VARIOUS):
                 chosen.append((count, name))
         kinds[kind] = tuple(name for _, name in sorted(chosen, reverse=True)[:12])
+    return kinds
+
+
+def _learn_numbered(batch: FactBatch, names: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+    """Learn which attributes hold sizes and ages as numbers, by their names."""
+    lexicon = load_lexicon()
+    numbers = set(batch.keys[batch.kinds == facts.NUMBER].tolist())
+    digits = np.array(sorted(hash_stem(str(number)) for number in range(_LARGEST_SIZE)), dtype=np.uint32)
+    numbers |= set(batch.keys[(batch.kinds == facts.TEXT) & np.isin(batch.values, digits)].tolist())
+    kinds = {}
+    for kind in ("size", "age"):
+        chosen = [
+            (count, name)
+            for name, count in names.items()
+            if hash_key(name) in numbers and not lexicon.attributes[kind].isdisjoint(stem_words(name))
+        ]
+        kinds[NUMBERED + kind] = tuple(name for _, name in sorted(chosen, reverse=True)[:12])
     return kinds
 
 

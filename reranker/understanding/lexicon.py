@@ -10,6 +10,9 @@ from typing import Any
 from reranker.text.word_tokens import is_cjk
 from reranker.understanding.words import stem_words
 
+NUMBERED = "numbered "
+"""What stands before the kind of attributes that hold numbers of it: sizes of shoes."""
+
 VALUE_KINDS = ("colour", "material", "gender", "age", "size")
 """Kinds of values that any catalogue may have, whatever its attributes are called."""
 
@@ -19,16 +22,17 @@ class Lexicon:
     """Words by what they do. Stems, but for the regular expressions.
 
     `values` give the kind and name of a stem (`gray`: colour, grey); `synonyms` all stems of a kind and name.
-    `attributes` give the stems by which attributes of each kind are called. `absent` maps a stem to the stems
-    of words that say a product has none of it (`cabl`: wireless). `without` has the words before what a text
-    excludes, `free` those behind it. `accessories` name what belongs to a thing: stems, of Chinese two
-    characters of a word; in `accessory_endings` are the characters that make an accessory of a Chinese thing
-    that they follow.
+    `attributes` give the stems by which attributes of each kind are called, `attribute_words` the words.
+    `absent` maps a stem to the stems of words that say a product has none of it (`cabl`: wireless). `without`
+    has the words before what a text excludes, `free` those behind it. `accessories` name what belongs to a
+    thing: stems, of Chinese two characters of a word; in `accessory_endings` are the characters that make an
+    accessory of a Chinese thing that they follow.
     """
 
     values: dict[str, tuple[str, str]]
     synonyms: dict[tuple[str, str], frozenset[str]]
     attributes: dict[str, frozenset[str]]
+    attribute_words: dict[str, tuple[str, ...]]
     compatibility: frozenset[str]
     none: frozenset[str]
     yes: frozenset[str]
@@ -62,6 +66,7 @@ def load_lexicon() -> Lexicon:
         values=values,
         synonyms=synonyms,
         attributes={kind: frozenset(map(_stem, kinds[kind]["attributes"])) for kind in VALUE_KINDS},
+        attribute_words={kind: tuple(kinds[kind]["attributes"]) for kind in VALUE_KINDS},
         compatibility=frozenset(map(_stem, words["compatibility"])),
         none=frozenset(words["none"]),
         yes=frozenset(words["yes"]),
@@ -73,6 +78,12 @@ def load_lexicon() -> Lexicon:
         accessory_endings=words["accessory_endings"],
         words=words,
     )
+
+
+def list_synonyms(stem: str) -> frozenset[str]:
+    """Return the stems that mean the same value as a stem, itself among them."""
+    lexicon = load_lexicon()
+    return lexicon.synonyms.get(lexicon.values.get(stem, ("", "")), frozenset()) | {stem}
 
 
 def alternatives(phrases: list[str]) -> str:

@@ -15,6 +15,7 @@ from reranker.understanding.demands import (
     ValueDemand,
 )
 from reranker.understanding.facts import FactBatch, hash_key, hash_stem
+from reranker.understanding.lexicon import list_synonyms
 from reranker.understanding.measures import EXACT, UNITS
 
 _NEAR = 0.12
@@ -129,16 +130,30 @@ def _distance(demand: MeasureDemand, values: NDArray[np.float32]) -> NDArray[np.
 
 def _match_value(demand: ValueDemand, batch: FactBatch, outcome: Outcome) -> None:
     keys = [hash_key(name) for name in demand.attributes] or None
-    has = _owners(batch, facts.TEXT, keys) if keys else np.zeros(batch.count, dtype=bool)
+    has = np.zeros(batch.count, dtype=bool)
+    if keys:
+        has = _owners(batch, facts.TEXT, keys)
+        has |= _owners(batch, facts.NUMBER, keys) if demand.kind == "size" else False
     agrees = np.ones(batch.count, dtype=bool)
     titled = np.ones(batch.count, dtype=bool)
     for synonyms in demand.stems:
         hashes = [hash_stem(stem) for stem in synonyms]
-        agrees &= _owners(batch, facts.TEXT, keys, hashes)
+        agrees &= _owners(batch, facts.TEXT, keys, hashes) | _have_number(batch, keys, synonyms)
         titled &= _owners(batch, facts.TITLE, values=hashes)
     outcome[:, MATCH] = agrees | (titled & ~has)
     outcome[:, CLOSE] = titled & has & ~agrees
     outcome[:, CONTRADICTION] = (has & ~agrees & ~titled) * demand.reliability
+
+
+def _have_number(batch: FactBatch, keys: Sequence[int] | None, stems: Iterable[str]) -> Bools:
+    """Return which products (n,) have a number of these, written as stems, as an attribute's value."""
+    numbers = [float(stem) for stem in stems if stem.replace(".", "", 1).isdecimal()]
+    present = np.zeros(batch.count, dtype=bool)
+    if keys and numbers:
+        chosen = (batch.kinds == facts.NUMBER) & _among(batch.keys, keys)
+        chosen &= np.isin(batch.numbers, np.array(numbers, dtype=np.float32))
+        present[batch.owners[chosen]] = True
+    return present
 
 
 def _match_price(demand: PriceDemand, prices: Sequence[float | None], outcome: Outcome) -> None:
@@ -162,6 +177,13 @@ def _match_presence(demand: PresenceDemand, batch: FactBatch, outcome: Outcome) 
     on[batch.owners[flags & (batch.numbers > 0)]] = True
     off[batch.owners[flags & (batch.numbers == 0)]] = True
     on |= _owners(batch, facts.TEXT, keys)
+    if demand.valued:
+        valued = [hash_key(name) for name in demand.valued]
+        has = _owners(batch, facts.TEXT, valued)
+        for stem in demand.stems:
+            has &= _owners(batch, facts.TEXT, valued, map(hash_stem, list_synonyms(stem)))
+        on |= has
+        off |= _owners(batch, facts.TEXT, valued) & ~has
     titled = np.ones(batch.count, dtype=bool)
     for stem in demand.stems:
         titled &= _owners(batch, facts.TITLE, values=[hash_stem(stem)])

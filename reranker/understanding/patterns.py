@@ -10,6 +10,9 @@ _NUMBER = r"([0-9]{1,9}(?:[.,][0-9]{1,3})*)"
 
 DIMENSIONS = re.compile(r"[0-9]+(?:x[0-9]+)+")
 
+SYSTEMS = ("eu", "uk", "us")
+"""Systems of sizes: EU 42."""
+
 BOUNDS = frozenset({"minimum", "maximum", "min", "max", "maxim", "minim", "mindest", "maximal"})
 """Stems of attributes' names that tell a bound, not what a product has: `maximum internal memory`."""
 
@@ -60,6 +63,23 @@ def free_pattern() -> re.Pattern[str]:
     """Return the pattern of words such as sugar-free."""
     after = "|".join(load_lexicon().words["free_after"])
     return re.compile(rf"(?<!\w)([^\W\d_]{{3,}})-(?:{after})(?!\w)", re.IGNORECASE)
+
+
+@cache
+def number_patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Return the patterns of numbers without a unit that a word names, each with its kind: size 42, age 5."""
+    kinds = (("size", SYSTEMS), ("age", ("ages", "aged", "alter")))
+    return tuple(
+        (
+            re.compile(
+                rf"(?:{alternatives([*load_lexicon().attribute_words[kind], *others])})\s*"
+                r"([0-9]{1,3}(?:[.,][0-9])?)(?![\w.,]*[0-9])(?!\w)",
+                re.IGNORECASE,
+            ),
+            kind,
+        )
+        for kind, others in kinds
+    )
 
 
 @cache

@@ -17,7 +17,7 @@ from reranker.understanding.demands import (
     Understanding,
     ValueDemand,
 )
-from reranker.understanding.lexicon import load_lexicon
+from reranker.understanding.lexicon import NUMBERED, load_lexicon
 from reranker.understanding.measures import Measure, find_measures, parse_number
 from reranker.understanding.patterns import (
     BOUNDS,
@@ -27,6 +27,7 @@ from reranker.understanding.patterns import (
     bound_before,
     fits_pattern,
     free_pattern,
+    number_patterns,
     operators,
     price_patterns,
 )
@@ -48,6 +49,8 @@ _MOST_ATTRIBUTES = 12
 
 _FEW_TYPES = 20
 """Types of a catalogue that is too small to teach what is an accessory."""
+
+_MONTHS = frozenset(stem_words("month monat mois mes"))
 
 _THING = 6
 """Words, of Chinese pairs of characters, in which a query at most names a thing."""
@@ -96,6 +99,7 @@ class _Reading:
         for step in (
             self._prices,
             self._absences,
+            self._numbered,
             self._models,
             self._measures,
             self._features,
@@ -225,9 +229,10 @@ class _Reading:
                 if not attributes and told and told[-1] < count:
                     continue  # `without cable pink` excludes no pink
                 instead = sorted({s for stem in stems for s in self._lexicon.absent.get(stem, ())})
-                if attributes or instead or count == 1:
+                valued = () if attributes or instead else self._list_valued(stems)
+                if attributes or instead or valued or count == 1:
                     span = QuerySpan(match.start(), some[-1].end)
-                    yield PresenceDemand(span, "absence", stems, attributes, tuple(instead))
+                    yield PresenceDemand(span, "absence", stems, attributes, tuple(instead), valued)
                     break
         for match in free_pattern().finditer(self._query):
             words = [word for word in self._words if word.start >= match.start() and word.end <= match.end()]
@@ -237,10 +242,21 @@ class _Reading:
                 and match.group().casefold() not in self._vocabulary.words
             ):
                 thing = list_words(match.group(1))[:1]
-                others = (*sorted(self._lexicon.absent.get(thing[0].stem, ())), words[0].stem)
+                stems = (thing[0].stem,)
+                instead = sorted(self._lexicon.absent.get(thing[0].stem, ()))
                 span = QuerySpan(*match.span())
-                named = self._find_attributes(thing)
-                yield PresenceDemand(span, "absence", (thing[0].stem,), named, others)
+                attributes = self._find_attributes(thing)
+                valued = () if attributes or instead else self._list_valued(stems)
+                yield PresenceDemand(span, "absence", stems, attributes, tuple(instead), valued)
+
+    def _list_valued(self, stems: Sequence[str]) -> tuple[str, ...]:
+        """Return the attributes of which words are a value: `upper material` of leather."""
+        names = [
+            {m.attribute for m in self._vocabulary.values.get(stem, ())}
+            | set(self._vocabulary.kinds.get(self._lexicon.values.get(stem, ("",))[0], ()))
+            for stem in stems
+        ]
+        return tuple(sorted(set.intersection(*names)))[:_MOST_ATTRIBUTES]
 
     def _until_operator(self, words: Sequence[Word]) -> list[Word]:
         taken: list[Word] = []
@@ -257,6 +273,29 @@ class _Reading:
         rarest = min((self._vocabulary.attributes_by_stem.get(stem, []) for stem in stems), key=len)
         others = sorted((len(own), name) for name, own in rarest if stems <= own)
         return tuple(dict.fromkeys([*named, *(name for _, name in others)]))[:_MOST_ATTRIBUTES]
+
+    def _numbered(self) -> Iterator[ValueDemand | MeasureDemand]:
+        """Read numbers that have no unit but a name: size 42, EU 42, age 5, and years of age."""
+        for pattern, kind in number_patterns():
+            names = self._vocabulary.kinds.get(NUMBERED + kind, ())
+            for match in pattern.finditer(self._query) if names else ():
+                span = QuerySpan(*match.span())
+                if not self._is_free(span.start, span.end) or self._is_measured(span.start, span.end):
+                    continue
+                if kind == "age":
+                    yield self._read_age(span, parse_number(match.group(1)), names)
+                else:
+                    yield ValueDemand(span, kind, (frozenset({match.group(1).replace(",", ".")}),), names)
+        if names := self._vocabulary.kinds.get(f"{NUMBERED}age", ()):
+            for measure in self._all_measures:
+                if measure.unit.dimension == "age" and not self._vocabulary.units.get("age"):
+                    yield self._read_age(QuerySpan(measure.start, measure.end), measure.value, names)
+
+    def _read_age(self, span: QuerySpan, years: float, names: Sequence[str]) -> MeasureDemand:
+        """Return the demand for what suits an age: from half as many years on, up to it."""
+        in_months = [any(word.stem in _MONTHS for word in list_words(name)) for name in names]
+        factors = tuple(zip(names, (1 / 12 if each else 1.0 for each in in_months), strict=True))
+        return MeasureDemand(span, years / 2, years, "age", factors)
 
     def _models(self) -> Iterator[ModelDemand]:
         for match in MODEL_NUMBER.finditer(self._query):

@@ -38,8 +38,7 @@ much it is less near at least.
 _UNKNOWN = 0.22
 """By how much a product without any known type counts as less near than the nearest type."""
 _ALIKE, _QUITE_ANOTHER = 0.05, 0.45
-"""The same where attributes are all that tells: at least, and of one that is quite unlike the type's products.
-"""
+"""The same where attributes are all that tells: at least, and of one quite unlike the type's products."""
 _UNLIKE = 0.5
 """By how much the cosine of what is quite unlike is below those of the type's own products."""
 _SURE = 30.0

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain, pairwise
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ _COUNTED = 40_000
 """Words and pairs that are counted while learning, before the rarest are dropped: twice as many at most."""
 _KNOWN = 200_000
 """Different words that are remembered: about 15 MB while learning, 500 kB in the artefact."""
+_SHORT_VALUE = 30
+"""Characters of the longest value of an attribute that a query's word may be corrected to."""
 _TEXT = 20_000
 """Characters of a text that are read for words."""
 _BITS_PER_WORD, _HASHES = 20, 14
@@ -33,12 +35,12 @@ _BITS_PER_WORD, _HASHES = 20, 14
 class Spellings:
     """What a catalogue of `products` products teaches about spelling.
 
-    `words` gives the number of products that have a word in their title, brand or category: what a query's
-    word may be corrected to. A brand that is known by two names has both. `pairs` gives the number of titles
-    in which two words stand together, joined by a space or a hyphen: the commonest, and those that titles
-    also have as one word. Both begin with the commonest. `known` is a Bloom filter of all words of products'
-    texts and of their stems, in base64. Words are of letters alone, case-folded; Chinese, Japanese and Korean
-    ones are left out.
+    `words` gives the number of products that have a word in their title, brand or category, or in a short
+    value of an attribute where no title has it: what a query's word may be corrected to. A brand that is known
+    by two names has both. `pairs` gives the number of titles in which two words stand together, joined by a
+    space or a hyphen: the commonest, and those that titles also have as one word. Both begin with the
+    commonest. `known` is a Bloom filter of all words of products' texts and of their stems, in base64. Words
+    are of letters alone, case-folded; Chinese, Japanese and Korean ones are left out.
     """
 
     products: int = 0
@@ -69,6 +71,7 @@ class SpellingsLearner:
     def __init__(self) -> None:
         self._products = 0
         self._words: Counter[str] = Counter()
+        self._values: Counter[str] = Counter()
         self._pairs: Counter[str] = Counter()
         self._known: set[str] = set()
 
@@ -80,18 +83,22 @@ class SpellingsLearner:
         brands = (product.brand, *list_other_spellings(product))
         parts = (title, *brands, re.split(r"[>|/]", product.category[-120:])[-1])
         self._words.update({word for part in parts for word in find_letter_words(part)})
+        said = (value for value in product.attributes.values() if not isinstance(value, bool))
+        values = [text for value in said for text in format_attribute_values(value)]
+        short = [text for text in values if len(text) <= _SHORT_VALUE]
+        self._values.update({word for text in short for word in find_letter_words(text)})
         self._pairs.update({pair for pair, _, _ in find_pairs(title, words)})
-        for counts in (self._words, self._pairs):
+        for counts in (self._words, self._values, self._pairs):
             _trim(counts)
         if len(self._known) < _KNOWN:
-            values = map(format_attribute_values, product.attributes.values())
             texts = (title, *brands, product.category, product.description, *product.attributes)
-            for text in chain(texts, *values):
+            for text in (*texts, *values):
                 self._known.update(find_letter_words(text))
 
     def learn(self) -> Spellings:
         """Return the spellings of what was taken in."""
-        words = dict(self._words.most_common(_WORDS))
+        values = Counter({word: self._values[word] for word in self._values.keys() - self._words.keys()})
+        words = dict((self._words + values).most_common(_WORDS))
         pairs = {
             pair: count
             for rank, (pair, count) in enumerate(self._pairs.most_common())
