@@ -10,6 +10,7 @@ from mappings.domains import SHOP_DOMAIN
 from mappings.settings.value_types import (
     AnyCount,
     AnySeconds,
+    DemandKinds,
     FusionMethod,
     HeapSize,
     HostList,
@@ -133,6 +134,10 @@ class SearchSettings:
     """Kinds of queries, separated by commas, whose hits keep OpenSearch's order. `none` keeps it for none,
     whatever `attune tune` has chosen for an index.
     """
+    filter_demands: DemandKinds = ""
+    """Kinds of demands, separated by commas, that leave out the products which do not meet them. The others
+    only change the order.
+    """
     relevance_weight: NonNegative = 1.0
     """Weight of the scorer's relevance head."""
     click_weight: NonNegative = 0.5
@@ -159,6 +164,11 @@ class SearchSettings:
     def kept_kinds(self) -> tuple[str, ...]:
         """Kinds of queries whose hits keep OpenSearch's order."""
         return _split_list(self.keep_order)
+
+    @property
+    def filter_kinds(self) -> tuple[str, ...]:
+        """Kinds of demands that leave out what does not meet them."""
+        return _split_list(self.filter_demands)
 
     @property
     def always_fields(self) -> tuple[str, ...]:

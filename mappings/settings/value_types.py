@@ -42,6 +42,16 @@ QueryKinds = Annotated[
 ]
 """Kinds of queries, as `reranker.understanding.kinds` tells them apart."""
 
+_DEMAND = "measure|colour|material|gender|age|size|value|price|absence|feature|model"
+DemandKinds = Annotated[
+    str,
+    Meta(
+        pattern=rf"^\s*(|({_DEMAND})(\s*,\s*({_DEMAND}))*)\s*$",
+        extra={"allowed": f"kinds of {_DEMAND.replace('|', ', ')}"},
+    ),
+]
+"""Kinds of demands, as `reranker.understanding.demands` names them."""
+
 ShareOfOne = Annotated[float, Meta(ge=0, le=1)]
 """A part of a whole: 0 is none of it, 1 all."""
 

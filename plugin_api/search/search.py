@@ -17,6 +17,7 @@ from plugin_api.opensearch.raw_json import dumps, raw_object
 from plugin_api.search.answer import Answer
 from plugin_api.search.calls.call_parser import CallParser, find_text
 from plugin_api.search.calls.client_search import mark_answer
+from plugin_api.search.calls.demand_filter import filter_by_demands
 from plugin_api.search.deadline import Deadline
 from plugin_api.search.experiment import Experiment
 from plugin_api.search.memory.circuit_breaker import OPEN_SECONDS, CircuitBreaker
@@ -132,7 +133,9 @@ class Searcher:
         self._user_header = settings.shoppers.user_header.lower()
         self._schema_seconds = _SCHEMA_SHARE * settings.sidecar.deadline_ms / 1000
         self._observe = observe
-        self._parser = CallParser(client, settings.search, settings.domain.name, self._schema_seconds)
+        self._parser = CallParser(
+            client, settings.search, settings.domain.name, self._schema_seconds, self._filter
+        )
         self.rules = self._parser.rules
         self.breaker = CircuitBreaker(timing.open_seconds)
         self._lock = threading.Lock()
@@ -146,6 +149,11 @@ class Searcher:
     def parse(self, call: SearchCall) -> RerankRequest | FallbackRequest:
         """Decide what to do with a call. Raises BadRequest."""
         return self._understand(self._parser.parse(call))
+
+    def _filter(self, call: SearchCall, search: TextSearch) -> SearchCall:
+        """Return the call for what meets those demands of its text that the settings make conditions."""
+        self.find_interpreter(call)  # wait for it: a condition holds from the first search on
+        return filter_by_demands(call, self._read(search), self._search_settings.filter_kinds)
 
     def answer(self, call: SearchCall) -> Answer:
         """Answer one `_search`. Raises ClusterDown when OpenSearch does not answer, BadRequest."""

@@ -1,6 +1,6 @@
 """Parse the searches of one domain: for what their clients may be shown, with the concepts that they name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mappings.settings import SearchSettings
 from plugin_api.clients.rules import ShownPart, load_client_rules
@@ -18,13 +18,19 @@ from plugin_api.search.retrieval.index_schemas import IndexSchemas
 class CallParser:
     """Parses calls. Thread-safe. Methods raise BadRequest for a call that is refused.
 
-    OpenSearch must tell within `schema_seconds` what an index is like.
+    OpenSearch must tell within `schema_seconds` what an index is like. `demand` returns the call of a text
+    for what meets its demands, where the settings make some of them conditions.
     """
 
     def __init__(
-        self, client: OpenSearchClient, settings: SearchSettings, domain: str, schema_seconds: float
+        self,
+        client: OpenSearchClient,
+        settings: SearchSettings,
+        domain: str,
+        schema_seconds: float,
+        demand: Callable[[SearchCall, TextSearch], SearchCall],
     ) -> None:
-        self._settings, self._schema_seconds = settings, schema_seconds
+        self._settings, self._schema_seconds, self._demand = settings, schema_seconds, demand
         self._schemas = IndexSchemas(client)
         self.rules = load_client_rules(domain)
         self._concepts = load_concept_search(domain)
@@ -35,6 +41,7 @@ class CallParser:
 
     def parse_part(self, restricted: SearchCall) -> RerankRequest | FallbackRequest:
         """Decide what to do with a search that was restricted to a part already."""
+        restricted = self._filter(restricted)
         request = self._parse(restricted)
         search = find_text(request)
         if not search or not self._concepts:
@@ -45,7 +52,7 @@ class CallParser:
 
     def parse_count(self, call: SearchCall) -> FallbackRequest:
         """Return what is sent for a `_count`."""
-        return parse_count(self._restrict(call), self._settings, self._schema(call))
+        return parse_count(self._filter(self._restrict(call)), self._settings, self._schema(call))
 
     def shows_marked(self, call: SearchCall) -> bool:
         """Return whether a search asks for what does not suit its client, too."""
@@ -60,6 +67,11 @@ class CallParser:
     def _restrict(self, call: SearchCall) -> SearchCall:
         """Return a call for what its client may be shown, whom the call or its text tells of."""
         return restrict_call(call, self.rules, self._read_client(call)) if self.rules else call
+
+    def _filter(self, call: SearchCall) -> SearchCall:
+        """Return a call for what meets those demands of its text that the settings make conditions."""
+        search = find_text(self._parse(call)) if self._settings.filter_kinds else None
+        return self._demand(call, search) if search else call
 
     def _read_client(self, call: SearchCall) -> Mapping[str, object]:
         """Return what the text of a call says of its client."""

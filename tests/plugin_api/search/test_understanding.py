@@ -136,3 +136,37 @@ def test_indexes_with_different_vocabularies_have_none_in_common(shop: Shop) -> 
     other = learn_vocabulary(CATALOGUE[:100]).to_text()
     shop.mapping["shop-2"] = {"mappings": {"_meta": {"attune": {"vocabulary": other}}}}
     assert open_searcher(shop).understand(SearchCall("shop"), "32 inch monitor") is None
+
+
+def open_filtering(shop: Shop, kinds: str) -> Searcher:
+    search = SearchSettings(window=200, keyword_weight=0.0, filter_demands=kinds)
+    return Searcher(shop, StandInModel(), Settings(search=search, sidecar=SidecarSettings(deadline_ms=9000)))
+
+
+def search_with_facets(shop: Shop, searcher: Searcher, **options: Any) -> list[Any]:
+    """Return the filters of the search that facets and totals come from."""
+    facets = {"brands": {"terms": {"field": "brand"}}}
+    body = {"query": {"match": {"title": "mouse under 20"}}, "aggs": facets, "ext": {"attune": options}}
+    assert searcher.answer(SearchCall("shop", json.dumps(body).encode())).status == 200
+    around = [
+        line for _, _, lines, _ in shop.requests for line in lines if "aggs" in line and "query" in line
+    ]
+    return [line["query"].get("bool", {}).get("filter") for line in around]
+
+
+def test_demands_are_conditions_where_the_setting_says_so(shop: Shop) -> None:
+    under = {"range": {"attune.price": {"gte": 0.0, "lte": 20.0}}}
+    price = {"bool": {"should": [under], "minimum_should_match": 1}}
+    assert search_with_facets(shop, open_filtering(shop, "price, absence")) == [[price]]
+
+
+@pytest.mark.parametrize(("kinds", "options"), [("", {}), ("measure", {}), ("price", {"verbatim": True})])
+def test_other_demands_are_no_conditions(shop: Shop, kinds: str, options: dict[str, Any]) -> None:
+    assert search_with_facets(shop, open_filtering(shop, kinds), **options) == [None]
+
+
+def test_counts_keep_to_the_same_conditions(shop: Shop) -> None:
+    body = json.dumps({"query": {"match": {"title": "mouse under 20"}}}).encode()
+    open_filtering(shop, "price").answer_count(SearchCall("shop", body, action="_count"))
+    [counted] = [lines[0]["query"]["bool"] for path, _, lines, _ in shop.requests if path.endswith("_count")]
+    assert counted["filter"]
