@@ -44,6 +44,9 @@ and points in time are OpenSearch's own over one set, and agree.
   never for an identifier.
 - A text is ranked by, and A is found by, the text with its spelling corrected, which `ext.attune.corrected` tells beside the
   `original`. T is searched as it came: its own hits are never lost. With `"verbatim": true` nothing is corrected.
+- What a text demands ("under 20", "27 inch") only orders hits, and chooses among A. Kinds of demands that
+  `search.filter_demands` names are conditions instead: a `filter` beside the query, of products whose price, attributes or
+  title say that they meet it. With `"verbatim": true` there are none.
 - A product that holds a model number of the text comes before all that don't; an identifier's hits keep OpenSearch's
   order.
 
