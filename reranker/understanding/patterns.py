@@ -10,7 +10,7 @@ _NUMBER = r"([0-9]{1,9}(?:[.,][0-9]{1,3})*)"
 
 DIMENSIONS = re.compile(r"[0-9]+(?:x[0-9]+)+")
 
-SYSTEMS = ("eu", "uk", "us")
+_SIZE_SYSTEMS = ("eu", "uk", "us")
 """Systems of sizes: EU 42."""
 
 BOUNDS = frozenset({"minimum", "maximum", "min", "max", "maxim", "minim", "mindest", "maximal"})
@@ -68,7 +68,7 @@ def free_pattern() -> re.Pattern[str]:
 @cache
 def number_patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
     """Return the patterns of numbers without a unit that a word names, each with its kind: size 42, age 5."""
-    kinds = (("size", SYSTEMS), ("age", ("ages", "aged", "alter")))
+    kinds = (("size", _SIZE_SYSTEMS), ("age", ("ages", "aged", "alter")))
     return tuple(
         (
             re.compile(
