@@ -36,9 +36,9 @@ class Spellings:
     """What a catalogue of `products` products teaches about spelling.
 
     `words` gives the number of products that have a word in their title, brand or category, or in a short
-    value of an attribute where no title has it: what a query's word may be corrected to. A brand that is known
-    by two names has both. `pairs` gives the number of titles in which two words stand together, joined by a
-    space or a hyphen: the commonest, and those that titles also have as one word. Both begin with the
+    value of an attribute where no title has it: what a query's word may be corrected to. A brand that is
+    known by two names has both. `pairs` gives the number of titles in which two words stand together, joined
+    by a space or a hyphen: the commonest, and those that titles also have as one word. Both begin with the
     commonest. `known` is a Bloom filter of all words of products' texts and of their stems, in base64. Words
     are of letters alone, case-folded; Chinese, Japanese and Korean ones are left out.
     """
