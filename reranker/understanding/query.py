@@ -89,6 +89,7 @@ class _Reading:
         self._words = list_words(query)
         self._taken: list[QuerySpan] = []
         self._named: set[int] = set()
+        self._sought: set[int] = set()
         self._valued: list[QuerySpan] = []
         self._nouns = vocabulary.noun_stems
         self._all_measures = find_measures(query)
@@ -224,12 +225,12 @@ class _Reading:
             for count in range(len(things), 0, -1):
                 some = things[:count]
                 stems = tuple(word.stem for word in some)
-                attributes = self._find_attributes(some)
+                valued = self._list_valued(stems)
+                attributes = () if valued else self._find_attributes(some)
                 told = [place for place, stem in enumerate(stems, start=1) if stem in self._lexicon.absent]
                 if not attributes and told and told[-1] < count:
                     continue  # `without cable pink` excludes no pink
                 instead = sorted({s for stem in stems for s in self._lexicon.absent.get(stem, ())})
-                valued = () if attributes or instead else self._list_valued(stems)
                 if attributes or instead or valued or count == 1:
                     span = QuerySpan(match.start(), some[-1].end)
                     yield PresenceDemand(span, "absence", stems, attributes, tuple(instead), valued)
@@ -245,18 +246,14 @@ class _Reading:
                 stems = (thing[0].stem,)
                 instead = sorted(self._lexicon.absent.get(thing[0].stem, ()))
                 span = QuerySpan(*match.span())
-                attributes = self._find_attributes(thing)
-                valued = () if attributes or instead else self._list_valued(stems)
+                valued = self._list_valued(stems)
+                attributes = () if valued else self._find_attributes(thing)
                 yield PresenceDemand(span, "absence", stems, attributes, tuple(instead), valued)
 
     def _list_valued(self, stems: Sequence[str]) -> tuple[str, ...]:
-        """Return the attributes of which words are a value: `upper material` of leather."""
-        names = [
-            {m.attribute for m in self._vocabulary.values.get(stem, ())}
-            | set(self._vocabulary.kinds.get(self._lexicon.values.get(stem, ("",))[0], ()))
-            for stem in stems
-        ]
-        return tuple(sorted(set.intersection(*names)))[:_MOST_ATTRIBUTES]
+        """Return the attributes of which one word is a value: `upper material` of leather."""
+        kind = self._lexicon.values.get(stems[0], ("",))[0] if len(stems) == 1 else ""
+        return tuple(self._vocabulary.kinds.get(kind, ()))
 
     def _until_operator(self, words: Sequence[Word]) -> list[Word]:
         taken: list[Word] = []
@@ -395,7 +392,10 @@ class _Reading:
                     stems
                 )
                 free_still = all(self._is_free(word.start, word.end) for word in some)
-                if not names or not free_still or self._is_sought(some):
+                if not names or not free_still:
+                    continue
+                if self._is_sought(some):
+                    self._sought |= {word.start for word in some}
                     continue
                 if some[0].stem not in self._lexicon.values:
                     span = QuerySpan(some[0].start, some[-1].end)
@@ -417,7 +417,7 @@ class _Reading:
         return all(map(self._is_after_for, others)) and not self._is_after_for(words[0])
 
     def _values(self) -> Iterator[ValueDemand]:
-        free = self._free_words()
+        free = [word for word in self._free_words() if word.start not in self._sought]
         known = self._vocabulary.values
         position = 0
         while position < len(free):

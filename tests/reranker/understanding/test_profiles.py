@@ -32,29 +32,32 @@ def interpreter() -> QueryInterpreter:
 
 def test_attributes_say_what_a_product_is_whose_title_names_no_type(interpreter: QueryInterpreter) -> None:
     products = [
-        Product("nothing", "Dune X0"),
-        Product("cable", "Dune X1", attributes=_CABLE),
-        Product("notebook", "Dune X2", attributes=_COMPUTER),
-        Product("desk", "Dune X3", attributes=_DESK),
+        Product("nothing", "Dune X0", price=9.5),
+        Product("cable", "Dune X1", attributes=_CABLE, price=9.5),
+        Product("notebook", "Dune X2", attributes=_COMPUTER, price=9.5),
+        Product("desk", "Dune X3", attributes=_DESK, price=9.5),
     ]
-    assert [each.id for each in rank(interpreter, products, "notebook")][:2] == ["notebook", "nothing"]
-    assert [each.id for each in rank(interpreter, products, "desk")][:2] == ["desk", "nothing"]
+    assert [each.id for each in rank(interpreter, products, "notebook under 50")][:2] == [
+        "notebook",
+        "nothing",
+    ]
+    assert [each.id for each in rank(interpreter, products, "desk under 50")][:2] == ["desk", "nothing"]
 
 
 def test_a_title_that_names_the_type_comes_before_attributes_alone(interpreter: QueryInterpreter) -> None:
     products = [
-        Product("unnamed", "Dune X2", attributes=_COMPUTER),
-        Product("named", "Dune notebook X1"),
+        Product("unnamed", "Dune X2", attributes=_COMPUTER, price=9.5),
+        Product("named", "Dune notebook X1", price=9.5),
     ]
-    assert rank(interpreter, products, "notebook")[0].id == "named"
+    assert rank(interpreter, products, "notebook under 50")[0].id == "named"
 
 
 def test_a_common_type_that_a_title_names_outweighs_attributes(interpreter: QueryInterpreter) -> None:
     products = [
-        Product("cable", "Dune cable X1", attributes=_COMPUTER),
-        Product("notebook", "Dune X2", attributes=_COMPUTER),
+        Product("cable", "Dune cable X1", attributes=_COMPUTER, price=9.5),
+        Product("notebook", "Dune X2", attributes=_COMPUTER, price=9.5),
     ]
-    assert rank(interpreter, products, "notebook")[0].id == "notebook"
+    assert rank(interpreter, products, "notebook under 50")[0].id == "notebook"
 
 
 def test_a_few_attributes_say_nothing() -> None:
@@ -68,3 +71,11 @@ def test_a_few_attributes_say_nothing() -> None:
 def test_a_catalogue_without_attributes_has_no_profiles() -> None:
     bare = [Product(each.id, each.title, each.brand) for each in _SHOP]
     assert learn_vocabulary(bare).profiles == TypeProfiles()
+
+
+def test_attributes_are_asked_beside_demands_that_can_be_checked(interpreter: QueryInterpreter) -> None:
+    products = [
+        Product("cable", "Dune X1", attributes=_CABLE),
+        Product("notebook", "Dune X2", attributes=_COMPUTER),
+    ]
+    assert [each.id for each in rank(interpreter, products, "notebook")] == ["cable", "notebook"]
