@@ -142,9 +142,9 @@ def match_type(
 ) -> Outcome:
     """Return how n products are of the type that is sought (n, 3), by the nearness of each type (T,).
 
-    Titles say it, and `by_attributes` those of a product whose title does not. What belongs to such a thing is
-    none. Attributes are asked beside demands that can be checked: for judged queries, most of which are types
-    alone, they gained nothing (nDCG@10 0.749, and 0.751 without them).
+    Titles say it, and `by_attributes` those of a product whose title does not. What belongs to such a thing
+    is none. Attributes are asked beside demands that can be checked: for judged queries, most of which are
+    types alone, they gained nothing (nDCG@10 0.749, and 0.751 without them).
     """
     outcome = np.zeros((batch.count, 3), dtype=np.float32)
     if types is not None and near is not None and len(near) and near.max() >= NEAR_ENOUGH:
