@@ -29,6 +29,8 @@ _LOW_MEMBERS = 0.2
 """Share of a type's products that are less like its mean than its `spread`."""
 _ALIKE = 0.1
 """By how much less near than the nearest type another counts only 1 / e in what is sought."""
+_OTHER = 0.2
+"""By how much less near than the nearest a type is none of those that are sought."""
 _LEAST = 0.5
 """Products of near types, weighed, from which on it is known which attributes are sought."""
 
@@ -100,7 +102,7 @@ class TypeProfiles:
         if not len(self.spreads) or len(near) != len(self.spreads):
             return None
         spreads = np.frombuffer(self.spreads, dtype=np.uint8) / 255
-        weights = counts * np.exp((near - near.max()) / _ALIKE) * spreads**2
+        weights = counts * np.exp((near - near.max()) / _ALIKE) * spreads**2 * (near >= near.max() - _OTHER)
         if weights.sum() < _LEAST:
             return None
         weights /= weights.sum()
