@@ -8,6 +8,7 @@ from indexer.pictures.encoding import CataloguePictures, PictureStats
 from indexer.pictures.sources import open_picture_source
 from mappings.errors import SettingsError
 from mappings.settings import Settings
+from plugin_api.terminal import format_count
 from reranker.pictures.encoder import load_picture_encoder
 
 
@@ -36,5 +37,5 @@ def summarize_pictures(stats: PictureStats) -> Iterator[str]:
     if stats.kept:
         yield f"{stats.kept:,} keep an earlier one, for theirs could not be read."
     if stats.broken:
-        yield f"{stats.broken:,} pictures could not be read, among them:"
+        yield f"{format_count(stats.broken, 'picture')} could not be read, such as:"
         yield from (f"  {name}: {reason}" for name, reason in list(stats.examples.items())[:5])

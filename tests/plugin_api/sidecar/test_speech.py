@@ -88,10 +88,11 @@ def test_the_search_is_the_callers_with_the_text() -> None:
         pytest.param(b"RIFF broken", "can't be read", marks=needs_av),
         pytest.param(record(0.5, level=0), "empty", marks=needs_av),
         pytest.param(record(5.0), "more than 4 s", marks=needs_av),
+        pytest.param(record(30_000, rate=1), "more than 4 s", marks=needs_av),
         (record(7.0), "at most 100,000"),
         pytest.param(b"OggS" + bytes(200), "can't be read", marks=needs_av),
     ],
-    ids=["text", "playlist", "broken", "silent", "long", "large", "broken-ogg"],
+    ids=["text", "playlist", "broken", "silent", "long", "one-sample-a-second", "large", "broken-ogg"],
 )
 def test_what_is_no_recording_or_too_much_is_refused(data: bytes, said: str) -> None:
     web, _ = open_web()

@@ -20,6 +20,7 @@ from tests.fakes.listener import Listener, record
 from tests.fakes.preview_products import PRODUCTS
 from tests.fakes.preview_shop import PreviewShop, shipped_model
 from tests.plugin_api.sidecar.preview.page.conftest import Open, Visit
+from tests.plugin_api.sidecar.preview.page.test_languages_and_screens import PHONE, fits
 
 needs_av = pytest.mark.skipif(find_spec("av") is None, reason="needs pip install 'attune[speech]'")
 ESPEAK = shutil.which("espeak-ng")
@@ -196,6 +197,25 @@ def test_a_spoken_query_is_understood_and_searched_for(open_page: Open, shop: Pr
     visit.settled()
     assert visit.ids("attune")[0].startswith("laptop")
     visit.picture("spoken")
+
+
+@needs_av
+def test_both_fit_a_phone(open_page: Open, tower: PictureSearchTower) -> None:
+    listener = Listener("laptop", uncorrected="lap dog")
+    visit = open_page(pictures=tower, transcriber=listener, permissions=["microphone"], **PHONE)
+    expect(visit.page.locator("#microphone")).to_be_visible()
+    fits(visit.page)
+    visit.page.locator("#microphone").tap()
+    expect(visit.page.locator("#listening")).to_contain_text("1 s")
+    fits(visit.page)
+    visit.page.locator("#microphone").tap()
+    expect(visit.page.locator("#heard")).to_be_visible()
+    visit.settled()
+    hand_over(visit.page, "drop", draw_picture())
+    expect(visit.page.locator("#picture img")).to_be_visible()
+    visit.settled()
+    visit.picture("phone picture and speech")
+    fits(visit.page)
 
 
 def test_where_both_are_off_neither_button_is_shown(open_page: Open) -> None:
