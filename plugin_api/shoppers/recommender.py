@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-import numpy as np
 from msgspec import UNSET
 
 from mappings import fields
@@ -96,11 +95,7 @@ class Recommender:
         request = RecommendationRequest(call.kind, call.size, day, profile, context, call.diversity)
         model = self._models.read(index) or _UNCOUNTED
         pool, known, boosts = self._gather(index, call, request, headers)
-        ranked = recommend_products(
-            replace(request, size=len(pool)) if boosts else request, pool, known, model
-        )
-        if boosts:
-            ranked = _apply_boosts(ranked, boosts)[: call.size]
+        ranked = recommend_products(replace(request, boosts=boosts), pool, known, model)
         hits = self._fetch_hits(index, call, ranked, headers)
         return {
             "took": round((time.perf_counter() - began) * 1000),
@@ -273,16 +268,6 @@ def _search_ids(ids: Sequence[str], source: Any) -> JsonObject:
         "track_total_hits": False,
         "_source": source,
     }
-
-
-def _apply_boosts(ranked: Sequence[Recommendation], boosts: Mapping[str, float]) -> list[Recommendation]:
-    """Return recommendations in the order that boosts give them."""
-    spread = float(np.std([recommendation.score for recommendation in ranked])) or 1.0
-    lifted = [
-        replace(recommendation, score=recommendation.score + spread * boosts.get(recommendation.id, 0.0))
-        for recommendation in ranked
-    ]
-    return sorted(lifted, key=lambda recommendation: -recommendation.score)
 
 
 _UNCOUNTED = BehaviourModel(

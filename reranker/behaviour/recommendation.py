@@ -14,7 +14,7 @@ from reranker.behaviour.features import (
     Shares,
     build_behaviour_features,
 )
-from reranker.behaviour.likeness import score_new_products
+from reranker.behaviour.likeness import score_by_likeness, score_new_products
 from reranker.behaviour.reasons import RecommendationReason, explain_again, mask_parts, name_leading_parts
 from reranker.behaviour.repurchase import RepurchaseKernels
 from reranker.behaviour.scorer import BehaviourScorer, score_untrained
@@ -25,9 +25,6 @@ HISTORY_SHARE = 0.1
 
 SESSION_DECAY = 0.8
 """What a product viewed is worth beside the one viewed after it."""
-
-_LIKENESS_SCALE = 0.1
-"""Difference of cosine at which a product of the history speaks e times less for one that is like it."""
 
 _LIKENESS_SHARE = 0.2
 
@@ -74,7 +71,8 @@ class Candidate:
 class RecommendationRequest:
     """What is asked for. `context` are a product, a basket, or products viewed, oldest first.
 
-    `diversity` is 0 for the order of the scores, and up to 1 for products that differ.
+    `diversity` is 0 for the order of the scores, and up to 1 for products that differ. `boosts` lift products
+    by so many standard deviations of all scores.
     """
 
     kind: RecommendationKind
@@ -83,6 +81,7 @@ class RecommendationRequest:
     profile: Profile = field(default_factory=Profile)
     context: tuple[str, ...] = ()
     diversity: float = 0.0
+    boosts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +125,12 @@ def recommend_products(
             scores, reasons = _score_trending(pool)
         case _:
             scores, reasons = _score_together(request, pool, known)
+    if request.boosts:
+        boosts = np.array([request.boosts.get(candidate.id, 0.0) for candidate in pool])
+        scores = scores + (float(np.std(scores)) or 1.0) * boosts
     vectors = _stack(pool) if request.diversity > 0 else np.zeros((len(pool), 1), dtype=np.float32)
     rows = diversify(scores.astype(np.float32), vectors, request.size, request.diversity)
     return [Recommendation(pool[row].id, float(scores[row]), reasons[row]) for row in rows]
-
-
-def score_by_likeness(vectors: Floats, sources: Floats, strengths: Doubles) -> Doubles:
-    """Return how much products (n, d) are like sources (m, d), weighted by strengths (m,): (n,).
-
-    Both are unit rows. It reaches products that nobody bought yet.
-    """
-    if not len(sources):
-        return np.zeros(len(vectors))
-    nearness = np.exp((vectors @ sources.T - 1) / np.float32(_LIKENESS_SCALE))  # (n, m)
-    result: Doubles = nearness.astype(np.float64) @ strengths
-    return result
 
 
 def _score_next_purchase(

@@ -179,5 +179,19 @@ def test_new_products_are_ranked_by_what_was_bought_of_their_like(
     assert [each.id for each in alone] == ["new tea", "new nail"]
 
 
+def test_what_is_boosted_may_still_be_diverse(shop: ShopCounts) -> None:
+    def make(name: str, cosine: float) -> Candidate:
+        return Candidate(name, vector=np.array([cosine, (1 - cosine**2) ** 0.5], np.float32))
+
+    pool = [make("same", 1.0), make("again", 0.999), make("other", 0.1)]
+    known = {"tea": Candidate("tea", vector=np.array([1, 0], np.float32))}
+    model = BehaviourModel(shop.kernels, shop.shares)
+    request = RecommendationRequest(
+        RecommendationKind.SIMILAR, 2, DAY, context=("tea",), diversity=0.5, boosts={"again": 5.0}
+    )
+    ranked = [each.id for each in recommend_products(request, pool, known, model)]
+    assert ranked == ["again", "other"]
+
+
 def test_no_candidates_give_no_recommendations(shop: ShopCounts) -> None:
     assert _recommend(shop, {}, RecommendationKind.NEXT_PURCHASE) == []
