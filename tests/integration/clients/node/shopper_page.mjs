@@ -6,8 +6,10 @@ import { JSDOM } from 'jsdom';
 const [base, ...queries] = process.argv.slice(2);
 const batches = [];
 const answers = [];
+let sendings = 0;
 const collected = (url, options) => {
   batches.push(...JSON.parse(options.body));
+  sendings += 1;
   return fetch(url, options).then(async (response) => answers.push(await response.json()));
 };
 const dom = new JSDOM(
@@ -62,7 +64,7 @@ for (const query of queries) {
   shown[query] = links().map((link) => link.dataset.attuneId);
   links()[1].click();
 }
-await until(() => batches.filter((sent) => sent.action_name).length === queries.length && answers.length);
+await until(() => batches.filter((sent) => sent.action_name).length === queries.length && answers.length === sendings);
 
 process.stdout.write(JSON.stringify({ shown, sent: batches, answers, client: window.attune.client }));
 page.dispose();
