@@ -49,6 +49,8 @@ and points in time are OpenSearch's own over one set, and agree.
   title say that they meet it. With `"verbatim": true` there are none.
 - A product that holds a model number of the text comes before all that don't; an identifier's hits keep OpenSearch's
   order.
+- Popularity and the history of the shopper whom `ext.attune.user` names move hits and add none, as
+  [SHOPPERS.md](SHOPPERS.md) says. A cluster that reranks by itself (`attune install`) leaves both out.
 
 `attune` and its vectors are left out of every `_source`, except where a search goes on byte for byte. When reranking
 fails or takes too long, OpenSearch's answer comes back, and `ext.attune.rerank_status` says so.
