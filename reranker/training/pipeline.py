@@ -112,7 +112,8 @@ class _Training:
             source = choose_source(then, now, families, self._pair_judged(model, before))
         write_config(towers.folder / CONFIG, replace(config, figures=figures))
         if self._base:
-            named = {"query encoder": plan.query_encoder, "product encoder": plan.product_encoder}
+            encoder = plan.query_encoder_label or plan.query_encoder
+            named = {"query encoder": encoder, "product encoder": plan.product_encoder}
             note = render_notice(config.origin, {part: source for part, source in named.items() if source})
             (towers.folder / NOTICE).write_text(note, encoding="utf-8")
         made = towers.folder if source is ModelOrigin.TRAINED else self._copy_start(figures)

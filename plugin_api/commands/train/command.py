@@ -138,6 +138,7 @@ def train(
         return
     try:
         from plugin_api.commands.train import sources as training
+        from reranker.training.encoders.multilingual_e5 import MULTILINGUAL, MULTILINGUAL_E5
         from reranker.training.pipeline import run_training
         from reranker.training.plan import TrainingPlan
         from reranker.training.recipe import SmallQueryConfig
@@ -159,6 +160,7 @@ def train(
         judgements=read.judgements,
         clicks=read.clicks,
         query_encoder=query_encoder,
+        query_encoder_label=MULTILINGUAL_E5 if query_encoder == MULTILINGUAL else "",
         product_encoder=product_encoder,
         small_query=SmallQueryConfig(query_layers) if query_layers else None,
         budget_minutes=budget,
