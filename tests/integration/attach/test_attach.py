@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from collections.abc import Callable
 
 import pytest
 from click.testing import CliRunner
@@ -107,10 +109,21 @@ def test_the_commands_of_catalogues_work_on_an_attached_index(
     assert run("index", "--verify", *this)[0] == 0
 
 
+def wait_until(is_so: Callable[[], bool]) -> None:
+    ended = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < ended
+
+
+def count_encoded(shop: AttachedShop) -> int:
+    return sum("attune" in source for source in shop.documents().values())
+
+
 def test_a_killed_job_is_continued(own_shop: AttachedShop) -> None:
     class Failing(FakeEncoder):
         def encode_products(self, products):  # type: ignore[no-untyped-def]
             if sum(self.batches) >= 8:
+                wait_until(lambda: count_encoded(own_shop) == 8)
                 raise RuntimeError("killed")
             return super().encode_products(products)
 
