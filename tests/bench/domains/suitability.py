@@ -123,8 +123,7 @@ def main(alias: str, count: int, seed: int) -> None:
     searches = hits = violations = 0
     for some, wrong in run(app, alias, count, seed):
         searches, hits, violations = searches + 1, hits + some, violations + wrong
-        if searches % 10_000 == 0:
-            click.echo(f"{searches:,} searches and recommendations, {hits:,} hits, {violations} violations")
+    click.echo(f"{searches:,} searches and recommendations, {hits:,} hits, {violations} violations")
 
 
 if __name__ == "__main__":
