@@ -14,9 +14,9 @@ from plugin_api.search.ranking import Additions, RankedHits
 from plugin_api.search.report import ShownExperiment, StageTimes
 from plugin_api.search.retrieval.hit import Hit
 from plugin_api.shoppers.cluster import ClusterRequests
-from plugin_api.shoppers.experiment_counts import SLOW_SHARE
-from plugin_api.shoppers.experiment_tag import INTERLEAVED, ExperimentTag, Variant, write_tag
-from plugin_api.shoppers.experiment_watch import ExperimentState, ExperimentWatch
+from plugin_api.shoppers.experiments.counts import SLOW_SHARE
+from plugin_api.shoppers.experiments.tag import INTERLEAVED, ExperimentTag, Variant, write_tag
+from plugin_api.shoppers.experiments.watch import ExperimentState, ExperimentWatch
 from plugin_api.shoppers.pseudonyms import has_opted_out
 from reranker.experiments.assignment import assign_variant
 from reranker.experiments.interleaving import interleave

@@ -10,7 +10,7 @@ from plugin_api.search.query.types import RerankRequest, TextSearch
 from plugin_api.search.reasons import RerankStatus
 from plugin_api.search.report import RerankReport, ShownExperiment, StageTimes, UnderstoodPart
 from plugin_api.search.retrieval.hit import Hit
-from plugin_api.shoppers.experiment_tag import Variant
+from plugin_api.shoppers.experiments.tag import Variant
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from plugin_api.opensearch.client import Headers
 from plugin_api.search.query.types import TextSearch
 from plugin_api.search.reasons import Reason, RerankStatus
-from plugin_api.shoppers.experiment_tag import Variant
+from plugin_api.shoppers.experiments.tag import Variant
 
 STATUS_HEADER = "x-attune-rerank-status"
 REASON_CODE_HEADER = "x-attune-rerank-reason-code"

@@ -6,8 +6,8 @@ from typing import Any
 
 from mappings.types import JsonObject
 from plugin_api.opensearch.client import OpenSearchClient
-from plugin_api.shoppers.experiment_tag import ExperimentTag, write_tag
-from plugin_api.shoppers.experiment_watch import STATES
+from plugin_api.shoppers.experiments.tag import ExperimentTag, write_tag
+from plugin_api.shoppers.experiments.watch import STATES
 from tests.fakes.json_client import JsonClient
 
 KEY = "secret"

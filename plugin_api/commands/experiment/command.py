@@ -15,7 +15,7 @@ from plugin_api.commands.experiment.report import write_experiment_report
 from plugin_api.opensearch.client import encode_credentials
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.shoppers.cluster import ClusterRequests
-from plugin_api.shoppers.experiment_results import (
+from plugin_api.shoppers.experiments.results import (
     ExperimentResult,
     PreferenceResult,
     VariantResult,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mappings.settings import ExperimentSettings, list_variants
-from plugin_api.shoppers.experiment_results import ExperimentResult
+from plugin_api.shoppers.experiments.results import ExperimentResult
 from plugin_api.terminal.html import render_html, write_html
 
 

@@ -26,7 +26,7 @@ from plugin_api.search.answer import Answer, error_answer
 from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.event_store import EventStore
 from plugin_api.shoppers.events import MAX_EVENTS
-from plugin_api.shoppers.experiment_results import count_current
+from plugin_api.shoppers.experiments.results import count_current
 from plugin_api.shoppers.forget import forget_shopper
 from plugin_api.shoppers.pseudonyms import has_opted_out
 from plugin_api.shoppers.recommend_call import RecommendCall

@@ -19,9 +19,9 @@ from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.count_job import CountReport, count_behaviour
 from plugin_api.shoppers.event_store import EventStore
-from plugin_api.shoppers.experiment_results import count_experiment
-from plugin_api.shoppers.experiment_tag import ExperimentTag, write_tag
-from plugin_api.shoppers.experiment_watch import REWARD_SECONDS, ExperimentWatch
+from plugin_api.shoppers.experiments.results import count_experiment
+from plugin_api.shoppers.experiments.tag import ExperimentTag, write_tag
+from plugin_api.shoppers.experiments.watch import REWARD_SECONDS, ExperimentWatch
 from plugin_api.shoppers.forget import forget_shopper
 from plugin_api.shoppers.pseudonyms import hash_shopper
 from plugin_api.shoppers.recommend_call import RecommendBoost, RecommendCall

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from mappings.settings import ExperimentSettings, ShopperSettings
-from plugin_api.shoppers.experiment_tag import ExperimentTag
+from plugin_api.shoppers.experiments.tag import ExperimentTag
 from tests.fakes.experiment_cluster import KEY, ExperimentCluster
 from tests.fakes.preview_shop import stocked_shop
 from tests.plugin_api.sidecar.preview.page.conftest import Open

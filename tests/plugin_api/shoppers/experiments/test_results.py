@@ -6,8 +6,8 @@ from mappings.settings import ExperimentSettings
 from plugin_api.commands.experiment.command import describe_result
 from plugin_api.commands.experiment.report import write_experiment_report
 from plugin_api.shoppers.cluster import ClusterRequests
-from plugin_api.shoppers.experiment_results import ExperimentResult, count_experiment
-from plugin_api.shoppers.experiment_tag import ExperimentTag
+from plugin_api.shoppers.experiments.results import ExperimentResult, count_experiment
+from plugin_api.shoppers.experiments.tag import ExperimentTag
 from tests.fakes.experiment_cluster import KEY, ExperimentCluster
 
 TEAMS = (True, False, True, False)

@@ -8,10 +8,10 @@ import numpy as np
 from mappings.errors import EvaluationError
 from mappings.settings import VARIANTS, Settings
 from plugin_api.shoppers.cluster import ClusterRequests
-from plugin_api.shoppers.experiment_counts import SLOW_SHARE, ExperimentCounts, VariantCounts
-from plugin_api.shoppers.experiment_log import ExperimentLog, Trial
-from plugin_api.shoppers.experiment_tag import INTERLEAVED
-from plugin_api.shoppers.experiment_watch import read_stopped
+from plugin_api.shoppers.experiments.counts import SLOW_SHARE, ExperimentCounts, VariantCounts
+from plugin_api.shoppers.experiments.log import ExperimentLog, Trial
+from plugin_api.shoppers.experiments.tag import INTERLEAVED
+from plugin_api.shoppers.experiments.watch import read_stopped
 from reranker.experiments.off_policy import (
     PolicyValue,
     estimate_doubly_robust,

@@ -1,6 +1,6 @@
 import pytest
 
-from plugin_api.shoppers.experiment_tag import ExperimentTag, read_tag, write_tag
+from plugin_api.shoppers.experiments.tag import ExperimentTag, read_tag, write_tag
 
 TAG = ExperimentTag("softer-words", "interleaved", 20, (False, False, True, False))
 

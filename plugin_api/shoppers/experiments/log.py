@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from mappings.types import JsonObject
 from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.event_store import EVENT_INDEXES, QUERY_INDEXES
-from plugin_api.shoppers.experiment_tag import INTERLEAVED, ExperimentTag, make_tag_prefix, read_tag
+from plugin_api.shoppers.experiments.tag import INTERLEAVED, ExperimentTag, make_tag_prefix, read_tag
 from reranker.training.clicks.click_log import ACTIONS
 
 CREDITED = ("click", "cart", "purchase")

@@ -16,8 +16,8 @@ import numpy as np
 
 from mappings.settings import ExperimentSettings, list_variants
 from plugin_api.shoppers.cluster import ClusterRequests
-from plugin_api.shoppers.experiment_counts import ExperimentCounts
-from plugin_api.shoppers.experiment_log import ExperimentLog, Trial
+from plugin_api.shoppers.experiments.counts import ExperimentCounts
+from plugin_api.shoppers.experiments.log import ExperimentLog, Trial
 from reranker.experiments.bandit import Decision, LinearBandit, PolicyGuard
 
 STATES = "attune-experiments"

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from plugin_api.shoppers.experiment_log import Trial
-from plugin_api.shoppers.experiment_tag import INTERLEAVED
+from plugin_api.shoppers.experiments.log import Trial
+from plugin_api.shoppers.experiments.tag import INTERLEAVED
 from reranker.experiments.sequential import compare_means, compare_preference, compare_rates
 
 SLOW_SHARE = 0.5

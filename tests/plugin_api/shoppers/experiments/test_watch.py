@@ -6,8 +6,8 @@ import pytest
 
 from mappings.settings import ExperimentSettings
 from plugin_api.shoppers.cluster import ClusterRequests
-from plugin_api.shoppers.experiment_tag import ExperimentTag
-from plugin_api.shoppers.experiment_watch import READ_SECONDS, REWARD_SECONDS, ExperimentWatch
+from plugin_api.shoppers.experiments.tag import ExperimentTag
+from plugin_api.shoppers.experiments.watch import READ_SECONDS, REWARD_SECONDS, ExperimentWatch
 from tests.fakes.experiment_cluster import KEY, ExperimentCluster
 
 BANDIT = ExperimentSettings("words", "bandit", second="keyword_weight=9; user_strength=0")

@@ -1,0 +1,1 @@
+"""Experiments on shoppers: what each search showed, what came of it, and which variants are stopped."""
