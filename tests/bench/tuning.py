@@ -158,12 +158,17 @@ def list_esci_products(name: str) -> list[Product]:
 
 def read_grades(name: str) -> Mapping[str, Grades]:
     """Return the grades of a catalogue's answerable queries."""
+    return select_answerable(read_grades_of_all(name))
+
+
+def read_grades_of_all(name: str) -> Mapping[str, Grades]:
+    """Return the grades of all judged queries of a catalogue."""
     if name == "electronics":
-        return select_answerable(group_by_query(read_electronics_judgements()))
+        return group_by_query(read_electronics_judgements())
     grades: dict[str, dict[str, int]] = {}
     for row in read_esci(name):
         grades.setdefault(row["query"], {})[row["product_id"]] = _GRADES[row["esci_label"]]
-    return select_answerable(grades)
+    return grades
 
 
 def read_esci(name: str) -> list[dict[str, str]]:
