@@ -31,15 +31,14 @@ class Weights:
     """What demands weigh: `kinds` by kind of demand.
 
     Where the catalogue's facts can be checked for a demand, the log-odds from before count `prior`: the
-    encoders read "16 GB" as they read "8 GB". Where a text has only words for types, values and features,
-    they count `soft_prior`, and its demands the share `soft` of their weights, unless one is a property that
-    products are not named by. Else the log-odds from before count in full.
+    encoders read "16 GB" as they read "8 GB". Where a text has only words for types, values and features, its
+    demands count the share `soft` of their weights, unless one is a property that products are not named by.
     Measured on the 56 judged electronics queries, whole catalogue: nDCG@10 0.752 without understanding, 0.716
-    with `soft` as for all others, 0.754 so.
+    with `soft` as for all others, 0.754 so; through OpenSearch 0.795, and 0.791 where the log-odds from
+    before counted 0.75 of texts with nothing but such words.
     """
 
     prior: float
-    soft_prior: float
     soft: float
     kinds: Mapping[str, DemandWeights]
 
@@ -96,8 +95,7 @@ def move_log_odds(
         moved[:, i] = outcome @ weigh(demand.kind, weights)
     moved = _limit_to_sought(understanding, moved, log_odds, weights)
     moved *= weights.soft if understanding.is_soft else 1.0
-    soft_prior = weights.soft_prior if understanding.is_worded else 1.0
-    return (weights.prior if understanding.is_checked else soft_prior) * log_odds + moved.sum(1), moved
+    return (weights.prior if understanding.is_checked else 1.0) * log_odds + moved.sum(1), moved
 
 
 _CHECKED, _WORDED = (-7.0, -4.0), (-2.0, 2.0)

@@ -153,11 +153,6 @@ class Understanding:
         return any(_is_precise(demand) and is_checkable(demand) for demand in self.demands)
 
     @property
-    def is_worded(self) -> bool:
-        """Whether every demand is of a kind that any word may be read as."""
-        return all(demand.kind in _SOFT_KINDS for demand in self.demands)
-
-    @property
     def is_soft(self) -> bool:
         """Whether the demands are only worded, and none is a property that has no part in products' names."""
         return not any(map(_is_precise, self.demands))

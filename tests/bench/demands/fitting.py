@@ -56,8 +56,7 @@ def fit_weights(shop: Shop, queries: Sequence[DemandQuery], settings: SearchSett
         kind: {"match": row[0], "near": row[1], "contradiction": row[2]}
         for kind, row in zip(KINDS, weights.tolist(), strict=True)
     }
-    soft = {"soft_prior": start.soft_prior, "soft": start.soft}  # chosen on judgements
-    return {"prior": prior, **soft, "kinds": kinds}
+    return {"prior": prior, "soft": start.soft, "kinds": kinds}  # soft was chosen on judgements
 
 
 def _prepare(shop: Shop, query: DemandQuery, settings: SearchSettings) -> _Case:
