@@ -87,11 +87,18 @@ class TypeProfiles:
 
     def place_products(self, batch: FactBatch) -> tuple[Floats, NDArray[np.bool_]]:
         """Return the unit vectors (n, D) of products, and which have enough attributes (n,) to be told."""
-        owners, columns = _list_keys(batch, self._keys)
+        owners, columns = _find_keys(batch, self._keys)
         placed = np.zeros((batch.count, self._vectors.shape[1]), dtype=np.float32)
-        np.add.at(placed, owners, self._vectors[columns])
+        told = np.zeros(batch.count, dtype=bool)
+        for start in range(0, batch.count, _CHUNK):
+            end = min(start + _CHUNK, batch.count)
+            first, last = np.searchsorted(owners, (start, end))
+            has = np.zeros((end - start, len(self._keys)), dtype=np.float32)
+            has[owners[first:last] - start, columns[first:last]] = 1
+            placed[start:end] = has @ self._vectors
+            told[start:end] = has.sum(1) >= _FEWEST_KEYS
         placed /= np.maximum(np.linalg.norm(placed, axis=1, keepdims=True), 1e-9)
-        return placed, np.bincount(owners, minlength=batch.count) >= _FEWEST_KEYS
+        return placed, told
 
     def find_sought(self, near: Floats, counts: Floats) -> "SoughtProfile | None":
         """Return what the products that are sought have in common.
@@ -119,13 +126,19 @@ def _read_vectors(stored: bytes, count: int) -> Floats:
 
 def _list_keys(batch: FactBatch, keys: facts.Hashes) -> tuple[Ints, Ints]:
     """Return the attributes that products have, each once: whose it is (r,), and its place in `keys` (r,)."""
+    owners, places = _find_keys(batch, keys)
+    pairs = np.unique(owners * max(len(keys), 1) + places)
+    return pairs // max(len(keys), 1), pairs % max(len(keys), 1)
+
+
+def _find_keys(batch: FactBatch, keys: facts.Hashes) -> tuple[Ints, Ints]:
+    """Return the same for each record of an attribute, in the order of products."""
     if not len(keys):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    chosen = np.isin(batch.kinds, _ATTRIBUTES)
+    chosen = (batch.kinds >= facts.NUMBER) & (batch.kinds <= facts.FLAG)
     place = np.minimum(np.searchsorted(keys, batch.keys[chosen]), len(keys) - 1)
     known = keys[place] == batch.keys[chosen]
-    pairs = np.unique(batch.owners[chosen][known] * len(keys) + place[known])
-    return pairs // len(keys), pairs % len(keys)
+    return batch.owners[chosen][known], place[known]
 
 
 def learn_profiles(batch: FactBatch, owners: Ints, kinds: Ints, types: int) -> TypeProfiles:
