@@ -12,6 +12,7 @@ from plugin_api.search.retrieval.candidates import Candidates
 from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.retrieval.hit import Hit
 from reranker.keyword_evidence import add_keyword_evidence, weigh_keywords
+from reranker.log_odds import compute_log_odds
 from reranker.text.query_type import is_identifier
 from reranker.types import EncodedQuery
 from reranker.understanding.matching import MATCH
@@ -81,15 +82,16 @@ def score_hits(
 
     `probability` is the model's, by the key of each hit.
     """
-    scores, met = _adjust(request, hits, _weigh(hits, probability, request))
+    likely = [probability[hit.key] for hit in hits]
+    scores, met = _adjust(request, hits, likely, _weigh(hits, likely, request))
     ranks = [_NUMBER_RANK * hit.numbers + count for hit, count in zip(hits, met, strict=True)]
     return scores, ranks
 
 
-def _weigh(window: list[Hit], probability: Mapping[HitKey, float], request: RerankRequest) -> list[float]:
+def _weigh(window: list[Hit], likely: list[float], request: RerankRequest) -> list[float]:
     """Return each hit's probability with what the keyword search says of it."""
     return add_keyword_evidence(
-        [probability[hit.key] for hit in window],
+        likely,
         [hit.keyword_score for hit in window],
         request.settings.keyword_weight,
         [hit.numbers for hit in window],
@@ -97,14 +99,17 @@ def _weigh(window: list[Hit], probability: Mapping[HitKey, float], request: Rera
     )
 
 
-def _adjust(request: RerankRequest, window: list[Hit], scores: list[float]) -> tuple[list[float], list[int]]:
+def _adjust(
+    request: RerankRequest, window: list[Hit], likely: list[float], scores: list[float]
+) -> tuple[list[float], list[int]]:
     """Return the scores in the light of what the text demands and the hits' facts say, and how many demands
-    each hit meets.
+    each hit meets. `likely` are the model's own probabilities.
     """
     understanding, interpreter = request.understanding, request.interpreter
     if understanding is None or interpreter is None or not understanding.demands:
         return scores, [0] * len(scores)
     facts, prices = [hit.facts for hit in window], [hit.price for hit in window]
-    adjusted = interpreter.adjust(understanding, facts, prices, scores)
+    missed = np.maximum(compute_log_odds(likely) - compute_log_odds(scores), 0.0)
+    adjusted = interpreter.adjust(understanding, facts, prices, scores, missed.tolist())
     met = np.stack([outcome[:, MATCH] > _MET for outcome in adjusted.outcomes])  # (demands, n)
     return adjusted.scores, met.sum(0).tolist()

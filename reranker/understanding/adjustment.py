@@ -67,10 +67,13 @@ def adjust_scores(
     weights: Weights,
     types: TypeIndex | None = None,
     near: Floats | None = None,
+    missed: Sequence[float] = (),
 ) -> Adjustment:
     """Return the scores of n hits, moved by what their facts (n,) and prices (n,) say of the demands.
 
-    A hit without facts keeps its score.
+    `missed` (n,) are log-odds that each hit lost for not having the query's words. What is of the type that
+    the query names gets them back, where the catalogue mostly has another name for it. A hit without facts
+    keeps its score.
     """
     batch = unpack_facts(facts)
     outcomes = tuple(
@@ -80,10 +83,34 @@ def adjust_scores(
         for demand in understanding.demands
     )
     log_odds = compute_log_odds(scores)
-    adjusted, moved = move_log_odds(understanding, outcomes, log_odds, weights)
+    returned = _return_missed(understanding, outcomes, types, near, missed, batch.count)
+    adjusted, moved = move_log_odds(understanding, outcomes, log_odds + returned.sum(1), weights)
+    moved += (weights.prior if understanding.is_checked else 1.0) * returned
     without = np.array([not each for each in facts], dtype=bool)
     adjusted, moved = np.where(without, log_odds, adjusted), np.where(without[:, None], 0.0, moved)
     return Adjustment(compute_probabilities(adjusted).tolist(), outcomes, moved)
+
+
+def _return_missed(
+    understanding: Understanding,
+    outcomes: Sequence[Outcome],
+    types: TypeIndex | None,
+    near: Floats | None,
+    missed: Sequence[float],
+    count: int,
+) -> Doubles:
+    """Return what `count` hits get back for being what a query names by a rare word (n, demands)."""
+    returned = np.zeros((count, len(outcomes)))
+    if not len(missed) or types is None or near is None:
+        return returned
+    for i, (demand, outcome) in enumerate(zip(understanding.demands, outcomes, strict=True)):
+        if (
+            isinstance(demand, TypeDemand)
+            and demand.words == understanding.core
+            and types.is_called_otherwise(near, demand.stems)
+        ):
+            returned[:, i] = np.asarray(missed) * (1 - outcome[:, CONTRADICTION])
+    return returned
 
 
 def move_log_odds(

@@ -69,7 +69,11 @@ class QueryInterpreter:
         facts: Sequence[bytes],
         prices: Sequence[float | None],
         scores: Sequence[float],
+        missed: Sequence[float] = (),
     ) -> Adjustment:
-        """Return the probabilities of n hits, moved by what their facts and prices say of the demands."""
+        """Return the probabilities of n hits, moved by what their facts and prices say of the demands.
+
+        `missed` (n,) are log-odds that each hit lost for not having the query's words.
+        """
         near = self.find_nearness(understanding)
-        return adjust_scores(understanding, facts, prices, scores, self.weights, self.types, near)
+        return adjust_scores(understanding, facts, prices, scores, self.weights, self.types, near, missed)

@@ -35,6 +35,10 @@ _COMMONER, _NAMED = 2, 0.1
 """How many times as common as the types with a query's own words another is that is meant as well, and by how
 much it is less near at least.
 """
+_SYNONYM = 0.8
+"""Cosine from which on two names without a common word mean one type: laptop and notebook 0.84, hard disk and
+hard drive 0.93; tablet and smartphone 0.72.
+"""
 _UNKNOWN = 0.22
 """By how much a product without any known type counts as less near than the nearest type."""
 _ALIKE, _QUITE_ANOTHER = 0.05, 0.45
@@ -94,6 +98,18 @@ class TypeIndex:
             for stem in {*stems[:-1]} - {stems[-1]}:
                 near[self._list_ending(stem)] -= _OF_KIND
         near[named] = np.maximum(near[named], min(1.0, max(others, default=1.0) + _NAMED))
+
+    def is_called_otherwise(self, near: Floats, stems: Sequence[str]) -> bool:
+        """Return whether what a query's words name is mostly called by other words in the catalogue.
+
+        `near` (T,) says how near each type is to the query's `stems`. A shop that sells notebooks may say
+        `laptop` of nothing but bags and sleeves.
+        """
+        if not stems:
+            return False
+        own = sum(self.phrases[i].count for i in self._list_ending(stems[-1]))
+        others = (self.phrases[i] for i in np.flatnonzero(near >= _SYNONYM).tolist())
+        return any(each.count >= _COMMONER * own and not {*each.stems} & {*stems} for each in others)
 
     def _list_ending(self, stem: str) -> list[int]:
         """Return the types whose name ends in a stem."""

@@ -93,9 +93,10 @@ class _Interpreter(QueryInterpreter):
         facts: Sequence[bytes],
         prices: Sequence[float | None],
         scores: Sequence[float],
+        missed: Sequence[float] = (),
     ) -> Adjustment:
         """See QueryInterpreter."""
-        adjusted = super().adjust(understanding, facts, prices, scores)
+        adjusted = super().adjust(understanding, facts, prices, scores, missed)
         return adjusted if self.parts.moves else replace(adjusted, scores=list(scores))
 
 

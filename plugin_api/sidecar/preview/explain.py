@@ -122,7 +122,11 @@ def explain_hit(
     weight = weigh_keywords(chosen.keyword_weight, encoded)
     evidence = _evidence(hit, keyword["hits"]["hits"], near_hits, weight, text, explanation.log_odds)
     found = explain_demands(
-        read, product, _decode(hit, fields.FACTS), explanation.log_odds + evidence.log_odds
+        read,
+        product,
+        _decode(hit, fields.FACTS),
+        explanation.log_odds + evidence.log_odds,
+        max(-evidence.log_odds, 0.0),
     )
     if found.other_facts:
         why_not = why_not or "other_text"

@@ -28,6 +28,10 @@ class ExplainedDemand:
     log_odds: float
 
 
+_LEAST_CONTRADICTION = 0.5
+"""From which share on a demand is called contradicted: a notebook is nearly a laptop."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExplainedDemands:
     """The demands, and a hit's log-odds in their light.
@@ -42,11 +46,12 @@ class ExplainedDemands:
 
 
 def explain_demands(
-    read: TextSearch | None, product: Product, stored: bytes, log_odds: float
+    read: TextSearch | None, product: Product, stored: bytes, log_odds: float, missed: float
 ) -> ExplainedDemands:
     """Return what a hit's facts say of a text's demands, and its log-odds in their light.
 
-    Says nothing that is not in `product`'s own text: its `stored` facts are compared only where they hold
+    `missed` are log-odds that it lost for not having the text's words. Says nothing that is not in
+    `product`'s own text: its `stored` facts are compared only where they hold
     nothing else. A product of an index without facts is ranked without demands.
     """
     if read is None or read.understanding is None or read.interpreter is None or not read.demands:
@@ -57,7 +62,7 @@ def explain_demands(
         other_facts = not _list_records(stored) <= _list_records(own)
         stored = own if other_facts else stored
     likely = compute_probabilities([log_odds]).tolist()
-    adjusted = read.interpreter.adjust(read.understanding, [stored], [product.price], likely)
+    adjusted = read.interpreter.adjust(read.understanding, [stored], [product.price], likely, [missed])
     demands = [
         ExplainedDemand(part.kind, part.text, _name_outcome(outcome) if stored else "unknown", float(moved))
         for part, outcome, moved in zip(list_parts(read), adjusted.outcomes, adjusted.moved[0], strict=True)
@@ -73,4 +78,6 @@ def _name_outcome(outcome: Outcome) -> str:
     """Return what one product's facts say of a demand, by (1, 3) match, near and contradiction."""
     names = {MATCH: "satisfied", CLOSE: "near", CONTRADICTION: "contradicted"}
     best = int(np.argmax(outcome[0]))
+    if best == CONTRADICTION and outcome[0, best] < _LEAST_CONTRADICTION:
+        return names[CLOSE]
     return names[best] if outcome[0, best] > 0 else "unknown"

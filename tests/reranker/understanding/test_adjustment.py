@@ -224,3 +224,24 @@ def test_a_demand_chooses_among_what_a_query_names(clothes: QueryInterpreter) ->
     facts = [pack_facts(Product(title, title)) for title in titles]
     scores = clothes.adjust(clothes.understand("hoodie for women"), facts, [None, None], [0.8, 0.7]).scores
     assert scores[1] > scores[0]
+
+
+def test_what_the_catalogue_calls_otherwise_gets_back_what_missing_words_cost() -> None:
+    brands = ("Acer", "Asus", "Dell", "Lenovo")
+    titles = [
+        f"{brand} {name} {number}"
+        for number in range(20)
+        for brand in brands
+        for name in ("Notebook", "Laptop Sleeve", "Optical Mouse")
+    ]
+    vocabulary = learn_vocabulary(Product(title, title, brand=title.split()[0]) for title in titles)
+    shop = QueryInterpreter(vocabulary, lambda text: encode_by_words(text.replace("laptop", "notebook")))
+    facts = [pack_facts(Product(title, title)) for title in ("Acer Notebook 1", "Acer Optical Mouse 1")]
+    for query, is_returned in (("laptop", True), ("notebook", False), ("laptop sleeve", False)):
+        understanding = shop.understand(query)
+        assert [demand.kind for demand in understanding.demands] == ["type"]
+        without = shop.adjust(understanding, facts, [None, None], [0.2, 0.2])
+        adjusted = shop.adjust(understanding, facts, [None, None], [0.2, 0.2], [1.5, 1.5])
+        back = adjusted.moved[:, 0] - without.moved[:, 0]
+        assert back[0] == pytest.approx(1.5 if is_returned else 0.0, abs=0.1)
+        assert back[1] <= back[0]
