@@ -1,10 +1,11 @@
 """The containers: OpenSearch, the indexer's image run once, the sidecar's image in front."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 from click.testing import CliRunner
@@ -159,3 +160,8 @@ def address(container: DockerContainer, port: int) -> str:
 
 def search(base: str, body: object, index: str = "products") -> requests.Response:
     return requests.post(f"{base}/{index}/_search", json=body, timeout=120)
+
+
+def text_settings(index: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of an index that its mapping refers to: a copy needs them as well."""
+    return {name: index[name] for name in ("analysis", "similarity") if name in index}

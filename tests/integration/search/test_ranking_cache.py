@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from indexer.store.documents import encode_key
-from tests.integration.stack import Stack, search
+from tests.integration.stack import Stack, search, text_settings
 
 ALIAS = "kept"
 FIRST, SECOND = "kept-1", "kept-2"
@@ -35,9 +35,8 @@ class Kept:
     def make(self, index: str) -> None:
         """Copy the sample to an index of three shards."""
         of = next(iter(self.send("GET", "products").values()))
-        settings = {"index": {"knn": True, "number_of_shards": 3, "number_of_replicas": 0}}
-        if "analysis" in of["settings"]["index"]:
-            settings["index"]["analysis"] = of["settings"]["index"]["analysis"]
+        copied = text_settings(of["settings"]["index"])
+        settings = {"index": {"knn": True, "number_of_shards": 3, "number_of_replicas": 0, **copied}}
         self.send("PUT", index, {"settings": settings, "mappings": of["mappings"]})
         self.send(
             "POST", "_reindex?refresh=true", {"source": {"index": "products"}, "dest": {"index": index}}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 import requests
 
-from tests.integration.stack import Stack, search
+from tests.integration.stack import Stack, search, text_settings
 
 TEXT = {"fields": ["title^3", "brand^2", "description"], "type": "cross_fields"}
 
@@ -156,7 +156,7 @@ own.model = params.model;
 def test_an_index_of_another_model_answers_in_first_stage_order(stack: Stack) -> None:
     (mapping,) = requests.get(f"{stack.direct}/products", timeout=120).json().values()
     index = mapping["settings"]["index"]
-    settings = {"knn": True, "number_of_replicas": 0, "analysis": index["analysis"]}
+    settings = {"knn": True, "number_of_replicas": 0, **text_settings(index)}
     other = "0" * 12
     stamped = {**mapping["mappings"], "_meta": restamped(mapping["mappings"].get("_meta", {}), other)}
     requests.put(

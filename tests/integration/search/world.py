@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import requests
 
 from tests.integration.search.case import CHEAP, LAPTOP, NDJSON
+from tests.integration.stack import text_settings
 
 VARIANTS = 60
 """Products that the index `variants` has too, under the same ids."""
@@ -40,7 +41,7 @@ def build(base: str) -> None:
                     "knn": True,
                     "number_of_shards": 2,
                     "number_of_replicas": 0,
-                    "analysis": index["analysis"],
+                    **text_settings(index),
                 }
             },
             "mappings": {**mappings, "properties": {**mappings["properties"], **EXTRA_FIELDS}},
