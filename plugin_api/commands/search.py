@@ -20,7 +20,13 @@ from plugin_api.clients.rules import WARNING
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.domain_option import client_option, domain_option, parse_client
 from plugin_api.commands.index.models import model_folders
-from plugin_api.commands.searched_index import SearchedIndex, filter_query, open_searched_index, parse_term
+from plugin_api.commands.searched_index import (
+    SearchedIndex,
+    describe_missing_index,
+    filter_query,
+    open_searched_index,
+    parse_term,
+)
 from plugin_api.opensearch.client import encode_credentials
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.answer import Answer
@@ -167,11 +173,7 @@ def _unknown_fields(filters: Sequence[str], client: OpenSearch, index: str) -> l
 def _read(answer: Answer, client: OpenSearch, index: str) -> JsonObject:
     body: JsonObject = answer.json()
     if answer.status == 404:
-        aliases = sorted({name for item in client.indices.get_alias().values() for name in item["aliases"]})
-        known = f"there are: {', '.join(aliases)}" if aliases else "there is none yet"
-        raise AttuneError(
-            f"there is no alias or index {index}; {known}. Create it with `attune index FILE --alias {index}`"
-        )
+        raise AttuneError(describe_missing_index(client, index))
     if answer.status != 200:
         error = body["error"]
         reason = error["root_cause"][0]["reason"] if isinstance(error, dict) else error

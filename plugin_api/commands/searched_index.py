@@ -72,6 +72,23 @@ def fetch_index_facts(client: OpenSearch, index: str) -> IndexFacts:
     return IndexFacts(answer["hits"]["total"]["value"], tuple(bucket["key"] for bucket in buckets))
 
 
+def check_index_exists(client: OpenSearch, index: str) -> None:
+    """Raise SettingsError where there is no alias or index of a name, naming those that there are."""
+    if not client.indices.exists(index=index):
+        raise SettingsError(describe_missing_index(client, index))
+
+
+def describe_missing_index(client: OpenSearch, index: str) -> str:
+    """Return the message for an alias or index that does not exist."""
+    names = {
+        name
+        for made, item in client.indices.get_alias().items()
+        for name in (item["aliases"] or ([] if made.startswith((".", "attune-")) else [made]))
+    }
+    known = f"there are: {', '.join(sorted(names))}" if names else "there is none yet"
+    return f"there is no alias or index {index}; {known}. Create it with `attune index FILE --alias {index}`"
+
+
 def filter_query(query: JsonObject, filters: tuple[JsonObject, ...]) -> JsonObject:
     """Return the query with filters, as it is where there are none."""
     return {"bool": {"must": [query], "filter": list(filters)}} if filters else query

@@ -10,7 +10,7 @@ from mappings.errors import EvaluationError
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.domain_option import domain_option
 from plugin_api.commands.evaluate.systems import SECOND, SYSTEMS
-from plugin_api.commands.searched_index import open_searched_index, read_template
+from plugin_api.commands.searched_index import check_index_exists, open_searched_index, read_template
 from plugin_api.opensearch.client import encode_credentials
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.shoppers.cluster import ClusterRequests
@@ -194,6 +194,7 @@ def _evaluate_behaviour(
     cluster = connect(settings.opensearch)
     check_cluster(cluster, settings.opensearch)
     name = alias or settings.search.alias
+    check_index_exists(cluster, name)
     if recommend:
         requests = ClusterRequests(client, encode_credentials(settings.opensearch))
         train = load_trainer()

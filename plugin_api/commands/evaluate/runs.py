@@ -22,6 +22,7 @@ from plugin_api.commands.searched_index import (
     IndexFacts,
     MakeQuery,
     SearchedIndex,
+    describe_missing_index,
     fetch_index_facts,
     filter_query,
 )
@@ -58,12 +59,7 @@ def look_up_index(client: OpenSearch, index: str) -> IndexFacts:
         try:
             return fetch_index_facts(client, index)
         except NotFoundError as error:
-            indexes = client.indices.get_alias().values()
-            there = ", ".join(sorted({alias for one in indexes for alias in one["aliases"]}))
-            raise EvaluationError(
-                f"no alias or index {index}; there {f'are: {there}' if there else 'is none yet'}. "
-                f"Make it with `attune index FILE --alias {index}`"
-            ) from error
+            raise EvaluationError(describe_missing_index(client, index)) from error
 
 
 def check_version(facts: IndexFacts, index: str, model: Reranker) -> None:

@@ -12,7 +12,7 @@ from mappings.errors import AttuneError, IndexingError, ModelMismatch
 from mappings.settings import Settings
 from mappings.types import JsonObject
 from plugin_api.commands.index.models import model_folders
-from plugin_api.commands.searched_index import fetch_index_facts, open_searched_index
+from plugin_api.commands.searched_index import describe_missing_index, fetch_index_facts, open_searched_index
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.tuning.job import TuningJob, tune_index
 from plugin_api.tuning.record import read_tuned_template, record_tuning
@@ -93,7 +93,7 @@ def _find_version(client: OpenSearch, index: str) -> str:
         try:
             versions = fetch_index_facts(client, index).models
         except NotFoundError as error:
-            raise IndexingError(f"there is no alias or index {index}: name one by --alias") from error
+            raise IndexingError(describe_missing_index(client, index)) from error
     if not versions:
         raise IndexingError(f"index {index} has no vectors: `attune index` or `attune attach` make them")
     if len(versions) > 1:

@@ -14,13 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from indexer.store.bulk import split_chunks
-from mappings import fields
 from mappings.client import check_cluster, connect
 from mappings.errors import AttuneError, SettingsError
 from mappings.settings import Settings
 from plugin_api.commands.context import CommandContext
 from plugin_api.commands.domain_option import client_option, domain_option, parse_client
-from plugin_api.commands.searched_index import parse_term
+from plugin_api.commands.searched_index import check_index_exists, open_searched_index, parse_term
 from plugin_api.commands.shoppers.event_files import OrderColumns, read_event_files
 from plugin_api.commands.ubi_indexes import read_shopper_documents
 from plugin_api.opensearch.client import encode_credentials
@@ -107,9 +106,12 @@ def count(context: CommandContext, alias: str | None, train: bool, as_json: bool
     after `attune index`. Events older than shoppers.retention_days are deleted.
     """
     settings = context.settings
+    name = alias if alias is not None else settings.search.alias
+    requests = _requests(settings)
+    check_index_exists(connect(settings.opensearch), name)
     report = count_behaviour(
-        _requests(settings),
-        alias if alias is not None else settings.search.alias,
+        requests,
+        name,
         settings.shoppers,
         time.time(),
         _make_trainer() if train else None,
@@ -181,29 +183,37 @@ def recommend(
     attune recommend --domain finance --client risk=2 --client horizon=3
     """
     settings = context.settings
+    cluster = connect(settings.opensearch)
+    check_cluster(cluster, settings.opensearch)
+    name = alias if alias is not None else settings.search.alias
+    check_index_exists(cluster, name)
+    index = open_searched_index(cluster, name)
     call = RecommendCall(
         index=alias or "",
         kind=RecommendationKind(kind),
         user=user,
         products=list(products),
         size=size,
-        filter=msgspec.Raw(json.dumps([parse_term(pair) for pair in filters]).encode()),
+        filter=msgspec.Raw(json.dumps([parse_term(pair, index.has_own_fields) for pair in filters]).encode()),
         diversity=diversity,
         client=parse_client(client_values) if client_values else UNSET,
     )
-    client = HttpClient(settings.opensearch)
-    check_cluster(connect(settings.opensearch), settings.opensearch)
+    recommender = Recommender(HttpClient(settings.opensearch), settings)
     try:
-        answer = Recommender(client, settings).recommend(call, encode_credentials(settings.opensearch))
+        answer = recommender.recommend(call, encode_credentials(settings.opensearch))
     except ClusterRefusal as refusal:
         body = refusal.body.decode("utf-8", "replace")
         raise AttuneError(f"OpenSearch refused the search with {refusal.status}: {body[:300]}") from refusal
     if as_json:
         click.echo(json.dumps(answer))
         return
+    hits = answer["hits"]["hits"]
+    if not hits:
+        click.echo("Nothing to recommend: `attune events` stores orders and `attune count` counts them.")
+        return
     table = Table("", "id", "product", "reason", box=None, pad_edge=False)
-    for rank, hit in enumerate(answer["hits"]["hits"], 1):
-        title = str(hit.get("_source", {}).get(fields.TITLE, ""))
+    for rank, hit in enumerate(hits, 1):
+        title = index.read_product(hit["_id"], hit.get("_source", {})).title
         table.add_row(str(rank), Text(hit["_id"]), Text(title), Text(hit["fields"]["attune.reason"][0]))
     Console().print(table)
     if context.domain.page.notice:

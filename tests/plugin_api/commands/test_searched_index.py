@@ -7,7 +7,12 @@ import pytest
 
 from mappings.errors import SettingsError
 from mappings.types import JsonObject
-from plugin_api.commands.searched_index import fill_template, open_searched_index, read_template
+from plugin_api.commands.searched_index import (
+    check_index_exists,
+    fill_template,
+    open_searched_index,
+    read_template,
+)
 from tests.fakes.memory_opensearch import open_memory
 
 
@@ -35,6 +40,13 @@ def test_an_index_of_attunes_is_asked_and_read_as_ever() -> None:
     searched = open_searched_index(make_index(alias="shop"), "shop")
     assert searched.has_own_fields
     assert searched.read_product("1", {"title": "Mug"}).title == "Mug"
+
+
+def test_a_missing_index_is_told_with_those_that_exist() -> None:
+    client = make_index()
+    check_index_exists(client, "shop")
+    with pytest.raises(SettingsError, match=r"no alias or index nowhere; there are: shop\. Create it with"):
+        check_index_exists(client, "nowhere")
 
 
 def test_a_template_is_filled_wherever_the_words_stand(tmp_path: Path) -> None:
