@@ -80,12 +80,15 @@ def check_index_exists(client: OpenSearch, index: str) -> None:
 
 def describe_missing_index(client: OpenSearch, index: str) -> str:
     """Return the message for an alias or index that does not exist."""
-    names = {
-        name
-        for made, item in client.indices.get_alias().items()
-        for name in (item["aliases"] or ([] if made.startswith((".", "attune-")) else [made]))
-    }
-    known = f"there are: {', '.join(sorted(names))}" if names else "there is none yet"
+    answer = client.indices.get_alias()
+    aliases = {name for item in answer.values() for name in item["aliases"]}
+    hidden = (
+        ".",
+        "attune-",
+        *(f"{alias}-" for alias in aliases),
+    )  # earlier versions of an alias's index, too
+    bare = {name for name, item in answer.items() if not item["aliases"] and not name.startswith(hidden)}
+    known = f"there are: {', '.join(sorted(aliases | bare))}" if aliases | bare else "there is none yet"
     return f"there is no alias or index {index}; {known}. Create it with `attune index FILE --alias {index}`"
 
 

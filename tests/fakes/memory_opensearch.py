@@ -85,6 +85,8 @@ class MemoryOpenSearch:
                 return 200, {"version": {"number": "3.5.0"}}
             case ("HEAD", "_alias", alias):
                 return (200 if self.aliases.get(alias) else 404), {}
+            case ("GET", "_alias"):
+                return 200, {name: {"aliases": self._aliases_of(name)} for name in self.indexes}
             case ("GET", "_alias", alias):
                 held = sorted(self.aliases.get(alias, ()))
                 return (200, {index: {"aliases": {alias: {}}} for index in held}) if held else (404, {})
@@ -110,6 +112,9 @@ class MemoryOpenSearch:
                 return 200, {}
         names = [held for name in parts[0].split(",") for held in (self.aliases.get(name) or [name])]
         return self._of_index(method, names, parts[1:], params, body)
+
+    def _aliases_of(self, index: str) -> dict[str, Any]:
+        return {alias: {} for alias, indexes in self.aliases.items() if index in indexes}
 
     def _of_index(
         self, method: str, names: list[str], parts: list[str], params: Mapping[str, Any], body: bytes

@@ -44,8 +44,13 @@ def test_an_index_of_attunes_is_asked_and_read_as_ever() -> None:
 
 def test_a_missing_index_is_told_with_those_that_exist() -> None:
     client = make_index()
+    for name in ("toys-1", "toys-2", "attune-users", ".system"):
+        client.indices.create(index=name, body={})
+    client.indices.update_aliases(body={"actions": [{"add": {"index": "toys-2", "alias": "toys"}}]})
     check_index_exists(client, "shop")
-    with pytest.raises(SettingsError, match=r"no alias or index nowhere; there are: shop\. Create it with"):
+    check_index_exists(client, "toys")
+    message = r"no alias or index nowhere; there are: shop, toys\. Create it with"
+    with pytest.raises(SettingsError, match=message):
         check_index_exists(client, "nowhere")
 
 
