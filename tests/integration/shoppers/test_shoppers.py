@@ -232,11 +232,8 @@ def test_a_forgotten_shopper_is_a_stranger(counted: CountedShop) -> None:
 def _dump_everything(counted: CountedShop) -> str:
     """Return all that is stored in Attune's own indexes and in the shop's."""
     indexes = f"attune-*,{counted.alias}"
-    ready = {
-        "wait_for_status": "yellow",
-        "timeout": "60s",
-    }  # an index that was just made may have no shard yet
-    counted.client.cluster.health(index=indexes, params=ready)
+    # An index that was just made may have no shard yet.
+    counted.client.cluster.health(index=indexes, wait_for_status="yellow")
     counted.client.indices.refresh(index=indexes)
     return str(list(scan(counted.client, index=indexes)))
 
