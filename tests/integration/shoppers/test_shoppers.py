@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 import pytest
 from opensearchpy import OpenSearch
-from opensearchpy.helpers import scan
 
 from mappings.settings import ExperimentSettings, OpenSearchSettings, Settings, ShopperSettings
 from mappings.types import JsonObject
@@ -232,10 +231,11 @@ def test_a_forgotten_shopper_is_a_stranger(counted: CountedShop) -> None:
 def _dump_everything(counted: CountedShop) -> str:
     """Return all that is stored in Attune's own indexes and in the shop's."""
     indexes = f"attune-*,{counted.alias}"
-    # An index that was just made may have no shard yet.
-    counted.client.cluster.health(index=indexes, wait_for_status="yellow")
     counted.client.indices.refresh(index=indexes)
-    return str(list(scan(counted.client, index=indexes)))
+    found = counted.client.search(index=indexes, body={"size": 10_000})
+    assert found["_shards"]["failed"] == 0
+    assert found["hits"]["total"]["value"] == len(found["hits"]["hits"])
+    return str(found["hits"]["hits"])
 
 
 def test_popularity_is_written_as_a_doc_value_that_hits_show(counted: CountedShop) -> None:
