@@ -42,6 +42,10 @@ class Weights:
     soft: float
     kinds: Mapping[str, DemandWeights]
 
+    def choose_prior(self, understanding: Understanding) -> float:
+        """Return what the log-odds from before the demands count for a text."""
+        return self.prior if understanding.is_checked else 1.0
+
 
 @cache
 def load_weights() -> Weights:
@@ -85,7 +89,7 @@ def adjust_scores(
     log_odds = compute_log_odds(scores)
     returned = _return_missed(understanding, outcomes, types, near, missed, batch.count)
     adjusted, moved = move_log_odds(understanding, outcomes, log_odds + returned.sum(1), weights)
-    moved += (weights.prior if understanding.is_checked else 1.0) * returned
+    moved += weights.choose_prior(understanding) * returned
     without = np.array([not each for each in facts], dtype=bool)
     adjusted, moved = np.where(without, log_odds, adjusted), np.where(without[:, None], 0.0, moved)
     return Adjustment(compute_probabilities(adjusted).tolist(), outcomes, moved)
@@ -122,7 +126,7 @@ def move_log_odds(
         moved[:, i] = outcome @ weigh(demand.kind, weights)
     moved = _limit_to_sought(understanding, moved, log_odds, weights)
     moved *= weights.soft if understanding.is_soft else 1.0
-    return (weights.prior if understanding.is_checked else 1.0) * log_odds + moved.sum(1), moved
+    return weights.choose_prior(understanding) * log_odds + moved.sum(1), moved
 
 
 _CHECKED, _WORDED = (-7.0, -4.0), (-2.0, 2.0)

@@ -107,10 +107,8 @@ def count(context: CommandContext, alias: str | None, train: bool, as_json: bool
     """
     settings = context.settings
     name = alias if alias is not None else settings.search.alias
-    requests = _requests(settings)
-    check_index_exists(connect(settings.opensearch), name)
     report = count_behaviour(
-        requests,
+        _requests(settings, name),
         name,
         settings.shoppers,
         time.time(),
@@ -242,8 +240,12 @@ def forget(context: CommandContext, user: str, as_json: bool) -> None:
     )
 
 
-def _requests(settings: Settings) -> ClusterRequests:
-    check_cluster(connect(settings.opensearch), settings.opensearch)
+def _requests(settings: Settings, index: str | None = None) -> ClusterRequests:
+    """Connect to a cluster that answers, and that has the `index` where one is named."""
+    cluster = connect(settings.opensearch)
+    check_cluster(cluster, settings.opensearch)
+    if index is not None:
+        check_index_exists(cluster, index)
     return ClusterRequests(HttpClient(settings.opensearch), encode_credentials(settings.opensearch))
 
 

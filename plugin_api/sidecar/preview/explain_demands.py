@@ -51,8 +51,8 @@ def explain_demands(
     """Return what a hit's facts say of a text's demands, and its log-odds in their light.
 
     `missed` are log-odds that it lost for not having the text's words. Says nothing that is not in
-    `product`'s own text: its `stored` facts are compared only where they hold
-    nothing else. A product of an index without facts is ranked without demands.
+    `product`'s own text: its `stored` facts are compared only where they hold nothing else. A product of an
+    index without facts is ranked without demands.
     """
     if read is None or read.understanding is None or read.interpreter is None or not read.demands:
         return ExplainedDemands(log_odds)
