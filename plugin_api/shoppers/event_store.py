@@ -139,9 +139,9 @@ class EventStore:
 
     def _write_queue(self, now: float) -> None:
         """Write what waits, and what it says of its shoppers."""
-        group: list[_Waiting] = []
-        while self._queue and sum(len(waiting.events) for waiting in group) < MAX_EVENTS:
-            group.append(self._queue.popleft())
+        group = self._take_group()
+        if not group:
+            return
         try:
             self._prepare()
             statuses = iter(self._create([event for waiting in group for event in waiting.events]))
@@ -165,6 +165,16 @@ class EventStore:
         finally:
             for waiting in group:
                 waiting.done.set()
+
+    def _take_group(self) -> list[_Waiting]:
+        """Take calls off the queue, which other threads take from as well, until they have enough events."""
+        group: list[_Waiting] = []
+        while sum(len(waiting.events) for waiting in group) < MAX_EVENTS:
+            try:
+                group.append(self._queue.popleft())
+            except IndexError:
+                break
+        return group
 
     def _create(self, events: Sequence[ShopperEvent]) -> list[str]:
         """Create the documents; return of each why it was not created: empty where it was."""

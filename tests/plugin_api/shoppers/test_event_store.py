@@ -1,4 +1,5 @@
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -163,6 +164,21 @@ def test_what_comes_while_others_write_is_written_together() -> None:
     assert sum(report.stored for report in reports) == 9
     assert sum(report.duplicates for report in reports) == 1
     assert set(_profile(cluster, hash_shopper("key", "u1")).bought) == {"p1", "p4", "p7"}
+
+
+class _Contended(deque[Any]):
+    """A queue that looks full, because other threads take from it between a look and the next step."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def test_a_queue_that_others_empty_meanwhile_leaves_no_call_waiting(
+    store: EventStore, cluster: ShopperCluster
+) -> None:
+    store._queue = _Contended()
+    done = ThreadPoolExecutor(1).submit(store.store, [_buy("tea")], NOW)
+    assert done.result(timeout=60).stored == 1
 
 
 def test_a_failure_reaches_every_call_and_the_next_one_is_stored() -> None:
