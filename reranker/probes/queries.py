@@ -155,16 +155,16 @@ def _find_types(
     products: Sequence[Product], vocabulary: CatalogueVocabulary, types: TypeIndex
 ) -> list[_Kind | None]:
     """Return the type that each product's title names, None where it names none."""
-    owners, found = types.find_types(unpack_facts([pack_facts(product) for product in products]))
+    owners, types_named = types.find_types(unpack_facts([pack_facts(product) for product in products]))
     named = {
         at: _Kind(
             " ".join(vocabulary.surface.get(stem, stem) for stem in types.phrases[at].stems),
             is_of_type(types, types.phrases[at].stems),
         )
-        for at in np.unique(found).tolist()
+        for at in np.unique(types_named).tolist()
     }
     said: dict[int, list[int]] = {}
-    for owner, at in zip(owners.tolist(), found.tolist(), strict=True):
+    for owner, at in zip(owners.tolist(), types_named.tolist(), strict=True):
         said.setdefault(owner, []).append(at)
 
     def choose(row: int) -> _Kind | None:

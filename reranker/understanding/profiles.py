@@ -88,17 +88,17 @@ class TypeProfiles:
     def place_products(self, batch: FactBatch) -> tuple[Floats, NDArray[np.bool_]]:
         """Return the unit vectors (n, D) of products, and which have enough attributes (n,) to be told."""
         owners, columns = _find_keys(batch, self._keys)
-        placed = np.zeros((batch.count, self._vectors.shape[1]), dtype=np.float32)
-        told = np.zeros(batch.count, dtype=bool)
+        positions = np.zeros((batch.count, self._vectors.shape[1]), dtype=np.float32)
+        has_profile = np.zeros(batch.count, dtype=bool)
         for start in range(0, batch.count, _CHUNK):
             end = min(start + _CHUNK, batch.count)
             first, last = np.searchsorted(owners, (start, end))
             has = np.zeros((end - start, len(self._keys)), dtype=np.float32)
             has[owners[first:last] - start, columns[first:last]] = 1
-            placed[start:end] = has @ self._vectors
-            told[start:end] = has.sum(1) >= _FEWEST_KEYS
-        placed /= np.maximum(np.linalg.norm(placed, axis=1, keepdims=True), 1e-9)
-        return placed, told
+            positions[start:end] = has @ self._vectors
+            has_profile[start:end] = has.sum(1) >= _FEWEST_KEYS
+        positions /= np.maximum(np.linalg.norm(positions, axis=1, keepdims=True), 1e-9)
+        return positions, has_profile
 
     def find_sought(self, near: Floats, counts: Floats) -> "SoughtProfile | None":
         """Return what the products that are sought have in common.
@@ -155,15 +155,15 @@ def learn_profiles(batch: FactBatch, owners: Ints, kinds: Ints, types: int) -> T
     vectors = rarity[:, None] * _find_dimensions(rows, columns, rarity, batch.count)
     quantised = _quantise(vectors)
     spaces = TypeProfiles(keys.astype("<u4").tobytes(), quantised.tobytes())
-    placed, told = spaces.place_products(batch)
-    members = np.unique(np.stack([kinds, owners])[:, told[owners]], axis=1)
-    sums = np.zeros((types, placed.shape[1]), dtype=np.float32)
-    np.add.at(sums, members[0], placed[members[1]])
+    positions, has_profile = spaces.place_products(batch)
+    members = np.unique(np.stack([kinds, owners])[:, has_profile[owners]], axis=1)
+    sums = np.zeros((types, positions.shape[1]), dtype=np.float32)
+    np.add.at(sums, members[0], positions[members[1]])
     norms = np.linalg.norm(sums, axis=1, keepdims=True)
     means = sums / np.maximum(norms, 1e-9)
     spreads = np.zeros(types, dtype=np.uint8)
     for kind in np.flatnonzero(np.bincount(members[0], minlength=types) >= _FEWEST_PRODUCTS).tolist():
-        cosines = placed[members[1][members[0] == kind]] @ means[kind]
+        cosines = positions[members[1][members[0] == kind]] @ means[kind]
         spreads[kind] = int(255 * np.clip(np.quantile(cosines, _LOW_MEMBERS), 0, 1))
     return TypeProfiles(spaces.keys, spaces.vectors, _quantise(means).tobytes(), spreads.tobytes())
 

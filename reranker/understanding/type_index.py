@@ -138,12 +138,12 @@ class TypeIndex:
         np.maximum.at(sure, owners[nearest], (counts / (counts + _SURE))[kinds[nearest]])
         lacking = np.where(best < 0, np.float32(_UNKNOWN), float(near.max()) - best)
         if sought := self.profiles.find_sought(near, counts) if by_attributes else None:
-            placed, told = self.profiles.place_products(batch)
-            unlike = np.clip((sought.spread - placed @ sought.vector) / _UNLIKE, 0, 1)
+            positions, has_profile = self.profiles.place_products(batch)
+            unlike = np.clip((sought.spread - positions @ sought.vector) / _UNLIKE, 0, 1)
             alike = max(_ALIKE, sought.lacking)
             likely = alike + (_QUITE_ANOTHER - alike) * unlike
             blended = np.where(best < 0, likely, sure * lacking + (1 - sure) * np.minimum(lacking, likely))
-            lacking = np.where(told, blended, lacking)
+            lacking = np.where(has_profile, blended, lacking)
         return lacking.astype(np.float32)
 
     @cached_property

@@ -35,7 +35,7 @@ from reranker.fusion import FEATURES, build_scorer_inputs
 from reranker.log_odds import compute_probabilities
 from reranker.model import Model, locate_shipped_model
 from reranker.types import EncodedQuery, Floats
-from reranker.understanding.adjustment import Adjustment
+from reranker.understanding.adjustment import Weights
 from reranker.understanding.demands import KINDS, Understanding
 from reranker.understanding.interpreter import QueryInterpreter
 from tests.bench.inputs.demo_shop import patient_client
@@ -45,6 +45,8 @@ _DEPTH = 10
 _COSINE: tuple[Mapping[str, float], float, float] = ({"cosine": 1.0}, 20.5, -12.6)
 _MATCHES: tuple[Mapping[str, float], float, float] = ({"cosine": 1.0, "token_match": 0.5}, 14.2, -14.2)
 """Weights of features that take the MLP's place, and slope and shift of their log-odds, fitted to its own."""
+_WEIGHTLESS = Weights(prior=1.0, soft=1.0, kinds={})
+"""Weights by which demands add nothing to scores."""
 
 
 @dataclass(frozen=True)
@@ -82,22 +84,10 @@ class _Interpreter(QueryInterpreter):
 
     def understand(self, text: str, keep: Collection[str] = (), corrects: bool = True) -> Understanding:
         """See QueryInterpreter."""
-        whole = super().understand(text, keep, corrects and self.parts.corrects)
-        demands = tuple(demand for demand in whole.demands if demand.kind in self.parts.kinds)
-        cut = len(demands) == len(whole.demands) and self.parts.cuts
-        return replace(whole, demands=demands, core=whole.core if cut else whole.text)
-
-    def adjust(
-        self,
-        understanding: Understanding,
-        facts: Sequence[bytes],
-        prices: Sequence[float | None],
-        scores: Sequence[float],
-        missed: Sequence[float] = (),
-    ) -> Adjustment:
-        """See QueryInterpreter."""
-        adjusted = super().adjust(understanding, facts, prices, scores, missed)
-        return adjusted if self.parts.moves else replace(adjusted, scores=list(scores))
+        complete = super().understand(text, keep, corrects and self.parts.corrects)
+        demands = tuple(demand for demand in complete.demands if demand.kind in self.parts.kinds)
+        cut = len(demands) == len(complete.demands) and self.parts.cuts
+        return replace(complete, demands=demands, core=complete.core if cut else complete.text)
 
 
 class _Records(IndexRecords):
@@ -111,7 +101,8 @@ class _Records(IndexRecords):
         full = record.interpreter
         if full is None:
             return record
-        less = _Interpreter(full.vocabulary, full.encode, full.weights, self.parts)
+        weights = full.weights if self.parts.moves else _WEIGHTLESS
+        less = _Interpreter(full.vocabulary, full.encode, weights, self.parts)
         less.__dict__.update(types=full.types, corrector=full.corrector)
         return replace(record, interpreter=less)
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from mappings.types import Product
+from reranker.understanding.learning import learn_vocabulary
+from reranker.understanding.vocabulary import CatalogueVocabulary
 
 _BRANDS = ("Acme", "Bolt", "Cobra", "Dune", "Elma")
 _COLOURS = ("Black", "White", "Silver", "Blue")
@@ -62,3 +64,13 @@ def _toners() -> Iterator[Product]:
         models = f"{_BRANDS[i % 5]} HL-21{i}0, HL-31{i}0"
         title = f"{_BRANDS[i % 5]} TN{i}00 toner cartridge {_COLOURS[i % 4]}"
         yield Product(f"toner-{i}", title, _BRANDS[i % 5], attributes={"compatibility": models}, price=40.0)
+
+
+def learn_titles(*titles: str, **attributes: str | float) -> CatalogueVocabulary:
+    """Return the vocabulary of titles that several brands have, all with the same attributes."""
+    products = [
+        Product(f"{brand}-{place}", f"{brand} {title}", brand, attributes=attributes)
+        for brand in ("Acme", "Bolt", "Cobra", "Dune", "Elma")
+        for place, title in enumerate(titles)
+    ]
+    return learn_vocabulary(products)

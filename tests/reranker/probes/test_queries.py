@@ -24,8 +24,8 @@ def probes() -> list[ProbeQuery]:
 
 
 def answers(probe: ProbeQuery) -> set[str]:
-    found = probe.truth(PRODUCTS).tolist()
-    return {i for i, answer in zip(PRODUCTS.ids, found, strict=True) if answer}
+    answered = probe.truth(PRODUCTS).tolist()
+    return {i for i, answer in zip(PRODUCTS.ids, answered, strict=True) if answer}
 
 
 def test_every_kind_of_query_is_made_and_something_answers_it(probes: list[ProbeQuery]) -> None:
@@ -50,10 +50,10 @@ def test_a_known_item_is_answered_by_one_product(probes: list[ProbeQuery]) -> No
 
 def test_products_answer_by_what_they_are_and_have(probes: list[ProbeQuery]) -> None:
     by_text = {probe.text: answers(probe) for probe in probes if probe.family != KNOWN_ITEM}
-    for text, found in by_text.items():
+    for text, ids in by_text.items():
         if text in ("white notebook", "white notebook case"):
             prefix = "case" if text.endswith("case") else "notebook"
-            assert found == {f"{prefix}-{i}" for i in range(20) if i % 4 == 1}
+            assert ids == {f"{prefix}-{i}" for i in range(20) if i % 4 == 1}
     assert by_text["mouse"] == {product.id for product in CATALOGUE if product.id.startswith("mouse")}
 
 

@@ -41,5 +41,5 @@ def test_a_comma_before_three_digits_groups_thousands() -> None:
      ("500 GB", "512 GB", False), ("10.1 inch", "10 inch", False), ("2 m", "2.5 m", False)],
 )  # fmt: skip
 def test_measures_are_equal_as_far_as_they_are_said(text: str, other: str, equal: bool) -> None:
-    [said], [held] = find_measures(text), find_measures(other)
-    assert (abs(math.log(held.value / said.value)) <= said.tolerance) == equal
+    [said], [other_measure] = find_measures(text), find_measures(other)
+    assert (abs(math.log(other_measure.value / said.value)) <= said.tolerance) == equal

@@ -63,9 +63,9 @@ def test_a_common_type_that_a_title_names_outweighs_attributes(interpreter: Quer
 def test_a_few_attributes_say_nothing() -> None:
     profiles = learn_vocabulary(_SHOP).profiles
     few = Product("few", "Dune X1", attributes={"internal memory": 8.0, "unheard of": 1.0})
-    placed, told = profiles.place_products(unpack_facts([pack_facts(few), pack_facts(_SHOP[0])]))
-    assert told.tolist() == [False, True]
-    assert np.linalg.norm(placed[1]) == pytest.approx(1, abs=1e-5)
+    positions, has_profile = profiles.place_products(unpack_facts([pack_facts(few), pack_facts(_SHOP[0])]))
+    assert has_profile.tolist() == [False, True]
+    assert np.linalg.norm(positions[1]) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_catalogue_without_attributes_has_no_profiles() -> None:

@@ -97,14 +97,14 @@ def test_what_the_catalogue_does_not_know_is_corrected(query: str, corrected: st
     ],
 )
 def test_all_else_stays_as_it_is(query: str) -> None:
-    found = learn([*TITLES, "Movie poster", "Garden home"]).correct(query)
-    assert (found.text, found.corrections) == (query, ())
+    corrected = learn([*TITLES, "Movie poster", "Garden home"]).correct(query)
+    assert (corrected.text, corrected.corrections) == (query, ())
 
 
 def test_what_was_changed_is_told() -> None:
-    found = CORRECTOR.correct("red Head Set for laptp")
-    assert found.text == "red headset for laptop"
-    assert found.corrections == (Correction("Head Set", "headset"), Correction("laptp", "laptop"))
+    corrected = CORRECTOR.correct("red Head Set for laptp")
+    assert corrected.text == "red headset for laptop"
+    assert corrected.corrections == (Correction("Head Set", "headset"), Correction("laptp", "laptop"))
 
 
 def test_words_to_keep_are_kept() -> None:
@@ -112,8 +112,8 @@ def test_words_to_keep_are_kept() -> None:
 
 
 def test_words_that_the_catalogue_lacks_are_listed() -> None:
-    found = CORRECTOR.correct("wirless head set")
-    assert CORRECTOR.list_unknown(found.corrections) == ("wirless",)
+    corrected = CORRECTOR.correct("wirless head set")
+    assert CORRECTOR.list_unknown(corrected.corrections) == ("wirless",)
 
 
 def test_a_brand_of_a_field_of_its_own_is_known() -> None:
@@ -155,5 +155,5 @@ def test_texts_of_the_catalogue_are_never_changed(text: str, data: st.DataObject
 @given(st.text(max_size=60))
 def test_any_text_can_be_corrected(text: str) -> None:
     query = normalise_text(text)
-    found = CORRECTOR.correct(query)
-    assert bool(found.corrections) == (found.text != query)
+    corrected = CORRECTOR.correct(query)
+    assert bool(corrected.corrections) == (corrected.text != query)

@@ -1,12 +1,12 @@
 import pytest
 
 from mappings.types import Product
-from reranker.understanding.chinese_absences import find_chinese_absences
 from reranker.understanding.demands import PresenceDemand
 from reranker.understanding.facts import pack_facts, unpack_facts
 from reranker.understanding.learning import learn_vocabulary
 from reranker.understanding.matching import CONTRADICTION, MATCH, match_demand
 from reranker.understanding.query import understand
+from reranker.understanding.query.chinese_absences import find_chinese_absences
 from reranker.understanding.vocabulary import CatalogueVocabulary
 
 TITLES = ("可乐 330毫升", "无糖可乐 330毫升", "酸奶 原味", "无糖酸奶", "啤酒 500毫升", "无醇啤酒", "有线鼠标")
