@@ -83,7 +83,9 @@ class Scorer:
     """Parameters of the fusion and the MLP; F features, t components a token vector, H = len(HEADS).
 
     A head that nothing was learnt for equals the first, relevance. `anchor` are slope and shift of the
-    log-odds of relevance over training's prior, as judged lists had them; NaN where none were.
+    log-odds of relevance over training's prior, as judged lists had them; NaN where none were. `scaling` (3,)
+    makes probabilities come true: a slope of the log-odds, what the logarithm of a query's tokens adds to it,
+    and a shift.
     """
 
     temperature: float
@@ -95,6 +97,7 @@ class Scorer:
     output: Floats  # (128, H)
     output_bias: Floats  # (H,)
     anchor: Floats = field(default_factory=lambda: np.full(2, np.nan, dtype=np.float32))
+    scaling: Floats = field(default_factory=lambda: np.array([1, 0, 0], dtype=np.float32))
 
     def logits(self, inputs: Floats) -> Floats:
         """Map fused inputs (n, F + t) to each head's log-odds (n, H)."""

@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from mappings.errors import ModelError
 from mappings.types import Product
 from reranker.fusion import Scorer
+from reranker.length_scaling import calibrate
 from reranker.model import Model, ModelConfig, load_model
 from reranker.text.chinese import is_chinese
 from reranker.types import EncodedProduct, EncodedQuery, Floats
@@ -103,6 +104,7 @@ class MixedModel:
             first.unknown,
             first.query_type,
             first.pieces,
+            first.scale,
             chinese,
             other,
         )
@@ -124,7 +126,13 @@ class MixedModel:
     def score(
         self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float] = (1.0, 0.0, 0.0)
     ) -> Floats:
-        """Return the probability (n,) of each product, by its own model.
+        """Return the probability (n,) of each product. Raises ModelError for malformed bytes."""
+        return np.array(calibrate(query, self.score_raw(query, stored, weights)), dtype=np.float32)
+
+    def score_raw(
+        self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float] = (1.0, 0.0, 0.0)
+    ) -> Floats:
+        """Return the probability (n,) of each product by its own model, before calibration.
 
         Raises ModelError for malformed bytes.
         """
@@ -134,7 +142,7 @@ class MixedModel:
             rows = np.flatnonzero(mine).tolist()
             if rows:
                 encoded = self._select_query(query, model)
-                scores[rows] = model.score(encoded, [stored[row] for row in rows], weights)
+                scores[rows] = model.score_raw(encoded, [stored[row] for row in rows], weights)
         return scores
 
     def _select_query(self, query: EncodedQuery, model: Model) -> EncodedQuery:

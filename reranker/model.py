@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -34,6 +34,7 @@ from reranker.encoders.onnx_tower import Tower
 from reranker.encoders.product_encoder import encode_products
 from reranker.encoders.query_encoder import encode_query
 from reranker.fusion import FEATURES, HEADS, HIDDEN_UNITS, IdfTable, Scorer, score_products
+from reranker.length_scaling import LONGEST, calibrate, compute_scale
 from reranker.text.subword_tokens import reads_cjk
 from reranker.text.word_tokens import hash_words
 from reranker.types import EncodedProduct, EncodedQuery, Floats
@@ -156,7 +157,8 @@ class Model:
     def encode_query(self, text: str) -> EncodedQuery:
         """Encode one query. Milliseconds, on the calling thread and the tower's."""
         parts = self.tokenizer, self.query_tower, self.projection
-        return encode_query(text, *parts, self.config.query_tokens, self._reads_cjk)
+        query = encode_query(text, *parts, self.config.query_tokens, self._reads_cjk)
+        return replace(query, scale=compute_scale(self.scorer.scaling, len(query.tokens)))
 
     @cached_property
     def _reads_cjk(self) -> bool:
@@ -187,8 +189,17 @@ class Model:
     ) -> Floats:
         """Return the probability (n,) of each product, given by its `attune.tokens`.
 
-        It comes from the log-odds of the heads (fusion.HEADS), averaged by `weights`. Raises ModelError for
-        malformed bytes.
+        It comes from the log-odds of the heads (fusion.HEADS), averaged by `weights`, and is calibrated.
+        Raises ModelError for malformed bytes.
+        """
+        return np.array(calibrate(query, self.score_raw(query, stored, weights)), dtype=np.float32)
+
+    def score_raw(
+        self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float] = (1.0, 0.0, 0.0)
+    ) -> Floats:
+        """Return the probability (n,) of each product before calibration: what a search adds evidence to.
+
+        Raises ModelError for malformed bytes.
         """
         return score_products(self.scorer, query, stored, weights, self.config.stored_tokens)
 
@@ -277,6 +288,7 @@ def _check_scorer(path: Path, scorer: Scorer, projection: Floats, config: ModelC
         "hidden_bias": (scorer.hidden_bias, (HIDDEN_UNITS,)),
         "output": (scorer.output, (HIDDEN_UNITS, len(HEADS))),
         "output_bias": (scorer.output_bias, (len(HEADS),)),
+        "scaling": (scorer.scaling, (3,)),
     }
     for name, (array, shape) in shapes.items():
         if array.shape != shape:
@@ -287,6 +299,10 @@ def _check_scorer(path: Path, scorer: Scorer, projection: Floats, config: ModelC
             raise ModelError(f"{path}: {name} holds a value that is not finite")
     if not (np.isfinite(scorer.temperature) and scorer.temperature > 0):
         raise ModelError(f"{path}: temperature is {scorer.temperature}: it must be more than 0")
+    for tokens in (1, LONGEST):
+        slope, _ = compute_scale(scorer.scaling, tokens)
+        if slope <= 0:
+            raise ModelError(f"{path}: scaling turns the order of products round at {tokens} tokens")
 
 
 def write_scorer(path: Path, scorer: Scorer, projection: Floats) -> None:

@@ -39,7 +39,8 @@ class EncodedQuery:
     """One query: its k-NN vector, its projected token vectors and its normalised words.
 
     `unknown` is the share of its tokens that the encoder's tokenizer doesn't know, `query_type` what it looks
-    like without intent words, `pieces` into how many tokens its words are cut on average.
+    like without intent words, `pieces` into how many tokens its words are cut on average. `scale` are the
+    slope and the shift of log-odds with which its products' probabilities come true.
     """
 
     text: str
@@ -49,6 +50,7 @@ class EncodedQuery:
     unknown: float = 0.0
     query_type: QueryType = QueryType.PHRASE
     pieces: float = 1.0
+    scale: tuple[float, float] = (1.0, 0.0)
 
 
 class Reranker(Protocol):
@@ -62,10 +64,11 @@ class Reranker(Protocol):
         """Encode one query."""
 
     def is_readable(self, stored: bytes) -> bool:
-        """Return whether `score` can read a stored product. Takes a microsecond."""
+        """Return whether `score_raw` can read a stored product. Takes a microsecond."""
 
-    def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
-        """Return the probability (n,) of each stored product, averaged over the model's heads by `weights`.
+    def score_raw(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
+        """Return the probability (n,) of each stored product before calibration, heads averaged by `weights`.
 
-        Raises ModelError for malformed bytes.
+        A search adds evidence to its log-odds, and calibrates at the end. Raises ModelError for malformed
+        bytes.
         """

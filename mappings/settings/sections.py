@@ -108,7 +108,7 @@ class SearchSettings:
     fewer than 10, or always.
     """
     floor: ShareOfOne = 0.3
-    """The least probability, as the model sees it, of a product that only the vectors find."""
+    """The least probability of a product that only the vectors find, by the model before calibration."""
     rescue: bool = True
     """Whether they also join where a search for all words, a phrase or with operators finds nothing at all.
     """

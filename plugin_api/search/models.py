@@ -89,14 +89,14 @@ class SearchModels:
         weights: Sequence[float],
         deadline: Deadline,
     ) -> dict[HitKey, float]:
-        """Return the probability that each hit, all with vectors, answers the query.
+        """Return the probability before calibration that each hit, all with vectors, answers the query.
 
         `weights` are those of the heads. Raises NotReranked, ModelError.
         """
         if not hits:
             return {}
         stored = [hit.vectors for hit in hits]
-        scores = self.run("scoring", deadline, model.score, query, stored, weights)
+        scores = self.run("scoring", deadline, model.score_raw, query, stored, weights)
         if len(scores) != len(hits) or not np.isfinite(scores).all():
             raise ModelError(f"model {model.version} returned scores that are not probabilities")
         return dict(zip([hit.key for hit in hits], scores.tolist(), strict=True))

@@ -103,13 +103,15 @@ def list_parts(search: TextSearch) -> Iterator[UnderstoodPart]:
         yield UnderstoodPart(demand.kind, text[demand.span.start : demand.span.end])
 
 
-def rank(own: Sequence[Hit], window: Sequence[Hit], probabilities: Sequence[float]) -> list[Hit]:
-    """Order the window by probability.
+def rank(
+    own: Sequence[Hit], window: Sequence[Hit], scores: Sequence[float], probabilities: Sequence[float]
+) -> list[Hit]:
+    """Order the window by `scores` (n,), and show `probabilities` (n,), which rise with them.
 
     A hit that has no vectors keeps its place in the caller's order, with the score of the hit above it.
     """
-    hits = [hit.with_score(score) for hit, score in zip(window, probabilities, strict=True)]
-    hits.sort(key=lambda hit: hit.score, reverse=True)
+    order = sorted(range(len(window)), key=scores.__getitem__, reverse=True)
+    hits = [window[at].with_score(probabilities[at]) for at in order]
     for place, hit in enumerate(own):
         if not hit.vectors:
             above = max(min(place, len(hits)) - 1, 0)

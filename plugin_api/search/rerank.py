@@ -36,6 +36,7 @@ from plugin_api.shoppers.personaliser import Personaliser, ShopperHistory, apply
 from reranker.behaviour.attention import encode_recent_texts
 from reranker.behaviour.popularity import weigh_priors
 from reranker.behaviour.window_products import StoredHit
+from reranker.length_scaling import calibrate
 from reranker.text.query_type import is_identifier
 from reranker.types import EncodedQuery, Reranker
 
@@ -205,7 +206,8 @@ class SearchReranker:
         window = order_window(request, query, candidates, probability)
         weighed, reasons = self._apply_behaviour(request, query, window, shopper)
         behaviour = {hit.key: parts for hit, parts in zip(window.hits, reasons, strict=False) if parts}
-        hits = rank(candidates.own, window.hits, weighed)
+        shown = weighed if is_identifier(request.text) else calibrate(query, weighed)
+        hits = rank(candidates.own, window.hits, weighed, shown)
         if request.collapse_field and not request.fixed:  # OpenSearch has collapsed a search sent whole
             hits = collapse(hits)
         added = window.added

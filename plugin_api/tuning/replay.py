@@ -59,7 +59,7 @@ class Replay:
             satisfying=candidates.satisfying[:width],
         )
         window = order_window(replace(self.request, settings=settings), self.query, cut, self.probability)
-        return self._measure([hit.id for hit in rank(cut.own, window.hits, window.scores)])
+        return self._measure([hit.id for hit in rank(cut.own, window.hits, window.scores, window.scores)])
 
     def _measure(self, ids: Sequence[str]) -> float:
         hits = np.array([i in self.relevant for i in ids[:PLACES]], dtype=bool)
@@ -144,5 +144,5 @@ class ProbeSearches:
         if gathered.neighbours_error or not candidates:
             return None
         heads = self._settings.search.head_weights
-        scores = self._model.score(query, [hit.vectors for hit in candidates], heads).tolist()
+        scores = self._model.score_raw(query, [hit.vectors for hit in candidates], heads).tolist()
         return request, query, gathered, dict(zip((hit.key for hit in candidates), scores, strict=True))

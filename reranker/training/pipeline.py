@@ -209,7 +209,8 @@ class _Training:
         blank = prepared.model.scorer
         if self._base and isinstance(self._encoder, QueryTower):
             # The base's query encoder is unchanged, so cosines mean what they meant there.
-            blank = replace(blank, anchor=self._base.scorer.anchor)
+            own = self._base.scorer
+            blank = replace(blank, anchor=own.anchor, scaling=own.scaling)
         scorer = train_scorer(examples, blank, self._recipe.scorer, watched)
         with write_atomically(towers.folder / SCORER) as unfinished:
             write_scorer(unfinished, scorer, prepared.model.projection)

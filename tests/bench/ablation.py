@@ -123,7 +123,7 @@ class _Prior(Model):
         super().__init__(folder)
         self._features, self._slope, self._shift = features, slope, shift
 
-    def score(
+    def score_raw(
         self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float] = (1.0, 0.0, 0.0)
     ) -> Floats:
         """See Reranker."""

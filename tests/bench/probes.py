@@ -111,7 +111,7 @@ def _gather(shop: Shop, noise: Floats, text: str, rows: NDArray[np.int64] | None
     keywords, cosines = shop.keywords.scores(text), shop.vectors @ query.vector
     if rows is None:
         rows = np.union1d(np.argsort(-cosines)[:_DEPTH], np.argsort(-keywords)[:_DEPTH])
-    probabilities = shop.model.score(query, [shop.stored[row] for row in rows]).tolist()
+    probabilities = shop.model.score_raw(query, [shop.stored[row] for row in rows]).tolist()
     parts: dict[str, NDArray[Any]] = {"BM25": keywords[rows], "cosine": cosines[rows]}
     for width in (192, 96, 48, 24):
         cut = shop.vectors[rows, :width]

@@ -72,7 +72,7 @@ class HeldOut:
         """See Reranker."""
         return bool(stored)
 
-    def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
+    def score_raw(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
         return score_products(self._scorers[query.text], query, stored, weights)
 
 

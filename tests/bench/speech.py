@@ -77,7 +77,7 @@ class Shop:
         keyword = self.bm25.get_scores(words) if words else np.zeros(len(self.products), np.float32)
         near = self.vectors @ query.vector
         window = list({*np.argsort(-keyword)[:WINDOW].tolist(), *np.argsort(-near)[:WINDOW].tolist()})
-        likely = self.model.score(query, [self.stored[i] for i in window]).tolist()
+        likely = self.model.score_raw(query, [self.stored[i] for i in window]).tolist()
         scores = add_keyword_evidence(likely, [float(keyword[i]) for i in window], 3.0)
         return [window[i] for i in np.argsort(-np.array(scores))[:AT]]
 

@@ -47,7 +47,7 @@ class StandInModel:
     def is_readable(self, stored: bytes) -> bool:
         return len(stored) == 1
 
-    def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
+    def score_raw(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
         time.sleep(self.score_seconds)
         if not all(stored):
             raise ModelError("stored product vectors are cut short")

@@ -65,13 +65,13 @@ def scored(model: Model, inputs: Floats, weights: Sequence[float] = WEIGHTS) -> 
 def test_the_score_is_the_one_that_a_search_gives(
     model: Model, stored: bytes, explained: Explanation
 ) -> None:
-    score = model.score(model.encode_query("buy wireless mouse"), [stored], WEIGHTS)[0]
+    score = model.score_raw(model.encode_query("buy wireless mouse"), [stored], WEIGHTS)[0]
     assert explained.log_odds == pytest.approx(log_odds(float(score)), abs=1e-3)
     assert explained.as_stored
     for i, head in enumerate(("relevance", "click", "purchase")):
         alone = [float(i == j) for j in range(3)]
         assert explained.heads[head] == pytest.approx(
-            float(model.score(model.encode_query("buy wireless mouse"), [stored], alone)[0]), abs=1e-5
+            float(model.score_raw(model.encode_query("buy wireless mouse"), [stored], alone)[0]), abs=1e-5
         )
 
 

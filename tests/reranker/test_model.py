@@ -8,6 +8,7 @@ import pytest
 from mappings.errors import ModelError
 from mappings.types import Product
 from reranker.encoders.product_encoder import average_words
+from reranker.length_scaling import calibrate
 from reranker.model import FILES, Model, compute_version, load_model
 
 MOUSE = Product(
@@ -118,6 +119,15 @@ def test_a_scorer_that_is_not_finite_is_refused(copied: Path) -> None:
         load_model(copied).load()
 
 
+def test_a_scaling_that_turns_orders_round_is_refused(copied: Path) -> None:
+    with np.load(copied / "scorer.npz") as arrays:
+        spoilt = dict(arrays)
+    spoilt["scaling"] = np.array([1.0, -0.7, 0.0], np.float32)  # below 0 from 5 tokens on
+    np.savez(copied / "scorer.npz", **spoilt)
+    with pytest.raises(ModelError, match="scaling turns the order of products round at 5 tokens"):
+        load_model(copied).load()
+
+
 def test_weights_in_other_files_are_refused(copied: Path) -> None:
     onnx = pytest.importorskip("onnx")
     model = onnx.load(str(copied / "query.onnx"))
@@ -150,6 +160,16 @@ def test_token_vectors_of_bits_take_an_eighth_and_score(model: Model, copied: Pa
     np.testing.assert_allclose(
         model.score(query, [bits.stored]), large.score(query, [whole.stored]), atol=0.25
     )
+
+
+def test_probabilities_of_long_queries_are_calibrated_in_the_order_of_the_raw_ones(model: Model) -> None:
+    stored = [each.stored for each in model.encode_products([CABLE, MOUSE, TONER])]
+    query = model.encode_query("braided usb cable for charging phones at home")
+    raw = model.score_raw(query, stored)
+    shown = model.score(query, stored)
+    assert shown.tolist() == pytest.approx(calibrate(query, raw))
+    assert np.array_equal(np.argsort(shown), np.argsort(raw))
+    assert np.ptp(np.log(shown / (1 - shown))) < np.ptp(np.log(raw / (1 - raw)))
 
 
 def test_a_products_vectors_depend_on_nothing_but_the_product(model: Model) -> None:

@@ -99,7 +99,7 @@ def test_phones_come_before_cases_and_chargers(query: str, titles: dict[str, str
     products = [Product(title, title, category=category) for title, category in titles.items()]
     model = load_model(choose_shipped_model(products), threads=1)
     interpreter = QueryInterpreter(learn_vocabulary(products), lambda text: model.encode_query(text).vector)
-    probable = model.score(
+    probable = model.score_raw(
         model.encode_query(query), [each.stored for each in model.encode_products(products)]
     )
     scores = interpreter.adjust(
@@ -148,12 +148,12 @@ def test_the_mixed_model_reads_each_product_by_the_model_of_its_script(mixed: Mi
         ("usb cable", CABLE),
     ):
         read = mixed.encode_query(query)
-        scores = mixed.score(read, stored)
+        scores = mixed.score_raw(read, stored)
         assert products[int(scores.argmax())] is wanted
         assert products[int(np.argmax([read.vector @ each.vector for each in encoded]))] is wanted
         own = mixed.chinese if wanted in (PHONE, DRESS) else mixed.other
         row = products.index(wanted)
-        assert scores[row] == pytest.approx(own.score(own.encode_query(query), [stored[row]])[0])
+        assert scores[row] == pytest.approx(own.score_raw(own.encode_query(query), [stored[row]])[0])
 
 
 def test_a_file_of_models_that_is_none_is_refused(tmp_path: Path) -> None:

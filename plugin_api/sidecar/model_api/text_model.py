@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 
 from mappings.errors import ModelError
 from mappings.types import Product
-from reranker.types import EncodedProduct, Floats, Reranker
+from reranker.types import EncodedProduct, EncodedQuery, Floats, Reranker
 
 _T = TypeVar("_T")
 
@@ -45,6 +45,9 @@ class DeadlineExceeded(Exception):
 
 class TextModel(Reranker, Protocol):
     """What reranking and embedding texts need of a model; reranker.model.Model is one."""
+
+    def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
+        """Return the probability (n,) of each stored product. Raises ModelError for malformed bytes."""
 
     @property
     def dimension(self) -> int:

@@ -22,6 +22,7 @@ from plugin_api.search.reasons import NotReranked, Reason
 from plugin_api.search.retrieval.candidates import nearest
 from plugin_api.search.retrieval.named_clauses import find_conditions
 from reranker.keyword_evidence import add_keyword_evidence, weigh_keywords
+from reranker.length_scaling import calibrate
 from reranker.types import EncodedQuery, Reranker
 
 _PAGINATION_DEPTH = 1000
@@ -121,7 +122,7 @@ class ClusterSearch:
         """Return the probabilities of hits from rank `first` on, 0 being the best."""
         if not stored:
             return []
-        scores = self._reranker.score(query, stored, self._settings.head_weights).tolist()
+        scores = self._reranker.score_raw(query, stored, self._settings.head_weights).tolist()
         if len(scores) != len(stored) or not all(map(math.isfinite, scores)):
             raise ModelError(f"model {self._reranker.version} returned scores that are not probabilities")
         shares = [_keyword_share(rank) for rank in range(first, first + len(stored))]
@@ -131,7 +132,7 @@ class ClusterSearch:
             [*shares, 1.0],
             _RANK_WEIGHT * weigh_keywords(self._settings.keyword_weight, query),
         )
-        return weighed[:-1]
+        return calibrate(query, weighed[:-1])
 
 
 def _with_vectors(source: object) -> JsonObject:

@@ -34,8 +34,10 @@ from plugin_api.sidecar.preview.explain_sources import (
 from reranker.behaviour.popularity import weigh_priors
 from reranker.explanation import Contribution, ExplainableModel, Explanation, explain
 from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence, weigh_keywords
+from reranker.length_scaling import calibrate
 from reranker.mixed_model import select_reader
 from reranker.text.query_type import is_identifier
+from reranker.types import EncodedQuery
 
 _LEAST = 1e-13
 """The least probability that is told from 0."""
@@ -138,7 +140,7 @@ def explain_hit(
     parts = explain_picture(picture, list_hits(alike), stored) if picture else []
     log_odds = found.log_odds + popularity + sum(part.log_odds for part in parts)
     return {
-        **_render_score(request, hit, text, model, log_odds, parts),
+        **_render_score(request, hit, text, model, log_odds, parts, encoded),
         "unknown": encoded.unknown,
         "as_ranked": not why_not,
         "why_not": why_not,
@@ -192,14 +194,21 @@ def _render_score(
     model: ExplainModel,
     log_odds: float,
     picture: Sequence[Contribution],
+    query: EncodedQuery | None = None,
 ) -> JsonObject:
+    score = 1 / (1 + math.exp(-min(max(log_odds, -30.0), 30.0)))
+    if query is None or is_identifier(text):
+        slope, shift = 1.0, 0.0
+    else:
+        (slope, shift), [score] = query.scale, calibrate(query, [score])
     return {
         "index": hit["_index"],
         "id": request.id,
         "query": text,
         "model": model.version,
-        "score": 1 / (1 + math.exp(-min(max(log_odds, -30.0), 30.0))),
+        "score": score,
         "log_odds": log_odds,
+        "scale": {"slope": slope, "shift": shift},
         "picture": [asdict(part) for part in picture],
         "picture_log_odds": sum(part.log_odds for part in picture),
     }

@@ -127,9 +127,11 @@ def make_graded_examples(
         rows = [row_of[i] for i in ids]
         grade = np.array([judged[i] for i in ids])
         stored = [catalogue.encoded[i].stored for i in rows]
-        inputs = build_example_inputs(model, model.encode_query(text), stored)
+        query = model.encode_query(text)
+        inputs = build_example_inputs(model, query, stored)
         gains = (2.0**grade - 1).astype(np.float32)
-        examples[text] = Example(inputs, gains, (grade >= GOOD).astype(np.float32), weight)
+        relevant = (grade >= GOOD).astype(np.float32)
+        examples[text] = Example(inputs, gains, relevant, weight, tokens=len(query.tokens))
     return examples
 
 
@@ -137,15 +139,13 @@ def make_pair_examples(
     model: Model, pairs: Sequence[tuple[str, EncodedProduct, float]], weight: float
 ) -> list[Example]:
     """Return one example a judged pair (query, product, probability that it is relevant)."""
-    return [
-        Example(
-            build_example_inputs(model, model.encode_query(text), [product.stored]),
-            None,
-            np.array([relevant], dtype=np.float32),
-            weight,
-        )
-        for text, product, relevant in pairs
-    ]
+    examples = []
+    for text, product, relevant in pairs:
+        query = model.encode_query(text)
+        inputs = build_example_inputs(model, query, [product.stored])
+        wanted = np.array([relevant], dtype=np.float32)
+        examples.append(Example(inputs, None, wanted, weight, tokens=len(query.tokens)))
+    return examples
 
 
 def make_click_examples(

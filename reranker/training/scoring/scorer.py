@@ -26,8 +26,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reranker.fusion import FEATURES, HEADS, HIDDEN_UNITS, Scorer
+from reranker.length_scaling import LONGEST, compute_length
 from reranker.training.recipe import ScorerConfig
-from reranker.types import Floats
+from reranker.types import Doubles, Floats
 
 PRIOR = {"cosine": 1.0, "token_match": 0.5, "token_worst": 0.1}
 """What the scorer knows before it has learnt anything: features, weighted."""
@@ -39,7 +40,8 @@ class Example:
 
     `gains` is a distribution's unnormalised weight (n,), None where the list says nothing of order;
     `relevant` is the probability that each is relevant (n,), NaN for one that nobody judged, None for none
-    judged. `head` is the place in HEADS of what they speak of: relevance, click or purchase.
+    judged. `head` is the place in HEADS of what they speak of: relevance, click or purchase. `tokens` are the
+    query's.
     """
 
     inputs: Floats
@@ -47,6 +49,7 @@ class Example:
     relevant: Floats | None
     weight: float = 1.0
     head: int = 0
+    tokens: int = 1
 
 
 class FusionMLP(nn.Module):
@@ -104,10 +107,10 @@ def train_scorer(
 ) -> Scorer:
     """Train the MLP on `examples`; return it, calibrated, with the standardisation of its inputs. Seeded.
 
-    Temperature and idf table are taken from `blank`: the inputs were computed with them. So is the anchor
-    where no list is judged. `watch` measures a scorer on held-out queries. Where it is given, it is called
-    after every epoch, the best scorer is returned, and training ends after `patience` epochs without a better
-    one.
+    Temperature and idf table are taken from `blank`: the inputs were computed with them. So are anchor and
+    scaling where no list is judged. `watch` measures a scorer on held-out queries. Where it is given, it is
+    called after every epoch, the best scorer is returned, and training ends after `patience` epochs without a
+    better one.
     """
     torch.manual_seed(config.seed)
     every = np.concatenate([e.inputs for e in examples])
@@ -140,7 +143,8 @@ def train_scorer(
             if since == config.patience:
                 break
     made = best if watch else export_scorer(network.eval(), blank, taught)
-    return calibrate_scorer(replace(made, anchor=fit_anchor(examples, blank)), examples)
+    calibrated = calibrate_scorer(replace(made, anchor=fit_anchor(examples, blank)), examples)
+    return replace(calibrated, scaling=fit_scaling(calibrated, examples, blank))
 
 
 def export_scorer(network: FusionMLP, blank: Scorer, taught: Set[int]) -> Scorer:
@@ -189,6 +193,37 @@ def fit_anchor(examples: Sequence[Example], blank: Scorer) -> Floats:
     return fit_logistic(x, wanted, np.zeros(len(x))).astype(np.float32)
 
 
+def fit_scaling(scorer: Scorer, examples: Sequence[Example], blank: Scorer) -> Floats:
+    """Return the scaling (3,) of a calibrated scorer's log-odds: `blank`'s where no list is judged.
+
+    Judged lists alone have calibrated it for their catalogue, and nothing is scaled. Where there are pairs of
+    another catalogue besides, both count alike, however many they are.
+    """
+    judged = [e for e in examples if e.relevant is not None and e.head == 0]
+    lists, pairs = _lists(judged), [e for e in judged if len(e.inputs) == 1]
+    if not lists:
+        return blank.scaling
+    if not pairs:
+        return np.array([1, 0, 0], dtype=np.float32)
+    sources = [_describe_odds(scorer, source) for source in (lists, pairs)]
+    features = np.concatenate([x for x, _ in sources])
+    relevant = np.concatenate([y for _, y in sources])
+    weights = np.concatenate([np.full(len(y), 1 / len(y)) for _, y in sources]) * len(relevant) / len(sources)
+    slope, by_length, shift = fit_logistic(features, relevant, np.zeros(len(relevant)), weights).tolist()
+    slope = max(slope, _FLATTEST)
+    by_length = max(by_length, (_FLATTEST - slope) / compute_length(LONGEST))
+    return np.array([slope, by_length, shift], dtype=np.float32)
+
+
+def _describe_odds(scorer: Scorer, judged: Sequence[Example]) -> tuple[Doubles, Doubles]:
+    """Return what the scaling reads of judged products (n, 3), and whether each is relevant (n,)."""
+    odds = np.concatenate([scorer.logits(e.inputs)[:, 0] for e in judged]).astype(np.float64)
+    length = np.concatenate([np.full(len(e.inputs), compute_length(e.tokens)) for e in judged])
+    wanted = np.concatenate([e.relevant for e in judged if e.relevant is not None]).astype(np.float64)
+    known = ~np.isnan(wanted)
+    return np.stack([odds, odds * length, np.ones(len(odds))], 1)[known], np.round(wanted[known])
+
+
 def _anchored(anchor: Floats, examples: Sequence[Example]) -> list[Example]:
     """The lists of `examples` that nobody judged, with the anchor's probabilities; none without an anchor."""
     if np.isnan(anchor).any():
@@ -224,15 +259,16 @@ def _platt(scorer: Scorer, judged: Sequence[Example], head: int) -> tuple[float,
     return float(slope), float(shift)
 
 
-def fit_logistic(
-    x: NDArray[np.float64], y: Floats | NDArray[np.float64], offset: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the weights (w,) with which sigmoid(x·w + offset) makes outcomes y (n,) likeliest, by Newton."""
+def fit_logistic(x: Doubles, y: Floats | Doubles, offset: Doubles, weights: Doubles | float = 1.0) -> Doubles:
+    """Return the weights (w,) with which sigmoid(x·w + offset) makes outcomes y (n,) likeliest, by Newton.
+
+    `weights` (n,) are what the outcomes count.
+    """
     w = np.zeros(x.shape[1])
     for _ in range(30):  # the loss is convex
         p = 1 / (1 + np.exp(-np.clip(x @ w + offset, -30, 30)))
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + _RIDGE * np.eye(len(w))
-        w = w - np.linalg.solve(hessian, x.T @ (p - y) + _RIDGE * w)
+        hessian = (x * (weights * p * (1 - p))[:, None]).T @ x + _RIDGE * np.eye(len(w))
+        w = w - np.linalg.solve(hessian, x.T @ (weights * (p - y)) + _RIDGE * w)
     return w
 
 

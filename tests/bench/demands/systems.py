@@ -126,7 +126,7 @@ def gather_window(shop: Shop, text: str, settings: SearchSettings, options: Opti
         window += [hit for hit in find_satisfying(shop, understanding, query) if hit.id not in known]
     heads = settings.relevance_weight, settings.click_weight, settings.purchase_weight
     rows = [int(hit.id) for hit in window]
-    scores = shop.model.score(query, [shop.stored[row] for row in rows], heads).tolist()
+    scores = shop.model.score_raw(query, [shop.stored[row] for row in rows], heads).tolist()
     return Window(understanding, rows, scores, [hit.keyword_score for hit in window])
 
 

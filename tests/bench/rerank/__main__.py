@@ -54,8 +54,8 @@ def measure(candidates: int, asked: int, folder: Path | None) -> JsonObject:
         for query in some:
             encode.append(_ms(lambda q=query: model.encode_query(q), ATTUNE_RUNS))
             encoded = model.encode_query(query)
-            score.append(_ms(lambda e=encoded: model.score(e, stored), ATTUNE_RUNS))
-            attune.append(_ms(lambda q=query: model.score(model.encode_query(q), stored), ATTUNE_RUNS))
+            score.append(_ms(lambda e=encoded: model.score_raw(e, stored), ATTUNE_RUNS))
+            attune.append(_ms(lambda q=query: model.score_raw(model.encode_query(q), stored), ATTUNE_RUNS))
             pairs = encoded_pairs(model.tokenizer, query, texts, model.config.product_tokens)
             lengths.append(sum(len(pair.ids) for pair in pairs) / len(pairs))
             for name, run in ways.items():

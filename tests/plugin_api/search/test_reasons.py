@@ -36,7 +36,7 @@ class Broken(StandInModel):
         super().__init__()
         self._kind = kind
 
-    def score(self, *_: object) -> Any:
+    def score_raw(self, *_: object) -> Any:
         raise self._kind("the scorer broke")
 
 

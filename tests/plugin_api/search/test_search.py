@@ -182,8 +182,8 @@ def test_mismatch_is_told_even_where_its_vectors_break_the_search(stocked: Shop)
 
 def test_scores_that_are_no_numbers(stocked: Shop) -> None:
     class Broken(StandInModel):
-        def score(self, query: Any, stored: Any, weights: Any) -> Any:
-            return super().score(query, stored, weights) * float("nan")
+        def score_raw(self, query: Any, stored: Any, weights: Any) -> Any:
+            return super().score_raw(query, stored, weights) * float("nan")
 
     first_stage(ask(search(stocked, Broken()), 1, 2), "failed", "not probabilities")
 
@@ -211,9 +211,9 @@ def test_each_model_scores_queries_that_it_encoded_itself(stocked: Shop) -> None
         def encode_query(self, text: str) -> EncodedQuery:
             return replace(super().encode_query(text), words=(self.version,))
 
-        def score(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
+        def score_raw(self, query: EncodedQuery, stored: Sequence[bytes], weights: Sequence[float]) -> Floats:
             assert query.words == (self.version,)
-            return super().score(query, stored, weights)
+            return super().score_raw(query, stored, weights)
 
     stocked.models = dict.fromkeys("abcd", "other")
     settings = Settings(sidecar=SidecarSettings(deadline_ms=2000))

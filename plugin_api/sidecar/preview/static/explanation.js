@@ -24,7 +24,7 @@ export async function showExplanation({ title, explained, place, failed }) {
 function sections(found, place) {
   return [
     element("p", { className: "headline" }, element("b", {}, percent(found.score)), " ",
-      element("span", { className: "soft" }, t(found.picture.length ? "score_how_picture" : "score_how", { model: signed(found.model_log_odds), keyword: signed(found.evidence.log_odds), demands: signed(found.demands_log_odds), popularity: signed(found.popularity_log_odds), picture: signed(found.picture_log_odds), whole: signed(found.log_odds) }))),
+      element("span", { className: "soft" }, t(found.picture.length ? "score_how_picture" : "score_how", { model: signed(found.model_log_odds), keyword: signed(found.evidence.log_odds), demands: signed(found.demands_log_odds), popularity: signed(found.popularity_log_odds), picture: signed(found.picture_log_odds), whole: signed(found.log_odds), slope: decimal(found.scale.slope, 2), shift: signed(found.scale.shift) }))),
     note(found, place),
     found.original && element("p", { className: "notice" }, t("corrected", { corrected: found.query, original: found.original })),
     element("ul", { className: "says" }, sentences(found, place).map((said) => element("li", {}, said))),

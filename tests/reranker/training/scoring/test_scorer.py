@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from reranker.fusion import FEATURES, HEADS, IdfTable, Scorer
+from reranker.length_scaling import calibrate, compute_scale
 from reranker.training.recipe import ScorerConfig
 from reranker.training.scoring.scorer import (
     Example,
@@ -12,6 +13,7 @@ from reranker.training.scoring.scorer import (
     export_scorer,
     train_scorer,
 )
+from reranker.types import EncodedQuery
 
 WIDTH = len(FEATURES) + 4
 RANDOM = np.random.default_rng(5)
@@ -126,3 +128,25 @@ def test_without_judged_lists_the_anchor_of_the_base_calibrates() -> None:
     assert abs(anchored.probability(x).mean() - 0.15) < 0.04
     assert np.array_equal(anchored.anchor, base.anchor)
     assert train_scorer([*made, *pairs], BLANK, config).probability(x).mean() > 0.7
+
+
+def test_lists_and_pairs_of_two_catalogues_scale_log_odds_by_the_length_of_queries() -> None:
+    at = FEATURES.index("cosine")
+    lists, pairs = [], []
+    for _ in range(60):
+        x = inputs(25)
+        lists.append(Example(x, None, (RANDOM.random(25) < x[:, at]).astype(np.float32), tokens=1))
+    for _ in range(1500):  # the cosine says nothing of long queries
+        pairs.append(Example(inputs(1), None, np.float32([RANDOM.random() < 0.5]), tokens=5))
+    config = ScorerConfig(epochs=1, pair_weight=0.0)
+    scaled = train_scorer([*lists, *pairs], BLANK, config)
+    query = EncodedQuery("", NONE, NONE[None], ())
+    x = inputs(2000)
+    long = calibrate(replace(query, scale=compute_scale(scaled.scaling, 5)), scaled.probability(x).tolist())
+    short = calibrate(replace(query, scale=compute_scale(scaled.scaling, 1)), scaled.probability(x).tolist())
+    assert np.std(long) < 0.5 * np.std(short)
+    assert abs(np.mean(long) - 0.5) < 0.1
+    assert abs(np.mean(short) - 0.5) < 0.1
+    assert train_scorer(lists, BLANK, config).scaling.tolist() == [1, 0, 0]
+    base = replace(BLANK, scaling=np.array([0.9, -0.1, 0.2], np.float32))
+    assert np.array_equal(train_scorer(pairs, base, config).scaling, base.scaling)
