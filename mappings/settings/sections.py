@@ -108,7 +108,9 @@ class SearchSettings:
     fewer than 10, or always.
     """
     floor: ShareOfOne = 0.3
-    """The least probability of a product that only the vectors find, by the model before calibration."""
+    """The least probability of a product that only the vectors find. One that has none of the text's words
+    needs it before calibration, too.
+    """
     rescue: bool = True
     """Whether they also join where a search for all words, a phrase or with operators finds nothing at all.
     """

@@ -1,6 +1,6 @@
 """The result set of a text: what the keyword search finds, and the products that the vectors add to it.
 
-A product is added where it is among the nearest to the text and the model gives it at least `search.floor`.
+A product is added where it is among the nearest to the text and its probability is at least `search.floor`.
 That depends on the text, the caller's view of the index and the model alone, never on the conditions around
 the text: so filters, facets, totals and sorts, which are OpenSearch's own, agree about one set.
 """
@@ -23,7 +23,10 @@ from plugin_api.search.retrieval.gathering import Gathering
 from plugin_api.search.retrieval.hit import Hit
 from plugin_api.search.retrieval.index_fingerprint import fetch_fingerprint
 from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
-from reranker.types import Reranker
+from reranker.encoders.codec import have_words
+from reranker.length_scaling import calibrate
+from reranker.text.word_tokens import hash_words
+from reranker.types import EncodedQuery, Reranker
 
 
 class ResultSets:
@@ -83,13 +86,36 @@ class ResultSets:
             return self._find(search, other, caller, key)
         near = [hit for hit in gathered.neighbours if hit.vectors]
         probability = self._models.score(model, query, near, search.settings.head_weights, caller.deadline)
-        additions = Additions(choose_additions(near, probability, search.settings))
+        additions = Additions(choose_additions(query, near, probability, search.settings))
         self._rankings.finish(new, gathered.fingerprint, additions)
         return additions
 
 
 def choose_additions(
-    neighbours: Sequence[Hit], probability: Mapping[HitKey, float], settings: SearchSettings
+    query: EncodedQuery,
+    neighbours: Sequence[Hit],
+    probability: Mapping[HitKey, float],
+    settings: SearchSettings,
 ) -> tuple[HitKey, ...]:
     """Return the keys of those neighbours that are likely enough."""
-    return tuple(hit.key for hit in neighbours if probability[hit.key] >= settings.floor)
+    likely = rate_neighbours(query, neighbours, probability)
+    return tuple(hit.key for hit, rating in zip(neighbours, likely, strict=True) if rating >= settings.floor)
+
+
+def rate_neighbours(
+    query: EncodedQuery, neighbours: Sequence[Hit], probability: Mapping[HitKey, float]
+) -> list[float]:
+    """Return the probability (n,) by which each neighbour is added: the calibrated one.
+
+    What has none of the query's words has to be as likely before calibration, too, which raises the
+    probabilities of long texts: some product is always the nearest to a text of no meaning. Measured on half
+    of ESCI's queries, nDCG@10 of the whole catalogue: English 0.806 where all need it before calibration,
+    0.837 so; Spanish 0.717 and 0.817, Japanese 0.743 and 0.755; electronics 0.796 and 0.797.
+    """
+    raw = [probability[hit.key] for hit in neighbours]
+    rated = calibrate(query, raw)
+    raised = [at for at, rating in enumerate(rated) if rating > raw[at]]
+    has_words = have_words([neighbours[at].vectors for at in raised], hash_words(query.words))
+    for at, has_word in zip(raised, has_words.tolist(), strict=True):
+        rated[at] = rated[at] if has_word else raw[at]
+    return rated

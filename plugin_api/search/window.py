@@ -59,7 +59,7 @@ def order_window(
     own = {hit.key: hit for hit in candidates.own if hit.vectors}
     neighbours = [hit for hit in candidates.neighbours if hit.vectors]
     further = {hit.key: hit for hit in candidates.satisfying if hit.vectors and hit.key not in own}
-    added = choose_additions(neighbours, probability, settings)
+    added = choose_additions(query, neighbours, probability, settings)
     likely = set(added)
     near = [hit for hit in neighbours if hit.key in own or (hit.meets and hit.key in likely)]
     window = fuse(list(own.values()), near, settings, query.query_type)

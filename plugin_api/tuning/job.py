@@ -11,6 +11,7 @@ from mappings.errors import ClusterDown, IndexingError
 from mappings.settings import SearchSettings, Settings, TunedSettings, is_free
 from mappings.types import JsonObject, Product
 from plugin_api.opensearch.client import OpenSearchClient
+from plugin_api.search.result_set import rate_neighbours
 from plugin_api.tuning.products import FactsReader, ReadProduct, fetch_sample
 from plugin_api.tuning.replay import ProbeSearches, Replay
 from plugin_api.tuning.report import KindFigures, TriedSetting, TuningReport
@@ -176,11 +177,11 @@ class _Tuning:
         for replay in self._replays:
             own = {hit.key for hit in replay.found.own}
             near = [
-                replay.probability[hit.key]
+                hit
                 for hit in replay.found.neighbours
                 if hit.vectors and hit.id in replay.relevant and hit.key not in own
             ]
-            known += [max(near)] if near else []
+            known += [max(rate_neighbours(replay.query, near, replay.probability))] if near else []
         return known
 
     def _judge(

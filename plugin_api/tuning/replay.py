@@ -13,6 +13,7 @@ from plugin_api.search.deadline import Deadline
 from plugin_api.search.hit_key import HitKey
 from plugin_api.search.query.types import RerankRequest, SearchCall
 from plugin_api.search.ranking import rank
+from plugin_api.search.result_set import rate_neighbours
 from plugin_api.search.retrieval.caller_client import CallerClient, SearchRefused
 from plugin_api.search.retrieval.candidates import Candidates, gather
 from plugin_api.search.search import Searcher, without_time_limits
@@ -114,12 +115,13 @@ class ProbeSearches:
         return Replay(probe, request.kind, request, query, candidates, probability, relevant)
 
     def find_likeliest(self, text: str) -> float | None:
-        """Return the greatest probability of a product near a text; None where it is not searched for."""
+        """Return the greatest probability by which a product is added to a text; None where none can be."""
         gathered = self._gather(text)
         if gathered is None:
             return None
-        _, _, candidates, probability = gathered
-        return max((probability[hit.key] for hit in candidates.neighbours if hit.vectors), default=0.0)
+        _, query, candidates, probability = gathered
+        near = [hit for hit in candidates.neighbours if hit.vectors]
+        return max(rate_neighbours(query, near, probability), default=0.0)
 
     def _make_call(self, text: str, size: int) -> SearchCall:
         body = json.dumps({"query": self._make_query(text), "size": size, "_source": False}).encode()

@@ -210,6 +210,13 @@ def read_words(stored: bytes) -> WordHashes:
     return np.frombuffer(stored, "<u4", distinct, len(stored) - 4 * distinct)
 
 
+def have_words(stored: Sequence[bytes], hashes: WordHashes) -> NDArray[np.bool_]:
+    """Return whether each of n well-formed products has one of the words (n,), given by their hashes."""
+    wanted = set(select_hash_bits(hashes).tolist())
+    own = [select_hash_bits(read_words(each)).tolist() for each in stored]
+    return np.array([not wanted.isdisjoint(words) for words in own], dtype=np.bool_)
+
+
 def quantise_vector(vector: Floats) -> list[int]:
     """Return a vector (d,) of the same direction in whole numbers from -127 to 127.
 

@@ -27,7 +27,8 @@ the two answers are compared:
 ## The result set
 
 A text search finds R: all that its text clause T finds, and the products A that are near the text by vector and that the
-model gives a probability of `search.floor` or more. Only T is changed, in its place, into
+model gives a probability of `search.floor` or more: before calibration, too, where they have none of the text's words, so that
+a text of no meaning finds nothing. Only T is changed, in its place, into
 `bool.should [T, {ids: A, boost: 0}]`. So filters, `post_filter`, aggregations, totals, `_count`, sorts, `collapse`, `scroll`
 and points in time are OpenSearch's own over one set, and agree.
 

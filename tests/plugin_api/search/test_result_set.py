@@ -7,8 +7,13 @@ from typing import Any
 import pytest
 
 from mappings.settings import SearchSettings, Settings, SidecarSettings
+from mappings.types import Product
 from plugin_api.search.query.types import SearchCall
+from plugin_api.search.result_set import choose_additions
+from plugin_api.search.retrieval.hit import Hit
 from plugin_api.search.search import Searcher
+from reranker.length_scaling import calibrate
+from reranker.model import load_model
 from tests.fakes.shop import Shop, StandInModel
 from tests.plugin_api.search.test_search import ids, report
 
@@ -276,3 +281,19 @@ def near_searches(shop: Shop) -> list[dict[str, Any]]:
 def added_to(search: dict[str, Any]) -> set[str]:
     [added] = [clause for clause in search["query"]["bool"]["should"] if "bool" in clause]
     return set(added["bool"]["must"][0]["ids"]["values"])
+
+
+def test_long_texts_add_what_has_their_words_by_the_probability_that_is_shown() -> None:
+    model = load_model()
+    shelf = ["Oak bed frame, queen", "Pillow, memory foam"]
+    encoded = model.encode_products([Product(title, title) for title in shelf])
+    near = [Hit("shop", title, vectors=each.stored) for title, each in zip(shelf, encoded, strict=True)]
+    known = model.encode_query("solid wooden oak thing that grandparents sleep on at night")
+    nonsense = model.encode_query("dsilo noewdo kao ihngt taht arpgsnatnerd lespe")
+    for query, added in ((known, ["Oak bed frame, queen"]), (nonsense, [])):
+        raw = model.score_raw(query, [hit.vectors for hit in near]).tolist()
+        probability = {hit.key: each for hit, each in zip(near, raw, strict=True)}
+        floor = min(calibrate(query, raw))
+        assert max(raw) < floor  # so words alone decide
+        chosen = choose_additions(query, near, probability, SearchSettings(floor=floor))
+        assert [id_ for _, id_ in chosen] == added
