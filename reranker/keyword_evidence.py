@@ -37,16 +37,24 @@ _UNKNOWN = 0.2
 _STRANGE_WEIGHT = 4.0
 """How much more keywords weigh in such a language."""
 
+_CHECKED_WEIGHT = 0.6
+"""How much less they weigh where facts tell what a query demands, which words only repeat.
 
-def weigh_keywords(weight: float, query: EncodedQuery) -> float:
+Places satisfied of the demands that were developed on: 0.929, and 0.924 without.
+"""
+
+
+def weigh_keywords(weight: float, query: EncodedQuery, is_checked: bool = False) -> float:
     """Return the weight of keyword scores for a query: more where the encoder knows its language less.
 
+    `is_checked` tells whether the query demands what the facts of the catalogue can be checked for.
     Whole-catalogue nDCG@10 on ESCI, at weights 3, 6, 12 and 20: Japanese, 3 or more tokens a word, 0.71,
     0.76, 0.78, 0.78; Spanish, 2.2 to 3 tokens, 0.744, 0.757, 0.750, 0.733; English the same from 2.2 on.
     """
     strange = (query.pieces - _KNOWN_PIECES) / (_STRANGE_PIECES - _KNOWN_PIECES)
     strange = 1.0 if query.unknown >= _UNKNOWN else min(max(strange, 0.0), 1.0)
-    return weight * (1 + (_STRANGE_WEIGHT - 1) * strange)
+    weight *= 1 + (_STRANGE_WEIGHT - 1) * strange
+    return _CHECKED_WEIGHT * weight if is_checked else weight
 
 
 def compute_keyword_log_odds(first_scores: Sequence[float], weight: float) -> Doubles | None:

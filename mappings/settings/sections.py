@@ -130,7 +130,7 @@ class SearchSettings:
     """The same, for sentences: five words or more, function words, a question."""
     rrf_k: Annotated[int, Meta(ge=1, le=10_000)] = 60
     """Rank constant of the fusion `rrf`."""
-    keyword_weight: NonNegative = 3.0
+    keyword_weight: NonNegative = 5.0
     """How much nearness to the best keyword hit moves the log-odds. 0 trusts the model alone."""
     keep_order: QueryKinds = ""
     """Kinds of queries, separated by commas, whose hits keep OpenSearch's order. `none` keeps it for none,

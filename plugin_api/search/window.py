@@ -1,7 +1,7 @@
 """The window: the candidates that are scored, and their scores by all that is known of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -69,31 +69,30 @@ def order_window(
     is_all = len(candidates.own) < settings.window and len(window) == len(
         own.keys() | further.keys() | {hit.key for hit in near}
     )
-    weight = weigh_keywords(settings.keyword_weight, query)
-    if weight != settings.keyword_weight:
-        request = replace(request, settings=replace(settings, keyword_weight=weight))
-    return ScoredWindow(window, *score_hits(request, window, probability), added, is_all)
+    return ScoredWindow(window, *score_hits(request, query, window, probability), added, is_all)
 
 
 def score_hits(
-    request: RerankRequest, hits: list[Hit], probability: Mapping[HitKey, float]
+    request: RerankRequest, query: EncodedQuery, hits: list[Hit], probability: Mapping[HitKey, float]
 ) -> tuple[list[float], list[int]]:
     """Return the scores (n,) and ranks (n,) of hits, as ScoredWindow has them.
 
     `probability` is the model's, by the key of each hit.
     """
     likely = [probability[hit.key] for hit in hits]
-    scores, met = _adjust(request, hits, likely, _weigh(hits, likely, request))
+    scores, met = _adjust(request, hits, likely, _weigh(hits, likely, request, query))
     ranks = [_NUMBER_RANK * hit.numbers + count for hit, count in zip(hits, met, strict=True)]
     return scores, ranks
 
 
-def _weigh(window: list[Hit], likely: list[float], request: RerankRequest) -> list[float]:
+def _weigh(
+    window: list[Hit], likely: list[float], request: RerankRequest, query: EncodedQuery
+) -> list[float]:
     """Return each hit's probability with what the keyword search says of it."""
     return add_keyword_evidence(
         likely,
         [hit.keyword_score for hit in window],
-        request.settings.keyword_weight,
+        weigh_keywords(request.settings.keyword_weight, query, request.is_checked),
         [hit.numbers for hit in window],
         is_identifier(request.text),
     )

@@ -33,7 +33,7 @@ _SEED = 11
 _GATHER_SHARE = 0.7
 """Share of the time in which probes are gathered; the rest orders them under other settings."""
 
-KEYWORD_WEIGHTS = (0.0, 1.0, 2.0, 3.0, 4.5, 7.0)
+KEYWORD_WEIGHTS = (0.0, 1.5, 3.0, 5.0, 7.0, 10.0)
 WINDOWS = (50, 100, 200)
 FLOORS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8)
 VECTOR_SHIFTS = (-0.2, 0.0, 0.2, 0.4)

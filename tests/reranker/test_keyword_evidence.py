@@ -87,3 +87,8 @@ def test_an_identifier_is_answered_in_the_keyword_searchs_order() -> None:
 def test_keywords_weigh_more_in_languages_that_the_encoder_does_not_know(text: str, more: float) -> None:
     weight = weigh_keywords(3.0, load_model().encode_query(text))
     assert weight == pytest.approx(3.0) if more == 1.0 else weight >= 3.0 * more
+
+
+def test_keywords_weigh_less_where_facts_tell_what_is_demanded() -> None:
+    query = load_model().encode_query("monitor 27 inch")
+    assert 0 < weigh_keywords(3.0, query, is_checked=True) < weigh_keywords(3.0, query)

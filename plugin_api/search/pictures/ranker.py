@@ -138,7 +138,7 @@ class PictureRanker:
         log_odds, ranks = np.zeros(len(hits)), [0] * len(hits)
         if query and hits:
             probability = self._models.score(model, query, hits, request.settings.head_weights, deadline)
-            scores, ranks = score_hits(request, hits, probability)
+            scores, ranks = score_hits(request, query, hits, probability)
             log_odds = compute_log_odds(scores)
         alike = np.array([found.alike.get(hit.key, np.nan) for hit in hits], np.float32)
         evidence = compute_picture_evidence(alike, _compare_words(picture, hits), picture.scale, weight)

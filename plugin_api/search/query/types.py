@@ -217,6 +217,11 @@ class TextSearch:
         return self.understanding.demands if self.understanding else ()
 
     @property
+    def is_checked(self) -> bool:
+        """Whether the text demands what the catalogue's facts can be checked for."""
+        return self.understanding is not None and self.understanding.is_checked
+
+    @property
     def kind(self) -> str:
         """The kind of the query, as the setting `search.keep_order` names it."""
         return choose_query_kind(self.understanding.text if self.understanding else self.text, self.demands)

@@ -121,7 +121,7 @@ def explain_hit(
     if stored is not None and not explanation.as_stored:
         why_not = "other_text"
     near_hits = list_hits(near)
-    weight = weigh_keywords(chosen.keyword_weight, encoded)
+    weight = weigh_keywords(chosen.keyword_weight, encoded, read is not None and read.is_checked)
     evidence = _evidence(hit, keyword["hits"]["hits"], near_hits, weight, text, explanation.log_odds)
     found = explain_demands(
         read,

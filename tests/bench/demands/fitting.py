@@ -62,7 +62,7 @@ def fit_weights(shop: Shop, queries: Sequence[DemandQuery], settings: SearchSett
 def _prepare(shop: Shop, query: DemandQuery, settings: SearchSettings) -> _Case:
     """Gather a query's candidates, with what each kind of demand says of them."""
     window = gather_window(shop, query.text, settings, Options())
-    scores = add_keyword_evidence(window.probabilities, window.keyword_scores, settings.keyword_weight)
+    scores = add_keyword_evidence(window.probabilities, window.keyword_scores, window.weight)
     facts = [shop.facts[row] for row in window.rows]
     prices = [shop.products[row].price for row in window.rows]
     adjusted = shop.interpreter.adjust(window.understanding, facts, prices, scores)

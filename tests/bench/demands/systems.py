@@ -13,7 +13,7 @@ from mappings.settings import SearchSettings
 from mappings.types import Product
 from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.retrieval.hit import Hit
-from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence
+from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence, weigh_keywords
 from reranker.model import Model
 from reranker.training.datasets.bm25 import KeywordIndex
 from reranker.types import EncodedProduct, EncodedQuery, Floats
@@ -93,18 +93,19 @@ class Options:
 
 @dataclass(frozen=True)
 class Window:
-    """The candidates of a search: rows, the model's probabilities, and the first stage's keyword scores."""
+    """The candidates of a search: rows, the model's probabilities, keyword scores, and what those weigh."""
 
     understanding: Understanding
     rows: list[int]
     probabilities: list[float]
     keyword_scores: list[float]
+    weight: float
 
 
 def rank_by_attune(shop: Shop, text: str, settings: SearchSettings, options: Options) -> list[int]:
     """Return the rows of the window, best first: what the sidecar does."""
     window = gather_window(shop, text, settings, options)
-    scores = add_keyword_evidence(window.probabilities, window.keyword_scores, settings.keyword_weight)
+    scores = add_keyword_evidence(window.probabilities, window.keyword_scores, window.weight)
     if window.understanding.demands:
         facts = [shop.facts[row] for row in window.rows]
         prices = [shop.products[row].price for row in window.rows]
@@ -127,7 +128,8 @@ def gather_window(shop: Shop, text: str, settings: SearchSettings, options: Opti
     heads = settings.relevance_weight, settings.click_weight, settings.purchase_weight
     rows = [int(hit.id) for hit in window]
     scores = shop.model.score_raw(query, [shop.stored[row] for row in rows], heads).tolist()
-    return Window(understanding, rows, scores, [hit.keyword_score for hit in window])
+    weight = weigh_keywords(settings.keyword_weight, query, understanding.is_checked)
+    return Window(understanding, rows, scores, [hit.keyword_score for hit in window], weight)
 
 
 def find_satisfying(

@@ -20,7 +20,7 @@ TYPED = {"query": {"match": {"title": "noteboock"}}}
 def shop() -> Shop:
     shop = Shop()
     shop.products = {"own": 10}
-    shop.near = {"near": 200}
+    shop.near = {"near": 250}
     shop.mapping = {"shop-1": {"mappings": {"_meta": {"attune": {"vocabulary": VOCABULARY}}}}}
     return shop
 
