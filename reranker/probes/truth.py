@@ -44,7 +44,7 @@ def is_of_category(stems: Collection[str]) -> Truth:
 
     def check(products: ProbedProducts) -> NDArray[np.bool_]:
         batch = products.facts
-        own = (batch.kinds == facts.GROUP) & (batch.keys == 1)
+        own = (batch.kinds == facts.GROUP) & (batch.keys == facts.CATEGORY)
         words = np.bincount(batch.owners[own], minlength=batch.count)
         shared = np.bincount(batch.owners[own & np.isin(batch.values, wanted)], minlength=batch.count)
         return np.asarray((words == len(wanted)) & (shared == len(wanted)))

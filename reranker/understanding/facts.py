@@ -56,6 +56,9 @@ at the title's start; it is a measure's unit; the title says that the product is
 _ABSENT_WORDS = 2
 """Words after "without" that a title may mean by it."""
 
+BRAND, CATEGORY = range(2)
+"""Keys of GROUP records."""
+
 Hashes = NDArray[np.uint32]
 
 
@@ -113,9 +116,9 @@ def _list_records(product: Product) -> Iterator[tuple[int, int]]:
     yield from _title_records(words[:_TITLE_WORDS], {word.stem for word in brand}, measures)
     yield from _size_records(hash_key("title"), title)
     for word in brand:
-        yield _key(GROUP, 0), hash_stem(word.stem)
+        yield _key(GROUP, BRAND), hash_stem(word.stem)
     for word in list_words(normalise_text(re.split(r"[>|/]", product.category[-120:])[-1], 60))[:6]:
-        yield _key(GROUP, 1), hash_stem(word.stem)
+        yield _key(GROUP, CATEGORY), hash_stem(word.stem)
     description = normalise_text(product.description, _DESCRIPTION)
     yield from _measure_records(measures, words)
     described = find_measures(description)[:12]
@@ -188,14 +191,20 @@ def _size_records(hashed: int, text: str) -> Iterator[tuple[int, int]]:
 def _measure_records(measures: Sequence[Measure], words: Sequence[Word]) -> Iterator[tuple[int, int]]:
     for measure in measures:
         yield _key(MEASURE, measure.unit.number), _bits(measure.value)
-        for word in _list_words_beside(measure, words):
+        for word in _list_words_beside(measure, measures, words):
             yield _key(BESIDE, hash_key(word.stem)), _bits(measure.value)
 
 
-def _list_words_beside(measure: Measure, words: Sequence[Word]) -> list[Word]:
-    """Return the word before a measure and the two after it."""
-    before = [word for word in words if word.end <= measure.start][-1:]
-    return before + [word for word in words if word.start >= measure.end][:2]
+def _list_words_beside(measure: Measure, measures: Sequence[Measure], words: Sequence[Word]) -> list[Word]:
+    """Return the two words after a measure, and the one before it where that is not behind another measure.
+
+    The RAM of `16 GB RAM 512 GB SSD` says nothing of 512 GB.
+    """
+    earlier = [word for word in words if word.end <= measure.start]
+    after = [word for word in words if word.start >= measure.end][:2]
+    others = [each.end for each in measures if each.end <= measure.start]
+    since = len(earlier) if not others else sum(word.start >= max(others) for word in earlier)
+    return [*(earlier[-1:] if not others or since > 2 else []), *after]
 
 
 _MODEL_WORD = re.compile(

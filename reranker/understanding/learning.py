@@ -246,9 +246,11 @@ def _learn_kinds(batch: FactBatch, names: Mapping[str, int]) -> dict[str, tuple[
     lexicon = load_lexicon()
     text = batch.kinds == facts.TEXT
     present = _count_products(batch, text)
-    kinds = {}
+    kinds: dict[str, tuple[str, ...]] = {}
     for kind in VALUE_KINDS:
-        hashes = [hash_stem(stem) for stem, (of_kind, _) in lexicon.values.items() if of_kind == kind]
+        hashes = [
+            hash_stem(stem) for (own, _), stems in lexicon.synonyms.items() if own == kind for stem in stems
+        ]
         among = text & np.isin(batch.values, np.array(hashes, dtype=np.uint32))
         having = _count_products(batch, among)
         chosen = []
@@ -259,7 +261,9 @@ def _learn_kinds(batch: FactBatch, names: Mapping[str, int]) -> dict[str, tuple[
             various = (
                 len(np.unique(batch.values[among & (batch.keys == key)])) if share >= _UNNAMED_SHARE else 0
             )
-            if having[key] >= _FEWEST and (share >= _NAMED_SHARE if is_named else various >= _VARIOUS):
+            is_shared = kind == "age" and name in kinds["gender"]  # of women, men and kids
+            is_clear = share >= _NAMED_SHARE if is_named else various >= _VARIOUS
+            if having[key] >= _FEWEST and (is_shared or is_clear):
                 chosen.append((count, name))
         kinds[kind] = tuple(name for _, name in sorted(chosen, reverse=True)[:12])
     return kinds

@@ -21,12 +21,14 @@ VALUE_KINDS = ("colour", "material", "gender", "age", "size")
 class Lexicon:
     """Words by what they do. Stems, but for the regular expressions.
 
-    `values` give the kind and name of a stem (`gray`: colour, grey); `synonyms` all stems of a kind and name.
+    `values` give the kind and name of a stem (`gray`: colour, grey); `synonyms` all stems of a kind and name,
+    those of sizes with the letters (`m`) that mean one only where the text says that it is a size.
     `attributes` give the stems by which attributes of each kind are called, `attribute_words` the words.
     `absent` maps a stem to the stems of words that say a product has none of it (`cabl`: wireless). `without`
-    has the words before what a text excludes, `free` those behind it. `accessories` name what belongs to a
-    thing: stems, of Chinese two characters of a word; in `accessory_endings` are the characters that make an
-    accessory of a Chinese thing that they follow.
+    has the words before what a text excludes, `free` those behind it, `avoided` stems of what people want
+    things to be free of. `colours_of_things` are stems of colours that are called as things are.
+    `accessories` name what belongs to a thing: stems, of Chinese two characters of a word; in
+    `accessory_endings` are the characters that make an accessory of a Chinese thing that they follow.
     """
 
     values: dict[str, tuple[str, str]]
@@ -39,6 +41,8 @@ class Lexicon:
     stops: frozenset[str]
     without: frozenset[str]
     free: frozenset[str]
+    avoided: frozenset[str]
+    colours_of_things: frozenset[str]
     absent: dict[str, frozenset[str]]
     accessories: frozenset[str]
     accessory_endings: str
@@ -55,7 +59,7 @@ def load_lexicon() -> Lexicon:
         for name, spelt in kinds[kind]["values"].items():
             spellings = map(stem_words, spelt.split())
             stems = frozenset(spelling[0] for spelling in spellings if len(spelling) == 1)
-            synonyms[kind, name] = stems
+            synonyms[kind, name] = stems | ({name} if kind == "size" else set())
             for stem in stems:
                 values.setdefault(stem, (kind, name))
     absent: dict[str, set[str]] = {}
@@ -73,6 +77,8 @@ def load_lexicon() -> Lexicon:
         stops=frozenset(stem for word in words["stops"] for stem in stem_words(word)),
         without=frozenset(phrase for phrase in words["without"] if " " not in phrase),
         free=frozenset(words["free_after"]).difference(words["stops"]),
+        avoided=frozenset(map(_stem, words["avoided"])),
+        colours_of_things=frozenset(map(_stem, words["colours_of_things"])),
         absent={thing: frozenset(stems) for thing, stems in absent.items()},
         accessories=frozenset(map(_stem, words["accessories"])),
         accessory_endings=words["accessory_endings"],
@@ -84,6 +90,12 @@ def list_synonyms(stem: str) -> frozenset[str]:
     """Return the stems that mean the same value as a stem, itself among them."""
     lexicon = load_lexicon()
     return lexicon.synonyms.get(lexicon.values.get(stem, ("", "")), frozenset()) | {stem}
+
+
+def names_absence(attribute: str) -> bool:
+    """Return whether an attribute's name says what a product is free of: `gluten free`."""
+    free = load_lexicon().free
+    return any(word in free for word in attribute.casefold().replace("-", " ").split())
 
 
 def alternatives(phrases: list[str]) -> str:

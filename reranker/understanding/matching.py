@@ -15,7 +15,7 @@ from reranker.understanding.demands import (
     ValueDemand,
 )
 from reranker.understanding.facts import FactBatch, hash_key, hash_stem
-from reranker.understanding.lexicon import list_synonyms
+from reranker.understanding.lexicon import list_synonyms, names_absence
 from reranker.understanding.measures import EXACT, UNITS
 
 _NEAR = 0.12
@@ -170,13 +170,10 @@ def _match_price(demand: PriceDemand, prices: Sequence[float | None], outcome: O
 
 
 def _match_presence(demand: PresenceDemand, batch: FactBatch, outcome: Outcome) -> None:
-    keys = [hash_key(name) for name in demand.attributes]
-    flags = (batch.kinds == facts.FLAG) & _among(batch.keys, keys)
-    on = np.zeros(batch.count, dtype=bool)
-    off = np.zeros(batch.count, dtype=bool)
-    on[batch.owners[flags & (batch.numbers > 0)]] = True
-    off[batch.owners[flags & (batch.numbers == 0)]] = True
-    on |= _owners(batch, facts.TEXT, keys)
+    free = [name for name in demand.attributes if demand.kind == "absence" and names_absence(name)]
+    on, off = _read_flags(batch, [name for name in demand.attributes if name not in free])
+    is_free, is_not_free = _read_flags(batch, free)
+    on, off = on | is_not_free, off | is_free
     if demand.valued:
         valued = [hash_key(name) for name in demand.valued]
         has = _owners(batch, facts.TEXT, valued)
@@ -198,6 +195,16 @@ def _match_presence(demand: PresenceDemand, batch: FactBatch, outcome: Outcome) 
     outcome[:, MATCH] = off | instead
     outcome[:, CLOSE] = ~on & ~off & ~titled & ~instead
     outcome[:, CONTRADICTION] = (on | titled) & ~off & ~instead
+
+
+def _read_flags(batch: FactBatch, names: Sequence[str]) -> tuple[Bools, Bools]:
+    """Return for which products (n,) one of the attributes says yes, and for which no."""
+    keys = [hash_key(name) for name in names]
+    flags = (batch.kinds == facts.FLAG) & _among(batch.keys, keys)
+    yes, no = (np.zeros(batch.count, dtype=bool) for _ in range(2))
+    yes[batch.owners[flags & (batch.numbers > 0)]] = True
+    no[batch.owners[flags & (batch.numbers == 0)]] = True
+    return yes | _owners(batch, facts.TEXT, keys), no
 
 
 def _lack_in_title(batch: FactBatch, stems: Sequence[str]) -> Bools:

@@ -52,6 +52,7 @@ def choose_nouns(
             of_material = lexicon.values.get(stem, ("",))[0] == "material"
             is_value = as_value >= _VALUE_COVERAGE and as_type < _TYPE_COVERAGE and not of_material
             of_kind = lexicon.values.get(stem, ("",))[0] in ("colour", "gender", "size")
+            of_kind = of_kind and stem not in lexicon.colours_of_things
             if stem.isalpha() and len(stem) > 1 and not (stem in stops or of_kind or is_value):
                 nouns[stem] = nouns.get(stem, 0) + count
     return [stem for stem, count in nouns.items() if count >= _FEWEST][:_NOUNS]
@@ -153,7 +154,7 @@ def learn_types(batch: FactBatch, nouns: Sequence[str]) -> dict[str, TypePhrase]
     """Return the phrases that name products of several brands, by their stems in one text."""
     stems = {hash_stem(stem): stem for stem in nouns}
     brands = np.zeros(batch.count, dtype=np.uint32)
-    group = batch.kinds == facts.GROUP
+    group = (batch.kinds == facts.GROUP) & (batch.keys == facts.BRAND)
     brands[batch.owners[group]] = batch.values[group]
     finals, words, continues, owners = find_finals(batch, hash_nouns(nouns))
     counts: Counter[tuple[int, ...]] = Counter()

@@ -23,10 +23,26 @@ def parse_absences(state: ParserState) -> None:
         if state.is_free(absence.span.start, absence.span.end):
             state.demands.append(absence)
     state.demands.extend(_find_behind(state))
+    state.demands.extend(_find_free(state))
+
+
+def _find_free(state: ParserState) -> Iterator[PresenceDemand]:
+    """Yield what things are free of: sugar-free, gluten free, cordless unless the catalogue has the word."""
     for match in _make_free_pattern().finditer(state.query):
-        if state.is_free(*match.span()) and match.group().casefold() not in state.vocabulary.words:
-            thing = list_words(match.group(1))[:1]
-            state.demands.append(_describe_absence(QuerySpan(*match.span()), thing, state.vocabulary))
+        thing = list_words(match.group("thing"))[:1]
+        if state.is_free(*match.span()) and _excludes(match, thing[0].stem, state.vocabulary):
+            yield _describe_absence(QuerySpan(*match.span()), thing, state.vocabulary)
+
+
+def _excludes(match: re.Match[str], stem: str, vocabulary: CatalogueVocabulary) -> bool:
+    """Return whether a word such as sugar-free excludes its thing: `hands free` excludes no hands."""
+    lexicon = load_lexicon()
+    if match.group("gap") == "-":
+        return True
+    if match.group("gap"):
+        return stem in lexicon.avoided and match.group("after").casefold() != "less"
+    is_known = vocabulary.spellings.knows(match.group().casefold())
+    return not is_known and (stem in lexicon.avoided or stem in lexicon.absent)
 
 
 def _find_behind(state: ParserState) -> Iterator[PresenceDemand]:
@@ -90,6 +106,8 @@ def _make_without_pattern() -> re.Pattern[str]:
 
 @cache
 def _make_free_pattern() -> re.Pattern[str]:
-    """Return the pattern of words such as sugar-free."""
+    """Return the pattern of words such as sugar-free, sugar free and sugarless."""
     after = "|".join(load_lexicon().words["free_after"])
-    return re.compile(rf"(?<!\w)([^\W\d_]{{3,}})-(?:{after})(?!\w)", re.IGNORECASE)
+    return re.compile(
+        rf"(?<!\w)(?P<thing>[^\W\d_]{{3,}}?)(?P<gap>[ -]?)(?P<after>{after})(?!\w)", re.IGNORECASE
+    )

@@ -80,8 +80,11 @@ def _find_holders(state: ParserState, measure: Measure) -> list[_Holder]:
 def _list_beside(state: ParserState, measure: Measure) -> tuple[list[Word], list[Word]]:
     """Return the word before a measure and the two behind it that may say what is measured."""
     words = [word for word in state.list_free_words() if not any(map(str.isdigit, word.text))]
-    before = [word for word in words if word.end <= measure.start][-1:]
-    after = [word for word in words if word.start >= measure.end][:2]
+    start = max((m.end for m in state.measures if m.end <= measure.start), default=0)
+    end = min((m.start for m in state.measures if m.start >= measure.end), default=len(state.query))
+    before = [word for word in words if start <= word.start and word.end <= measure.start]
+    before = before[-1:] if not start or len(before) > 2 else []  # the RAM of `16 GB RAM 512 GB` is of 16 GB
+    after = [word for word in words if measure.end <= word.start < end][:2]
     after = after[: next((i for i, word in enumerate(after) if word.text in load_operators()), 2)]
     names = _list_name(state)
     return [w for w in before if w.start not in names], [w for w in after if w.start not in names]

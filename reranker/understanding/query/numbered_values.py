@@ -1,4 +1,4 @@
-"""Numbers that have no unit but a name: size 42, EU 42, age 5, and years of age."""
+"""Numbers and letters that have no unit but a name: size 42, EU 42, size M, age 5, and years of age."""
 
 import re
 from collections.abc import Sequence
@@ -29,6 +29,11 @@ def parse_numbered_values(state: ParserState) -> None:
             else:
                 stems = frozenset({match.group(1).replace(",", ".")})
                 state.demands.append(ValueDemand(span, kind, (stems,), names))
+    for match in _make_letter_pattern().finditer(state.query):
+        span = QuerySpan(*match.span())
+        if state.is_free(span.start, span.end):
+            stems = load_lexicon().synonyms["size", match.group(1).casefold()]
+            state.demands.append(ValueDemand(span, "size", (stems,), state.vocabulary.kinds.get("size", ())))
     names = state.vocabulary.kinds.get(f"{NUMBERED}age", ())
     if names and not state.vocabulary.units.get("age"):
         for measure in state.measures:
@@ -57,3 +62,12 @@ def _make_patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
         )
         for kind, others in kinds
     )
+
+
+@cache
+def _make_letter_pattern() -> re.Pattern[str]:
+    """Return the pattern of sizes of a letter or two, which mean something else alone: size M."""
+    lexicon = load_lexicon()
+    letters = [name for kind, name in lexicon.synonyms if kind == "size" and name.isalpha()]
+    named = alternatives([*lexicon.attribute_words["size"]])
+    return re.compile(rf"(?:{named})\s*({alternatives(letters)})", re.IGNORECASE)

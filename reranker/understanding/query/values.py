@@ -21,7 +21,11 @@ _LONGEST = 3
 def parse_values(state: ParserState) -> None:
     """Read the values, each of the words that stand side by side in some attribute."""
     lexicon = load_lexicon()
-    free = [word for word in state.list_free_words() if word.start not in state.thing_words]
+    free = [
+        word
+        for word in state.list_free_words()
+        if word.start not in state.thing_words and not _names_thing(state, word)
+    ]
     while free:
         word = free[0]
         span = QuerySpan(word.start, word.end)
@@ -35,6 +39,26 @@ def parse_values(state: ParserState) -> None:
             free = free[_parse_own_value(state, free, meanings) :]
             continue
         free = free[1:]
+
+
+def _names_thing(state: ParserState, word: Word) -> bool:
+    """Return whether a colour or a material is part of what the product is called in the catalogue.
+
+    So are the olive of `olive oil`, unless products have that colour, and the paper of `toilet paper`.
+    """
+    vocabulary, lexicon = state.vocabulary, load_lexicon()
+    kind = lexicon.values.get(word.stem, ("",))[0]
+    if kind == "colour" and word.stem in lexicon.colours_of_things:
+        meanings = vocabulary.values.get(word.stem, ())
+        return not any(meaning.attribute in vocabulary.kinds.get(kind, ()) for meaning in meanings)
+    if kind != "material" or word.stem not in vocabulary.noun_stems:
+        return False
+    before = [other for other in state.words if other.end + 1 == word.start]
+    if any(f"{other.stem} {word.stem}" in vocabulary.types for other in before):
+        return True
+    free = state.list_free_words()
+    nouns = [other for other in free if other.stem in vocabulary.noun_stems]
+    return nouns == [word] == free[-1:] and word.stem in vocabulary.type_heads
 
 
 def _list_meanings(state: ParserState, word: Word) -> list[ValueMeaning]:

@@ -60,3 +60,24 @@ def test_no_types_are_mined_where_names_come_first() -> None:
     for place, title in enumerate(titles * 8):
         learner.add(Product(str(place), f"{title} {place}", ("Acme", "Bolt")[place % 2]))
     assert learner.learn().types == {}
+
+
+def test_types_are_mined_whatever_the_categories_are() -> None:
+    learner = VocabularyLearner()
+    for place in range(12):
+        brand = ("Acme", "Bolt", "Cobra")[place % 3]
+        title = f"{brand} {('trail tent', 'camp stove')[place % 2]} T{place}"
+        learner.add(
+            Product(str(place), title, brand, category=("Outdoor > Tents", "Outdoor > Stoves")[place % 2])
+        )
+    assert {"tent", "stove"} <= learner.learn().types.keys()
+
+
+def test_attributes_of_sizes_in_letters_and_of_women_men_and_kids_are_learnt() -> None:
+    learner = VocabularyLearner()
+    for place in range(24):
+        attributes = {"size": "SML"[place % 3], "gender": ("Women", "Men", "Kids")[place % 3]}
+        learner.add(Product(str(place), f"Acme shirt A{place}", "Acme", attributes=attributes))
+    kinds = learner.learn().kinds
+    assert kinds["size"] == ("size",)
+    assert kinds["age"] == kinds["gender"] == ("gender",)

@@ -87,3 +87,15 @@ def test_queries_are_corrected_to_values_that_no_title_has(interpreter: QueryInt
     understanding = interpreter.understand("lether sneakers")
     assert [each.corrected for each in understanding.corrections] == ["leather"]
     assert [demand.kind for demand in understanding.demands] == ["material", "type"]
+
+
+@pytest.mark.parametrize(
+    "query", ["shirt size m", "shirt size M", "medium shirt", "hemd größe m", "camisa talla m"]
+)
+def test_a_letter_is_a_size_where_the_query_says_so(query: str) -> None:
+    shirts = [
+        Product(f"{i}", f"Acme shirt A{i}", "Acme", attributes={"size": ("S", "M", "L")[i % 3]})
+        for i in range(24)
+    ]
+    first = rank(QueryInterpreter(learn_vocabulary(shirts), encode_by_words), shirts, query)[:8]
+    assert {product.attributes["size"] for product in first} == {"M"}

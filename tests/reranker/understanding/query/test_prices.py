@@ -17,6 +17,12 @@ from tests.fakes.small_catalogue import learn_titles
         ("mouse over 50", 50, math.inf, "mouse"),
         ("maus unter 20 euro", 0, 20, "maus"),
         ("鼠标 100元以下", 0, 100, "鼠标"),
+        ("mouse £20 or less", 0, 20, "mouse"),
+        ("mouse 50 or more", 50, math.inf, "mouse"),
+        ("mouse <20", 0, 20, "mouse"),
+        ("mouse 20-40 eur", 20, 40, "mouse"),
+        ("souris moins de 20 euros", 0, 20, "souris"),
+        ("ratón menos de 20 €", 0, 20, "ratón"),
     ],
 )
 def test_prices(vocabulary: CatalogueVocabulary, query: str, low: float, high: float, core: str) -> None:
@@ -37,3 +43,12 @@ def test_a_limit_with_a_unit_is_no_price(vocabulary: CatalogueVocabulary) -> Non
 def test_a_bound_that_belongs_to_a_name_limits_no_price(query: str, kinds: list[str]) -> None:
     vocabulary = learn_titles(*(f"Swift Air Max {number} Shoes" for number in range(6)))
     assert [demand.kind for demand in understand(query, vocabulary).demands if demand.kind != "type"] == kinds
+
+
+@pytest.mark.parametrize(
+    "query", ["cheap mouse", "affordable mouse", "günstige mouse", "mouse barato", "便宜的 mouse"]
+)
+def test_little_money(vocabulary: CatalogueVocabulary, query: str) -> None:
+    understanding = understand(query, vocabulary)
+    assert [demand.cheap for demand in understanding.demands if isinstance(demand, PriceDemand)] == [True]
+    assert understanding.core == "mouse"
