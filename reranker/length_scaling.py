@@ -30,10 +30,16 @@ def compute_scale(scaling: Floats, tokens: int) -> tuple[float, float]:
     return slope + by_length * compute_length(tokens), shift
 
 
-def calibrate(query: EncodedQuery, probabilities: Sequence[float] | Floats) -> list[float]:
-    """Return the probabilities (n,) of a query's products as often as they come true, in the same order."""
+def calibrate(
+    query: EncodedQuery, probabilities: Sequence[float] | Floats, spread: float = 1.0
+) -> list[float]:
+    """Return the probabilities (n,) of a query's products as often as they come true, in the same order.
+
+    `spread` says how many times wider their log-odds lie than those of the model alone.
+    """
     if query.scale == (1.0, 0.0):
         return list(probabilities)
     slope, shift = query.scale
-    calibrated: list[float] = compute_probabilities(slope * compute_log_odds(probabilities) + shift).tolist()
+    log_odds = slope / spread * compute_log_odds(probabilities) + shift
+    calibrated: list[float] = compute_probabilities(log_odds).tolist()
     return calibrated

@@ -30,13 +30,12 @@ from plugin_api.search.retrieval.page import (
     has_exact_total,
 )
 from plugin_api.search.retrieval.vector_cache import CallerVectors, VectorCache
-from plugin_api.search.window import ScoredWindow, list_candidates, order_window
+from plugin_api.search.window import ScoredWindow, calibrate_scores, list_candidates, order_window
 from plugin_api.shoppers.events import SECONDS_A_DAY
 from plugin_api.shoppers.personaliser import Personaliser, ShopperHistory, apply_behaviour
 from reranker.behaviour.attention import encode_recent_texts
 from reranker.behaviour.popularity import weigh_priors
 from reranker.behaviour.window_products import StoredHit
-from reranker.length_scaling import calibrate
 from reranker.text.query_type import is_identifier
 from reranker.types import EncodedQuery, Reranker
 
@@ -206,7 +205,7 @@ class SearchReranker:
         window = order_window(request, query, candidates, probability)
         weighed, reasons = self._apply_behaviour(request, query, window, shopper)
         behaviour = {hit.key: parts for hit, parts in zip(window.hits, reasons, strict=False) if parts}
-        shown = weighed if is_identifier(request.text) else calibrate(query, weighed)
+        shown = calibrate_scores(request, query, weighed)
         hits = rank(candidates.own, window.hits, weighed, shown)
         if request.collapse_field and not request.fixed:  # OpenSearch has collapsed a search sent whole
             hits = collapse(hits)

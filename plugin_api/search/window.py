@@ -1,6 +1,6 @@
 """The window: the candidates that are scored, and their scores by all that is known of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,8 @@ from plugin_api.search.result_set import choose_additions
 from plugin_api.search.retrieval.candidates import Candidates
 from plugin_api.search.retrieval.fusion import fuse
 from plugin_api.search.retrieval.hit import Hit
-from reranker.keyword_evidence import add_keyword_evidence, weigh_keywords
+from reranker.keyword_evidence import add_keyword_evidence, compute_spread, weigh_keywords
+from reranker.length_scaling import calibrate
 from reranker.log_odds import compute_log_odds
 from reranker.text.query_type import is_identifier
 from reranker.types import EncodedQuery
@@ -83,6 +84,17 @@ def score_hits(
     scores, met = _adjust(request, hits, likely, _weigh(hits, likely, request, query))
     ranks = [_NUMBER_RANK * hit.numbers + count for hit, count in zip(hits, met, strict=True)]
     return scores, ranks
+
+
+def calibrate_scores(request: RerankRequest, query: EncodedQuery, scores: Sequence[float]) -> list[float]:
+    """Return the scores (n,) of hits as they are shown: the probability that each answers the text.
+
+    Their order stays. The scores of an identifier are the keyword search's.
+    """
+    if is_identifier(request.text):
+        return list(scores)
+    weight = weigh_keywords(request.settings.keyword_weight, query, request.is_checked)
+    return calibrate(query, scores, compute_spread(weight))
 
 
 def _weigh(

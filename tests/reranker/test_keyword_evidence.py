@@ -1,8 +1,15 @@
 import math
+from dataclasses import replace
 
 import pytest
 
-from reranker.keyword_evidence import add_keyword_evidence, compute_keyword_log_odds, weigh_keywords
+from reranker.keyword_evidence import (
+    add_keyword_evidence,
+    compute_keyword_log_odds,
+    compute_spread,
+    weigh_keywords,
+)
+from reranker.length_scaling import calibrate
 from reranker.model import load_model
 
 
@@ -87,6 +94,14 @@ def test_an_identifier_is_answered_in_the_keyword_searchs_order() -> None:
 def test_keywords_weigh_more_in_languages_that_the_encoder_does_not_know(text: str, more: float) -> None:
     weight = weigh_keywords(3.0, load_model().encode_query(text))
     assert weight == pytest.approx(3.0) if more == 1.0 else weight >= 3.0 * more
+
+
+def test_log_odds_lie_wider_the_more_keywords_weigh() -> None:
+    assert [compute_spread(weight) for weight in (0.0, 1.0)] == [1.0, 1.0]
+    assert 1 < compute_spread(5.0) < compute_spread(20.0)
+    query = replace(load_model().encode_query("wireless mouse"), scale=(0.8, 0.1))
+    plain, wide = calibrate(query, [0.1, 0.9]), calibrate(query, [0.1, 0.9], compute_spread(20.0))
+    assert plain[0] < wide[0] < wide[1] < plain[1]
 
 
 def test_keywords_weigh_less_where_facts_tell_what_is_demanded() -> None:

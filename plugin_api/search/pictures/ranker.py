@@ -35,12 +35,10 @@ from plugin_api.search.report import StageTimes
 from plugin_api.search.retrieval.caller_client import CallerClient
 from plugin_api.search.retrieval.hit import Hit
 from plugin_api.search.retrieval.page import fetch_page
-from plugin_api.search.window import score_hits
+from plugin_api.search.window import calibrate_scores, score_hits
 from reranker.encoders.codec import unpack_vectors
-from reranker.length_scaling import calibrate
 from reranker.log_odds import compute_log_odds, compute_probabilities
 from reranker.pictures.evidence import compute_picture_evidence
-from reranker.text.query_type import is_identifier
 from reranker.types import EncodedQuery, Floats, Reranker
 
 _AT_ONCE = 2
@@ -143,7 +141,7 @@ class PictureRanker:
         alike = np.array([found.alike.get(hit.key, np.nan) for hit in hits], np.float32)
         evidence = compute_picture_evidence(alike, _compare_words(picture, hits), picture.scale, weight)
         total = compute_probabilities(log_odds + sum(evidence.values())).tolist()
-        shown = total if query is None or is_identifier(request.text) else calibrate(query, total)
+        shown = calibrate_scores(request, query, total) if query else total
         order = sorted(range(len(hits)), key=lambda i: (ranks[i], total[i]), reverse=True)
         best = [hits[i].with_score(shown[i]) for i in order]
         if request.collapse_field:

@@ -21,7 +21,7 @@ from plugin_api.search.query.types import AddWhen, RerankRequest, SearchCall
 from plugin_api.search.reasons import NotReranked, Reason
 from plugin_api.search.retrieval.candidates import nearest
 from plugin_api.search.retrieval.named_clauses import find_conditions
-from reranker.keyword_evidence import add_keyword_evidence, weigh_keywords
+from reranker.keyword_evidence import add_keyword_evidence, compute_spread, weigh_keywords
 from reranker.length_scaling import calibrate
 from reranker.types import EncodedQuery, Reranker
 
@@ -127,12 +127,9 @@ class ClusterSearch:
             raise ModelError(f"model {self._reranker.version} returned scores that are not probabilities")
         shares = [_keyword_share(rank) for rank in range(first, first + len(stored))]
         # One more hit, of the best share, keeps a later page from being measured by its own best.
-        weighed = add_keyword_evidence(
-            [*scores, 0.5],
-            [*shares, 1.0],
-            _RANK_WEIGHT * weigh_keywords(self._settings.keyword_weight, query),
-        )
-        return calibrate(query, weighed[:-1])
+        weight = _RANK_WEIGHT * weigh_keywords(self._settings.keyword_weight, query)
+        weighed = add_keyword_evidence([*scores, 0.5], [*shares, 1.0], weight)
+        return calibrate(query, weighed[:-1], compute_spread(weight))
 
 
 def _with_vectors(source: object) -> JsonObject:

@@ -33,7 +33,7 @@ from plugin_api.sidecar.preview.explain_sources import (
 )
 from reranker.behaviour.popularity import weigh_priors
 from reranker.explanation import Contribution, ExplainableModel, Explanation, explain
-from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence, weigh_keywords
+from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence, compute_spread, weigh_keywords
 from reranker.length_scaling import calibrate
 from reranker.mixed_model import select_reader
 from reranker.text.query_type import is_identifier
@@ -140,7 +140,7 @@ def explain_hit(
     parts = explain_picture(picture, list_hits(alike), stored) if picture else []
     log_odds = found.log_odds + popularity + sum(part.log_odds for part in parts)
     return {
-        **_render_score(request, hit, text, model, log_odds, parts, encoded),
+        **_render_score(request, hit, text, model, log_odds, parts, encoded, compute_spread(weight)),
         "unknown": encoded.unknown,
         "as_ranked": not why_not,
         "why_not": why_not,
@@ -195,12 +195,14 @@ def _render_score(
     log_odds: float,
     picture: Sequence[Contribution],
     query: EncodedQuery | None = None,
+    spread: float = 1.0,
 ) -> JsonObject:
     score = 1 / (1 + math.exp(-min(max(log_odds, -30.0), 30.0)))
     if query is None or is_identifier(text):
         slope, shift = 1.0, 0.0
     else:
-        (slope, shift), [score] = query.scale, calibrate(query, [score])
+        slope, shift = query.scale[0] / spread, query.scale[1]
+        [score] = calibrate(query, [score], spread)
     return {
         "index": hit["_index"],
         "id": request.id,
