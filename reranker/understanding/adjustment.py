@@ -81,7 +81,7 @@ def adjust_scores(
     """
     batch = unpack_facts(facts)
     outcomes = tuple(
-        match_type(demand, types, near, batch, understanding.is_checked)
+        match_type(demand, types, near, batch)
         if isinstance(demand, TypeDemand)
         else match_demand(demand, batch, prices)
         for demand in understanding.demands
@@ -166,18 +166,14 @@ _NEAREST, _FARTHEST = 0.12, 0.45
 """How much less near than the nearest type a product's type may be at no cost, and where the cost ends."""
 
 
-def match_type(
-    demand: TypeDemand, types: TypeIndex | None, near: Floats | None, batch: FactBatch, by_attributes: bool
-) -> Outcome:
+def match_type(demand: TypeDemand, types: TypeIndex | None, near: Floats | None, batch: FactBatch) -> Outcome:
     """Return how n products are of the type that is sought (n, 3), by the nearness of each type (T,).
 
-    Titles say it, and `by_attributes` those of a product whose title does not. What belongs to such a thing
-    is none. Attributes are asked beside demands that can be checked: for judged queries, most of which are
-    types alone, they gained nothing (nDCG@10 0.749, and 0.751 without them).
+    Titles say it, and attributes where the title does not. What belongs to such a thing is none.
     """
     outcome = np.zeros((batch.count, 3), dtype=np.float32)
     if types is not None and near is not None and len(near) and near.max() >= NEAR_ENOUGH:
-        lacking = types.compare(near, batch, by_attributes)
+        lacking = types.compare(near, batch)
         outcome[:, MATCH] = lacking <= 0.03
         outcome[:, CONTRADICTION] = np.clip((lacking - _NEAREST) / (_FARTHEST - _NEAREST), 0, 1)
     if demand.accessories:

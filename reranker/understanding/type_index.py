@@ -124,10 +124,10 @@ class TypeIndex:
                 places.setdefault(stem, []).append(i)
         return places
 
-    def compare(self, near: Floats, batch: FactBatch, by_attributes: bool = True) -> Floats:
+    def compare(self, near: Floats, batch: FactBatch) -> Floats:
         """Return by how much each product (n,) is less near than the nearest type: 0 to 1.
 
-        Its title says it, and `by_attributes` those where the title names no type, or a rare one.
+        Its title says it, and its attributes where the title names no type, or a rare one.
         """
         best = np.full(batch.count, -1.0, dtype=np.float32)
         sure = np.zeros(batch.count, dtype=np.float32)
@@ -137,7 +137,7 @@ class TypeIndex:
         counts = self._counts
         np.maximum.at(sure, owners[nearest], (counts / (counts + _SURE))[kinds[nearest]])
         lacking = np.where(best < 0, np.float32(_UNKNOWN), float(near.max()) - best)
-        if sought := self.profiles.find_sought(near, counts) if by_attributes else None:
+        if sought := self.profiles.find_sought(near, counts):
             positions, has_profile = self.profiles.place_products(batch)
             unlike = np.clip((sought.spread - positions @ sought.vector) / _UNLIKE, 0, 1)
             alike = max(_ALIKE, sought.lacking)

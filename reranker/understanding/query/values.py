@@ -94,9 +94,10 @@ def _parse_own_value(state: ParserState, free: Sequence[Word], meanings: Sequenc
 
 
 def _is_property(state: ParserState, words: Sequence[Word]) -> bool:
-    """Return whether a value tells what a product has, and is no part of its name."""
+    """Return whether a value tells what a product has, and is no part of its name: i7, or core 2 duo."""
     nouns = [w for w in state.list_free_words() if w.stem in state.vocabulary.noun_stems and w not in words]
-    return bool(nouns) and words[-1].text not in state.vocabulary.modifiers
+    has_number = any(map(str.isdigit, "".join(word.text for word in words)))
+    return bool(nouns) and (has_number or words[-1].text not in state.vocabulary.modifiers)
 
 
 def _describes(word: Word, attributes: Collection[str]) -> bool:

@@ -30,6 +30,52 @@ def test_what_a_text_demands_is_told(client: FlaskClient) -> None:
     assert found["demands"][2]["high"] is None
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        ("notebook", "type", "notebook"),
+        ("notebook 16gb ram", "measure", "16gb"),
+        ("monitor 68.6 cm", "measure", "68.6 cm"),
+        ("toner for HL 2140", "model", "HL 2140"),
+        ("gray mouse", "colour", "gray"),
+        ("leather case", "material", "leather"),
+        ("case for women", "gender", "women"),
+        ("kids mouse", "age", "kids"),
+        ("xl case", "size", "xl"),
+        ("notebook i7", "value", "i7"),
+        ("notebook with touchscreen", "feature", "touchscreen"),
+        ("mouse between 20 and 40 euro", "price", "between 20 and 40 euro"),
+        ("mouse over £50", "price", "over £50"),
+        ("cheap mouse", "price", "cheap"),
+        ("mouse without cable", "absence", "without cable"),
+        ("mouse ohne kabel", "absence", "ohne kabel"),
+        ("mouse sin cable", "absence", "sin cable"),
+        ("mouse not black", "absence", "not black"),
+        ("sugar-free toner", "absence", "sugar-free"),
+        ("sugarless toner", "absence", "sugarless"),
+        ("鼠标 不要线", "absence", "不要线"),
+    ],
+)
+def test_each_kind_of_demand_is_told(client: FlaskClient, text: str, kind: str, said: str) -> None:
+    answer = client.post("/_attune/understand", json={"text": text, "index": "shop"}).get_json()
+    spans = [(demand["kind"], demand["span"]) for demand in answer["demands"]]
+    assert (kind, said) in {(name, answer["text"][span["start"] : span["end"]]) for name, span in spans}
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ("tonercartridge", "toner cartridge"),
+        ("note book", "notebook"),
+        ("notebok", "notebook"),
+        ("mouse", ""),
+    ],
+)
+def test_what_was_corrected_is_told(client: FlaskClient, text: str, changed: str) -> None:
+    answer = client.post("/_attune/understand", json={"text": text, "index": "shop"}).get_json()
+    assert [each["corrected"] for each in answer.get("corrections", [])] == ([changed] if changed else [])
+
+
 def test_an_index_without_a_vocabulary_is_said(client: FlaskClient, shop: Shop) -> None:
     shop.mapping = {}
     answer = client.post("/_attune/understand", json={"text": "monitor", "index": "shop"})

@@ -73,9 +73,9 @@ def test_a_catalogue_without_attributes_has_no_profiles() -> None:
     assert learn_vocabulary(bare).profiles == TypeProfiles()
 
 
-def test_attributes_are_asked_beside_demands_that_can_be_checked(interpreter: QueryInterpreter) -> None:
+def test_attributes_tell_what_a_product_is_without_any_other_demand(interpreter: QueryInterpreter) -> None:
     products = [
         Product("cable", "Dune X1", attributes=_CABLE),
         Product("notebook", "Dune X2", attributes=_COMPUTER),
     ]
-    assert [each.id for each in rank(interpreter, products, "notebook")] == ["cable", "notebook"]
+    assert [each.id for each in rank(interpreter, products, "notebook")] == ["notebook", "cable"]

@@ -258,6 +258,11 @@ def outcomes(found: JsonObject) -> dict[tuple[str, str], str]:
         ("black mouse under 20", "mouse-m185", ("colour", "black"), "contradicted"),
         ("mouse without cable", "mouse-m185", ("absence", "without cable"), "satisfied"),
         ("black mouse 2 m", "mouse-mx", ("measure", "2 m"), "unknown"),
+        ("gray mouse", "mouse-m185", ("colour", "gray"), "satisfied"),
+        ("mouse not black", "mouse-hp", ("absence", "not black"), "contradicted"),
+        ("mouse hp 125", "mouse-hp", ("model", "hp 125"), "satisfied"),
+        ("mouse m185", "mouse-m185", ("model", "m185"), "satisfied"),
+        ("mouse over 50", "mouse-mx", ("price", "over 50"), "satisfied"),
     ],
 )
 def test_demands_are_explained_as_the_search_ranks_by_them(

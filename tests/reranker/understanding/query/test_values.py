@@ -77,3 +77,13 @@ def test_what_is_called_as_a_colour_is_a_thing_unless_products_have_that_colour(
 def test_a_material_may_be_what_the_product_is_called(query: str, kinds: list[str]) -> None:
     vocabulary = learn_titles("toilet paper", "bag", "printing paper")
     assert [demand.kind for demand in understand(query, vocabulary).demands] == kinds
+
+
+def test_a_value_with_a_number_is_a_property() -> None:
+    vocabulary = learn_titles(
+        *(f"Corex 2 Duo processor C{number}" for number in range(4)),
+        *(f"tower computer T{number} Corex 2 Duo" for number in range(4)),
+        family="Corex 2 Duo",
+    )
+    assert "duo" in vocabulary.modifiers
+    assert understand("corex 2 duo computer", vocabulary).is_checked
