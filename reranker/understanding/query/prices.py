@@ -16,7 +16,7 @@ def parse_prices(state: ParserState) -> None:
     """Read the limits of the price."""
     for pattern, bounds in _make_patterns():
         for match in pattern.finditer(state.query):
-            start, end = match.span()
+            start, end = match.end() - len(match.group().lstrip()), match.end()
             if not state.is_free(start, end) or state.is_measured(start, end):
                 continue
             if _continues_name(state, start):

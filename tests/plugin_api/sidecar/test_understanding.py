@@ -46,6 +46,7 @@ def test_what_a_text_demands_is_told(client: FlaskClient) -> None:
         ("notebook with touchscreen", "feature", "touchscreen"),
         ("mouse between 20 and 40 euro", "price", "between 20 and 40 euro"),
         ("mouse over £50", "price", "over £50"),
+        ("mouse £20 or less", "price", "£20 or less"),
         ("cheap mouse", "price", "cheap"),
         ("mouse without cable", "absence", "without cable"),
         ("mouse ohne kabel", "absence", "ohne kabel"),
