@@ -72,14 +72,20 @@ def fetch_index_facts(client: OpenSearch, index: str) -> IndexFacts:
     return IndexFacts(answer["hits"]["total"]["value"], tuple(bucket["key"] for bucket in buckets))
 
 
-def check_index_exists(client: OpenSearch, index: str) -> None:
-    """Raise SettingsError where there is no alias or index of a name, naming those that there are."""
-    if not client.indices.exists(index=index):
-        raise SettingsError(describe_missing_index(client, index))
+def check_index_exists(client: OpenSearch, index: str, advice: str = "") -> None:
+    """Raise SettingsError where there is no alias or index of a name, naming those that there are.
+
+    `advice` is that of `describe_missing_index`.
+    """
+    if not (index and client.indices.exists(index=index)):
+        raise SettingsError(describe_missing_index(client, index, advice))
 
 
-def describe_missing_index(client: OpenSearch, index: str) -> str:
-    """Return the message for an alias or index that does not exist."""
+def describe_missing_index(client: OpenSearch, index: str, advice: str = "") -> str:
+    """Return the message for an alias or index that does not exist.
+
+    It ends with an advice, which is by default how to create the index.
+    """
     answer = client.indices.get_alias()
     aliases = {name for item in answer.values() for name in item["aliases"]}
     hidden = (
@@ -89,7 +95,8 @@ def describe_missing_index(client: OpenSearch, index: str) -> str:
     )  # earlier versions of an alias's index, too
     bare = {name for name, item in answer.items() if not item["aliases"] and not name.startswith(hidden)}
     known = f"there are: {', '.join(sorted(aliases | bare))}" if aliases | bare else "there is none yet"
-    return f"there is no alias or index {index}; {known}. Create it with `attune index FILE --alias {index}`"
+    advice = advice or f"Create it with `attune index FILE --alias {index}`"
+    return f"there is no alias or index {index}; {known}. {advice}"
 
 
 def filter_query(query: JsonObject, filters: tuple[JsonObject, ...]) -> JsonObject:

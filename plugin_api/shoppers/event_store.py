@@ -87,7 +87,7 @@ class EventStore:
     ) -> None:
         self._requests, self._key, self._retention = requests, key, retention_days
         self._profiles = ProfileStore(requests)
-        self._ready = False
+        self._is_ready, self._preparing = False, threading.Lock()
         self._writer = ThreadPoolExecutor(writers, thread_name_prefix="attune-events")
         self._queue: deque[_Waiting] = deque()
 
@@ -132,10 +132,12 @@ class EventStore:
         return old
 
     def _prepare(self) -> None:
-        if not self._ready:
-            self._requests.ask("PUT", "/_index_template/attune-behaviour", _TEMPLATE)
-            self._profiles.create_index()
-            self._ready = True
+        """Create the template and the index of profiles, once; other writers wait meanwhile."""
+        with self._preparing:
+            if not self._is_ready:
+                self._requests.ask("PUT", "/_index_template/attune-behaviour", _TEMPLATE)
+                self._profiles.create_index()
+                self._is_ready = True
 
     def _write_queue(self, now: float) -> None:
         """Write what waits, and what it says of its shoppers."""

@@ -79,6 +79,8 @@ class MlCluster:
             return self._nodes()
         if path == "/_plugins/_security/api/roles":
             return 200, self.security
+        if path == "/_alias":
+            return 200, {name: {"aliases": {}} for name in self.indexes}
         if path == "/_cluster/settings":
             return self._settings(body)
         if parts[:2] == ["_search", "pipeline"]:

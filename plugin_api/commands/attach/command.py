@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from opensearchpy import OpenSearch
 
 from indexer.attach.attachment import Attachment
 from indexer.attach.estimate import estimate_attaching
@@ -32,6 +33,7 @@ from plugin_api.commands.index.pictures import open_pictures, summarize_pictures
 from plugin_api.commands.index.priority import lower_priority
 from plugin_api.commands.index.session import open_job_session, open_service_session
 from plugin_api.commands.index.signals import stop_on_signals
+from plugin_api.commands.searched_index import check_index_exists
 from plugin_api.terminal import JobProgress, format_count
 from reranker.shipped_models import choose_shipped_model
 
@@ -91,6 +93,7 @@ def attach(
     with stop_on_signals(stop), JobProgress("attaching", hidden=as_json) as progress:
         models = model_folders(model, settings.model)
         session = open_job_session(settings, name, models, stop, progress)
+        _check_name(session.client, name)
         indexes = find_shop_indexes(session)
         sample = read_sample(session, indexes)
         earlier = next((index.attachment for index in indexes if index.attachment), None)
@@ -168,6 +171,7 @@ def follow(
         models = model_folders(model, settings.model)
         if once:
             session = open_job_session(settings, name, models, stop_now, progress)
+            _check_name(session.client, name)
         else:
             session = open_service_session(settings, name, models, (stop, stop_now), progress)
         with translate_errors(f"looking up {name}"):
@@ -200,7 +204,9 @@ def detach(context: CommandContext, name: str, as_json: bool) -> None:
     stop = threading.Event()
     with stop_on_signals(stop), JobProgress("detaching", hidden=as_json) as progress:
         models = model_folders(None, context.settings.model)
-        report = detach_index(open_job_session(context.settings, name, models, stop, progress))
+        session = open_job_session(context.settings, name, models, stop, progress)
+        _check_name(session.client, name)
+        report = detach_index(session)
     if as_json:
         click.echo(json.dumps(asdict(report)))
     else:
@@ -208,6 +214,12 @@ def detach(context: CommandContext, name: str, as_json: bool) -> None:
             f"Took the vectors of {format_count(report.documents, 'document')} "
             f"out of {', '.join(report.indexes)}."
         )
+
+
+def _check_name(client: OpenSearch, name: str) -> None:
+    """Raise SettingsError where the shop has no index or alias of a name."""
+    with translate_errors(f"looking up {name}"):
+        check_index_exists(client, name, "Name the one that your searches use")
 
 
 def _open_pictures(images: str, earlier: Attachment | None, settings: Settings) -> CataloguePictures | None:

@@ -12,6 +12,7 @@ from opensearchpy.exceptions import ConnectionTimeout, NotFoundError, Serializat
 
 from mappings.errors import ClusterDown, InstallError
 from mappings.types import JsonObject
+from plugin_api.commands.searched_index import describe_missing_index
 
 ML_API = "/_plugins/_ml"
 DEFAULT_PIPELINE = "index.search.default_pipeline"
@@ -190,9 +191,11 @@ class Cluster:
         try:
             return self._index_pipelines(DEFAULT_PIPELINE, expression, "")
         except NotFoundError as error:
-            raise InstallError(
-                f"no alias or index {expression}: make it with `attune index FILE --alias {expression}`"
-            ) from error
+            raise self.missing_index(expression) from error
+
+    def missing_index(self, name: str, advice: str = "") -> InstallError:
+        """Return the error for an alias or index that does not exist; see `describe_missing_index`."""
+        return InstallError(describe_missing_index(self._client, name, advice))
 
     def all_index_pipelines(self, setting: str, others: Iterable[str]) -> dict[str, str]:
         """Return what a setting has of all indexes without a dot before their name, and of `others`.

@@ -86,7 +86,7 @@ def _find_targets(cluster: Cluster, alias: str) -> list[tuple[ShopIndex, Attachm
     try:
         indexes = read_shop_indexes(cluster.send("GET", f"/{alias}"))
     except NotFoundError as error:
-        raise InstallError(f"there is no index or alias {alias}: name the one that the shop uses") from error
+        raise cluster.missing_index(alias, "Name the one that the shop uses") from error
     targets = [(index, index.attachment) for index in indexes]
     if lacking := [index.name for index, attachment in targets if attachment is None]:
         raise InstallError(

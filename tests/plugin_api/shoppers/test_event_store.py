@@ -135,21 +135,22 @@ def test_profiles_that_nothing_changed_in_the_retention_are_deleted(
 
 
 class _SlowCluster(ShopperCluster):
-    """Its first bulk request waits until `go` is set, and says so by `writes`."""
+    """Requests to a path wait until `go` is set, and say so by `writes`."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str) -> None:
         super().__init__()
+        self.path = path
         self.writes, self.go = threading.Event(), threading.Event()
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, Any]:
-        if target == "/_bulk":
+        if target == self.path:
             self.writes.set()
             assert self.go.wait(60)
         return super().answer(method, target, body)
 
 
 def test_what_comes_while_others_write_is_written_together() -> None:
-    cluster = _SlowCluster()
+    cluster = _SlowCluster("/_bulk")
     store = EventStore(ClusterRequests(cluster, {}), "key", 400, writers=1)
     calls = [[_buy("first")], *([_buy(f"p{n}", user=f"u{n % 3}")] for n in range(9)), [_buy("p0", user="u0")]]
     with ThreadPoolExecutor(len(calls)) as pool:
@@ -164,6 +165,20 @@ def test_what_comes_while_others_write_is_written_together() -> None:
     assert sum(report.stored for report in reports) == 9
     assert sum(report.duplicates for report in reports) == 1
     assert set(_profile(cluster, hash_shopper("key", "u1")).bought) == {"p1", "p4", "p7"}
+
+
+def test_writers_that_start_at_once_prepare_the_cluster_once() -> None:
+    cluster = _SlowCluster(template := "/_index_template/attune-behaviour")
+    store = EventStore(ClusterRequests(cluster, {}), "key", 400, writers=2)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(store.store, [_buy("tea")], NOW)
+        assert cluster.writes.wait(60)
+        second = pool.submit(store.store, [_buy("milk")], NOW)
+        while store.waiting:
+            assert not first.done()
+        cluster.go.set()
+        assert (first.result(60).stored, second.result(60).stored) == (1, 1)
+    assert cluster.requests.count(("PUT", template)) == 1
 
 
 class _Contended(deque[Any]):

@@ -146,7 +146,7 @@ def test_what_can_not_be_is_said_before_anything_is_done() -> None:
     cluster, there, steps = made()
     with pytest.raises(InstallError, match=r"index other is not attached.*`attune attach other`"):
         install_ingest(cluster, WANTED, "other")
-    with pytest.raises(InstallError, match="no index or alias nowhere"):
+    with pytest.raises(InstallError, match=r"nowhere; there are: .*shop-1.*Name the one"):
         install_ingest(cluster, WANTED, "nowhere")
     there.ingest_pipelines["attune-shop-1"] = {"description": "theirs", "processors": []}
     with pytest.raises(InstallError, match="pipeline attune-shop-1 that Attune did not create"):

@@ -171,7 +171,7 @@ def test_somebody_elses_pipeline_connectors_and_models_stay() -> None:
 
 def test_an_alias_that_is_not_there_is_an_error_before_anything_is_done() -> None:
     cluster, there, steps = made()
-    with pytest.raises(InstallError, match="attune index FILE --alias nowhere"):
+    with pytest.raises(InstallError, match=r"there are: other, shop-1.*attune index FILE --alias nowhere"):
         install_pipeline(cluster, WANTED, "nowhere")
     assert not steps
     assert not there.changes
