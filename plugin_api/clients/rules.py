@@ -37,7 +37,7 @@ class ShownPart(Enum):
     that suit alone, or those that break a rule alone.
     """
 
-    ASKED = auto()
+    REQUESTED = auto()
     SUITING = auto()
     BREAKING = auto()
 
@@ -75,7 +75,7 @@ class ClientRules:
     def __bool__(self) -> bool:
         return bool(self.rules)
 
-    def apply(self, client: object, part: ShownPart = ShownPart.ASKED) -> AppliedRules:
+    def apply(self, client: object, part: ShownPart = ShownPart.REQUESTED) -> AppliedRules:
         """Return the rules with a client's values. Raises BadRequest for a client that can't be read."""
         if not isinstance(client, dict):
             raise BadRequest(f"ext.attune.client must be an object, not {client!r:.40}")

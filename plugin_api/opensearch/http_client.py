@@ -41,19 +41,19 @@ class AnswerTooLarge(AttuneError):
 
 
 class Caller:
-    """Whoever waits for an answer of the sidecar: once it has left, nothing is asked on its behalf.
+    """Whoever waits for an answer of the sidecar: once it is gone, nothing is asked on its behalf.
 
     Answers that are read for it are held on its account, if it has one.
     """
 
-    left = False
+    is_gone = False
 
     def __init__(self, account: MemoryAccount | None = None) -> None:
         self.account = account
 
     def leave(self) -> None:
         """Give up all requests that are under way for it."""
-        self.left = True
+        self.is_gone = True
 
 
 CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
@@ -85,7 +85,7 @@ class HttpClient:
         body: bytes = b"",
         timeout_seconds: float | None = None,
     ) -> OpenSearchResponse:
-        """See OpenSearchClient. Raises AnswerTooLarge, and ClusterDown where CALLER has left."""
+        """See OpenSearchClient. Raises AnswerTooLarge, and ClusterDown where CALLER is gone."""
         check_target(target)
         lines = _lines(headers)
         curl, transfer = self._handle(), _Transfer(self._max_bytes, CALLER.get())
@@ -140,8 +140,8 @@ class HttpClient:
             return AnswerTooLarge(
                 f"OpenSearch's answer has more than {self._max_bytes} bytes, or than there is room for now"
             )
-        if transfer.caller is not None and transfer.caller.left:
-            return ClusterDown("the request was given up: its caller has left")
+        if transfer.caller is not None and transfer.caller.is_gone:
+            return ClusterDown("the request was given up: its caller is gone")
         self._generation += 1  # where one connection is dead, or the network is gone, so are the others
         if code == pycurl.E_OPERATION_TIMEDOUT and seconds is not None:
             return TimeoutError(_LATE)
@@ -231,7 +231,7 @@ class _Transfer:
 
     def _progress(self, *_: int) -> int:
         assert self.caller is not None
-        return int(self.caller.left)
+        return int(self.caller.is_gone)
 
 
 def _lines(headers: Mapping[str, str]) -> list[bytes]:

@@ -107,7 +107,9 @@ def build_product_counts(shop: ShopCounts, priors: Mapping[str, float]) -> dict[
     for product, row in shop.rows.items():
         if shop.popularity[row] <= 0:
             continue
-        popularity, recent = (max(round(float(of[row]), 3), _LEAST) for of in (shop.popularity, shop.recent))
+        popularity, recent = (
+            max(round(float(shares[row]), 3), _LEAST) for shares in (shop.popularity, shop.recent)
+        )
         by_shoppers = {ids[source]: weight for source, weight in shoppers.get(row, {}).items()}
         by_orders = {ids[source]: weight for source, weight in orders.get(row, {}).items()}
         packed = _PackedCounts(

@@ -137,9 +137,9 @@ class Recommender:
     ) -> tuple[list[Candidate], dict[str, Candidate], dict[str, float]]:
         """Return candidates, what is known of products bought or given, and boosts by candidate."""
         is_near = needs_source_vectors(request)
-        found = self._gather_near(index, call, request, is_near, headers)
-        if is_near or len(found[0]) >= call.size or request.kind is RecommendationKind.TRENDING:
-            return found
+        gathered = self._gather_near(index, call, request, is_near, headers)
+        if is_near or len(gathered[0]) >= call.size or request.kind is RecommendationKind.TRENDING:
+            return gathered
         return self._gather_near(index, call, request, True, headers)
 
     def _gather_near(
@@ -174,9 +174,9 @@ class Recommender:
         self, index: str, bodies: Sequence[JsonObject], headers: Mapping[str, str]
     ) -> list[list[JsonObject]]:
         """Return hits without stored fields, and with them where a hit tells no id otherwise."""
-        found = self._search_all(index, bodies, headers)
-        if all(read_hit_id(hit) for hits in found for hit in hits):
-            return found
+        answers = self._search_all(index, bodies, headers)
+        if all(read_hit_id(hit) for hits in answers for hit in hits):
+            return answers
         return self._search_all(index, [_with_ids(body) for body in bodies], headers)
 
     def _read_sources(
@@ -194,8 +194,8 @@ class Recommender:
             *([_search_ids(lead, False) | _SLIM_WITH_VECTORS] if lead else []),
             *([_search_ids(others, False) | _SLIM] if others else []),
         ]
-        found = self._search_slim(index, bodies, headers) if bodies else []
-        return {candidate.id: candidate for hits in found for candidate in read_candidates(hits, {})}
+        answers = self._search_slim(index, bodies, headers) if bodies else []
+        return {candidate.id: candidate for hits in answers for candidate in read_candidates(hits, {})}
 
     def _fetch_hits(
         self,

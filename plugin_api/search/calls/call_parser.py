@@ -61,7 +61,7 @@ class CallParser:
     def split_marked(self, call: SearchCall) -> MarkedPage:
         """Return the parts of a search that shows what does not suit its client."""
         said = self._read_client(call)
-        parts = (ShownPart.SUITING, ShownPart.BREAKING, ShownPart.ASKED)
+        parts = (ShownPart.SUITING, ShownPart.BREAKING, ShownPart.REQUESTED)
         return MarkedPage(*(restrict_call(call, self.rules, said, part) for part in parts))
 
     def _restrict(self, call: SearchCall) -> SearchCall:

@@ -25,7 +25,7 @@ _AGGREGATIONS = ("aggs", "aggregations")
 
 
 def restrict_call(
-    call: SearchCall, rules: ClientRules, said: Mapping[str, object], part: ShownPart = ShownPart.ASKED
+    call: SearchCall, rules: ClientRules, said: Mapping[str, object], part: ShownPart = ShownPart.REQUESTED
 ) -> SearchCall:
     """Return the search as its client may be answered it; as it came where it names none.
 

@@ -108,12 +108,13 @@ class PictureRanker:
         has_pictures = self._records.find(request.call).pictures == tower.version
         if not has_pictures and picture.words is None:
             raise NotReranked(Reason.NO_PICTURES.because())
-        found = gather_by_picture(caller, request, picture, query.vector if query else None, has_pictures)
-        other = self._models.choose_for(request, model, found.hits)
+        vector = query.vector if query else None
+        candidates = gather_by_picture(caller, request, picture, vector, has_pictures)
+        other = self._models.choose_for(request, model, candidates.hits)
         if other is not model:
             return self._rank_page(request, other, caller, tower)
         gathered = time.perf_counter()
-        ranked = self._rank(request, model, query, picture, found, deadline, tower.weight)
+        ranked = self._rank(request, model, query, picture, candidates, deadline, tower.weight)
         scored = time.perf_counter()
         narrowed = _narrow(request, [hit.key for hit in ranked.hits])
         page = fetch_page(caller, narrowed, (), [hit.key for hit in ranked.page(request)])
@@ -127,18 +128,18 @@ class PictureRanker:
         model: Reranker,
         query: EncodedQuery | None,
         picture: PictureQuery,
-        found: PictureCandidates,
+        candidates: PictureCandidates,
         deadline: Deadline,
         weight: float,
     ) -> RankedHits:
         """Return the best candidates, in order."""
-        hits = [hit for hit in found.hits if hit.vectors and model.is_readable(hit.vectors)]
+        hits = [hit for hit in candidates.hits if hit.vectors and model.is_readable(hit.vectors)]
         log_odds, ranks = np.zeros(len(hits)), [0] * len(hits)
         if query and hits:
             probability = self._models.score(model, query, hits, request.settings.head_weights, deadline)
             scores, ranks = score_hits(request, query, hits, probability)
             log_odds = compute_log_odds(scores)
-        alike = np.array([found.alike.get(hit.key, np.nan) for hit in hits], np.float32)
+        alike = np.array([candidates.alike.get(hit.key, np.nan) for hit in hits], np.float32)
         evidence = compute_picture_evidence(alike, _compare_words(picture, hits), picture.scale, weight)
         total = compute_probabilities(log_odds + sum(evidence.values())).tolist()
         shown = calibrate_scores(request, query, total) if query else total

@@ -123,14 +123,14 @@ def explain_hit(
     near_hits = list_hits(near)
     weight = weigh_keywords(chosen.keyword_weight, encoded, read is not None and read.is_checked)
     evidence = _evidence(hit, keyword["hits"]["hits"], near_hits, weight, text, explanation.log_odds)
-    found = explain_demands(
+    demands = explain_demands(
         read,
         product,
         _decode(hit, fields.FACTS),
         explanation.log_odds + evidence.log_odds,
         max(-evidence.log_odds, 0.0),
     )
-    if found.other_facts:
+    if demands.other_facts:
         why_not = why_not or "other_text"
     if isinstance(read, RerankRequest) and read.keeps_order:
         why_not = "order_kept"
@@ -138,15 +138,15 @@ def explain_hit(
     priors = [_read_prior(each) for each in (hit, *keyword["hits"]["hits"], *near_hits)]
     popularity = float(weigh_priors(priors, bound)[0]) if picture is None else 0.0
     parts = explain_picture(picture, list_hits(alike), stored) if picture else []
-    log_odds = found.log_odds + popularity + sum(part.log_odds for part in parts)
+    log_odds = demands.log_odds + popularity + sum(part.log_odds for part in parts)
     return {
         **_render_score(request, hit, text, model, log_odds, parts, encoded, compute_spread(weight)),
         "unknown": encoded.unknown,
         "as_ranked": not why_not,
         "why_not": why_not,
         "evidence": {**asdict(evidence), "typical_share": TYPICAL_SHARE},
-        "demands": [asdict(demand) for demand in found.demands],
-        "demands_log_odds": found.log_odds - explanation.log_odds - evidence.log_odds,
+        "demands": [asdict(demand) for demand in demands.demands],
+        "demands_log_odds": demands.log_odds - explanation.log_odds - evidence.log_odds,
         "popularity_log_odds": popularity,
         "original": read.understanding.original if read and read.understanding else "",
         **_render_explanation(explanation),
@@ -230,10 +230,11 @@ def _evidence(
     """
 
     def rank(hits: Sequence[JsonObject]) -> int:
-        same = (i for i, of in enumerate(hits, 1) if (of["_index"], of["_id"]) == (hit["_index"], hit["_id"]))
-        return next(same, 0)
+        keys = [(other["_index"], other["_id"]) for other in hits]
+        key = (hit["_index"], hit["_id"])
+        return keys.index(key) + 1 if key in keys else 0
 
-    scores = [of["_score"] or 0.0 for of in keyword]
+    scores = [other["_score"] or 0.0 for other in keyword]
     best, at = max(scores, default=0.0), rank(keyword)
     bm25 = scores[at - 1] if at else 0.0
     numbers = count_numbers(hit.get("matched_queries", ()))

@@ -166,7 +166,7 @@ def test_what_is_absent_is_dropped_before_concepts_are_sought() -> None:
 def test_a_search_for_marked_products_has_two_parts(part: ShownPart) -> None:
     applied = FINANCE.apply({"risk": 2, "horizon": 3, "show": "marked"}, part)
     query = applied.restrict({"match_all": {}})["bool"]
-    assert ("filter" in query) == (part is not ShownPart.ASKED)
+    assert ("filter" in query) == (part is not ShownPart.REQUESTED)
     assert ("should" in query) == (part is not ShownPart.SUITING)
     if part is ShownPart.BREAKING:
         (breaks,) = query["filter"]

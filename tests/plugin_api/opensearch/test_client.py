@@ -262,7 +262,7 @@ def test_a_caller_who_leaves_ends_the_request_in_opensearch(talk: Talk) -> None:
 
     def ask() -> None:
         CALLER.set(caller)
-        with pytest.raises(ClusterDown, match="caller has left"):
+        with pytest.raises(ClusterDown, match="caller is gone"):
             client.request("GET", "/", {})
 
     _, client = talk(script)
