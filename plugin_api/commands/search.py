@@ -33,7 +33,8 @@ from plugin_api.search.answer import Answer
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.types import SearchCall
 from plugin_api.search.reasons import RerankStatus
-from plugin_api.search.search import Searcher, without_time_limits
+from plugin_api.search.search import Searcher
+from plugin_api.search.timing import without_time_limits
 from plugin_api.terminal import format_count
 from reranker.mixed_model import load_any_model
 

@@ -15,11 +15,12 @@ from plugin_api.opensearch.client import NO_ANSWER, Headers, OpenSearchClient, a
 from plugin_api.opensearch.raw_json import RawObject, decoded, dumps, raw_object, raw_objects
 from plugin_api.search.answer import JSON_TYPE, Answer, error_answer
 from plugin_api.search.deadline import Deadline
+from plugin_api.search.fallback import unmodified_request
 from plugin_api.search.query.request import HEADER_PARAMETERS
 from plugin_api.search.query.types import FallbackRequest, RerankRequest, SearchCall
 from plugin_api.search.reasons import Cause, Reason
 from plugin_api.search.render import BODY_HEADERS, add_report
-from plugin_api.search.search import Searcher, unmodified_request
+from plugin_api.search.search import Searcher
 from plugin_api.search.templates import render_template
 
 MAX_LIST_LENGTH = 100

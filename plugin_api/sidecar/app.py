@@ -14,7 +14,8 @@ from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.opensearch.raw_json import dumps
 from plugin_api.search.answer import Answer, error_answer
 from plugin_api.search.pictures.tower import PictureSearchTower
-from plugin_api.search.search import Observe, Searcher, SearchTiming, ignore_report
+from plugin_api.search.search import Observe, Searcher, ignore_report
+from plugin_api.search.timing import SearchTiming
 from plugin_api.sidecar.api_keys import require_key
 from plugin_api.sidecar.model_api.errors import MODEL_PATHS, model_error
 from plugin_api.sidecar.model_api.routes import model_blueprint

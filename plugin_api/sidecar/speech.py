@@ -62,7 +62,7 @@ def speech_blueprint(settings: Settings, searcher: Searcher, transcriber: Transc
             )
         headers = read_search_headers(request)
         index = wanted.index or settings.search.alias
-        interpreter = searcher.find_interpreter(SearchCall.of(index, headers=headers))
+        interpreter = searcher.text_reader.find_interpreter(SearchCall.of(index, headers=headers))
         hints = list_spoken_hints(interpreter.vocabulary) if interpreter else ""
         names = list_spoken_names(interpreter.vocabulary) if interpreter else SpokenNames()
         try:

@@ -33,7 +33,7 @@ def understanding_blueprint(searcher: Searcher) -> Blueprint:
         except (msgspec.MsgspecError, ValueError) as error:
             raise BadRequest(f"the request can't be read: {error}") from error
         call = SearchCall.of(wanted.index, headers=read_wsgi_headers(request.environ))
-        understanding = searcher.understand(call, wanted.text)
+        understanding = searcher.text_reader.understand(call, wanted.text)
         if understanding is None:
             advice = "rebuild it with `attune index`, or attach it with `attune attach`"
             reason = f"{wanted.index} has no vocabulary to understand by: {advice}"

@@ -7,7 +7,7 @@ from mappings.settings import Settings
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.opensearch.session import OpenSearchSession
 from plugin_api.search.pictures.tower import PictureSearchTower
-from plugin_api.search.search import SearchTiming
+from plugin_api.search.timing import SearchTiming
 from plugin_api.sidecar.app import ServedModel, create_app
 from plugin_api.sidecar.serving.asgi import Application
 from plugin_api.sidecar.serving.dispatch import Dispatcher
@@ -37,5 +37,5 @@ def build_application(
     versions = list(dict.fromkeys(model.version for model in (reranker, *others)))
     observer = Observer(Metrics(versions), tracing)
     app = create_app(settings, client, reranker, others, observer.searched, timing, pictures, transcriber)
-    observer.add_route(app, lambda: app.extensions["attune"].breaker.open_circuits)
+    observer.add_route(app, lambda: app.extensions["attune"].limiter.breaker.open_circuits)
     return observer.around(Dispatcher(app, session, settings.sidecar))

@@ -103,9 +103,9 @@ class _Tuning:
             return TuningReport(job.index, len(self._replays), self._seconds, job.template)
         families = [replay.probe.family for replay in self._replays]
         tuned, steps = self._choose(families, likeliest)
-        kinds, kept = self._judge(tuned.over(self._base, {}), families)
-        if kept and is_free("keep_order", job.settings.origins):
-            tuned = replace(tuned, keep_order=", ".join(kept))
+        kinds, unimproved = self._judge(tuned.over(self._base, {}), families)
+        if unimproved and is_free("keep_order", job.settings.origins):
+            tuned = replace(tuned, keep_order=", ".join(unimproved))
         return TuningReport(
             job.index, len(self._replays), self._seconds, job.template, tuned, tuple(steps), tuple(kinds)
         )
@@ -124,8 +124,8 @@ class _Tuning:
             if replay := self._searches.gather(probe, facts):
                 self._replays.append(replay)
             if number % every == 0 and number // every < len(nonsense):
-                found = self._searches.find_likeliest(nonsense[number // every])
-                likeliest += [] if found is None else [found]
+                probability = self._searches.find_likeliest(nonsense[number // every])
+                likeliest += [] if probability is None else [probability]
             self._job.on_progress(1)
         return likeliest
 
@@ -175,10 +175,10 @@ class _Tuning:
         """Return the probability of the likeliest product that answers each probe and only vectors find."""
         known = []
         for replay in self._replays:
-            own = {hit.key for hit in replay.found.own}
+            own = {hit.key for hit in replay.candidates.own}
             near = [
                 hit
-                for hit in replay.found.neighbours
+                for hit in replay.candidates.neighbours
                 if hit.vectors and hit.id in replay.relevant and hit.key not in own
             ]
             known += [max(rate_neighbours(replay.query, near, replay.probability))] if near else []
@@ -194,15 +194,15 @@ class _Tuning:
         kinds: dict[str, list[int]] = {}
         for row, replay in enumerate(self._replays):
             kinds.setdefault(replay.kind, []).append(row)
-        figures, kept = [], []
+        figures, unimproved = [], []
         for kind, rows in sorted(kinds.items(), key=lambda item: -len(item[1])):
             those = [families[row] for row in rows]
             verdict = judge_kind(own[rows], after[rows], those, needs_families=2 if kind in LOOKS else 1)
-            kept += [kind] if verdict is Verdict.NOT_BETTER else []
+            unimproved += [kind] if verdict is Verdict.NOT_BETTER else []
             measured = (own, vectors, before, after)
             shop, near, then, now = (_mean(values[rows], those) for values in measured)
             figures.append(KindFigures(kind, len(rows), shop, near, then, now, verdict))
-        return figures, kept
+        return figures, unimproved
 
     def _measure(self, settings: SearchSettings) -> Doubles:
         """Return nDCG@10 of each probe under settings, once: choices share settings."""

@@ -16,7 +16,8 @@ from plugin_api.search.ranking import rank
 from plugin_api.search.result_set import rate_neighbours
 from plugin_api.search.retrieval.caller_client import CallerClient, SearchRefused
 from plugin_api.search.retrieval.candidates import Candidates, gather
-from plugin_api.search.search import Searcher, without_time_limits
+from plugin_api.search.search import Searcher
+from plugin_api.search.timing import without_time_limits
 from plugin_api.search.window import list_candidates, order_window
 from plugin_api.tuning.products import FactsReader
 from reranker.probes.measure import measure_ranking
@@ -38,21 +39,21 @@ class Replay:
     kind: str
     request: RerankRequest
     query: EncodedQuery
-    found: Candidates
+    candidates: Candidates
     probability: dict[HitKey, float]
     relevant: frozenset[str]
 
     def measure_own(self) -> float:
         """Return nDCG@10 of OpenSearch's own order."""
-        return self._measure([hit.id for hit in self.found.own])
+        return self._measure([hit.id for hit in self.candidates.own])
 
     def measure_vectors(self) -> float:
         """Return nDCG@10 of the vectors' order alone."""
-        return self._measure([hit.id for hit in self.found.neighbours])
+        return self._measure([hit.id for hit in self.candidates.neighbours])
 
     def measure_attune(self, settings: SearchSettings) -> float:
         """Return nDCG@10 of the order that a search has under these settings."""
-        candidates, width = self.found, settings.window
+        candidates, width = self.candidates, settings.window
         cut = replace(
             candidates,
             own=candidates.own[:width],
@@ -90,7 +91,7 @@ class ProbeSearches:
 
     def find_interpreter(self) -> QueryInterpreter | None:
         """Return what understands the index's queries; None where it has no vocabulary."""
-        return self._searcher.find_interpreter(self._make_call("", 0))
+        return self._searcher.text_reader.find_interpreter(self._make_call("", 0))
 
     def gather(self, probe: ProbeQuery, facts: FactsReader) -> Replay | None:
         """Gather and score a probe; None where no candidate answers it, or the search can't be reranked.

@@ -26,7 +26,9 @@ from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.memory.index_records import IndexRecord, IndexRecords
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.types import SearchCall
-from plugin_api.search.search import Searcher, without_time_limits
+from plugin_api.search.search import Searcher
+from plugin_api.search.text_reader import TextReader
+from plugin_api.search.timing import without_time_limits
 from reranker.encoders.codec import unpack_products
 from reranker.evaluation.losses import report_losses
 from reranker.evaluation.measures import Grades, measure_by_query
@@ -112,8 +114,9 @@ class AblatedSearcher(Searcher):
 
     def __init__(self, client: OpenSearchClient, model: Model, settings: Settings, parts: Parts) -> None:
         super().__init__(client, model, settings)
-        self._records = _Records(client, self._models)
-        self._records.parts = parts
+        records = _Records(client, self._models)
+        records.parts = parts
+        self.text_reader = TextReader(client, records, settings, settings.sidecar.deadline_ms / 1000)
 
 
 class _Prior(Model):
@@ -213,7 +216,7 @@ def _search(settings: Settings, alias: str, queries: Sequence[str], parts: Parts
     folder = locate_shipped_model()
     model = _Prior(folder, *parts.prior) if parts.prior else Model(folder)
     searcher = AblatedSearcher(HttpClient(settings.opensearch), model, settings, parts)
-    searcher.find_interpreter(SearchCall.of(alias))
+    searcher.text_reader.find_interpreter(SearchCall.of(alias))
     rankings = {}
     for query in queries:
         options = {"attune": dict(parts.options)}

@@ -25,7 +25,8 @@ from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.types import SearchCall
 from plugin_api.search.reasons import RerankStatus
-from plugin_api.search.search import Searcher, without_time_limits
+from plugin_api.search.search import Searcher
+from plugin_api.search.timing import without_time_limits
 from reranker.evaluation.calibration import measure_calibration
 from reranker.evaluation.measures import GOOD, Grades
 from reranker.length_scaling import calibrate
@@ -104,7 +105,7 @@ def _measure_searches(url: str, name: str) -> JsonObject:
     alias = index_judged(patient_client(url), name)
     settings = without_time_limits(Settings(opensearch=OpenSearchSettings(url=url)))
     searcher = Searcher(HttpClient(settings.opensearch), load_model(), settings)
-    searcher.find_interpreter(SearchCall.of(alias))
+    searcher.text_reader.find_interpreter(SearchCall.of(alias))
     scores, relevant = [], []
     for text, grades in read_grades_of_all(name).items():
         body = {"query": keyword_query(text), "size": _SHOWN, "_source": False}

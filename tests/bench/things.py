@@ -22,7 +22,8 @@ from mappings.settings import OpenSearchSettings, Settings
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.types import SearchCall
-from plugin_api.search.search import Searcher, without_time_limits
+from plugin_api.search.search import Searcher
+from plugin_api.search.timing import without_time_limits
 from reranker.model import load_model
 from tests.bench.inputs.demo_shop import patient_client
 from tests.bench.tuning import index_judged
@@ -59,7 +60,7 @@ def main(url: str, kept_aside: bool) -> None:
     for catalogue in dict.fromkeys(thing.catalogue for thing in things):
         alias = index_judged(client, catalogue)
         searcher = Searcher(HttpClient(settings.opensearch), load_model(), settings)
-        searcher.find_interpreter(SearchCall.of(alias))
+        searcher.text_reader.find_interpreter(SearchCall.of(alias))
         titles = [hit["_source"].get("title", "") for hit in helpers.scan(client, index=alias)]
         for thing in things:
             if thing.catalogue == catalogue:

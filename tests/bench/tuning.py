@@ -30,7 +30,8 @@ from plugin_api.commands.train.weights import read_electronics_judgements
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.types import SearchCall
-from plugin_api.search.search import Searcher, without_time_limits
+from plugin_api.search.search import Searcher
+from plugin_api.search.timing import without_time_limits
 from plugin_api.tuning.job import tune_index
 from plugin_api.tuning.record import forget_tuning, record_tuning
 from reranker.evaluation.losses import report_losses
@@ -104,7 +105,7 @@ def search_own(client: OpenSearch, alias: str, query: str) -> list[str]:
 
 def _search(settings: Settings, alias: str, queries: Sequence[str]) -> dict[str, list[str]]:
     searcher = Searcher(HttpClient(settings.opensearch), load_model(), settings)  # has read no record yet
-    searcher.find_interpreter(SearchCall.of(alias))
+    searcher.text_reader.find_interpreter(SearchCall.of(alias))
     rankings = {}
     for query in queries:
         body = {"query": keyword_query(query), "size": _DEPTH, "_source": False}

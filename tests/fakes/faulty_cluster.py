@@ -21,7 +21,7 @@ OPEN_SECONDS = 1.0
 """How long an index is not reranked in these tests, once that has failed too often."""
 
 _TIMING = f"""
-from plugin_api.search.search import SearchTiming
+from plugin_api.search.timing import SearchTiming
 TIMING = SearchTiming(settle_seconds=0.0, open_seconds={OPEN_SECONDS})
 """
 

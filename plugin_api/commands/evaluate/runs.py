@@ -36,7 +36,8 @@ from plugin_api.search.reasons import Reason, RerankStatus
 from plugin_api.search.retrieval.caller_client import CallerClient, OpenSearchLate, SearchRefused
 from plugin_api.search.retrieval.candidates import gather
 from plugin_api.search.retrieval.fusion import fuse
-from plugin_api.search.search import Searcher, without_time_limits
+from plugin_api.search.search import Searcher
+from plugin_api.search.timing import without_time_limits
 from reranker.encoders.codec import quantise_vector
 from reranker.evaluation.comparison import RankedList, System, SystemRun
 from reranker.evaluation.losses import QueryKind
@@ -159,7 +160,7 @@ class Searching:
         call = SearchCall.of(self._index, headers=encode_credentials(self._settings.opensearch))
         kinds = {}
         for text in texts:
-            understanding = self._search.understand(call, text)
+            understanding = self._search.text_reader.understand(call, text)
             if understanding is None:
                 return {}
             kinds[text] = QueryKind.of(text, tuple(demand.kind for demand in understanding.demands))

@@ -78,9 +78,9 @@ def preview_blueprint(
     """Return the page's routes. `models` are those that searches may name, the default one first."""
     routes = Blueprint("preview", __name__)
     by_version = {model.version: model for model in models}
-    kept = JudgementsFile(Path(settings.preview.judgements)) if settings.preview.judgements else None
+    judgements = JudgementsFile(Path(settings.preview.judgements)) if settings.preview.judgements else None
     folder = resources.files("plugin_api.sidecar.preview").joinpath("static")
-    files = {of.name: of.read_bytes() for of in folder.iterdir() if Path(of.name).suffix in TYPES}
+    files = {file.name: file.read_bytes() for file in folder.iterdir() if Path(file.name).suffix in TYPES}
     cores = min(settings.sidecar.threads, os.cpu_count() or 1)
     limiter = ConcurrencyLimiter(cores, EXPLAIN_WAITING, EXPLAIN_SECONDS)
     policy = content_policy(settings.preview)
@@ -112,7 +112,7 @@ def preview_blueprint(
             "relevance_weight": search.relevance_weight,
             "click_weight": search.click_weight,
             "purchase_weight": search.purchase_weight,
-            "judgements": "file" if kept else "browser",
+            "judgements": "file" if judgements else "browser",
             "pictures": settings.pictures.search,
             "speech": settings.speech.search,
             "image_hosts": settings.preview.images,
@@ -145,7 +145,7 @@ def preview_blueprint(
                 call, image = wanted.as_call(_callers(request.environ)), wanted.options.image
                 read = searcher.read_text(call)
                 picture = searcher.encode_picture(call, image, version) if image else None
-                found = explain_hit(
+                explanation = explain_hit(
                     wanted,
                     read,
                     client,
@@ -163,18 +163,18 @@ def preview_blueprint(
             # So that the page knows whose credentials are missing: OpenSearch's, not the sidecar's key.
             headers = (*refusal.reply.headers, ("x-attune-from-opensearch", "true"))
             return make_wsgi_response(Answer(refusal.reply.status, refusal.reply.body, headers))
-        return _json(found)
+        return _json(explanation)
 
     @routes.post("/_attune/judgements")
     def _judge() -> Response:
         judged = _decoded(JudgementRequest, settings.sidecar.max_body_bytes)
-        _file_of(kept).save(judged.query, judged.product_id, judged.grade)
+        _require_file(judgements).save(judged.query, judged.product_id, judged.grade)
         return _json({"saved": True})
 
     @routes.post("/_attune/grades")
     def _grades() -> Response:
         wanted = _decoded(GradesRequest, settings.sidecar.max_body_bytes)
-        return _json({"grades": _file_of(kept).grades(wanted.query, wanted.product_ids)})
+        return _json({"grades": _require_file(judgements).grades(wanted.query, wanted.product_ids)})
 
     return routes
 
@@ -203,10 +203,10 @@ def _decoded(kind: type[Message], limit: int) -> Message:
         raise BadRequest(f"the body can't be read: {error}") from error
 
 
-def _file_of(kept: JudgementsFile | None) -> JudgementsFile:
-    if kept is None:
+def _require_file(judgements: JudgementsFile | None) -> JudgementsFile:
+    if judgements is None:
         raise BadRequest("judgements are kept in the browser: set preview.judgements to save them in a file")
-    return kept
+    return judgements
 
 
 def _callers(environ: Mapping[str, object]) -> dict[str, str]:

@@ -23,7 +23,8 @@ from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search import rerank
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.types import SearchCall
-from plugin_api.search.search import Searcher, without_time_limits
+from plugin_api.search.search import Searcher
+from plugin_api.search.timing import without_time_limits
 from plugin_api.shoppers.events import SECONDS_A_DAY
 from plugin_api.shoppers.personaliser import ShopperHistory, apply_behaviour
 from reranker.behaviour.counts import Profile, add_purchases, add_views
@@ -80,7 +81,7 @@ def main(url: str, alias: str) -> None:
     client.profile = add_views(Profile(), ["anything"], time.time() / SECONDS_A_DAY)
     searcher = Searcher(client, load_model(), without_time_limits(settings))
     families: dict[str, list[str]] = defaultdict(list, {"judged": queries()})
-    interpreter = searcher.find_interpreter(SearchCall.of(alias, b"{}"))
+    interpreter = searcher.text_reader.find_interpreter(SearchCall.of(alias, b"{}"))
     if interpreter is None:
         raise click.ClickException(f"{alias} has no vocabulary: index it with attune index")
     for probe in make_probe_queries(products(_SAMPLE), interpreter.vocabulary, interpreter.types):

@@ -30,7 +30,8 @@ from plugin_api.opensearch.raw_json import dumps
 from plugin_api.search import rerank
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.types import SearchCall
-from plugin_api.search.search import Searcher, without_time_limits
+from plugin_api.search.search import Searcher
+from plugin_api.search.timing import without_time_limits
 from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.events import SECONDS_A_DAY
 from plugin_api.shoppers.personaliser import ShopperHistory

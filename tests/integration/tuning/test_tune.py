@@ -17,7 +17,8 @@ from plugin_api.cli import attune
 from plugin_api.opensearch.http_client import HttpClient
 from plugin_api.search.query.keyword_query import keyword_query
 from plugin_api.search.query.types import SearchCall
-from plugin_api.search.search import Searcher, without_time_limits
+from plugin_api.search.search import Searcher
+from plugin_api.search.timing import without_time_limits
 from reranker.model import load_model
 from tests.fakes.small_catalogue import make_small_catalogue
 
@@ -83,7 +84,7 @@ def search(address: str, alias: str, text: str) -> dict[str, Any]:
     searcher = Searcher(HttpClient(settings.opensearch), load_model(), settings)
     body = json.dumps({"query": keyword_query(text), "size": 10, "_source": False}).encode()
     call = SearchCall.of(alias, body)
-    searcher.find_interpreter(call)
+    searcher.text_reader.find_interpreter(call)
     answer: dict[str, Any] = searcher.answer(call).json()
     return answer
 

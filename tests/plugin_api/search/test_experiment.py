@@ -13,7 +13,8 @@ from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.search.experiment import explore_hits
 from plugin_api.search.query.types import SearchCall
 from plugin_api.search.retrieval.hit import Hit
-from plugin_api.search.search import Searcher, SearchTiming
+from plugin_api.search.search import Searcher
+from plugin_api.search.timing import SearchTiming
 from plugin_api.shoppers.experiments.tag import read_tag
 from plugin_api.shoppers.profile_store import USERS
 from tests.fakes.experiment_cluster import ExperimentCluster

@@ -8,7 +8,8 @@ import pytest
 
 from mappings.settings import Settings, ShopperSettings, SidecarSettings
 from plugin_api.search.query.types import SearchCall
-from plugin_api.search.search import Searcher, SearchTiming
+from plugin_api.search.search import Searcher
+from plugin_api.search.timing import SearchTiming
 from tests.fakes.preview_shop import ALIAS, shipped_model
 from tests.fakes.profile_shop import KEY, ShopWithProfiles
 

@@ -32,7 +32,7 @@ def model() -> StandInModel:
 
 def ask(shop: Shop, model: StandInModel, body: dict[str, Any], action: str = "") -> dict[str, Any]:
     searcher = Searcher(shop, model, Settings(sidecar=SidecarSettings(deadline_ms=9000)))
-    searcher.understand(SearchCall("shop"), "any")
+    searcher.text_reader.understand(SearchCall("shop"), "any")
     call = SearchCall("shop", json.dumps(body).encode())
     answer = searcher.answer_count(call) if action == "count" else searcher.answer(call)
     found: dict[str, Any] = answer.json()
@@ -103,7 +103,7 @@ def test_other_orders_and_counts_have_the_same_products(shop: Shop, model: Stand
 
 def test_the_index_is_asked_once_for_a_word(shop: Shop, model: StandInModel) -> None:
     searcher = Searcher(shop, model, Settings(sidecar=SidecarSettings(deadline_ms=9000)))
-    searcher.understand(SearchCall("shop"), "any")
+    searcher.text_reader.understand(SearchCall("shop"), "any")
     for _ in range(2):
         searcher.answer(SearchCall("shop", json.dumps(TYPED).encode()))
     asked = [lines for _, _, lines, _ in shop.requests for line in lines if line.get("size") == 1]

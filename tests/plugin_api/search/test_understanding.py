@@ -33,7 +33,7 @@ def open_searcher(shop: Shop) -> Searcher:
     searcher = Searcher(
         shop, StandInModel(), Settings(search=search, sidecar=SidecarSettings(deadline_ms=9000))
     )
-    searcher.understand(SearchCall("shop"), "any")
+    searcher.text_reader.understand(SearchCall("shop"), "any")
     return searcher
 
 
@@ -68,7 +68,7 @@ def test_hits_that_meet_the_demands_come_first(
 def test_prices_and_exclusions_are_not_ranked_by_as_words(shop: Shop) -> None:
     model = StandInModel()
     searcher = Searcher(shop, model, Settings(sidecar=SidecarSettings(deadline_ms=9000)))
-    searcher.understand(SearchCall("shop"), "any")
+    searcher.text_reader.understand(SearchCall("shop"), "any")
     body = ask(searcher, "mouse without cable under 20")
     assert body["ext"]["attune"]["text"] == "mouse"
     assert "mouse without cable under 20" not in model.texts
@@ -128,14 +128,14 @@ def test_hits_without_facts_keep_their_places(shop: Shop) -> None:
 def test_a_vocabulary_that_cannot_be_read_is_none(shop: Shop) -> None:
     shop.mapping = {"shop-1": {"mappings": {"_meta": {"attune": {"vocabulary": "no base64"}}}}}
     searcher = open_searcher(shop)
-    assert searcher.understand(SearchCall("shop"), "32 inch monitor") is None
+    assert searcher.text_reader.understand(SearchCall("shop"), "32 inch monitor") is None
     assert ids(ask(searcher, "32 inch monitor")) == {f"screen-{i}" for i in range(5)}
 
 
 def test_indexes_with_different_vocabularies_have_none_in_common(shop: Shop) -> None:
     other = learn_vocabulary(CATALOGUE[:100]).to_text()
     shop.mapping["shop-2"] = {"mappings": {"_meta": {"attune": {"vocabulary": other}}}}
-    assert open_searcher(shop).understand(SearchCall("shop"), "32 inch monitor") is None
+    assert open_searcher(shop).text_reader.understand(SearchCall("shop"), "32 inch monitor") is None
 
 
 def open_filtering(shop: Shop, kinds: str) -> Searcher:

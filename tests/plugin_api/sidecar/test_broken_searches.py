@@ -72,7 +72,7 @@ def test_no_search_however_broken_is_a_crash(broken: float, caplog: pytest.LogCa
     client = app.test_client()
     caplog.set_level(logging.DEBUG)
     for case in itertools.islice(cases(7, "products"), 400):
-        app.extensions["attune"].breaker = CircuitBreaker()  # a circuit that opens would spare the rest
+        app.extensions["attune"].limiter.breaker = CircuitBreaker()  # an open circuit would spare the rest
         response = client.open(
             case.target,
             method=case.method,

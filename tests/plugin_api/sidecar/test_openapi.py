@@ -91,7 +91,7 @@ def an_app(sidecar: SidecarSettings, folder: Path) -> Flask:
     model = shipped_model()
     observer = Observer(Metrics([model.version]))
     app = create_app(settings, stocked_shop(), model, observe=observer.searched)
-    observer.add_route(app, lambda: app.extensions["attune"].breaker.open_circuits)
+    observer.add_route(app, lambda: app.extensions["attune"].limiter.breaker.open_circuits)
     return app
 
 

@@ -35,5 +35,5 @@ def an_app(folder: Path) -> Flask:
     cluster = OneHit(base64.b64encode(product.stored).decode().rstrip("="), model.version)
     observer = Observer(Metrics([model.version]))
     app = create_app(settings, cluster, model, observe=observer.searched)
-    observer.add_route(app, lambda: app.extensions["attune"].breaker.open_circuits)
+    observer.add_route(app, lambda: app.extensions["attune"].limiter.breaker.open_circuits)
     return app

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from mappings.settings import OpenSearchSettings, Settings, SidecarSettings
 from plugin_api.opensearch.client import OpenSearchResponse
 from plugin_api.opensearch.http_client import HttpClient
-from plugin_api.search.search import SearchTiming
+from plugin_api.search.timing import SearchTiming
 from plugin_api.sidecar.app import create_app
 from plugin_api.sidecar.serving.asgi import select_headers
 from tests.fakes.shop import Shop, StandInModel

@@ -21,7 +21,8 @@ from plugin_api.opensearch.client import OpenSearchClient, OpenSearchResponse, e
 from plugin_api.opensearch.raw_json import dumps
 from plugin_api.search.query.types import SearchCall
 from plugin_api.search.reasons import RerankStatus
-from plugin_api.search.search import Searcher, without_time_limits
+from plugin_api.search.search import Searcher
+from plugin_api.search.timing import without_time_limits
 from plugin_api.shoppers.cluster import ClusterRequests
 from plugin_api.shoppers.event_store import EVENT_INDEXES, QUERY_INDEXES
 from plugin_api.shoppers.events import SECONDS_A_DAY

@@ -67,7 +67,7 @@ def opened_by(
     searcher = Searcher(shop, model or StandInModel(), settings)
     for _ in range(FAILURES_TO_OPEN + 1):
         searcher.answer(SearchCall("shop", json.dumps({"query": MOUSE, **body}).encode()))
-    return searcher.breaker.open_circuits > 0
+    return searcher.limiter.breaker.open_circuits > 0
 
 
 FAST = SidecarSettings(deadline_ms=5000)

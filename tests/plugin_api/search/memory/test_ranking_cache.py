@@ -11,7 +11,8 @@ from plugin_api.search.query.types import RerankRequest, SearchCall
 from plugin_api.search.ranking import RankedHits
 from plugin_api.search.retrieval.hit import Hit
 from plugin_api.search.retrieval.index_fingerprint import FINGERPRINT_SEARCH, NO_FINGERPRINT, IndexFingerprint
-from plugin_api.search.search import Searcher, SearchTiming
+from plugin_api.search.search import Searcher
+from plugin_api.search.timing import SearchTiming
 from tests.fakes.shop import Shop, StandInModel
 from tests.plugin_api.search.test_search import MOUSE, ids
 

@@ -24,7 +24,7 @@ from mappings.settings import (
 )
 from plugin_api.opensearch.client import OpenSearchClient
 from plugin_api.search.pictures.tower import PictureSearchTower
-from plugin_api.search.search import SearchTiming
+from plugin_api.search.timing import SearchTiming
 from plugin_api.sidecar.app import create_app
 from reranker.speech.transcriber import Transcriber
 from tests.fakes.chromium import open_chromium
