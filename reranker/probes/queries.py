@@ -64,11 +64,16 @@ _WITH_TYPE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ProbeQuery:
-    """A made query, the family that it was made as, and what answers it."""
+    """A made query, the family that it was made as, and all that a product must meet to answer it."""
 
     family: str
     text: str
-    truth: Truth
+    demands: tuple[Truth, ...]
+
+    @property
+    def truth(self) -> Truth:
+        """What answers the query."""
+        return has_all(*self.demands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,10 @@ class _Shelf:
     vocabulary: CatalogueVocabulary
 
 
-_Make = Callable[[_Shelf, int, random.Random], Iterator[tuple[str, Truth]]]
+_Made = tuple[str, tuple[Truth, ...]]
+"""A query and what it demands."""
+
+_Make = Callable[[_Shelf, int, random.Random], Iterator[_Made]]
 """Makes the queries of a family from one product, given by its place on the shelf."""
 
 
@@ -122,7 +130,7 @@ def make_nonsense(products: Sequence[Product], count: int, seed: int = 0) -> lis
 
 def _make_known_items(products: Sequence[Product], seed: int) -> list[ProbeQuery]:
     made = make_queries(products, _KNOWN_ITEMS, seed)
-    return [ProbeQuery(KNOWN_ITEM, text, is_product(products[row].id)) for text, row in made]
+    return [ProbeQuery(KNOWN_ITEM, text, (is_product(products[row].id),)) for text, row in made]
 
 
 def _make_family(family: str, make: _Make, shelf: _Shelf, chooser: random.Random) -> list[ProbeQuery]:
@@ -130,8 +138,8 @@ def _make_family(family: str, make: _Make, shelf: _Shelf, chooser: random.Random
     if not shelf.products:
         return []
     for row in chooser.choices(range(len(shelf.products)), k=_TRIES * _OTHERS):
-        for text, truth in make(shelf, row, chooser):
-            queries.setdefault(text, ProbeQuery(family, text, truth))
+        for text, demands in make(shelf, row, chooser):
+            queries.setdefault(text, ProbeQuery(family, text, demands))
         if len(queries) >= _OTHERS:
             break
     return list(queries.values())[:_OTHERS]
@@ -183,12 +191,12 @@ def _name_leaf(product: Product) -> str:
     return " ".join(word.text for word in words) if 0 < len(words) <= _WORDS_OF_KIND else ""
 
 
-def _make_types(shelf: _Shelf, row: int, _: random.Random) -> Iterator[tuple[str, Truth]]:
+def _make_types(shelf: _Shelf, row: int, _: random.Random) -> Iterator[_Made]:
     if kind := shelf.kinds[row]:
-        yield kind.words, kind.truth
+        yield kind.words, (kind.truth,)
 
 
-def _make_measures(shelf: _Shelf, row: int, chooser: random.Random) -> Iterator[tuple[str, Truth]]:
+def _make_measures(shelf: _Shelf, row: int, chooser: random.Random) -> Iterator[_Made]:
     kind, numbers = shelf.kinds[row], shelf.vocabulary.numbers
     attributes = shelf.products[row].attributes
     names = sorted(name for name in attributes if name in numbers)
@@ -201,11 +209,11 @@ def _make_measures(shelf: _Shelf, row: int, chooser: random.Random) -> Iterator[
         return
     said = chooser.choice((f"{value:g} {unit.name}", f"{value:g}{unit.name}"))
     text = chooser.choice((f"{said} {kind.words}", f"{kind.words} {said}"))
-    yield text, has_all(kind.truth, has_number(name, value, unit.dimension, value * unit.factor))
+    yield text, (kind.truth, has_number(name, value, unit.dimension, value * unit.factor))
 
 
 def _make_values_of(value_kind: str) -> _Make:
-    def make(shelf: _Shelf, row: int, _: random.Random) -> Iterator[tuple[str, Truth]]:
+    def make(shelf: _Shelf, row: int, _: random.Random) -> Iterator[_Made]:
         kind, names = shelf.kinds[row], shelf.vocabulary.kinds.get(value_kind, ())
         lexicon = load_lexicon()
         for name in names if kind else ():
@@ -214,12 +222,12 @@ def _make_values_of(value_kind: str) -> _Make:
                 if kind and named and named[0] == value_kind:
                     word = normalise_text(text).casefold()
                     truth = has_value(names, lexicon.synonyms[named])
-                    yield f"{word} {kind.words}", has_all(kind.truth, truth)
+                    yield f"{word} {kind.words}", (kind.truth, truth)
 
     return make
 
 
-def _make_values(shelf: _Shelf, row: int, chooser: random.Random) -> Iterator[tuple[str, Truth]]:
+def _make_values(shelf: _Shelf, row: int, chooser: random.Random) -> Iterator[_Made]:
     kind, vocabulary, lexicon = shelf.kinds[row], shelf.vocabulary, load_lexicon()
     if not kind:
         return
@@ -236,20 +244,20 @@ def _make_values(shelf: _Shelf, row: int, chooser: random.Random) -> Iterator[tu
     if choices:
         word, stem = chooser.choice(sorted(set(choices)))
         names = [meaning.attribute for meaning in vocabulary.values[stem]]
-        yield f"{word} {kind.words}", has_all(kind.truth, has_value(names, (stem,)))
+        yield f"{word} {kind.words}", (kind.truth, has_value(names, (stem,)))
 
 
-def _make_prices(shelf: _Shelf, row: int, chooser: random.Random) -> Iterator[tuple[str, Truth]]:
+def _make_prices(shelf: _Shelf, row: int, chooser: random.Random) -> Iterator[_Made]:
     kind = shelf.kinds[row]
     prices = [p.price for p, k in zip(shelf.products, shelf.kinds, strict=True) if p.price and k is kind]
     if not kind or len(prices) < _FEWEST_PRICES:
         return
     limit = float(f"{np.quantile(prices, _CHEAP_QUANTILE):.2g}")
     said = chooser.choice(("under", "below"))
-    yield f"{kind.words} {said} {limit:g}", has_all(kind.truth, costs_at_most(limit))
+    yield f"{kind.words} {said} {limit:g}", (kind.truth, costs_at_most(limit))
 
 
-def _make_features(shelf: _Shelf, row: int, chooser: random.Random) -> Iterator[tuple[str, Truth]]:
+def _make_features(shelf: _Shelf, row: int, chooser: random.Random) -> Iterator[_Made]:
     kind, attributes = shelf.kinds[row], shelf.products[row].attributes
     names = sorted(
         name
@@ -260,18 +268,18 @@ def _make_features(shelf: _Shelf, row: int, chooser: random.Random) -> Iterator[
     )
     if kind and names:
         name = chooser.choice(names)
-        yield f"{kind.words} with {name}", has_all(kind.truth, has_feature(name))
+        yield f"{kind.words} with {name}", (kind.truth, has_feature(name))
 
 
-def _make_models(shelf: _Shelf, row: int, chooser: random.Random) -> Iterator[tuple[str, Truth]]:
+def _make_models(shelf: _Shelf, row: int, chooser: random.Random) -> Iterator[_Made]:
     numbers = [n for n in find_model_numbers(shelf.products[row].title) if not n.isdecimal()]
     if numbers:
         number, kind = chooser.choice(numbers), shelf.kinds[row]
         truth = has_model_number(compact_words(number))
         if kind and chooser.random() < _WITH_TYPE:
-            yield f"{kind.words} {number}", has_all(kind.truth, truth)
+            yield f"{kind.words} {number}", (kind.truth, truth)
         else:
-            yield number, truth
+            yield number, (truth,)
 
 
 _FAMILIES: dict[str, _Make] = {

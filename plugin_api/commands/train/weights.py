@@ -40,7 +40,7 @@ def plan_weights(folder: Path) -> TrainingPlan:
     return TrainingPlan(
         folder=folder,
         products=read_electronics(),
-        others=_drop_duplicates(_read_groceries()),
+        others=read_groceries(),
         pairs=list(read_esci_pairs()),
         judgements=list(read_electronics_judgements()),
         query_encoder=os.fspath(locate_minilm()),
@@ -56,6 +56,11 @@ def read_electronics() -> list[Product]:
     opened = open_catalogue(_DEMO / "electronics.jsonl.gz")
     items = read_products(opened.records(), load_field_map(_DEMO / "electronics.toml", opened))
     return [item.product for item in items if isinstance(item, Item)]
+
+
+def read_groceries() -> list[Product]:
+    """Return the different products of Complete Journey (CC0), their codes spelt as a shop would."""
+    return _drop_duplicates(_read_groceries())
 
 
 def _read_groceries() -> Iterator[Product]:

@@ -1,6 +1,6 @@
 """From catalogues, judged pairs and judgements to the scorer's training examples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from reranker.training.encoders.bert import Encoder
 from reranker.training.recipe import SoftConfig
 from reranker.training.run.progress import ReportProgress
 from reranker.training.scoring.scorer import PRIOR, PRIOR_SLOPE, Example
-from reranker.types import EncodedProduct, EncodedQuery, Floats
+from reranker.types import EncodedProduct, EncodedQuery, Floats, Ints
 
 _NEIGHBOURS = 50
 """How many of the nearest products, by BM25 and by vector, hard negatives are drawn from."""
@@ -56,26 +56,49 @@ def build_example_inputs(model: Model, query: EncodedQuery, stored: Sequence[byt
     return build_scorer_inputs(query, batch, model.scorer.temperature, model.scorer.idf_table)
 
 
-def make_soft_examples(
+@dataclass(frozen=True, slots=True)
+class CandidateList:
+    """A made query, the rows (n,) of products that it ranks, and how much each is preferred (n,)."""
+
+    text: str
+    rows: Ints
+    gains: Floats
+
+
+def make_soft_lists(
     model: Model, bert: Encoder, catalogue: EncodedCatalogue, config: SoftConfig, progress: ReportProgress
-) -> list[Example]:
-    """Return one example a made query: its product, BM25 and vector neighbours, and random others.
+) -> list[CandidateList]:
+    """Return one list a made query: its product, BM25 and vector neighbours, and random others.
 
     The target mixes the teacher's judgement of every candidate (several products may answer a query
     as well as the one it was made from) with certainty about that one.
     """
+    queries = make_queries(catalogue.products, config.queries, config.seed)
+    lists = []
+    drawn = draw_candidates(model, catalogue, queries, config)
+    for done, ((text, source), rows) in enumerate(zip(queries, drawn, strict=True)):
+        judged = compute_teacher_prior(bert, text, [catalogue.teacher[i] for i in rows])
+        soft = np.exp(PRIOR_SLOPE * (judged - judged.max()))
+        target = (1 - config.source_share) * soft / soft.sum() + config.source_share * (rows == source)
+        lists.append(CandidateList(text, rows, target.astype(np.float32)))
+        progress(done + 1, len(queries))
+    return lists
+
+
+def draw_candidates(
+    model: Model, catalogue: EncodedCatalogue, queries: Sequence[tuple[str, int]], config: SoftConfig
+) -> Iterator[Ints]:
+    """Yield the rows that each query (text, row of its product) ranks: its own, near ones and random ones."""
     random = np.random.default_rng(config.seed)
     vectors = np.stack([e.vector for e in catalogue.encoded])  # (N, d)
-    queries = make_queries(catalogue.products, config.queries, config.seed)
-    examples = []
-    for done, (text, source) in enumerate(queries):
+    for text, source in queries:
         query = model.encode_query(text)
         keyword = catalogue.keywords.scores(text)
         most = min(_NEIGHBOURS, len(vectors) - 1)
         near = np.argpartition(-(vectors @ query.vector), most)[:_NEIGHBOURS]
         close = np.argpartition(-keyword, most)[:_NEIGHBOURS]
         matching = close[keyword[close] > 0]
-        rows = np.unique(
+        yield np.unique(
             np.concatenate(
                 [
                     [source],
@@ -85,13 +108,21 @@ def make_soft_examples(
                 ]
             ).astype(np.int64)
         )
-        inputs = build_example_inputs(model, query, [catalogue.encoded[i].stored for i in rows])
-        judged = compute_teacher_prior(bert, text, [catalogue.teacher[i] for i in rows])
-        soft = np.exp(PRIOR_SLOPE * (judged - judged.max()))
-        target = (1 - config.source_share) * soft / soft.sum() + config.source_share * (rows == source)
-        examples.append(Example(inputs, target.astype(np.float32), None))
-        progress(done + 1, len(queries))
-    return examples
+
+
+def build_list_examples(
+    model: Model, stored: Sequence[bytes], lists: Sequence[CandidateList], weight: float = 1.0
+) -> list[Example]:
+    """Return one example a list; `stored` are a catalogue's products as serving reads them, row by row."""
+    return [
+        Example(
+            build_example_inputs(model, model.encode_query(each.text), [stored[row] for row in each.rows]),
+            each.gains,
+            None,
+            weight,
+        )
+        for each in lists
+    ]
 
 
 def compute_teacher_prior(bert: Encoder, text: str, products: Sequence[NDArray[np.float16]]) -> Floats:

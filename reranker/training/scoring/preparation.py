@@ -22,9 +22,10 @@ from reranker.training.run.run_folder import TrainingRun
 from reranker.training.scoring.examples import (
     EncodedCatalogue,
     build_idf_table,
+    build_list_examples,
     make_graded_examples,
     make_pair_examples,
-    make_soft_examples,
+    make_soft_lists,
 )
 from reranker.training.scoring.scorer import Example
 from reranker.types import EncodedProduct, Floats
@@ -93,7 +94,8 @@ def make_examples(
 ) -> ExampleSet:
     """Make every example that the scorer learns from, but for clicks."""
     judging = stages("queries are made and judged")
-    soft = make_soft_examples(model, encoder, catalogue, recipe.soft, judging)
+    made = make_soft_lists(model, encoder, catalogue, recipe.soft, judging)
+    soft = build_list_examples(model, [product.stored for product in catalogue.encoded], made)
     paired = model.encode_products([product for _, product, _ in data.pairs])
     pairs = make_pair_examples(
         model,

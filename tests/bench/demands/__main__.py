@@ -84,6 +84,7 @@ def main(kept_aside: bool, ablation: bool, fit: bool) -> None:
     queries = make_demand_queries(catalogue, kept_aside)
     print(f"{len(queries)} queries", file=sys.stderr)
     shop = open_shop(catalogue, load_model())
+    shop.interpreter.load()
     settings = SearchSettings()
     if fit:
         print(json.dumps(fit_weights(shop, queries, settings), indent=2))

@@ -32,15 +32,26 @@ _FAR = 0.25
 
 @dataclass(frozen=True)
 class Shop:
-    """A catalogue in memory: products, stored forms, vectors (N, d), facts, vocabulary, and a BM25 index."""
+    """A catalogue in memory: products, stored forms, vectors (N, d), and a BM25 index."""
 
     products: Sequence[Product]
     stored: Sequence[bytes]
     vectors: Floats
     keywords: KeywordIndex
     model: Model
-    facts: Sequence[bytes]
-    vocabulary: CatalogueVocabulary
+
+    @cached_property
+    def facts(self) -> list[bytes]:
+        """The facts of each product."""
+        return [pack_facts(product) for product in self.products]
+
+    @cached_property
+    def vocabulary(self) -> CatalogueVocabulary:
+        """What the catalogue's products are called and have."""
+        learner = VocabularyLearner()
+        for product, packed in zip(self.products, self.facts, strict=True):
+            learner.add(product, packed)
+        return learner.learn()
 
     @cached_property
     def interpreter(self) -> QueryInterpreter:
@@ -70,11 +81,7 @@ def open_shop(products: Sequence[Product], model: Model) -> Shop:
         vectors, ends, joined = arrays["vectors"], np.cumsum(arrays["sizes"]), arrays["stored"].tobytes()
     starts = [0, *ends.tolist()]
     pieces = [joined[start:end] for start, end in zip(starts, ends.tolist(), strict=False)]
-    learner = VocabularyLearner()
-    facts = [pack_facts(product) for product in products]
-    for product, packed in zip(products, facts, strict=True):
-        learner.add(product, packed)
-    return Shop(products, pieces, vectors, KeywordIndex(products), model, facts, learner.learn())
+    return Shop(products, pieces, vectors, KeywordIndex(products), model)
 
 
 def rank_by_keywords(shop: Shop, text: str, count: int) -> list[int]:
