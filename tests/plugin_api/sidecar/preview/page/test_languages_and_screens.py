@@ -73,7 +73,7 @@ OWN_WORDS = """() => {
 
 
 def words(text: str) -> set[str]:
-    return set(re.findall(r"[A-Za-z]{3,}", text))
+    return set(re.findall(r"(?<![A-Za-z0-9])[A-Za-z]{3,}(?![A-Za-z0-9])", text))  # no part of a version
 
 
 def strings(language: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Route, expect
 
-from mappings.settings import PreviewSettings, SidecarSettings
+from mappings.settings import PreviewSettings, SearchSettings, SidecarSettings
 from tests.fakes.preview_products import EDITED
 from tests.fakes.preview_shop import ALIAS, SVG, PreviewShop, other_model, shipped_model
 from tests.plugin_api.sidecar.preview.page.conftest import Open, Visit
@@ -321,12 +321,12 @@ def test_a_key_and_a_password_are_asked_for(open_page: Open, shop: PreviewShop) 
 
 def test_a_slider_keeps_the_focus_while_searches_go_on(visit: Visit) -> None:
     visit.page.get_by_role("button", name="Options").click()
-    slider = visit.page.get_by_label("Keyword evidence")
+    slider, weight = visit.page.get_by_label("Keyword evidence"), SearchSettings().keyword_weight
     for pressed in range(1, 4):
         slider.press("ArrowLeft")
         expect(visit.page.locator("output[for=option-keyword_weight]")).to_have_text(
-            f"{3 - pressed / 10:.1f}"
+            f"{weight - pressed / 10:.1f}"
         )
         visit.settled()
         expect(slider).to_be_focused()
-    assert visit.searches[-2]["ext"]["attune"] == {"keyword_weight": 2.7}
+    assert visit.searches[-2]["ext"]["attune"] == {"keyword_weight": pytest.approx(weight - 0.3)}
