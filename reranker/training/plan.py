@@ -16,6 +16,20 @@ from reranker.training.recipe import Recipe, SmallQueryConfig
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """An encoder to learn from.
+
+    `unpack` writes it into the folder that it is given, in Hugging Face's format, and returns where it lies.
+    It was trained to read the prefixes before queries and products.
+    """
+
+    name: str
+    unpack: Callable[[Path], Path]
+    query_prefix: str = ""
+    product_prefix: str = ""
+
+
+@dataclass(frozen=True)
 class TrainingPlan:
     """What to train, from what, and for how long.
 
@@ -23,9 +37,8 @@ class TrainingPlan:
     `query_encoder` and all products; the shipped weights are made so.
 
     `query_encoder` and `product_encoder` are encoders in Hugging Face's format to start from instead of the
-    base's. `second_teacher` writes another encoder into the folder that it is given: the query encoder then
-    learns from both. `query_encoder_label` names the query encoder for people. `small_query` asks for a query
-    encoder of fewer layers.
+    base's. Where there are `teachers`, the query encoder is distilled from them. `query_encoder_label` names
+    the query encoder for people. `small_query` asks for a query encoder of fewer layers.
 
     `others` are further catalogues for the product encoder to read. `pairs` are (query, product, probability
     of relevance) of any shop: they teach the scorer what a probability is. With `cross_validate` all
@@ -47,7 +60,7 @@ class TrainingPlan:
     others: Sequence[Product] = ()
     query_encoder: str | None = None
     query_encoder_label: str = ""
-    second_teacher: Callable[[Path], Path] | None = None
+    teachers: Sequence[Teacher] = ()
     product_encoder: str | None = None
     small_query: SmallQueryConfig | None = None
     cross_validate: bool = False
@@ -140,7 +153,7 @@ def fingerprint_plan(plan: TrainingPlan) -> dict[str, Any]:
         "further catalogue": fingerprint_records(plan.others),
         "base": Model(plan.base).version if plan.base else None,
         "query encoder": plan.query_encoder,
-        "second teacher": plan.second_teacher is not None,
+        "teachers": [teacher.name for teacher in plan.teachers],
         "product encoder": plan.product_encoder,
         "query tower": asdict(plan.small_query) if plan.small_query else None,
         "cross-validation": plan.cross_validate,

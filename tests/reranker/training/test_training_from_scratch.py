@@ -10,7 +10,7 @@ from mappings.errors import ModelError
 from mappings.types import Judgement, Product
 from reranker.model import load_model
 from reranker.training.pipeline import run_training
-from reranker.training.plan import TrainingPlan
+from reranker.training.plan import Teacher, TrainingPlan
 from reranker.training.recipe import (
     DistillationConfig,
     QueryDistillationConfig,
@@ -88,7 +88,7 @@ def test_no_path_of_this_machine_is_written_down(plan: TrainingPlan, folder: Pat
     assert str(plan.query_encoder) not in (folder / "config.json").read_text(encoding="utf-8")
 
 
-def test_a_second_teacher_distils_the_query_encoder(
+def test_teachers_distil_the_query_encoder(
     plan: TrainingPlan, folder: Path, tiny_bert: Path, products: list[Product], tmp_path: Path
 ) -> None:
     query = QueryDistillationConfig(
@@ -104,14 +104,16 @@ def test_a_second_teacher_distils_the_query_encoder(
     recipe = replace(RECIPE, query=query, query_main=(30, 40, 0.5), query_others=(5, 5, 0.2))
     work: list[Path] = []
 
-    def second(at: Path) -> Path:
+    def unpack(at: Path) -> Path:
         work.append(at)
         return tiny_bert
 
+    teachers = [Teacher("one", unpack), Teacher("two", unpack, "query: ", "passage: ")]
+
     pairs = [("red mouse", products[0], 1.0)] * 8
     made = tmp_path / "model"
-    run_training(replace(plan, folder=made, recipe=recipe, pairs=pairs, second_teacher=second), quiet_stages)
-    assert [path.name for path in work] == ["model.partial"]
+    run_training(replace(plan, folder=made, recipe=recipe, pairs=pairs, teachers=teachers), quiet_stages)
+    assert [path.name for path in work] == ["model.partial"] * 2
     assert (made / "query.onnx").read_bytes() != (folder / "query.onnx").read_bytes()
     assert load_model(made).encode_query("red mouse").vector.shape == (32,)
 

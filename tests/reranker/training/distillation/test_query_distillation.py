@@ -14,6 +14,8 @@ from reranker.training.distillation.query_distillation import (
     draw_distillation_data,
 )
 from reranker.training.encoders.bert import Bert
+from reranker.training.encoders.teachers import TeacherReader
+from reranker.training.plan import Teacher
 from reranker.training.recipe import QueryDistillationConfig
 from reranker.types import Floats
 
@@ -49,6 +51,10 @@ def data(products: list[Product]) -> QueryDistillationData:
     return draw_distillation_data([(products[10:], 40, 60, 0.6)], pairs, 0.4, 7)
 
 
+def make_reader(folder: Path) -> TeacherReader:
+    return TeacherReader(Teacher(folder.name, lambda _: folder), Bert(folder))
+
+
 def cosines(bert: Bert, data: QueryDistillationData) -> Floats:
     """Of every query with every product (Q, P)."""
 
@@ -73,8 +79,9 @@ def test_data_is_drawn_by_group(data: QueryDistillationData, products: list[Prod
 def test_tuning_brings_the_student_to_the_mean_of_its_teachers(
     tiny_bert: Path, other_bert: Path, data: QueryDistillationData
 ) -> None:
-    teachers = [Bert(other_bert), Bert(other_bert), Bert(tiny_bert)]
-    wanted = np.mean([cosines(teacher, data) for teacher in teachers], axis=0)
+    folders = [other_bert, other_bert, tiny_bert]
+    wanted = np.mean([cosines(Bert(folder), data) for folder in folders], axis=0)
+    teachers = [make_reader(folder) for folder in folders]
     student = Bert(tiny_bert)
     words = student.word_embeddings.clone()
     before = np.corrcoef(cosines(student, data).ravel(), wanted.ravel())[0, 1]
@@ -88,7 +95,7 @@ def test_tuning_brings_the_student_to_the_mean_of_its_teachers(
 def test_tuning_is_seeded(tiny_bert: Path, other_bert: Path, data: QueryDistillationData) -> None:
     short = replace(CONFIG, steps=2)
     first, second = (
-        distil_query_encoder(Bert(tiny_bert), [Bert(other_bert)], data, short, lambda *_: None).network
+        distil_query_encoder(Bert(tiny_bert), [make_reader(other_bert)], data, short, lambda *_: None).network
         for _ in range(2)
     )
     for one, two in zip(first.parameters(), second.parameters(), strict=True):

