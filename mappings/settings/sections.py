@@ -183,7 +183,7 @@ class IndexSettings:
     """How `attune index` writes."""
 
     engine: Literal["lucene", "faiss"] = "lucene"
-    """k-NN engine of new indexes."""
+    """k-NN engine of new indexes. The node of `attune up` has `lucene` alone: an index of `faiss` ends it."""
     vectors: Literal["byte", "float"] = "byte"
     """Type of the k-NN vectors' components. The engine `faiss` needs `float`."""
     shards: PositiveCount = 1
