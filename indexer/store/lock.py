@@ -76,7 +76,9 @@ class Lock:
         jobs = replace(self._jobs, retry=replace(policy, seconds=seconds, stop=threading.Event()))
         if not self._lost:
             with suppress(AttuneError):  # then it expires
-                jobs.delete(self._key, self._document)
+                # A renewal that was under way, or whose answer was lost, may have changed the document.
+                if document := _find_own(jobs, self._key, self._document):
+                    jobs.delete(self._key, document)
 
     def _renew(self) -> None:
         while not self._ended.wait(self._dead_seconds / 3):

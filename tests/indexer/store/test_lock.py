@@ -3,6 +3,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -56,6 +57,20 @@ def test_a_lock_is_given_up_after_an_error(held: tuple[JobsIndex, MemoryOpenSear
         raise RuntimeError("no")
     with hold_lock(jobs, "mugs", "rebuild"):
         pass
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("no")])
+def test_a_lock_is_given_up_where_the_answer_to_a_renewal_was_lost(
+    held: tuple[JobsIndex, MemoryOpenSearch], error: Exception | None
+) -> None:
+    jobs, connection = held
+    with suppress(RuntimeError), hold_lock(jobs, "mugs", "rebuild"):
+        before = jobs.get(KEY)
+        assert before is not None
+        assert jobs.put(KEY, before.source, before)
+        if error:
+            raise error
+    assert connection.indexes[JOBS_INDEX].documents == {}
 
 
 def test_a_job_of_this_machine_that_is_gone_is_not_waited_for(
