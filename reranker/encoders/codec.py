@@ -60,6 +60,8 @@ _FIELD_BITS = np.uint32((1 << len(WORD_FIELDS)) - 1)
 
 _SIGNS_OF_BYTE: Floats = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) * np.float32(2) - 1
 
+_NO_WORDS: WordHashes = np.empty(0, np.uint32)
+
 Int8s = NDArray[np.int8]
 
 
@@ -212,9 +214,11 @@ def read_words(stored: bytes) -> WordHashes:
 
 def have_words(stored: Sequence[bytes], hashes: WordHashes) -> NDArray[np.bool_]:
     """Return whether each of n well-formed products has one of the words (n,), given by their hashes."""
-    wanted = set(select_hash_bits(hashes).tolist())
-    own = [select_hash_bits(read_words(each)).tolist() for each in stored]
-    return np.array([not wanted.isdisjoint(words) for words in own], dtype=np.bool_)
+    words = [read_words(each) for each in stored]
+    is_wanted = np.isin(select_hash_bits(np.concatenate([_NO_WORDS, *words])), select_hash_bits(hashes))
+    owners = np.arange(len(words)).repeat([len(own) for own in words])
+    has_one: NDArray[np.bool_] = np.bincount(owners[is_wanted], minlength=len(words)) > 0
+    return has_one
 
 
 def quantise_vector(vector: Floats) -> list[int]:

@@ -5,6 +5,7 @@ import pytest
 
 from mappings.errors import ModelError
 from reranker.encoders.codec import (
+    have_words,
     is_well_formed,
     normalise,
     pack_product,
@@ -148,3 +149,11 @@ def test_a_product_of_more_token_vectors_than_the_models_is_not_well_formed() ->
     assert not is_well_formed(product(3)[2], 16, 7, 32, 8)
     assert not is_well_formed(product(3)[2], 16, 8, 32, 1)
     assert not is_well_formed(claiming(words=65_000), 16, 16, 32, 1)
+
+
+def test_products_with_one_of_some_words_are_known() -> None:
+    stored = [product(2, title)[2] for title in ("red shoe", "blue lamp")]
+    assert have_words(stored, hash_words(["shoe", "boot"])).tolist() == [True, False]
+    assert have_words(stored, hash_words(["acme"])).tolist() == [True, True]
+    assert have_words(stored, hash_words([])).tolist() == [False, False]
+    assert have_words([], hash_words(["shoe"])).tolist() == []
