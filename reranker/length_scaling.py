@@ -39,7 +39,12 @@ def calibrate(
     """
     if query.scale == (1.0, 0.0):
         return list(probabilities)
-    slope, shift = query.scale
-    log_odds = slope / spread * compute_log_odds(probabilities) + shift
-    calibrated: list[float] = compute_probabilities(log_odds).tolist()
+    slope, shift = widen_scale(query, spread)
+    calibrated: list[float] = compute_probabilities(slope * compute_log_odds(probabilities) + shift).tolist()
     return calibrated
+
+
+def widen_scale(query: EncodedQuery, spread: float) -> tuple[float, float]:
+    """Return slope and shift of log-odds that lie `spread` times wider than those of the model alone."""
+    slope, shift = query.scale
+    return slope / spread, shift

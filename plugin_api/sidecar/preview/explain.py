@@ -34,7 +34,7 @@ from plugin_api.sidecar.preview.explain_sources import (
 from reranker.behaviour.popularity import weigh_priors
 from reranker.explanation import Contribution, ExplainableModel, Explanation, explain
 from reranker.keyword_evidence import TYPICAL_SHARE, add_keyword_evidence, compute_spread, weigh_keywords
-from reranker.length_scaling import calibrate
+from reranker.length_scaling import calibrate, widen_scale
 from reranker.mixed_model import select_reader
 from reranker.text.query_type import is_identifier
 from reranker.types import EncodedQuery
@@ -201,7 +201,7 @@ def _render_score(
     if query is None or is_identifier(text):
         slope, shift = 1.0, 0.0
     else:
-        slope, shift = query.scale[0] / spread, query.scale[1]
+        slope, shift = widen_scale(query, spread)
         [score] = calibrate(query, [score], spread)
     return {
         "index": hit["_index"],
